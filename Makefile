@@ -1,0 +1,35 @@
+# Every target sets up what it needs in .venv; a bare clone with python3 (3.11 or newer) is enough.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help miniature quick test check format constraints
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+miniature: $(READY)  ## the whole experiment on two CPU cores: tables and runs/miniature/report/report.html
+	$(BIN)/crosstune run recipes/miniature.yaml
+
+quick: $(READY)  ## the same from end to end in a minute and a half, too small to learn much
+	$(BIN)/crosstune run recipes/miniature.yaml --quick
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check src tests docs
+	$(BIN)/ruff check src tests docs
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## format the code
+	$(BIN)/ruff format src tests docs
+	$(BIN)/ruff check --fix src tests docs

@@ -1,0 +1,114 @@
+"""The command line: `crosstune run RECIPE`, and one command per stage."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crosstune import __version__, pipeline, recipe_file
+from crosstune.errors import CrosstuneError
+from crosstune.terminal import console
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help=(
+        "Extend an English-centric language model to a new language, and measure what was won and what was "
+        "forgotten.\n\nBegin with [bold]crosstune run recipes/miniature.yaml[/bold]: the whole experiment on two CPU "
+        "cores, without any download."
+    ),
+)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="a recipe file, such as recipes/miniature.yaml")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="settings that replace the recipe's: seed=2 data_root=../data 'systems.*.start=models/tiny'",
+    ),
+]
+Quick = Annotated[bool, typer.Option("--quick", help="the smaller run that the recipe's `quick` section describes")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved recipe, and stop")]
+Update = Annotated[bool, typer.Option("--update", help="go on in a run folder whose recipe was different")]
+
+
+def _start(stages: tuple[str, ...], path: Path, overrides: list[str] | None, flags: tuple[bool, bool, bool]) -> None:
+    quick, dry_run, update = flags
+    recipe = recipe_file.load_recipe(path, overrides or (), quick=quick)
+    if dry_run:
+        sys.stdout.write(recipe_file.dump(recipe))
+        return
+    pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    dry_run: DryRun = False,
+    update: Update = False,
+) -> None:
+    """Run all stages of a recipe, from raw corpora to the report.
+
+    What is already there for the same inputs and settings is skipped; what was interrupted goes on.
+    """
+    _start(pipeline.STAGE_NAMES, recipe, overrides, (quick, dry_run, update))
+
+
+def _add_stage_command(stage: pipeline.Stage) -> None:
+    def command(
+        recipe: RecipePath,
+        overrides: Overrides = None,
+        quick: Quick = False,
+        dry_run: DryRun = False,
+        update: Update = False,
+    ) -> None:
+        _start((stage.name,), recipe, overrides, (quick, dry_run, update))
+
+    app.command(name=stage.name, help=f"Run the {stage.name} stage: {stage.purpose}.")(command)
+
+
+for _stage in pipeline.STAGES:
+    _add_stage_command(_stage)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"crosstune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="show a traceback with errors")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print results and errors only")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    console.quiet = quiet
+    context.obj = debug
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in a message, not in a traceback."""
+    try:
+        app()
+    except CrosstuneError as error:
+        if "--debug" in sys.argv[1:]:
+            raise
+        console.quiet = False
+        console.print("[bold red]error:[/bold red]", str(error), markup=True, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.quiet = False
+        console.print("stopped; what was finished is kept. Run the same command again to go on.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

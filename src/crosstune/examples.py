@@ -1,0 +1,43 @@
+"""The record that flows from the data stage to training, and its Parquet file."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA = pa.schema([(name, pa.string()) for name in ("prompt", "completion", "language", "source", "origin")])
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One training example, as text: it serves every tokenizer.
+
+    Attributes:
+        prompt: what is given; empty for plain text (continued pretraining), where every token is supervised.
+        completion: what is learnt, without the EOS that training appends.
+        language: ISO 639-1 code of the completion.
+        source: the recipe's name of the corpus.
+        origin: ``file:line`` (or ``file:row``) of the raw row, for messages.
+    """
+
+    prompt: str
+    completion: str
+    language: str
+    source: str
+    origin: str
+
+
+def write_examples(path: Path, examples: Iterable[Example]) -> int:
+    """Write examples in order and return their number."""
+    table = pa.Table.from_pylist([asdict(example) for example in examples], schema=SCHEMA)
+    pq.write_table(table, path)
+    return int(table.num_rows)
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Read the examples of a mixture in order."""
+    table = pq.read_table(path, schema=SCHEMA)
+    columns = [table.column(name).to_pylist() for name in SCHEMA.names]
+    return [Example(*row) for row in zip(*columns, strict=True)]

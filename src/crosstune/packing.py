@@ -1,0 +1,263 @@
+"""Packed rows: many token rows in one forward pass, without padding, with shared prefixes computed once.
+
+A batch is laid out as one long row. Rows that start with the same tokens (the instruction of 200,302 translation pairs,
+a question with its four answers) form a tree: the shared prefix stands once, and every continuation attends to that
+prefix and to itself only, with positions counted along the path. Models see it through transformers' public interface:
+position ids, an attention function registered by name, and a keyword argument that transformers hands through to it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+ATTENTION = "crosstune_packed"
+# Sharing a shorter prefix saves less than the masked attention of its continuations costs.
+MIN_SHARED_TOKENS = 8
+# A group of nodes is padded to its longest, in attention only; longer than this times the shortest starts a new group.
+MAX_LENGTH_RATIO = 1.3
+_SLACK_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A stretch of the packed row: its own tokens and the stretch it continues."""
+
+    start: int
+    length: int
+    path: np.ndarray  # packed positions of all tokens before this node's own
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Nodes of similar length whose attention is computed together, padded at their right ends.
+
+    Attributes:
+        queries: packed positions, [nodes, longest node].
+        keys: packed positions, [nodes, longest path and node].
+        mask: [nodes, 1, longest node, longest path and node]; None when plain causal attention says the same.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    mask: Tensor | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Token rows packed into one.
+
+    Attributes:
+        input_ids: [1, packed length].
+        position_ids: [1, packed length], counted along each row's path.
+        token_positions: for each row, the packed position of each of its tokens.
+        groups: how attention is computed.
+        output_index: where each packed position's output stands in the concatenated, padded outputs of the groups.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    token_positions: tuple[np.ndarray, ...]
+    groups: tuple[_Group, ...]
+    output_index: Tensor
+
+    @property
+    def num_tokens(self) -> int:
+        """Return the packed length: the tokens that are computed."""
+        return self.input_ids.shape[1]
+
+
+def lay_out(rows: Sequence[Sequence[int]], share_prefixes: bool, device: torch.device | None = None) -> Layout:
+    """Pack token rows, in any order, into one row.
+
+    With ``share_prefixes``, tokens that begin several rows are laid out once; losses and log-likelihoods stay equal.
+    """
+    runs = _runs_with_shared_prefix(rows) if share_prefixes else [(0, [index]) for index in range(len(rows))]
+    tokens: list[int] = []
+    positions: list[int] = []
+    nodes: list[_Node] = []
+    token_positions: list[np.ndarray] = [np.empty(0, np.int64)] * len(rows)
+
+    def add(piece: Sequence[int], path: np.ndarray) -> np.ndarray:
+        nodes.append(_Node(len(tokens), len(piece), path))
+        tokens.extend(piece)
+        positions.extend(range(len(path), len(path) + len(piece)))
+        return np.concatenate([path, np.arange(nodes[-1].start, len(tokens))])
+
+    nothing = np.empty(0, np.int64)
+    for shared, members in runs:
+        prefix = add(rows[members[0]][:shared], nothing) if shared else nothing
+        for member in members:
+            rest = rows[member][shared:]
+            token_positions[member] = add(rest, prefix) if rest else prefix
+    groups, output_index = _group(nodes, len(tokens), device)
+    return Layout(
+        input_ids=torch.tensor([tokens], device=device),
+        position_ids=torch.tensor([positions], device=device),
+        token_positions=tuple(token_positions),
+        groups=groups,
+        output_index=output_index,
+    )
+
+
+def logits_at(model: nn.Module, layout: Layout, positions: Tensor) -> Tensor:
+    """Run the model over a layout and return the logits at some packed positions only, [len(positions), vocabulary].
+
+    The model's attention must be ``packing.ATTENTION`` (``model.set_attn_implementation``).
+    """
+    # transformers' models apply the head only to the positions of `logits_to_keep`, which may repeat.
+    output = model(
+        input_ids=layout.input_ids,
+        position_ids=layout.position_ids,
+        use_cache=False,
+        logits_to_keep=positions,
+        packed_layout=layout,
+    )
+    logits: Tensor = output.logits[0]
+    return logits
+
+
+def _runs_with_shared_prefix(rows: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
+    """Return (shared tokens, row indices) of runs of rows that begin alike, in sorted order of the rows."""
+    order = sorted(range(len(rows)), key=lambda index: list(rows[index]))
+    common = [_common_prefix(rows[left], rows[right]) for left, right in pairwise(order)]
+    runs: list[tuple[int, list[int]]] = []
+    first = 0
+    while first < len(order):
+        last, shared = first, 0
+        while last < len(common):
+            # A run grows as long as it keeps most of the prefix that it started with.
+            candidate = common[last] if last == first else min(shared, common[last])
+            if candidate < max(MIN_SHARED_TOKENS, 0.75 * shared):
+                break
+            last, shared = last + 1, candidate
+        runs.append((shared, order[first : last + 1]))
+        first = last + 1
+    return runs
+
+
+def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
+    shortest = min(len(left), len(right))
+    for index in range(shortest):
+        if left[index] != right[index]:
+            return index
+    return shortest
+
+
+def _group(nodes: list[_Node], num_tokens: int, device: torch.device | None) -> tuple[tuple[_Group, ...], Tensor]:
+    """Gather nodes of similar length into groups, and return where each packed position's output will be."""
+    # Continuations of a prefix need a mask, other nodes do not: they are kept apart.
+    order = sorted(range(len(nodes)), key=lambda index: (len(nodes[index].path) > 0, nodes[index].length))
+    groups: list[_Group] = []
+    output_index = np.empty(num_tokens, np.int64)
+    offset, first = 0, 0
+    for last in range(1, len(order) + 1):
+        if last < len(order) and _similar(nodes[order[first]], nodes[order[last]]):
+            continue
+        members = [nodes[index] for index in order[first:last]]
+        longest = max(node.length for node in members)
+        for row, node in enumerate(members):
+            begin = offset + row * longest
+            output_index[node.start : node.start + node.length] = np.arange(begin, begin + node.length)
+        groups.append(_make_group(members, longest, device))
+        offset += len(members) * longest
+        first = last
+    return tuple(groups), torch.from_numpy(output_index).to(device)
+
+
+def _similar(shorter: _Node, longer: _Node) -> bool:
+    same_kind = (len(shorter.path) > 0) == (len(longer.path) > 0)
+    return same_kind and longer.length <= MAX_LENGTH_RATIO * shorter.length + _SLACK_TOKENS
+
+
+def _make_group(members: list[_Node], longest: int, device: torch.device | None) -> _Group:
+    steps = np.arange(longest)
+    lengths = np.array([node.length for node in members])
+    # Padded queries repeat the node's last token; their outputs are never read.
+    starts = np.array([node.start for node in members])
+    queries = starts[:, None] + np.minimum(steps[None, :], lengths[:, None] - 1)
+    paths = np.array([len(node.path) for node in members])
+    if not paths.any():
+        index = torch.from_numpy(queries).to(device)
+        return _Group(index, index, None)
+    keys = np.zeros((len(members), int((paths + lengths).max())), np.int64)
+    for row, node in enumerate(members):
+        keys[row, : len(node.path)] = node.path
+        keys[row, len(node.path) : len(node.path) + node.length] = queries[row, : node.length]
+    # Query i of a node stands behind its path: it sees keys 0 .. path + i. Padded keys come later, so no query sees
+    # them: the limit of padded queries is kept inside the node.
+    limit = paths[:, None] + np.minimum(steps[None, :], lengths[:, None] - 1)
+    mask = np.arange(keys.shape[1])[None, None, :] <= limit[:, :, None]
+    return _Group(
+        torch.from_numpy(queries).to(device),
+        torch.from_numpy(keys).to(device),
+        torch.from_numpy(mask[:, None]).to(device),
+    )
+
+
+def _packed_attention(  # noqa: PLR0913 - the signature is transformers'
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    packed_layout: Layout | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Attend within each path of the layout. Query, key, value: [1, heads, packed length, head size]."""
+    if packed_layout is None:
+        raise ValueError(
+            f"attention {ATTENTION!r} was called without a layout: {type(module).__name__} does not hand keyword "
+            "arguments through to its attention, so this model cannot be trained packed"
+        )
+    _refuse_other_attention(module, packed_layout, options)
+    heads = query.shape[1]
+    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    outputs = []
+    for group in packed_layout.groups:
+        gathered_key, gathered_value = (_gather(states, group.keys, heads) for states in (key, value))
+        output = scaled_dot_product_attention(
+            _gather(query, group.queries, heads),
+            gathered_key,
+            gathered_value,
+            attn_mask=group.mask,
+            dropout_p=dropout,
+            is_causal=group.mask is None,
+            scale=scaling,
+        )
+        outputs.append(output.transpose(1, 2).flatten(0, 1))
+    return torch.cat(outputs).index_select(0, packed_layout.output_index)[None], None
+
+
+def _refuse_other_attention(module: nn.Module, layout: Layout, options: dict[str, Any]) -> None:
+    """Stop where full causal attention would not be what the model was trained with."""
+    if options.get("softcap") is not None:
+        raise ValueError(
+            f"{type(module).__name__} caps its attention scores (softcap), which packed attention cannot do"
+        )
+    window = options.get("sliding_window")
+    longest = max(group.keys.shape[1] for group in layout.groups)
+    if window is not None and longest > window:
+        raise ValueError(
+            f"{type(module).__name__} attends within {window} tokens, but a row has {longest}: "
+            f"set max_length_tokens to {window} or less"
+        )
+
+
+def _gather(states: Tensor, index: Tensor, heads: int) -> Tensor:
+    """Take [packed length, key heads, size] at [nodes, longest] and return [nodes, heads, longest, size]."""
+    taken = states.index_select(0, index.flatten()).view(*index.shape, *states.shape[1:]).transpose(1, 2)
+    if states.shape[1] != heads:  # grouped-query attention: each key head serves several query heads
+        taken = taken.repeat_interleave(heads // states.shape[1], dim=1)
+    return taken
+
+
+AttentionInterface.register(ATTENTION, _packed_attention)

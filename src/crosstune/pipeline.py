@@ -1,0 +1,113 @@
+"""The ordered stages, what each reads and writes: the map of the program."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from crosstune import recipe_file
+from crosstune.artifacts import RunFolder, commit, hardware, read_json, write_json, write_text
+from crosstune.errors import RunFolderError
+from crosstune.recipe import Recipe
+from crosstune.terminal import heading
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: its name is its package, its command, its section of the recipe."""
+
+    name: str
+    purpose: str
+
+
+STAGES = (
+    Stage("data", "raw corpora -> data/mixtures/*/examples.parquet, data/evaluation/*/items.jsonl"),
+    Stage("tokenizer", "mixtures -> tokenizer/base, tokenizer/extended, tokenizer/fertility.json"),
+    Stage("train", "mixtures + tokenizers -> systems/*/model, systems/*/metrics.jsonl"),
+    Stage("evaluate", "systems + evaluation sets -> systems/*/evaluation/scores.json, outputs.jsonl"),
+    Stage("report", "everything above -> report/report.html, report.md, tables.csv"),
+)
+STAGE_NAMES = tuple(stage.name for stage in STAGES)
+
+
+def run_stages(recipe: Recipe, names: Sequence[str], command: str, update: bool) -> RunFolder:
+    """Run some stages in their order; each skips what is already there for the same inputs and settings.
+
+    Raises:
+        RunFolderError: when the folder holds a run of another recipe (and not ``update``), or is in use.
+    """
+    run = RunFolder(recipe.runs_root / recipe.name)
+    _refuse_several_processes(names)
+    with _only_process_in(run):
+        _claim(recipe, run, update)
+        for name in names:
+            run_stage(recipe, run, name, command)
+    return run
+
+
+def run_stage(recipe: Recipe, run: RunFolder, name: str, command: str) -> None:
+    """Run one stage and note its time in ``run.json``."""
+    heading(f"{name}: {next(stage.purpose for stage in STAGES if stage.name == name)}")
+    started = time.monotonic()
+    # Imported here: the command line answers --help without loading torch.
+    import_module(f"crosstune.{name}.stage").run(recipe, run)
+    _note_stage(run, name, command, time.monotonic() - started)
+
+
+def _note_stage(run: RunFolder, name: str, command: str, seconds: float) -> None:
+    if os.environ.get("RANK", "0") != "0":
+        return
+    path = run.root / "run.json"
+    facts: dict[str, Any] = read_json(path) if path.exists() else {"stages": {}}
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    earlier = facts["stages"].get(name, {}).get("seconds", 0.0)
+    # A stage that skipped everything takes seconds; the time that the work took is the longest seen.
+    facts["stages"][name] = {"seconds": round(max(seconds, earlier), 1), "finished": finished}
+    write_json(path, {"command": command, "commit": commit(), "hardware": hardware(), **facts})
+
+
+def _claim(recipe: Recipe, run: RunFolder, update: bool) -> None:
+    """Write the resolved recipe into the run folder, unless a different one is there."""
+    text = recipe_file.dump(recipe)
+    if run.recipe.exists() and not update:
+        differences = recipe_file.differences(run.recipe.read_text(encoding="utf-8"), text)
+        if differences:
+            raise RunFolderError(
+                f"{run.root} holds a run of another recipe. It differs in:\n"
+                + "\n".join(f"  {line}" for line in differences)
+                + "\nGive the new run its own folder (name=other_name), or pass --update to go on in this one: "
+                "what the changes concern is made again, everything else is kept."
+            )
+    if os.environ.get("RANK", "0") == "0":
+        write_text(run.recipe, text)
+
+
+def _refuse_several_processes(names: Sequence[str]) -> None:
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size > 1 and tuple(names) != ("train",):
+        raise RunFolderError(
+            f"{world_size} processes were launched for the stages {', '.join(names)}, but only `crosstune train` runs "
+            "on several. Run `crosstune data` and `crosstune tokenizer` first, then launch `crosstune train`, then "
+            "`crosstune evaluate` and `crosstune report`."
+        )
+
+
+@contextmanager
+def _only_process_in(run: RunFolder) -> Iterator[None]:
+    """Hold the run folder's lock; the ranks of one training job share it."""
+    run.root.mkdir(parents=True, exist_ok=True)
+    with (run.root / ".lock").open("w") as lock:
+        if os.environ.get("RANK", "0") == "0":
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunFolderError(
+                    f"another crosstune process works in {run.root}: wait for it, or give this run its own folder "
+                    "(name=other_name)"
+                ) from None
+        yield

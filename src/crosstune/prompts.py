@@ -1,0 +1,149 @@
+"""Versioned prompt templates, shared by training, evaluation and chat, and the bank of translation instructions."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+LANGUAGE_NAMES = {"en": {"en": "English", "ko": "Korean"}, "ko": {"en": "영어", "ko": "한국어"}}
+
+
+@dataclass(frozen=True)
+class Template:
+    """Text around an instruction and its input.
+
+    ``completion_prefix`` starts the completion, so that the prompt ends on a fixed text (``### Response:``) and prompt
+    and completion can be tokenised apart.
+    """
+
+    name: str
+    with_input: str
+    without_input: str
+    completion_prefix: str
+
+    def prompt(self, instruction: str, text: str = "") -> str:
+        """Render the prompt of an instruction and its (possibly empty) input."""
+        # str.replace, not str.format: instructions and inputs contain braces.
+        if not text:
+            return self.without_input.replace("{instruction}", instruction, 1)
+        before, after = self.with_input.split("{input}", 1)
+        return before.replace("{instruction}", instruction, 1) + text + after
+
+    def completion(self, output: str) -> str:
+        """Render the completion of an output; the EOS is training's business."""
+        return self.completion_prefix + output
+
+
+_ALPACA_WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:"
+)
+_ALPACA_WITHOUT_INPUT = (
+    "Below is an instruction that describes a task. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Response:"
+)
+_KULLM_WITH_INPUT = (
+    "아래는 작업을 설명하는 명령어와 추가 컨텍스트를 제공하는 입력이 짝을 이루는 예제입니다. "
+    "요청을 적절히 완료하는 응답을 작성하세요.\n\n"
+    "### 명령어:\n{instruction}\n\n### 입력:\n{input}\n\n### 응답:\n"
+)
+_KULLM_WITHOUT_INPUT = (
+    "아래는 작업을 설명하는 명령어입니다. 요청을 적절히 완료하는 응답을 작성하세요.\n\n"
+    "### 명령어:\n{instruction}\n\n### 응답:\n"
+)
+
+TEMPLATES = {
+    template.name: template
+    for template in (
+        # The paper, section 3.2 and 5.3. It does not say where the completion starts; we let it start with the newline.
+        Template(
+            name="paper-v1",
+            with_input="### Instruction:\n{instruction}\n{input}\n### Response:",
+            without_input="### Instruction:\n{instruction}\n### Response:",
+            completion_prefix="\n",
+        ),
+        # tatsu-lab/stanford_alpaca train.py PROMPT_DICT: no newline between "### Response:" and the answer.
+        Template("alpaca", _ALPACA_WITH_INPUT, _ALPACA_WITHOUT_INPUT, completion_prefix=""),
+        # nlpai-lab/KULLM templates/kullm.json.
+        Template("kullm", _KULLM_WITH_INPUT, _KULLM_WITHOUT_INPUT, completion_prefix=""),
+    )
+}
+TEMPLATE_NAMES = tuple(TEMPLATES)
+
+NSMC_INSTRUCTION = "다음 문장은 긍정일까요 부정일까요?"
+
+# direction -> instruction language -> wordings; the first is "the paper's" (it published only en-ko in English).
+_PAPER_WORDINGS = {
+    "en-ko": {
+        "en": "Translate the following sentences from English to Korean",
+        "ko": "다음 문장을 영어에서 한국어로 번역하세요",
+    },
+    "ko-en": {
+        "en": "Translate the following sentences from Korean to English",
+        "ko": "다음 문장을 한국어에서 영어로 번역하세요",
+    },
+}
+_TRAIN_TEMPLATES = {
+    "en": (
+        "Translate the following text into {target}.",
+        "Translate from {source} to {target}.",
+        "Give the {target} translation of this {source} sentence.",
+        "Write this in {target}:",
+        "How do you say this in {target}?",
+        "Please render the {source} text below in {target}.",
+        "Convert the sentence to {target}.",
+    ),
+    "ko": (
+        "다음 글을 {target}로 번역해 주세요.",
+        "{source} 문장을 {target}로 옮기세요.",
+        "아래 {source} 문장의 {target} 번역을 쓰세요.",
+        "이 말을 {target}로 써 보세요.",
+        "이것을 {target}로 어떻게 말합니까?",
+        "주어진 {source} 글을 {target}로 바꾸어 주세요.",
+        "{target}로 번역하시오.",
+    ),
+}
+_HELD_OUT_TEMPLATES = {
+    "en": (
+        "Produce a {target} version of the sentence below.",
+        "What is the {target} for the following {source} sentence?",
+        "Your task is to translate {source} into {target}.",
+        "Express the following in {target}, please.",
+    ),
+    "ko": (
+        "아래 문장을 {target} 문장으로 만들어 주세요.",
+        "다음 {source} 문장은 {target}로 무엇입니까?",
+        "{source}를 {target}로 번역하는 것이 당신의 일입니다.",
+        "다음을 {target}로 표현해 주십시오.",
+    ),
+}
+
+WordingSet = Literal["paper", "train", "held_out"]
+
+
+def translation_instructions(direction: str, instruction_language: str, wordings: WordingSet) -> tuple[str, ...]:
+    """Return the instructions that ask for a translation.
+
+    ``paper`` is one wording; ``train`` is that one and the bank's training wordings; ``held_out`` is never trained on
+    and measures robustness to unseen wording.
+
+    Raises:
+        ValueError: for a direction or instruction language that the bank does not hold.
+    """
+    if direction not in _PAPER_WORDINGS or instruction_language not in LANGUAGE_NAMES:
+        raise ValueError(
+            f"no translation instruction for direction {direction!r} in language {instruction_language!r}; "
+            f"directions: {sorted(_PAPER_WORDINGS)}, instruction languages: {sorted(LANGUAGE_NAMES)}"
+        )
+    source, target = direction.split("-")
+    names = LANGUAGE_NAMES[instruction_language]
+
+    def fill(template: str) -> str:
+        return template.replace("{source}", names[source]).replace("{target}", names[target])
+
+    paper = _PAPER_WORDINGS[direction][instruction_language]
+    if wordings == "paper":
+        return (paper,)
+    if wordings == "train":
+        return (paper, *(fill(template) for template in _TRAIN_TEMPLATES[instruction_language]))
+    return tuple(fill(template) for template in _HELD_OUT_TEMPLATES[instruction_language])

@@ -1,0 +1,313 @@
+"""Every setting of a run: typed, frozen, described, bounded.
+
+A recipe has the sections ``data``, ``tokenizer``, ``systems``, ``train``, ``evaluate`` and ``report``. This file says
+what each may hold; ``recipe_checks`` says how they fit together; ``recipe_file`` reads and writes them as YAML 1.2.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$", description="ISO 639-1 code")]
+Direction = Annotated[str, Field(pattern=r"^[a-z]{2}-[a-z]{2}$", description="source-target, as en-ko")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Paths = Annotated[tuple[str, ...], Field(min_length=1)]
+
+TASK_NAMES = Literal[
+    "hellaswag",
+    "copa_2011_test",
+    "copa_superglue_val",
+    "nsmc_generate",
+    "kobest_copa",
+    "kobest_hellaswag",
+    "kobest_sentineg",
+    "translation",
+]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are errors, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Languages(Section):
+    """What the model knows (source) and what it is extended to (target)."""
+
+    source: Language
+    target: Language
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        """Return both translation directions, into the target language first."""
+        return f"{self.source}-{self.target}", f"{self.target}-{self.source}"
+
+
+class World(Section):
+    """How much of the miniature world is written, and from which seed."""
+
+    seed: int
+    english_documents: Count
+    korean_documents: Count
+    parallel_pairs: Count
+    english_instructions: Count
+    korean_instructions: Count
+    test_items: Count
+
+
+class Source(Section):
+    """One corpus: where it lies and what it is. Paths are relative to ``data_root``; globs are allowed."""
+
+    kind: Literal["parallel", "instructions", "text"]
+    paths: Paths
+    format: Literal["auto", "json", "jsonl", "tsv", "aihub_json", "aligned_text", "text"] = "auto"
+    language: Language | None = Field(None, description="of instructions and text; a parallel corpus has both")
+
+    @model_validator(mode="after")
+    def _language_where_needed(self) -> Self:
+        if self.kind != "parallel" and self.language is None:
+            raise ValueError(f"a source of kind {self.kind!r} needs `language` (an ISO 639-1 code such as ko)")
+        if self.kind == "parallel" and self.language is not None:
+            raise ValueError("a parallel source holds both languages of the recipe: remove `language`")
+        return self
+
+
+class MixturePart(Section):
+    """What a mixture takes from one source."""
+
+    source: Name
+    max_rows: Count | None = Field(None, description="draw at most this many rows (pairs, for a parallel source)")
+    repeats: Count = Field(1, description="up-sampling: how often each drawn row occurs")
+    directions: tuple[Direction, ...] = Field((), description="parallel sources: translation directions")
+    instruction_languages: tuple[Language, ...] = Field((), description="parallel sources: language of the instruction")
+    combinations_per_pair: Count | None = Field(
+        None,
+        description="use each pair in this many of its direction x instruction language combinations; all if absent",
+    )
+    wordings: Literal["paper", "train"] = Field(
+        "paper", description="the paper's one translation instruction, or all training wordings of the bank"
+    )
+    as_text: Language | None = Field(None, description="take this language's side as plain text, without instruction")
+
+    @model_validator(mode="after")
+    def _either_text_or_translation(self) -> Self:
+        if self.as_text is not None and (self.directions or self.instruction_languages):
+            raise ValueError("`as_text` takes plain text: remove `directions` and `instruction_languages`")
+        if bool(self.directions) != bool(self.instruction_languages):
+            raise ValueError("`directions` and `instruction_languages` go together: give both or neither")
+        return self
+
+
+class Quality(Section):
+    """Which rows are dropped. Each drop has a reason and is written to ``dropped.jsonl``."""
+
+    drop_duplicates: bool = True
+    drop_evaluation_overlap: bool = True
+    on_bad_row: Literal["stop", "drop"] = "stop"
+
+
+class Data(Section):
+    """The corpora, and the mixtures that tokenizers and systems learn from."""
+
+    prompt: Literal["paper-v1", "alpaca", "kullm"] = "paper-v1"
+    sources: dict[Name, Source]
+    mixtures: dict[Name, tuple[MixturePart, ...]]
+    quality: Quality = Quality()
+
+
+class LearnedTokenizer(Section):
+    """A SentencePiece-style BPE with byte fallback, learnt from a mixture (for a model from scratch)."""
+
+    kind: Literal["learned"]
+    mixture: Name
+    num_pieces: Annotated[int, Field(ge=300)]
+
+
+class GivenTokenizer(Section):
+    """A tokenizer that exists: a folder or .model file (relative to data_root or here), or a hub id with revision."""
+
+    kind: Literal["given"]
+    path: str
+    revision: str | None = None
+
+
+class LearnedExtension(Section):
+    """New target-language pieces, learnt from a mixture and added inside the base's BPE model."""
+
+    kind: Literal["learned"]
+    mixture: Name
+    num_new_pieces: Count
+    required_syllables: Literal["ks_x_1001", "seen"] = Field(
+        "ks_x_1001", description="Korean syllables that are pieces of their own: the 2,350 of KS X 1001, or those seen"
+    )
+
+
+class Tokenizer(Section):
+    """The base tokenizer and, where a system uses it, the extended one."""
+
+    base: Annotated[LearnedTokenizer | GivenTokenizer, Field(discriminator="kind")]
+    extension: Annotated[LearnedExtension | GivenTokenizer, Field(discriminator="kind")] | None = None
+
+
+class Architecture(Section):
+    """The shape of a model from scratch (a LLaMA)."""
+
+    hidden_size: Count
+    num_layers: Count
+    num_heads: Count
+    intermediate_size: Count
+    max_positions: Count = 512
+    tie_embeddings: bool = False
+
+
+class NewRows(Section):
+    """How the embedding rows of new pieces start."""
+
+    method: Literal["mean_of_subwords", "random"] = "mean_of_subwords"
+    noise: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="standard deviation of added Gaussian noise, as a share of the old rows' own"
+    )
+
+
+class Lora(Section):
+    """Low-rank adapters; merged into the weights at the end of the stage."""
+
+    rank: Count = 8
+    alpha: Count = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+class Stage(Section):
+    """One training stage of a system: what is learnt, which weights move, how far."""
+
+    mixture: Name
+    method: Literal["full", "lora", "new_rows"]
+    lora: Lora | None = None
+    num_epochs: Annotated[float, Field(gt=0)] | None = None
+    num_steps: Count | None = None
+    global_batch_size: Count = Field(description="rows per optimiser step, over all devices and accumulation steps")
+    learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Share = 0.05
+    adam_betas: tuple[Share, Share] = (0.9, 0.95)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_length_tokens: Count = 512
+    on_too_long: Literal["stop", "drop", "truncate"] = "stop"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.num_epochs is None) == (self.num_steps is None):
+            raise ValueError("give exactly one of `num_epochs` and `num_steps`")
+        if (self.method == "lora") != (self.lora is not None):
+            raise ValueError("`lora` settings go with `method: lora`, and only with it")
+        return self
+
+
+class System(Section):
+    """One model of the comparison: what it starts from, its tokenizer, its training stages."""
+
+    start: str = Field(description="`scratch`, another system's name, a model folder, or a hub id (with revision)")
+    tokenizer: Literal["base", "extended"]
+    label: str = Field("", description="how tables call it; its name if empty")
+    revision: str | None = None
+    architecture: Architecture | None = None
+    new_rows: NewRows = NewRows()
+    stages: tuple[Stage, ...] = ()
+    paper_system: Literal["llama2", "lora", "continued_pretraining", "ours"] | None = Field(
+        None, description="the paper's system whose figures stand beside this one"
+    )
+
+    @model_validator(mode="after")
+    def _scratch_needs_architecture(self) -> Self:
+        if (self.start == "scratch") != (self.architecture is not None):
+            raise ValueError("`architecture` goes with `start: scratch`, and only with it")
+        if self.start == "scratch" and not self.stages:
+            raise ValueError("a system from scratch needs at least one training stage")
+        return self
+
+
+class Train(Section):
+    """How training runs on the machine; nothing here changes what is learnt (but for rounding)."""
+
+    precision: Literal["float32", "bf16"] = "float32"
+    micro_batch_tokens: Count = Field(4096, description="tokens per forward pass and device")
+    gradient_checkpointing: bool = False
+    log_every_steps: Count = 1
+    save_every_steps: Count = 200
+    keep_checkpoints: Count = 2
+
+
+class EvaluationTask(Section):
+    """One evaluation set: the task and its file (relative to data_root)."""
+
+    task: TASK_NAMES
+    paths: Paths
+    max_items: Count | None = None
+    sample_seed: int = Field(1234, description="which items are drawn when there are more than max_items")
+    directions: tuple[Direction, ...] = ()
+    instruction_languages: tuple[Language, ...] = ()
+    max_new_tokens: Count = 256
+
+    @model_validator(mode="after")
+    def _translation_cells(self) -> Self:
+        cells = (self.directions, self.instruction_languages)
+        if not all(cells) if self.task == "translation" else any(cells):
+            raise ValueError("`directions` and `instruction_languages` go with `task: translation`, and only with it")
+        return self
+
+
+class Evaluate(Section):
+    """Which tasks are scored, and against which system gain and forgetting are measured."""
+
+    reference_system: Name
+    tasks: dict[Name, EvaluationTask]
+    precision: Literal["float32", "bf16"] = "float32"
+    batch_tokens: Count = Field(8192, description="tokens per forward pass")
+    max_batch_rows: Count = Field(128, description="rows generated side by side")
+    num_bootstrap: Annotated[int, Field(ge=100)] = 1000
+
+
+class Report(Section):
+    """What the report shows besides the run's own numbers."""
+
+    title: str = ""
+    paper_figures: bool = Field(True, description="print the paper's own figures beside ours")
+
+
+class Recipe(Section):
+    """A whole run."""
+
+    name: Name
+    description: str = ""
+    seed: int
+    runs_root: Path = Field(Path("runs"), description="the run lies in runs_root/name")
+    data_root: Path | None = Field(None, description="folder that source and task paths are relative to")
+    world: World | None = Field(None, description="write the miniature world and use it as data_root")
+    languages: Languages
+    data: Data
+    tokenizer: Tokenizer
+    systems: Annotated[dict[Name, System], Field(min_length=1)]
+    train: Train = Train()
+    evaluate: Evaluate
+    report: Report = Report()
+
+    @property
+    def systems_in_order(self) -> list[str]:
+        """Return the names of the systems, each after the one it starts from."""
+        ordered: list[str] = []
+
+        def place(name: str) -> None:
+            if name in ordered:
+                return
+            if self.systems[name].start in self.systems:
+                place(self.systems[name].start)
+            ordered.append(name)
+
+        for name in self.systems:
+            place(name)
+        return ordered

@@ -1,0 +1,120 @@
+"""How the sections of a recipe must fit together: what names what, checked on the raw content.
+
+The raw content, because a recipe with a misspelt key should show its dangling names in the same message. Values of the
+wrong type are the business of ``recipe``; here they are passed over.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def problems(content: Mapping[str, Any]) -> list[str]:
+    """Return one line per name that leads nowhere, and per pair of settings that exclude each other."""
+    return [
+        *_roots(content),
+        *_mixture_parts(content),
+        *_mixtures_in_use(content),
+        *_directions(content),
+        *_systems(content),
+    ]
+
+
+def _roots(content: Mapping[str, Any]) -> Iterator[str]:
+    if (content.get("data_root") is None) == (content.get("world") is None):
+        yield "data_root: give exactly one of `data_root` (the folder of your files) and `world` (the miniature's)"
+
+
+def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:
+    sources = _mapping(content, "data", "sources")
+    for name, parts in _mapping(content, "data", "mixtures").items():
+        for index, part in enumerate(_dicts(parts)):
+            where = f"data.mixtures.{name}.{index}"
+            source = sources.get(str(part.get("source")))
+            if source is None:
+                yield f"{where}.source: {part.get('source')!r} is not a source; there are {_names(sources)}"
+            elif _kind(source) == "parallel" and not part.get("directions") and not part.get("as_text"):
+                yield f"{where}: a parallel source needs `directions` and `instruction_languages`, or `as_text`"
+            elif _kind(source) != "parallel" and (part.get("directions") or part.get("as_text")):
+                yield (
+                    f"{where}: {part['source']!r} is not a parallel source: "
+                    "remove `directions`, `instruction_languages` and `as_text`"
+                )
+
+
+def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
+    users = {
+        f"systems.{name}.stages.{index}": stage
+        for name, system in _mapping(content, "systems").items()
+        for index, stage in enumerate(_dicts(_get(system, "stages")))
+    }
+    for part in ("base", "extension"):
+        section = _mapping(content, "tokenizer", part)
+        if section.get("kind") == "learned":
+            users[f"tokenizer.{part}"] = section
+    mixtures = _mapping(content, "data", "mixtures")
+    for where, user in users.items():
+        if "mixture" in user and user["mixture"] not in mixtures:
+            yield f"{where}.mixture: {user['mixture']!r} is not a mixture; there are {_names(mixtures)}"
+
+
+def _directions(content: Mapping[str, Any]) -> Iterator[str]:
+    languages = _mapping(content, "languages")
+    pair = {str(languages.get("source")), str(languages.get("target"))}
+    users = {
+        f"data.mixtures.{name}.{index}": part
+        for name, parts in _mapping(content, "data", "mixtures").items()
+        for index, part in enumerate(_dicts(parts))
+    }
+    users |= {f"evaluate.tasks.{name}": task for name, task in _mapping(content, "evaluate", "tasks").items()}
+    for where, user in users.items():
+        directions, asked = _get(user, "directions"), _get(user, "instruction_languages")
+        for direction in directions if isinstance(directions, list) else ():
+            if set(str(direction).split("-")) != pair:
+                yield f"{where}.directions: {direction!r} does not lie between the recipe's languages {sorted(pair)}"
+        for language in asked if isinstance(asked, list) else ():
+            if language not in pair:
+                yield f"{where}.instruction_languages: {language!r} is none of the recipe's languages {sorted(pair)}"
+
+
+def _systems(content: Mapping[str, Any]) -> Iterator[str]:
+    systems = _mapping(content, "systems")
+    reference = _mapping(content, "evaluate").get("reference_system")
+    if reference is not None and reference not in systems:
+        yield f"evaluate.reference_system: {reference!r} is not a system; there are {_names(systems)}"
+    extended = _mapping(content, "tokenizer").get("extension") is not None
+    for name, system in systems.items():
+        if _get(system, "tokenizer") == "extended" and not extended:
+            yield f"systems.{name}.tokenizer: `extended` needs a `tokenizer.extension` section"
+        if _starts_from_itself(systems, name):
+            yield f"systems.{name}.start: leads back to {name!r} itself; begin with `scratch`, a folder or a hub id"
+
+
+def _starts_from_itself(systems: Mapping[str, Any], name: str) -> bool:
+    start = _get(systems[name], "start")
+    for _ in systems:
+        if start == name:
+            return True
+        start = _get(systems.get(start), "start") if isinstance(start, str) else None
+    return False
+
+
+def _mapping(content: Any, *path: str) -> Mapping[str, Any]:
+    for key in path:
+        content = _get(content, key)
+    return content if isinstance(content, Mapping) else {}
+
+
+def _get(content: Any, key: str) -> Any:
+    return content.get(key) if isinstance(content, Mapping) else None
+
+
+def _dicts(content: Any) -> list[Mapping[str, Any]]:
+    return [entry for entry in content if isinstance(entry, Mapping)] if isinstance(content, list) else []
+
+
+def _kind(source: Any) -> Any:
+    return _get(source, "kind")
+
+
+def _names(content: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(content)) or "none"

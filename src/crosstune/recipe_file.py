@@ -1,0 +1,164 @@
+"""Recipes on disk: read YAML 1.2 with a base, apply overrides, report every mistake at once, write it resolved."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from crosstune import recipe_checks
+from crosstune.errors import RecipeError
+from crosstune.recipe import Recipe
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Recipe:
+    """Read a recipe, its ``base`` recipe if it names one, and apply ``section.key=value`` overrides in order.
+
+    With ``quick``, the overrides of the recipe's own ``quick`` section come first: a smaller run of the same shape.
+
+    Raises:
+        RecipeError: with every mistake and its path in the file.
+    """
+    content = _read_with_base(path)
+    quick_overrides = content.pop("quick", {})
+    if quick:
+        if not quick_overrides:
+            raise RecipeError(f"{path}: --quick was asked, but the recipe has no `quick` section")
+        for dotted, value in quick_overrides.items():
+            _set(content, dotted, value, where=f"{path}: quick")
+    for override in overrides:
+        dotted, separator, text = override.partition("=")
+        if not separator:
+            raise RecipeError(f"override {override!r}: write section.key=value, for example data_root=../data")
+        _set(content, dotted, _parse_yaml(text, f"override {override!r}"), where=f"override {override!r}")
+    return validate(content, str(path))
+
+
+def validate(content: Mapping[str, Any], where: str) -> Recipe:
+    """Check a recipe's content.
+
+    Raises:
+        RecipeError: with every mistake and its path in the file.
+    """
+    problems = recipe_checks.problems(content)
+    try:
+        # Through JSON, because strict validation then still turns text into paths and lists into tuples.
+        recipe = Recipe.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        problems = [*(_describe(problem) for problem in error.errors()), *problems]
+    if problems:
+        plural = "mistake" if len(problems) == 1 else "mistakes"
+        raise RecipeError(f"{where}: {len(problems)} {plural}\n" + "\n".join(f"  {line}" for line in problems))
+    return recipe
+
+
+def dump(recipe: Recipe) -> str:
+    """Return the resolved recipe as YAML: every setting with its value, itself a valid recipe."""
+    stream = io.StringIO()
+    yaml = YAML()
+    yaml.width = 120
+    yaml.dump(recipe.model_dump(mode="json", exclude_none=True), stream)
+    return stream.getvalue()
+
+
+def differences(old: str, new: str) -> list[str]:
+    """Return one line per setting in which two resolved recipes differ."""
+    before, after = (dict(_flatten(_parse_yaml(text, "recipe"))) for text in (old, new))
+    return [
+        f"{path}: {before.get(path, 'not set')!s} -> {after.get(path, 'not set')!s}"
+        for path in sorted(before | after)
+        if before.get(path) != after.get(path)
+    ]
+
+
+def _flatten(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(content, dict | list) and content:
+        pairs = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in pairs:
+            yield from _flatten(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, content
+
+
+def _read_with_base(path: Path) -> dict[str, Any]:
+    content = _read(path)
+    if "base" not in content:
+        return content
+    base_path = path.parent / str(content.pop("base"))
+    base = _read(base_path)
+    if "base" in base:
+        raise RecipeError(f"{base_path} has a `base` itself; a recipe's base must be a whole recipe: merge the two")
+    return _merge(base, content)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot read this recipe ({error.strerror}); recipes lie in recipes/") from None
+    content = _parse_yaml(text, str(path))
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: a recipe is a YAML mapping of sections, but this holds {type(content).__name__}")
+    return content
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise RecipeError(f"{where}: not valid YAML: {error}") from None
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Lay changes over a base: mappings merge, ``null`` removes a key, everything else replaces."""
+    merged = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _set(content: Any, dotted: str, value: Any, where: str) -> None:
+    """Set ``a.b.0.c`` in nested mappings and lists; ``*`` stands for every key or index."""
+    key, _, rest = dotted.partition(".")
+    for index in _indices(content, key, where):
+        if not rest:
+            if value is None and isinstance(content, dict):
+                content.pop(index, None)
+            else:
+                content[index] = value
+            continue
+        if isinstance(content, dict) and not isinstance(content.get(index), dict | list):
+            content[index] = {}
+        _set(content[index], rest, value, where)
+
+
+def _indices(content: Any, key: str, where: str) -> list[Any]:
+    if isinstance(content, dict):
+        return list(content) if key == "*" else [key]
+    positions = range(len(content))
+    if key == "*":
+        return list(positions)
+    if key.isdecimal() and int(key) in positions:
+        return [int(key)]
+    raise RecipeError(f"{where}: {key!r} is no position in a list of {len(content)}; give 0 to {len(content) - 1} or *")
+
+
+def _describe(problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"]) or "recipe"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: unknown setting; remove it or correct its name"
+    if problem["type"] == "missing":
+        return f"{path}: missing; it has no default"
+    found = problem.get("input")
+    shown = "" if isinstance(found, dict) else f" (found {found!r})"
+    return f"{path}: {message}{shown}"

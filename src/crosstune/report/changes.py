@@ -1,0 +1,134 @@
+"""Gain and forgetting: every system's change against the reference system, task by task."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from crosstune.recipe import Recipe
+from crosstune.report.outputs import Outputs
+from crosstune.report.scores import Scores
+from crosstune.report.tables import Cell, Column, Row, Table, columns_of, label_of, translation_columns
+
+_NORMAL_97_5 = 1.959964
+
+
+@dataclass(frozen=True)
+class Change:
+    """Where a system stands in the gain and forgetting figure: means of differences to the reference system.
+
+    Attributes:
+        english: mean change of accuracy on the source language's tasks, in points (hundredths).
+        korean: mean change of accuracy on the target language's tasks, in points; None without such tasks.
+        into_target: mean change of BLEU into the target language; None without translation.
+    """
+
+    system: str
+    label: str
+    english: float
+    korean: float | None
+    into_target: float | None
+
+
+def source_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the tasks on which forgetting shows: those in the language that the model knew."""
+    return [column for kind in ("hellaswag", "copa_") for column in columns_of(recipe, scores, kind)]
+
+
+def target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the accuracy tasks in the target language."""
+    return [column for kind in ("nsmc", "kobest") for column in columns_of(recipe, scores, kind)]
+
+
+def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the translation cells whose direction leads into the target language."""
+    into = "_".join(recipe.languages.directions[0].split("-"))
+    labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
+    return [
+        column
+        for label in labels
+        for column in translation_columns(recipe, scores, label, "bleu")
+        if column.task.startswith(f"{label}_{into}_")
+    ]
+
+
+def change_table(recipe: Recipe, scores: Scores, outputs: Outputs) -> Table | None:
+    """Return every adapted system minus the reference system, with paired intervals; None if nothing can be compared."""
+    reference = recipe.evaluate.reference_system
+    columns = [
+        *source_columns(recipe, scores),
+        *target_columns(recipe, scores),
+        *into_target_columns(recipe, scores),
+    ]
+    rows = tuple(
+        Row(system, label_of(recipe, system), tuple(_change(scores, outputs, system, reference, c) for c in columns))
+        for system in recipe.systems
+        if system != reference and any(key[0] == system for key in scores)
+    )
+    if not rows or not any(key[0] == reference for key in scores):
+        return None
+    name = label_of(recipe, reference)
+    return Table(
+        name="Won and forgotten",
+        title=f"change against {name}",
+        columns=tuple(replace(column, signed=True, chance=None) for column in columns),
+        rows=rows,
+        notes=(
+            "In brackets: 95 % interval of the difference over the same items (normal approximation). ▲ ▼ mark a "
+            "difference whose interval leaves out zero; differences of BLEU have no interval here.",
+        ),
+    )
+
+
+def figure_points(recipe: Recipe, scores: Scores) -> list[Change]:
+    """Return every adapted system's place in the figure; systems that miss a score of it are left out."""
+    reference = recipe.evaluate.reference_system
+    groups = (source_columns(recipe, scores), target_columns(recipe, scores), into_target_columns(recipe, scores))
+    points = []
+    for system in recipe.systems:
+        if system != reference:
+            english, korean, into_target = (_mean_change(scores, system, reference, group) for group in groups)
+            if english is not None:
+                points.append(Change(system, label_of(recipe, system), english, korean, into_target))
+    return points
+
+
+def paired_difference(ours: Mapping[str, bool], theirs: Mapping[str, bool]) -> tuple[float, float, float] | None:
+    """Return mean, low and high of the difference over the items that both answered; None below two items.
+
+    >>> paired_difference({"a": True, "b": True}, {"a": True, "b": False})[0]
+    0.5
+    """
+    differences = [int(ours[item]) - int(theirs[item]) for item in ours.keys() & theirs.keys()]
+    n = len(differences)
+    if n < 2:
+        return None
+    mean = sum(differences) / n
+    variance = sum((difference - mean) ** 2 for difference in differences) / (n - 1)
+    half = _NORMAL_97_5 * math.sqrt(variance / n)
+    return mean, max(-1.0, mean - half), min(1.0, mean + half)
+
+
+def _change(scores: Scores, outputs: Outputs, system: str, reference: str, column: Column) -> Cell:
+    ours = scores.get((system, column.task, column.metric))
+    theirs = scores.get((reference, column.task, column.metric))
+    if ours is None or theirs is None:
+        return Cell()
+    difference = ours.value - theirs.value
+    right = [outputs.correct.get((name, column.task), {}) for name in (system, reference)]
+    # The interval is shown only for the very items of the score, not for a part of them.
+    is_same_items = right[0].keys() == right[1].keys() and len(right[0]) == ours.n == theirs.n
+    paired = paired_difference(*right) if is_same_items else None
+    if paired is None or abs(paired[0] - difference) > 1e-6:
+        return Cell(difference)
+    return Cell(difference, paired[1], paired[2])
+
+
+def _mean_change(scores: Scores, system: str, reference: str, columns: Sequence[Column]) -> float | None:
+    differences = []
+    for column in columns:
+        ours = scores.get((system, column.task, column.metric))
+        theirs = scores.get((reference, column.task, column.metric))
+        if ours is None or theirs is None:
+            return None
+        differences.append((ours.value - theirs.value) * 100 / column.top)
+    return sum(differences) / len(differences) if differences else None

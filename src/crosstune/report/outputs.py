@@ -1,0 +1,87 @@
+"""What the systems answered: rows for the page's explorer, and which items each system got right."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crosstune.artifacts import RunFolder
+from crosstune.errors import RunFolderError
+from crosstune.recipe import Recipe
+
+ITEMS_PER_TASK = 40
+# Five systems x eight tasks x 40 items of two thousand characters are 3 MB of page.
+MAX_CHARACTERS = 2000
+
+
+@dataclass
+class Outputs:
+    """The outputs of all systems.
+
+    Attributes:
+        items: for the explorer, by task and item id: prompt, reference, and the answers by system.
+        correct: by system and task: item id to right or wrong, of every item where that is known.
+        num_items: by task, how many items there are in all.
+    """
+
+    items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    correct: dict[tuple[str, str], dict[str, bool]] = field(default_factory=dict)
+    num_items: dict[str, int] = field(default_factory=dict)
+
+
+def read_outputs(recipe: Recipe, run: RunFolder) -> Outputs:
+    """Read every system's outputs; keep the texts of each task's first items, the same ones for all systems.
+
+    Raises:
+        RunFolderError: for a line that is not an output.
+    """
+    outputs = Outputs()
+    for system in recipe.systems:
+        path = run.system(system) / "evaluation" / "outputs.jsonl"
+        if path.exists():
+            counts: dict[str, int] = {}
+            for row in _rows(path):
+                task = str(row["task"])
+                counts[task] = counts.get(task, 0) + 1
+                _keep(outputs, system, row)
+            for task, count in counts.items():
+                outputs.num_items[task] = max(count, outputs.num_items.get(task, 0))
+    return outputs
+
+
+def _keep(outputs: Outputs, system: str, row: dict[str, Any]) -> None:
+    task, item = str(row["task"]), str(row["id"])
+    if row.get("correct") is not None:
+        outputs.correct.setdefault((system, task), {})[item] = bool(row["correct"])
+    key = (task, item)
+    if key not in outputs.items:
+        # The first system with the task chooses the items, and the others follow.
+        if sum(kept == task for kept, _ in outputs.items) >= ITEMS_PER_TASK:
+            return
+        prompt, reference = _clip(row.get("prompt", "")), _clip(row.get("reference", ""))
+        outputs.items[key] = {"task": task, "id": item, "prompt": prompt, "reference": reference, "answers": {}}
+    outputs.items[key]["answers"][system] = {"text": _clip(row.get("output", "")), "correct": row.get("correct")}
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                row["task"], row["id"]
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                raise RunFolderError(
+                    f"{path}:{number}: expected a JSON object with at least `task` and `id`, found {line[:80]!r} "
+                    f"({error!r}); delete {path.parent} and run `crosstune evaluate RECIPE` again"
+                ) from None
+            yield row
+
+
+def _clip(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    # Broken models write half of a surrogate pair, which no file can hold as UTF-8.
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    return f"{text[:MAX_CHARACTERS]} […] ({len(text) - MAX_CHARACTERS:,} more characters in outputs.jsonl)"

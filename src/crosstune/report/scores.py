@@ -1,0 +1,95 @@
+"""The scores of a run's systems, as the evaluate stage wrote them."""
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from crosstune.artifacts import RunFolder, read_json
+from crosstune.errors import RunFolderError
+from crosstune.recipe import Recipe
+
+CSV_COLUMNS = ("system", "task", "metric", "value", "low", "high", "n", "seed")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of one system.
+
+    Attributes:
+        value: accuracies lie in 0-1, BLEU and chrF++ in 0-100.
+        low: lower end of the interval; None where the metric has none.
+        high: upper end of the interval; None where the metric has none.
+        n: number of items.
+        signature: what was computed, with which tool and settings.
+    """
+
+    system: str
+    task: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    signature: str
+
+
+Scores = dict[tuple[str, str, str], Score]
+"""Scores by system, task and metric; systems in the recipe's order."""
+
+
+def read_scores(recipe: Recipe, run: RunFolder) -> Scores:
+    """Read the scores of every system that was evaluated.
+
+    Raises:
+        RunFolderError: when no system was.
+    """
+    scores: Scores = {}
+    for system in recipe.systems:
+        path = run.system(system) / "evaluation" / "scores.json"
+        if path.exists():
+            for row in read_json(path)["scores"]:
+                score = _score(system, row)
+                if score is not None:
+                    scores[system, score.task, score.metric] = score
+    if not scores:
+        raise RunFolderError(
+            f"a report of {run.root} was asked, but none of its systems ({', '.join(recipe.systems)}) has been "
+            "evaluated; a report needs at least one systems/NAME/evaluation/scores.json with a score: run "
+            "`crosstune evaluate RECIPE` first, or everything with `crosstune run RECIPE`"
+        )
+    return scores
+
+
+def to_csv(scores: Scores, seed: int) -> str:
+    """Return every score as CSV, at full precision; an empty field where there is no interval."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for score in scores.values():
+        writer.writerow(
+            (score.system, score.task, score.metric, score.value, score.low, score.high, score.n, seed),
+        )
+    return stream.getvalue()
+
+
+def _score(system: str, row: dict[str, Any]) -> Score | None:
+    value = _number(row["value"])
+    if value is None:
+        return None
+    return Score(
+        system=system,
+        task=str(row["task"]),
+        metric=str(row["metric"]),
+        value=value,
+        low=_number(row.get("low")),
+        high=_number(row.get("high")),
+        n=int(row["n"]),
+        signature=str(row.get("signature", "")),
+    )
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number, or None: an accuracy over no answered item is NaN and counts as missing."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,0 +1,114 @@
+"""The loss curves of a run's systems, thinned to what a figure can show."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crosstune.artifacts import RunFolder
+from crosstune.errors import RunFolderError
+from crosstune.recipe import Recipe
+from crosstune.report.tables import label_of
+
+MAX_POINTS = 160
+
+Points = list[tuple[float, float]]
+
+
+@dataclass
+class Curves:
+    """One system's training.
+
+    Attributes:
+        loss: step and loss in nats per supervised token; steps count on over the system's stages.
+        bits_per_byte: step and bits per byte, which compares systems with different tokenizers.
+        sources: the loss by source of the examples.
+        stage_starts: the steps at which a further stage began.
+        num_rows: how many logged steps the curves come from.
+    """
+
+    system: str
+    label: str
+    loss: Points = field(default_factory=list)
+    bits_per_byte: Points = field(default_factory=list)
+    sources: dict[str, Points] = field(default_factory=dict)
+    stage_starts: list[float] = field(default_factory=list)
+    num_rows: int = 0
+
+
+def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
+    """Read the curves of every system that has trained, in the recipe's order.
+
+    Raises:
+        RunFolderError: for a line that is not a row of metrics.
+    """
+    paths = {system: run.system(system) / "metrics.jsonl" for system in recipe.systems}
+    curves = [_curves(path, system, label_of(recipe, system)) for system, path in paths.items() if path.exists()]
+    return [curve for curve in curves if curve.loss]
+
+
+def _curves(path: Path, system: str, label: str) -> Curves:
+    """Average the rows in bins of equal numbers of rows: single steps are noise, and a figure is 600 points wide."""
+    curves = Curves(system, label, num_rows=sum(1 for _ in _rows(path)))
+    rows_per_bin = math.ceil(curves.num_rows / MAX_POINTS) or 1
+    sums = _Bin()
+    offset, last_step, stage = 0.0, 0.0, None
+    for index, row in enumerate(_rows(path), start=1):
+        if stage is not None and row["stage"] != stage:
+            offset += last_step if row["step"] <= last_step else 0.0
+            curves.stage_starts.append(offset or last_step)
+        stage, last_step = row["stage"], float(row["step"])
+        sums.add(row)
+        if index % rows_per_bin == 0 or index == curves.num_rows:
+            sums.flush(curves, offset + last_step)
+            sums = _Bin()
+    return curves
+
+
+@dataclass
+class _Bin:
+    """Sums of loss x supervised tokens, so that a bin's mean is the mean over its tokens."""
+
+    weighted: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+
+    def add(self, row: dict[str, Any]) -> None:
+        weight = row.get("supervised_tokens_in_step", 1)
+        self._add("loss", row["loss"], weight)
+        self._add("bits_per_byte", row.get("bits_per_byte"), weight)
+        for source, facts in (row.get("sources") or {}).items():
+            self._add(f"source {source}", facts["loss"], facts.get("supervised_tokens", 1))
+
+    def _add(self, key: str, value: float | None, weight: float) -> None:
+        # A diverged step logs NaN: it would hide the rest of its bin.
+        if value is not None and math.isfinite(value) and weight > 0:
+            self.weighted[key] = self.weighted.get(key, 0.0) + value * weight
+            self.weights[key] = self.weights.get(key, 0.0) + weight
+
+    def flush(self, curves: Curves, step: float) -> None:
+        for key, total in self.weighted.items():
+            point = (step, total / self.weights[key])
+            if key == "loss":
+                curves.loss.append(point)
+            elif key == "bits_per_byte":
+                curves.bits_per_byte.append(point)
+            else:
+                curves.sources.setdefault(key.removeprefix("source "), []).append(point)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith("\n"):
+                return  # Training is writing this very line, or was stopped in it; on resuming it writes it again.
+            try:
+                row = json.loads(line)
+                row["stage"], row["step"], row["loss"]
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                raise RunFolderError(
+                    f"{path}:{number}: expected a JSON object with `stage`, `step` and `loss`, found {line[:80]!r} "
+                    f"({error!r}); delete {path.parent} and run `crosstune train RECIPE` again"
+                ) from None
+            yield row

@@ -1,0 +1,64 @@
+"""One look for everything that crosstune prints: headings, notes, tables, and progress with the time left."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+# Everything for people goes to stderr; stdout carries results (tables, JSON, translations) and can be piped.
+console = Console(stderr=True, highlight=False)
+
+
+class Advance(Protocol):
+    """What a long step calls when a part of its work is done."""
+
+    def __call__(self, amount: float = 1, note: str = "") -> None:
+        """Advance the bar by an amount of the total, and show a note behind it."""
+
+
+@dataclass
+class _Bar:
+    bars: Progress
+    task: TaskID
+
+    def __call__(self, amount: float = 1, note: str = "") -> None:
+        self.bars.update(self.task, advance=amount, note=note)
+
+
+def heading(text: str) -> None:
+    """Announce a stage."""
+    console.print(f"[bold]{text}[/bold]")
+
+
+def note(text: str) -> None:
+    """Say what was done or skipped, under the stage's heading."""
+    console.print(f"  {text}", markup=False)
+
+
+@contextmanager
+def progress(description: str, total: float) -> Iterator[Advance]:
+    """Show a bar with the time left while the body runs; in a pipe or log, only the line at its end."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield _Bar(bars, bars.add_task(description, total=total, note=""))

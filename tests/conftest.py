@@ -1,0 +1,59 @@
+"""Fixtures that every room of tests may use."""
+
+import os
+from typing import Any
+
+import pytest
+
+# Read by the tokenizers library at import: forked data workers and its threads do not mix.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def recipe_content() -> dict[str, Any]:
+    """The smallest recipe that holds together, as raw content to be changed and validated."""
+    return {
+        "name": "small",
+        "seed": 1,
+        "data_root": "corpora",
+        "languages": {"source": "en", "target": "ko"},
+        "data": {
+            "sources": {
+                "pairs": {"kind": "parallel", "paths": ["pairs.json"]},
+                "alpaca": {"kind": "instructions", "language": "en", "paths": ["alpaca.json"]},
+                "korean": {"kind": "text", "language": "ko", "paths": ["korean.txt"]},
+            },
+            "mixtures": {
+                "paper": [
+                    {"source": "pairs", "directions": ["en-ko"], "instruction_languages": ["en"]},
+                    {"source": "alpaca"},
+                ],
+                "korean": [{"source": "korean"}],
+            },
+        },
+        "tokenizer": {
+            "base": {"kind": "given", "path": "tokenizer"},
+            "extension": {"kind": "learned", "mixture": "korean", "num_new_pieces": 100},
+        },
+        "systems": {
+            "base": {"start": "model", "tokenizer": "base"},
+            "ours": {
+                "start": "base",
+                "tokenizer": "extended",
+                "stages": [
+                    {
+                        "mixture": "paper",
+                        "method": "full",
+                        "num_epochs": 1,
+                        "global_batch_size": 8,
+                        "learning_rate": 2e-5,
+                    }
+                ],
+            },
+        },
+        "evaluate": {
+            "reference_system": "base",
+            "tasks": {"hellaswag": {"task": "hellaswag", "paths": ["hellaswag.jsonl"]}},
+        },
+    }

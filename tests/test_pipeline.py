@@ -1,0 +1,96 @@
+"""The pipeline: one run per folder, one recipe per run, clear refusals."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosstune import pipeline, recipe_file
+from crosstune.artifacts import read_json
+from crosstune.errors import RunFolderError
+from crosstune.recipe import Recipe
+
+
+@pytest.fixture
+def recipe(recipe_content: dict[str, Any], tmp_path: Path) -> Recipe:
+    recipe_content["runs_root"] = str(tmp_path)
+    return recipe_file.validate(recipe_content, "r")
+
+
+def test_every_stage_is_a_package_with_a_run_function() -> None:
+    for stage in pipeline.STAGES:
+        assert (Path(pipeline.__file__).parent / stage.name / "stage.py").is_file()
+
+
+def test_a_run_writes_its_recipe_and_refuses_another(recipe: Recipe, recipe_content: dict[str, Any]) -> None:
+    run = pipeline.run_stages(recipe, (), "crosstune run", update=False)
+    assert recipe_file.load_recipe(run.recipe) == recipe
+    recipe_content["seed"] = 2
+    other = recipe_file.validate(recipe_content, "r")
+    with pytest.raises(RunFolderError, match=r"(?s)seed: 1 -> 2.*--update"):
+        pipeline.run_stages(other, (), "crosstune run", update=False)
+    pipeline.run_stages(other, (), "crosstune run", update=True)
+    assert recipe_file.load_recipe(run.recipe) == other
+
+
+def test_two_processes_never_work_in_one_folder(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / recipe.name).mkdir()
+    with (tmp_path / recipe.name / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RunFolderError, match="another crosstune process"):
+            pipeline.run_stages(recipe, (), "crosstune run", update=False)
+
+
+def test_only_training_runs_on_several_processes(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(RunFolderError, match="8 processes were launched for the stages data, report"):
+        pipeline.run_stages(recipe, ("data", "report"), "crosstune run", update=False)
+
+
+def test_a_stages_time_and_hardware_are_noted(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FakeStage:
+        @staticmethod
+        def run(recipe: Recipe, run: Any) -> None: ...
+
+    monkeypatch.setattr(pipeline, "import_module", lambda name: FakeStage)
+    run = pipeline.run_stages(recipe, ("data",), "crosstune data r.yaml", update=False)
+    facts = read_json(run.root / "run.json")
+    assert facts["command"] == "crosstune data r.yaml" and facts["hardware"]["cores"] >= 1 and "data" in facts["stages"]
+
+
+def crosstune(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "crosstune", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
+        check=False,
+    )
+
+
+def test_a_users_mistake_ends_in_a_message_without_traceback() -> None:
+    done = crosstune("run", "nothing.yaml")
+    assert done.returncode == 2 and "cannot read this recipe" in done.stderr and "Traceback" not in done.stderr
+    assert "Traceback" in crosstune("--debug", "run", "nothing.yaml").stderr
+
+
+def test_help_names_every_stage_and_loads_no_torch() -> None:
+    done = crosstune("--help")
+    assert done.returncode == 0 and all(stage.name in done.stdout for stage in pipeline.STAGES)
+    code = "import sys, crosstune.__main__; sys.exit(int('torch' in sys.modules or 'transformers' in sys.modules))"
+    path = str(Path(pipeline.__file__).parent.parent)
+    assert (
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, check=False).returncode
+        == 0
+    )
+
+
+def test_dry_run_prints_a_valid_recipe(tmp_path: Path) -> None:
+    miniature = Path(__file__).parent.parent / "recipes" / "miniature.yaml"
+    done = crosstune("run", str(miniature), "--dry-run", "seed=5")
+    (tmp_path / "resolved.yaml").write_text(done.stdout, encoding="utf-8")
+    assert recipe_file.load_recipe(tmp_path / "resolved.yaml").seed == 5

@@ -1,0 +1,65 @@
+"""Prompts: the bytes of the published templates, and a bank without leaks between training and held-out wordings."""
+
+import itertools
+
+import pytest
+
+from crosstune.prompts import TEMPLATES, translation_instructions
+
+DIRECTIONS = ("en-ko", "ko-en")
+LANGUAGES = ("en", "ko")
+
+
+def test_the_papers_template_is_byte_exact() -> None:
+    template = TEMPLATES["paper-v1"]
+    assert template.prompt("다음 문장은 긍정일까요 부정일까요?", "좋은 영화") == (
+        "### Instruction:\n다음 문장은 긍정일까요 부정일까요?\n좋은 영화\n### Response:"
+    )
+    assert template.prompt("Say hello") == "### Instruction:\nSay hello\n### Response:"
+    assert template.completion("긍정") == "\n긍정"
+
+
+def test_the_alpaca_template_is_byte_exact() -> None:
+    template = TEMPLATES["alpaca"]
+    assert template.prompt("Add.", "1 2") == (
+        "Below is an instruction that describes a task, paired with an input that provides further context. "
+        "Write a response that appropriately completes the request.\n\n"
+        "### Instruction:\nAdd.\n\n### Input:\n1 2\n\n### Response:"
+    )
+    assert template.prompt("Add.") == (
+        "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+        "### Instruction:\nAdd.\n\n### Response:"
+    )
+
+
+def test_the_kullm_template_is_byte_exact() -> None:
+    assert TEMPLATES["kullm"].prompt("더하세요.") == (
+        "아래는 작업을 설명하는 명령어입니다. 요청을 적절히 완료하는 응답을 작성하세요.\n\n"
+        "### 명령어:\n더하세요.\n\n### 응답:\n"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_braces_in_instructions_and_inputs_stay_as_they_are(name: str) -> None:
+    prompt = TEMPLATES[name].prompt("Print {input} and {x}", "{instruction} {input}")
+    assert "Print {input} and {x}" in prompt and "{instruction} {input}" in prompt
+
+
+@pytest.mark.parametrize(("direction", "language"), list(itertools.product(DIRECTIONS, LANGUAGES)))
+def test_the_bank_holds_twelve_wordings_and_held_out_ones_are_never_trained(direction: str, language: str) -> None:
+    train = translation_instructions(direction, language, "train")
+    held_out = translation_instructions(direction, language, "held_out")
+    assert len(set(train) | set(held_out)) == len(train) + len(held_out) >= 12
+    assert translation_instructions(direction, language, "paper") == train[:1]
+    assert not any("{" in wording for wording in (*train, *held_out))
+
+
+def test_the_papers_translation_instruction_is_exact() -> None:
+    assert translation_instructions("en-ko", "en", "paper") == (
+        "Translate the following sentences from English to Korean",
+    )
+
+
+def test_an_unknown_direction_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'en-de'.*en-ko"):
+        translation_instructions("en-de", "en", "paper")
