@@ -23,8 +23,8 @@ MIN_SHARED_TOKENS = 8
 # A group of nodes is padded to its longest, in attention only; longer than this times the shortest starts a new group.
 MAX_LENGTH_RATIO = 1.3
 _SLACK_TOKENS = 8
-# On CPUs the fused kernel costs several times the plain products up to about this many keys. Forward and backward of 32 rows
-# of 40 tokens, 6 heads, one core with AVX-512: 38 against 2.5 ms in float32; of 8 rows of 256: 29 against 33 ms.
+# On CPUs the fused kernel costs several times the plain products up to about this many keys. Forward and backward of 32
+# rows of 40 tokens, 6 heads, one core with AVX-512: 38 against 2.5 ms in float32; of 8 rows of 256: 29 against 33 ms.
 MAX_PLAIN_ATTENTION = 192
 
 

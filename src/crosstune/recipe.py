@@ -19,7 +19,9 @@ Paths = Annotated[tuple[str, ...], Field(min_length=1)]
 TASK_NAMES = Literal[
     "hellaswag",
     "copa_2011_test",
+    "copa_2011_test_v04",
     "copa_superglue_val",
+    "copa_superglue_val_v04",
     "nsmc_generate",
     "kobest_copa",
     "kobest_hellaswag",

@@ -52,7 +52,7 @@ def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
 
 
 def change_table(recipe: Recipe, scores: Scores, outputs: Outputs) -> Table | None:
-    """Return every adapted system minus the reference system, with paired intervals; None if nothing can be compared."""
+    """Return every adapted system minus the reference system, with paired intervals; None without a reference."""
     reference = recipe.evaluate.reference_system
     columns = [
         *source_columns(recipe, scores),
@@ -68,12 +68,12 @@ def change_table(recipe: Recipe, scores: Scores, outputs: Outputs) -> Table | No
         return None
     name = label_of(recipe, reference)
     return Table(
-        name="Won and forgotten",
-        title=f"change against {name}",
+        name="",
+        title=f"Won and forgotten: change against {name}",
         columns=tuple(replace(column, signed=True, chance=None) for column in columns),
         rows=rows,
         notes=(
-            "In brackets: 95 % interval of the difference over the same items (normal approximation). ▲ ▼ mark a "
+            "The range is the 95 % interval of the difference over the same items (Agresti and Min). ▲ ▼ mark a "
             "difference whose interval leaves out zero; differences of BLEU have no interval here.",
         ),
     )
@@ -93,19 +93,20 @@ def figure_points(recipe: Recipe, scores: Scores) -> list[Change]:
 
 
 def paired_difference(ours: Mapping[str, bool], theirs: Mapping[str, bool]) -> tuple[float, float, float] | None:
-    """Return mean, low and high of the difference over the items that both answered; None below two items.
+    """Return the difference of two accuracies over the items that both answered, and its interval; None without items.
 
-    >>> paired_difference({"a": True, "b": True}, {"a": True, "b": False})[0]
-    0.5
+    The interval is Agresti and Min's (2005): half an item is added to each cell of the 2 x 2 table, so that two systems
+    that agree on all of a few items are not called equal for certain.
     """
-    differences = [int(ours[item]) - int(theirs[item]) for item in ours.keys() & theirs.keys()]
-    n = len(differences)
-    if n < 2:
+    items = ours.keys() & theirs.keys()
+    if not items:
         return None
-    mean = sum(differences) / n
-    variance = sum((difference - mean) ** 2 for difference in differences) / (n - 1)
-    half = _NORMAL_97_5 * math.sqrt(variance / n)
-    return mean, max(-1.0, mean - half), min(1.0, mean + half)
+    won = sum(ours[item] and not theirs[item] for item in items)
+    lost = sum(theirs[item] and not ours[item] for item in items)
+    n = len(items) + 2
+    middle = (won - lost) / n
+    half = _NORMAL_97_5 * math.sqrt((won + lost + 1) / n**2 - middle**2 / n)
+    return (won - lost) / len(items), max(-1.0, middle - half), min(1.0, middle + half)
 
 
 def _change(scores: Scores, outputs: Outputs, system: str, reference: str, column: Column) -> Cell:

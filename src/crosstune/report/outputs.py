@@ -13,6 +13,7 @@ from crosstune.recipe import Recipe
 ITEMS_PER_TASK = 40
 # Five systems x eight tasks x 40 items of two thousand characters are 3 MB of page.
 MAX_CHARACTERS = 2000
+_NSMC_WORDS = ("부정 (negative)", "긍정 (positive)")
 
 
 @dataclass
@@ -23,11 +24,13 @@ class Outputs:
         items: for the explorer, by task and item id: prompt, reference, and the answers by system.
         correct: by system and task: item id to right or wrong, of every item where that is known.
         num_items: by task, how many items there are in all.
+        num_kept: by task, how many of them are in ``items``.
     """
 
     items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     correct: dict[tuple[str, str], dict[str, bool]] = field(default_factory=dict)
     num_items: dict[str, int] = field(default_factory=dict)
+    num_kept: dict[str, int] = field(default_factory=dict)
 
 
 def read_outputs(recipe: Recipe, run: RunFolder) -> Outputs:
@@ -44,24 +47,35 @@ def read_outputs(recipe: Recipe, run: RunFolder) -> Outputs:
             for row in _rows(path):
                 task = str(row["task"])
                 counts[task] = counts.get(task, 0) + 1
-                _keep(outputs, system, row)
+                _keep(recipe, outputs, system, row)
             for task, count in counts.items():
                 outputs.num_items[task] = max(count, outputs.num_items.get(task, 0))
     return outputs
 
 
-def _keep(outputs: Outputs, system: str, row: dict[str, Any]) -> None:
+def _keep(recipe: Recipe, outputs: Outputs, system: str, row: dict[str, Any]) -> None:
     task, item = str(row["task"]), str(row["id"])
     if row.get("correct") is not None:
         outputs.correct.setdefault((system, task), {})[item] = bool(row["correct"])
     key = (task, item)
     if key not in outputs.items:
         # The first system with the task chooses the items, and the others follow.
-        if sum(kept == task for kept, _ in outputs.items) >= ITEMS_PER_TASK:
+        if outputs.num_kept.get(task, 0) >= ITEMS_PER_TASK:
             return
-        prompt, reference = _clip(row.get("prompt", "")), _clip(row.get("reference", ""))
+        outputs.num_kept[task] = outputs.num_kept.get(task, 0) + 1
+        prompt, reference = _clip(row.get("prompt", "")), _clip(_reference(recipe, row))
         outputs.items[key] = {"task": task, "id": item, "prompt": prompt, "reference": reference, "answers": {}}
-    outputs.items[key]["answers"][system] = {"text": _clip(row.get("output", "")), "correct": row.get("correct")}
+    outputs.items[key]["answers"][system] = {
+        "text": _clip(row.get("output", "")),
+        "correct": row.get("correct"),
+        "finished": row.get("finished", True),
+    }
+
+
+def _reference(recipe: Recipe, row: dict[str, Any]) -> Any:
+    reference, settings = row.get("reference", ""), recipe.evaluate.tasks.get(row["task"])
+    is_label = settings is not None and settings.task == "nsmc_generate" and reference in (0, 1)
+    return _NSMC_WORDS[reference] if is_label else reference
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -69,6 +69,16 @@ class Column:
         rounded = round(value, decimals) + 0.0
         return f"{rounded:{'+' if self.signed and rounded else ''}.{decimals}f}".replace("-", "−")
 
+    def paper_text(self, figure: float | None) -> str:
+        """Return the paper's figure, which has two decimals for accuracies, and three for BLEU of 0-1."""
+        return MISSING if figure is None else f"{figure:.{1 if self.top == 100 else 2}f}"
+
+    def direction_mark(self, cell: "Cell") -> str:
+        """Return an arrow for a difference whose interval leaves out zero, else nothing."""
+        if not self.signed or cell.low is None or cell.high is None or cell.low <= 0 <= cell.high:
+            return ""
+        return " ▲" if cell.low > 0 else " ▼"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -142,7 +152,7 @@ def columns_of(recipe: Recipe, scores: Scores, kind_prefix: str) -> list[Column]
 
 
 def translation_columns(recipe: Recipe, scores: Scores, label: str, metric: str) -> list[Column]:
-    """Return a translation task's cells in the paper's order: by instruction language, into the source language first."""
+    """Return a translation task's cells in the paper's order: by instruction, into the source language first."""
     task = recipe.evaluate.tasks[label]
     order = recipe.languages.directions[::-1]
     languages = (recipe.languages.source, recipe.languages.target)
@@ -165,13 +175,11 @@ def build_table(recipe: Recipe, scores: Scores, name: str, title: str, columns: 
                 system=system,
                 label=label_of(recipe, system),
                 cells=cells,
-                paper_label=f"paper: {paper.NAMES[settings.paper_system]}"
-                if has_figures and settings.paper_system
-                else "",
+                paper_label=f"paper: {paper.NAMES.get(settings.paper_system or '', '')}" if has_figures else "",
                 paper=figures if has_figures else (),
             )
         )
-    return mark_best(Table(name, title, tuple(columns), tuple(rows)))
+    return mark_best(Table(name, title, tuple(columns), tuple(rows), notes=_notes(columns, rows)))
 
 
 def mark_best(table: Table) -> Table:
@@ -192,6 +200,16 @@ def mark_best(table: Table) -> Table:
         for row in table.rows
     )
     return replace(table, rows=rows)
+
+
+def _notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
+    notes = []
+    if any(cell.low is not None for row in rows for cell in row.cells):
+        notes.append("The range is the 95 % bootstrap interval over the items; bold is the best of a column.")
+    if any(row.paper for row in rows):
+        scale = "; it prints BLEU from 0 to 1, which stands here times 100" if columns[0].top == 100 else ""
+        notes.append(f"Below a system: the paper's figure for it, LLaMA-2-7B on the paper's own test sets{scale}.")
+    return tuple(notes)
 
 
 def _cell(score: Score | None) -> Cell:
@@ -234,7 +252,10 @@ def _all_translation_columns(recipe: Recipe, scores: Scores, pairs: Iterable[tup
     metrics = sorted({metric for _, metric in pairs})
     labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
     return [
-        column for metric in metrics for label in labels for column in translation_columns(recipe, scores, label, metric)
+        column
+        for metric in metrics
+        for label in labels
+        for column in translation_columns(recipe, scores, label, metric)
     ]
 
 
@@ -261,4 +282,5 @@ def _detail(metric_title: str, items: list[int]) -> str:
     if not items:
         return metric_title
     count = f"{items[0]:,}" if len(items) == 1 else f"{items[0]:,} to {items[-1]:,}"
-    return f"{metric_title}, n = {count}"
+    # No-break spaces keep "n = 500" on one line of a narrow heading.
+    return f"{metric_title}, n\u00a0=\u00a0{count}"

@@ -57,8 +57,8 @@ def _curves(path: Path, system: str, label: str) -> Curves:
     offset, last_step, stage = 0.0, 0.0, None
     for index, row in enumerate(_rows(path), start=1):
         if stage is not None and row["stage"] != stage:
+            curves.stage_starts.append(offset + last_step)
             offset += last_step if row["step"] <= last_step else 0.0
-            curves.stage_starts.append(offset or last_step)
         stage, last_step = row["stage"], float(row["step"])
         sums.add(row)
         if index % rows_per_bin == 0 or index == curves.num_rows:
@@ -75,7 +75,7 @@ class _Bin:
     weights: dict[str, float] = field(default_factory=dict)
 
     def add(self, row: dict[str, Any]) -> None:
-        weight = row.get("supervised_tokens_in_step", 1)
+        weight = row.get("supervised_tokens", 1)
         self._add("loss", row["loss"], weight)
         self._add("bits_per_byte", row.get("bits_per_byte"), weight)
         for source, facts in (row.get("sources") or {}).items():
@@ -109,6 +109,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise RunFolderError(
                     f"{path}:{number}: expected a JSON object with `stage`, `step` and `loss`, found {line[:80]!r} "
-                    f"({error!r}); delete {path.parent} and run `crosstune train RECIPE` again"
+                    f"({error!r}); remove the line, and the curves lack that step; or delete {path.parent} and run "
+                    "`crosstune train RECIPE` again"
                 ) from None
             yield row

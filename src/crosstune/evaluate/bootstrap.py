@@ -1,0 +1,33 @@
+"""Percentile bootstrap intervals over items, computed from sums of per-item statistics."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+SEED = 12345  # one seed for all: tasks with equally many items are resampled alike
+
+
+def interval(item_statistics: Array, statistic: Callable[[Array], Array], num_bootstrap: int) -> tuple[float, float]:
+    """Return the 2.5th and 97.5th percentile of a statistic of sums over resampled items.
+
+    Shapes: item_statistics [items, k]; statistic maps sums [resamples, k] to values [resamples].
+    """
+    sums = resampled_sums(item_statistics, num_bootstrap)
+    low, high = np.percentile(statistic(sums), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def resampled_sums(item_statistics: Array, num_bootstrap: int) -> Array:
+    """Draw items with replacement and return the sums of their statistics, [num_bootstrap, k]."""
+    generator = np.random.default_rng(SEED)
+    num_items = len(item_statistics)
+    # A resample is how often each item was drawn: the sums are then one matrix product. 64 at a time, because 1,000
+    # resamples of HellaSwag's 10,042 items would be 80 MB.
+    sums = [
+        generator.multinomial(num_items, np.full(num_items, 1 / num_items), size=min(64, num_bootstrap - first))
+        @ item_statistics
+        for first in range(0, num_bootstrap, 64)
+    ]
+    return np.concatenate(sums)

@@ -1,0 +1,61 @@
+"""Generated answers are written as they come, so that an interrupted evaluation goes on where it stopped."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+Row = dict[str, Any]
+
+
+class OutputLog:
+    """A file of answers that grows; its first line says from which model and settings they came."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        """Open the log; answers under another fingerprint are discarded."""
+        self.path = path
+        rows = _read(path, fingerprint)
+        self.num_found = len(rows)
+        self._rows: dict[str, dict[str, Row]] = {}
+        for row in rows:
+            self._rows.setdefault(row["task"], {})[row["id"]] = row
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w", encoding="utf-8")
+        for row in ({"fingerprint": fingerprint}, *rows):
+            self._write(row)
+
+    def rows_of(self, task: str) -> dict[str, Row]:
+        """Return the answers that are there, by item id."""
+        return dict(self._rows.get(task, {}))
+
+    def append(self, row: Row) -> None:
+        """Write an answer; it survives whatever comes after."""
+        self._write(row)
+
+    def remove(self) -> None:
+        """Delete the log, once its answers are safe elsewhere."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, row: Row) -> None:
+        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self._file.close()
+
+
+def _read(path: Path, fingerprint: str) -> list[Row]:
+    """Return the whole rows of an earlier log with this fingerprint."""
+    if not path.is_file():
+        return []
+    rows: list[Row] = []
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            # A kill can leave a torn last line; a torn line has no newline.
+            if line.endswith("\n"):
+                rows.append(json.loads(line))
+    return rows[1:] if rows and rows[0].get("fingerprint") == fingerprint else []

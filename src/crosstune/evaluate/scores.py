@@ -1,0 +1,133 @@
+"""The numbers: accuracies, macro F1, the NSMC keyword rule, BLEU and chrF++, each with interval and signature."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from crosstune.evaluate.bootstrap import SEED, Array, interval
+
+KEYWORDS = ("부정", "긍정")  # by NSMC's label
+# sacreBLEU's tokenizers for languages whose words 13a cannot see.
+BLEU_TOKENIZERS = {"ko": "ko-mecab", "zh": "zh"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of a table: accuracies from 0 to 1, BLEU and chrF++ from 0 to 100."""
+
+    task: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    signature: str
+
+    def row(self) -> dict[str, Any]:
+        """Return the score as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a task gave: the rows of ``outputs.jsonl`` and the scores."""
+
+    rows: list[dict[str, Any]]
+    scores: list[Score]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What all scores of a task share."""
+
+    task: str
+    signature: str
+    num_bootstrap: int
+
+    def make(self, metric: str, value: float, bounds: tuple[float, float], n: int, signature: str = "") -> Score:
+        """Return a score whose signature ends with the task's and the bootstrap's."""
+        parts = [signature, self.signature, f"bs:{self.num_bootstrap}", f"seed:{SEED}"]
+        return Score(self.task, metric, value, *bounds, n, "|".join(part for part in parts if part))
+
+
+def mean_score(scored: Scored, metric: str, values: Sequence[float]) -> Score:
+    """Score the mean of per-item values, such as an accuracy."""
+    column = np.asarray(values, np.float64)[:, None]
+    bounds = interval(column, lambda sums: sums[:, 0] / len(column), scored.num_bootstrap)
+    return scored.make(metric, float(column.mean()), bounds, len(column))
+
+
+def macro_f1_score(scored: Scored, references: Sequence[int], predictions: Sequence[int]) -> Score:
+    """Score the mean of the classes' F1, over the classes that occur."""
+    classes = sorted({*references, *predictions})
+    place = {label: index for index, label in enumerate(classes)}
+    confusion = np.zeros((len(references), len(classes), len(classes)))
+    for index, (reference, prediction) in enumerate(zip(references, predictions, strict=True)):
+        confusion[index, place[reference], place[prediction]] = 1
+    statistics = confusion.reshape(len(references), -1)
+    value = float(_macro_f1(statistics.sum(0)[None])[0])
+    return scored.make("f1", value, interval(statistics, _macro_f1, scored.num_bootstrap), len(references))
+
+
+def _macro_f1(sums: Array) -> Array:
+    size = round(sums.shape[1] ** 0.5)
+    confusion = sums.reshape(-1, size, size)
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    occurrences = confusion.sum(1) + confusion.sum(2)  # 2 true positives + false positives + false negatives
+    scores = np.divide(2 * hits, occurrences, out=np.zeros_like(hits), where=occurrences > 0)
+    mean: Array = scores.sum(1) / (occurrences > 0).sum(1)
+    return mean
+
+
+def keyword_label(output: str) -> int | None:
+    """Return the label that an NSMC answer names; None when it names neither or both."""
+    named = [label for label, keyword in enumerate(KEYWORDS) if keyword in output]
+    return named[0] if len(named) == 1 else None
+
+
+def nsmc_scores(scored: Scored, outputs: Sequence[str], labels: Sequence[int]) -> list[Score]:
+    """Score NSMC answers by their keywords: an answer that names both or neither is wrong.
+
+    ``answered`` is the share that names exactly one, ``both_keywords`` the share that names both. ``acc_answered`` is
+    the accuracy among the answered, and is left out when nothing was answered.
+    """
+    answers = [keyword_label(output) for output in outputs]
+    correct = [float(answer == label) for answer, label in zip(answers, labels, strict=True)]
+    among_answered = [value for value, answer in zip(correct, answers, strict=True) if answer is not None]
+    scores = [
+        mean_score(scored, "acc", correct),
+        mean_score(scored, "answered", [float(answer is not None) for answer in answers]),
+        mean_score(scored, "both_keywords", [float(all(word in output for word in KEYWORDS)) for output in outputs]),
+    ]
+    return scores + ([mean_score(scored, "acc_answered", among_answered)] if among_answered else [])
+
+
+def translation_scores(
+    scored: Scored, outputs: Sequence[str], references: Sequence[str], target_language: str
+) -> list[Score]:
+    """Score translations into a language by BLEU and chrF++ (word order 2), one reference each.
+
+    BLEU's words are sacreBLEU's: ko-mecab into Korean, zh into Chinese, 13a into all other languages.
+    """
+    from sacrebleu.metrics import BLEU, CHRF
+
+    # force: an output that looks tokenised is the model's business; sacreBLEU would only warn.
+    bleu = BLEU(tokenize=BLEU_TOKENIZERS.get(target_language, "13a"), force=True)
+    return [
+        _corpus_score(scored, "bleu", bleu, outputs, references),
+        _corpus_score(scored, "chrf++", CHRF(word_order=2), outputs, references),
+    ]
+
+
+def _corpus_score(scored: Scored, name: str, metric: Any, outputs: Sequence[str], references: Sequence[str]) -> Score:
+    # sacreBLEU's own bootstrap does the same with a Python loop and reports half the interval's width only.
+    statistics = np.asarray(metric._extract_corpus_statistics(outputs, [references]), np.float64)
+
+    def values(sums: Array) -> Array:
+        return np.array([metric._compute_score_from_stats(row.tolist()).score for row in sums])
+
+    value = float(values(statistics.sum(0)[None])[0])
+    bounds = interval(statistics, values, scored.num_bootstrap)
+    return scored.make(name, value, bounds, len(outputs), metric.get_signature().format())

@@ -1,0 +1,101 @@
+"""Log-likelihoods of continuations: contexts shared by several endings are computed once, the head where it is read."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from crosstune import packing
+
+# Logits of one batch: 2**27 float32 numbers are 512 MB, 2,896 positions of a vocabulary of 46,336.
+MAX_LOGITS = 2**27
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Token ids of a context (at least one) and of the continuation that is scored (at least one)."""
+
+    context: list[int]
+    continuation: list[int]
+
+    def row(self, max_length: int) -> list[int]:
+        """Return what the model reads: without the last token, and cut from the left to ``max_length``."""
+        return (self.context + self.continuation)[-(max_length + 1) :][:-1]
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The continuation's log-probability in nats, and whether greedy decoding would have written it."""
+
+    log_probability: float
+    is_greedy: bool
+
+
+def log_likelihoods(
+    model: PreTrainedModel,
+    pairs: Sequence[Pair],
+    max_length: int,
+    batch_tokens: int,
+    advance: Callable[[float], None] = lambda _: None,
+) -> list[Likelihood]:
+    """Score continuations, in the order given; ``advance`` is told of each batch's size."""
+    for pair in pairs:
+        if not pair.context or not 0 < len(pair.continuation) <= max_length:
+            raise ValueError(
+                f"cannot score {len(pair.continuation)} continuation tokens after {len(pair.context)} context tokens: "
+                f"the model needs at least one of each and reads at most {max_length}"
+            )
+    model.set_attn_implementation(packing.ATTENTION)
+    results: dict[int, Likelihood] = {}
+    for batch in _batches(pairs, max_length, batch_tokens, MAX_LOGITS // model.config.vocab_size):
+        results.update(zip(batch, _score(model, [pairs[index] for index in batch], max_length), strict=True))
+        advance(len(batch))
+    return [results[index] for index in range(len(pairs))]
+
+
+def _batches(pairs: Sequence[Pair], max_length: int, batch_tokens: int, max_scored: int) -> Iterator[list[int]]:
+    """Yield indices of pairs in the order of their tokens, so that those of one context lie together."""
+    rows = [pair.row(max_length) for pair in pairs]
+    order = sorted(range(len(pairs)), key=lambda index: rows[index])
+    batch: list[int] = []
+    tokens = scored = 0
+    for place, index in enumerate(order):
+        before = rows[order[place - 1]] if batch else []
+        new_tokens = len(rows[index]) - _common_prefix(before, rows[index])
+        new_scored = len(pairs[index].continuation)
+        if batch and (tokens + new_tokens > batch_tokens or scored + new_scored > max_scored):
+            yield batch
+            batch, tokens, scored = [], 0, 0
+            new_tokens = len(rows[index])
+        batch.append(index)
+        tokens, scored = tokens + new_tokens, scored + new_scored
+    if batch:
+        yield batch
+
+
+def _common_prefix(left: list[int], right: list[int]) -> int:
+    shortest = min(len(left), len(right))
+    return next((place for place in range(shortest) if left[place] != right[place]), shortest)
+
+
+@torch.inference_mode()
+def _score(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> list[Likelihood]:
+    layout = packing.lay_out([pair.row(max_length) for pair in pairs], share_prefixes=True, device=model.device)
+    positions = np.concatenate(
+        [path[-len(pair.continuation) :] for pair, path in zip(pairs, layout.token_positions, strict=True)]
+    )
+    # Endings of one context are all predicted from its last token: each position's logits are computed once.
+    read, place = np.unique(positions, return_inverse=True)
+    logits = packing.logits_at(model, layout, torch.from_numpy(read).to(model.device)).float()
+    index = torch.from_numpy(place).to(model.device)
+    targets = torch.tensor([token for pair in pairs for token in pair.continuation], device=model.device)
+    log_probabilities = (logits[index, targets] - logits.logsumexp(-1)[index]).double().cpu().numpy()
+    greedy = (logits.argmax(-1)[index] == targets).cpu().numpy()
+    ends = list(accumulate((len(pair.continuation) for pair in pairs), initial=0))
+    return [
+        Likelihood(float(log_probabilities[first:last].sum()), bool(greedy[first:last].all()))
+        for first, last in pairwise(ends)
+    ]

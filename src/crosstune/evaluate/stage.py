@@ -1,0 +1,101 @@
+"""The evaluate stage: every system answers every task; answers, scores and intervals are written beside it."""
+
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from crosstune.artifacts import (
+    RunFolder,
+    fingerprint,
+    fingerprint_of,
+    hash_file,
+    is_current,
+    whole_folder,
+    write_json,
+    write_jsonl,
+)
+from crosstune.evaluate.generated_tasks import Generator
+from crosstune.evaluate.items import Item, read_items
+from crosstune.evaluate.multiple_choice import TASKS, has_task, score_multiple_choice
+from crosstune.evaluate.outputs import OutputLog
+from crosstune.evaluate.scores import Score
+from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
+from crosstune.prompts import TEMPLATES
+from crosstune.recipe import Recipe
+from crosstune.terminal import note
+
+Items = dict[str, list[Item]]
+
+
+def run(recipe: Recipe, run: RunFolder) -> None:
+    """Score every system on every task; a system that is scored already is skipped."""
+    systems = [find_system(run, name) for name in recipe.systems_in_order]
+    items = _all_items(recipe, run)
+    for system in systems:
+        folder = run.system(system.name) / "evaluation"
+        wanted = _fingerprint(recipe, run, system)
+        if is_current(folder, wanted):
+            note(f"{system.name}: scored already")
+        else:
+            _evaluate(recipe, run, system, items, wanted)
+
+
+def _all_items(recipe: Recipe, run: RunFolder) -> Items:
+    """Read every evaluation set, so that a bad one stops the run before a model is loaded."""
+    languages = (recipe.languages.source, recipe.languages.target)
+    return {
+        label: read_items(_items_file(run, label), task.task, languages)
+        for label, task in recipe.evaluate.tasks.items()
+    }
+
+
+def _items_file(run: RunFolder, label: str) -> Path:
+    return run.evaluation_set(label) / "items.jsonl"
+
+
+def _fingerprint(recipe: Recipe, run: RunFolder, system: TrainedSystem) -> str:
+    """Return the hash of all that decides the scores. How many rows run side by side is not part of it."""
+    settings = recipe.evaluate
+    return fingerprint(
+        {label: task.model_dump(mode="json") for label, task in settings.tasks.items()},
+        {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks},
+        {path.name: hash_file(path) for path in sorted(TASKS.glob("*.yaml"))},
+        [settings.precision, settings.num_bootstrap, recipe.data.prompt, recipe.languages],
+        system.fingerprint,
+    )
+
+
+def _evaluate(recipe: Recipe, run: RunFolder, system: TrainedSystem, items: Items, wanted: str) -> None:
+    """Let one system answer all tasks, and write answers and scores."""
+    note(f"{system.name}: {len(items)} evaluation sets")
+    facts: dict[str, Any] = {"system": system.name, "items": {label: len(rows) for label, rows in items.items()}}
+    model, tokenizer = load_system(system, recipe.evaluate.precision)
+    log = OutputLog(run.system(system.name) / ".evaluation.partial.jsonl", wanted)
+    if log.num_found:
+        note(f"{system.name}: goes on after {log.num_found} answers of an interrupted evaluation")
+    with log, whole_folder(run.system(system.name) / "evaluation", wanted, facts) as folder:
+        chosen = {
+            label: (task.task, _items_file(run, label))
+            for label, task in recipe.evaluate.tasks.items()
+            if has_task(task.task)
+        }
+        results = score_multiple_choice(
+            model, tokenizer, chosen, recipe.evaluate.batch_tokens, recipe.evaluate.num_bootstrap
+        )
+        generator = Generator(model, tokenizer, TEMPLATES[recipe.data.prompt], recipe.evaluate, log)
+        for label, task in recipe.evaluate.tasks.items():
+            if label not in chosen:
+                results[label] = generator.score(label, task, items[label])
+        rows = [row for label in items for row in results[label].rows]
+        scores = [score for label in items for score in results[label].scores]
+        write_jsonl(folder / "outputs.jsonl", rows)
+        write_json(folder / "scores.json", {"scores": [score.row() for score in scores]})
+    log.remove()
+    _summarise(scores)
+
+
+def _summarise(scores: list[Score]) -> None:
+    """Print one line per task."""
+    for task, members in groupby(scores, key=lambda score: score.task):
+        figures = [f"{score.metric} {score.value:.3g} [{score.low:.3g}, {score.high:.3g}]" for score in members]
+        note(f"  {task}: {', '.join(figures)}")

@@ -1,0 +1,51 @@
+"""A trained system, as the train stage left it, and its model and tokenizer in memory."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crosstune.artifacts import RunFolder, read_json
+from crosstune.errors import RunFolderError
+from crosstune.models import load_model, load_tokenizer, use_fast_matrix_kernels
+
+
+@dataclass(frozen=True)
+class TrainedSystem:
+    """Where a system's model and tokenizer lie, and the fingerprint of how they came about."""
+
+    name: str
+    model: str
+    revision: str | None
+    tokenizer: str
+    fingerprint: str
+
+
+def find_system(run: RunFolder, name: str) -> TrainedSystem:
+    """Read a system's ``system.json``.
+
+    Raises:
+        RunFolderError: when the system is not trained yet.
+    """
+    path = run.system(name) / "system.json"
+    if not path.is_file():
+        trained = sorted(found.parent.name for found in run.root.glob("systems/*/system.json"))
+        raise RunFolderError(
+            f"system {name!r} cannot be evaluated: {path} is missing, so it is not trained yet. Trained so far: "
+            f"{', '.join(trained) or 'none'}. Run `crosstune train RECIPE` (or `crosstune run RECIPE`) first."
+        )
+    facts = read_json(path)
+    return TrainedSystem(name, facts["model"], facts.get("revision"), facts["tokenizer"], facts["fingerprint"])
+
+
+def load_system(
+    system: TrainedSystem, precision: Literal["float32", "bf16"]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a system's model, onto the GPU where there is one, and its tokenizer."""
+    use_fast_matrix_kernels()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    tokenizer = load_tokenizer(system.tokenizer)
+    model = load_model(system.model, system.revision, dtype)
+    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
+    return model, tokenizer

@@ -1,0 +1,61 @@
+"""The report's tables as Markdown."""
+
+from collections.abc import Sequence
+
+from crosstune.report.findings import Finding
+from crosstune.report.run_facts import RunFacts
+from crosstune.report.tables import MISSING, Cell, Column, Row, Table
+
+
+def to_markdown(
+    title: str, description: str, found: Sequence[Finding], tables: Sequence[Table], facts: RunFacts
+) -> str:
+    """Return the whole of report.md."""
+    parts = [f"# {_escape(title)}", _escape(description)]
+    parts.append("\n".join(f"- **{_escape(finding.title)}.** {_escape(finding.text)}" for finding in found))
+    parts.extend(_table(table) for table in tables)
+    parts.append(f"Made by `{facts.command}`" + (f" at commit `{facts.commit}`." if facts.commit else "."))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(table: Table) -> str:
+    heading = f"## {table.name}: {table.title}" if table.name else f"## {table.title}"
+    lines = [
+        "| system | " + " | ".join(_heading(column) for column in table.columns) + " |",
+        "|---|" + "---:|" * len(table.columns),
+    ]
+    for row in table.rows:
+        lines.append(_line(row.label, [_cell(c, cell) for c, cell in zip(table.columns, row.cells, strict=True)]))
+        if row.paper:
+            lines.append(_paper_line(table.columns, row))
+    notes = [_escape(text) for text in (table.sentence, *table.notes) if text]
+    return "\n\n".join([_escape(heading), "\n".join(lines), *notes])
+
+
+def _heading(column: Column) -> str:
+    chance = f", guessing {column.chance:.2f}" if column.chance else ""
+    return _escape(f"{column.name}: {column.detail}{chance}")
+
+
+def _paper_line(columns: Sequence[Column], row: Row) -> str:
+    figures = [column.paper_text(figure) for column, figure in zip(columns, row.paper, strict=True)]
+    return _line(f"*{row.paper_label}*", [text if text == MISSING else f"*{text}*" for text in figures])
+
+
+def _line(label: str, cells: Sequence[str]) -> str:
+    return f"| {_escape(label) if not label.startswith('*') else label} | " + " | ".join(cells) + " |"
+
+
+def _cell(column: Column, cell: Cell) -> str:
+    value = column.text(cell.value)
+    text = f"**{value}**" if cell.is_best else value
+    if cell.low is None or cell.high is None:
+        return text
+    return f"{text} [{column.text(cell.low)}, {column.text(cell.high)}]{column.direction_mark(cell)}"
+
+
+def _escape(text: str) -> str:
+    """Keep labels and descriptions from being read as Markdown or HTML."""
+    for character in "\\`*_|<":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split("\n"))

@@ -1,0 +1,186 @@
+"""The HTML page: one self-contained file that asks no network for anything."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from crosstune import recipe_file
+from crosstune.recipe import Recipe
+from crosstune.report import charts
+from crosstune.report.changes import Change, into_target_columns
+from crosstune.report.charts import Series
+from crosstune.report.findings import Finding
+from crosstune.report.outputs import ITEMS_PER_TASK, Outputs
+from crosstune.report.run_facts import RunFacts
+from crosstune.report.tables import Cell, Column, Table, label_of
+from crosstune.report.training import Curves
+
+_TEMPLATES = Path(__file__).parent / "template"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page shows."""
+
+    title: str
+    findings: Sequence[Finding]
+    main_tables: Sequence[Table]
+    changes: Table | None
+    further_tables: Sequence[Table]
+    figure: Sequence[Change]
+    curves: Sequence[Curves]
+    outputs: Outputs
+    facts: RunFacts
+    signatures: Sequence[tuple[str, str, str]]
+
+
+def render(recipe: Recipe, page: Page) -> str:
+    """Return the page as HTML; everything that comes from data is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=_count, duration=_duration, percent=_percent)
+    environment.globals.update(bar=bar, legend_mark=charts.legend_mark)
+    script = (_TEMPLATES / "explorer.js").read_text(encoding="utf-8")
+    return environment.get_template("page.html.j2").render(
+        recipe=recipe,
+        page=page,
+        facts=page.facts,
+        reference=label_of(recipe, recipe.evaluate.reference_system),
+        recipe_text=recipe_file.dump(recipe),
+        styles=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        gain_figures=gain_figures(recipe, page.figure),
+        overview=overview_figure(recipe, page.curves),
+        system_figures=system_figures(page.curves),
+        explorer=explorer_data(recipe, page),
+        items_per_task=ITEMS_PER_TASK,
+    )
+
+
+def gain_figures(recipe: Recipe, changes: Sequence[Change]) -> list[tuple[str, Markup]]:
+    """Draw what was won in the target language against what was forgotten in the source language."""
+    panels = (
+        ("Translation into the new language", "change of BLEU", [change.into_target for change in changes]),
+        ("Tasks in the new language", "change of accuracy, points", [change.korean for change in changes]),
+    )
+    styles = _styles(recipe)
+    figures = []
+    for title, y_label, values in panels:
+        points = [
+            Series(change.label, [(change.english, value)], styles[change.system])
+            for change, value in zip(changes, values, strict=True)
+            if value is not None
+        ]
+        if points:
+            reference = recipe.evaluate.reference_system
+            points.insert(0, Series(label_of(recipe, reference), [(0.0, 0.0)], styles[reference]))
+            labels = ("change of accuracy on the tasks of the known language, points", y_label)
+            figures.append((title, charts.scatter_chart(points, (520, 360), labels)))
+    return figures
+
+
+def overview_figure(recipe: Recipe, curves: Sequence[Curves]) -> tuple[Markup, list[tuple[str, int]]] | None:
+    """Draw all systems' bits per byte (or loss, where a run has none) in one chart; with its legend."""
+    styles = _styles(recipe)
+    has_bits = any(curve.bits_per_byte for curve in curves)
+    series = [
+        Series(curve.label, points, styles[curve.system])
+        for curve in curves
+        if (points := curve.bits_per_byte if has_bits else curve.loss)
+    ]
+    if not series:
+        return None
+    labels = ("optimiser step", "bits per byte" if has_bits else "loss, nats per supervised token")
+    return charts.line_chart(series, (860, 330), labels), [(one.label, one.style) for one in series]
+
+
+def system_figures(curves: Sequence[Curves]) -> list[dict[str, Any]]:
+    """Draw each system's loss and the loss by source, on one y axis for all systems."""
+    drawn = []
+    for curve in curves:
+        total = Series("all", curve.loss, 7, is_bold=True)
+        sources = [Series(name, points, index) for index, (name, points) in enumerate(sorted(curve.sources.items()))]
+        drawn.append((curve, [*(sources if len(sources) > 1 else []), total]))
+    if not drawn:
+        return []
+    y_range = charts.range_of([one for _, series in drawn for one in series])
+    return [
+        {
+            "label": curve.label,
+            "chart": charts.line_chart(series, (420, 250), ("optimiser step", "loss"), y_range, curve.stage_starts),
+            "legend": [(one.label, one.style, one.is_bold) for one in reversed(series)],
+        }
+        for curve, series in drawn
+    ]
+
+
+def explorer_data(recipe: Recipe, page: Page) -> dict[str, Any]:
+    """Return what the explorer's script shows: systems, tasks and items with every system's answer."""
+    systems = [{"name": name, "label": label_of(recipe, name)} for name in recipe.systems]
+    outputs = page.outputs
+    labels = {c.task: c.name for table in [*page.further_tables, *page.main_tables] for c in table.columns}
+    counts = outputs.num_items.items()
+    tasks = [{"name": name, "label": labels.get(name, name), "num_items": count} for name, count in counts]
+    # Translations into the new language tell most at a glance.
+    telling = [column.task for column in into_target_columns(recipe, {}) if column.task in outputs.num_items]
+    first = next(iter([*telling, *outputs.num_items]), "")
+    return {"systems": systems, "tasks": tasks, "first_task": first, "items": list(outputs.items.values())}
+
+
+def bar(column: Column, cell: Cell) -> Markup:
+    """Draw a cell's value and interval on the column's scale, with a tick at the chance level; nothing for a change."""
+    if cell.value is None or column.signed:
+        return Markup("")
+
+    def place(value: float) -> float:
+        return round(100 * min(1.0, max(0.0, value / column.top)), 1)
+
+    low = place(cell.low if cell.low is not None else cell.value)
+    high = place(cell.high if cell.high is not None else cell.value)
+    chance = "" if column.chance is None else f'<path class="chance" d="M{place(column.chance)} 0V10"/>'
+    return Markup(
+        '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+        f'<path class="track" d="M0 5H100"/>{chance}<path class="span" d="M{low} 5H{high}"/>'
+        f'<path class="value" d="M{place(cell.value)} 1V9"/></svg>'
+    )
+
+
+def _styles(recipe: Recipe) -> dict[str, int]:
+    """Give every system the colour, dash and marker that it has in all figures."""
+    return {system: index for index, system in enumerate(recipe.systems)}
+
+
+def _count(number: float | None) -> str:
+    """Write a count for people: 924, 12,345, 2.3 M."""
+    if number is None:
+        return "–"
+    for size, unit in ((1e9, "B"), (1e6, "M")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:,.0f}"
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration for people: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _percent(part: float | None, whole: float) -> str:
+    return f"{100 * part / whole:.1f} %" if part is not None and whole else "–"

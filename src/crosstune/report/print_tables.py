@@ -1,0 +1,59 @@
+"""The paper's tables on the terminal: results, so they go to stdout and can be piped."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from crosstune.report.tables import Cell, Column, Table
+
+# Wide enough for Table 4 with intervals; a pipe has no width of its own.
+_PIPE_WIDTH = 120
+
+
+def print_tables(tables: Sequence[Table], page: Path) -> None:
+    """Print the tables and where the page lies."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_PIPE_WIDTH)
+    for table in tables:
+        console.print()
+        console.print(_rich_table(table))
+        if table.sentence:
+            console.print(Text(table.sentence, style="dim"))
+    console.print()
+    console.print(Text("The report: ").append(str(page), style="bold"), soft_wrap=True)
+
+
+def _rich_table(table: Table) -> RichTable:
+    drawn = RichTable(title=Text(f"{table.name}. {table.title}"), box=box.SIMPLE_HEAD, title_justify="left")
+    drawn.title_style = "bold"
+    drawn.add_column("system", justify="left", overflow="fold")
+    for column in table.columns:
+        heading = Text("\n".join(part for part in (column.group, column.heading) if part))
+        drawn.add_column(heading, justify="right", no_wrap=True)
+    for row in table.rows:
+        cells = [_cell(column, cell) for column, cell in zip(table.columns, row.cells, strict=True)]
+        drawn.add_row(Text(row.label), *cells)
+        if row.paper:
+            figures = [column.paper_text(figure) for column, figure in zip(table.columns, row.paper, strict=True)]
+            padding = [" " * (_interval_width(column) + (column.top == 1)) for column in table.columns]
+            label = Text(f"  {row.paper_label}")
+            drawn.add_row(label, *map(str.__add__, figures, padding), style="dim")
+    return drawn
+
+
+def _cell(column: Column, cell: Cell) -> Text:
+    """Write value and half the interval's width: the exact ends are in the report."""
+    text = Text(column.text(cell.value), style="bold" if cell.is_best else "")
+    width = _interval_width(column)
+    if cell.low is None or cell.high is None:
+        return text.append(" " * width)
+    return text.append(f" ± {column.text((cell.high - cell.low) / 2):>{width - 3}}", style="dim")
+
+
+def _interval_width(column: Column) -> int:
+    return len(" ± 0.012") if column.top == 1 else len(" ± 12.3")

@@ -1,0 +1,174 @@
+"""What was run: command, machine, systems, mixtures and fertility, from the run folder's manifests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crosstune.artifacts import RunFolder, read_json
+from crosstune.recipe import Recipe
+from crosstune.report.tables import label_of
+
+_STAGES = ("data", "tokenizer", "train", "evaluate", "report")
+
+
+@dataclass(frozen=True)
+class MixturePart:
+    """What a mixture took from one source, and why the rest was dropped."""
+
+    source: str
+    rows_read: int | None
+    examples: int | None
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """One mixture as the data stage made it."""
+
+    name: str
+    total: int
+    parts: tuple[MixturePart, ...]
+    used_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SystemFacts:
+    """One system as the train stage made it."""
+
+    label: str
+    start: str
+    tokenizer: str
+    num_parameters: int | None
+    stages: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Fertility:
+    """The length of one text under each tokenizer: tokens per word and bytes per token, by tokenizer."""
+
+    text: str
+    language: str
+    words: int
+    by_tokenizer: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Everything about a run that is not a result."""
+
+    command: str
+    commit: str
+    hardware: str
+    seconds: dict[str, float]
+    finished: str
+    versions: dict[str, str]
+    systems: tuple[SystemFacts, ...]
+    mixtures: tuple[Mixture, ...]
+    fertility: tuple[Fertility, ...]
+
+    @property
+    def training_seconds(self) -> float:
+        """Return the time that all systems' training steps took."""
+        return sum(float(stage.get("seconds", 0)) for system in self.systems for stage in system.stages)
+
+    @property
+    def training_tokens(self) -> int:
+        """Return the tokens that all systems were trained on."""
+        return sum(int(stage.get("tokens", 0)) for system in self.systems for stage in system.stages)
+
+    def command_of(self, stage: str) -> str:
+        """Return the command that makes one stage again."""
+        return self.command.replace("crosstune run", f"crosstune {stage}", 1)
+
+
+def read_run_facts(recipe: Recipe, run: RunFolder) -> RunFacts:
+    """Read what the stages wrote about themselves; what is not there yet stays empty."""
+    facts = _json(run.root / "run.json")
+    stages = facts.get("stages", {})
+    return RunFacts(
+        command=_run_command(facts.get("command") or f"crosstune run {run.recipe}"),
+        commit=str(facts.get("commit") or ""),
+        hardware=_hardware(facts.get("hardware") or {}),
+        seconds={name: float(stages[name]["seconds"]) for name in _STAGES if name in stages and name != "report"},
+        finished=str(stages.get("evaluate", {}).get("finished", "")),
+        versions=_versions(recipe, run),
+        systems=tuple(_system(recipe, run, name) for name in recipe.systems),
+        mixtures=tuple(_mixtures(recipe, run)),
+        fertility=tuple(_fertility(run)),
+    )
+
+
+def _run_command(command: str) -> str:
+    """Return the command for the whole run: the last one noted may have been that of a single stage."""
+    words = command.split(" ")
+    return " ".join("run" if word in _STAGES and "run" not in words else word for word in words)
+
+
+def _hardware(facts: dict[str, Any]) -> str:
+    parts = [
+        str(facts.get("processor", "")),
+        f"{facts['cores']} cores" if facts.get("cores") else "",
+        f"{facts['memory_gb']:g} GB" if facts.get("memory_gb") else "",
+        *(str(device) for device in facts.get("accelerators", ())),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _versions(recipe: Recipe, run: RunFolder) -> dict[str, str]:
+    for name in recipe.systems:
+        found = _json(run.system(name) / "evaluation" / "manifest.json").get("versions")
+        if found:
+            return dict(found)
+    return {}
+
+
+def _system(recipe: Recipe, run: RunFolder, name: str) -> SystemFacts:
+    settings, facts = recipe.systems[name], _json(run.system(name) / "system.json")
+    start = label_of(recipe, settings.start) if settings.start in recipe.systems else settings.start
+    return SystemFacts(
+        label=label_of(recipe, name),
+        start="from scratch" if start == "scratch" else start,
+        tokenizer=settings.tokenizer,
+        num_parameters=facts.get("num_parameters"),
+        stages=tuple(facts.get("stages", ())),
+    )
+
+
+def _mixtures(recipe: Recipe, run: RunFolder) -> list[Mixture]:
+    mixtures = []
+    for name in recipe.data.mixtures:
+        facts = _json(run.mixture(name) / "manifest.json")
+        if facts:
+            parts = tuple(_parts(facts))
+            users = tuple(
+                label_of(recipe, system)
+                for system, settings in recipe.systems.items()
+                if any(stage.mixture == name for stage in settings.stages)
+            )
+            total = facts.get("total", sum(part.examples or 0 for part in parts))
+            mixtures.append(Mixture(name, total, parts, users))
+    return mixtures
+
+
+def _parts(facts: dict[str, Any]) -> list[MixturePart]:
+    """Return what each part of a mixture took; the same source may be in several parts."""
+    listed = facts.get("parts") or facts.get("sources") or []
+    if isinstance(listed, dict):
+        listed = [{"source": name, **part} for name, part in listed.items()]
+    return [
+        MixturePart(part["source"], part.get("rows_read"), part.get("examples"), dict(part.get("dropped") or {}))
+        for part in listed
+    ]
+
+
+def _fertility(run: RunFolder) -> list[Fertility]:
+    texts: dict[tuple[str, str], Fertility] = {}
+    for row in _json(run.root / "tokenizer" / "fertility.json").get("rows", []):
+        key = (row["text"], row["language"])
+        text = texts.setdefault(key, Fertility(*key, int(row["words"]), {}))
+        text.by_tokenizer[row["tokenizer"]] = (row["tokens_per_word"], row["bytes_per_token"])
+    return list(texts.values())
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(read_json(path)) if path.exists() else {}

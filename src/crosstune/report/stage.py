@@ -1,0 +1,50 @@
+"""The report stage: from a run's files to report.html, report.md, tables.csv, and tables on the terminal."""
+
+from dataclasses import replace
+
+from crosstune.artifacts import RunFolder, write_text
+from crosstune.recipe import Recipe
+from crosstune.report.changes import change_table, figure_points
+from crosstune.report.findings import best_per_column, findings
+from crosstune.report.markdown import to_markdown
+from crosstune.report.outputs import read_outputs
+from crosstune.report.page import Page, render
+from crosstune.report.print_tables import print_tables
+from crosstune.report.run_facts import read_run_facts
+from crosstune.report.scores import read_scores, to_csv
+from crosstune.report.tables import further_tables, paper_tables
+from crosstune.report.training import read_curves
+from crosstune.terminal import note
+
+
+def run(recipe: Recipe, run: RunFolder) -> None:
+    """Make the report from the run's files alone; it is made afresh each time, because that takes a second.
+
+    Raises:
+        RunFolderError: when no system has been evaluated.
+    """
+    scores = read_scores(recipe, run)
+    outputs = read_outputs(recipe, run)
+    main = [replace(table, sentence=best_per_column(table)) for table in paper_tables(recipe, scores)]
+    changes = change_table(recipe, scores, outputs)
+    further = further_tables(recipe, scores)
+    page = Page(
+        title=recipe.report.title or recipe.name,
+        findings=findings(recipe, scores, main, changes),
+        main_tables=main,
+        changes=changes,
+        further_tables=further,
+        figure=figure_points(recipe, scores),
+        curves=read_curves(recipe, run),
+        outputs=outputs,
+        facts=read_run_facts(recipe, run),
+        signatures=sorted({(score.task, score.metric, score.signature) for score in scores.values()}),
+    )
+    every_table = [*main, *([changes] if changes else []), *further]
+    write_text(run.report / "tables.csv", to_csv(scores, recipe.seed))
+    write_text(
+        run.report / "report.md", to_markdown(page.title, recipe.description, page.findings, every_table, page.facts)
+    )
+    write_text(run.report / "report.html", render(recipe, page))
+    note(f"wrote {run.report}/report.html, report.md and tables.csv")
+    print_tables(main, run.report / "report.html")

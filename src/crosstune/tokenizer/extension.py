@@ -1,0 +1,75 @@
+"""The extended tokenizer: learnt from a mixture on top of the base, or a given one that extends it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of
+from crosstune.recipe import LearnedExtension, Recipe
+from crosstune.tokenizer import given
+from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.extend import extend, new_pieces, refuse_unextendable
+from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.texts import data_root, mixture_texts
+
+_SETTING = "tokenizer.extension.path"
+
+
+@dataclass(frozen=True)
+class Extended:
+    """An extended tokenizer and what it promises.
+
+    Attributes:
+        tokenizer: the base with new pieces.
+        promised: characters that must never fall apart into bytes.
+        dead_allowed: whether pieces that no text is cut into are counted only (in a tokenizer that others made).
+    """
+
+    tokenizer: BpeTokenizer
+    promised: list[str]
+    dead_allowed: bool
+
+
+@dataclass(frozen=True)
+class Maker:
+    """How the extension is made, and from what."""
+
+    fingerprint: str
+    make: Callable[[BpeTokenizer], Extended]
+
+
+def prepare(recipe: Recipe, run: RunFolder) -> Maker:
+    """Find what the extension is made from.
+
+    Raises:
+        BadInputError: when a given tokenizer is nowhere.
+    """
+    settings = recipe.tokenizer.extension
+    assert settings is not None
+    parts = ["extended", fingerprint_of(run.tokenizer("base")), recipe.languages, recipe.seed]
+    if isinstance(settings, LearnedExtension):
+        mixture = run.mixture(settings.mixture)
+        made_from = fingerprint(*parts, settings, fingerprint_of(mixture))
+        return Maker(made_from, partial(_learn, settings, recipe.languages.target, mixture))
+    found = given.find(settings, data_root(recipe, run), _SETTING)
+    return Maker(fingerprint(*parts, found.fingerprint), partial(_take, found.fetch))
+
+
+def _learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTokenizer) -> Extended:
+    refuse_unextendable(base, "tokenizer.base")
+    wish = Wish(language, settings.num_new_pieces, settings.required_syllables)
+    texts = mixture_texts(mixture, f"counting the words of mixture {settings.mixture}")
+    new = learn_new_pieces(base, texts, wish)
+    return Extended(extend(base, new, settings.num_new_pieces), new.promised, dead_allowed=False)
+
+
+def _take(fetch: Callable[[], Path], base: BpeTokenizer) -> Extended:
+    refuse_unextendable(base, "tokenizer.base")
+    content, _ = given.load(fetch(), _SETTING)
+    extended = BpeTokenizer(content)
+    refuse_unextendable(extended, _SETTING)
+    # A letter that has a piece of its own was meant to be written with it; a dead piece promises nothing.
+    added = (piece for piece in new_pieces(base, extended) if extended.cut(piece) == [piece])
+    letters = [extended.surface(piece) or "" for piece in added]
+    return Extended(extended, [letter for letter in letters if len(letter) == 1], dead_allowed=True)

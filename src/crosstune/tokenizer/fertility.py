@@ -1,0 +1,53 @@
+"""How long text becomes: tokens per word and bytes per token, before and after the extension, per language."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+from tokenizers import Tokenizer
+
+# Words are what stands between white space: no tool's version changes them, and Korean is written with spaces.
+WORD_SPLITTER = "whitespace"
+
+
+@dataclass(frozen=True)
+class Fertility:
+    """The length of one text in one language under one tokenizer."""
+
+    text: str
+    language: str
+    tokenizer: str
+    lines: int
+    words: int
+    bytes: int
+    tokens: int
+    tokens_per_word: float
+    bytes_per_token: float
+
+
+def measure(text: tuple[str, str], lines: list[str], name: str, tokenizer: Tokenizer) -> Fertility:
+    """Measure one text, given as (label, language)."""
+    tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(lines, add_special_tokens=False))
+    words = sum(len(line.split()) for line in lines)
+    num_bytes = sum(len(line.encode("utf-8")) for line in lines)
+    per_word = round(tokens / max(words, 1), 4)
+    per_token = round(num_bytes / max(tokens, 1), 4)
+    return Fertility(*text, name, len(lines), words, num_bytes, tokens, per_word, per_token)
+
+
+def as_json(rows: list[Fertility], made_from: str) -> dict[str, Any]:
+    """Return the content of ``fertility.json``."""
+    return {"fingerprint": made_from, "word_splitter": WORD_SPLITTER, "rows": [asdict(row) for row in rows]}
+
+
+def as_table(rows: list[Fertility]) -> Table:
+    """Return the rows as a table for the terminal."""
+    table = Table(title=f"fertility (words: {WORD_SPLITTER})", title_justify="left")
+    for heading in ("text", "language", "tokenizer"):
+        table.add_column(heading)
+    for heading in ("lines", "tokens per word", "bytes per token"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        numbers = f"{row.lines:,}", f"{row.tokens_per_word:.3f}", f"{row.bytes_per_token:.3f}"
+        table.add_row(row.text, row.language, row.tokenizer, *numbers)
+    return table

@@ -1,0 +1,84 @@
+"""Tokenizer folders that plain transformers loads exactly as written: tokenizer.json and its configuration."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from crosstune.artifacts import write_json, write_text
+from crosstune.errors import BadInputError
+from crosstune.tokenizer.learn_base import bos_template
+
+TOKENIZER = "tokenizer.json"
+CONFIGURATION = "tokenizer_config.json"
+_ROLES = ("unk_token", "bos_token", "eos_token", "pad_token")
+_KEPT = ("model_max_length", "padding_side", "chat_template")
+
+
+def write_folder(folder: Path, content: dict[str, Any], configuration: dict[str, Any]) -> None:
+    """Write a tokenizer folder.
+
+    Raises:
+        BadInputError: when it has no EOS token in its vocabulary.
+    """
+    eos = configuration.get("eos_token")
+    known = {token["content"] for token in content["added_tokens"]}
+    if eos not in known:
+        raise BadInputError(
+            f"tokenizer.base: a tokenizer with an EOS token was asked, for a model must learn to stop, but its "
+            f"eos_token is {eos!r} and its added tokens are {sorted(known)}. Set eos_token in {CONFIGURATION} to one "
+            "of them."
+        )
+    write_text(folder / TOKENIZER, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    write_json(folder / CONFIGURATION, configuration)
+
+
+def configuration_of(roles: dict[str, str], kept: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a configuration that makes transformers 4 and 5 use ``tokenizer.json`` as it is.
+
+    The model's own class (LlamaTokenizer) would rebuild normaliser and pre-tokenizer, and not as SentencePiece has
+    them; cleaning up spaces would change decoded text.
+    """
+    return {
+        **(kept or {}),
+        **roles,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+    }
+
+
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """Read what our configuration keeps of a foreign tokenizer folder's."""
+    found = {**_optional_json(folder / "special_tokens_map.json"), **_optional_json(folder / CONFIGURATION)}
+    roles = {role: _plain(found[role]) for role in _ROLES if found.get(role) is not None}
+    kept = {key: found[key] for key in _KEPT if found.get(key) is not None}
+    template = folder / "chat_template.jinja"
+    if template.is_file():
+        kept["chat_template"] = template.read_text(encoding="utf-8")
+    return configuration_of(roles, kept)
+
+
+def with_bos(content: dict[str, Any], folder: Path, configuration: dict[str, Any]) -> dict[str, Any]:
+    """Write into ``tokenizer.json`` the BOS that the folder's own class would add by its ``add_bos_token``."""
+    bos = configuration.get("bos_token")
+    ids = {token["content"]: token["id"] for token in content["added_tokens"]}
+    wanted = _optional_json(folder / CONFIGURATION).get("add_bos_token", False)
+    if bos is None or bos not in ids or not wanted or content.get("post_processor") is not None:
+        return content
+    return content | {"post_processor": bos_template(bos, ids[bos])}
+
+
+def _plain(token: Any) -> str:
+    return str(token["content"]) if isinstance(token, dict) else str(token)
+
+
+def _optional_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise BadInputError(
+            f"{path} was asked as a tokenizer's settings, but is not JSON ({error}). Save the tokenizer again with "
+            "`save_pretrained`."
+        ) from None
+    return content

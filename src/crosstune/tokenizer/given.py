@@ -1,0 +1,109 @@
+"""Take a tokenizer that exists: a folder, a SentencePiece ``.model`` file, or a hub id with its revision."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from tokenizers import Tokenizer
+
+from crosstune.artifacts import fingerprint, hash_file
+from crosstune.errors import BadInputError
+from crosstune.recipe import GivenTokenizer
+from crosstune.tokenizer import sentencepiece_model
+from crosstune.tokenizer.folder import TOKENIZER, configuration_of, read_configuration, with_bos
+
+_FILES = (TOKENIZER, "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a tokenizer is: ``fetch`` returns its folder or ``.model`` file, from the hub where needed."""
+
+    fingerprint: str
+    fetch: Callable[[], Path]
+
+
+def find(wanted: GivenTokenizer, data_root: Path, setting: str) -> Found:
+    """Find a tokenizer under the data root or here; without it and with a revision, it is on the hub.
+
+    Raises:
+        BadInputError: when it is nowhere.
+    """
+    for candidate in (data_root / wanted.path, Path(wanted.path)):
+        if candidate.exists():
+            files = [candidate] if candidate.is_file() else [candidate / name for name in _FILES]
+            hashes = [(file.name, hash_file(file)) for file in files if file.is_file()]
+            return Found(fingerprint(hashes), partial(Path, candidate))
+    if wanted.revision is None:
+        raise BadInputError(
+            f"{setting}: {wanted.path!r} was asked, but neither {data_root / wanted.path} nor {wanted.path} is there. "
+            "Give a tokenizer folder, a SentencePiece .model file, or a hub id together with `revision`."
+        )
+    return Found(fingerprint(wanted.path, wanted.revision), partial(_download, wanted.path, wanted.revision, setting))
+
+
+def load(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the content of its ``tokenizer.json`` and its configuration.
+
+    Raises:
+        BadInputError: when it is no tokenizer.
+    """
+    if path.is_file():
+        return _from_file(path, setting)
+    if (path / TOKENIZER).is_file():
+        content = _read(path / TOKENIZER)
+        configuration = read_configuration(path)
+        return with_bos(content, path, configuration), configuration
+    if (path / "tokenizer.model").is_file():
+        return _from_model(path / "tokenizer.model")
+    found = ", ".join(sorted(entry.name for entry in path.iterdir())) or "nothing"
+    raise BadInputError(
+        f"{setting}: {path} was asked as a tokenizer folder, but holds {found}. It needs {TOKENIZER} (with "
+        "tokenizer_config.json) or tokenizer.model: load it once with AutoTokenizer and save it with `save_pretrained`."
+    )
+
+
+def _from_file(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    if path.suffix == ".model":
+        return _from_model(path)
+    raise BadInputError(
+        f"{setting}: {path} was asked as a tokenizer, but is neither a folder nor a SentencePiece .model file. Give "
+        f"the folder that holds {TOKENIZER}, or a .model file."
+    )
+
+
+def _from_model(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    content, roles = sentencepiece_model.convert(path)
+    sentencepiece_model.refuse_unequal(path, Tokenizer.from_str(json.dumps(content)))
+    return content, configuration_of(roles)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        Tokenizer.from_str(text)
+    # tokenizers raises plain Exception for whatever it cannot read.
+    except Exception as error:
+        raise BadInputError(
+            f"{path} was asked as a tokenizer, but cannot be read ({error}). A tokenizer.json of the tokenizers "
+            "library is needed: save the tokenizer again with `save_pretrained`."
+        ) from None
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def _download(hub_id: str, revision: str, setting: str) -> Path:
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(_FILES)))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInputError(
+            f"{setting}: {hub_id!r} at revision {revision!r} was asked, but is neither a path here nor could the hub "
+            f"give it ({reason[:300]}). Check the id, your network, HF_HUB_OFFLINE and that you have access (`hf auth "
+            "login`), or give a folder with tokenizer.json."
+        ) from None

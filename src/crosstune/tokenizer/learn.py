@@ -1,0 +1,145 @@
+"""Learn the target language's new pieces and merges on top of what the base tokenizer already does."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from crosstune.errors import BadInputError
+from crosstune.tokenizer import characters
+from crosstune.tokenizer.bpe import BpeTokenizer, Merge
+from crosstune.tokenizer.merges import learn_merges
+
+# Seen target letters that are not required become pieces until this share of the corpus' target letters is covered;
+# the rest (misprints, letters seen once in a million) stays bytes.
+_COVERAGE = 0.9999
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be learnt: for which language, how many pieces, and which syllables must be among them."""
+
+    language: str
+    num_new_pieces: int
+    required_syllables: Literal["ks_x_1001", "seen"]
+
+
+@dataclass
+class NewPieces:
+    """New pieces and merges in rank order, and the characters that may never fall apart into bytes."""
+
+    pieces: list[str] = field(default_factory=list)
+    merges: list[Merge] = field(default_factory=list)
+    promised: list[str] = field(default_factory=list)
+
+
+def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> NewPieces:
+    """Learn at most ``num_new_pieces`` pieces: first the characters, then what occurs most often.
+
+    Learning goes on from the base's own merges: words are cut by the base first, and its pieces are the symbols that
+    new merges join. So the merges learnt are those that encoding will find, whatever the base already merges.
+
+    Raises:
+        BadInputError: when the characters alone need more pieces than were asked for.
+    """
+    words = _target_words(base, texts, wish.language)
+    new = _pieces_of_characters(base, _needed_characters(words, wish))
+    if len(new.pieces) > wish.num_new_pieces:
+        raise BadInputError(
+            f"tokenizer.extension.num_new_pieces: {wish.num_new_pieces} was asked, but single characters alone need "
+            f"{len(new.pieces)} new pieces with required_syllables: {wish.required_syllables}. Ask for at least as many"
+            + (", or set required_syllables: seen." if wish.required_syllables == "ks_x_1001" else ".")
+        )
+    with_characters = base.with_pieces(new.pieces, new.merges)
+    symbols = _cut_into_symbols(with_characters, words)
+    wanted = wish.num_new_pieces - len(new.pieces)
+    # Some merges give a piece that another merge gave already, or that the base has: ask for more, and stop in time.
+    merges = learn_merges(symbols, wanted + wanted // 10 + 100) if symbols and wanted else []
+    _take(new, merges, set(base.pieces), wish.num_new_pieces)
+    return new
+
+
+def _target_words(base: BpeTokenizer, texts: Iterable[str], language: str) -> Counter[str]:
+    """Count the runs of target letters, each with the one space before it that its first piece will carry."""
+    letters = characters.letters_of(language)
+    if base.style == "sentencepiece":
+        # A space is put before the whole text; of several spaces the base joins all into pieces of their own.
+        return characters.count_words((f" {text}" for text in texts), f"(?:(?<! ) )?[{letters}]+")
+    return characters.count_words(texts, f" ?[{letters}]+")
+
+
+def _needed_characters(words: Counter[str], wish: Wish) -> list[str]:
+    counts = characters.count_characters(words)
+    del counts[" "]
+    needed = set(characters.covering(counts, _COVERAGE))
+    if wish.language == "ko":
+        seen = set(counts).intersection(characters.ALL_SYLLABLES)
+        needed |= set(characters.ks_x_1001_syllables()) if wish.required_syllables == "ks_x_1001" else seen
+    return sorted(needed)
+
+
+def _pieces_of_characters(base: BpeTokenizer, wanted: list[str]) -> NewPieces:
+    """Make each character one piece: an entry of the vocabulary, and for byte-level pieces the merges that lead there.
+
+    A byte-level base may glue a space to the first byte of a letter; then the letter after a space gets its own piece.
+    """
+    new = NewPieces(promised=wanted)
+    known = set(base.pieces)
+    if base.style == "sentencepiece":
+        new.pieces = [character for character in wanted if character not in known]
+        return new
+    space = base.internal(" ")
+    merges: set[Merge] = set()
+    for text in [*wanted, *(f" {character}" for character in wanted)]:
+        parts = base.cut(base.internal(text))
+        if parts[0] == space:
+            continue
+        piece = parts[0]
+        for part in parts[1:]:
+            merge = (piece, part)
+            piece += part
+            if merge not in merges:
+                merges.add(merge)
+                new.merges.append(merge)
+            if piece not in known:
+                known.add(piece)
+                new.pieces.append(piece)
+    return new
+
+
+def _cut_into_symbols(base: BpeTokenizer, words: Counter[str]) -> Counter[tuple[str, ...]]:
+    """Cut each word by the base; bytes of unknown characters part it, so that no new piece holds half a character."""
+    is_whole: dict[str, bool] = {}
+    symbols: Counter[tuple[str, ...]] = Counter()
+    for word, count in words.items():
+        for run in _whole_runs(base, base.cut(base.internal(word)), is_whole):
+            symbols[run] += count
+    return symbols
+
+
+def _whole_runs(base: BpeTokenizer, pieces: list[str], is_whole: dict[str, bool]) -> Iterator[tuple[str, ...]]:
+    run: list[str] = []
+    for piece in pieces:
+        if piece not in is_whole:
+            is_whole[piece] = base.surface(piece) is not None
+        if is_whole[piece]:
+            run.append(piece)
+        else:
+            if len(run) > 1:
+                yield tuple(run)
+            run = []
+    if len(run) > 1:
+        yield tuple(run)
+
+
+def _take(new: NewPieces, merges: list[Merge], known: set[str], num_pieces: int) -> None:
+    """Add merges in their order until there are enough new pieces."""
+    known = known | set(new.pieces)
+    for left, right in merges:
+        piece = left + right
+        if piece not in known:
+            if len(new.pieces) == num_pieces:
+                return
+            known.add(piece)
+            new.pieces.append(piece)
+        new.merges.append((left, right))

@@ -1,0 +1,93 @@
+"""The tokenizer stage: mixtures in; base tokenizer, extended tokenizer and their fertility out."""
+
+from tokenizers import Tokenizer
+
+from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, read_json, whole_folder, write_json
+from crosstune.recipe import Recipe
+from crosstune.terminal import console, note
+from crosstune.tokenizer import base, extension, fertility, texts, verify
+from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.folder import CONFIGURATION, TOKENIZER, write_folder
+from crosstune.tokenizer.subwords import subwords
+
+_FERTILITY_LINES = 2_000
+_VERIFIED_LINES = 10_000
+
+
+def run(recipe: Recipe, run: RunFolder) -> None:
+    """Make the base tokenizer, extend it and prove the extension, and measure both."""
+    _make_base(recipe, run)
+    if recipe.tokenizer.extension is not None:
+        _make_extended(recipe, run)
+    _measure_fertility(recipe, run)
+
+
+def _make_base(recipe: Recipe, run: RunFolder) -> None:
+    maker = base.prepare(recipe, run)
+    if is_current(run.tokenizer("base"), maker.fingerprint):
+        note("base tokenizer: already there")
+        return
+    content, configuration = maker.make()
+    facts = {"size": BpeTokenizer(content).size}
+    with whole_folder(run.tokenizer("base"), maker.fingerprint, facts) as folder:
+        write_folder(folder, content, configuration)
+    note(f"base tokenizer: {facts['size']:,} pieces")
+
+
+def _make_extended(recipe: Recipe, run: RunFolder) -> None:
+    maker = extension.prepare(recipe, run)
+    if is_current(run.tokenizer("extended"), maker.fingerprint):
+        note("extended tokenizer: already there")
+        return
+    old = BpeTokenizer(read_json(run.tokenizer("base") / TOKENIZER))
+    extended = maker.make(old)
+    rows = subwords(old, extended.tokenizer)
+    facts = {"size": rows["new_size"], "new": rows["new_size"] - rows["old_size"], "dummies": len(rows["padding"])}
+    with whole_folder(run.tokenizer("extended"), maker.fingerprint, facts) as folder:
+        write_folder(folder, extended.tokenizer.content, read_json(run.tokenizer("base") / CONFIGURATION))
+        write_json(folder / "subwords.json", rows)
+        samples = _samples(recipe, run, extended.promised, extended.dead_allowed)
+        report = verify.as_json(verify.verify(old, extended.tokenizer, samples))
+        write_json(folder / "verification.json", report)
+        verify.refuse_failures(report, run.root / "tokenizer" / "failed_verification.json")
+    note(f"extended tokenizer: {rows['old_size']:,} + {facts['new']:,} pieces = {facts['size']:,}; verified")
+    if facts["dummies"]:
+        note(f"{facts['dummies']:,} of the new pieces are dummies: the mixture holds no more pieces")
+
+
+def _samples(recipe: Recipe, run: RunFolder, promised: list[str], dead_allowed: bool) -> verify.Samples:
+    sentences = [
+        line for sides in texts.translation_lines(recipe, run).values() for side in sides.values() for line in side
+    ]
+    drawn = texts.sample_lines(texts.recipe_texts(recipe, run), _VERIFIED_LINES, recipe.seed)
+    parted = verify.part_lines([*verify.AWKWARD, *drawn, *sentences], recipe.languages)
+    return verify.Samples(parted["source"], parted["other"], parted["target"], promised, dead_allowed)
+
+
+def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:
+    names = ["base"] if recipe.tokenizer.extension is None else ["base", "extended"]
+    made_from = fingerprint("fertility", [fingerprint_of(run.tokenizer(name)) for name in names], recipe.evaluate.tasks)
+    path = run.root / "tokenizer" / "fertility.json"
+    if path.is_file() and read_json(path)["fingerprint"] == made_from:
+        note("fertility: already measured")
+        return
+    tokenizers = {name: Tokenizer.from_file(str(run.tokenizer(name) / TOKENIZER)) for name in names}
+    rows = [
+        fertility.measure((label, language), lines, name, tokenizer)
+        for label, sides in _measured_lines(recipe, run).items()
+        for language, lines in sides.items()
+        for name, tokenizer in tokenizers.items()
+    ]
+    write_json(path, fertility.as_json(rows, made_from))
+    console.print(fertility.as_table(rows))
+
+
+def _measured_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[str]]]:
+    """Return the translation sets' sentences; without such a set, lines of the mixtures that tokenizers learn from."""
+    found = texts.translation_lines(recipe, run)
+    if found:
+        return found
+    drawn = texts.sample_lines(texts.recipe_texts(recipe, run), _FERTILITY_LINES, recipe.seed)
+    parted = verify.part_lines(drawn, recipe.languages)
+    sides = {recipe.languages.source: parted["source"], recipe.languages.target: parted["target"]}
+    return {"learning text": {language: lines for language, lines in sides.items() if lines}}

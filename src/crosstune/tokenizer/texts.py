@@ -1,0 +1,73 @@
+"""What the tokenizer stage reads: the text of mixtures, and the two sides of translation sets."""
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from crosstune.artifacts import RunFolder, read_jsonl
+from crosstune.errors import RunFolderError
+from crosstune.recipe import LearnedExtension, LearnedTokenizer, Recipe
+from crosstune.terminal import progress
+
+_ROWS_PER_BATCH = 4096
+
+
+def mixture_texts(folder: Path, description: str = "") -> Iterator[str]:
+    """Yield the text of each example of a mixture, without holding them all; with a description, show the progress.
+
+    Raises:
+        RunFolderError: when the data stage has not written it.
+    """
+    path = folder / "examples.parquet"
+    if not path.is_file():
+        raise RunFolderError(f"{path} is missing: run the data stage first (crosstune data RECIPE)")
+    file = pq.ParquetFile(path)
+    with progress(description, file.metadata.num_rows) if description else nullcontext() as advance:
+        for batch in file.iter_batches(_ROWS_PER_BATCH, columns=["prompt", "completion"]):
+            for prompt, completion in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield prompt + completion
+            if advance is not None:
+                advance(batch.num_rows)
+
+
+def recipe_texts(recipe: Recipe, run: RunFolder) -> Iterator[str]:
+    """Yield the texts that the recipe's tokenizers learn from; those of all mixtures if none learns."""
+    sections = (recipe.tokenizer.base, recipe.tokenizer.extension)
+    learned = [section.mixture for section in sections if isinstance(section, LearnedTokenizer | LearnedExtension)]
+    for name in dict.fromkeys(learned or recipe.data.mixtures):
+        yield from mixture_texts(run.mixture(name))
+
+
+def data_root(recipe: Recipe, run: RunFolder) -> Path:
+    """Return the folder that paths of a recipe are relative to."""
+    return run.world if recipe.data_root is None else recipe.data_root
+
+
+def translation_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[str]]]:
+    """Return the sentences of each translation set, by its label and language."""
+    languages = (recipe.languages.source, recipe.languages.target)
+    found: dict[str, dict[str, list[str]]] = {}
+    for label, task in recipe.evaluate.tasks.items():
+        if task.task == "translation":
+            items = read_jsonl(run.evaluation_set(label) / "items.jsonl")
+            found[label] = {language: [item[language] for item in items] for language in languages}
+    return found
+
+
+def sample_lines(texts: Iterable[str], num_lines: int, seed: int) -> list[str]:
+    """Draw different non-empty lines, in one pass and in bounded memory; equal texts and seed, equal lines."""
+    draw = random.Random(seed)
+    lines = (line for text in texts for line in text.split("\n") if line.strip())
+    kept = list(dict.fromkeys(islice(lines, num_lines)))
+    seen = num_lines
+    for line in lines:
+        # Reservoir sampling: the n-th line replaces one of the kept with probability num_lines / n.
+        seen += 1
+        place = draw.randrange(seen)
+        if place < len(kept):
+            kept[place] = line
+    return sorted(set(kept))

@@ -1,0 +1,196 @@
+"""Prove that an extended tokenizer keeps what the base does, and does what was promised for the target language."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from crosstune.artifacts import write_json
+from crosstune.errors import BadInputError
+from crosstune.recipe import Languages
+from crosstune.tokenizer import characters
+from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
+from crosstune.tokenizer.extend import new_pieces, padding_ids
+
+AWKWARD = (
+    "",
+    " ",
+    "  ",
+    " leading",
+    "  two leading",
+    "trailing ",
+    "trailing  ",
+    "many    inner     spaces",
+    "\ttab\n\nnewlines\r\n",
+    "👍 🏽 👩‍👩‍👧‍👦 🇰🇷",
+    "한국어와 English가 섞인 문장 123개, 3.14%!",
+    "  앞뒤에 빈칸  ",
+    "ㅋㅋㅋㅋ ㅠㅠ 뷁 쀍",
+    "한",
+    "a한b한c",
+    "日本語 русский عربى ไทย café",
+    "<0x41> ▁ <crosstune_pad_0>",
+)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the properties are checked on.
+
+    Attributes:
+        source_lines: lines without any letter that the source language does not use.
+        other_lines: lines with such letters, but none of the target language.
+        target_lines: lines with letters of the target language.
+        promised: characters that must never fall apart into bytes.
+        dead_allowed: whether dead pieces are only counted.
+    """
+
+    source_lines: list[str]
+    other_lines: list[str]
+    target_lines: list[str]
+    promised: list[str]
+    dead_allowed: bool = False
+
+
+@dataclass
+class Property:
+    """One thing that must hold, how often it was checked, and every case where it does not."""
+
+    name: str
+    checked: int
+    failures: list[Any] = field(default_factory=list)
+    required: bool = True
+
+
+def part_lines(lines: Iterable[str], languages: Languages) -> dict[str, list[str]]:
+    """Part lines into ``target`` (with letters of it), ``source`` and ``other``."""
+    has_target_letter = re.compile(f"[{characters.letters_of(languages.target)}]").search
+    has_other_letter = re.compile(rf"(?![{characters.letters_of_source(languages.source)}])[^\W\d_]").search
+    parted: dict[str, list[str]] = {"source": [], "other": [], "target": []}
+    for line in lines:
+        kind = "target" if has_target_letter(line) else "other" if has_other_letter(line) else "source"
+        parted[kind].append(line)
+    return parted
+
+
+def verify(base: BpeTokenizer, extended: BpeTokenizer, samples: Samples) -> list[Property]:
+    """Check every property."""
+    return [
+        _old_pieces_stay(base, extended),
+        _stays("source-language text is cut as before", base, extended, samples.source_lines),
+        # Byte-level pieces of the target's characters may begin as those of another script do.
+        _stays("text in other scripts is cut as before", base, extended, samples.other_lines, required=False),
+        _round_trip("target text survives encoding and decoding", base, extended, samples.target_lines),
+        _round_trip("all 11,172 Hangul syllables survive", base, extended, list(characters.ALL_SYLLABLES)),
+        _round_trip("spaces, emoji and mixed text survive", base, extended, list(AWKWARD)),
+        _promised_stay_whole(extended, samples.promised),
+        _new_pieces_are_reachable(base, extended, samples.dead_allowed),
+        _dummies_are_never_produced(extended, samples),
+        _saved_is_loaded(extended, [*samples.source_lines[:500], *samples.target_lines[:500], *AWKWARD]),
+    ]
+
+
+def as_json(properties: list[Property]) -> dict[str, Any]:
+    """Return the content of ``verification.json``."""
+    rows = [asdict(item) | {"failed": len(item.failures), "holds": not item.failures} for item in properties]
+    return {"holds": all(row["holds"] or not row["required"] for row in rows), "properties": rows}
+
+
+def refuse_failures(report: dict[str, Any], path: Path) -> None:
+    """Stop when a required property fails, and leave every failing case at ``path``.
+
+    Raises:
+        BadInputError: with the properties that fail.
+    """
+    if report["holds"]:
+        path.unlink(missing_ok=True)
+        return
+    write_json(path, report)
+    failed = [
+        f"  {row['name']}: fails in {row['failed']:,} of {row['checked']:,} cases, first {row['failures'][0]}"
+        for row in report["properties"]
+        if row["required"] and not row["holds"]
+    ]
+    raise BadInputError(
+        "tokenizer.extension: an extension that changes nothing else was asked, but the extended tokenizer does not "
+        "hold what it must:\n"
+        + "\n".join(failed)
+        + f"\nEvery case is in {path}. No model should be trained with it: give another "
+        "extended tokenizer, or let `kind: learned` make one; if it did, please report this as a fault of crosstune."
+    )
+
+
+def _old_pieces_stay(base: BpeTokenizer, extended: BpeTokenizer) -> Property:
+    moved = [
+        {"piece": piece, "before": index, "after": extended.pieces.get(piece)}
+        for piece, index in base.pieces.items()
+        if extended.pieces.get(piece) != index
+    ]
+    return Property("old pieces keep their ids", len(base.pieces), moved)
+
+
+def _stays(name: str, base: BpeTokenizer, extended: BpeTokenizer, lines: list[str], required: bool = True) -> Property:
+    pairs = zip(lines, base.encode_lines(lines), extended.encode_lines(lines), strict=True)
+    different = [{"text": line, "before": before, "after": after} for line, before, after in pairs if before != after]
+    return Property(name, len(lines), different, required)
+
+
+def _round_trip(name: str, base: BpeTokenizer, extended: BpeTokenizer, lines: list[str]) -> Property:
+    """Check decode(encode(x)) == x; where the base's own normaliser changes x, the base's result is the measure."""
+    decoded = extended.decode_lines(extended.encode_lines(lines))
+    changed = [(line, result) for line, result in zip(lines, decoded, strict=True) if line != result]
+    before = base.decode_lines(base.encode_lines([line for line, _ in changed]))
+    failures = [
+        {"text": line, "decoded": result}
+        for (line, result), by_base in zip(changed, before, strict=True)
+        if result != by_base
+    ]
+    return Property(name, len(lines), failures)
+
+
+def _promised_stay_whole(extended: BpeTokenizer, promised: list[str]) -> Property:
+    texts = [*promised, *(f" {character}" for character in promised)]
+    piece_of = {index: piece for piece, index in extended.pieces.items()}
+    broken = [
+        {"text": text, "pieces": [piece_of[index] for index in ids]}
+        for text, ids in zip(texts, extended.encode_lines(texts), strict=True)
+        if any(_is_part(extended, piece_of[index]) for index in ids)
+    ]
+    return Property("promised characters never fall apart into bytes", len(texts), broken)
+
+
+def _is_part(extended: BpeTokenizer, piece: str) -> bool:
+    return piece in BYTE_PIECES if extended.style == "sentencepiece" else extended.surface(piece) is None
+
+
+def _new_pieces_are_reachable(base: BpeTokenizer, extended: BpeTokenizer, dead_allowed: bool) -> Property:
+    dummies = set(padding_ids(extended))
+    pieces = [piece for piece in new_pieces(base, extended) if extended.pieces[piece] not in dummies]
+    dead = [piece for piece in pieces if piece not in extended.added and extended.cut(piece) != [piece]]
+    return Property("every new piece is what its own text is cut into", len(pieces), dead, required=not dead_allowed)
+
+
+def _dummies_are_never_produced(extended: BpeTokenizer, samples: Samples) -> Property:
+    dummies = set(padding_ids(extended))
+    piece_of = {index: piece for piece, index in extended.pieces.items() if index in dummies}
+    lines = [*piece_of.values(), *samples.source_lines, *samples.target_lines]
+    produced = [
+        line for line, ids in zip(lines, extended.encode_lines(lines), strict=True) if not dummies.isdisjoint(ids)
+    ]
+    return Property("dummy pieces are never produced", len(lines), produced)
+
+
+def _saved_is_loaded(extended: BpeTokenizer, lines: list[str]) -> Property:
+    content = json.loads(extended.tokenizer.to_str())
+    reloaded = Tokenizer.from_str(json.dumps(content))
+    pairs = zip(
+        lines, extended.encode_lines(lines), reloaded.encode_batch_fast(lines, add_special_tokens=False), strict=True
+    )
+    different = [line for line, before, after in pairs if before != after.ids]
+    if reloaded.get_vocab() != extended.pieces:
+        different.append("the vocabulary itself")
+    return Property("saved and loaded, it gives the same ids", len(lines), different)

@@ -1,0 +1,1 @@
+"""The train stage: mixtures and tokenizers become systems."""

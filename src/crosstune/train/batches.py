@@ -1,0 +1,71 @@
+"""Which rows make which step: the same plan on every rank, from the seed alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crosstune.recipe import Stage
+from crosstune.train.rows import Row, Segment
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The rows of a stage in the order in which they are seen.
+
+    Epochs follow each other without a border: the last batch of an epoch is filled from the next.
+    """
+
+    num_rows: int
+    num_seen: int
+    global_batch_size: int
+    seed: tuple[int, ...]
+
+    @property
+    def num_steps(self) -> int:
+        """Return the number of optimiser steps."""
+        return math.ceil(self.num_seen / self.global_batch_size)
+
+    def rows_of_step(self, step: int) -> list[int]:
+        """Return the indices of the rows of a step, counted from 0."""
+        first = step * self.global_batch_size
+        last = min(first + self.global_batch_size, self.num_seen)
+        orders = {epoch: self._order(epoch) for epoch in range(first // self.num_rows, (last - 1) // self.num_rows + 1)}
+        return [int(orders[place // self.num_rows][place % self.num_rows]) for place in range(first, last)]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([*self.seed, epoch]).permutation(self.num_rows)
+
+
+def make_schedule(num_rows: int, stage: Stage, seed: tuple[int, ...]) -> Schedule:
+    """Return the schedule of a stage with so many rows."""
+    if stage.num_steps is not None:
+        num_seen = stage.num_steps * stage.global_batch_size
+    else:
+        assert stage.num_epochs is not None
+        num_seen = max(1, round(stage.num_epochs * num_rows))
+    return Schedule(num_rows, num_seen, stage.global_batch_size, seed)
+
+
+def split_over_ranks(batch: Sequence[Row], num_ranks: int, budget: int) -> list[list[list[Segment]]]:
+    """Return, for each rank, its micro-batches of at most ``budget`` tokens (or one row that is longer).
+
+    Every rank gets the same number of micro-batches, so that none waits for another; some may be empty. Rows are sorted
+    by their tokens: those that begin alike meet in one micro-batch, where the beginning is computed once.
+    """
+    ordered = sorted(batch, key=lambda row: row[0].tokens)
+    sizes = [sum(len(segment.tokens) for segment in row) for row in ordered]
+    ends = np.cumsum(sizes)
+    ranks: list[list[list[Segment]]] = [[] for _ in range(num_ranks)]
+    filled = [0] * num_ranks
+    for row, size, end in zip(ordered, sizes, ends, strict=True):
+        # Each rank takes a stretch of the sorted rows with its share of the tokens.
+        rank = min(num_ranks - 1, int((end - size / 2) * num_ranks / ends[-1]))
+        if not ranks[rank] or filled[rank] + size > budget:
+            ranks[rank].append([])
+            filled[rank] = 0
+        ranks[rank][-1].extend(row)
+        filled[rank] += size
+    longest = max(len(micro_batches) for micro_batches in ranks)
+    return [micro_batches + [[] for _ in range(longest - len(micro_batches))] for micro_batches in ranks]

@@ -1,0 +1,18 @@
+"""The learning rate: a function of the step alone, so that a resumed run needs no scheduler state."""
+
+import math
+
+from crosstune.recipe import Stage
+
+
+def learning_rate(stage: Stage, step: int, num_steps: int) -> float:
+    """Return the learning rate of a step, counted from 0: linear warmup, then the stage's schedule down to 0."""
+    warmup = round(stage.warmup_ratio * num_steps)
+    if step < warmup:
+        return stage.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, num_steps - warmup)
+    if stage.schedule == "cosine":
+        return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    if stage.schedule == "linear":
+        return stage.learning_rate * (1 - done)
+    return stage.learning_rate

@@ -1,0 +1,103 @@
+"""Tiny random models and a tokenizer learnt from a few sentences of both languages."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from crosstune.terminal import console
+
+SENTENCES = [
+    "The man broke his toe because he dropped a hammer on his foot.",
+    "The woman opened the window and the cold wind came into the room.",
+    "Translate the following sentences from English to Korean",
+    "### Instruction:\n다음 문장은 긍정일까요 부정일까요?\n### Response:",
+    "남자는 망치를 발에 떨어뜨려서 발가락이 부러졌다.",
+    "이 영화는 정말 재미있고 배우들의 연기가 좋았다.",
+    "Baking cookies: A boy mixes flour and sugar. He then puts the bowl on the table.",
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_a_quiet_terminal() -> Any:
+    torch.set_num_threads(1)
+    console.quiet = True
+    yield
+    console.quiet = False
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A LLaMA-like tokenizer: pieces begin with ▁, unknown characters are bytes, BOS stands first."""
+    special = ["<unk>", "<s>", "</s>"]
+    bpe = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    bpe.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    bpe.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    bytes_ = [f"<0x{value:02X}>" for value in range(256)]
+    trainer = trainers.BpeTrainer(vocab_size=450, special_tokens=[*special, *bytes_], show_progress=False)
+    bpe.train_from_iterator([word for sentence in SENTENCES for word in sentence.split(" ")] * 2, trainer)
+    bpe.post_processor = TemplateProcessing("<s> $A", "<s> $A <s> $B", [("<s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+@pytest.fixture(scope="session")
+def llama(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.2,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="session")
+def gpt_neox(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    torch.manual_seed(2)
+    config = GPTNeoXConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=256,
+        initializer_range=0.2,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    return GPTNeoXForCausalLM(config).eval()
+
+
+@pytest.fixture(params=["llama", "gpt_neox"])
+def model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def model_folder(
+    tmp_path_factory: pytest.TempPathFactory, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    llama.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

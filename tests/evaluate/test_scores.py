@@ -1,0 +1,128 @@
+"""The numbers are what their names say, and their intervals those of a resampling done by hand."""
+
+import time
+
+import numpy as np
+import pytest
+from sacrebleu.metrics import BLEU, CHRF
+from sklearn.metrics import f1_score
+
+from crosstune.evaluate.bootstrap import interval, resampled_sums
+from crosstune.evaluate.scores import (
+    Scored,
+    keyword_label,
+    macro_f1_score,
+    mean_score,
+    nsmc_scores,
+    translation_scores,
+)
+
+SCORED = Scored("task", "prompt:paper-v1", 1000)
+
+
+@pytest.mark.parametrize(
+    ("output", "label"),
+    [
+        ("긍정", 1),
+        ("부정입니다.", 0),
+        ("이 문장은 긍정적인 문장입니다.", 1),
+        ("긍정도 부정도 아닙니다", None),
+        ("", None),
+        ("좋은 영화네요", None),
+        ("positive", None),
+        ("긍 정", None),
+    ],
+)
+def test_an_answer_counts_when_it_names_exactly_one_keyword(output: str, label: int | None) -> None:
+    assert keyword_label(output) == label
+
+
+def test_nsmc_rates_are_shares_of_all_answers() -> None:
+    outputs = ["긍정", "부정", "긍정과 부정", "", "긍정"]
+    found = {score.metric: (score.value, score.n) for score in nsmc_scores(SCORED, outputs, [1, 1, 1, 0, 0])}
+    assert found == {"acc": (0.2, 5), "answered": (0.6, 5), "both_keywords": (0.2, 5), "acc_answered": (1 / 3, 3)}
+
+
+def test_accuracy_among_the_answered_is_left_out_when_nothing_was_answered() -> None:
+    assert [score.metric for score in nsmc_scores(SCORED, ["", "?"], [0, 1])] == ["acc", "answered", "both_keywords"]
+
+
+def test_an_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
+    values = [1.0] * 150 + [0.0] * 100
+    score = mean_score(SCORED, "acc", values)
+    error = (0.6 * 0.4 / 250) ** 0.5
+    assert score.value == pytest.approx(0.6)
+    assert score.low == pytest.approx(0.6 - 1.96 * error, abs=0.006)
+    assert score.high == pytest.approx(0.6 + 1.96 * error, abs=0.006)
+    assert (score.n, score.task, score.metric) == (250, "task", "acc")
+
+
+def test_intervals_are_the_same_every_time_and_certain_where_all_items_agree() -> None:
+    assert mean_score(SCORED, "acc", [1, 0, 1]) == mean_score(SCORED, "acc", [1, 0, 1])
+    score = mean_score(SCORED, "acc", [1.0] * 20)
+    assert (score.value, score.low, score.high) == (1, 1, 1)
+
+
+def test_every_resample_draws_as_many_items_as_there_are() -> None:
+    sums = resampled_sums(np.ones((37, 1)), 130)
+    assert sums.shape == (130, 1) and (sums == 37).all()
+
+
+def test_an_interval_is_percentiles_of_the_resampled_statistic() -> None:
+    values = np.arange(40.0)[:, None]
+    means = resampled_sums(values, 500)[:, 0] / 40
+    assert interval(values, lambda sums: sums[:, 0] / 40, 500) == pytest.approx(np.percentile(means, [2.5, 97.5]))
+
+
+def test_macro_f1_is_scikit_learns() -> None:
+    generator = np.random.default_rng(0)
+    references = generator.integers(0, 4, 60).tolist()
+    predictions = np.where(generator.random(60) < 0.5, references, generator.integers(0, 3, 60)).tolist()
+    score = macro_f1_score(SCORED, references, predictions)
+    assert score.metric == "f1"
+    assert score.value == pytest.approx(f1_score(references, predictions, average="macro"))
+    assert score.low < score.value < score.high
+
+
+def test_macro_f1_of_one_class_is_one() -> None:
+    score = macro_f1_score(SCORED, [1, 1], [1, 1])
+    assert (score.value, score.low, score.high) == (1, 1, 1)
+
+
+KOREAN = [
+    ("남자는 망치를 떨어뜨렸다.", "남자는 발에 망치를 떨어뜨렸다."),
+    ("바람이 방으로 들어왔다.", "찬 바람이 방으로 들어왔다."),
+    ("", "소년은 밀가루와 설탕을 섞는다."),
+    ("저는 학교에 갑니다", "저는 학교에 가요."),
+]
+ENGLISH = [
+    ("The man dropped a hammer.", "The man dropped a hammer on his foot."),
+    ("A cold wind came into the room.", "The cold wind came into the room."),
+    ("I go to school.\nI go to school.", "I go to school."),
+]
+
+
+@pytest.mark.parametrize(("pairs", "language", "words"), [(KOREAN, "ko", "ko-mecab"), (ENGLISH, "en", "13a")])
+def test_translation_scores_are_sacrebleus(pairs: list[tuple[str, str]], language: str, words: str) -> None:
+    outputs, references = (list(column) for column in zip(*pairs, strict=True))
+    bleu, chrf = translation_scores(SCORED, outputs, references, language)
+    expected = BLEU(tokenize=words)
+    assert bleu.value == pytest.approx(expected.corpus_score(outputs, [references]).score)
+    assert chrf.value == pytest.approx(CHRF(word_order=2).corpus_score(outputs, [references]).score)
+    assert (bleu.metric, chrf.metric, bleu.n) == ("bleu", "chrf++", len(pairs))
+    assert f"tok:{words}" in bleu.signature and bleu.signature.endswith("prompt:paper-v1|bs:1000|seed:12345")
+    assert "nw:2" in chrf.signature
+    assert bleu.low <= bleu.value <= bleu.high
+
+
+def test_a_perfect_translation_scores_a_hundred() -> None:
+    references = [reference for _, reference in KOREAN]
+    for score in translation_scores(SCORED, references, references, "ko"):
+        assert (score.value, score.low, score.high) == pytest.approx((100, 100, 100))
+
+
+def test_a_thousand_resamples_take_less_than_a_second() -> None:
+    outputs, references = (list(column) * 80 for column in zip(*ENGLISH, strict=True))
+    started = time.perf_counter()
+    translation_scores(SCORED, outputs, references, "en")
+    assert time.perf_counter() - started < 2  # about 0.3 s on an idle core

@@ -1,0 +1,262 @@
+"""The stage answers and scores every task of every system once, and goes on where it was interrupted."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from crosstune.artifacts import RunFolder, read_json, read_jsonl, whole_folder, write_json, write_jsonl
+from crosstune.errors import BadInputError, RunFolderError
+from crosstune.evaluate import generated_tasks, stage
+from crosstune.evaluate.generation import Generated
+from crosstune.recipe import Recipe
+
+ITEMS: dict[str, list[dict[str, Any]]] = {
+    "story": [
+        {
+            "id": f"h{index}",
+            "activity_label": "Baking",
+            "ctx_a": "A boy mixes flour.",
+            "ctx_b": "he",
+            "endings": ["mixes.", "opens.", "broke.", "came."],
+            "label": index,
+        }
+        for index in range(4)
+    ],
+    "nsmc": [
+        {"id": "n1", "document": "이 영화는 정말 재미있다", "label": 1},
+        {"id": "n2", "document": "연기가 별로다 {input}", "label": 0},
+        {"id": "n3", "document": "좋았다", "label": 1},
+    ],
+    "translate": [
+        {"id": "t1", "en": "The wind came.", "ko": "바람이 왔다."},
+        {"id": "t2", "en": "The boy mixes flour.", "ko": "소년은 밀가루를 섞는다."},
+    ],
+}
+TASKS = {
+    "translate": {
+        "task": "translation",
+        "paths": ["t.json"],
+        "directions": ["ko-en", "en-ko"],
+        "instruction_languages": ["en", "ko"],
+        "max_new_tokens": 6,
+    },
+    "story": {"task": "hellaswag", "paths": ["h.jsonl"]},
+    "nsmc": {"task": "nsmc_generate", "paths": ["n.txt"], "max_new_tokens": 6},
+}
+CELLS = ["translate_ko_en_en", "translate_ko_en_ko", "translate_en_ko_en", "translate_en_ko_ko"]
+
+
+@pytest.fixture
+def recipe(recipe_content: dict[str, Any]) -> Recipe:
+    content = copy.deepcopy(recipe_content)
+    content["evaluate"] = {"reference_system": "base", "tasks": TASKS, "num_bootstrap": 100}
+    return Recipe.model_validate_json(json.dumps(content))
+
+
+@pytest.fixture
+def run(tmp_path: Path, model_folder: Path) -> RunFolder:
+    """A run whose data and systems are there: both systems are the same tiny model."""
+    run = RunFolder(tmp_path / "small")
+    for label, items in ITEMS.items():
+        with whole_folder(run.evaluation_set(label), f"items of {label}", {}) as folder:
+            write_jsonl(folder / "items.jsonl", [{**item, "origin": "file:1"} for item in items])
+    for name in ("base", "ours"):
+        facts = {"model": str(model_folder), "revision": None, "tokenizer": str(model_folder), "fingerprint": name}
+        write_json(run.system(name) / "system.json", facts)
+    return run
+
+
+def rewrite(run: RunFolder, label: str, items: list[Any]) -> Path:
+    path = run.evaluation_set(label) / "items.jsonl"
+    write_jsonl(path, items)
+    return path
+
+
+def test_every_system_gets_scores_and_answers(recipe: Recipe, run: RunFolder) -> None:
+    stage.run(recipe, run)
+    for name in ("base", "ours"):
+        folder = run.system(name) / "evaluation"
+        rows, scores = read_jsonl(folder / "outputs.jsonl"), read_json(folder / "scores.json")["scores"]
+        assert list(dict.fromkeys(row["task"] for row in rows)) == [*CELLS, "story", "nsmc"]
+        assert len(rows) == 4 * 2 + 4 + 3
+        metrics = {(score["task"], score["metric"]) for score in scores}
+        expected = {("story", "acc"), ("story", "acc_norm")}
+        expected |= {("nsmc", metric) for metric in ("acc", "answered", "both_keywords")}
+        assert metrics - {("nsmc", "acc_answered")} == expected | {
+            (cell, metric) for cell in CELLS for metric in ("bleu", "chrf++")
+        }
+        assert all(score["low"] <= score["value"] <= score["high"] for score in scores if score["metric"] == "acc")
+        assert read_json(folder / "manifest.json")["items"] == {"translate": 2, "story": 4, "nsmc": 3}
+        assert not list(run.system(name).glob(".evaluation*"))
+
+
+def test_prompts_are_those_of_training(recipe: Recipe, run: RunFolder) -> None:
+    stage.run(recipe, run)
+    rows = {(row["task"], row["id"]): row for row in read_jsonl(run.system("ours") / "evaluation" / "outputs.jsonl")}
+    assert rows["nsmc", "n2"]["prompt"] == (
+        "### Instruction:\n다음 문장은 긍정일까요 부정일까요?\n연기가 별로다 {input}\n### Response:"
+    )
+    assert rows["nsmc", "n2"]["reference"] == "부정"
+    cell = rows["translate_en_ko_en", "t1"]
+    assert cell["prompt"] == (
+        "### Instruction:\nTranslate the following sentences from English to Korean\nThe wind came.\n### Response:"
+    )
+    assert (cell["reference"], cell["correct"]) == ("바람이 왔다.", None)
+    assert rows["translate_ko_en_ko", "t1"]["reference"] == "The wind came."
+
+
+def test_a_scored_system_is_skipped_until_something_that_matters_changes(
+    recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.run(recipe, run)
+    evaluated: list[str] = []
+    monkeypatch.setattr(stage, "_evaluate", lambda _recipe, _run, system, *_: evaluated.append(system.name))
+    faster = recipe.evaluate.model_copy(update={"batch_tokens": 99, "max_batch_rows": 3})
+    stage.run(recipe.model_copy(update={"evaluate": faster}), run)
+    assert evaluated == []
+    facts = read_json(run.system("ours") / "system.json")
+    write_json(run.system("ours") / "system.json", {**facts, "fingerprint": "trained again"})
+    stage.run(recipe, run)
+    assert evaluated == ["ours"]
+    with whole_folder(run.evaluation_set("nsmc"), "other items", {}) as folder:
+        write_jsonl(folder / "items.jsonl", ITEMS["nsmc"])
+    stage.run(recipe, run)
+    assert evaluated == ["ours", "base", "ours"]
+
+
+def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
+    recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.run(recipe, run)
+    whole = (run.system("base") / "evaluation" / "outputs.jsonl").read_bytes()
+    again = RunFolder(run.root.with_name("again"))
+    run.root.rename(again.root)
+    for name in ("base", "ours"):
+        (again.system(name) / "evaluation" / "manifest.json").unlink()
+    generated: list[int] = []
+    generate = generated_tasks.generate
+
+    def interrupted(*arguments: Any) -> Any:
+        for answer in generate(*arguments):
+            if len(generated) == 5:
+                raise KeyboardInterrupt
+            generated.append(answer[0])
+            yield answer
+
+    monkeypatch.setattr(generated_tasks, "generate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(recipe, again)
+    partial = again.system("base") / ".evaluation.partial.jsonl"
+    assert len(partial.read_text(encoding="utf-8").splitlines()) == 1 + 5
+    with partial.open("a", encoding="utf-8") as file:
+        file.write('{"task": "nsmc", "id": "n1", "outp')  # what a kill leaves
+    monkeypatch.setattr(generated_tasks, "generate", generate)
+    stage.run(recipe, again)
+    assert (again.system("base") / "evaluation" / "outputs.jsonl").read_bytes() == whole
+    assert not partial.exists()
+
+
+def test_an_untrained_system_is_named(recipe: Recipe, run: RunFolder) -> None:
+    (run.system("ours") / "system.json").unlink()
+    with pytest.raises(
+        RunFolderError, match=r"system 'ours' cannot be evaluated: .*Trained so far: base\. Run `crosst"
+    ):
+        stage.run(recipe, run)
+
+
+def test_a_missing_evaluation_set_is_named(recipe: Recipe, run: RunFolder) -> None:
+    (run.evaluation_set("nsmc") / "items.jsonl").unlink()
+    with pytest.raises(RunFolderError, match=r"nsmc/items\.jsonl is missing: run `crosstune data` first"):
+        stage.run(recipe, run)
+
+
+def test_a_tokenizer_without_eos_is_refused(
+    recipe: Recipe, run: RunFolder, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    endless = copy.deepcopy(tokenizer)
+    endless.eos_token = None
+    endless.save_pretrained(tmp_path / "endless")
+    facts = read_json(run.system("base") / "system.json")
+    write_json(run.system("base") / "system.json", {**facts, "tokenizer": str(tmp_path / "endless")})
+    with pytest.raises(BadInputError, match="has no EOS token, so a model could never stop"):
+        stage.run(recipe, run)
+
+
+@pytest.mark.parametrize(
+    ("label", "change", "message"),
+    [
+        ("story", {"label": 4}, r"items\.jsonl, row 2: label 4 lies outside 0 to 3\. An item of hellaswag has"),
+        ("story", {"endings": ["a", "b", "c"]}, "row 2: `endings` does not hold four texts"),
+        ("story", {"endings": ["a", "b", "c", " "]}, "row 2: `endings` does not hold four texts"),
+        ("nsmc", {"label": -1}, "row 2: label -1 lies outside 0 to 1"),
+        ("nsmc", {"label": "1"}, "row 2: label '1' lies outside 0 to 1"),
+        ("nsmc", {"document": " "}, r"row 2: no text under document\. .* Found: .*n2.* run `crosstune data` again"),
+        ("translate", {"ko": None}, "row 2: no text under ko"),
+        ("translate", {"id": "t1"}, "row 2: id 't1' occurs twice"),
+    ],
+)
+def test_a_bad_item_is_named_before_a_model_is_loaded(
+    recipe: Recipe, run: RunFolder, label: str, change: dict[str, Any], message: str
+) -> None:
+    items = copy.deepcopy(ITEMS[label])
+    items[1].update(change)
+    rewrite(run, label, items)
+    with pytest.raises(BadInputError, match=message):
+        stage.run(recipe, run)
+
+
+def test_items_that_are_no_objects_and_empty_sets_are_refused(recipe: Recipe, run: RunFolder) -> None:
+    rewrite(run, "nsmc", [["n1"]])
+    with pytest.raises(BadInputError, match="row 1: not a JSON object"):
+        stage.run(recipe, run)
+    rewrite(run, "nsmc", [])
+    with pytest.raises(
+        BadInputError, match=r"holds no items, so nsmc_generate cannot be scored: see its dropped\.jsonl"
+    ):
+        stage.run(recipe, run)
+
+
+def test_only_the_completion_prefix_is_taken_off_an_answer(
+    recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    words = tokenizer("\n 긍정\n", add_special_tokens=False)["input_ids"]
+    written = Generated(tuple(words), True)
+    monkeypatch.setattr(
+        generated_tasks, "generate", lambda _, prompts, *__: ((i, written) for i in range(len(prompts)))
+    )
+    stage.run(recipe, run)
+    rows = [row for row in read_jsonl(run.system("base") / "evaluation" / "outputs.jsonl") if row["task"] == "nsmc"]
+    assert [row["output"] for row in rows] == [" 긍정\n"] * 3
+    assert [row["correct"] for row in rows] == [True, False, True]
+    assert all(row["finished"] for row in rows)
+    scores = read_json(run.system("base") / "evaluation" / "scores.json")["scores"]
+    found = {score["metric"]: score["value"] for score in scores if score["task"] == "nsmc"}
+    assert found == pytest.approx({"acc": 2 / 3, "answered": 1, "both_keywords": 0, "acc_answered": 2 / 3})
+
+
+def test_a_kobest_question_of_the_wrong_language_is_refused(recipe: Recipe, run: RunFolder) -> None:
+    from crosstune.evaluate.items import read_items
+
+    item = {"id": "k", "premise": "가", "question": "cause", "alternative_1": "나", "alternative_2": "다", "label": 0}
+    path = run.root / "items.jsonl"
+    write_jsonl(path, [item])
+    with pytest.raises(BadInputError, match="row 1: question 'cause' is neither '원인' nor '결과'"):
+        read_items(path, "kobest_copa", ("en", "ko"))
+
+
+def test_prompts_that_fill_the_model_stay_unanswered_and_are_counted(
+    recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = copy.deepcopy(ITEMS["nsmc"])
+    items[1]["document"] = "정말 재미있다 " * 60
+    rewrite(run, "nsmc", items)
+    notes: list[str] = []
+    monkeypatch.setattr(generated_tasks, "note", notes.append)
+    stage.run(recipe, run)
+    rows = [row for row in read_jsonl(run.system("base") / "evaluation" / "outputs.jsonl") if row["task"] == "nsmc"]
+    assert (rows[1]["output"], rows[1]["correct"], rows[1]["finished"]) == ("", False, False)
+    assert notes == ["nsmc: 1 prompts fill all 256 positions and stay unanswered"] * 2

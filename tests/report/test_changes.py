@@ -1,0 +1,73 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosstune.artifacts import RunFolder
+from crosstune.recipe import Recipe
+from crosstune.report.changes import change_table, figure_points, paired_difference
+from crosstune.report.outputs import Outputs, read_outputs
+from crosstune.report.scores import Score, Scores, read_scores
+
+
+def test_the_change_is_adapted_minus_reference_with_an_interval_over_the_same_items(
+    recipe: Recipe, run: RunFolder
+) -> None:
+    scores = read_scores(recipe, run)
+    table = change_table(recipe, scores, read_outputs(recipe, run))
+    assert table is not None
+    assert [row.system for row in table.rows] == ["lora", "continued", "ours", "bilingual"]
+    copa = [column.task for column in table.columns].index("choice")
+    cell = table.rows[1].cells[copa]
+    difference = scores["continued", "choice", "acc"].value - scores["llama", "choice", "acc"].value
+    assert cell.value == difference
+    assert cell.low is not None and cell.high is not None
+    assert cell.low < difference < cell.high < 0
+    assert table.columns[copa].direction_mark(cell) == " ▼"
+
+
+def test_without_the_items_of_the_score_the_change_has_no_interval(recipe: Recipe, run: RunFolder) -> None:
+    scores = read_scores(recipe, run)
+    outputs = read_outputs(recipe, run)
+    outputs.correct["ours", "hella"].popitem()
+    table = change_table(recipe, scores, outputs)
+    assert table is not None
+    ours = table.rows[2].cells[0]
+    assert ours.value is not None and ours.low is None
+
+
+def test_nothing_is_compared_without_the_reference_system(recipe: Recipe) -> None:
+    scores: Scores = {("ours", "hella", "acc"): Score("ours", "hella", "acc", 0.5, 0.4, 0.6, 10, "")}
+    assert change_table(recipe, scores, Outputs()) is None
+    assert figure_points(recipe, scores) == []
+
+
+def test_the_figure_places_each_adapted_system_by_mean_changes_in_points(recipe: Recipe, run: RunFolder) -> None:
+    points = {point.system: point for point in figure_points(recipe, read_scores(recipe, run))}
+    assert list(points) == ["lora", "continued", "ours", "bilingual"]
+    assert round(points["ours"].english, 2) == round(100 * ((41 - 42) + (54 - 56)) / 60 / 2, 2)
+    assert points["ours"].into_target is not None
+    assert round(points["ours"].into_target, 2) == round((58.2 + 15.5) / 2, 2)
+
+
+def test_two_systems_that_agree_on_a_few_items_are_not_equal_for_certain() -> None:
+    answers = {str(item): True for item in range(10)}
+    paired = paired_difference(answers, answers)
+    assert paired is not None
+    mean, low, high = paired
+    assert mean == 0 and low < 0 < high
+
+
+def test_no_common_items_give_no_difference() -> None:
+    assert paired_difference({"a": True}, {"b": True}) is None
+
+
+answers = st.dictionaries(st.sampled_from("abcdefghij"), st.booleans(), min_size=1)
+
+
+@given(answers, answers)
+def test_swapping_two_systems_mirrors_the_interval(ours: dict[str, bool], theirs: dict[str, bool]) -> None:
+    one, other = paired_difference(ours, theirs), paired_difference(theirs, ours)
+    assert (one is None) == (other is None)
+    if one is not None and other is not None:
+        assert one[0] == -other[0]
+        assert abs(one[1] + other[2]) < 1e-12
+        assert -1 <= one[1] <= one[2] <= 1

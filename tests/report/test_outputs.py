@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from crosstune.artifacts import RunFolder, write_text
+from crosstune.errors import RunFolderError
+from crosstune.recipe import Recipe
+from crosstune.report.outputs import ITEMS_PER_TASK, MAX_CHARACTERS, read_outputs
+
+from .conftest import NUM_ITEMS, SYSTEMS
+
+
+def test_the_same_first_items_of_each_task_are_kept_for_all_systems(recipe: Recipe, run: RunFolder) -> None:
+    outputs = read_outputs(recipe, run)
+    assert outputs.num_items["hella"] == NUM_ITEMS
+    kept = [item for item in outputs.items.values() if item["task"] == "hella"]
+    assert [item["id"] for item in kept] == [f"hella-{number}" for number in range(ITEMS_PER_TASK)]
+    assert all(list(item["answers"]) == list(SYSTEMS) for item in kept)
+
+
+def test_right_and_wrong_are_known_for_all_items_not_only_for_the_kept_ones(recipe: Recipe, run: RunFolder) -> None:
+    correct = read_outputs(recipe, run).correct
+    assert len(correct["ours", "hella"]) == NUM_ITEMS
+    assert ("ours", "pairs_en_ko_en") not in correct
+
+
+def test_long_answers_are_cut_and_say_so(recipe: Recipe, run: RunFolder) -> None:
+    text = read_outputs(recipe, run).items["pairs_en_ko_en", "pairs_en_ko_en-2"]["answers"]["ours"]["text"]
+    assert text[:MAX_CHARACTERS] == ("아주 긴 답 " * 1700)[:MAX_CHARACTERS]
+    assert text.endswith("more characters in outputs.jsonl)")
+
+
+def test_half_a_surrogate_pair_can_be_written(recipe: Recipe, run: RunFolder) -> None:
+    text = read_outputs(recipe, run).items["pairs_en_ko_en", "pairs_en_ko_en-4"]["answers"]["ours"]["text"]
+    assert text.encode("utf-8").startswith(b"half a pair ?")
+
+
+def test_nsmc_labels_are_shown_as_words(recipe: Recipe, run: RunFolder) -> None:
+    items = read_outputs(recipe, run).items
+    assert [items["movies", f"movies-{number}"]["reference"][:2] for number in (0, 1)] == ["부정", "긍정"]
+
+
+@pytest.mark.parametrize("line", ["not json", "[]", '{"task": "hella"}'])
+def test_a_broken_line_is_named_with_what_to_do(recipe: Recipe, run: RunFolder, line: str) -> None:
+    good = json.dumps({"task": "hella", "id": "1"})
+    write_text(run.system("ours") / "evaluation" / "outputs.jsonl", f"{good}\n{line}\n")
+    with pytest.raises(
+        RunFolderError, match=r"outputs.jsonl:2: expected .* found .*; delete .* `crosstune evaluate RECIPE`"
+    ):
+        read_outputs(recipe, run)

@@ -1,0 +1,48 @@
+from typing import Any
+
+import pytest
+
+from crosstune.artifacts import RunFolder, write_json
+from crosstune.recipe import Recipe
+from crosstune.report.run_facts import MixturePart, read_run_facts
+
+
+def test_times_and_tokens_are_summed_over_systems(recipe: Recipe, run: RunFolder) -> None:
+    facts = read_run_facts(recipe, run)
+    assert facts.training_tokens == 5 * 912_345
+    assert facts.training_seconds == pytest.approx(5 * 82.4)
+    assert facts.seconds == {"data": 61.0, "train": 61.0, "evaluate": 61.0}
+
+
+@pytest.mark.parametrize(
+    ("noted", "wanted"),
+    [
+        ("crosstune run recipes/a.yaml --quick", "crosstune run recipes/a.yaml --quick"),
+        ("crosstune --quiet report recipes/a.yaml seed=2", "crosstune --quiet run recipes/a.yaml seed=2"),
+    ],
+)
+def test_the_command_is_that_of_the_whole_run_whichever_stage_was_last(
+    recipe: Recipe, run: RunFolder, noted: str, wanted: str
+) -> None:
+    write_json(run.root / "run.json", {"command": noted, "stages": {}})
+    assert read_run_facts(recipe, run).command == wanted
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"parts": [{"source": "aihub", "rows_read": 9, "examples": 7, "dropped": {"empty": 2}}]},
+        {"sources": {"aihub": {"rows_read": 9, "examples": 7, "dropped": {"empty": 2}}}},
+    ],
+)
+def test_a_mixtures_parts_are_listed_with_their_drops(recipe: Recipe, run: RunFolder, parts: dict[str, Any]) -> None:
+    write_json(run.mixture("paper") / "manifest.json", {"fingerprint": "x", "total": 7, **parts})
+    mixture = read_run_facts(recipe, run).mixtures[0]
+    assert mixture.parts == (MixturePart("aihub", 9, 7, {"empty": 2}),)
+    assert mixture.used_by[0] == "LLaMA (base)"
+
+
+def test_fertility_sets_the_tokenizers_beside_one_another(recipe: Recipe, run: RunFolder) -> None:
+    korean = read_run_facts(recipe, run).fertility[0]
+    assert korean.language == "ko"
+    assert {name: figures[0] for name, figures in korean.by_tokenizer.items()} == {"base": 6.41, "extended": 1.93}

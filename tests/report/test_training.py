@@ -1,0 +1,71 @@
+import json
+import math
+
+import pytest
+
+from crosstune.artifacts import RunFolder, write_jsonl, write_text
+from crosstune.errors import RunFolderError
+from crosstune.recipe import Recipe
+from crosstune.report.training import MAX_POINTS, Curves, read_curves
+
+
+def curves_of(recipe: Recipe, run: RunFolder, rows: list[dict[str, object]]) -> Curves:
+    write_jsonl(run.system("ours") / "metrics.jsonl", rows)
+    return next(curves for curves in read_curves(recipe, run) if curves.system == "ours")
+
+
+def row(step: int, loss: float = 2.0, stage: int = 0, **more: object) -> dict[str, object]:
+    return {"stage": stage, "step": step, "loss": loss, "supervised_tokens": 10, **more}
+
+
+def test_a_long_training_is_thinned_to_means_and_keeps_its_last_step(recipe: Recipe, run: RunFolder) -> None:
+    curves = curves_of(recipe, run, [row(step, loss=float(step % 2)) for step in range(1, 100_001)])
+    assert curves.num_rows == 100_000
+    assert len(curves.loss) <= MAX_POINTS
+    assert curves.loss[-1][0] == 100_000
+    assert all(abs(loss - 0.5) < 0.01 for _, loss in curves.loss)
+
+
+def test_a_short_training_keeps_every_step(recipe: Recipe, run: RunFolder) -> None:
+    assert curves_of(recipe, run, [row(1, 3.0), row(2, 2.0)]).loss == [(1, 3.0), (2, 2.0)]
+
+
+def test_the_steps_of_a_second_stage_count_on(recipe: Recipe, run: RunFolder) -> None:
+    curves = curves_of(recipe, run, [row(1), row(2), row(1, stage=1), row(2, stage=1), row(1, stage=2)])
+    assert [step for step, _ in curves.loss] == [1, 2, 3, 4, 5]
+    assert curves.stage_starts == [2, 4]
+
+
+def test_a_diverged_step_does_not_hide_its_neighbours(recipe: Recipe, run: RunFolder) -> None:
+    curves = curves_of(recipe, run, [row(1, 3.0), row(2, math.nan), row(3, 2.0)])
+    assert curves.loss == [(1, 3.0), (3, 2.0)]
+
+
+def test_sources_are_averaged_by_their_own_tokens(recipe: Recipe, run: RunFolder) -> None:
+    def sources(loss: float, tokens: int) -> dict[str, object]:
+        return {"aihub": {"loss": loss, "supervised_tokens": tokens}}
+
+    rows = [row(step, sources=sources(1.0, 30) if step % 2 else sources(2.0, 10)) for step in range(1, 321)]
+    curves = curves_of(recipe, run, rows)
+    assert {round(loss, 6) for _, loss in curves.sources["aihub"]} == {1.25}
+
+
+def test_a_line_that_training_is_writing_is_left_out(recipe: Recipe, run: RunFolder) -> None:
+    write_text(run.system("ours") / "metrics.jsonl", json.dumps(row(1)) + "\n" + '{"stage": 0, "st')
+    curves = next(curves for curves in read_curves(recipe, run) if curves.system == "ours")
+    assert curves.num_rows == 1
+
+
+@pytest.mark.parametrize("line", ["not json", "[]", "3", '{"step": 1}'])
+def test_a_broken_line_is_named_with_what_to_do(recipe: Recipe, run: RunFolder, line: str) -> None:
+    write_text(run.system("ours") / "metrics.jsonl", json.dumps(row(1)) + f"\n{line}\n")
+    with pytest.raises(
+        RunFolderError, match=r"metrics.jsonl:2: expected .* found .*; remove the line.* `crosstune train RECIPE`"
+    ):
+        read_curves(recipe, run)
+
+
+def test_a_system_without_metrics_has_no_curve(recipe: Recipe, run: RunFolder) -> None:
+    write_text(run.system("ours") / "metrics.jsonl", "")
+    (run.system("lora") / "metrics.jsonl").unlink()
+    assert [curves.system for curves in read_curves(recipe, run)] == ["llama", "continued", "bilingual"]

@@ -1,0 +1,80 @@
+import re
+
+import pytest
+
+from crosstune.errors import BadInputError
+from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.characters import ks_x_1001_syllables
+from crosstune.tokenizer.extend import extend
+from crosstune.tokenizer.learn import Wish, learn_new_pieces
+
+
+def seen(number: int) -> Wish:
+    return Wish("ko", number, "seen")
+
+
+def test_frequent_words_become_pieces_with_their_space(small_base: BpeTokenizer, korean: list[str]) -> None:
+    pieces = learn_new_pieces(small_base, korean, seen(400)).pieces
+    assert "▁도서관에서" in pieces
+    assert "▁책을" in pieces
+
+
+def test_new_pieces_hold_target_letters_and_at_most_one_space_before_them(
+    any_base: BpeTokenizer, korean: list[str]
+) -> None:
+    pieces = learn_new_pieces(any_base, [*korean, "한국KBS한국 3월 12월,책을"], seen(600)).pieces
+    surfaces = [any_base.surface(piece) for piece in pieces]
+    whole = [surface for surface in surfaces if surface is not None]
+    assert len(whole) > 150
+    assert all(re.fullmatch(r" ?[가-힣ㄱ-ㆎ]+", surface) for surface in whole)
+
+
+def test_all_2350_syllables_are_one_piece_each_though_never_seen(any_base: BpeTokenizer, korean: list[str]) -> None:
+    new = learn_new_pieces(any_base, korean, Wish("ko", 2600, "ks_x_1001"))
+    extended = extend(any_base, new, 2600)
+    for syllable in ks_x_1001_syllables():
+        assert extended.cut(extended.internal(syllable)) == [extended.internal(syllable)]
+
+
+def test_the_syllables_of_a_base_that_glues_spaces_to_bytes_stay_whole_after_a_space(
+    byte_level_base: BpeTokenizer, korean: list[str]
+) -> None:
+    new = learn_new_pieces(byte_level_base, korean, Wish("ko", 6000, "ks_x_1001"))
+    extended = extend(byte_level_base, new, 6000)
+    for syllable in ks_x_1001_syllables():
+        pieces = extended.cut(extended.internal(f" {syllable}"))
+        assert "".join(extended.surface(piece) or "broken" for piece in pieces) == f" {syllable}"
+
+
+def test_seen_letters_are_pieces_and_rare_misprints_are_not(small_base: BpeTokenizer, korean: list[str]) -> None:
+    pieces = learn_new_pieces(small_base, [*korean * 200, "ㆍㆎ"], seen(400)).pieces
+    assert {"ㅋ", "ㅠ", "책"} <= set(pieces)
+    assert "ㆎ" not in pieces
+
+
+def test_learning_goes_on_from_the_merges_that_the_base_has(english: list[str], korean: list[str]) -> None:
+    """A base that joins 책+을 gives that piece to new merges: ▁ + 책을, not ▁책 + 을."""
+    from crosstune.tokenizer.learn_base import learn_base
+
+    content = learn_base([*english, *["책을"] * 300, *korean], 480, "ko")
+    base = BpeTokenizer(content)
+    assert base.cut("책을책을") == ["책을", "책을"]
+    new = learn_new_pieces(base, korean * 3 + ["그 책을책을"] * 50, seen(200))
+    assert ("책을", "책을") in new.merges
+    extended = extend(base, new, 200)
+    assert all(extended.cut(piece) == [piece] for piece in new.pieces)
+
+
+def test_the_order_of_texts_does_not_matter(any_base: BpeTokenizer, korean: list[str]) -> None:
+    assert learn_new_pieces(any_base, korean, seen(300)) == learn_new_pieces(any_base, korean[::-1], seen(300))
+
+
+def test_text_without_target_letters_gives_no_piece(any_base: BpeTokenizer, english: list[str]) -> None:
+    assert learn_new_pieces(any_base, english, seen(300)).pieces == []
+
+
+def test_too_few_pieces_for_the_characters_are_refused(small_base: BpeTokenizer, korean: list[str]) -> None:
+    with pytest.raises(BadInputError, match=r"num_new_pieces: 500 was asked, but .* need 23\d\d .*required_syllables: seen"):
+        learn_new_pieces(small_base, korean, Wish("ko", 500, "ks_x_1001"))
+    with pytest.raises(BadInputError, match=r"num_new_pieces: 5 was asked, but .* Ask for at least as many\.$"):
+        learn_new_pieces(small_base, korean, seen(5))

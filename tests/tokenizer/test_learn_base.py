@@ -1,0 +1,74 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosstune.errors import BadInputError
+from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
+from crosstune.tokenizer.learn_base import learn_base
+
+
+def test_pieces_lie_as_in_llama_2(small_base: BpeTokenizer) -> None:
+    pieces = sorted(small_base.pieces, key=small_base.pieces.__getitem__)
+    assert pieces[:3] == ["<unk>", "<s>", "</s>"]
+    assert tuple(pieces[3:259]) == BYTE_PIECES
+    assert len(pieces) == small_base.size == 420
+
+
+def test_a_word_takes_the_space_before_it_along(small_base: BpeTokenizer) -> None:
+    assert small_base.tokenizer.encode("the book", add_special_tokens=False).tokens == ["▁the", "▁book"]
+
+
+def test_digits_newlines_and_letters_of_other_scripts_never_share_a_piece(small_base: BpeTokenizer) -> None:
+    for piece in small_base.pieces:
+        if piece not in BYTE_PIECES and len(piece) > 1:
+            assert not re.search(r"\d|\s", piece)
+            assert not (re.search("[가-힣]", piece) and re.search("[A-Za-z]", piece))
+    assert small_base.tokenizer.encode("\n10", add_special_tokens=False).tokens == ["▁", "<0x0A>", "1", "0"]
+
+
+def test_bos_comes_only_with_special_tokens(small_base: BpeTokenizer) -> None:
+    plain = small_base.tokenizer.encode("the book", add_special_tokens=False).ids
+    assert small_base.tokenizer.encode("the book").ids == [1, *plain]
+
+
+def test_rare_characters_are_written_in_bytes(english: list[str]) -> None:
+    base = BpeTokenizer(learn_base([*english * 20, "한"], 400, "ko"))
+    assert "한" not in base.pieces
+    assert base.decode_lines(base.encode_lines(["한"])) == ["한"]
+
+
+def test_learning_twice_gives_the_same_tokenizer_whatever_the_order_of_texts(english: list[str]) -> None:
+    assert learn_base(english, 400, "ko") == learn_base(english[::-1], 400, "ko")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁")))
+def test_every_text_survives_encoding_and_decoding(text: str) -> None:
+    base = _learnt()
+    assert base.decode_lines(base.encode_lines([text])) == [text]
+
+
+@given(st.text(alphabet=" \n\tab한글.1"))
+def test_every_arrangement_of_spaces_survives(text: str) -> None:
+    base = _learnt()
+    assert base.decode_lines(base.encode_lines([text])) == [text]
+
+
+def test_too_few_pieces_for_the_characters_are_refused(english: list[str]) -> None:
+    with pytest.raises(BadInputError, match=r"num_pieces: 300 was asked, but .* need 354: ask for at least as many"):
+        learn_base(english, 300, "ko")
+
+
+def test_more_pieces_than_the_text_holds_are_refused(english: list[str]) -> None:
+    with pytest.raises(BadInputError, match=r"num_pieces: 9000 was asked, but the mixture gives only \d+.*more text"):
+        learn_base(english, 9000, "ko")
+
+
+_MEMORY: list[BpeTokenizer] = []
+
+
+def _learnt() -> BpeTokenizer:
+    if not _MEMORY:
+        _MEMORY.append(BpeTokenizer(learn_base(["The old book, the new book. 책을 읽는다 책을 읽는다."] * 9, 370, "ko")))
+    return _MEMORY[0]
