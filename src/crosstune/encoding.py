@@ -1,4 +1,4 @@
-"""Text to tokens, the same way in training, evaluation and chat: prompt and completion are tokenised apart and joined."""
+"""Text to tokens, the same way in training, evaluation and chat: prompt and completion are tokenised apart."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from transformers import PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
 
-# Set before a completion while it is tokenised, and taken off again: SentencePiece puts a space before every text, which
-# would stand between prompt and completion. A newline is a piece of its own there and never merges.
+# Set before a completion while it is tokenised, and taken off again: SentencePiece puts a space before every text,
+# which would stand between prompt and completion. A newline is a piece of its own there and never merges.
 _ANCHOR = "\n"
 
 
@@ -53,6 +53,8 @@ def check_join(
     whole = encode_prompts(tokenizer, [prompt + completion for prompt, completion in texts])
     # Equal tokens say the same; only the others (a merge across the border) are decoded.
     different = [index for index in range(len(texts)) if joined[index] != whole[index]]
+    if not different:
+        return
     said = tokenizer.batch_decode([joined[index] for index in different])
     meant = tokenizer.batch_decode([whole[index] for index in different])
     for index, left, right in zip(different, said, meant, strict=True):

@@ -176,8 +176,8 @@ def metrics_row(step: int, num_steps: int, generator: random.Random) -> dict[str
         "bits_per_byte": loss / 2.3,
         "learning_rate": 1e-3,
         "grad_norm": 1.0,
-        "tokens": 2000,
-        "supervised_tokens": 900,
+        "tokens": 2000 * step,
+        "supervised_tokens": 900 * step,
         "seconds": 0.1,
         "sources": sources,
     }

@@ -50,6 +50,21 @@ def test_table_4_has_the_papers_four_cells_in_the_papers_order(recipe: Recipe, r
     assert [column.name for column in table.columns][:2] == ["Ko→En, English instruction", "En→Ko, English instruction"]
 
 
+def test_headings_above_columns_keep_the_order_of_the_columns(tmp_path: Path) -> None:
+    task = {"task": "translation", "paths": ["t.json"], "directions": ["ko-en"], "instruction_languages": ["en", "ko"]}
+    tasks = {"hella": {"task": "hellaswag", "paths": ["h"]}, "pairs": task}
+    languages = {"source": "ko", "target": "en"}
+    recipe = make_recipe(
+        tmp_path,
+        languages=languages,
+        data={"sources": {}, "mixtures": {"paper": []}},
+        evaluate={"reference_system": "llama", "tasks": tasks},
+    )
+    first, second = paper_tables(recipe, as_scores(a_score("llama", "hella", 0.5)))
+    assert first.groups == []
+    assert second.groups == [("Korean instruction", 1), ("English instruction", 1)]
+
+
 def test_every_score_stands_in_exactly_one_table(recipe: Recipe, run: RunFolder) -> None:
     scores = read_scores(recipe, run)
     tables = [*paper_tables(recipe, scores), *further_tables(recipe, scores)]

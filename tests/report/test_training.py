@@ -15,7 +15,7 @@ def curves_of(recipe: Recipe, run: RunFolder, rows: list[dict[str, object]]) -> 
 
 
 def row(step: int, loss: float = 2.0, stage: int = 0, **more: object) -> dict[str, object]:
-    return {"stage": stage, "step": step, "loss": loss, "supervised_tokens": 10, **more}
+    return {"stage": stage, "step": step, "loss": loss, "supervised_tokens": 10 * step, **more}
 
 
 def test_a_long_training_is_thinned_to_means_and_keeps_its_last_step(recipe: Recipe, run: RunFolder) -> None:
@@ -45,8 +45,10 @@ def test_sources_are_averaged_by_their_own_tokens(recipe: Recipe, run: RunFolder
     def sources(loss: float, tokens: int) -> dict[str, object]:
         return {"aihub": {"loss": loss, "supervised_tokens": tokens}}
 
-    rows = [row(step, sources=sources(1.0, 30) if step % 2 else sources(2.0, 10)) for step in range(1, 321)]
+    steps = [(1.0, 30) if step % 2 else (2.0, 10) for step in range(1, 321)]
+    rows = [row(step, loss, sources=sources(loss, n)) for step, (loss, n) in enumerate(steps, start=1)]
     curves = curves_of(recipe, run, rows)
+    assert {round(loss, 6) for _, loss in curves.loss} == {1.25}
     assert {round(loss, 6) for _, loss in curves.sources["aihub"]} == {1.25}
 
 

@@ -1,9 +1,11 @@
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sentencepiece
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from crosstune.artifacts import RunFolder, whole_folder
@@ -114,3 +116,28 @@ def make_run(tmp_path: Path) -> MakeRun:
         return recipe, run
 
     return make
+
+
+@pytest.fixture(scope="session")
+def train_sentencepiece() -> Callable[..., Path]:
+    """A function that trains a SentencePiece model with LLaMA-2's settings, and others where given."""
+
+    def train(path: Path, texts: list[str], **settings: Any) -> Path:
+        wanted: dict[str, Any] = {
+            "model_type": "bpe",
+            "vocab_size": 420,
+            "byte_fallback": True,
+            "normalization_rule_name": "identity",
+            "remove_extra_whitespaces": False,
+            "split_digits": True,
+            "allow_whitespace_only_pieces": True,
+            "minloglevel": 2,
+        }
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts), model_writer=model, **(wanted | settings)
+        )
+        path.write_bytes(model.getvalue())
+        return path
+
+    return train

@@ -113,12 +113,17 @@ def test_other_models_are_refused_with_reason_and_advice(
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer.show_progress = False
     tokenizer.train_from_iterator(english, trainer)
-    with pytest.raises(BadInputError, match=f"tokenizer.base was asked to be extended, but .*{reason}.*Start from a model"):
+    with pytest.raises(
+        BadInputError, match=f"tokenizer.base was asked to be extended, but .*{reason}.*Start from a model"
+    ):
         refuse_unextendable(BpeTokenizer(json.loads(tokenizer.to_str())), "tokenizer.base")
 
 
 def test_ids_with_holes_are_refused(small_base: BpeTokenizer) -> None:
-    added = [*small_base.content["added_tokens"], {**small_base.content["added_tokens"][0], "id": 500, "content": "<x>"}]
+    added = [
+        *small_base.content["added_tokens"],
+        {**small_base.content["added_tokens"][0], "id": 500, "content": "<x>"},
+    ]
     with pytest.raises(BadInputError, match=r"highest id is 500 and it has 421 pieces only.*without gaps"):
         refuse_unextendable(BpeTokenizer(small_base.content | {"added_tokens": added}), "tokenizer.base")
 

@@ -7,6 +7,7 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.characters import ks_x_1001_syllables
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.learn_base import learn_base
 
 
 def seen(number: int) -> Wish:
@@ -53,14 +54,10 @@ def test_seen_letters_are_pieces_and_rare_misprints_are_not(small_base: BpeToken
 
 
 def test_learning_goes_on_from_the_merges_that_the_base_has(english: list[str], korean: list[str]) -> None:
-    """A base that joins 책+을 gives that piece to new merges: ▁ + 책을, not ▁책 + 을."""
-    from crosstune.tokenizer.learn_base import learn_base
-
-    content = learn_base([*english, *["책을"] * 300, *korean], 480, "ko")
-    base = BpeTokenizer(content)
+    base = BpeTokenizer(learn_base([*english, *["x책을"] * 300, *korean], 480, "ko"))
     assert base.cut("책을책을") == ["책을", "책을"]
     new = learn_new_pieces(base, korean * 3 + ["그 책을책을"] * 50, seen(200))
-    assert ("책을", "책을") in new.merges
+    assert ("▁책을", "책을") in new.merges
     extended = extend(base, new, 200)
     assert all(extended.cut(piece) == [piece] for piece in new.pieces)
 
@@ -74,7 +71,9 @@ def test_text_without_target_letters_gives_no_piece(any_base: BpeTokenizer, engl
 
 
 def test_too_few_pieces_for_the_characters_are_refused(small_base: BpeTokenizer, korean: list[str]) -> None:
-    with pytest.raises(BadInputError, match=r"num_new_pieces: 500 was asked, but .* need 23\d\d .*required_syllables: seen"):
+    with pytest.raises(
+        BadInputError, match=r"num_new_pieces: 500 was asked, but .* need 23\d\d .*required_syllables: seen"
+    ):
         learn_new_pieces(small_base, korean, Wish("ko", 500, "ks_x_1001"))
     with pytest.raises(BadInputError, match=r"num_new_pieces: 5 was asked, but .* Ask for at least as many\.$"):
         learn_new_pieces(small_base, korean, seen(5))

@@ -9,6 +9,11 @@ from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
 from crosstune.tokenizer.learn_base import learn_base
 
 
+@pytest.fixture(scope="session")
+def bilingual_base() -> BpeTokenizer:
+    return BpeTokenizer(learn_base(["The old book, the new book. 책을 읽는다 책을 읽는다."] * 9, 370, "ko"))
+
+
 def test_pieces_lie_as_in_llama_2(small_base: BpeTokenizer) -> None:
     pieces = sorted(small_base.pieces, key=small_base.pieces.__getitem__)
     assert pieces[:3] == ["<unk>", "<s>", "</s>"]
@@ -44,15 +49,13 @@ def test_learning_twice_gives_the_same_tokenizer_whatever_the_order_of_texts(eng
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁")))
-def test_every_text_survives_encoding_and_decoding(text: str) -> None:
-    base = _learnt()
-    assert base.decode_lines(base.encode_lines([text])) == [text]
+def test_every_text_survives_encoding_and_decoding(bilingual_base: BpeTokenizer, text: str) -> None:
+    assert bilingual_base.decode_lines(bilingual_base.encode_lines([text])) == [text]
 
 
 @given(st.text(alphabet=" \n\tab한글.1"))
-def test_every_arrangement_of_spaces_survives(text: str) -> None:
-    base = _learnt()
-    assert base.decode_lines(base.encode_lines([text])) == [text]
+def test_every_arrangement_of_spaces_survives(bilingual_base: BpeTokenizer, text: str) -> None:
+    assert bilingual_base.decode_lines(bilingual_base.encode_lines([text])) == [text]
 
 
 def test_too_few_pieces_for_the_characters_are_refused(english: list[str]) -> None:
@@ -63,12 +66,3 @@ def test_too_few_pieces_for_the_characters_are_refused(english: list[str]) -> No
 def test_more_pieces_than_the_text_holds_are_refused(english: list[str]) -> None:
     with pytest.raises(BadInputError, match=r"num_pieces: 9000 was asked, but the mixture gives only \d+.*more text"):
         learn_base(english, 9000, "ko")
-
-
-_MEMORY: list[BpeTokenizer] = []
-
-
-def _learnt() -> BpeTokenizer:
-    if not _MEMORY:
-        _MEMORY.append(BpeTokenizer(learn_base(["The old book, the new book. 책을 읽는다 책을 읽는다."] * 9, 370, "ko")))
-    return _MEMORY[0]

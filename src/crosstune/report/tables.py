@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from crosstune.prompts import LANGUAGE_NAMES
 from crosstune.recipe import Recipe
@@ -111,6 +112,12 @@ class Table:
     rows: tuple[Row, ...]
     sentence: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Return headings over neighbouring columns with the number of columns; none if no column has one."""
+        groups = [(group, len(list(columns))) for group, columns in groupby(self.columns, lambda column: column.group)]
+        return groups if any(group for group, _ in groups) else []
 
 
 def label_of(recipe: Recipe, system: str) -> str:

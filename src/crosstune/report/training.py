@@ -75,11 +75,13 @@ class _Bin:
     weights: dict[str, float] = field(default_factory=dict)
 
     def add(self, row: dict[str, Any]) -> None:
-        weight = row.get("supervised_tokens", 1)
+        sources = row.get("sources") or {}
+        # The row's own count is the stage's so far; the sources' counts are this step's.
+        weight = sum(facts["supervised_tokens"] for facts in sources.values()) or 1
         self._add("loss", row["loss"], weight)
         self._add("bits_per_byte", row.get("bits_per_byte"), weight)
-        for source, facts in (row.get("sources") or {}).items():
-            self._add(f"source {source}", facts["loss"], facts.get("supervised_tokens", 1))
+        for source, facts in sources.items():
+            self._add(f"source {source}", facts["loss"], facts["supervised_tokens"])
 
     def _add(self, key: str, value: float | None, weight: float) -> None:
         # A diverged step logs NaN: it would hide the rest of its bin.

@@ -1,18 +1,27 @@
 """Turn a SentencePiece BPE ``.model`` such as LLaMA-2's into an equal fast tokenizer."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
+from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 
 from crosstune.errors import BadInputError
+from crosstune.tokenizer import sentencepiece_file
 from crosstune.tokenizer.bpe import Merge
 from crosstune.tokenizer.learn_base import sentencepiece_layout
+from crosstune.tokenizer.sentencepiece_file import (
+    BPE,
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    USER_DEFINED,
+    Piece,
+    SentencePieceModel,
+)
 
-_BPE = 2
-_UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4
 _PROBES = (
     "Hello world",
     " one leading space",
@@ -33,28 +42,25 @@ def convert(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     Raises:
         BadInputError: when it is no SentencePiece model, or one whose cuts a BPE tokenizer.json cannot repeat.
     """
-    proto = _read(path)
-    _refuse_unsuitable(proto, path)
-    pieces = [piece.piece for piece in proto.pieces]
+    source = sentencepiece_file.read(path)
+    _refuse_unsuitable(source, path)
+    texts = [piece.text for piece in source.pieces]
     model = {
         "type": "BPE",
         "dropout": None,
-        "unk_token": pieces[proto.trainer_spec.unk_id],
+        "unk_token": texts[source.special_ids["unk_token"]],
         "continuing_subword_prefix": None,
         "end_of_word_suffix": None,
         "fuse_unk": True,
         "byte_fallback": True,
         "ignore_merges": False,
-        "vocab": {piece: index for index, piece in enumerate(pieces)},
-        "merges": [list(merge) for merge in _merges(proto)],
+        "vocab": {text: index for index, text in enumerate(texts)},
+        "merges": [list(merge) for merge in merges_by_score(source.pieces)],
     }
-    special = [(index, piece.piece) for index, piece in enumerate(proto.pieces) if piece.type in (_UNKNOWN, _CONTROL)]
-    ids = {"unk_token": proto.trainer_spec.unk_id, "bos_token": proto.trainer_spec.bos_id}
-    ids |= {"eos_token": proto.trainer_spec.eos_id, "pad_token": proto.trainer_spec.pad_id}
-    roles = {role: pieces[index] for role, index in ids.items() if index >= 0}
-    bos = (roles["bos_token"], ids["bos_token"]) if "bos_token" in roles else None
-    content = sentencepiece_layout(model, special, bos, proto.normalizer_spec.add_dummy_prefix)
-    return content, roles
+    special = [(index, piece.text) for index, piece in enumerate(source.pieces) if piece.kind in (UNKNOWN, CONTROL)]
+    roles = {role: texts[index] for role, index in source.special_ids.items() if index >= 0}
+    bos = (roles["bos_token"], source.special_ids["bos_token"]) if "bos_token" in roles else None
+    return sentencepiece_layout(model, special, bos, source.add_dummy_prefix), roles
 
 
 def refuse_unequal(path: Path, tokenizer: Tokenizer) -> None:
@@ -81,46 +87,29 @@ def refuse_unequal(path: Path, tokenizer: Tokenizer) -> None:
             )
 
 
-def _read(path: Path) -> Any:
-    try:
-        SentencePieceProcessor(model_file=str(path))
-    except RuntimeError as error:
-        raise BadInputError(
-            f"{path} was asked as a SentencePiece model, but cannot be read as one ({error}). Give a tokenizer.model "
-            "such as LLaMA-2's, or a folder with tokenizer.json."
-        ) from None
-    proto = sentencepiece_model_pb2.ModelProto()
-    proto.ParseFromString(path.read_bytes())
-    return proto
+def merges_by_score(pieces: Sequence[Piece]) -> list[Merge]:
+    """Return every way to join two pieces into a third, the piece with the highest score first."""
+    rank = {piece.text: (-piece.score, index) for index, piece in enumerate(pieces) if piece.kind == NORMAL}
+    found: list[Merge] = []
+    for piece in sorted(rank, key=rank.__getitem__):
+        splits = ((piece[:end], piece[end:]) for end in range(1, len(piece)))
+        found.extend(sorted((left, right) for left, right in splits if left in rank and right in rank))
+    return found
 
 
-def _refuse_unsuitable(proto: Any, path: Path) -> None:
-    normalizer = proto.normalizer_spec
-    found = [
-        reason
-        for holds, reason in (
-            (proto.trainer_spec.model_type != _BPE, "it is not BPE (Unigram cannot be extended: no merges)"),
-            (not proto.trainer_spec.byte_fallback, "it has no byte fallback, so unknown characters are lost"),
-            (bool(normalizer.precompiled_charsmap), f"it rewrites text ({normalizer.name})"),
-            (normalizer.remove_extra_whitespaces, "it removes spaces"),
-            (proto.trainer_spec.treat_whitespace_as_suffix, "it puts ▁ at the end of words"),
-            (any(piece.type == _USER_DEFINED for piece in proto.pieces), "it has user-defined pieces"),
-        )
-        if holds
-    ]
+def _refuse_unsuitable(source: SentencePieceModel, path: Path) -> None:
+    reasons = (
+        (source.model_type != BPE, "it is not BPE (Unigram cannot be extended: no merges)"),
+        (not source.byte_fallback, "it has no byte fallback, so unknown characters are lost"),
+        (source.rewrites_text, f"it rewrites text ({source.normalizer})"),
+        (source.remove_extra_whitespaces, "it removes spaces"),
+        (source.treat_whitespace_as_suffix, "it puts ▁ at the end of words"),
+        (any(piece.kind == USER_DEFINED for piece in source.pieces), "it has user-defined pieces"),
+    )
+    found = [reason for holds, reason in reasons if holds]
     if found:
         raise BadInputError(
             f"{path} was asked as a tokenizer, but {'; '.join(found)}. A SentencePiece BPE with byte fallback that "
             "leaves text as it is (LLaMA-2's) can be converted: for others, give a folder with the model's own "
             "tokenizer.json."
         )
-
-
-def _merges(proto: Any) -> list[Merge]:
-    """Return every way to join two pieces into a third, the piece with the highest score first."""
-    score = {piece.piece: (-piece.score, index) for index, piece in enumerate(proto.pieces) if piece.type == 1}
-    found: list[Merge] = []
-    for piece in sorted(score, key=score.__getitem__):
-        splits = ((piece[:end], piece[end:]) for end in range(1, len(piece)))
-        found.extend(sorted((left, right) for left, right in splits if left in score and right in score))
-    return found

@@ -1,7 +1,6 @@
 """Checkpoints that a killed run can trust: written aside and renamed, hashed, the newest whole one is found again."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -81,9 +80,9 @@ class Checkpoints:
         if different:
             what = "its data, tokenizer, start or settings" if "fingerprint" in different else "the number of processes"
             raise RunFolderError(
-                f"{folder} cannot be resumed: {what} changed since (checkpoint: {[facts[key] for key in different]}, now: "
-                f"{[self.identity[key] for key in different]}). Put the setting back, or delete {folder.parent} to "
-                "train this system anew."
+                f"{folder} cannot be resumed: {what} changed since (checkpoint: {[facts[key] for key in different]}, "
+                f"now: {[self.identity[key] for key in different]}). Put the setting back, or delete {folder.parent} "
+                "to train this system anew."
             )
 
 

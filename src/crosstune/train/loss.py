@@ -30,8 +30,8 @@ def summed_loss(
 ) -> SummedLoss:
     """Return the cross-entropy of the segments' supervised tokens, summed.
 
-    The caller divides by the number of supervised tokens in the global batch, over all ranks and micro-batches, so that no
-    split changes the gradient.
+    The caller divides by the number of supervised tokens in the global batch, over all ranks and micro-batches, so that
+    no split changes the gradient.
     """
     layout = lay_out([segment.tokens for segment in segments], share_prefixes=True, device=device)
     # The token at place i is predicted at the packed position of place i - 1.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ def extend_embeddings(model: PreTrainedModel, subwords: Subwords, settings: NewR
 
 def matrices(model: PreTrainedModel) -> list[nn.Parameter]:
     """Return the input and output matrix, [pieces, hidden size]; one matrix when they are tied."""
-    weights = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    weights: list[Any] = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]  # type: ignore[no-untyped-call]
     return [weights[0]] if weights[0] is weights[1] else weights
 
 
@@ -67,8 +68,8 @@ def _fill(matrix: Tensor, subwords: Subwords, settings: NewRows, generator: torc
 class FrozenOldRows:
     """Trains the new rows of the embedding matrices and nothing else.
 
-    A masked gradient alone is no freeze: weight decay moves rows without gradient. So the old rows are put back after each
-    step.
+    A masked gradient alone is no freeze: weight decay moves rows without gradient. So the old rows are put back after
+    each step.
     """
 
     def __init__(self, model: PreTrainedModel, old_size: int) -> None:
@@ -79,7 +80,7 @@ class FrozenOldRows:
         self.old = [matrix[:old_size].detach().clone() for matrix in self.matrices]
         for matrix in self.matrices:
             matrix.requires_grad_(True)
-            matrix.register_hook(self._only_new)
+            matrix.register_hook(self._only_new)  # type: ignore[no-untyped-call]
 
     def _only_new(self, gradient: Tensor) -> Tensor:
         masked = gradient.clone()

@@ -95,8 +95,8 @@ def _fit(segments: Iterator[Segment], stage: Stage) -> Iterator[Segment]:
             continue
         if stage.on_too_long == "stop":
             raise BadInputError(
-                f"mixture {stage.mixture!r}: {segment.origin} has {len(segment.tokens)} tokens, but max_length_tokens is "
-                f"{limit}: raise it, or set on_too_long to drop or truncate"
+                f"mixture {stage.mixture!r}: {segment.origin} has {len(segment.tokens)} tokens, but max_length_tokens "
+                f"is {limit}: raise it, or set on_too_long to drop or truncate"
             )
         too_long += 1
         if stage.on_too_long == "truncate" and segment.num_prompt < limit:

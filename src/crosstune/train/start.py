@@ -11,7 +11,7 @@ from crosstune.artifacts import RunFolder, fingerprint_of, hash_model_folder, re
 from crosstune.errors import BadInputError
 from crosstune.models import load_model, load_tokenizer
 from crosstune.recipe import Recipe, System
-from crosstune.train.new_rows import extend_embeddings, read_subwords
+from crosstune.train.new_rows import extend_embeddings, matrices, read_subwords
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
             return Start(str(folder), None, hash_model_folder(folder), tokenizer)
     if system.revision is None:
         raise BadInputError(
-            f"systems.{name}.start: {system.start!r} is no system of this recipe ({', '.join(recipe.systems)}), no folder "
-            "here or under data_root, and a hub id needs a `revision` (a commit), so that a run can be repeated"
+            f"systems.{name}.start: {system.start!r} is no system of this recipe ({', '.join(recipe.systems)}), no "
+            "folder here or under data_root, and a hub id needs a `revision` (a commit), so that a run can be repeated"
         )
     return Start(system.start, system.revision, f"{system.start}@{system.revision}", tokenizer)
 
@@ -85,7 +85,7 @@ def build_model(start: Start, system: System, seed: int) -> tuple[PreTrainedMode
     if not start.model:
         return _from_scratch(system, tokenizer, seed), tokenizer
     model = load_model(start.model, start.revision)
-    num_rows = model.get_input_embeddings().weight.shape[0]
+    num_rows = matrices(model)[0].shape[0]
     if system.tokenizer == "extended" and num_rows < len(tokenizer):
         subwords = read_subwords(start.tokenizer)
         if num_rows < subwords.old_size:

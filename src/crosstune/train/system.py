@@ -5,12 +5,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -137,13 +137,13 @@ def _prepare(task: Task, model: PreTrainedModel, stage: Stage) -> tuple[nn.Modul
     """Choose what is trained; return the model to train and what must happen behind each step."""
     model.set_attn_implementation(ATTENTION)
     if task.recipe.train.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     if stage.method == "new_rows":
         old_size = read_subwords(task.start.tokenizer).old_size if task.system.tokenizer == "extended" else None
         if old_size is None:
             raise BadInputError(
-                f"systems.{task.name}: `method: new_rows` trains the rows of new pieces, but this system's tokenizer is "
-                "`base`, which has none: set `tokenizer: extended`, or another method"
+                f"systems.{task.name}: `method: new_rows` trains the rows of new pieces, but this system's tokenizer "
+                "is `base`, which has none: set `tokenizer: extended`, or another method"
             )
         return model, FrozenOldRows(model, old_size).restore
     if stage.method == "lora":
@@ -186,8 +186,8 @@ def _whole_model(accelerator: Accelerator, model: nn.Module, rebuild: Callable[[
             whole.load_state_dict(state)
     else:
         whole = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    merged: PreTrainedModel = whole.merge_and_unload() if hasattr(whole, "merge_and_unload") else whole
-    return merged
+    merged = whole.merge_and_unload() if isinstance(whole, PeftModel) else whole
+    return cast(PreTrainedModel, merged)
 
 
 def _rebuild(task: Task, index: int) -> PreTrainedModel:
@@ -207,8 +207,8 @@ def _save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     model.set_attn_implementation("sdpa")
-    model.eval()
-    model.generation_config = GenerationConfig(
+    model.eval()  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False
     )
     model.save_pretrained(temporary)

@@ -1,0 +1,139 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from crosstune.artifacts import RunFolder, read_json, whole_folder
+from crosstune.errors import BadInputError, RunFolderError
+from crosstune.recipe import Recipe
+from crosstune.terminal import console
+from crosstune.tokenizer import stage
+from crosstune.tokenizer.texts import sample_lines
+
+BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}
+EXTENSION = {"kind": "learned", "mixture": "korean", "num_new_pieces": 256, "required_syllables": "seen"}
+MakeRun = Callable[..., tuple[Recipe, RunFolder]]
+
+
+def said(action: Callable[[], Any]) -> str:
+    with console.capture() as capture:
+        action()
+    return capture.get()
+
+
+def test_base_and_extended_tokenizer_are_made_proved_and_measured(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION, translation=True)
+    text = said(lambda: stage.run(recipe, run))
+    assert "420 + 256 pieces = 676; verified" in text
+    assert "96 of the new pieces are dummies" in text
+    base, extended = (AutoTokenizer.from_pretrained(run.tokenizer(name)) for name in ("base", "extended"))
+    assert (len(base), len(extended)) == (420, 676)
+    assert base("The book").input_ids == extended("The book").input_ids
+    assert len(extended("선생님은").input_ids) < len(base("선생님은").input_ids)
+    rows = read_json(run.tokenizer("extended") / "subwords.json")
+    assert (rows["old_size"], rows["new_size"], len(rows["subwords"]), len(rows["padding"])) == (420, 676, 256, 96)
+    assert read_json(run.tokenizer("extended") / "verification.json")["holds"]
+    assert read_json(run.tokenizer("extended") / "manifest.json")["size"] == 676
+
+
+def test_fertility_is_measured_on_translation_sets_before_and_after(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION, translation=True)
+    stage.run(recipe, run)
+    rows = read_json(run.root / "tokenizer" / "fertility.json")["rows"]
+    found = {(row["text"], row["language"], row["tokenizer"]): row["tokens_per_word"] for row in rows}
+    assert found["news", "en", "base"] == found["news", "en", "extended"]
+    assert found["news", "ko", "extended"] < 2 < 8 < found["news", "ko", "base"]
+
+
+def test_without_a_translation_set_fertility_is_measured_on_the_learning_text(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION)
+    stage.run(recipe, run)
+    rows = read_json(run.root / "tokenizer" / "fertility.json")["rows"]
+    assert {(row["text"], row["language"]) for row in rows} == {("learning text", "en"), ("learning text", "ko")}
+
+
+def test_a_recipe_without_extension_gets_the_base_only(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE)
+    stage.run(recipe, run)
+    assert not run.tokenizer("extended").exists()
+    assert {row["tokenizer"] for row in read_json(run.root / "tokenizer" / "fertility.json")["rows"]} == {"base"}
+
+
+def test_a_second_run_skips_all_and_a_changed_mixture_makes_what_depends_on_it(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION)
+    stage.run(recipe, run)
+    assert said(lambda: stage.run(recipe, run)).count("already") == 3
+    with whole_folder(run.mixture("korean"), "korean-2", {}) as folder:
+        folder.joinpath("examples.parquet").write_bytes((run.mixture("korean") / "examples.parquet").read_bytes())
+    text = said(lambda: stage.run(recipe, run))
+    assert "base tokenizer: already there" in text
+    assert "verified" in text
+
+
+def test_the_same_recipe_gives_the_same_files(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION)
+    stage.run(recipe, run)
+    first = (run.tokenizer("extended") / "tokenizer.json").read_bytes()
+    (run.tokenizer("extended") / "manifest.json").unlink()
+    stage.run(recipe, run)
+    assert (run.tokenizer("extended") / "tokenizer.json").read_bytes() == first
+
+
+def test_a_ready_extended_tokenizer_is_taken_by_path(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION)
+    stage.run(recipe, run)
+    ready = run.root / "ready"
+    (run.tokenizer("extended")).rename(ready)
+    recipe, run = make_run(BASE, {"kind": "given", "path": str(ready)})
+    stage.run(recipe, run)
+    for name in ("tokenizer.json", "subwords.json"):
+        assert (run.tokenizer("extended") / name).read_bytes() == (ready / name).read_bytes()
+
+
+def test_an_extended_tokenizer_of_another_base_is_refused_and_leaves_no_folder(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE | {"num_pieces": 400})
+    stage.run(recipe, run)
+    other = run.root / "other"
+    run.tokenizer("base").rename(other)
+    recipe, run = make_run(BASE, {"kind": "given", "path": str(other)})
+    with pytest.raises(BadInputError, match=r"old pieces moved or left"):
+        stage.run(recipe, run)
+    assert not run.tokenizer("extended").exists()
+
+
+def test_a_base_that_is_not_bpe_is_refused_for_extension_but_serves_alone(make_run: MakeRun, tmp_path: Path) -> None:
+    pieces = [["</s>", 0.0], ["▁", -1.0], ["a", -2.0], ["b", -2.0]]
+    special = {"id": 0, "content": "</s>", "single_word": False, "lstrip": False, "rstrip": False}
+    content = {
+        "version": "1.0",
+        "added_tokens": [special | {"normalized": False, "special": True}],
+        "model": {"type": "Unigram", "unk_id": 0, "vocab": pieces},
+    }
+    (tmp_path / "unigram").mkdir()
+    (tmp_path / "unigram" / "tokenizer.json").write_text(json.dumps(content))
+    (tmp_path / "unigram" / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}))
+    given = {"kind": "given", "path": str(tmp_path / "unigram")}
+    stage.run(*make_run(given))
+    with pytest.raises(
+        BadInputError, match=r"tokenizer.base was asked to be extended, but Unigram .*Start from a model"
+    ):
+        stage.run(*make_run(given, EXTENSION))
+
+
+def test_a_missing_mixture_names_the_stage_to_run(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE)
+    (run.mixture("english") / "examples.parquet").unlink()
+    with pytest.raises(RunFolderError, match="run the data stage first"):
+        stage.run(recipe, run)
+
+
+def test_drawn_lines_are_different_bounded_and_the_same_for_the_same_seed() -> None:
+    texts = [f"line {number}\n\nagain" for number in range(1000)]
+    drawn = sample_lines(texts, 50, seed=7)
+    assert drawn == sample_lines(iter(texts), 50, seed=7) != sample_lines(texts, 50, seed=8)
+    assert len(drawn) == len(set(drawn)) <= 50
+    assert any(int(line.split()[1]) > 500 for line in drawn if line != "again")
+    assert sample_lines(["b\na", "b"], 50, seed=7) == ["a", "b"]

@@ -1,0 +1,161 @@
+"""A small finished data and tokenizer stage, as training finds them in a run folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from crosstune import recipe_file
+from crosstune.artifacts import RunFolder, whole_folder, write_json
+from crosstune.examples import Example, write_examples
+from crosstune.prompts import TEMPLATES
+from crosstune.recipe import Recipe
+
+PAPER = TEMPLATES["paper-v1"]
+INSTRUCTION = "Translate the following sentences from English to Korean"
+WORDS = [("the cat", "고양이"), ("the dog", "강아지"), ("a house", "집"), ("the sea", "바다"), ("my friend", "내 친구")]
+VERBS = [("sleeps", "잔다"), ("runs", "달린다"), ("is big", "크다"), ("is old", "오래되었다")]
+
+
+@pytest.fixture(autouse=True)
+def fresh_process() -> None:
+    torch.set_num_threads(1)
+    # accelerate keeps the precision of the first Accelerator of a process.
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def pairs() -> list[Example]:
+    return [
+        Example(
+            PAPER.prompt(INSTRUCTION, f"{subject} {verb}"), PAPER.completion(f"{ko} {doing}"), "ko", "pairs", f"p:{i}"
+        )
+        for i, ((subject, ko), (verb, doing)) in enumerate((word, verb) for word in WORDS for verb in VERBS)
+    ]
+
+
+def instructions() -> list[Example]:
+    return [
+        Example(
+            PAPER.prompt(f"Name {number} things."), PAPER.completion("thing " * number), "en", "alpaca", f"a:{number}"
+        )
+        for number in range(1, 9)
+    ]
+
+
+def documents() -> list[Example]:
+    return [
+        Example("", f"{ko} {doing}. " * (1 + i % 7), "ko", "korean", f"k:{i}")
+        for i, (_, ko) in enumerate(WORDS * 4)
+        for _, doing in VERBS
+    ]
+
+
+def sentencepiece_style(texts: list[str], size: int) -> PreTrainedTokenizerFast:
+    """Return a tokenizer laid out like LLaMA-2's: byte fallback, a space before every text."""
+    special = ["<unk>", "<s>", "</s>"]
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=special + [f"<0x{byte:02X}>" for byte in range(256)], show_progress=False
+    )
+    tokenizer.train_from_iterator([text.replace("\n", " ") for text in texts], trainer)
+    strip = decoders.Strip(" ", 1, 0)
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), strip])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def base_tokenizer() -> PreTrainedTokenizerFast:
+    return sentencepiece_style([example.prompt + example.completion for example in pairs() + instructions()], 400)
+
+
+@pytest.fixture(scope="session")
+def extended_tokenizer() -> PreTrainedTokenizerFast:
+    texts = [example.prompt + example.completion for example in pairs() + instructions()]
+    return sentencepiece_style(texts, 420)
+
+
+def fill(run: RunFolder, tokenizers: dict[str, PreTrainedTokenizerFast]) -> None:
+    mixtures = {"paper": pairs() + instructions(), "korean": documents(), "pairs": pairs()}
+    for name, examples in mixtures.items():
+        with whole_folder(run.mixture(name), f"mixture-{name}", {}) as folder:
+            write_examples(folder / "examples.parquet", examples)
+    old, new = (len(tokenizers[which]) for which in ("base", "extended"))
+    for which, tokenizer in tokenizers.items():
+        with whole_folder(run.tokenizer(which), f"tokenizer-{which}", {}) as folder:
+            tokenizer.save_pretrained(folder)
+            if which == "extended":
+                subwords = [[3 + index, 4 + index] for index in range(new - old - 1)]
+                write_json(
+                    folder / "subwords.json",
+                    {"old_size": old, "new_size": new, "subwords": [*subwords, []], "padding": [new - 1]},
+                )
+
+
+MakeRun = Callable[..., tuple[Recipe, RunFolder]]
+
+
+@pytest.fixture
+def make_run(
+    tmp_path: Path, base_tokenizer: PreTrainedTokenizerFast, extended_tokenizer: PreTrainedTokenizerFast
+) -> MakeRun:
+    """Return a function that makes a recipe of systems and a run folder with all that training reads."""
+
+    def make(systems: dict[str, Any], root: Path = tmp_path, **settings: Any) -> tuple[Recipe, RunFolder]:
+        content = {
+            "name": "small",
+            "seed": 3,
+            "runs_root": str(root),
+            "data_root": str(root),
+            "languages": {"source": "en", "target": "ko"},
+            "data": {
+                "sources": {"korean": {"kind": "text", "language": "ko", "paths": ["korean.txt"]}},
+                "mixtures": {name: [{"source": "korean"}] for name in ("paper", "korean", "pairs")},
+            },
+            "tokenizer": {
+                "base": {"kind": "given", "path": "tokenizer"},
+                "extension": {"kind": "given", "path": "tokenizer"},
+            },
+            "systems": systems,
+            "train": {"save_every_steps": 3, "micro_batch_tokens": 200, **settings},
+            "evaluate": {"reference_system": next(iter(systems)), "tasks": {}},
+        }
+        run = RunFolder(root / "small")
+        fill(run, {"base": base_tokenizer, "extended": extended_tokenizer})
+        return recipe_file.validate(content, "test"), run
+
+    return make
+
+
+def stage(mixture: str = "paper", **changes: Any) -> dict[str, Any]:
+    return {
+        "mixture": mixture,
+        "method": "full",
+        "num_steps": 8,
+        "global_batch_size": 6,
+        "learning_rate": 5e-3,
+        "max_length_tokens": 200,
+        **changes,
+    }
+
+
+def scratch(**changes: Any) -> dict[str, Any]:
+    return {
+        "start": "scratch",
+        "tokenizer": "base",
+        "architecture": {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "intermediate_size": 64},
+        "stages": [stage()],
+        **changes,
+    }

@@ -1,0 +1,173 @@
+"""Training through the stage: what each method moves, what is skipped, what comes out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from crosstune.artifacts import RunFolder, read_json
+from crosstune.errors import BadInputError, CrosstuneError
+from crosstune.train import stage as train_stage
+from tests.train.conftest import MakeRun, scratch, stage
+
+
+def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
+    return dict(AutoModelForCausalLM.from_pretrained(run.system(name) / "model").state_dict())
+
+
+def metrics(run: RunFolder, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run.system(name) / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_system_from_scratch_learns_and_loads_in_plain_transformers(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=30)])})
+    train_stage.run(recipe, run)
+    rows = metrics(run, "base")
+    assert [row["step"] for row in rows] == list(range(1, 31))
+    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+    assert set(rows[0]["sources"]) <= {"pairs", "alpaca"}
+    assert rows[0]["bits_per_byte"] > 0 and rows[-1]["learning_rate"] < rows[5]["learning_rate"]
+    folder = run.system("base") / "model"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert AutoModelForCausalLM.from_pretrained(folder).config.vocab_size == len(tokenizer)
+    facts = read_json(run.system("base") / "system.json")
+    assert facts["model"] == str(folder) and facts["stages"][0]["steps"] == 30
+    assert not (run.system("base") / "checkpoints").exists()
+    assert all(path.suffix in {".json", ".safetensors", ".jinja"} for path in folder.iterdir())
+
+
+def test_finished_systems_are_skipped_and_changed_ones_trained_again(make_run: MakeRun, tmp_path: Path) -> None:
+    recipe, run = make_run({"base": scratch()})
+    train_stage.run(recipe, run)
+    model = run.system("base") / "model" / "model.safetensors"
+    before = model.stat().st_mtime_ns
+    train_stage.run(recipe, run)
+    assert model.stat().st_mtime_ns == before
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=2)])})
+    train_stage.run(recipe, run)
+    assert model.stat().st_mtime_ns != before and len(metrics(run, "base")) == 2
+
+
+def test_the_same_seed_gives_the_same_weights(make_run: MakeRun, tmp_path: Path) -> None:
+    found = []
+    for folder in ("one", "two"):
+        recipe, run = make_run({"base": scratch()}, root=tmp_path / folder)
+        train_stage.run(recipe, run)
+        found.append(weights(run, "base"))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_lora_is_merged_and_moves_only_its_targets(make_run: MakeRun) -> None:
+    adapters = {"rank": 4, "alpha": 8, "dropout": 0.1, "targets": ["q_proj", "v_proj"]}
+    lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=adapters)]}
+    recipe, run = make_run({"base": scratch(), "lora": lora})
+    train_stage.run(recipe, run)
+    before, after = weights(run, "base"), weights(run, "lora")
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and all("q_proj" in name or "v_proj" in name for name in moved)
+
+
+def test_unknown_lora_targets_are_named_with_the_models_layers(make_run: MakeRun) -> None:
+    adapters = {"targets": ["query_key_value"]}
+    lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=adapters)]}
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "lora": lora})
+    with pytest.raises(BadInputError, match=r"query_key_value.*down_proj.*q_proj"):
+        train_stage.run(recipe, run)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_new_rows_alone_move_even_with_weight_decay(make_run: MakeRun, tied: bool) -> None:
+    base = scratch()
+    base["architecture"]["tie_embeddings"] = tied
+    only_new = stage("pairs", method="new_rows", weight_decay=0.1)
+    ours = {"start": "base", "tokenizer": "extended", "stages": [only_new]}
+    recipe, run = make_run({"base": base, "ours": ours})
+    train_stage.run(recipe, run)
+    before, after = weights(run, "base"), weights(run, "ours")
+    for name, old in before.items():
+        assert torch.equal(old, after[name][: old.shape[0]])
+    rows = after["model.embed_tokens.weight"]
+    size = before["model.embed_tokens.weight"].shape[0]
+    expected = before["model.embed_tokens.weight"][[3, 4]].mean(dim=0)
+    assert rows.shape[0] > size and not torch.allclose(rows[size], expected)
+
+
+def test_new_rows_need_the_extended_tokenizer(make_run: MakeRun) -> None:
+    ours = {"start": "base", "tokenizer": "base", "stages": [stage(method="new_rows")]}
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "ours": ours})
+    with pytest.raises(BadInputError, match="set `tokenizer: extended`"):
+        train_stage.run(recipe, run)
+
+
+def test_new_rows_start_as_the_mean_of_their_subwords(make_run: MakeRun) -> None:
+    ours = {"start": "base", "tokenizer": "extended"}
+    recipe, run = make_run({"base": scratch(), "ours": ours})
+    train_stage.run(recipe, run)
+    before, after = weights(run, "base"), weights(run, "ours")
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        old, new = before[name], after[name]
+        assert torch.equal(old, new[: old.shape[0]])
+        assert torch.allclose(new[old.shape[0] + 2], old[[5, 6]].mean(dim=0))
+        assert torch.allclose(new[-1], old.mean(dim=0), atol=1e-6)
+
+
+def test_stages_follow_each_other(make_run: MakeRun) -> None:
+    stages = [stage("korean", num_steps=3), stage("paper", num_steps=4)]
+    recipe, run = make_run({"base": scratch(stages=stages)})
+    train_stage.run(recipe, run)
+    assert [(row["stage"], row["step"]) for row in metrics(run, "base")] == [(0, 1), (0, 2), (0, 3)] + [
+        (1, step) for step in range(1, 5)
+    ]
+    assert [done["mixture"] for done in read_json(run.system("base") / "system.json")["stages"]] == ["korean", "paper"]
+    assert sorted(path.name for path in run.system("base").iterdir()) == [
+        "metrics.jsonl",
+        "model",
+        "stages",
+        "system.json",
+    ]
+
+
+def test_a_system_without_training_points_at_its_start(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch(), "same": {"start": "base", "tokenizer": "base"}})
+    train_stage.run(recipe, run)
+    assert read_json(run.system("same") / "system.json")["model"] == str(run.system("base") / "model")
+    assert not (run.system("same") / "model").exists()
+
+
+def test_bf16_keeps_float32_weights(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch()}, precision="bf16")
+    train_stage.run(recipe, run)
+    assert all(weight.dtype == torch.float32 for weight in weights(run, "base").values())
+
+
+def test_a_start_that_is_nothing_says_what_it_may_be(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": {"start": "no/such-model", "tokenizer": "base"}})
+    with pytest.raises(BadInputError, match=r"'no/such-model' is no system.*needs a `revision`"):
+        train_stage.run(recipe, run)
+
+
+def test_a_model_of_another_tokenizer_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])}, root=tmp_path / "one")
+    train_stage.run(recipe, run)
+    model = AutoModelForCausalLM.from_pretrained(run.system("base") / "model")
+    model.resize_token_embeddings(100)
+    model.save_pretrained(tmp_path / "smaller")
+    recipe, run = make_run({"base": {"start": str(tmp_path / "smaller"), "tokenizer": "base", "stages": [stage()]}})
+    with pytest.raises(BadInputError, match="has 100 embedding rows"):
+        train_stage.run(recipe, run)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_rows(make_run: MakeRun, tmp_path: Path) -> None:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])}, root=tmp_path / "one")
+    train_stage.run(recipe, run)
+    model = AutoModelForCausalLM.from_pretrained(run.system("base") / "model")
+    with torch.no_grad():
+        model.lm_head.weight[5] = float("nan")
+    model.save_pretrained(tmp_path / "broken")
+    recipe, run = make_run({"base": {"start": str(tmp_path / "broken"), "tokenizer": "base", "stages": [stage()]}})
+    with pytest.raises(CrosstuneError, match=r"the loss of step 1 is not a number.*(p|a):\d"):
+        train_stage.run(recipe, run)
