@@ -1,1 +1,1 @@
-"""The data stage: raw corpora become mixtures of examples and evaluation sets; every dropped row keeps its reason."""
+"""Raw corpora to training examples and evaluation items: read, filter, mix."""

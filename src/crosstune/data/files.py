@@ -1,87 +1,148 @@
-"""Files of the data root: found by path or glob, opened as UTF-8 text, with .gz unpacked."""
+"""Raw files: found under the data root, unpacked, decoded as UTF-8, cut into lines or parsed as JSON."""
 
 import gzip
-import io
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from crosstune.artifacts import hash_file
 from crosstune.errors import BadInputError
 
+_GZIP_MAGIC = b"\x1f\x8b"
 
-def find_files(root: Path, patterns: Sequence[str], asked_by: str) -> list[Path]:
-    """Return the files that paths and globs relative to the data root name, sorted within a glob.
+
+def find(patterns: Iterable[str], root: Path, where: str) -> list[Path]:
+    """Return the files that paths and globs name, globs sorted, no file twice.
 
     Raises:
-        BadInputError: when one names nothing.
+        BadInputError: when a path does not exist or a glob matches nothing; ``where`` names the setting.
     """
-    if not root.is_dir():
-        raise BadInputError(f"data_root: there is no folder {root}; give the folder of your files (data_root=DIR)")
     found: list[Path] = []
     for pattern in patterns:
-        matches = sorted(path for path in root.glob(pattern) if path.is_file())
+        literal = root / pattern
+        matches = [literal] if literal.is_file() else sorted(path for path in _glob(root, pattern) if path.is_file())
         if not matches:
-            beside = sorted(path.name for path in (root / pattern).parent.glob("*"))[:10]
-            raise BadInputError(
-                f"{asked_by}: no file {pattern!r} under {root}; in that folder there is: "
-                f"{', '.join(beside) or 'nothing'}"
-            )
+            raise BadInputError(f"{where}: {_nothing_found(root, pattern)}")
         found.extend(matches)
-    return found
+    return list(dict.fromkeys(found))
 
 
-def read_text(path: Path) -> str:
-    """Return a file's whole text.
-
-    Raises:
-        BadInputError: when it is not UTF-8, or not the gzip file that its name says.
-    """
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise BadInputError(
-                f"{path}: cannot be unpacked as gzip ({error}): fetch it again, or unpack it yourself"
-            ) from None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInputError(_encoding_message(path, content, error)) from None
+def _glob(root: Path, pattern: str) -> Iterable[Path]:
+    if not any(sign in pattern for sign in "*?["):
+        return ()
+    path = Path(pattern)
+    if path.is_absolute():
+        return Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    return root.glob(pattern)
 
 
-def _encoding_message(path: Path, content: bytes, error: UnicodeDecodeError) -> str:
-    line = content.count(b"\n", 0, error.start) + 1
-    try:
-        content.decode("cp949")
-    except UnicodeDecodeError:
-        return f"{path}:{line}: not UTF-8 (byte {content[error.start]:#04x}): crosstune reads UTF-8; convert the file"
+def _nothing_found(root: Path, pattern: str) -> str:
+    if not root.is_dir():
+        return f"{pattern!r} was looked for in {root}, which is not a folder: set data_root to the folder of your files"
+    path = root / pattern
+    if path.is_dir():
+        return f"{path} is a folder: name its files, as {pattern.rstrip('/')}/*.json"
+    parent = path.parent
+    while not parent.is_dir():
+        parent = parent.parent
+    names = sorted(entry.name for entry in parent.iterdir())
+    there = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    what = "no file matches" if any(sign in pattern for sign in "*?[") else "there is no file"
     return (
-        f"{path}:{line}: this looks like cp949 (EUC-KR), common in Korea; crosstune reads UTF-8. Convert it: "
-        f"iconv -f cp949 -t utf-8 {path.name} > converted, and name that file in the recipe"
+        f"{what} {path}. In {parent} there is: {there or 'nothing'}. "
+        "Paths are relative to data_root; correct the path, or put the file there"
     )
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its end) for lines that are not empty."""
-    # io.StringIO splits at \n only; str.splitlines would also split at U+2028 and others inside a text.
-    for number, line in enumerate(io.StringIO(read_text(path), newline="\n"), start=1):
-        stripped = line.rstrip("\r\n")
-        if stripped.strip():
-            yield number, stripped
+def place(path: Path, root: Path) -> str:
+    """Return how messages and origins call a file: relative to the data root where it lies in it."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def read_json_file(path: Path) -> Any:
+def hashes(paths: Iterable[Path], root: Path) -> dict[str, str]:
+    """Return the hash of each file by its place, for fingerprints."""
+    return {place(path, root): hash_file(path) for path in paths}
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text, unpacked where it is gzip, without a byte order mark.
+
+    Raises:
+        BadInputError: when it cannot be read, unpacked, or decoded as UTF-8.
+    """
+    content = _bytes(path)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInputError(_wrong_encoding(path, content, error)) from None
+    if "\0" in text[:4096]:
+        raise BadInputError(f"{path} holds NUL bytes, so it is no text file in UTF-8. Convert it to UTF-8 text")
+    return text
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}. Check the file and its permissions") from None
+    if path.suffix != ".gz" and not content.startswith(_GZIP_MAGIC):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise BadInputError(
+            f"{path} is not a whole gzip file ({error}). Check it with `gzip -t`, and copy or download it again"
+        ) from None
+
+
+def _wrong_encoding(path: Path, content: bytes, error: UnicodeDecodeError) -> str:
+    line = content.count(b"\n", 0, error.start) + 1
+    message = f"{path} is not UTF-8: byte {content[error.start]:#04x} in line {line}. Only UTF-8 is read"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return f"{message}. It is UTF-16: convert it with `iconv -f utf-16 -t utf-8 {path.name} > utf8_{path.name}`"
+    if content.startswith(b"PK\x03\x04"):
+        return f"{message}. It is a zip archive or spreadsheet: unpack it, or export it as tab-separated text in UTF-8"
+    try:
+        content.decode("cp949")
+    except UnicodeDecodeError:
+        return f"{message}. Find out its encoding and convert it with `iconv -f ENCODING -t utf-8`"
+    return (
+        f"{message}. It can be read as cp949, the Korean Windows encoding: "
+        f"convert it with `iconv -f cp949 -t utf-8 {path.name} > utf8_{path.name}`, and name the new file in the recipe"
+    )
+
+
+def lines_of(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each line with its number, without its end.
+
+    Only LF and CR LF end a line: str.splitlines also cuts at U+2028 and form feeds, which occur inside sentences.
+    """
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        yield number, line.removesuffix("\r")
+
+
+def parse_json(text: str, path: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
-        BadInputError: with line and column of the mistake.
+        BadInputError: with the position, when the JSON breaks off or is malformed.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except json.JSONDecodeError as error:
+        # A text without its closing quote runs to the end of the file.
+        open_end = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
+        cut_off = " The file was probably cut off." if open_end else ""
         raise BadInputError(
-            f"{path}:{error.lineno}: not valid JSON at column {error.colno} ({error.msg}); is the file cut short?"
+            f"{path} is not valid JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno} "
+            f"(character {error.pos} of {len(text)}).{cut_off} Copy or download it again, or correct that place"
+        ) from None
+    except RecursionError:
+        raise BadInputError(
+            f"{path} is not a corpus in JSON: it is nested too deeply. Give a list of objects"
         ) from None

@@ -1,90 +1,97 @@
-"""From the rows of sources to a mixture: drawn, repeated, wrapped in instructions, ordered; all from the seed."""
+"""A mixture: rows drawn from its sources, rendered as prompt and completion, shuffled, all by seed."""
 
-import itertools
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 
-from crosstune.data.sources import RawRow
+from crosstune.data.rows import Row
+from crosstune.errors import RecipeError
 from crosstune.examples import Example
 from crosstune.prompts import Template, translation_instructions
-from crosstune.recipe import Languages, MixturePart, Source
+from crosstune.recipe import MixturePart, Source
+
+Combination = tuple[str, str]
+"""Direction and instruction language."""
 
 
-@dataclass(frozen=True)
-class Wrapping:
-    """What turns rows of a source into examples.
+def draw(rows: Sequence[Row], max_rows: int | None, seed: int, source: str) -> list[Row]:
+    """Return at most so many rows, drawn from their sorted order.
 
-    Attributes:
-        name: the source's name in the recipe.
-        template: the recipe's prompt template.
-        seed: of the mixture; every part draws from its own stream.
+    Sorted by text, so that the order of the raw file does not matter. The draw knows the seed and the source only:
+    mixtures that are compared draw the same rows, and a smaller draw is a part of a larger one.
     """
-
-    name: str
-    source: Source
-    languages: Languages
-    template: Template
-    seed: str
-
-
-def make_examples(rows: Sequence[RawRow], part: MixturePart, wrapping: Wrapping) -> list[Example]:
-    """Return the examples that a part of a mixture takes from its source, in the order of the source."""
-    drawn = draw(rows, part.max_rows, f"{wrapping.seed}/{wrapping.name}")
-    if wrapping.source.kind == "parallel" and part.as_text is None:
-        examples = _translations(drawn, part, wrapping)
-    elif wrapping.source.kind == "instructions":
-        examples = [_instruction(row, wrapping) for row in drawn]
-    else:
-        field, language = part.as_text or "text", part.as_text or wrapping.source.language
-        assert language is not None
-        examples = [Example("", row.fields[field], language, wrapping.name, row.origin) for row in drawn]
-    return examples * part.repeats
-
-
-def draw(rows: Sequence[RawRow], max_rows: int | None, seed: str) -> list[RawRow]:
-    """Return at most so many rows, drawn without replacement, in their own order."""
     if max_rows is None or len(rows) <= max_rows:
         return list(rows)
-    chosen = random.Random(seed).sample(range(len(rows)), max_rows)
-    return [rows[index] for index in sorted(chosen)]
+    ordered = sorted(rows, key=lambda row: (*row.texts.values(), row.origin))
+    random.Random(f"{seed} draw {source}").shuffle(ordered)
+    return ordered[:max_rows]
 
 
-def shuffle(examples: Sequence[Example], seed: str) -> list[Example]:
-    """Return the examples in the mixture's final order."""
-    order = list(examples)
-    random.Random(seed).shuffle(order)
-    return order
+def as_text(rows: Sequence[Row], language: str) -> list[Row]:
+    """Return one side of parallel rows as plain text."""
+    return [Row(row.origin, {"text": row.texts[language]}) for row in rows]
 
 
-def _instruction(row: RawRow, wrapping: Wrapping) -> Example:
-    fields = row.fields
-    prompt = wrapping.template.prompt(fields["instruction"], fields["input"])
-    assert wrapping.source.language is not None
-    completion = wrapping.template.completion(fields["output"])
-    return Example(prompt, completion, wrapping.source.language, wrapping.name, row.origin)
+def render(part: MixturePart, source: Source, rows: Sequence[Row], template: Template, seed: int) -> Iterator[Example]:
+    """Yield the examples of a part, each drawn row as often as the part repeats it."""
+    repeated = [row for _ in range(part.repeats) for row in rows]
+    if source.kind == "text" or part.as_text is not None:
+        language = part.as_text or source.language or ""
+        yield from (Example("", row.texts["text"], language, part.source, row.origin) for row in repeated)
+    elif source.kind == "instructions":
+        for row in repeated:
+            prompt = template.prompt(row.texts["instruction"], row.texts["input"])
+            completion = template.completion(row.texts["output"])
+            yield Example(prompt, completion, source.language or "", part.source, row.origin)
+    else:
+        yield from _translations(part, repeated, template, seed)
 
 
-def _translations(rows: Sequence[RawRow], part: MixturePart, wrapping: Wrapping) -> list[Example]:
-    """Wrap pairs in translation instructions.
+def _translations(part: MixturePart, rows: Sequence[Row], template: Template, seed: int) -> Iterator[Example]:
+    generator = random.Random(f"{seed} combinations {part.source}")
+    combinations = [(direction, asked) for direction in part.directions for asked in part.instruction_languages]
+    wordings = {combination: cycle(_shuffled_wordings(part, combination, generator)) for combination in combinations}
+    for row, chosen in zip(rows, deal(combinations, part, len(rows), generator), strict=True):
+        for combination in chosen:
+            given, wanted = combination[0].split("-")
+            prompt = template.prompt(next(wordings[combination]), row.texts[given])
+            yield Example(prompt, template.completion(row.texts[wanted]), wanted, part.source, row.origin)
 
-    A pair is used in ``combinations_per_pair`` of its direction x instruction language combinations, from a place that
-    is drawn; the wording is drawn too.
+
+def deal(
+    combinations: Sequence[Combination], part: MixturePart, num_rows: int, generator: random.Random
+) -> Iterator[Sequence[Combination]]:
+    """Yield the combinations of each row: all, or the least used so far, ties drawn, so that no two differ by over one.
+
+    Raises:
+        RecipeError: when a row should have more combinations than there are.
     """
-    combinations = list(itertools.product(part.directions, part.instruction_languages))
-    wordings = {combination: translation_instructions(*combination, part.wordings) for combination in combinations}
-    uses = min(part.combinations_per_pair or len(combinations), len(combinations))
-    generator = random.Random(f"{wrapping.seed}/{wrapping.name}/wordings")
-    offsets = [generator.randrange(len(combinations)) for _ in rows] if uses < len(combinations) else [0] * len(rows)
-    examples = []
-    for row, offset in zip(rows, offsets, strict=True):
-        for use in range(uses):
-            # Spread over the list: two of four combinations differ in direction and in instruction language.
-            place = (offset + use * max(1, len(combinations) // uses)) % len(combinations)
-            direction, _ = combinations[place]
-            source, target = direction.split("-")
-            instruction = generator.choice(wordings[combinations[place]])
-            prompt = wrapping.template.prompt(instruction, row.fields[source])
-            completion = wrapping.template.completion(row.fields[target])
-            examples.append(Example(prompt, completion, target, wrapping.name, row.origin))
-    return examples
+    wanted = part.combinations_per_pair or len(combinations)
+    if wanted > len(combinations):
+        raise RecipeError(
+            f"data.mixtures: {part.source!r} asks for combinations_per_pair: {wanted}, but {len(part.directions)} "
+            f"directions x {len(part.instruction_languages)} instruction languages are {len(combinations)}. "
+            f"Give 1 to {len(combinations)}, or leave it out for all"
+        )
+    used: Counter[Combination] = Counter()
+    for _ in range(num_rows):
+        if wanted == len(combinations):
+            yield combinations
+            continue
+        chosen = sorted(combinations, key=lambda combination: (used[combination], generator.random()))[:wanted]
+        used.update(chosen)
+        yield chosen
+
+
+def _shuffled_wordings(part: MixturePart, combination: Combination, generator: random.Random) -> list[str]:
+    wordings = list(translation_instructions(*combination, part.wordings))
+    generator.shuffle(wordings)
+    return wordings
+
+
+def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:
+    """Return the examples in their final order."""
+    order = list(examples)
+    random.Random(f"{seed} order").shuffle(order)
+    return order

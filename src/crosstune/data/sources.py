@@ -1,192 +1,184 @@
-"""Readers: each published format in, plain rows out, with file and line."""
+"""Readers of training corpora: each yields the rows of a file, readable or bad, with their places."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from crosstune.data.files import read_json_file, read_lines
+from crosstune.data import formats
+from crosstune.data.files import lines_of, parse_json, place, read_text
+from crosstune.data.rows import BadRow, Row, texts_problem
 from crosstune.errors import BadInputError
+from crosstune.prompts import LANGUAGE_NAMES
 from crosstune.recipe import Languages, Source
 
-Format = Literal["json", "jsonl", "tsv", "aihub_json", "aligned_text", "text"]
-_SHOWN = 200
+Rows = Iterator[Row | BadRow]
 
 
-@dataclass(frozen=True, slots=True)
-class RawRow:
-    """One row of a corpus, as it was read.
-
-    Attributes:
-        fields: by name: ``instruction``, ``input``, ``output``; or one text per language; or ``text``.
-        origin: file and line, or file and row of a JSON list.
-    """
-
-    fields: dict[str, str]
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that is not what its source says."""
-
-    problem: str
-    origin: str
-    content: str
-
-
-Rows = Iterator[RawRow | BadRow]
-
-
-def read_source(source: Source, files: Sequence[Path], languages: Languages) -> Rows:
-    """Yield the rows of a source in the order of its files.
-
-    Raises:
-        BadInputError: when a file's format is unknown or it cannot be read as its format at all.
-    """
-    pair = (languages.source, languages.target)
-    wanted = {"parallel": pair, "instructions": ("instruction", "output"), "text": ("text",)}[source.kind]
-    if source.format == "aligned_text":
-        yield from _aligned_text(files, pair)
+def read_source(source: Source, paths: Sequence[Path], root: Path, languages: Languages) -> Rows:
+    """Yield the rows of a corpus: texts by language, by ``instruction, input, output``, or as ``text``."""
+    if source.kind == "parallel":
+        yield from read_parallel(source.format, paths, root, languages)
         return
-    for path in files:
-        form = detect_format(path, source.kind) if source.format == "auto" else source.format
-        yield from _READERS[form](path, wanted)
+    for path in paths:
+        text, name = read_text(path), place(path, root)
+        chosen = formats.choose(source.kind, source.format, path, text)
+        if chosen == "text":
+            yield from (Row(f"{name}:{number}", {"text": line}) for number, line in lines_of(text))
+        elif chosen == "jsonl":
+            yield from _json_lines(text, name, _instruction if source.kind == "instructions" else _text)
+        else:
+            yield from _json_array(parse_json(text, path), path, name, _instruction)
 
 
-def detect_format(path: Path, kind: str) -> Format:
-    """Return the format of a file, by its content.
+def read_parallel(asked: str, paths: Sequence[Path], root: Path, languages: Languages) -> Rows:
+    """Yield pairs: a row's texts are named by the recipe's two languages.
 
     Raises:
-        BadInputError: when nothing fits.
+        BadInputError: when a file has not the format asked for, or none that can be read.
     """
-    first = next((line for _, line in read_lines(path)), None)
-    if first is None:
-        raise BadInputError(f"{path}: this file is empty; remove it from the recipe, or give it rows")
-    start = first.lstrip()
-    if start.startswith("["):
-        return "json"
-    if start.startswith("{"):
-        return "jsonl" if _is_json(first) and '"data"' not in start[:20] else "aihub_json"
-    if kind == "text":
-        return "text"
-    if kind == "parallel" and "\t" in first:
-        return "tsv"
+    if asked == "aligned_text" or (asked == "auto" and formats.aligned(list(paths))):
+        yield from _aligned(paths, root, languages)
+        return
+    pair = (languages.source, languages.target)
+    for path in paths:
+        text, name = read_text(path), place(path, root)
+        chosen = formats.choose("parallel", asked, path, text)
+        if chosen == "tsv":
+            yield from _tsv(text, path, name, languages)
+        elif chosen == "jsonl":
+            yield from _json_lines(text, name, _pair(pair))
+        elif chosen == "json":
+            yield from _json_array(parse_json(text, path), path, name, _pair(pair))
+        else:
+            yield from _json_array(_aihub_rows(parse_json(text, path), path), path, name, _aihub_pair(pair))
+
+
+def json_lines(text: str) -> Iterator[tuple[int, Any, str]]:
+    """Yield number, content and problem of each line that is not blank."""
+    for number, line in lines_of(text):
+        if line.strip():
+            try:
+                yield number, json.loads(line), ""
+            except (json.JSONDecodeError, RecursionError) as error:
+                yield number, line, f"not valid JSON ({error})"
+
+
+_Interpret = Callable[[Any], dict[str, str] | str]
+"""Takes a JSON row; returns its texts, or what is wrong with it."""
+
+
+def _json_lines(text: str, name: str, interpret: _Interpret) -> Rows:
+    for number, content, problem in json_lines(text):
+        yield _interpreted(f"{name}:{number}", content, problem or interpret(content))
+
+
+def _json_array(content: Any, path: Path, name: str, interpret: _Interpret) -> Rows:
+    if not isinstance(content, list):
+        keys = f"an object with the keys {', '.join(content)}" if isinstance(content, dict) else repr(content)[:80]
+        raise BadInputError(
+            f"{path} should hold a JSON array of rows, [{{...}}, ...], but holds {keys}. Correct the file or `format`"
+        )
+    for number, row in enumerate(content, start=1):
+        yield _interpreted(f"{name}:row {number}", row, interpret(row))
+
+
+def _interpreted(origin: str, content: Any, texts: dict[str, str] | str) -> Row | BadRow:
+    return BadRow(origin, texts, content) if isinstance(texts, str) else Row(origin, texts)
+
+
+def _instruction(row: Any) -> dict[str, str] | str:
+    problem = texts_problem(row, ("instruction", "output"))
+    if problem:
+        return problem
+    # KoAlpaca 1.1 has no `input`; some sets write null for none.
+    given = {"input": row.get("input") or ""}
+    return texts_problem(given, ("input",)) or {
+        "instruction": row["instruction"],
+        "input": given["input"],
+        "output": row["output"],
+    }
+
+
+def _text(row: Any) -> dict[str, str] | str:
+    return texts_problem(row, ("text",)) or {"text": row["text"]}
+
+
+def _pair(pair: tuple[str, str]) -> _Interpret:
+    return lambda row: texts_problem(row, pair) or {language: row[language] for language in pair}
+
+
+def _aihub_pair(pair: tuple[str, str]) -> _Interpret:
+    """Read `ko` and `en`, which people checked; never `mt`, the machine's draft."""
+
+    def interpret(row: Any) -> dict[str, str] | str:
+        # AI-Hub's texts may begin with a stray ">".
+        return texts_problem(row, pair) or {key: row[key].lstrip().removeprefix(">").lstrip() for key in pair}
+
+    return interpret
+
+
+def _aihub_rows(content: Any, path: Path) -> Any:
+    if isinstance(content, dict) and isinstance(content.get("data"), list):
+        return content["data"]
+    found = f"the keys {', '.join(content)}" if isinstance(content, dict) else f"a {type(content).__name__}"
     raise BadInputError(
-        f"{path}: cannot tell the format of this {kind} corpus from its first line {first[:80]!r}. Known: a JSON list, "
-        'JSON lines, AI-Hub JSON ({"data": [...]}), and for parallel corpora tab-separated text; two aligned files '
-        "need `format: aligned_text`"
+        f'{path} was read as AI-Hub JSON, an object {{"data": [...]}}, but it holds {found}. '
+        "Correct the file, or name its format (json, jsonl, tsv)"
     )
 
 
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except json.JSONDecodeError:
-        return False
-    return True
-
-
-def _json_list(path: Path, wanted: Sequence[str]) -> Rows:
-    content = read_json_file(path)
-    if not isinstance(content, list):
-        raise BadInputError(f"{path}: a JSON list of rows was expected, found {type(content).__name__}")
-    for index, row in enumerate(content):
-        yield _row(row, wanted, f"{path}:row {index + 1}")
-
-
-def _json_lines(path: Path, wanted: Sequence[str]) -> Rows:
-    for number, line in read_lines(path):
-        origin = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            yield BadRow(f"not valid JSON at column {error.colno} ({error.msg})", origin, line[:_SHOWN])
+def _tsv(text: str, path: Path, name: str, languages: Languages) -> Rows:
+    """Read columns named by a header, else Tatoeba's layout: source language, target language, anything."""
+    pair = (languages.source, languages.target)
+    columns, has_header = _columns(text.partition("\n")[0].rstrip("\r"), path, pair)
+    for number, line in lines_of(text):
+        if number == 1 and has_header:
             continue
-        # Hugging Face's translation layout: {"translation": {"en": ..., "ko": ...}}
-        yield _row(row.get("translation", row) if isinstance(row, dict) else row, wanted, origin)
-
-
-def _aihub_json(path: Path, wanted: Sequence[str]) -> Rows:
-    """Read AI-Hub's JSON: ``ko`` and ``en`` are the texts; ``mt`` is a machine's draft and never read."""
-    content = read_json_file(path)
-    data = content.get("data") if isinstance(content, dict) else None
-    if not isinstance(data, list):
-        raise BadInputError(
-            f"{path}: AI-Hub JSON holds a list under `data`; found "
-            f"{', '.join(sorted(content)) if isinstance(content, dict) else type(content).__name__}"
-        )
-    for index, row in enumerate(data):
-        yield _row(row, wanted, f"{path}:row {index + 1}", clean=_without_quote_mark)
-
-
-def _without_quote_mark(text: str) -> str:
-    """Take off the ``>`` that AI-Hub's texts may begin with."""
-    return text.removeprefix(">").lstrip() if text.startswith(">") else text
-
-
-def _tsv(path: Path, wanted: Sequence[str]) -> Rows:
-    """Read tab-separated columns: named by a header, else source language first, target language second (Tatoeba)."""
-    columns: list[int] | None = None
-    for number, line in read_lines(path):
-        cells = line.split("\t")
-        if columns is None:
-            header = [cell.strip().lower() for cell in cells]
-            if set(wanted) <= set(header):
-                columns = [header.index(name) for name in wanted]
-                continue
-            columns = [0, 1]
-        if len(cells) <= max(columns):
-            problem = f"{len(cells)} columns where at least {max(columns) + 1} were expected"
-            yield BadRow(problem, f"{path}:{number}", line[:_SHOWN])
+        fields = line.split("\t")
+        if not line.strip():
             continue
-        texts = {name: cells[column] for name, column in zip(wanted, columns, strict=True)}
-        yield RawRow(texts, f"{path}:{number}")
+        if len(fields) <= max(columns):
+            yield BadRow(f"{name}:{number}", f"{len(fields)} columns; needed: {max(columns) + 1}", line)
+        else:
+            yield Row(f"{name}:{number}", {key: fields[column] for key, column in zip(pair, columns, strict=True)})
 
 
-def _text(path: Path, wanted: Sequence[str]) -> Rows:
-    for number, line in read_lines(path):
-        yield RawRow({wanted[0]: line}, f"{path}:{number}")
+def _columns(first_line: str, path: Path, pair: tuple[str, str]) -> tuple[tuple[int, int], bool]:
+    """Return the columns of both languages, and whether the first line is a header."""
+    header = [field.strip().strip('"').lower() for field in first_line.split("\t")]
+    names = [
+        {language, *(own[language].lower() for own in LANGUAGE_NAMES.values() if language in own)} for language in pair
+    ]
+    found = [next((index for index, field in enumerate(header) if field in wanted), None) for wanted in names]
+    source, target = found
+    if source is not None and target is not None:
+        return (source, target), True
+    if source is None and target is None and len(header) >= 2:
+        return (0, 1), False
+    missing = [language for language, index in zip(pair, found, strict=True) if index is None]
+    raise BadInputError(
+        f"{path}: a parallel TSV needs the columns {pair[0]} and {pair[1]}, but its first line holds no "
+        f"{' and no '.join(missing)}: {', '.join(header)}. Name the columns in the first line, or give a file without "
+        f"a header whose first two columns are {pair[0]} and {pair[1]}"
+    )
 
 
-def _aligned_text(files: Sequence[Path], pair: tuple[str, str]) -> Rows:
-    """Read two files whose lines translate each other, the source language's first."""
-    if len(files) != 2:
+def _aligned(paths: Sequence[Path], root: Path, languages: Languages) -> Rows:
+    """Read two files whose lines belong together; the first is in the source language."""
+    if len(paths) != 2:
         raise BadInputError(
-            f"`format: aligned_text` takes two files, {pair[0]} first and {pair[1]} second; found {len(files)}: "
-            f"{', '.join(str(path) for path in files) or 'none'}"
+            f"aligned_text needs two files, the first in {languages.source}, the second in {languages.target}; "
+            f"{len(paths)} were given: {', '.join(place(path, root) for path in paths)}. Make one source of each pair"
         )
-    left, right = (dict(read_lines(path)) for path in files)
-    if max(left, default=0) != max(right, default=0):
+    first, second = (list(lines_of(read_text(path))) for path in paths)
+    if len(first) != len(second):
         raise BadInputError(
-            f"{files[0]} has {max(left, default=0)} lines, {files[1]} has {max(right, default=0)}: aligned files have "
-            "the same number. Find where they part, or fetch them again"
+            f"aligned files need the same number of lines, but {paths[0]} has {len(first)} and {paths[1]} has "
+            f"{len(second)}. Find the line that is missing or extra; nothing is guessed"
         )
-    for number in sorted(left.keys() | right.keys()):
-        origin = f"{files[0]}:{number}"
-        yield RawRow({pair[0]: left.get(number, ""), pair[1]: right.get(number, "")}, origin)
-
-
-def _row(row: Any, wanted: Sequence[str], origin: str, clean: Callable[[str], str] = str) -> RawRow | BadRow:
-    shown = json.dumps(row, ensure_ascii=False)[:_SHOWN]
-    if not isinstance(row, dict):
-        return BadRow(f"an object with {', '.join(wanted)} was expected, found {type(row).__name__}", origin, shown)
-    missing = [name for name in wanted if name not in row]
-    if missing:
-        return BadRow(f"the key {', '.join(missing)} is missing; found {', '.join(sorted(row))}", origin, shown)
-    names = (*wanted, "input") if wanted[0] == "instruction" else wanted
-    fields = {name: row.get(name) or "" for name in names}
-    wrong = [name for name, value in fields.items() if not isinstance(value, str)]
-    if wrong:
-        return BadRow(f"{', '.join(wrong)} is {type(fields[wrong[0]]).__name__}, not text", origin, shown)
-    return RawRow({name: clean(value) for name, value in fields.items()}, origin)
-
-
-_READERS: dict[str, Callable[[Path, Sequence[str]], Rows]] = {
-    "json": _json_list,
-    "jsonl": _json_lines,
-    "aihub_json": _aihub_json,
-    "tsv": _tsv,
-    "text": _text,
-}
+    if not first:
+        raise BadInputError(f"{paths[0]} and {paths[1]} are empty: give aligned files with lines")
+    name = place(paths[0], root)
+    for (number, source), (_, target) in zip(first, second, strict=True):
+        yield Row(f"{name}:{number}", {languages.source: source, languages.target: target})

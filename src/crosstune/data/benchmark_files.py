@@ -1,0 +1,149 @@
+"""The files of the benchmarks as their authors publish them: rows by number, and one row turned into an item."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crosstune.data import copa_xml
+from crosstune.data.files import lines_of
+from crosstune.data.rows import texts_problem
+from crosstune.data.sources import json_lines
+from crosstune.errors import BadInputError
+
+Item = dict[str, Any]
+
+
+class Raw(NamedTuple):
+    """A row as it stands in its file, its line, and why it cannot be read, if so."""
+
+    number: int
+    row: Any
+    problem: str
+
+
+class Problem(ValueError):
+    """Why a row is no item of its task."""
+
+
+_RowsOf = Callable[[str, Path], Iterable[Raw]]
+_ItemOf = Callable[[Any], Item]
+
+
+def _json_rows(text: str, path: Path) -> Iterator[Raw]:
+    del path
+    return (Raw(number, row, problem) for number, row, problem in json_lines(text))
+
+
+def _copa_rows(text: str, path: Path) -> Iterator[Raw]:
+    """Read COPA's XML of 2011, or SuperGLUE's JSONL of the same questions."""
+    if text.lstrip().startswith("<"):
+        return (Raw(number, row, "") for number, row in copa_xml.read_items(text, path))
+    return _json_rows(text, path)
+
+
+def _tsv_rows(*columns: str) -> _RowsOf:
+    """Return a reader of tab-separated columns, in any order, by the names in the header.
+
+    Quotes mean nothing: NSMC's documents hold quotation marks that a CSV reader would eat, with whole rows.
+    """
+
+    def rows(text: str, path: Path) -> Iterator[Raw]:
+        lines = lines_of(text)
+        _, first = next(lines, (0, ""))
+        header = [name.strip() for name in first.split("\t")]
+        missing = [name for name in columns if name not in header]
+        if missing:
+            raise BadInputError(
+                f"{path}: the header needs the columns {', '.join(columns)} (tab-separated), but {', '.join(missing)} "
+                f"is missing; it has {', '.join(header)}. Is this the file of this task? Correct `paths` or the header"
+            )
+        for number, line in lines:
+            fields = line.split("\t")
+            if len(fields) == len(header):
+                yield Raw(number, dict(zip(header, fields, strict=True)), "")
+            elif line.strip():
+                yield Raw(number, line, f"{len(fields)} columns, but the header has {len(header)}")
+
+    return rows
+
+
+def _label(value: Any, allowed: range) -> int:
+    """Return a label counted from 0, written as a number or as text."""
+    if not isinstance(value, bool) and str(value).strip() in map(str, allowed):
+        return int(value) - allowed.start
+    raise Problem(f"label {value!r} lies outside {allowed.start} to {allowed.stop - 1}")
+
+
+def _texts(row: Any, *keys: str) -> dict[str, str]:
+    problem = texts_problem(row, keys)
+    if problem:
+        raise Problem(problem)
+    return {key: row[key] for key in keys}
+
+
+def _question(value: str, allowed: tuple[str, str]) -> str:
+    if value.strip() not in allowed:
+        raise Problem(f"question {value!r} is neither {allowed[0]!r} nor {allowed[1]!r}")
+    return value.strip()
+
+
+def _hellaswag(row: Any) -> Item:
+    texts = _texts(row, "activity_label", "ctx_a", "ctx_b")
+    endings = row.get("endings")
+    if not (isinstance(endings, list) and len(endings) == 4 and all(isinstance(end, str) and end for end in endings)):
+        raise Problem("`endings` does not hold four texts")
+    number = {"id": row["ind"]} if "ind" in row else {}
+    return {**number, **texts, "endings": endings, "label": _label(row.get("label"), range(4))}
+
+
+def _copa(row: Any) -> Item:
+    texts = _texts(row, "premise", "choice1", "choice2")
+    if "asks-for" in row:
+        asked, identity = row["asks-for"], row.get("id")
+        label = _label(row.get("most-plausible-alternative"), range(1, 3))
+    else:
+        asked, identity = _texts(row, "question")["question"], row.get("idx")
+        label = _label(row.get("label"), range(2))
+    number = {} if identity is None else {"id": identity}
+    return {**number, **texts, "question": _question(asked, ("cause", "effect")), "label": label}
+
+
+def _nsmc(row: Any) -> Item:
+    return {"id": row["id"], "document": row["document"], "label": _label(row["label"], range(2))}
+
+
+def _kobest_copa(row: Any) -> Item:
+    return {
+        "id": row["ID"],
+        "premise": row["sentence"],
+        "question": _question(row["question"], ("원인", "결과")),
+        "alternative_1": row["1"],
+        "alternative_2": row["2"],
+        "label": _label(row["Answer"], range(1, 3)),
+    }
+
+
+def _kobest_hellaswag(row: Any) -> Item:
+    endings = {f"ending_{number}": row[f"choice{number}"] for number in range(1, 5)}
+    return {"context": row["context"], **endings, "label": _label(row["label"], range(4))}
+
+
+def _kobest_sentineg(row: Any) -> Item:
+    return {"id": row["ID"], "sentence": row["Text"], "label": _label(row["Label"], range(2))}
+
+
+# task -> how its file is cut into rows, and how a row becomes an item.
+READERS: dict[str, tuple[_RowsOf, _ItemOf]] = {
+    "hellaswag": (_json_rows, _hellaswag),
+    "copa_2011_test": (_copa_rows, _copa),
+    "copa_2011_test_v04": (_copa_rows, _copa),
+    "copa_superglue_val": (_copa_rows, _copa),
+    "copa_superglue_val_v04": (_copa_rows, _copa),
+    "nsmc_generate": (_tsv_rows("id", "document", "label"), _nsmc),
+    "kobest_copa": (_tsv_rows("ID", "sentence", "question", "1", "2", "Answer"), _kobest_copa),
+    "kobest_hellaswag": (
+        _tsv_rows("context", "choice1", "choice2", "choice3", "choice4", "label"),
+        _kobest_hellaswag,
+    ),
+    "kobest_sentineg": (_tsv_rows("ID", "Text", "Label"), _kobest_sentineg),
+}

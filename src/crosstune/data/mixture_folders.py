@@ -1,0 +1,137 @@
+"""The folders of the mixtures: each made from its cleaned sources when it is not there, with its account of drops."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, whole_folder, write_jsonl
+from crosstune.data import files, filters, mixture
+from crosstune.data.rows import BadRow, Drops, Row, readable
+from crosstune.data.sources import read_source
+from crosstune.errors import BadInputError
+from crosstune.examples import Example, write_examples
+from crosstune.prompts import TEMPLATES
+from crosstune.recipe import MixturePart, Recipe
+from crosstune.terminal import console, note, progress
+
+
+@dataclass
+class _Usable:
+    """A source after reading and cleaning; mixtures share it."""
+
+    num_read: int = 0
+    rows: list[Row] = field(default_factory=list)
+    drops: Drops = field(default_factory=Drops)
+
+
+class MixtureFolders:
+    """The mixtures of a recipe; a source that several of them use is read and cleaned once."""
+
+    def __init__(self, recipe: Recipe, run: RunFolder, root: Path) -> None:
+        self._recipe, self._run, self._root = recipe, run, root
+        used = {part.source for parts in recipe.data.mixtures.values() for part in parts}
+        self._paths = {
+            name: files.find(source.paths, root, f"data.sources.{name}.paths")
+            for name, source in recipe.data.sources.items()
+            if name in used
+        }
+        self._hashes = {name: files.hashes(paths, root) for name, paths in self._paths.items()}
+        self._usable: dict[str, _Usable] = {}
+        self._evaluation: dict[str, str] | None = None
+
+    def write_all(self) -> None:
+        """Write every mixture that is not there for the same inputs and settings."""
+        for name, parts in self._recipe.data.mixtures.items():
+            wanted = self._fingerprint(parts)
+            if is_current(self._run.mixture(name), wanted):
+                note(f"mixture {name}: already there")
+            else:
+                self._write(name, parts, wanted)
+
+    def _fingerprint(self, parts: tuple[MixturePart, ...]) -> str:
+        data = self._recipe.data
+        sources = {part.source: (data.sources[part.source], self._hashes[part.source]) for part in parts}
+        evaluation = [fingerprint_of(folder) for folder in self._evaluation_folders()]
+        return fingerprint(
+            "mixture", parts, sources, evaluation, data.prompt, data.quality, self._recipe.languages, self._recipe.seed
+        )
+
+    def _evaluation_folders(self) -> list[Path]:
+        if not self._recipe.data.quality.drop_evaluation_overlap:
+            return []
+        return [self._run.evaluation_set(label) for label in self._recipe.evaluate.tasks]
+
+    def _write(self, name: str, parts: tuple[MixturePart, ...], wanted: str) -> None:
+        drops, examples, facts = Drops(), list[Example](), list[dict[str, Any]]()
+        seen: filters.Seen = {}
+        with progress(f"mixture {name}", total=len(parts)) as advance:
+            for part in parts:
+                facts.append(self._add_part(part, examples, drops, seen))
+                advance(note=part.source)
+        if not examples:
+            raise BadInputError(
+                f"data.mixtures.{name} should hold examples, but every row was dropped: {drops.counts()}. "
+                "Check the files of its sources, or relax data.quality"
+            )
+        summary: dict[str, Any] = {"sources": facts, "examples": len(examples)}
+        with whole_folder(self._run.mixture(name), wanted, summary) as folder:
+            write_examples(folder / "examples.parquet", mixture.shuffled(examples, self._recipe.seed))
+            write_jsonl(folder / "dropped.jsonl", drops.records)
+        console.print(_table(name, facts))
+
+    def _add_part(self, part: MixturePart, examples: list[Example], drops: Drops, seen: filters.Seen) -> dict[str, Any]:
+        """Append a part's examples, and return how many rows went where."""
+        recipe, usable = self._recipe, self._read(part.source)
+        own = Drops(list(usable.drops.records))
+        rows = usable.rows if part.as_text is None else mixture.as_text(usable.rows, part.as_text)
+        if recipe.data.quality.drop_duplicates:
+            rows = filters.drop_duplicates(rows, part.source, seen, own)
+        drawn = mixture.draw(rows, part.max_rows, recipe.seed, part.source)
+        before = len(examples)
+        source, template = recipe.data.sources[part.source], TEMPLATES[recipe.data.prompt]
+        examples.extend(mixture.render(part, source, drawn, template, recipe.seed))
+        drops.records.extend(own.records)
+        counts = {"read": usable.num_read, "dropped": own.counts(), "not_drawn": len(rows) - len(drawn)}
+        return {"source": part.source, **counts, "used": len(drawn), "examples": len(examples) - before}
+
+    def _read(self, name: str) -> _Usable:
+        if name in self._usable:
+            return self._usable[name]
+        recipe, source, usable = self._recipe, self._recipe.data.sources[name], _Usable()
+
+        def counted() -> Iterator[Row | BadRow]:
+            for row in read_source(source, self._paths[name], self._root, recipe.languages):
+                usable.num_read += 1
+                yield row
+
+        rows = readable(counted(), name, recipe.data.quality.on_bad_row, usable.drops)
+        usable.rows.extend(filters.keep_usable(rows, source.kind, name, self._evaluation_texts(), usable.drops))
+        if not usable.num_read:
+            raise BadInputError(
+                f"data.sources.{name} should hold rows, but there is none in {', '.join(source.paths)}. "
+                "Check the files, or remove the source from the mixtures"
+            )
+        self._usable[name] = usable
+        return usable
+
+    def _evaluation_texts(self) -> dict[str, str]:
+        if self._evaluation is None:
+            self._evaluation = filters.evaluation_texts(self._evaluation_folders())
+        return self._evaluation
+
+
+def _table(name: str, facts: list[dict[str, Any]]) -> Table:
+    table = Table(title=f"mixture {name}", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("source", "read", "dropped", "not drawn", "used", "examples"):
+        table.add_column(column, justify="left" if column == "source" else "right")
+    table.add_column("dropped because")
+    for fact in facts:
+        numbers = (fact["read"], sum(fact["dropped"].values()), fact["not_drawn"], fact["used"], fact["examples"])
+        # The whole account is in the manifest; the table names the commonest reasons.
+        reasons = sorted(fact["dropped"].items(), key=lambda entry: -entry[1])[:3]
+        why = ", ".join(f"{reason} {count:,}" for reason, count in reasons)
+        table.add_row(fact["source"], *(f"{number:,}" for number in numbers), why)
+    return table

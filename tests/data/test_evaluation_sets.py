@@ -1,0 +1,205 @@
+"""Every published evaluation format becomes its task's items; what is none is told with its place."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosstune.data import evaluation_sets
+from crosstune.errors import BadInputError
+from crosstune.recipe import EvaluationTask, Languages
+
+LANGUAGES = Languages(source="en", target="ko")
+HELLASWAG = {
+    "ind": 24,
+    "activity_label": "Roof",
+    "ctx_a": "A man sits.",
+    "ctx_b": "he",
+    "endings": ["a", "b", "c", "d"],
+}
+COPA_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE copa-corpus SYSTEM "copa.dtd">
+<copa-corpus version="1.0">
+  <item id="501" asks-for="effect" most-plausible-alternative="2">
+    <p>Tom &amp; Ann ran.</p><a1>It rained.</a1><a2>They were tired.</a2>
+  </item>
+</copa-corpus>
+"""
+
+
+def choose(
+    tmp_path: Path, task: str, *contents: str, on_bad_row: Any = "stop", **settings: Any
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    paths = [tmp_path / f"f{index}" for index in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(content, encoding="utf-8", newline="")
+    if task == "translation":
+        settings |= {"directions": ("en-ko",), "instruction_languages": ("en",)}
+    section = EvaluationTask.model_validate({"task": task, "paths": tuple(path.name for path in paths), **settings})
+    raw = evaluation_sets.read(section, paths, tmp_path, LANGUAGES)
+    items, drops = evaluation_sets.choose("my_task", section, raw, on_bad_row)
+    return items, drops.records
+
+
+@pytest.mark.parametrize("label", [3, "3"])
+def test_hellaswag_labels_are_numbers_or_texts(tmp_path: Path, label: Any) -> None:
+    items, _ = choose(tmp_path, "hellaswag", json.dumps({**HELLASWAG, "label": label, "source_id": "x"}))
+    expected = {key: value for key, value in HELLASWAG.items() if key != "ind"}
+    assert items == [{"id": "24", **expected, "label": 3, "origin": "f0:1"}]
+
+
+def test_hellaswag_rows_without_second_context_stay(tmp_path: Path) -> None:
+    items, drops = choose(tmp_path, "hellaswag", json.dumps({**HELLASWAG, "ctx_b": "", "label": 0}))
+    assert (len(items), drops) == (1, [])
+
+
+def test_copa_xml_is_read_without_its_doctype(tmp_path: Path) -> None:
+    items, _ = choose(tmp_path, "copa_2011_test", COPA_XML)
+    assert items == [
+        {
+            "id": "501",
+            "premise": "Tom & Ann ran.",
+            "choice1": "It rained.",
+            "choice2": "They were tired.",
+            "question": "effect",
+            "label": 1,
+            "origin": "f0:4",
+        }
+    ]
+
+
+def test_superglue_copa_counts_labels_from_zero(tmp_path: Path) -> None:
+    row = {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 1, "idx": 0}
+    items, _ = choose(tmp_path, "copa_superglue_val", json.dumps(row))
+    assert (items[0]["id"], items[0]["question"], items[0]["label"]) == ("0", "cause", 1)
+
+
+@pytest.mark.parametrize(
+    ("xml", "message"),
+    [
+        (
+            '<!DOCTYPE c [<!ENTITY a "boom"><!ENTITY b "&a;&a;">]><c><item><p>&b;</p></item></c>',
+            "line 1: declares the XML entity 'a'.*none is resolved",
+        ),
+        ('<!DOCTYPE c [<!ENTITY x SYSTEM "/etc/passwd">]><c>&x;</c>', "declares the XML entity 'x'"),
+        ('<!DOCTYPE c SYSTEM "c.dtd"><c><item><p>caf&eacute;</p></item></c>', "unknown XML entity &eacute;"),
+        ("<c><item></c>", "not well-formed XML: mismatched tag at line 1"),
+    ],
+)
+def test_xml_entities_and_broken_xml_are_refused(tmp_path: Path, xml: str, message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        choose(tmp_path, "copa_2011_test", xml)
+
+
+def test_nsmc_keeps_quotes_and_drops_empty_documents(tmp_path: Path) -> None:
+    text = 'id\tdocument\tlabel\n1\t"""He said """"hi"""""""\t1\n2\t\t0\n3\t" 열린 따옴표\t0\n'
+    items, drops = choose(tmp_path, "nsmc_generate", text)
+    assert [(item["id"], item["document"], item["label"], item["origin"]) for item in items] == [
+        ("1", '"""He said """"hi"""""""', 1, "f0:2"),
+        ("3", '" 열린 따옴표', 0, "f0:4"),
+    ]
+    assert [(drop["reason"], drop["origin"]) for drop in drops] == [("empty document", "f0:3")]
+
+
+def test_kobest_copa_counts_from_one_and_has_windows_lines(tmp_path: Path) -> None:
+    text = "ID\tsentence\tquestion\t1\t2\tAnswer\r\n7\t비가 왔다.\t결과\t젖었다.\t말랐다.\t1\r\n"
+    items, _ = choose(tmp_path, "kobest_copa", text)
+    assert items == [
+        {
+            "id": "7",
+            "premise": "비가 왔다.",
+            "question": "결과",
+            "alternative_1": "젖었다.",
+            "alternative_2": "말랐다.",
+            "label": 0,
+            "origin": "f0:2",
+        }
+    ]
+
+
+def test_kobest_hellaswag_is_numbered_by_line(tmp_path: Path) -> None:
+    items, _ = choose(
+        tmp_path, "kobest_hellaswag", "context\tchoice1\tchoice2\tchoice3\tchoice4\tlabel\n글\t가\t나\t다\t라\t3\n"
+    )
+    assert items[0] == {
+        "id": "2",
+        "context": "글",
+        **{f"ending_{number}": text for number, text in enumerate("가나다라", start=1)},
+        "label": 3,
+        "origin": "f0:2",
+    }
+
+
+@pytest.mark.parametrize("text", ["ID\tText\tLabel\r\n1\t좋아요\t1\r\n", "ID\tLabel\tText\r\n1\t1\t좋아요\r\n"])
+def test_sentineg_columns_come_in_either_order(tmp_path: Path, text: str) -> None:
+    assert choose(tmp_path, "kobest_sentineg", text)[0] == [
+        {"id": "1", "sentence": "좋아요", "label": 1, "origin": "f0:2"}
+    ]
+
+
+def test_translation_sets_are_aihub_json_or_aligned_text(tmp_path: Path) -> None:
+    items, _ = choose(tmp_path, "translation", '{"data": [{"en": "> Go.", "ko": "가."}]}')
+    assert items == [{"id": "f0:row 1", "en": "Go.", "ko": "가.", "origin": "f0:row 1"}]
+    items, drops = choose(tmp_path, "translation", "One.\nTwo.\n", "하나.\n\n")
+    assert items == [{"id": "f0:1", "en": "One.", "ko": "하나.", "origin": "f0:1"}]
+    assert [drop["reason"] for drop in drops] == ["empty ko"]
+
+
+def test_items_of_several_files_have_ids_of_their_own(tmp_path: Path) -> None:
+    text = "id\tdocument\tlabel\n1\t좋다\t1\n"
+    assert [item["id"] for item in choose(tmp_path, "nsmc_generate", text, text)[0]] == ["f0:1", "f1:1"]
+
+
+def test_a_draw_follows_its_seed_and_keeps_the_order_of_the_file(tmp_path: Path) -> None:
+    lines = [f"{number}\t글 {number}\t{number % 2}\n" for number in range(50)]
+
+    def drawn(lines: list[str], seed: int) -> list[int]:
+        text = "id\tdocument\tlabel\n" + "".join(lines)
+        return [int(item["id"]) for item in choose(tmp_path, "nsmc_generate", text, max_items=9, sample_seed=seed)[0]]
+
+    first = drawn(lines, 1)
+    assert first == sorted(first) and len(first) == 9
+    assert first != drawn(lines, 2)
+    assert set(first) == set(drawn(lines[::-1], 1))
+
+
+@pytest.mark.parametrize(
+    ("task", "content", "problem"),
+    [
+        ("hellaswag", json.dumps({**HELLASWAG, "label": 4}), "label 4 lies outside 0 to 3"),
+        ("hellaswag", json.dumps({**HELLASWAG, "label": ""}), "label '' lies outside"),
+        ("hellaswag", json.dumps({**HELLASWAG, "label": True}), "label True lies outside"),
+        ("hellaswag", json.dumps({**HELLASWAG, "label": 0, "endings": ["a"]}), "`endings` does not hold four texts"),
+        ("hellaswag", '{"prompt": "x"}', "no key 'activity_label'.*there are prompt"),
+        ("hellaswag", '{"ind', "not valid JSON"),
+        ("copa_2011_test", COPA_XML.replace('"2"', '"0"'), "label '0' lies outside 1 to 2"),
+        ("copa_2011_test", COPA_XML.replace('"effect"', '"why"'), "question 'why' is neither 'cause' nor 'effect'"),
+        ("copa_2011_test", COPA_XML.replace("a2>", "a3>"), "no key 'choice2'"),
+        ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\t2\n", "label '2' lies outside 0 to 1"),
+        ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\n", "2 columns, but the header has 3"),
+        ("translation", '{"data": [{"en": "a"}]}', "no key 'ko'"),
+    ],
+)
+def test_a_bad_item_stops_the_run_or_is_dropped(tmp_path: Path, task: str, content: str, problem: str) -> None:
+    with pytest.raises(BadInputError, match=rf"f0:.*\(of my_task\): .*{problem}"):
+        choose(tmp_path, task, content)
+    with pytest.raises(
+        BadInputError, match=rf"my_task: .* needs items, but none was found in f0 \(bad row: 1; first: f0:.*{problem}"
+    ):
+        choose(tmp_path, task, content, on_bad_row="drop")
+
+
+def test_an_id_occurs_once(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"f0:3 .*the id '1' occurs twice"):
+        choose(tmp_path, "nsmc_generate", "id\tdocument\tlabel\n1\t가\t1\n1\t나\t1\n")
+
+
+def test_a_wrong_header_is_refused_with_its_columns(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"columns ID, Text, Label .*, but Text is missing; it has ID, Label, Txt"):
+        choose(tmp_path, "kobest_sentineg", "ID\tLabel\tTxt\n1\t1\ta\n")
+
+
+def test_an_empty_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="the files hold no rows"):
+        choose(tmp_path, "hellaswag", "\n")

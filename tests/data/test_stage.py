@@ -1,0 +1,193 @@
+"""The stage writes evaluation sets and mixtures, accounts for every row, and skips what is already there."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from crosstune import recipe_file
+from crosstune.artifacts import RunFolder, read_json, read_jsonl
+from crosstune.data import stage
+from crosstune.errors import BadInputError
+from crosstune.examples import read_examples
+from crosstune.terminal import console
+
+HELLASWAG = {"ind": 1, "activity_label": "Roof", "ctx_a": "A man sits on a roof.", "ctx_b": "he", "label": 0}
+PAIRS = [
+    {"en": "Go.", "ko": "가."},
+    {"en": "Go.", "ko": " 가. "},
+    {"en": "A man sits on a roof.", "ko": "한 남자가 지붕에 앉아 있다."},
+    {"en": "Stop.", "ko": "멈춰."},
+]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    console.quiet = True
+    yield
+    console.quiet = False
+
+
+def write_corpora(root: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "pairs.json": json.dumps({"data": PAIRS}),
+        "alpaca.json": json.dumps([{"instruction": "Say hi", "input": "", "output": "Hi"}]),
+        "korean.txt": "가을이 왔다.\n\n겨울이 왔다.\n",
+        "hellaswag.jsonl": json.dumps({**HELLASWAG, "endings": ["is up.", "is down.", "is in.", "is out."]}) + "\n",
+    }
+    for name, content in contents.items():
+        (root / name).write_text(content, encoding="utf-8")
+
+
+@pytest.fixture
+def run(recipe_content: dict[str, Any], tmp_path: Path) -> RunFolder:
+    write_corpora(tmp_path / "corpora")
+    recipe_content["data_root"] = str(tmp_path / "corpora")
+    return RunFolder(tmp_path / "run")
+
+
+def do(content: dict[str, Any], run: RunFolder) -> dict[str, int]:
+    """Run the stage and return when each manifest was written."""
+    stage.run(recipe_file.validate(content, "r"), run)
+    return {str(path): path.stat().st_mtime_ns for path in run.root.glob("data/*/*/manifest.json")}
+
+
+def test_every_row_is_used_or_dropped_with_a_reason(recipe_content: dict[str, Any], run: RunFolder) -> None:
+    do(recipe_content, run)
+    examples = read_examples(run.mixture("paper") / "examples.parquet")
+    assert {(example.source, example.completion) for example in examples} == {
+        ("pairs", "\n가."),
+        ("pairs", "\n멈춰."),
+        ("alpaca", "\nHi"),
+    }
+    dropped = read_jsonl(run.mixture("paper") / "dropped.jsonl")
+    assert {(drop["reason"], drop["origin"]) for drop in dropped} == {
+        ("duplicate", "pairs.json:row 2"),
+        ("evaluation overlap: hellaswag", "pairs.json:row 3"),
+    }
+    assert read_json(run.mixture("paper") / "manifest.json")["sources"][0] == {
+        "source": "pairs",
+        "read": 4,
+        "dropped": {"evaluation overlap: hellaswag": 1, "duplicate": 1},
+        "not_drawn": 0,
+        "used": 2,
+        "examples": 2,
+    }
+    assert len(read_jsonl(run.evaluation_set("hellaswag") / "items.jsonl")) == 1
+
+
+def test_quality_settings_keep_what_they_are_told_to(recipe_content: dict[str, Any], run: RunFolder) -> None:
+    recipe_content["data"]["quality"] = {"drop_duplicates": False, "drop_evaluation_overlap": False}
+    do(recipe_content, run)
+    assert len(read_examples(run.mixture("paper") / "examples.parquet")) == 5
+
+
+def test_what_is_there_is_skipped_and_only_what_changed_is_made_again(
+    recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
+) -> None:
+    first = do(recipe_content, run)
+    assert do(recipe_content, run) == first
+    (tmp_path / "corpora" / "alpaca.json").write_text('[{"instruction": "a", "output": "b"}]')
+    second = do(recipe_content, run)
+    assert {Path(path).parent.name for path in first if first[path] != second[path]} == {"paper"}
+
+
+def test_another_evaluation_set_makes_every_mixture_again(
+    recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
+) -> None:
+    first = do(recipe_content, run)
+    with (tmp_path / "corpora" / "hellaswag.jsonl").open("a") as file:
+        file.write(json.dumps({**HELLASWAG, "ind": 2, "endings": ["a", "b", "c", "d"]}) + "\n")
+    second = do(recipe_content, run)
+    assert all(first[path] != second[path] for path in first)
+
+
+def test_one_source_may_be_text_and_translation_in_one_mixture(recipe_content: dict[str, Any], run: RunFolder) -> None:
+    recipe_content["data"]["mixtures"]["paper"].append({"source": "pairs", "as_text": "ko"})
+    do(recipe_content, run)
+    examples = read_examples(run.mixture("paper") / "examples.parquet")
+    assert sorted(example.completion for example in examples if not example.prompt) == ["가.", "멈춰."]
+
+
+def test_the_same_seed_gives_the_same_bytes(recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path) -> None:
+    other = RunFolder(tmp_path / "other")
+    do(recipe_content, run)
+    do(recipe_content, other)
+    for name in ("examples.parquet", "dropped.jsonl", "manifest.json"):
+        assert (run.mixture("paper") / name).read_bytes() == (other.mixture("paper") / name).read_bytes()
+
+
+def test_a_missing_corpus_is_told_with_its_place_in_the_recipe(
+    recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "corpora" / "korean.txt").unlink()
+    with pytest.raises(BadInputError, match=r"data\.sources\.korean\.paths: there is no file"):
+        do(recipe_content, run)
+
+
+def test_a_source_without_rows_and_a_mixture_without_examples_are_refused(
+    recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "corpora" / "alpaca.json").write_text("[]")
+    with pytest.raises(
+        BadInputError, match=r"data\.sources\.alpaca should hold rows, but there is none in alpaca.json"
+    ):
+        do(recipe_content, run)
+    write_corpora(tmp_path / "corpora")
+    (tmp_path / "corpora" / "korean.txt").write_text("\n\n \n.\n".replace(".", " "))
+    with pytest.raises(BadInputError, match=r"korean\.txt is empty"):
+        do(recipe_content, run)
+    (tmp_path / "corpora" / "korean.txt").write_text("is up and away.\n\x01\n")
+    items = json.dumps({**HELLASWAG, "endings": ["is up and away.", "b", "c", "d"]})
+    (tmp_path / "corpora" / "hellaswag.jsonl").write_text(items)
+    with pytest.raises(
+        BadInputError, match=r"mixtures\.korean should hold examples, but every row was dropped: .*empty"
+    ):
+        do(recipe_content, run)
+    assert not run.mixture("korean").exists()
+
+
+def test_a_bad_row_stops_the_run_unless_the_recipe_drops_it(
+    recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "corpora" / "alpaca.json").write_text('[{"instruction": "a"}, {"instruction": "a", "output": "b"}]')
+    with pytest.raises(BadInputError, match=r"alpaca\.json:row 1 \(of alpaca\): no key 'output'"):
+        do(recipe_content, run)
+    recipe_content["data"]["quality"] = {"on_bad_row": "drop"}
+    do(recipe_content, run)
+    dropped = read_jsonl(run.mixture("paper") / "dropped.jsonl")
+    assert [drop["row"] for drop in dropped if drop["source"] == "alpaca"] == [{"instruction": "a"}]
+
+
+class WorldSize(NamedTuple):
+    english_documents: int
+    korean_documents: int
+    parallel_pairs: int
+    english_instructions: int
+    korean_instructions: int
+    test_items: int
+
+
+def test_the_world_is_written_once_and_is_the_data_root(
+    recipe_content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[WorldSize, int]] = []
+
+    def write_world(folder: Path, size: WorldSize, seed: int) -> None:
+        calls.append((size, seed))
+        write_corpora(folder)
+
+    miniature = ModuleType("crosstune.miniature")
+    vars(miniature).update(WorldSize=WorldSize, write_world=write_world)
+    monkeypatch.setitem(sys.modules, "crosstune.miniature", miniature)
+    del recipe_content["data_root"]
+    recipe_content["world"] = {"seed": 7, **dict.fromkeys(WorldSize._fields, 5)}
+    run = RunFolder(tmp_path / "run")
+    assert do(recipe_content, run) == do(recipe_content, run)
+    assert calls == [(WorldSize(5, 5, 5, 5, 5, 5), 7)]
+    assert read_examples(run.mixture("korean") / "examples.parquet")[0].origin.startswith("korean.txt:")
