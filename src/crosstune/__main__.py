@@ -1,5 +1,6 @@
 """The command line: `crosstune run RECIPE`, and one command per stage."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -96,6 +97,9 @@ def _options(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in a message, not in a traceback."""
+    # Read when torch loads. By default idle threads spin, and where another program wants a core, each parallel product
+    # waits for a thread that is not running: a training step on two busy cores took 1,521 ms, and 150 ms with this.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except CrosstuneError as error:

@@ -70,9 +70,9 @@ def test_every_row_is_used_or_dropped_with_a_reason(recipe_content: dict[str, An
         ("duplicate", "pairs.json:row 2"),
         ("evaluation overlap: hellaswag", "pairs.json:row 3"),
     }
-    assert read_json(run.mixture("paper") / "manifest.json")["sources"][0] == {
+    assert read_json(run.mixture("paper") / "manifest.json")["parts"][0] == {
         "source": "pairs",
-        "read": 4,
+        "rows_read": 4,
         "dropped": {"evaluation overlap: hellaswag": 1, "duplicate": 1},
         "not_drawn": 0,
         "used": 2,

@@ -76,7 +76,7 @@ class MixtureFolders:
                 f"data.mixtures.{name} should hold examples, but every row was dropped: {drops.counts()}. "
                 "Check the files of its sources, or relax data.quality"
             )
-        summary: dict[str, Any] = {"sources": facts, "examples": len(examples)}
+        summary: dict[str, Any] = {"parts": facts, "total": len(examples)}
         with whole_folder(self._run.mixture(name), wanted, summary) as folder:
             write_examples(folder / "examples.parquet", mixture.shuffled(examples, self._recipe.seed))
             write_jsonl(folder / "dropped.jsonl", drops.records)
@@ -94,7 +94,7 @@ class MixtureFolders:
         source, template = recipe.data.sources[part.source], TEMPLATES[recipe.data.prompt]
         examples.extend(mixture.render(part, source, drawn, template, recipe.seed))
         drops.records.extend(own.records)
-        counts = {"read": usable.num_read, "dropped": own.counts(), "not_drawn": len(rows) - len(drawn)}
+        counts = {"rows_read": usable.num_read, "dropped": own.counts(), "not_drawn": len(rows) - len(drawn)}
         return {"source": part.source, **counts, "used": len(drawn), "examples": len(examples) - before}
 
     def _read(self, name: str) -> _Usable:
@@ -129,7 +129,7 @@ def _table(name: str, facts: list[dict[str, Any]]) -> Table:
         table.add_column(column, justify="left" if column == "source" else "right")
     table.add_column("dropped because")
     for fact in facts:
-        numbers = (fact["read"], sum(fact["dropped"].values()), fact["not_drawn"], fact["used"], fact["examples"])
+        numbers = (fact["rows_read"], sum(fact["dropped"].values()), fact["not_drawn"], fact["used"], fact["examples"])
         # The whole account is in the manifest; the table names the commonest reasons.
         reasons = sorted(fact["dropped"].items(), key=lambda entry: -entry[1])[:3]
         why = ", ".join(f"{reason} {count:,}" for reason, count in reasons)

@@ -88,8 +88,8 @@ NOUNS = {
     "clothes": _nouns("shirt/셔츠, hat/모자, coat/외투, skirt/치마, glove/장갑, sock/양말, scarf/목도리"),
     "thing": _nouns(
         "car/자동차, bicycle/자전거, chair/의자, table/탁자, lamp/등, clock/시계, bag/가방, knife/칼, cup/컵, "
-        "dish/접시, key/열쇠, umbrella/우산, box/상자, mirror/거울, pencil/연필, camera/카메라, phone/전화기, computer/컴퓨터, "
-        "toy/장난감, ball/공, rope/밧줄, blanket/담요, hat/모자"
+        "dish/접시, key/열쇠, umbrella/우산, box/상자, mirror/거울, pencil/연필, camera/카메라, phone/전화기, "
+        "computer/컴퓨터, toy/장난감, ball/공, rope/밧줄, blanket/담요, hat/모자"
     ),
     "opening": _nouns("window/창문, door/문, drawer/서랍, gate/대문"),
     "animal": _nouns("dog/개, cat/고양이, bird/새, horse/말, cow/소, rabbit/토끼, duck/오리"),

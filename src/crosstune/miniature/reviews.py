@@ -34,11 +34,13 @@ def _words(text: str) -> tuple[tuple[str, Predicate], ...]:
 
 _GOOD = _words(
     "great/훌륭하, touching/감동적이+, interesting/재미있, beautiful/아름답*, fresh/신선하, perfect/완벽하, "
-    "impressive/인상적이+, brilliant/뛰어나, lovely/사랑스럽*, wonderful/멋지, natural/자연스럽*, warm/따뜻하, good/좋, exciting/신나"
+    "impressive/인상적이+, brilliant/뛰어나, lovely/사랑스럽*, wonderful/멋지, natural/자연스럽*, "
+    "warm/따뜻하, good/좋, exciting/신나"
 )
 _BAD = _words(
     "boring/지루하, terrible/형편없, predictable/뻔하, awkward/어색하, noisy/시끄럽*, confusing/혼란스럽*, "
-    "dull/밋밋하, childish/유치하, disappointing/실망스럽*, poor/부족하, empty/허술하, tiresome/피곤하, bad/나쁘, annoying/짜증스럽*"
+    "dull/밋밋하, childish/유치하, disappointing/실망스럽*, poor/부족하, empty/허술하, "
+    "tiresome/피곤하, bad/나쁘, annoying/짜증스럽*"
 )
 _GOOD_VERDICTS = (
     ("I want to see it again", "다시 보고 싶다"),

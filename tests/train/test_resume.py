@@ -1,0 +1,193 @@
+"""Killed and started again, training ends where it would have ended, bit for bit."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from crosstune import recipe_file
+from crosstune.artifacts import RunFolder
+from crosstune.errors import RunFolderError
+from crosstune.recipe import Recipe
+from crosstune.train import stage as train_stage
+from crosstune.train import system as train_system
+from crosstune.train.checkpoint import Checkpoints, Position
+from tests.train.conftest import MakeRun, scratch, stage
+
+ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.2, "targets": ["q_proj", "v_proj"]}
+SYSTEMS: dict[str, Any] = {
+    # Six steps of six rows: the border between two epochs of the 28 rows lies inside a step.
+    "base": scratch(stages=[stage("korean", num_steps=7), stage("paper", num_steps=7)]),
+    "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=6)]},
+}
+
+
+def result(run: RunFolder) -> dict[str, Any]:
+    """Return what a run left behind; times differ from run to run."""
+    found: dict[str, Any] = {}
+    for name in SYSTEMS:
+        found[name] = load_file(run.system(name) / "model" / "model.safetensors")
+        lines = (run.system(name) / "metrics.jsonl").read_text().splitlines()
+        found[f"{name} metrics"] = [line.partition('"seconds"')[0] for line in lines]
+    return found
+
+
+def assert_same(left: dict[str, Any], right: dict[str, Any]) -> None:
+    for name in SYSTEMS:
+        assert left[name].keys() == right[name].keys()
+        assert all(torch.equal(left[name][weight], right[name][weight]) for weight in left[name])
+        assert left[f"{name} metrics"] == right[f"{name} metrics"]
+
+
+class Interrupted(BaseException):
+    """Stands for a kill at a chosen place."""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_that_breaks_off_anywhere_ends_like_one_that_does_not(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    recipe, whole = make_run(SYSTEMS, root=tmp_path / "whole", save_every_steps=2)
+    train_stage.run(recipe, whole)
+    recipe, broken = make_run(SYSTEMS, root=tmp_path / "broken", save_every_steps=2)
+    generator = random.Random(seed)
+    real_step = train_system.train.__globals__["train_step"]
+    for _ in range(4):
+        steps_left = generator.randrange(1, 12)
+
+        def step_or_break(*arguments: Any) -> Any:
+            nonlocal steps_left
+            steps_left -= 1
+            if steps_left < 0:
+                raise Interrupted
+            return real_step(*arguments)
+
+        monkeypatch.setitem(train_system.train.__globals__, "train_step", step_or_break)
+        try:
+            train_stage.run(recipe, broken)
+        except Interrupted:
+            continue
+        break
+    monkeypatch.setitem(train_system.train.__globals__, "train_step", real_step)
+    train_stage.run(recipe, broken)
+    assert_same(result(whole), result(broken))
+
+
+PROGRAM = """
+import sys, torch
+from pathlib import Path
+from crosstune import recipe_file
+from crosstune.artifacts import RunFolder
+from crosstune.train import stage
+torch.set_num_threads(1)
+stage.run(recipe_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2])))
+"""
+
+
+def start(recipe: Recipe, run: RunFolder, folder: Path) -> subprocess.Popen[bytes]:
+    path = folder / "recipe.yaml"
+    path.write_text(recipe_file.dump(recipe), encoding="utf-8")
+    source = str(Path(recipe_file.__file__).parent.parent)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(path), str(run.root)],
+        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for_rows(run: RunFolder, number: int, process: subprocess.Popen[bytes]) -> None:
+    path = run.system("base") / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if path.exists() and len(path.read_text().splitlines()) >= number:
+            return
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_process_is_resumed(make_run: MakeRun, tmp_path: Path, how: signal.Signals) -> None:
+    recipe, whole = make_run(SYSTEMS, root=tmp_path / "whole", save_every_steps=2)
+    train_stage.run(recipe, whole)
+    recipe, killed = make_run(SYSTEMS, root=tmp_path / "killed", save_every_steps=2)
+    process = start(recipe, killed, tmp_path / "killed")
+    wait_for_rows(killed, 5, process)
+    process.send_signal(how)
+    process.wait(timeout=60)
+    train_stage.run(recipe, killed)
+    assert_same(result(whole), result(killed))
+
+
+def interrupt_after(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, num_steps: int) -> tuple[Recipe, RunFolder]:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=10)])}, save_every_steps=2)
+    real_step = train_system.train.__globals__["train_step"]
+    calls = iter(range(num_steps))
+
+    def step_or_break(*arguments: Any) -> Any:
+        if next(calls, None) is None:
+            raise Interrupted
+        return real_step(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
+        with pytest.raises(Interrupted):
+            train_stage.run(recipe, run)
+    return recipe, run
+
+
+def test_a_damaged_checkpoint_is_passed_over(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, run = interrupt_after(make_run, monkeypatch, 7)
+    folders = sorted((run.system("base") / "checkpoints").iterdir())
+    assert [folder.name for folder in folders] == ["stage-0-step-00000004", "stage-0-step-00000006"]
+    weights = next(folders[-1].glob("*.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 1
+    weights.write_bytes(bytes(content))
+    checkpoints = Checkpoints(run.system("base") / "checkpoints", *_identity(folders[0]), keep=2)
+    found = checkpoints.newest()
+    assert found is not None and found[0] == Position(0, 4)
+    assert "stage-0-step-00000006 is damaged" in capsys.readouterr().err
+    train_stage.run(recipe, run)
+    assert (run.system("base") / "system.json").exists()
+
+
+def _identity(folder: Path) -> tuple[str, int]:
+    from crosstune.artifacts import read_json
+
+    facts = read_json(folder / "checkpoint.json")
+    return facts["fingerprint"], facts["num_ranks"]
+
+
+def test_resume_is_refused_when_settings_changed(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(make_run, monkeypatch, 5)
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=10, learning_rate=1e-4)])})
+    with pytest.raises(RunFolderError, match=r"cannot be resumed: its data, tokenizer, start or settings changed"):
+        train_stage.run(recipe, run)
+
+
+def test_resume_is_refused_on_another_number_of_processes(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, run = interrupt_after(make_run, monkeypatch, 5)
+    folder = run.system("base") / "checkpoints"
+    fingerprint, _ = _identity(next(folder.iterdir()))
+    with pytest.raises(RunFolderError, match="the number of processes changed"):
+        Checkpoints(folder, fingerprint, num_ranks=8, keep=2).newest()
+
+
+def test_a_half_written_checkpoint_is_never_taken(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, run = interrupt_after(make_run, monkeypatch, 5)
+    folder = run.system("base") / "checkpoints"
+    fingerprint, num_ranks = _identity(next(folder.iterdir()))
+    half = Checkpoints(folder, fingerprint, num_ranks, keep=2)
+    half.temporary(Position(0, 8)).mkdir()
+    (half.temporary(Position(0, 8)) / "model.safetensors").write_bytes(b"x")
+    found = half.newest()
+    assert found is not None and found[0] == Position(0, 4)
