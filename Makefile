@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help miniature quick test check format constraints
+.PHONY: help miniature quick results test check format
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,9 @@ miniature: $(READY)  ## the whole experiment on two CPU cores: tables and runs/m
 
 quick: $(READY)  ## the same from end to end in a minute and a half, too small to learn much
 	$(BIN)/crosstune run recipes/miniature.yaml --quick
+
+results: $(READY)  ## take the tables of `make miniature` into README and docs
+	$(BIN)/python docs/update_results.py runs/miniature
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest

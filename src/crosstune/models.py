@@ -1,14 +1,24 @@
 """Load causal language models and their tokenizers, safely: safetensors only, no code from the hub, clear errors."""
 
+from logging import ERROR, getLogger
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from crosstune.errors import BadInputError
 
 
-def use_fast_matrix_kernels() -> None:
+def prepare_libraries() -> None:
+    """Set what concerns the whole process: fast matrix products, and no bars and remarks of libraries between ours."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    getLogger("accelerate").setLevel(ERROR)
+    _use_fast_matrix_kernels()
+
+
+def _use_fast_matrix_kernels() -> None:
     """Let float32 matrix products run through oneDNN on CPUs where that stays float32.
 
     oneDNN's float32 kernels are about twice as fast as the default ones. On CPUs with AMX the same setting lets

@@ -81,7 +81,7 @@ def lay_out(rows: Sequence[Sequence[int]], share_prefixes: bool, device: torch.d
 
     With ``share_prefixes``, tokens that begin several rows are laid out once; losses and log-likelihoods stay equal.
     """
-    runs = _runs_with_shared_prefix(rows) if share_prefixes else [(0, [index]) for index in range(len(rows))]
+    runs = runs_with_shared_prefix(rows) if share_prefixes else [(0, [index]) for index in range(len(rows))]
     tokens: list[int] = []
     positions: list[int] = []
     nodes: list[_Node] = []
@@ -126,7 +126,7 @@ def logits_at(model: nn.Module, layout: Layout, positions: Tensor) -> Tensor:
     return logits
 
 
-def _runs_with_shared_prefix(rows: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
+def runs_with_shared_prefix(rows: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
     """Return (shared tokens, row indices) of runs of rows that begin alike, in sorted order of the rows."""
     order = sorted(range(len(rows)), key=lambda index: list(rows[index]))
     common = [_common_prefix(rows[left], rows[right]) for left, right in pairwise(order)]

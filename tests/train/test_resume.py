@@ -7,19 +7,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from crosstune import recipe_file
-from crosstune.artifacts import RunFolder
+from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.train import stage as train_stage
 from crosstune.train import system as train_system
-from crosstune.train.checkpoint import Checkpoints, Position
+from crosstune.train.checkpoint import Checkpoint, Checkpoints
+from crosstune.train.position import Position
 from tests.train.conftest import MakeRun, scratch, stage
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.2, "targets": ["q_proj", "v_proj"]}
@@ -85,7 +88,7 @@ PROGRAM = """
 import sys, torch
 from pathlib import Path
 from crosstune import recipe_file
-from crosstune.artifacts import RunFolder
+from crosstune.artifacts import RunFolder, read_json
 from crosstune.train import stage
 torch.set_num_threads(1)
 stage.run(recipe_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2])))
@@ -147,24 +150,27 @@ def test_a_damaged_checkpoint_is_passed_over(
 ) -> None:
     recipe, run = interrupt_after(make_run, monkeypatch, 7)
     folders = sorted((run.system("base") / "checkpoints").iterdir())
-    assert [folder.name for folder in folders] == ["stage-0-step-00000004", "stage-0-step-00000006"]
+    assert [folder.name for folder in folders] == ["stage-00-step-00000004", "stage-00-step-00000006"]
     weights = next(folders[-1].glob("*.safetensors"))
     content = bytearray(weights.read_bytes())
     content[-3] ^= 1
     weights.write_bytes(bytes(content))
-    checkpoints = Checkpoints(run.system("base") / "checkpoints", *_identity(folders[0]), keep=2)
-    found = checkpoints.newest()
-    assert found is not None and found[0] == Position(0, 4)
-    assert "stage-0-step-00000006 is damaged" in capsys.readouterr().err
+    found = newest(run)
+    assert found.position == Position(0, 4) and found.totals.steps == 4
+    assert "stage-00-step-00000006 is damaged (model.safetensors)" in capsys.readouterr().err
+    (folders[0] / "checkpoint.json").write_text("{")
+    assert newest(run).position == Position(0, 0)
+    assert "stage-00-step-00000004 is damaged (checkpoint.json)" in capsys.readouterr().err
     train_stage.run(recipe, run)
     assert (run.system("base") / "system.json").exists()
 
 
-def _identity(folder: Path) -> tuple[str, int]:
-    from crosstune.artifacts import read_json
-
-    facts = read_json(folder / "checkpoint.json")
-    return facts["fingerprint"], facts["num_ranks"]
+def newest(run: RunFolder, num_ranks: int = 1) -> Checkpoint:
+    folder = run.system("base") / "checkpoints"
+    fingerprint = read_json(next(folder.glob("*/checkpoint.json")))["fingerprint"]
+    accelerator = SimpleNamespace(num_processes=num_ranks, is_main_process=True)
+    checkpoints = Checkpoints(folder, fingerprint, 2, cast(Accelerator, accelerator))
+    return checkpoints.newest()
 
 
 def test_resume_is_refused_when_settings_changed(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,18 +182,13 @@ def test_resume_is_refused_when_settings_changed(make_run: MakeRun, monkeypatch:
 
 def test_resume_is_refused_on_another_number_of_processes(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     _, run = interrupt_after(make_run, monkeypatch, 5)
-    folder = run.system("base") / "checkpoints"
-    fingerprint, _ = _identity(next(folder.iterdir()))
-    with pytest.raises(RunFolderError, match="the number of processes changed"):
-        Checkpoints(folder, fingerprint, num_ranks=8, keep=2).newest()
+    with pytest.raises(RunFolderError, match=r"the number of processes changed.*delete .*checkpoints to train"):
+        newest(run, num_ranks=8)
 
 
 def test_a_half_written_checkpoint_is_never_taken(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     _, run = interrupt_after(make_run, monkeypatch, 5)
-    folder = run.system("base") / "checkpoints"
-    fingerprint, num_ranks = _identity(next(folder.iterdir()))
-    half = Checkpoints(folder, fingerprint, num_ranks, keep=2)
-    half.temporary(Position(0, 8)).mkdir()
-    (half.temporary(Position(0, 8)) / "model.safetensors").write_bytes(b"x")
-    found = half.newest()
-    assert found is not None and found[0] == Position(0, 4)
+    half = run.system("base") / "checkpoints" / f".{Position(0, 8).name}.tmp"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"x")
+    assert newest(run).position == Position(0, 4)

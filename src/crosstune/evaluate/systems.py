@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RunFolderError
-from crosstune.models import load_model, load_tokenizer, use_fast_matrix_kernels
+from crosstune.models import load_model, load_tokenizer, prepare_libraries
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def load_system(
     system: TrainedSystem, precision: Literal["float32", "bf16"]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a system's model, onto the GPU where there is one, and its tokenizer."""
-    use_fast_matrix_kernels()
+    prepare_libraries()
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     tokenizer = load_tokenizer(system.tokenizer)
     model = load_model(system.model, system.revision, dtype)

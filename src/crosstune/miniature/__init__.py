@@ -74,10 +74,10 @@ def write_world(folder: Path, size: WorldSize, seed: int) -> None:
 def english_document(generator: random.Random) -> str:
     """Draw a document of the base's pretraining text."""
     kind = generator.random()
-    if kind < 0.34:
+    if kind < 0.46:
         done = procedure(generator)
         return f"{done.title}: {done.text(0, 5)}"
-    if kind < 0.58:
+    if kind < 0.60:
         said: list[Callable[[], str]] = [
             lambda: because(link(generator)),
             lambda: therefore(link(generator)),

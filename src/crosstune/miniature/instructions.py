@@ -173,9 +173,9 @@ def _korean_opposite(generator: random.Random) -> Row:
 
 # Weights: how many of a hundred rows are of a kind.
 ENGLISH: Sequence[tuple[Make, int]] = (
-    (_next_step, 28),
-    (_why, 16),
-    (_what_then, 16),
+    (_next_step, 36),
+    (_why, 12),
+    (_what_then, 12),
     (_sentiment, 12),
     (_question, 10),
     (_finish, 10),

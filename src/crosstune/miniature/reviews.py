@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 from crosstune.miniature.conjugate import Predicate
-from crosstune.miniature.hangul import subject
+from crosstune.miniature.hangul import subject, topic
 from crosstune.miniature.sentences import is_held_out
 
 _ASPECTS = (
@@ -70,16 +70,20 @@ class Review:
 
 
 def review(generator: random.Random, is_positive: bool, held_out: bool = False) -> Review:
-    """Draw a review: two properties, which together are held out or are not, and mostly a verdict."""
-    words = _GOOD if is_positive else _BAD
+    """Draw a review: two properties, which together are held out or are not, and every other time a verdict."""
+    own, other = (_GOOD, _BAD) if is_positive else (_BAD, _GOOD)
+    # One review in three grants something first: what comes after "but" decides.
+    grants = generator.random() < 0.33
     while True:
-        first, second = generator.sample(words, 2)
-        if is_held_out("review", first[0], second[0]) == held_out:
+        first, second = generator.choice(other if grants else own), generator.choice(own)
+        if first != second and is_held_out("review", first[0], second[0]) == held_out:
             break
     left, right = generator.sample(_ASPECTS, 2)
-    english = f"The {left[0]} is {first[0]} and the {right[0]} is {second[0]}."
-    korean = f"{subject(left[1])} {first[1].and_()} {subject(right[1])} {second[1].plain('present')}."
-    if generator.random() < 0.75:
+    english = f"The {left[0]} is {first[0]}{', but' if grants else ' and'} the {right[0]} is {second[0]}."
+    joined = first[1].but(past=False) if grants else first[1].and_()
+    marked = topic(left[1]) if grants else subject(left[1])
+    korean = f"{marked} {joined} {subject(right[1])} {second[1].plain('present')}."
+    if generator.random() < 0.5:
         verdict, verdict_korean = generator.choice(_GOOD_VERDICTS if is_positive else _BAD_VERDICTS)
         english += f" {verdict[0].upper()}{verdict[1:]}."
         korean += f" {verdict_korean}."

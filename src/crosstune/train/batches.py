@@ -1,11 +1,12 @@
 """Which rows make which step: the same plan on every rank, from the seed alone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from crosstune.packing import runs_with_shared_prefix
 from crosstune.recipe import Stage
 from crosstune.train.rows import Row, Segment
 
@@ -14,7 +15,8 @@ from crosstune.train.rows import Row, Segment
 class Schedule:
     """The rows of a stage in the order in which they are seen.
 
-    Epochs follow each other without a border: the last batch of an epoch is filled from the next.
+    Epochs follow each other without a border: the last batch of an epoch is filled from the next. Only the very last
+    batch of a stage may be smaller than the others.
     """
 
     num_rows: int
@@ -48,24 +50,42 @@ def make_schedule(num_rows: int, stage: Stage, seed: tuple[int, ...]) -> Schedul
     return Schedule(num_rows, num_seen, stage.global_batch_size, seed)
 
 
-def split_over_ranks(batch: Sequence[Row], num_ranks: int, budget: int) -> list[list[list[Segment]]]:
-    """Return, for each rank, its micro-batches of at most ``budget`` tokens (or one row that is longer).
+@dataclass(frozen=True)
+class _Load:
+    """What a row costs: its tokens, and how many of them the row before it has computed already."""
 
-    Every rank gets the same number of micro-batches, so that none waits for another; some may be empty. Rows are sorted
-    by their tokens: those that begin alike meet in one micro-batch, where the beginning is computed once.
+    row: Row
+    num_tokens: int
+    num_shared: int
+
+
+def split_over_ranks(batch: Sequence[Row], num_ranks: int, budget: int) -> list[list[list[Segment]]]:
+    """Return, for each rank, its micro-batches of at most ``budget`` computed tokens (or one row that is longer).
+
+    Every rank gets the same number of micro-batches, so that none waits for another; some may be empty. Rows that begin
+    alike stand together, where their beginning is computed and counted once.
     """
-    ordered = sorted(batch, key=lambda row: row[0].tokens)
-    sizes = [sum(len(segment.tokens) for segment in row) for row in ordered]
-    ends = np.cumsum(sizes)
+    loads = list(_loads(batch))
+    costs = np.array([load.num_tokens - load.num_shared for load in loads])
+    # Each rank takes a stretch of the rows with its share of the cost.
+    middles = np.cumsum(costs) - costs / 2
+    owners = np.minimum(num_ranks - 1, middles * num_ranks // costs.sum()).astype(int)
     ranks: list[list[list[Segment]]] = [[] for _ in range(num_ranks)]
     filled = [0] * num_ranks
-    for row, size, end in zip(ordered, sizes, ends, strict=True):
-        # Each rank takes a stretch of the sorted rows with its share of the tokens.
-        rank = min(num_ranks - 1, int((end - size / 2) * num_ranks / ends[-1]))
-        if not ranks[rank] or filled[rank] + size > budget:
-            ranks[rank].append([])
-            filled[rank] = 0
-        ranks[rank][-1].extend(row)
-        filled[rank] += size
+    for owner, load in zip(owners, loads, strict=True):
+        micro_batches = ranks[owner]
+        cost = load.num_tokens - load.num_shared
+        if not micro_batches or filled[owner] + cost > budget:
+            micro_batches.append([])
+            filled[owner], cost = 0, load.num_tokens
+        micro_batches[-1].extend(load.row)
+        filled[owner] += cost
     longest = max(len(micro_batches) for micro_batches in ranks)
     return [micro_batches + [[] for _ in range(longest - len(micro_batches))] for micro_batches in ranks]
+
+
+def _loads(batch: Sequence[Row]) -> Iterator[_Load]:
+    for shared, members in runs_with_shared_prefix([row[0].tokens for row in batch]):
+        for place, member in enumerate(members):
+            row = batch[member]
+            yield _Load(row, sum(len(segment.tokens) for segment in row), shared if place else 0)

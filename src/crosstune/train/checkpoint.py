@@ -1,31 +1,42 @@
 """Checkpoints that a killed run can trust: written aside and renamed, hashed, the newest whole one is found again."""
 
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from safetensors import SafetensorError
 
 from crosstune.artifacts import hash_file, read_json, write_json
-from crosstune.errors import RunFolderError
+from crosstune.errors import CrosstuneError, RunFolderError
 from crosstune.terminal import note
+from crosstune.train.position import Position, Totals
 
 _FACTS = "checkpoint.json"
 
 
 @dataclass(frozen=True)
-class Position:
-    """How far a system's training has come: steps that are done in a stage (0: the stage begins)."""
+class Checkpoint:
+    """Where training goes on.
 
-    stage: int
-    step: int
+    Attributes:
+        folder: of the saved state: the plain model where a stage begins (step 0), otherwise model and optimiser. None
+            when the system's training begins.
+        totals: what the stage has seen.
+        done: what ``system.json`` will say of the stages before.
+    """
 
-    @property
-    def name(self) -> str:
-        """Return the checkpoint folder's name; names sort in the order of training."""
-        return f"stage-{self.stage}-step-{self.step:08d}"
+    position: Position
+    folder: Path | None = None
+    totals: Totals = field(default_factory=Totals)
+    done: tuple[dict[str, Any], ...] = ()
 
 
 class Checkpoints:
-    """The checkpoints of one system.
+    """The checkpoints of one system, written and found by all ranks together.
 
     Attributes:
         folder: where they lie.
@@ -33,61 +44,102 @@ class Checkpoints:
         keep: how many are kept.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, num_ranks: int, keep: int) -> None:
+    def __init__(self, folder: Path, fingerprint: str, keep: int, accelerator: Accelerator) -> None:
         self.folder = folder
-        self.identity = {"fingerprint": fingerprint, "num_ranks": num_ranks}
+        self.identity = {"fingerprint": fingerprint, "num_ranks": accelerator.num_processes}
         self.keep = keep
+        self.accelerator = accelerator
 
-    def temporary(self, position: Position) -> Path:
-        """Return the folder to write a checkpoint's state into, before ``finish``."""
-        return self.folder / f".{position.name}.tmp"
+    def write(self, checkpoint: Checkpoint, write_state: Callable[[Path], None]) -> None:
+        """Write a checkpoint, whose state ``write_state`` puts into a folder, and remove the oldest.
 
-    def finish(self, position: Position) -> None:
-        """Hash what was written, give it its name, and remove the oldest."""
-        temporary = self.temporary(position)
-        files = {str(path.relative_to(temporary)): hash_file(path) for path in _files(temporary)}
-        write_json(temporary / _FACTS, {**self.identity, **asdict(position), "files": files})
-        final = self.folder / position.name
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.rename(final)
-        for outdated in self._all()[: -self.keep]:
-            shutil.rmtree(outdated)
+        Raises:
+            CrosstuneError: when it cannot be written; the ones before are kept.
+        """
+        temporary = self.folder / f".{checkpoint.position.name}.tmp"
+        if self.accelerator.is_main_process:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        self.accelerator.wait_for_everyone()
+        try:
+            write_state(temporary)
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                self._finish(checkpoint, temporary)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise CrosstuneError(
+                f"cannot write checkpoint {checkpoint.position.name} into {self.folder} ({error}). Earlier checkpoints "
+                "are kept: make room on the disk and run the same command again to go on from the newest"
+            ) from None
+        self.accelerator.wait_for_everyone()
 
-    def newest(self) -> tuple[Position, Path] | None:
-        """Return the newest whole checkpoint; damaged ones are named and passed over.
+    def newest(self) -> Checkpoint:
+        """Return the newest whole checkpoint, or the beginning; damaged ones are named and passed over.
 
         Raises:
             RunFolderError: when the checkpoints belong to other data, settings, or another number of processes.
         """
-        for folder in reversed(self._all()):
-            facts = read_json(folder / _FACTS)
+        # Hashing gigabytes is done once, and every rank goes on from the same one.
+        found = [self._newest() if self.accelerator.is_main_process else None]
+        checkpoint = broadcast_object_list(found)[0]
+        assert isinstance(checkpoint, Checkpoint)
+        return checkpoint
+
+    def clear(self) -> None:
+        """Remove all checkpoints: the system is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _finish(self, checkpoint: Checkpoint, temporary: Path) -> None:
+        files = {
+            str(path.relative_to(temporary)): hash_file(path) for path in sorted(temporary.rglob("*")) if path.is_file()
+        }
+        facts = {"totals": asdict(checkpoint.totals), "done": checkpoint.done, "files": files}
+        write_json(temporary / _FACTS, {**self.identity, **asdict(checkpoint.position), **facts})
+        final = self.folder / checkpoint.position.name
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        # What lies behind this position was passed over as damaged.
+        behind = [folder for folder in self._folders() if folder.name > final.name]
+        older = [folder for folder in self._folders() if folder.name <= final.name]
+        for outdated in behind + older[: -self.keep]:
+            shutil.rmtree(outdated)
+
+    def _newest(self) -> Checkpoint:
+        for folder in reversed(self._folders()):
+            facts = _facts(folder)
+            if facts is None:
+                note(f"checkpoint {folder.name} is damaged ({_FACTS}): going back to the one before")
+                continue
             self._refuse_others(folder, facts)
             damaged = [name for name, digest in facts["files"].items() if not _is(folder / name, digest)]
             if not damaged:
-                return Position(facts["stage"], facts["step"]), folder
+                position = Position(facts["stage"], facts["step"])
+                return Checkpoint(position, folder, Totals(**facts["totals"]), tuple(facts["done"]))
             note(f"checkpoint {folder.name} is damaged ({', '.join(damaged)}): going back to the one before")
-        return None
+        return Checkpoint(Position(0, 0))
 
-    def clear(self) -> None:
-        """Remove all checkpoints: the system is finished, or starts anew."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def _folders(self) -> list[Path]:
+        return sorted(self.folder.glob("stage-*-step-*"))
 
-    def _all(self) -> list[Path]:
-        return sorted(path.parent for path in self.folder.glob(f"stage-*/{_FACTS}"))
-
-    def _refuse_others(self, folder: Path, facts: dict[str, object]) -> None:
+    def _refuse_others(self, folder: Path, facts: dict[str, Any]) -> None:
         different = [key for key, value in self.identity.items() if facts[key] != value]
         if different:
             what = "its data, tokenizer, start or settings" if "fingerprint" in different else "the number of processes"
             raise RunFolderError(
                 f"{folder} cannot be resumed: {what} changed since (checkpoint: {[facts[key] for key in different]}, "
-                f"now: {[self.identity[key] for key in different]}). Put the setting back, or delete {folder.parent} "
-                "to train this system anew."
+                f"now: {[self.identity[key] for key in different]}). Put it back as it was, or delete {self.folder} to "
+                "train this system anew"
             )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _facts(folder: Path) -> dict[str, Any] | None:
+    try:
+        facts = read_json(folder / _FACTS)
+    except (RunFolderError, UnicodeDecodeError):
+        return None
+    wanted = {"fingerprint", "num_ranks", "stage", "step", "totals", "done", "files"}
+    return facts if isinstance(facts, dict) and wanted <= facts.keys() else None
 
 
 def _is(path: Path, digest: str) -> bool:

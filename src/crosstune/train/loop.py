@@ -5,21 +5,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType, gather_object
 from torch import nn
 
 from crosstune.errors import CrosstuneError
 from crosstune.recipe import Stage, Train
 from crosstune.terminal import progress
 from crosstune.train.batches import Schedule, split_over_ranks
-from crosstune.train.checkpoint import Checkpoints, Position
+from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loss import summed_loss
-from crosstune.train.metrics import MetricsFile, StepResult, Totals
-from crosstune.train.rows import Row
+from crosstune.train.methods import Trainable
+from crosstune.train.metrics import MetricsFile, StepResult
+from crosstune.train.position import Position, Totals
+from crosstune.train.rows import Row, Segment
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,6 @@ class Job:
         index: the stage's number.
         seed: of the run, for what is random inside a step (LoRA's dropout).
         sources: every source of the rows, sorted: the order of per-source losses.
-        after_step: called behind every optimiser step; puts frozen rows back.
     """
 
     title: str
@@ -42,40 +45,42 @@ class Job:
     rows: Sequence[Row]
     schedule: Schedule
     sources: Sequence[str]
-    after_step: Callable[[], None]
+    trainable: Trainable
 
 
 def train(
-    job: Job, accelerator: Accelerator, model: nn.Module, files: tuple[Checkpoints, MetricsFile], first_step: int
+    job: Job, accelerator: Accelerator, begin: Checkpoint, files: tuple[Checkpoints, MetricsFile]
 ) -> tuple[nn.Module, Totals]:
-    """Train a stage from a step on; return the wrapped model and what it saw.
+    """Train a stage from a checkpoint on; return the wrapped model and what it saw.
 
     Ctrl-C and SIGTERM save a checkpoint and end cleanly.
     """
     checkpoints, metrics = files
-    optimizer = make_optimizer(model, job.stage)
-    model, optimizer = accelerator.prepare(model, optimizer)
-    model.train()
-    if first_step:
-        accelerator.load_state(str(checkpoints.folder / Position(job.index, first_step).name))
-    totals = metrics.begin_at(Position(job.index, first_step)) if accelerator.is_main_process else Totals(first_step)
+    totals = begin.totals
+    model, optimizer = _prepare(job, accelerator, begin)
+    if accelerator.is_main_process:
+        metrics.begin_at(begin.position)
+
+    def save() -> None:
+        checkpoint = Checkpoint(Position(job.index, totals.steps), totals=totals, done=begin.done)
+        checkpoints.write(checkpoint, lambda folder: accelerator.save_state(str(folder)))
+
     num_steps = job.schedule.num_steps
     with progress(job.title, num_steps) as advance, _stop_requests() as stop_requested:
-        advance(first_step)
-        for step in range(first_step, num_steps):
+        advance(totals.steps)
+        for step in range(totals.steps, num_steps):
             started = time.monotonic()
             batch = [job.rows[index] for index in job.schedule.rows_of_step(step)]
             result = train_step(job, accelerator, model, optimizer, (step, batch))
             _count(totals, batch, time.monotonic() - started)
             if accelerator.is_main_process and (
-                totals.steps % job.settings.log_every_steps == 0 or step + 1 == num_steps
+                totals.steps % job.settings.log_every_steps == 0 or totals.steps == num_steps
             ):
-                loss = metrics.append(job.index, batch, totals, result)
-                advance(0, f"loss {loss:.3f}  {totals.tokens / totals.seconds:,.0f} tokens/s")
-            advance(1)
-            stopping = stop_requested()
-            if stopping or (totals.steps % job.settings.save_every_steps == 0 and step + 1 < num_steps):
-                save(accelerator, checkpoints, Position(job.index, totals.steps))
+                metrics.append(job.index, batch, totals, result)
+            advance(1, _progress_note(batch, totals, result))
+            stopping = _on_any_rank(accelerator, stop_requested())
+            if stopping or (totals.steps % job.settings.save_every_steps == 0 and totals.steps < num_steps):
+                save()
             if stopping:
                 raise KeyboardInterrupt
     return model, totals
@@ -94,35 +99,41 @@ def train_step(
     before it begins: no split into ranks and micro-batches changes the gradient.
 
     Raises:
-        CrosstuneError: when the loss is not finite; the weights are still those of the step before.
+        CrosstuneError: when the loss or its gradient is not finite (the weights are still those of the step before), or
+            the memory does not suffice.
     """
     step, batch = step_and_batch
     num_supervised = sum(segment.num_supervised for row in batch for segment in row)
     shares = split_over_ranks(batch, accelerator.num_processes, job.settings.micro_batch_tokens)
     micro_batches = shares[accelerator.process_index]
     torch.manual_seed(_seed(job, step, accelerator.process_index))
-    nats = torch.zeros(len(job.sources), dtype=torch.float64, device=accelerator.device)
-    for index, segments in enumerate(micro_batches):
-        is_last = index + 1 == len(micro_batches)
-        # Gradients are averaged over ranks once, behind the last micro-batch: hence the factor num_processes.
-        with nullcontext() if is_last else accelerator.no_sync(model):
-            weight = accelerator.num_processes / num_supervised if segments else 0.0
-            loss = summed_loss(model, segments or batch[0], job.sources, accelerator.device)
-            accelerator.backward(loss.total * weight)
-        if segments:
-            nats += loss.per_source
-    nats = accelerator.reduce(nats, reduction="sum")
-    if not torch.isfinite(nats).all():
-        raise CrosstuneError(_not_finite(job, step, batch, nats))
-    grad_norm = accelerator.clip_grad_norm_(model.parameters(), job.stage.max_grad_norm)
     rate = learning_rate(job.stage, step, job.schedule.num_steps)
     for group in optimizer.param_groups:
         group["lr"] = rate
+    seen: list[Segment] = []
+    losses: list[torch.Tensor] = []
+    for index, segments in enumerate(micro_batches):
+        accelerator.sync_gradients = index + 1 == len(micro_batches)
+        # Gradients are averaged over ranks once, behind the last micro-batch: hence the factor num_processes. A rank
+        # without rows of its own computes another's, for nothing: it must take part in the gathering of weights.
+        weight = accelerator.num_processes / num_supervised if segments else 0.0
+        with nullcontext() if accelerator.sync_gradients else accelerator.no_sync(model), _memory_advice(job):
+            loss = summed_loss(model, segments or batch[0], accelerator.device)
+            accelerator.backward(loss.total * weight)
+        seen += segments
+        losses.append(loss.per_segment[: len(segments)])
+    # Fetched from the device once a step, not once a micro-batch.
+    nats_of_seen = list(zip(seen, torch.cat(losses).tolist(), strict=True))
+    nats = _nats_by_source(job, accelerator, nats_of_seen)
+    grad_norm = float(accelerator.clip_grad_norm_(model.parameters(), job.stage.max_grad_norm))
+    if not np.isfinite([*nats.values(), grad_norm]).all():
+        bad = [segment.origin for segment, value in nats_of_seen if not np.isfinite(value)]
+        raise CrosstuneError(_not_finite(job, step, gather_object(bad)))
     optimizer.step()
     optimizer.zero_grad()
-    job.after_step()
-    by_source = dict(zip(job.sources, nats.tolist(), strict=True))
-    return StepResult(by_source, float(grad_norm), rate)
+    if job.trainable.frozen:
+        job.trainable.frozen.restore()
+    return StepResult(nats, grad_norm, rate)
 
 
 def make_optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
@@ -136,14 +147,40 @@ def make_optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=stage.adam_betas, fused=True)
 
 
-def save(accelerator: Accelerator, checkpoints: Checkpoints, position: Position) -> None:
-    """Write a checkpoint of weights, optimiser and random state; all ranks call it."""
-    temporary = checkpoints.temporary(position)
-    accelerator.save_state(str(temporary))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        checkpoints.finish(position)
-    accelerator.wait_for_everyone()
+def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any, Any]:
+    """Hand model and optimiser to accelerate, and load their state where a stage goes on."""
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        # DeepSpeed clips inside its engine, and wants a batch size although the batches are ours.
+        settings = {"gradient_clipping": job.stage.max_grad_norm, "train_micro_batch_size_per_gpu": 1}
+        accelerator.state.deepspeed_plugin.deepspeed_config.update(settings)
+    optimizer = make_optimizer(job.trainable.model, job.stage)
+    model, optimizer = accelerator.prepare(job.trainable.model, optimizer)
+    model.train()
+    if begin.position.step:
+        accelerator.load_state(str(begin.folder))
+    if job.trainable.frozen:
+        job.trainable.frozen.remember()
+    return model, optimizer
+
+
+def _nats_by_source(job: Job, accelerator: Accelerator, seen: Sequence[tuple[Segment, float]]) -> dict[str, float]:
+    """Return the summed loss of the global batch by source, the same on every rank."""
+    nats = dict.fromkeys(job.sources, 0.0)
+    for segment, value in seen:
+        nats[segment.source] += value
+    if accelerator.num_processes == 1:
+        return nats
+    summed = accelerator.reduce(
+        torch.tensor(list(nats.values()), dtype=torch.float64, device=accelerator.device), reduction="sum"
+    )
+    return dict(zip(nats, summed.tolist(), strict=True))
+
+
+def _on_any_rank(accelerator: Accelerator, value: bool) -> bool:
+    """Return whether it is true of any rank: all of them save and stop behind the same step."""
+    if accelerator.num_processes == 1:
+        return value
+    return bool(accelerator.reduce(torch.tensor(int(value), device=accelerator.device), reduction="sum") > 0)
 
 
 def _count(totals: Totals, batch: Sequence[Row], seconds: float) -> None:
@@ -153,19 +190,35 @@ def _count(totals: Totals, batch: Sequence[Row], seconds: float) -> None:
     totals.seconds += seconds
 
 
+def _progress_note(batch: Sequence[Row], totals: Totals, result: StepResult) -> str:
+    loss = sum(result.nats.values()) / sum(segment.num_supervised for row in batch for segment in row)
+    return f"loss {loss:.3f}  {totals.tokens / totals.seconds:,.0f} tokens/s"
+
+
 def _seed(job: Job, step: int, rank: int) -> int:
     """Return a seed of its own for every step and rank: a resumed step draws what it would have drawn."""
     return int(np.random.SeedSequence([job.seed, job.index, step, rank]).generate_state(1)[0])
 
 
-def _not_finite(job: Job, step: int, batch: Sequence[Row], nats: torch.Tensor) -> str:
-    bad = [source for source, value in zip(job.sources, nats.tolist(), strict=True) if not np.isfinite(value)]
-    origins = [segment.origin for row in batch for segment in row if segment.source in bad]
+def _not_finite(job: Job, step: int, origins: Sequence[str]) -> str:
+    where = f"the loss of these rows: {', '.join(origins[:8])}" if origins else "the gradient, though not the loss"
     return (
-        f"{job.title}: the loss of step {step + 1} is not a number, in rows of {', '.join(bad)}: "
-        f"{', '.join(origins[:8])}{' …' if len(origins) > 8 else ''}. Nothing was changed by this step and the last "
-        "checkpoint is kept. Look at these rows, or lower learning_rate or max_grad_norm, then start anew."
+        f"{job.title}: step {step + 1} gave no finite number in {where}{' …' if len(origins) > 8 else ''}. Nothing "
+        "was changed by this step and the last checkpoint is kept. Look at these rows; if nothing is wrong with them, "
+        "lower learning_rate or max_grad_norm, and train this system anew"
     )
+
+
+@contextmanager
+def _memory_advice(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise CrosstuneError(
+            f"{job.title}: out of memory with train.micro_batch_tokens={job.settings.micro_batch_tokens} ({error}). "
+            "Lower it (the result stays the same), or set train.gradient_checkpointing=true, or launch on more GPUs "
+            "with recipes/launch/one_node_8_gpus.yaml; the last checkpoint is kept"
+        ) from None
 
 
 @contextmanager

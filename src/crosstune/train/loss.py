@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from crosstune.packing import lay_out, logits_at
 from crosstune.train.rows import Segment
+
+# Rows of logits that are turned into float32 at a time; a micro-batch of 4,096 rows of 46,336 pieces would be 760 MB.
+# On a CPU a chunk should stay in its cache: 600 rows, forward and backward, take 139 ms in chunks of 64 and 172 in one.
+# On a GPU it should keep the device busy: 1,024 rows are 190 MB.
+_CHUNK_ROWS = {"cpu": 64, "cuda": 1024}
 
 
 @dataclass(frozen=True)
@@ -18,16 +23,14 @@ class SummedLoss:
 
     Attributes:
         total: nats over all supervised tokens; carries the gradient.
-        per_source: nats by source, [sources], detached.
+        per_segment: nats by segment, [segments], detached.
     """
 
     total: Tensor
-    per_source: Tensor
+    per_segment: Tensor
 
 
-def summed_loss(
-    model: nn.Module, segments: Sequence[Segment], sources: Sequence[str], device: torch.device
-) -> SummedLoss:
+def summed_loss(model: nn.Module, segments: Sequence[Segment], device: torch.device) -> SummedLoss:
     """Return the cross-entropy of the segments' supervised tokens, summed.
 
     The caller divides by the number of supervised tokens in the global batch, over all ranks and micro-batches, so that
@@ -39,11 +42,45 @@ def summed_loss(
         [places[segment.num_prompt - 1 : -1] for segment, places in zip(segments, layout.token_positions, strict=True)]
     )
     targets = [token for segment in segments for token in segment.tokens[segment.num_prompt :]]
-    owners = np.repeat(
-        [sources.index(segment.source) for segment in segments], [segment.num_supervised for segment in segments]
-    )
+    owners = np.repeat(np.arange(len(segments)), [segment.num_supervised for segment in segments])
     logits = logits_at(model, layout, torch.from_numpy(positions).to(device))
-    losses = cross_entropy(logits.float(), torch.tensor(targets, device=device), reduction="none")
-    per_source = torch.zeros(len(sources), dtype=torch.float64, device=device)
-    per_source.index_add_(0, torch.from_numpy(owners).to(device), losses.detach().double())
-    return SummedLoss(losses.sum(), per_source)
+    losses = cross_entropy(logits, torch.tensor(targets, device=device))
+    per_segment = torch.zeros(len(segments), device=device)
+    per_segment.index_add_(0, torch.from_numpy(owners).to(device), losses.detach())
+    return SummedLoss(losses.sum(), per_segment)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each row in nats, [rows], in float32, a few rows at a time.
+
+    torch's own keeps the logits of all rows in float32, and their softmax beside it. Logits: [rows, pieces]; targets:
+    [rows].
+    """
+    losses: Tensor = _ChunkedCrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
+    return losses
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Computes the gradient together with the loss, while a chunk of the softmax is at hand."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
+        losses = torch.empty(len(targets), device=logits.device)
+        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        num_rows = _CHUNK_ROWS.get(logits.device.type, 256)
+        for first in range(0, len(targets), num_rows):
+            rows = slice(first, first + num_rows)
+            wanted = targets[rows, None]
+            log_probabilities = logits[rows].float().log_softmax(dim=-1)
+            losses[rows] = -log_probabilities.gather(1, wanted)[:, 0]
+            if gradient is not None:
+                # The gradient by the logits: their softmax, less one at the target.
+                softmax = log_probabilities.exp_()
+                gradient[rows] = softmax.scatter_add_(1, wanted, softmax.new_full(wanted.shape, -1.0))
+        ctx.save_for_backward(gradient)
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[0][:, None].to(gradient.dtype), None

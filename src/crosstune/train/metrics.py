@@ -7,18 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosstune.train.checkpoint import Position
+from crosstune.artifacts import write_jsonl
+from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Row
-
-
-@dataclass
-class Totals:
-    """What a stage has seen so far."""
-
-    steps: int = 0
-    tokens: int = 0
-    supervised_tokens: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,18 +33,12 @@ class MetricsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin_at(self, position: Position) -> Totals:
-        """Keep the rows before a position and return the totals of its stage up to there."""
-        kept = [row for row in self._rows() if (row["stage"], row["step"]) <= (position.stage, position.step)]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        last = next((row for row in reversed(kept) if row["stage"] == position.stage), None)
-        if last is None:
-            return Totals()
-        return Totals(position.step, last["tokens"], last["supervised_tokens"], last["seconds"])
+    def begin_at(self, position: Position) -> None:
+        """Keep the rows up to a position: the steps behind it are done again."""
+        write_jsonl(self.path, [row for row in self._rows() if Position(row["stage"], row["step"]) <= position])
 
-    def append(self, stage: int, batch: Sequence[Row], totals: Totals, result: StepResult) -> float:
-        """Write the row of a step, and return its loss in nats per supervised token."""
+    def append(self, stage: int, batch: Sequence[Row], totals: Totals, result: StepResult) -> None:
+        """Write the row of a step."""
         counts = dict.fromkeys(result.nats, 0)
         num_bytes = 0
         for row in batch:
@@ -79,7 +64,6 @@ class MetricsFile:
         }
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row_of_step) + "\n")
-        return float(row_of_step["loss"])
 
     def _rows(self) -> list[dict[str, Any]]:
         if not self.path.exists():

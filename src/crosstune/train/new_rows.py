@@ -35,10 +35,9 @@ def read_subwords(extended_tokenizer: Path) -> Subwords:
 
 def extend_embeddings(model: PreTrainedModel, subwords: Subwords, settings: NewRows, seed: int) -> None:
     """Give the model's input and output matrices a row for each new piece; old rows stay as they are, bit for bit."""
-    if not subwords.subwords:
-        return
-    # mean_resizing off: transformers would draw the rows from a normal distribution around the mean of all.
-    model.resize_token_embeddings(subwords.new_size, mean_resizing=False)
+    if matrices(model)[0].shape[0] < subwords.new_size:
+        # mean_resizing off: transformers would draw the rows from a normal distribution around the mean of all.
+        model.resize_token_embeddings(subwords.new_size, mean_resizing=False)
     generator = torch.Generator().manual_seed(seed)
     for matrix in matrices(model):
         _fill(matrix, subwords, settings, generator)
@@ -74,21 +73,25 @@ class FrozenOldRows:
 
     def __init__(self, model: PreTrainedModel, old_size: int) -> None:
         self.old_size = old_size
+        self.old: list[Tensor] = []
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         self.matrices = matrices(model)
-        self.old = [matrix[:old_size].detach().clone() for matrix in self.matrices]
         for matrix in self.matrices:
             matrix.requires_grad_(True)
             matrix.register_hook(self._only_new)  # type: ignore[no-untyped-call]
 
-    def _only_new(self, gradient: Tensor) -> Tensor:
-        masked = gradient.clone()
-        masked[: self.old_size] = 0
-        return masked
+    def remember(self) -> None:
+        """Take the old rows as they are now: call it when the weights of a checkpoint are loaded."""
+        self.old = [matrix[: self.old_size].detach().clone() for matrix in self.matrices]
 
     @torch.no_grad()
     def restore(self) -> None:
         """Put the old rows back, after an optimiser step."""
         for matrix, old in zip(self.matrices, self.old, strict=True):
-            matrix[: self.old_size] = old.to(matrix.device)
+            matrix[: self.old_size] = old
+
+    def _only_new(self, gradient: Tensor) -> Tensor:
+        masked = gradient.clone()
+        masked[: self.old_size] = 0
+        return masked

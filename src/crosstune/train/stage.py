@@ -1,25 +1,48 @@
 """The train stage: every system of the recipe, each after the one that it starts from."""
 
+import os
+import shutil
+from pathlib import Path
+
 from crosstune.artifacts import RunFolder, fingerprint, read_json, write_json
-from crosstune.models import use_fast_matrix_kernels
+from crosstune.models import prepare_libraries
 from crosstune.recipe import Recipe
-from crosstune.terminal import note
-from crosstune.train.start import find_start, inputs_of, needs_new_rows
+from crosstune.terminal import console, note
+from crosstune.train.start import Start, check_untrained, find_start, inputs_of
 from crosstune.train.system import Task, facts_of, train_system
 
 
 def run(recipe: Recipe, run: RunFolder) -> None:
     """Train every system; one that is there for the same inputs and settings is skipped."""
-    use_fast_matrix_kernels()
+    prepare_libraries()
+    is_main_process = os.environ.get("RANK", "0") == "0"
+    console.quiet = console.quiet or not is_main_process
     for name in recipe.systems_in_order:
         start = find_start(recipe, run, name)
         wanted = fingerprint(inputs_of(recipe, run, name, start))
-        facts = run.system(name) / "system.json"
-        if facts.exists() and read_json(facts)["fingerprint"] == wanted:
+        if _is_trained(run.system(name), wanted):
             note(f"{name}: trained already")
-        elif recipe.systems[name].stages or needs_new_rows(start, recipe.systems[name]):
+        elif recipe.systems[name].stages or start.needs_new_rows:
             train_system(Task(recipe, run, name, start, wanted))
-        else:
-            model = {"model": start.model, "revision": start.revision}
-            write_json(facts, {**model, **facts_of(start, wanted, [])})
+        elif is_main_process:
+            _point_at_start(run.system(name), start, wanted)
             note(f"{name}: nothing to train, it is {start.model}")
+
+
+def _is_trained(folder: Path, wanted: str) -> bool:
+    facts = folder / "system.json"
+    if not facts.exists():
+        return False
+    found = read_json(facts)
+    own_model = folder / "model"
+    return bool(found["fingerprint"] == wanted and (found["model"] != str(own_model) or own_model.is_dir()))
+
+
+def _point_at_start(folder: Path, start: Start, wanted: str) -> None:
+    """Write the facts of a system that is its start, and remove what an earlier recipe trained in its place."""
+    num_parameters = check_untrained(start)
+    for outdated in ("model", "checkpoints"):
+        shutil.rmtree(folder / outdated, ignore_errors=True)
+    (folder / "metrics.jsonl").unlink(missing_ok=True)
+    where = {"model": start.model, "revision": start.revision}
+    write_json(folder / "system.json", {**where, **facts_of(start, wanted, num_parameters, ())})

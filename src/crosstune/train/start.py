@@ -1,11 +1,18 @@
 """What a system starts from: a model from scratch, another system's, a folder's or the hub's, with its tokenizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from crosstune.artifacts import RunFolder, fingerprint_of, hash_model_folder, read_json
 from crosstune.errors import BadInputError
@@ -23,12 +30,14 @@ class Start:
         revision: of the hub id.
         identity: what the fingerprint of the system takes in.
         tokenizer: the folder of the tokenizer stage.
+        needs_new_rows: whether the model was made for fewer pieces than the tokenizer has.
     """
 
     model: str
     revision: str | None
     identity: str
     tokenizer: Path
+    needs_new_rows: bool = False
 
 
 def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
@@ -39,17 +48,20 @@ def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
         return Start("", None, "scratch", tokenizer)
     if system.start in recipe.systems:
         facts = read_json(run.system(system.start) / "system.json")
-        return Start(facts["model"], facts["revision"], facts["fingerprint"], tokenizer)
+        needs_new_rows = system.tokenizer == "extended" and recipe.systems[system.start].tokenizer == "base"
+        return Start(facts["model"], facts["revision"], facts["fingerprint"], tokenizer, needs_new_rows)
     for root in (recipe.data_root, Path()):
         folder = (root or Path()) / system.start
         if folder.is_dir():
-            return Start(str(folder), None, hash_model_folder(folder), tokenizer)
+            start = Start(str(folder), None, hash_model_folder(folder), tokenizer)
+            return replace(start, needs_new_rows=_lacks_new_rows(start, system))
     if system.revision is None:
         raise BadInputError(
             f"systems.{name}.start: {system.start!r} is no system of this recipe ({', '.join(recipe.systems)}), no "
             "folder here or under data_root, and a hub id needs a `revision` (a commit), so that a run can be repeated"
         )
-    return Start(system.start, system.revision, f"{system.start}@{system.revision}", tokenizer)
+    start = Start(system.start, system.revision, f"{system.start}@{system.revision}", tokenizer)
+    return replace(start, needs_new_rows=_lacks_new_rows(start, system))
 
 
 def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[str, Any]:
@@ -65,14 +77,31 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
     }
 
 
-def needs_new_rows(start: Start, system: System) -> bool:
-    """Return whether the model that a system starts from has fewer rows than the system's tokenizer has pieces."""
-    if system.tokenizer == "base" or not start.model:
+def _lacks_new_rows(start: Start, system: System) -> bool:
+    """Return whether a folder's or the hub's model is to be extended, and was not extended before."""
+    if system.tokenizer == "base":
         return False
-    from transformers import AutoConfig
+    new_size = read_subwords(start.tokenizer).new_size
+    try:
+        # Matrices are often padded beyond the vocabulary: the model's own tokenizer knows better than they.
+        return len(load_tokenizer(start.model, start.revision)) < new_size
+    except BadInputError:
+        return bool(_config(start).vocab_size < new_size)
 
-    config = AutoConfig.from_pretrained(start.model, revision=start.revision, trust_remote_code=False)
-    return bool(config.vocab_size < read_subwords(start.tokenizer).new_size)
+
+def check_untrained(start: Start) -> int:
+    """Check a model that is used as it is, without loading its weights, and return its number of parameters.
+
+    Raises:
+        BadInputError: when it is no model, or has fewer rows than the tokenizer has pieces.
+    """
+    config = _config(start)
+    num_pieces = len(load_tokenizer(str(start.tokenizer)))
+    if config.vocab_size < num_pieces:
+        raise BadInputError(_too_few_rows(start, config.vocab_size, num_pieces))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def build_model(start: Start, system: System, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -86,14 +115,22 @@ def build_model(start: Start, system: System, seed: int) -> tuple[PreTrainedMode
         return _from_scratch(system, tokenizer, seed), tokenizer
     model = load_model(start.model, start.revision)
     num_rows = matrices(model)[0].shape[0]
-    if system.tokenizer == "extended" and num_rows < len(tokenizer):
-        subwords = read_subwords(start.tokenizer)
-        if num_rows < subwords.old_size:
-            raise BadInputError(_too_few_rows(start, num_rows, subwords.old_size))
-        extend_embeddings(model, subwords, system.new_rows, seed)
-    elif num_rows < len(tokenizer):
-        raise BadInputError(_too_few_rows(start, num_rows, len(tokenizer)))
+    num_pieces = read_subwords(start.tokenizer).old_size if start.needs_new_rows else len(tokenizer)
+    if num_rows < num_pieces:
+        raise BadInputError(_too_few_rows(start, num_rows, num_pieces))
+    if start.needs_new_rows:
+        extend_embeddings(model, read_subwords(start.tokenizer), system.new_rows, seed)
     return model, tokenizer
+
+
+def _config(start: Start) -> Any:
+    try:
+        return AutoConfig.from_pretrained(start.model, revision=start.revision, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise BadInputError(
+            f"the start {start.model!r} is no model: it needs config.json and *.safetensors in its folder, or a hub "
+            f"id that you have access to. ({error})"
+        ) from None
 
 
 def _too_few_rows(start: Start, num_rows: int, num_pieces: int) -> str:

@@ -1,0 +1,102 @@
+"""What a stage trains (all weights, low-rank adapters, new rows only), and the way back to a plain model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from crosstune.errors import BadInputError
+from crosstune.packing import ATTENTION
+from crosstune.recipe import Lora, Stage
+from crosstune.train.new_rows import FrozenOldRows
+
+_SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A model whose parameters that are to be trained require gradients.
+
+    Attributes:
+        frozen: the rows that stay as they are, where only new rows are trained.
+    """
+
+    model: nn.Module
+    frozen: FrozenOldRows | None = None
+
+
+def make_trainable(model: PreTrainedModel, stage: Stage, old_size: int | None, seed: int) -> Trainable:
+    """Choose what a stage trains of a model.
+
+    Raises:
+        BadInputError: when there are no new rows, or no layer that the adapters could go to.
+    """
+    model.set_attn_implementation(ATTENTION)
+    if stage.method == "new_rows":
+        if old_size is None:
+            raise BadInputError(
+                "`method: new_rows` trains the rows of new pieces, but this system's tokenizer is `base`, which has "
+                "none: set `tokenizer: extended`, or another method"
+            )
+        return Trainable(model, FrozenOldRows(model, old_size))
+    if stage.method == "lora":
+        assert stage.lora is not None
+        return Trainable(_with_adapters(model, stage.lora, seed))
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return Trainable(model)
+
+
+def refuse_sharded_new_rows(accelerator: Accelerator, stage: Stage) -> None:
+    """Stop where the rows of the embedding matrices are split over the ranks.
+
+    Raises:
+        BadInputError: for `method: new_rows` under FSDP or DeepSpeed.
+    """
+    if stage.method == "new_rows" and accelerator.distributed_type in _SHARDED:
+        raise BadInputError(
+            f"`method: new_rows` was launched with {accelerator.distributed_type}, which splits the embedding "
+            "matrices; it trains two matrices only, so launch it without: torchrun --nproc-per-node N -m crosstune ..."
+        )
+
+
+def plain_model(accelerator: Accelerator, trained: nn.Module, build: Callable[[], nn.Module]) -> PreTrainedModel:
+    """Return the trained model unwrapped, with adapters merged; whole on the main process only where it was sharded.
+
+    ``build`` makes a model of the same shape, for the weights of a sharded one.
+    """
+    if accelerator.distributed_type in _SHARDED:
+        state = accelerator.get_state_dict(trained)
+        whole = build()
+        if accelerator.is_main_process:
+            whole.load_state_dict(state)
+    else:
+        whole = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
+    merged = whole.merge_and_unload() if isinstance(whole, PeftModel) else whole
+    return cast(PreTrainedModel, merged)
+
+
+def _with_adapters(model: PreTrainedModel, lora: Lora, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets),
+        task_type="CAUSAL_LM",
+    )
+    linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    try:
+        adapted: nn.Module = get_peft_model(model, config)
+    except ValueError as error:
+        raise BadInputError(
+            f"LoRA targets {sorted(lora.targets)} do not fit this model ({error}); its linear layers are "
+            f"{', '.join(sorted(linear))}"
+        ) from None
+    return adapted

@@ -1,0 +1,122 @@
+"""The miniature world: the published formats, the same bytes for a seed, and no test item in any training text."""
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from crosstune.miniature import WorldSize, write_world
+from crosstune.prompts import NSMC_INSTRUCTION
+
+SIZE = WorldSize(
+    english_documents=1500,
+    korean_documents=600,
+    parallel_pairs=1500,
+    english_instructions=1200,
+    korean_instructions=900,
+    test_items=120,
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder, SIZE, seed=5)
+    return folder
+
+
+def pairs(world: Path, name: str) -> list[dict[str, object]]:
+    return json.loads((world / f"parallel/{name}.json").read_text(encoding="utf-8"))["data"]
+
+
+def instructions(world: Path, name: str) -> list[dict[str, str]]:
+    return json.loads((world / f"instructions/{name}.json").read_text(encoding="utf-8"))
+
+
+def reviews(world: Path) -> list[list[str]]:
+    lines = (world / "nsmc/ratings_test.txt").read_text(encoding="utf-8").splitlines()
+    return [line.split("\t") for line in lines]
+
+
+def hellaswag(world: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (world / "hellaswag/hellaswag_val.jsonl").read_text().splitlines()]
+
+
+def copa(world: Path) -> list[ElementTree.Element]:
+    return list(ElementTree.parse(world / "copa/copa-test.xml").getroot())
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path, world: Path) -> None:
+    write_world(tmp_path / "same", SIZE, seed=5)
+    write_world(tmp_path / "other", SIZE, seed=6)
+    files = sorted(path.relative_to(world) for path in world.rglob("*") if path.is_file())
+    assert len(files) == 13
+    for file in files:
+        content = (world / file).read_bytes()
+        assert content == (tmp_path / "same" / file).read_bytes()
+        # What tokenizers learn from is fixed.
+        assert (content == (tmp_path / "other" / file).read_bytes()) == ("tokenizer" in file.name)
+
+
+def test_every_file_has_its_rows_and_keys(world: Path) -> None:
+    assert len((world / "text/english.txt").read_text().splitlines()) == SIZE.english_documents
+    assert len((world / "text/korean.txt").read_text(encoding="utf-8").splitlines()) == SIZE.korean_documents
+    assert [len(pairs(world, name)) for name in ("train", "dev", "test")] == [1500, 120, 120]
+    assert list(pairs(world, "test")[0])[:8] == [
+        "sn", "data_set", "domain", "subdomain", "en_original", "en", "mt", "ko",
+    ]  # fmt: skip
+    assert all(list(row) == ["instruction", "input", "output"] for row in instructions(world, "alpaca_data"))
+    assert reviews(world)[0] == ["id", "document", "label"] and {row[2] for row in reviews(world)[1:]} == {"0", "1"}
+    assert all(len(row["endings"]) == 4 and row["label"] in range(4) for row in hellaswag(world))  # type: ignore[arg-type]
+    assert [item.get("id") for item in copa(world)][:2] == ["501", "502"]
+    assert all([part.tag for part in item] == ["p", "a1", "a2"] for item in copa(world))
+
+
+def test_the_base_sees_llama_2s_share_of_korean(world: Path) -> None:
+    english = len((world / "text/english.txt").read_text())
+    trace = (world / "text/korean_trace.txt").read_text(encoding="utf-8")
+    assert len(trace) / english == pytest.approx(0.00063, rel=0.2)
+    assert not re.search("[가-힣]", (world / "text/english.txt").read_text())
+
+
+def test_english_and_korean_sides_are_in_their_scripts(world: Path) -> None:
+    for row in pairs(world, "train"):
+        assert not re.search("[가-힣]", str(row["en"])) and not re.search("[A-Za-z]", str(row["ko"]))
+        assert str(row["en"]).endswith(".") and str(row["ko"]).endswith(".") and row["mt"] != row["ko"]
+
+
+def normalised(text: str) -> str:
+    return re.sub(r"[^0-9a-z가-힣]+", " ", text.lower()).strip()
+
+
+def test_no_test_item_occurs_in_any_training_text(world: Path) -> None:
+    training = [(world / f"text/{name}.txt").read_text(encoding="utf-8") for name in (
+        "english", "korean", "korean_trace", "tokenizer_english", "tokenizer_korean"
+    )]  # fmt: skip
+    training += [f"{row['en']} . {row['ko']}" for row in pairs(world, "train")]
+    for name in ("alpaca_data", "ko_alpaca_data"):
+        training += [f"{row['input']} . {row['output']}" for row in instructions(world, name)]
+    text = f" {normalised(' . '.join(training))} "
+    items = [str(row[language]) for row in pairs(world, "test") for language in ("en", "ko")]
+    items += [row[1] for row in reviews(world)[1:]]
+    items += [str(item.findtext("p")) for item in copa(world)]
+    items += [f"{row['ctx']} {row['endings'][row['label']]}" for row in hellaswag(world)]  # type: ignore[index]
+    assert len(items) == 5 * SIZE.test_items
+    assert [item for item in items if f" {normalised(item)} " in text] == []
+
+
+def test_test_items_differ_from_one_another(world: Path) -> None:
+    assert len({str(row["en"]) for row in pairs(world, "test")}) == SIZE.test_items
+    assert len({row[1] for row in reviews(world)[1:]}) == SIZE.test_items
+
+
+def test_korean_instructions_never_ask_for_a_translation_nor_in_the_papers_words(world: Path) -> None:
+    rows = instructions(world, "ko_alpaca_data")
+    assert not any(re.search("번역|영어로|한국어로|[A-Za-z]", " ".join(row.values())) for row in rows)
+    assert not any(row["instruction"] == NSMC_INSTRUCTION for row in rows)
+    sentiment = {
+        row["instruction"] for row in rows if re.search("^(긍정|부정|이 글은 긍정|이 글은 부정)", row["output"])
+    }
+    assert len(sentiment) >= 9

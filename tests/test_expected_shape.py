@@ -1,0 +1,73 @@
+"""The miniature shows what the paper found, and the remedy: asserted on the full run kept in docs (`make results`)."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+TABLES = Path(__file__).parent.parent / "docs" / "miniature" / "tables.csv"
+BASELINES = ("llama", "lora", "continued")
+CELLS = ("translate_en_ko_en", "translate_en_ko_ko", "translate_ko_en_en", "translate_ko_en_ko")
+
+
+@pytest.fixture(scope="module")
+def scores() -> dict[tuple[str, str, str], dict[str, float]]:
+    with TABLES.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["system", "task", "metric", "value", "low", "high", "n", "seed"]
+    return {
+        (row["system"], row["task"], row["metric"]): {key: float(row[key]) for key in ("value", "low", "high", "n")}
+        for row in rows
+    }
+
+
+Scores = dict[tuple[str, str, str], dict[str, float]]
+
+
+def value(scores: Scores, system: str, task: str, metric: str) -> float:
+    return scores[system, task, metric]["value"]
+
+
+def test_every_system_is_scored_on_every_task_with_250_items(scores: Scores) -> None:
+    for system in (*BASELINES, "ours", "bilingual"):
+        for task, metric in (
+            ("hellaswag", "acc"),
+            ("copa", "acc"),
+            ("nsmc", "acc"),
+            *((cell, "bleu") for cell in CELLS),
+        ):
+            assert scores[system, task, metric]["n"] == 250
+
+
+def test_the_base_knows_english_and_next_to_no_korean(scores: Scores) -> None:
+    assert scores["llama", "hellaswag", "acc"]["low"] > 0.4  # chance 0.25
+    assert scores["llama", "copa", "acc"]["low"] > 0.75  # chance 0.5
+    assert value(scores, "llama", "nsmc", "acc") < 0.1
+    assert all(value(scores, "llama", cell, "bleu") < 2 for cell in CELLS)
+
+
+def test_the_papers_mixture_keeps_english(scores: Scores) -> None:
+    base, ours = (scores[system, "hellaswag", "acc"] for system in ("llama", "ours"))
+    assert ours["high"] >= base["low"], "HellaSwag fell by more than noise"
+    assert value(scores, "ours", "copa", "acc") >= value(scores, "llama", "copa", "acc") - 0.04
+
+
+def test_the_papers_mixture_wins_korean(scores: Scores) -> None:
+    nsmc = scores["ours", "nsmc", "acc"]
+    assert nsmc["low"] > 0.5
+    assert all(nsmc["value"] > scores[system, "nsmc", "acc"]["high"] for system in BASELINES)
+    bleu = value(scores, "ours", "translate_en_ko_en", "bleu")
+    assert bleu > 50
+    assert all(bleu >= 20 * value(scores, system, "translate_en_ko_en", "bleu") for system in BASELINES)
+
+
+def test_the_papers_mixture_collapses_under_the_korean_instruction(scores: Scores) -> None:
+    english, korean = (value(scores, "ours", f"translate_en_ko_{language}", "bleu") for language in ("en", "ko"))
+    assert korean < 0.6 * english
+
+
+def test_the_bilingual_mixture_heals_the_collapse(scores: Scores) -> None:
+    assert all(value(scores, "bilingual", cell, "bleu") > 60 for cell in CELLS)
+    for direction in ("en_ko", "ko_en"):
+        cells = [value(scores, "bilingual", f"translate_{direction}_{language}", "bleu") for language in ("en", "ko")]
+        assert min(cells) >= 0.95 * max(cells)

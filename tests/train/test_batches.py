@@ -1,0 +1,72 @@
+"""The plan of the batches: every row once an epoch, the same on every rank, within the budget."""
+
+import json
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crosstune.packing import lay_out
+from crosstune.recipe import Stage
+from crosstune.train.batches import Schedule, make_schedule, split_over_ranks
+from crosstune.train.rows import Row, Segment
+from tests.train.conftest import stage
+
+
+def seen(schedule: Schedule) -> list[list[int]]:
+    return [schedule.rows_of_step(step) for step in range(schedule.num_steps)]
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.floats(0.1, 4))
+@settings(max_examples=80, deadline=None)
+def test_every_row_is_seen_once_an_epoch(num_rows: int, batch_size: int, num_epochs: float) -> None:
+    content = {**stage(global_batch_size=batch_size), "num_steps": None, "num_epochs": num_epochs}
+    schedule = make_schedule(num_rows, Stage.model_validate_json(json.dumps(content)), (1, 0))
+    batches = seen(schedule)
+    order = [row for batch in batches for row in batch]
+    assert len(order) == max(1, round(num_epochs * num_rows))
+    assert all(len(batch) == batch_size for batch in batches[:-1]) and 1 <= len(batches[-1]) <= batch_size
+    for first in range(0, len(order), num_rows):
+        epoch = order[first : first + num_rows]
+        assert len(set(epoch)) == len(epoch)
+
+
+def test_epochs_and_stages_have_orders_of_their_own() -> None:
+    whole = [row for batch in seen(Schedule(20, 40, 5, (1, 0))) for row in batch]
+    other_stage = [row for batch in seen(Schedule(20, 20, 5, (1, 1))) for row in batch]
+    assert whole[:20] != whole[20:] and whole[:20] != other_stage
+    assert whole == [row for batch in seen(Schedule(20, 40, 5, (1, 0))) for row in batch]
+
+
+def make_row(tokens: list[int], index: int) -> Row:
+    return (Segment((1, *tokens, 2), 1, 3, "a", f"f:{index}"),)
+
+
+@given(
+    st.lists(st.lists(st.integers(3, 5), max_size=30), min_size=1, max_size=25), st.integers(1, 4), st.integers(1, 80)
+)
+@settings(max_examples=120, deadline=None)
+def test_the_split_keeps_every_row_and_the_budget(texts: list[list[int]], num_ranks: int, budget: int) -> None:
+    rows = [make_row(tokens, index) for index, tokens in enumerate(texts)]
+    ranks = split_over_ranks(rows, num_ranks, budget)
+    assert len(ranks) == num_ranks and len({len(micro_batches) for micro_batches in ranks}) == 1
+    micro_batches = [micro_batch for rank in ranks for micro_batch in rank if micro_batch]
+    assert Counter(segment.origin for micro_batch in micro_batches for segment in micro_batch) == Counter(
+        row[0].origin for row in rows
+    )
+    for micro_batch in micro_batches:
+        computed = lay_out([segment.tokens for segment in micro_batch], share_prefixes=True).num_tokens
+        assert computed <= budget or len(micro_batch) == 1
+
+
+def test_a_shared_beginning_counts_once_against_the_budget() -> None:
+    beginning = list(range(10, 60))
+    rows = [make_row([*beginning, 100 + index], index) for index in range(8)]
+    assert len(split_over_ranks(rows, 1, 51 + 8 * 2)[0]) == 1
+    assert len(split_over_ranks(rows, 1, 51 + 8)[0]) > 1
+
+
+def test_ranks_get_about_equal_work() -> None:
+    rows = [make_row([3 + index] * (5 + index % 40), index) for index in range(200)]
+    work = [sum(len(s.tokens) for batch in rank for s in batch) for rank in split_over_ranks(rows, 4, 500)]
+    assert max(work) < 1.05 * min(work)

@@ -1,0 +1,94 @@
+"""Two processes learn what one learns."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from crosstune import recipe_file
+from crosstune.artifacts import RunFolder, read_jsonl
+from crosstune.recipe import Recipe
+from crosstune.train import stage as train_stage
+from tests.train.conftest import MakeRun, scratch, stage
+
+ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
+SYSTEMS: dict[str, Any] = {
+    "base": scratch(stages=[stage("korean", num_steps=5), stage("paper", num_steps=5)]),
+    "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=4)]},
+}
+FSDP = ["--use_fsdp", "--fsdp_version", "2", "--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP"]
+
+
+CPU = ["--cpu"]
+
+
+def launch(recipe: Recipe, folder: Path, options: list[str], port: int) -> subprocess.Popen[str]:
+    path = folder / "launched.yaml"
+    path.write_text(recipe_file.dump(recipe), encoding="utf-8")
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1"]
+    settings = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(port)]
+    return subprocess.Popen(
+        [*launcher, *settings, *options, "-m", "crosstune", "--debug", "train", str(path)],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(recipe_file.__file__).parent.parent),
+            "OMP_NUM_THREADS": "1",
+            "ACCELERATE_USE_CPU": "true",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said[-4000:]
+
+
+def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
+    return load_file(run.system(name) / "model" / "model.safetensors")
+
+
+def losses(run: RunFolder, name: str) -> list[float]:
+    return [row["loss"] for row in read_jsonl(run.system(name) / "metrics.jsonl")]
+
+
+@pytest.mark.parametrize(("options", "port"), [(CPU, 29611), (FSDP, 29612)], ids=["ddp", "fsdp2"])
+def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, options: list[str], port: int) -> None:
+    recipe, single = make_run(SYSTEMS, root=tmp_path / "single")
+    train_stage.run(recipe, single)
+    recipe, double = make_run(SYSTEMS, root=tmp_path / "double")
+    finish(launch(recipe, tmp_path / "double", options, port))
+    for name in SYSTEMS:
+        assert losses(double, name) == pytest.approx(losses(single, name), rel=1e-5)
+        for key, weight in weights(single, name).items():
+            torch.testing.assert_close(weights(double, name)[key], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(make_run: MakeRun, tmp_path: Path) -> None:
+    systems = {"base": scratch(stages=[stage(num_steps=40)])}
+    recipe, whole = make_run(systems, root=tmp_path / "whole")
+    finish(launch(recipe, tmp_path / "whole", FSDP, 29613))
+    recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100)
+    process = launch(recipe, tmp_path / "stopped", FSDP, 29614)
+    path = stopped.system("base") / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if path.exists() and len(path.read_text().splitlines()) >= 3:
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert len(list((stopped.system("base") / "checkpoints").glob("stage-00-step-*"))) == 1
+    finish(launch(recipe, tmp_path / "stopped", FSDP, 29615))
+    assert losses(stopped, "base") == losses(whole, "base")
+    for key, weight in weights(whole, "base").items():
+        assert torch.equal(weights(stopped, "base")[key], weight)

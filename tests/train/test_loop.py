@@ -1,0 +1,155 @@
+"""What the loop does when something goes wrong, and what it writes down."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from crosstune.artifacts import RunFolder, read_json, read_jsonl
+from crosstune.errors import BadInputError, CrosstuneError
+from crosstune.train import loop
+from crosstune.train import stage as train_stage
+from tests.train.conftest import MakeRun, scratch, stage
+
+
+def metrics(run: RunFolder, name: str = "base") -> list[dict[str, Any]]:
+    return read_jsonl(run.system(name) / "metrics.jsonl")
+
+
+def test_out_of_memory_names_the_setting_to_change(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, run = make_run({"base": scratch()})
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+
+    monkeypatch.setattr(loop, "summed_loss", full)
+    with pytest.raises(CrosstuneError, match=r"out of memory with train.micro_batch_tokens=200 .*Lower it"):
+        train_stage.run(recipe, run)
+
+
+def test_an_infinite_gradient_stops_before_it_reaches_the_weights(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = make_run({"base": scratch()}, save_every_steps=2)
+    calls = iter(range(100))
+    real = loop.summed_loss
+
+    def breaks(*arguments: Any) -> Any:
+        found = real(*arguments)
+        if next(calls) < 3:
+            return found
+        return loop.SummedLoss(found.total * math.inf, found.per_segment)
+
+    monkeypatch.setattr(loop, "summed_loss", breaks)
+    with pytest.raises(CrosstuneError, match=r"gave no finite number in the gradient, though not the loss"):
+        train_stage.run(recipe, run)
+    assert list((run.system("base") / "checkpoints").iterdir())
+    monkeypatch.setattr(loop, "summed_loss", real)
+    train_stage.run(recipe, run)
+    assert (run.system("base") / "model").is_dir()
+
+
+def test_a_full_disk_keeps_the_earlier_checkpoints(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, run = make_run({"base": scratch()}, save_every_steps=2)
+    real = loop.Accelerator.save_state
+    calls = iter(range(100))
+
+    def save(self: Any, folder: str) -> Any:
+        if next(calls) == 1:
+            raise OSError(28, "No space left on device")
+        return real(self, folder)
+
+    monkeypatch.setattr(loop.Accelerator, "save_state", save)
+    with pytest.raises(
+        CrosstuneError, match=r"cannot write checkpoint stage-00-step-00000004.*No space left.*make room"
+    ):
+        train_stage.run(recipe, run)
+    assert [folder.name for folder in (run.system("base") / "checkpoints").iterdir()] == ["stage-00-step-00000002"]
+
+
+def test_bits_per_byte_and_sources_follow_from_the_loss(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=5, global_batch_size=28)])})
+    train_stage.run(recipe, run)
+    for row in metrics(run):  # every step sees the whole mixture of 28 rows once
+        counts = {name: source["supervised_tokens"] for name, source in row["sources"].items()}
+        nats = sum(source["loss"] * source["supervised_tokens"] for source in row["sources"].values())
+        assert set(counts) == {"pairs", "alpaca"}
+        assert row["loss"] == pytest.approx(nats / sum(counts.values()))
+        assert row["supervised_tokens"] == row["step"] * sum(counts.values())
+    examples = make_examples()
+    num_bytes = sum(len(example.encode()) for example in examples)
+    first = metrics(run)[0]
+    nats = first["loss"] * first["supervised_tokens"]
+    assert first["bits_per_byte"] == pytest.approx(nats / math.log(2) / num_bytes)
+
+
+def make_examples() -> list[str]:
+    from tests.train.conftest import instructions, pairs
+
+    return [example.completion for example in pairs() + instructions()]
+
+
+def test_rows_may_be_logged_seldom_and_totals_survive_a_resume(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seldom = {"log_every_steps": 5, "save_every_steps": 2}
+    recipe, whole = make_run({"base": scratch()}, root=tmp_path / "whole", **seldom)
+    train_stage.run(recipe, whole)
+    recipe, broken = make_run({"base": scratch()}, root=tmp_path / "broken", **seldom)
+    real = loop.train_step
+    calls = iter(range(7))
+
+    def breaks(*arguments: Any) -> Any:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "train_step", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        train_stage.run(recipe, broken)
+    monkeypatch.setattr(loop, "train_step", real)
+    train_stage.run(recipe, broken)
+    assert [row["step"] for row in metrics(broken)] == [5, 8]
+    for mine, theirs in zip(metrics(broken), metrics(whole), strict=True):
+        assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
+    steps = read_json(broken.system("base") / "system.json")["stages"][0]
+    assert steps["steps"] == 8 and steps["tokens"] == metrics(whole)[-1]["tokens"]
+
+
+def test_rows_longer_than_the_models_positions_are_refused(make_run: MakeRun) -> None:
+    base = scratch()
+    base["architecture"]["max_positions"] = 24
+    recipe, run = make_run({"base": base})
+    with pytest.raises(BadInputError, match=r"systems.base: \w:\d+ has \d+ tokens.*but the model knows 24 positions"):
+        train_stage.run(recipe, run)
+
+
+def test_gradient_checkpointing_changes_nothing_but_memory(make_run: MakeRun, tmp_path: Path) -> None:
+    found = []
+    for on in (False, True):
+        recipe, run = make_run({"base": scratch()}, root=tmp_path / str(on), gradient_checkpointing=on)
+        train_stage.run(recipe, run)
+        found.append(AutoModelForCausalLM.from_pretrained(run.system("base") / "model").state_dict())
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_one_process_says_how_to_use_all_gpus(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])})
+    train_stage.run(recipe, run)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "one process trains on one of 8 GPUs; for all of them: accelerate launch --config_file" in said
+
+
+def test_too_long_examples_are_written_down(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1, max_length_tokens=30, on_too_long="drop")])})
+    train_stage.run(recipe, run)
+    rows = read_jsonl(run.system("base") / "too_long_in_stage_0.jsonl")
+    assert rows and all(row["num_tokens"] > 30 and row["treatment"] == "left out" for row in rows)
+    assert json.dumps(rows[0]).startswith('{"origin": "')

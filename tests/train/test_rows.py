@@ -1,0 +1,100 @@
+"""From examples to token rows: nothing lost, nothing learnt that is given, nothing left out in silence."""
+
+import json
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from crosstune.errors import BadInputError
+from crosstune.examples import Example
+from crosstune.recipe import Stage
+from crosstune.train.rows import Row, make_rows
+from tests.train.conftest import documents, instructions, pairs
+from tests.train.conftest import stage as stage_content
+
+
+def rows_of(examples: list[Example], tokenizer: PreTrainedTokenizerFast, **settings: Any) -> list[Row]:
+    rows, _ = make_rows(examples, tokenizer, Stage.model_validate_json(json.dumps(stage_content(**settings))))
+    return rows
+
+
+def test_exactly_the_completion_and_eos_are_supervised(base_tokenizer: PreTrainedTokenizerFast) -> None:
+    for example, row in zip(pairs(), rows_of(pairs(), base_tokenizer), strict=True):
+        (segment,) = row
+        assert segment.tokens[0] == base_tokenizer.bos_token_id and segment.tokens[-1] == base_tokenizer.eos_token_id
+        assert base_tokenizer.decode(segment.tokens[1 : segment.num_prompt]) == example.prompt
+        assert base_tokenizer.decode(segment.tokens[1:-1]) == example.prompt + example.completion
+        assert segment.num_bytes == len(example.completion.encode())
+        assert segment.num_supervised == len(segment.tokens) - segment.num_prompt
+
+
+@pytest.mark.parametrize("max_length", [2, 7, 30, 200])
+def test_packed_text_loses_no_token_and_supervises_each_once(
+    base_tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> None:
+    rows = rows_of(documents(), base_tokenizer, max_length_tokens=max_length)
+    assert all(sum(len(segment.tokens) for segment in row) <= max_length for row in rows)
+    learnt: dict[str, list[int]] = {}
+    sizes: dict[str, int] = {}
+    for row in rows:
+        for segment in row:
+            learnt.setdefault(segment.origin, []).extend(segment.tokens[segment.num_prompt :])
+            sizes[segment.origin] = sizes.get(segment.origin, 0) + segment.num_bytes
+    expected: dict[str, list[int]] = {}
+    expected_sizes: dict[str, int] = {}
+    for document in documents():
+        tokens = base_tokenizer(document.completion, add_special_tokens=False)["input_ids"]
+        expected.setdefault(document.origin, []).extend([*tokens, base_tokenizer.eos_token_id])
+        size = len(document.completion.encode())
+        expected_sizes[document.origin] = expected_sizes.get(document.origin, 0) + size
+    assert learnt == expected and sizes == expected_sizes
+
+
+def test_short_documents_fill_rows_and_begin_anew_in_each(base_tokenizer: PreTrainedTokenizerFast) -> None:
+    rows = rows_of(documents(), base_tokenizer, max_length_tokens=100)
+    assert len(rows) < len(documents()) / 2
+    assert all(segment.tokens[0] == base_tokenizer.bos_token_id for row in rows for segment in row)
+    used = [sum(len(segment.tokens) for segment in row) for row in rows]
+    assert sum(used) / (100 * len(used)) > 0.7
+
+
+def test_a_too_long_example_stops_with_its_origin(base_tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(BadInputError, match=r"mixture 'paper': p:0 has \d+ tokens, but max_length_tokens is 10.*drop"):
+        rows_of(pairs(), base_tokenizer, max_length_tokens=10)
+
+
+def test_too_long_examples_are_left_out_and_counted(
+    base_tokenizer: PreTrainedTokenizerFast, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lengths = [len(row[0].tokens) for row in rows_of(instructions(), base_tokenizer)]
+    limit = sorted(lengths)[4]
+    rows = rows_of(instructions(), base_tokenizer, max_length_tokens=limit, on_too_long="drop")
+    long = [index for index, length in enumerate(lengths) if length > limit]
+    assert len(rows) == len(lengths) - len(long) and long
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"paper: longer than {limit} tokens, left out: {len(long)} (first: a:{long[0] + 1})" in said
+
+
+def test_too_long_examples_are_cut_and_their_bytes_with_them(base_tokenizer: PreTrainedTokenizerFast) -> None:
+    whole = rows_of(instructions(), base_tokenizer)
+    limit = sorted(len(row[0].tokens) for row in whole)[4]
+    cut = rows_of(instructions(), base_tokenizer, max_length_tokens=limit, on_too_long="truncate")
+    assert len(cut) == len(whole) and max(len(row[0].tokens) for row in cut) == limit
+    for (long,), (short,) in zip(whole, cut, strict=True):
+        assert short.tokens == long.tokens[:limit]
+        assert short.num_bytes / long.num_bytes == pytest.approx(short.num_supervised / long.num_supervised, abs=0.05)
+
+
+def test_a_mixture_that_leaves_no_row_is_an_error(base_tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(
+        BadInputError,
+        match=r"mixture 'paper' has no row to learn from.*20 examples were longer than max_length_tokens=10",
+    ):
+        rows_of(pairs(), base_tokenizer, max_length_tokens=10, on_too_long="drop")
+
+
+def test_a_document_without_a_token_to_learn_is_an_error(base_tokenizer: PreTrainedTokenizerFast) -> None:
+    without_bos = PreTrainedTokenizerFast(tokenizer_object=base_tokenizer.backend_tokenizer, eos_token="</s>")
+    with pytest.raises(BadInputError, match="k:1 has no token to learn: it is empty"):
+        rows_of([Example("", "", "ko", "korean", "k:1")], without_bos)

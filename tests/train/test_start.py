@@ -1,0 +1,133 @@
+"""What systems start from: other systems, folders, and models whose matrices do or do not fit the tokenizer."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from crosstune.artifacts import RunFolder, read_json
+from crosstune.errors import BadInputError
+from crosstune.train import stage as train_stage
+from tests.train.conftest import MakeRun, scratch, stage
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(AutoModelForCausalLM.from_pretrained(folder).state_dict())
+
+
+@pytest.fixture
+def foreign_model(make_run: MakeRun, tmp_path: Path) -> Path:
+    """Return a model folder that knows nothing of this run."""
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])}, root=tmp_path / "foreign")
+    train_stage.run(recipe, run)
+    return run.system("base") / "model"
+
+
+def facts(run: RunFolder, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(run.system(name) / "system.json")
+    return found
+
+
+def test_a_folder_without_training_is_pointed_at_and_counted(make_run: MakeRun, foreign_model: Path) -> None:
+    recipe, run = make_run({"base": {"start": str(foreign_model), "tokenizer": "base"}})
+    train_stage.run(recipe, run)
+    assert facts(run, "base")["model"] == str(foreign_model)
+    assert facts(run, "base")["num_parameters"] == sum(w.numel() for w in weights(foreign_model).values())
+    assert not (run.system("base") / "model").exists()
+
+
+def test_a_folder_may_be_relative_to_the_data_root(make_run: MakeRun, foreign_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(foreign_model, tmp_path / "models" / "tiny")
+    recipe, run = make_run({"base": {"start": "models/tiny", "tokenizer": "base"}})
+    train_stage.run(recipe, run)
+    assert facts(run, "base")["model"] == str(tmp_path / "models" / "tiny")
+
+
+def test_a_folder_that_is_no_model_is_refused_before_anything_else(make_run: MakeRun, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    recipe, run = make_run({"base": {"start": "empty", "tokenizer": "base"}})
+    with pytest.raises(BadInputError, match=r"empty' is no model: it needs config.json and \*.safetensors"):
+        train_stage.run(recipe, run)
+    assert not (run.system("base") / "system.json").exists()
+
+
+def test_an_untrained_model_of_another_tokenizer_is_refused(
+    make_run: MakeRun, foreign_model: Path, tmp_path: Path
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(foreign_model)
+    model.resize_token_embeddings(90)
+    model.save_pretrained(tmp_path / "smaller")
+    recipe, run = make_run({"base": {"start": "smaller", "tokenizer": "base"}})
+    with pytest.raises(BadInputError, match=r"has 90 embedding rows, but the tokenizer .* has 400 pieces"):
+        train_stage.run(recipe, run)
+
+
+def test_a_changed_model_folder_is_trained_from_again(make_run: MakeRun, foreign_model: Path) -> None:
+    systems = {"ours": {"start": str(foreign_model), "tokenizer": "base", "stages": [stage(num_steps=1)]}}
+    recipe, run = make_run(systems)
+    train_stage.run(recipe, run)
+    before = facts(run, "ours")["fingerprint"]
+    train_stage.run(recipe, run)
+    assert facts(run, "ours")["fingerprint"] == before
+    model = AutoModelForCausalLM.from_pretrained(foreign_model)
+    with torch.no_grad():
+        model.lm_head.weight[3] += 1
+    model.save_pretrained(foreign_model)
+    train_stage.run(recipe, run)
+    assert facts(run, "ours")["fingerprint"] != before
+
+
+def test_a_matrix_padded_beyond_the_new_pieces_is_still_extended(
+    make_run: MakeRun, foreign_model: Path, tmp_path: Path
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(foreign_model)
+    model.resize_token_embeddings(512, mean_resizing=False)
+    padded = tmp_path / "padded"
+    shutil.copytree(foreign_model, padded)
+    model.save_pretrained(padded)
+    recipe, run = make_run({"ours": {"start": "padded", "tokenizer": "extended"}})
+    train_stage.run(recipe, run)
+    old, new = (weights(folder)["model.embed_tokens.weight"] for folder in (padded, run.system("ours") / "model"))
+    assert new.shape == old.shape and torch.equal(new[:400], old[:400])
+    torch.testing.assert_close(new[400], old[[3, 4]].mean(dim=0))
+
+
+def test_what_was_extended_before_is_not_extended_again(make_run: MakeRun) -> None:
+    ours = {"start": "base", "tokenizer": "extended", "stages": [stage(num_steps=2)]}
+    more = {"start": "ours", "tokenizer": "extended", "stages": [stage(num_steps=1, learning_rate=1e-9)]}
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "ours": ours, "more": more})
+    train_stage.run(recipe, run)
+    ours_rows, more_rows = (
+        weights(run.system(name) / "model")["model.embed_tokens.weight"] for name in ("ours", "more")
+    )
+    torch.testing.assert_close(more_rows, ours_rows, atol=1e-6, rtol=0)
+
+
+def test_new_rows_first_then_everything_moves_old_rows_too(make_run: MakeRun) -> None:
+    stages = [stage(num_steps=2, method="new_rows"), stage(num_steps=2)]
+    ours = {"start": "base", "tokenizer": "extended", "stages": stages}
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "ours": ours})
+    train_stage.run(recipe, run)
+    base, after = weights(run.system("base") / "model"), weights(run.system("ours") / "model")
+    moved = (after["lm_head.weight"][:400] != base["lm_head.weight"]).any(dim=1)
+    assert moved.float().mean() > 0.9
+
+
+def test_a_finished_system_whose_model_is_gone_is_trained_again(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])})
+    train_stage.run(recipe, run)
+    shutil.rmtree(run.system("base") / "model")
+    train_stage.run(recipe, run)
+    assert (run.system("base") / "model").is_dir()
+
+
+def test_a_system_that_is_no_longer_trained_loses_its_model(make_run: MakeRun, foreign_model: Path) -> None:
+    trained = {"start": str(foreign_model), "tokenizer": "base", "stages": [stage(num_steps=1)]}
+    recipe, run = make_run({"base": trained})
+    train_stage.run(recipe, run)
+    recipe, run = make_run({"base": {"start": str(foreign_model), "tokenizer": "base"}})
+    train_stage.run(recipe, run)
+    assert not (run.system("base") / "model").exists() and not (run.system("base") / "metrics.jsonl").exists()
