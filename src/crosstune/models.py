@@ -12,8 +12,8 @@ from crosstune.errors import BadInputError
 
 def prepare_libraries() -> None:
     """Set what concerns the whole process: fast matrix products, and no bars and remarks of libraries between ours."""
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     getLogger("accelerate").setLevel(ERROR)
     _use_fast_matrix_kernels()
 

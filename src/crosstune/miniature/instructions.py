@@ -162,6 +162,20 @@ def _korean_finish(generator: random.Random) -> Row:
     return _row(wording, " ".join(words[:cut]), " ".join(words[cut:]))
 
 
+_KOREAN_REWRITE = (
+    "다음 문장을 다시 쓰세요.",
+    "다음 문장을 바르게 고치세요.",
+    "아래 문장을 그대로 쓰세요.",
+    "다음 문장을 읽고 따라 쓰세요.",
+)
+
+
+def _korean_rewrite(generator: random.Random) -> Row:
+    """Editing tasks that give the sentence back, as KoAlpaca has many."""
+    sentence = everyday(generator).korean
+    return _row(generator.choice(_KOREAN_REWRITE), sentence, sentence)
+
+
 _KOREAN_BY_ENGLISH = {word.english: word.korean for word in (*THING_ADJECTIVES, *STATES)}
 
 
@@ -183,11 +197,12 @@ ENGLISH: Sequence[tuple[Make, int]] = (
     (_opposite, 4),
 )
 KOREAN: Sequence[tuple[Make, int]] = (
-    (_korean_sentiment, 45),
+    (_korean_sentiment, 36),
     (_korean_question, 20),
-    (_korean_finish, 17),
-    (_korean_write_review, 12),
-    (_korean_opposite, 6),
+    (_korean_rewrite, 16),
+    (_korean_finish, 14),
+    (_korean_write_review, 10),
+    (_korean_opposite, 4),
 )
 
 
