@@ -61,6 +61,7 @@ def losses(run: RunFolder, name: str) -> list[float]:
     return [row["loss"] for row in read_jsonl(run.system(name) / "metrics.jsonl")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "port"), [(CPU, 29611), (FSDP, 29612)], ids=["ddp", "fsdp2"])
 def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, options: list[str], port: int) -> None:
     recipe, single = make_run(SYSTEMS, root=tmp_path / "single")
@@ -73,8 +74,9 @@ def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, opti
             torch.testing.assert_close(weights(double, name)[key], weight, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(make_run: MakeRun, tmp_path: Path) -> None:
-    systems = {"base": scratch(stages=[stage(num_steps=40)])}
+    systems = {"base": scratch(stages=[stage(num_steps=20)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole")
     finish(launch(recipe, tmp_path / "whole", FSDP, 29613))
     recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100)

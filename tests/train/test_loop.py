@@ -13,6 +13,7 @@ from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.train import loop
 from crosstune.train import stage as train_stage
+from crosstune.train.loss import SummedLoss
 from tests.train.conftest import MakeRun, scratch, stage
 
 
@@ -42,7 +43,7 @@ def test_an_infinite_gradient_stops_before_it_reaches_the_weights(
         found = real(*arguments)
         if next(calls) < 3:
             return found
-        return loop.SummedLoss(found.total * math.inf, found.per_segment)
+        return SummedLoss(found.total * math.inf, found.per_segment)
 
     monkeypatch.setattr(loop, "summed_loss", breaks)
     with pytest.raises(CrosstuneError, match=r"gave no finite number in the gradient, though not the loss"):

@@ -115,6 +115,7 @@ def wait_for_rows(run: RunFolder, number: int, process: subprocess.Popen[bytes])
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_process_is_resumed(make_run: MakeRun, tmp_path: Path, how: signal.Signals) -> None:
     recipe, whole = make_run(SYSTEMS, root=tmp_path / "whole", save_every_steps=2)

@@ -103,13 +103,18 @@ class Choice:
 
 
 def choice_item(generator: random.Random) -> Choice:
-    """Draw an item; the wrong alternative is another schema's cause or effect, about the same person."""
+    """Draw an item; the wrong alternative is another schema's clause, or the right clause about somebody else."""
     chosen = link(generator, held_out=True)
     while True:
         other = link(generator, held_out=True)
-        if other.schema != chosen.schema:
+        if other.schema != chosen.schema and other.person.pronoun != chosen.person.pronoun:
             break
-    other = Link(other.schema, other.slot, chosen.person)
+    is_near_miss = generator.random() < 0.4
+    other = (
+        Link(chosen.schema, chosen.slot, other.person)
+        if is_near_miss
+        else Link(other.schema, other.slot, chosen.person)
+    )
     asks_for = generator.choice(("cause", "effect"))
     said = Link.cause if asks_for == "cause" else Link.effect
     right = generator.choice((1, 2))
