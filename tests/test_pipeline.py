@@ -2,8 +2,10 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +96,23 @@ def test_dry_run_prints_a_valid_recipe(tmp_path: Path) -> None:
     done = crosstune("run", str(miniature), "--dry-run", "seed=5")
     (tmp_path / "resolved.yaml").write_text(done.stdout, encoding="utf-8")
     assert recipe_file.load_recipe(tmp_path / "resolved.yaml").seed == 5
+
+
+def test_ctrl_c_ends_with_a_message_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    miniature = Path(__file__).parent.parent / "recipes" / "miniature.yaml"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crosstune", "data", str(miniature), f"runs_root={tmp_path}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
+    )
+    run = tmp_path / "miniature"
+    deadline = time.monotonic() + 60
+    while not (run / "world").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Run the same command again to go on" in message
+    assert "Traceback" not in message
+    finished = [folder for folder in run.glob("data/*/*") if not folder.name.startswith(".")]
+    assert all((folder / "manifest.json").exists() for folder in [run / "world", *finished])

@@ -54,7 +54,12 @@ def _start(stages: tuple[str, ...], path: Path, overrides: list[str] | None, fla
     if dry_run:
         sys.stdout.write(recipe_file.dump(recipe))
         return
-    pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
+    try:
+        pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
+    except KeyboardInterrupt:
+        console.quiet = False
+        console.print("stopped; what was finished is kept. Run the same command again to go on.")
+        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -118,10 +123,6 @@ def main() -> None:
         console.quiet = False
         console.print("[bold red]error:[/bold red]", str(error), markup=True, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.quiet = False
-        console.print("stopped; what was finished is kept. Run the same command again to go on.")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,11 @@ def test_copa_xml_is_read_without_its_doctype(tmp_path: Path) -> None:
     ]
 
 
+def test_copa_xml_keeps_the_whole_text_around_inner_tags(tmp_path: Path) -> None:
+    items, _ = choose(tmp_path, "copa_2011_test", COPA_XML.replace("It rained.", "It <b>really</b> rained."))
+    assert items[0]["choice1"] == "It really rained."
+
+
 def test_superglue_copa_counts_labels_from_zero(tmp_path: Path) -> None:
     row = {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 1, "idx": 0}
     items, _ = choose(tmp_path, "copa_superglue_val", json.dumps(row))
@@ -171,6 +176,12 @@ def test_a_draw_follows_its_seed_and_keeps_the_order_of_the_file(tmp_path: Path)
         ("hellaswag", json.dumps({**HELLASWAG, "label": ""}), "label '' lies outside"),
         ("hellaswag", json.dumps({**HELLASWAG, "label": True}), "label True lies outside"),
         ("hellaswag", json.dumps({**HELLASWAG, "label": 0, "endings": ["a"]}), "`endings` does not hold four texts"),
+        (
+            "hellaswag",
+            json.dumps({**HELLASWAG, "label": 0, "endings": [" ", "b", "c", "d"]}),
+            "`endings` does not hold",
+        ),
+        ("hellaswag", json.dumps({**HELLASWAG, "label": 0, "endings": ["\ud83d", "b", "c", "d"]}), "half a surrogate"),
         ("hellaswag", '{"prompt": "x"}', "no key 'activity_label'.*there are prompt"),
         ("hellaswag", '{"ind', "not valid JSON"),
         ("copa_2011_test", COPA_XML.replace('"2"', '"0"'), "label '0' lies outside 1 to 2"),
@@ -193,6 +204,16 @@ def test_a_bad_item_stops_the_run_or_is_dropped(tmp_path: Path, task: str, conte
 def test_an_id_occurs_once(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"f0:3 .*the id '1' occurs twice"):
         choose(tmp_path, "nsmc_generate", "id\tdocument\tlabel\n1\t가\t1\n1\t나\t1\n")
+
+
+def test_items_without_a_number_are_numbered_by_line(tmp_path: Path) -> None:
+    row = json.dumps({**HELLASWAG, "ind": None, "label": 0})
+    assert [item["id"] for item in choose(tmp_path, "hellaswag", f"{row}\n{row}\n")[0]] == ["1", "2"]
+
+
+def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="names a column twice: id, document, label, label"):
+        choose(tmp_path, "nsmc_generate", "id\tdocument\tlabel\tlabel\n1\t가\t1\t0\n")
 
 
 def test_a_wrong_header_is_refused_with_its_columns(tmp_path: Path) -> None:

@@ -32,6 +32,11 @@ def test_a_glob_without_match_is_refused(tmp_path: Path) -> None:
         files.find(["*.tsv"], tmp_path, "s")
 
 
+def test_a_malformed_glob_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"^s: .*(a\*\*b\.txt' is no path and no glob|no file matches)"):
+        files.find(["a**b.txt"], tmp_path, "s")
+
+
 def test_a_folder_and_a_missing_data_root_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text").mkdir()
     with pytest.raises(BadInputError, match=r"is a folder: name its files, as text/\*\.json"):
@@ -66,6 +71,7 @@ def test_a_broken_gzip_file_is_refused(tmp_path: Path, damage: object) -> None:
         (b"PK\x03\x04\xff\xff", "zip archive or spreadsheet"),
         (b"ok\n\xff\xff\xff", "line 2.*Find out its encoding"),
         (b"a\0b", "NUL bytes"),
+        (b"en\tko\ra\tb\r", r"CR alone.*`tr '\\r' '\\n' < a.txt > lf_a.txt`"),
     ],
 )
 def test_other_encodings_are_refused_with_how_to_convert(tmp_path: Path, content: bytes, message: str) -> None:
@@ -84,3 +90,5 @@ def test_truncated_json_is_refused_with_its_position(tmp_path: Path) -> None:
         files.parse_json('[{"a": 1},\n{"b', tmp_path / "a.json")
     with pytest.raises(BadInputError, match="nested too deeply"):
         files.parse_json("[" * 200_000, tmp_path / "a.json")
+    with pytest.raises(BadInputError, match=r"a number that cannot be read .*4300 digits"):
+        files.parse_json("[" + "9" * 5000 + "]", tmp_path / "a.json")

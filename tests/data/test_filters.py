@@ -19,7 +19,12 @@ def reasons(texts: dict[str, str], kind: filters.Kind, evaluation: dict[str, str
 
 
 def test_texts_become_nfc_without_control_characters() -> None:
-    assert filters.clean(f" {NFD_GA}\x00나\x85\ufeff\t다\r\n라\n") == "가나\t다\n라"
+    assert filters.clean(f" {NFD_GA}\x00나\ufeff\t다\r\n라\n") == "가나\t다\n라"
+
+
+@pytest.mark.parametrize("sign", ["\r", "\x0b", "\x0c", "\x85"])
+def test_old_line_ends_and_form_feeds_part_words(sign: str) -> None:
+    assert filters.clean(f"가{sign}나") == "가\n나"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +53,8 @@ def test_empty_and_identical_sides_are_dropped(texts: dict[str, str], kind: filt
         ({"text": 'He said: "Go." The sun was rising.'}, "text", True),
         ({"text": "A line\nThe sun was rising.\nand more"}, "text", True),
         ({"text": "Two came. Then three came in.\nNext"}, "text", True),
-        ({"text": "가을이 왔다."}, "text", False),
+        ({"text": "가을이  왔다."}, "text", True),
+        ({"text": "가을이 왔다. 잎이 졌다."}, "text", False),
         ({"text": "The sun was rising over the hill."}, "text", False),
         ({"en": "The sun was rising slowly.", "ko": "해가 천천히 떴다."}, "parallel", False),
     ],

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import read_source
@@ -92,6 +94,23 @@ def test_aligned_files_of_different_length_are_refused(tmp_path: Path) -> None:
         read(tmp_path, "parallel", "One.\nTwo.\n", "하나.\n", format="aligned_text")
 
 
+def test_a_stray_tab_or_bracket_makes_no_table_and_no_json_of_aligned_text(tmp_path: Path) -> None:
+    texts = [
+        row.texts for row in read(tmp_path, "parallel", "[One]\tx\nTwo.\n", "[하나]\n둘.\n") if isinstance(row, Row)
+    ]
+    assert texts == [{"en": "[One]\tx", "ko": "[하나]"}, {"en": "Two.", "ko": "둘."}]
+
+
+@pytest.mark.parametrize("contents", [("하나.\n둘.\n", "One.\nTwo.\n"), ("하나.\tOne.\n둘.\tTwo.\n",)])
+def test_exchanged_sides_are_refused(tmp_path: Path, contents: tuple[str, ...]) -> None:
+    with pytest.raises(BadInputError, match=r"first side should be in en, the second in ko, but 2 of 2 rows.*a glob"):
+        read(tmp_path, "parallel", *contents)
+
+
+def test_sides_that_hold_both_scripts_are_not_taken_for_exchanged(tmp_path: Path) -> None:
+    assert len(read(tmp_path, "parallel", '"네" is yes.\tyes는 "네"다.\n3\t3\nSQL 문\tSQL\n')) == 3
+
+
 @pytest.mark.parametrize(("contents", "message"), [(("a",), "needs two files.*1 were given"), (("", ""), "are empty")])
 def test_aligned_text_needs_two_files_with_lines(tmp_path: Path, contents: tuple[str, ...], message: str) -> None:
     with pytest.raises(BadInputError, match=message):
@@ -103,6 +122,13 @@ def test_plain_text_is_one_document_a_line_even_if_it_looks_like_json(tmp_path: 
         Row("f0:1", {"text": "[속보] 눈이 온다."}),
         Row("f0:2", {"text": "{웃음} 네."}),
     ]
+
+
+@pytest.mark.parametrize("content", ['[{"text": "가"}]', '{\n  "text": "가"\n}'])
+def test_json_that_is_not_one_row_a_line_is_never_taken_for_plain_text(tmp_path: Path, content: str) -> None:
+    with pytest.raises(BadInputError, match="format of this text file was not recognised"):
+        read(tmp_path, "text", content)
+    assert read(tmp_path, "text", content, format="text")[0] == Row("f0:1", {"text": content.split("\n")[0]})
 
 
 def test_text_lines_in_json_stay_whole(tmp_path: Path) -> None:
@@ -120,6 +146,9 @@ def test_text_lines_in_json_stay_whole(tmp_path: Path) -> None:
         ("instructions", '{"instruction": "a", "output": "b"}\n{"instr', "not valid JSON"),
         ("parallel", '{"data": [{"ko": "가", "mt": "a"}]}', "no key 'en'; needed: en, ko; there are ko, mt"),
         ("text", r'{"text": "\ud83d"}', "half a surrogate pair"),
+        ("text", '{"text": "끝이 없', "not valid JSON"),
+        ("text", '{"text": "가", "n": ' + "9" * 5000 + "}", "4300 digits"),
+        ("instructions", r'[{"instruction": "a", "\ud83d": 1}]', r"no key 'output'.*\\ud83d"),
     ],
 )
 def test_a_bad_row_stops_the_run_or_is_dropped_with_its_place(
@@ -145,6 +174,8 @@ def test_a_bad_row_stops_the_run_or_is_dropped_with_its_place(
             "format of this instructions file was not recognised. It begins with 'hello'",
         ),
         ("instructions", "tsv", "a\tb", "'tsv' was asked for.*read from json, jsonl"),
+        ("parallel", "auto", "en\ten\tko\na\tb\t가\n", "names one of them twice: en, en, ko"),
+        ("instructions", "auto", '{\n"data": []}', "was not recognised"),
         ("parallel", "auto", "no tabs", "was not recognised.*aihub_json.*aligned_text"),
         ("text", "auto", " \n", "is empty"),
         ("instructions", "json", '{"rows": []}', "should hold a JSON array.*the keys rows"),
@@ -158,3 +189,21 @@ def test_a_file_of_another_format_is_refused(
 ) -> None:
     with pytest.raises(BadInputError, match=message):
         read(tmp_path, kind, content, format=format)
+
+
+_PIECES = st.sampled_from(
+    ['{"', "{", "[", "]", "}", '"', "\n", "\r", "\t", ":", "data", "en", "ko", "text", "가", "\\ud83d", "9"]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kind=st.sampled_from(["parallel", "instructions", "text"]), pieces=st.lists(_PIECES, max_size=25))
+def test_whatever_a_file_holds_it_is_read_or_refused_with_a_message(
+    tmp_path: Path, kind: str, pieces: list[str]
+) -> None:
+    drops = Drops()
+    try:
+        list(readable(iter(read(tmp_path, kind, "".join(pieces))), "x", "drop", drops))
+    except BadInputError as error:
+        str(error).encode()
+    json.dumps(drops.records, ensure_ascii=False).encode()

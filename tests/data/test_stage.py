@@ -114,6 +114,24 @@ def test_one_source_may_be_text_and_translation_in_one_mixture(recipe_content: d
     assert sorted(example.completion for example in examples if not example.prompt) == ["가.", "멈춰."]
 
 
+def test_a_row_is_no_duplicate_of_one_that_the_mixture_does_not_use(
+    recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
+) -> None:
+    texts = [f"{number}번째 글입니다." for number in range(20)]
+    for name in ("korean", "more"):
+        (tmp_path / "corpora" / f"{name}.txt").write_text("\n".join(texts), encoding="utf-8")
+    data = recipe_content["data"]
+    data["sources"]["more"] = {**data["sources"]["korean"], "paths": ["more.txt"]}
+    data["mixtures"]["korean"] = [{"source": "korean", "max_rows": 5}, {"source": "more"}]
+    do(recipe_content, run)
+    examples = read_examples(run.mixture("korean") / "examples.parquet")
+    assert sorted(example.completion for example in examples) == sorted(texts)
+    assert read_json(run.mixture("korean") / "manifest.json")["parts"] == [
+        {"source": "korean", "rows_read": 20, "dropped": {}, "not_drawn": 15, "used": 5, "examples": 5},
+        {"source": "more", "rows_read": 20, "dropped": {"duplicate": 5}, "not_drawn": 0, "used": 15, "examples": 15},
+    ]
+
+
 def test_the_same_seed_gives_the_same_bytes(recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path) -> None:
     other = RunFolder(tmp_path / "other")
     do(recipe_content, run)

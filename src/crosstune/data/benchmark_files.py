@@ -55,7 +55,13 @@ def _tsv_rows(*columns: str) -> _RowsOf:
         if missing:
             raise BadInputError(
                 f"{path}: the header needs the columns {', '.join(columns)} (tab-separated), but {', '.join(missing)} "
-                f"is missing; it has {', '.join(header)}. Is this the file of this task? Correct `paths` or the header"
+                f"is missing; it has {', '.join(filter(None, header)) or 'nothing'}. "
+                "Is this the file of this task? Correct `paths` or the header"
+            )
+        if len(set(header)) < len(header):
+            raise BadInputError(
+                f"{path}: the header names a column twice: {', '.join(header)}. Which one is meant cannot be known; "
+                "rename or remove the others"
             )
         for number, line in lines:
             fields = line.split("\t")
@@ -90,9 +96,11 @@ def _question(value: str, allowed: tuple[str, str]) -> str:
 def _hellaswag(row: Any) -> Item:
     texts = _texts(row, "activity_label", "ctx_a", "ctx_b")
     endings = row.get("endings")
-    if not (isinstance(endings, list) and len(endings) == 4 and all(isinstance(end, str) and end for end in endings)):
+    if not (
+        isinstance(endings, list) and len(endings) == 4 and all(isinstance(end, str) and end.strip() for end in endings)
+    ):
         raise Problem("`endings` does not hold four texts")
-    number = {"id": row["ind"]} if "ind" in row else {}
+    number = {} if row.get("ind") is None else {"id": row["ind"]}
     return {**number, **texts, "endings": endings, "label": _label(row.get("label"), range(4))}
 
 
@@ -109,6 +117,8 @@ def _copa(row: Any) -> Item:
 
 
 def _nsmc(row: Any) -> Item:
+    # Kept as it stands. NSMC quotes a document that holds a quotation mark twice over: 'say "hi"' stands in the file
+    # as '"""say """"hi"""""""', and that is what a reader without quoting (pandas' QUOTE_NONE) gives.
     return {"id": row["id"], "document": row["document"], "label": _label(row["label"], range(2))}
 
 

@@ -23,14 +23,15 @@ class _Items:
         parser.SkippedEntityHandler = self._refuse_reference
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._text.clear()
+        # Not at other tags: what stands in <b> inside a text belongs to it.
+        if tag in _TEXTS:
+            self._text.clear()
         if tag == "item":
             self.rows.append((self._parser.CurrentLineNumber, dict(attributes)))
 
     def _end(self, tag: str) -> None:
         if tag in _TEXTS and self.rows:
             self.rows[-1][1][_TEXTS[tag]] = "".join(self._text).strip()
-        self._text.clear()
 
     def _refuse_entity(self, name: str, *_: Any) -> None:
         raise BadInputError(

@@ -1,12 +1,13 @@
 """The items of an evaluation set: read with their places, checked, drawn by seed; their texts stay as they are."""
 
+import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from crosstune.data.benchmark_files import READERS, Item, Problem
 from crosstune.data.files import place, read_text
-from crosstune.data.rows import BadRow, Drops, OnBadRow, readable
+from crosstune.data.rows import BadRow, Drops, OnBadRow, is_encodable, readable
 from crosstune.data.sources import read_parallel
 from crosstune.errors import BadInputError
 from crosstune.recipe import EvaluationTask, Languages
@@ -34,6 +35,8 @@ def _items_of_file(task: EvaluationTask, path: Path, name: str, several: bool) -
             if problem:
                 raise Problem(problem)
             item = item_of(row)
+            if not is_encodable(json.dumps(item, ensure_ascii=False)):
+                raise Problem("a text holds half a surrogate pair, which is no character")
             identity = str(item.pop("id", number))
             if identity in seen:
                 raise Problem(f"the id {identity!r} occurs twice in the file")

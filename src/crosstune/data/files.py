@@ -22,7 +22,15 @@ def find(patterns: Iterable[str], root: Path, where: str) -> list[Path]:
     found: list[Path] = []
     for pattern in patterns:
         literal = root / pattern
-        matches = [literal] if literal.is_file() else sorted(path for path in _glob(root, pattern) if path.is_file())
+        try:
+            matches = (
+                [literal] if literal.is_file() else sorted(path for path in _glob(root, pattern) if path.is_file())
+            )
+        except ValueError as error:
+            raise BadInputError(
+                f"{where}: {pattern!r} is no path and no glob ({error}). * and ? stand for parts of a name, **/ for "
+                "folders of any depth; correct the pattern"
+            ) from None
         if not matches:
             raise BadInputError(f"{where}: {_nothing_found(root, pattern)}")
         found.extend(matches)
@@ -79,6 +87,12 @@ def read_text(path: Path) -> str:
         raise BadInputError(_wrong_encoding(path, content, error)) from None
     if "\0" in text[:4096]:
         raise BadInputError(f"{path} holds NUL bytes, so it is no text file in UTF-8. Convert it to UTF-8 text")
+    if "\n" not in text and text.count("\r") > 1:
+        # Read as it is, the whole file would be one row, and all but its first columns would be lost.
+        raise BadInputError(
+            f"{path} ends its lines with CR alone, as old Macs did; lines end with LF or CR LF. "
+            f"Convert it with `tr '\\r' '\\n' < {path.name} > lf_{path.name}`, and name the new file in the recipe"
+        )
     return text
 
 
@@ -145,4 +159,9 @@ def parse_json(text: str, path: Path) -> Any:
     except RecursionError:
         raise BadInputError(
             f"{path} is not a corpus in JSON: it is nested too deeply. Give a list of objects"
+        ) from None
+    except ValueError as error:
+        # Python refuses integers of more than 4,300 digits, and does not say where.
+        raise BadInputError(
+            f"{path} holds a number that cannot be read ({error}). Shorten it or write it as text"
         ) from None

@@ -22,6 +22,8 @@ DUPLICATE = "duplicate"
 # Shorter sentences ("Thank you.") occur in any book and give nothing of an evaluation set away.
 MIN_OVERLAP_CHARACTERS = 15
 
+# Form feeds and their kind part words: removed like other control characters, they would glue two together.
+_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85]")
 # All control characters but tab and line feed; a byte order mark inside a text is one, too.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+|(?<=[.!?。！？][\"'”’)])\s+|\n")
@@ -31,7 +33,7 @@ _NO_TEXTS = {"id", "origin", "label", "question", "activity_label", "ctx_b"}
 
 def clean(text: str) -> str:
     """Return a text in NFC, with LF line ends, without control characters and outer white space."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
+    text = unicodedata.normalize("NFC", _BREAKS.sub("\n", text))
     return _CONTROL.sub("", text).strip()
 
 
@@ -80,6 +82,9 @@ def _evaluation_twin(texts: dict[str, str], kind: Kind, evaluation: dict[str, st
 
 
 def _twin_in_document(document: str, evaluation: dict[str, str]) -> str | None:
+    whole = evaluation.get(normalised(document))
+    if whole:
+        return whole
     # Lines as well as sentences: an evaluation text may itself hold several sentences.
     for line in document.split("\n"):
         for part in (line, *_SENTENCE_END.split(line)):

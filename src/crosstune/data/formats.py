@@ -1,6 +1,7 @@
 """Which format a corpus file has: as the recipe says, or by its first characters."""
 
 import json
+import re
 from pathlib import Path
 
 from crosstune.data.files import read_text
@@ -20,6 +21,8 @@ _LAYOUTS = {
     "aligned_text": "two plain-text files with the same number of lines",
     "text": "one document per line",
 }
+_OBJECT = re.compile(r'\{\s*["}]')
+_ARRAY = re.compile(r"\[\s*[{\]]")
 
 
 def choose(kind: str, asked: str, path: Path, text: str) -> str:
@@ -54,24 +57,30 @@ def aligned(paths: list[Path]) -> bool:
 def _detect(kind: str, text: str) -> str:
     start = text.lstrip()
     first_line = start.partition("\n")[0]
-    if start.startswith("{"):
+    # A plain text may begin with a bracket or brace, as headlines do ("[속보] ..."); JSON goes on as JSON does.
+    if start.startswith("{") and (kind != "text" or _OBJECT.match(start)):
         return _detect_object(first_line, kind)
-    # A plain text may begin with a bracket, as headlines do; it is never a JSON array.
+    if _ARRAY.match(start) or (kind == "instructions" and start.startswith("[")):
+        return "json"
     if kind == "text":
         return "text"
-    if start.startswith("["):
-        return "json"
-    return "tsv" if kind == "parallel" and "\t" in first_line else ""
+    return "tsv" if kind == "parallel" and _has_columns(start) else ""
+
+
+def _has_columns(text: str) -> bool:
+    """Return whether most of the first lines hold tabs: a stray tab occurs in plain text, too."""
+    lines = [line for line in text.split("\n", 20)[:20] if line.strip()]
+    return sum("\t" in line for line in lines) > len(lines) / 2
 
 
 def _detect_object(first_line: str, kind: str) -> str:
     try:
         row = json.loads(first_line)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         # One object over several lines, or a broken first row: its reader says where it breaks.
         if kind == "parallel" and (first_line.strip() == "{" or '"data"' in first_line[:100]):
             return "aihub_json"
-        return "text" if kind == "text" else "jsonl"
+        return "" if first_line.strip() == "{" else "jsonl"
     if kind == "parallel" and isinstance(row.get("data"), list):
         return "aihub_json"
     return "jsonl"

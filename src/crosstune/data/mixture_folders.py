@@ -88,13 +88,18 @@ class MixtureFolders:
         own = Drops(list(usable.drops.records))
         rows = usable.rows if part.as_text is None else mixture.as_text(usable.rows, part.as_text)
         if recipe.data.quality.drop_duplicates:
-            rows = filters.drop_duplicates(rows, part.source, seen, own)
+            rows = filters.drop_duplicates(rows, part.source, {}, own)
         drawn = mixture.draw(rows, part.max_rows, recipe.seed, part.source)
+        not_drawn = len(rows) - len(drawn)
+        # Other sources' twins go after the draw: one that the mixture does not use is no reason to drop a row, and
+        # the draw stays the same in mixtures with and without the other source.
+        if recipe.data.quality.drop_duplicates:
+            drawn = filters.drop_duplicates(drawn, part.source, seen, own)
         before = len(examples)
         source, template = recipe.data.sources[part.source], TEMPLATES[recipe.data.prompt]
         examples.extend(mixture.render(part, source, drawn, template, recipe.seed))
         drops.records.extend(own.records)
-        counts = {"rows_read": usable.num_read, "dropped": own.counts(), "not_drawn": len(rows) - len(drawn)}
+        counts = {"rows_read": usable.num_read, "dropped": own.counts(), "not_drawn": not_drawn}
         return {"source": part.source, **counts, "used": len(drawn), "examples": len(examples) - before}
 
     def _read(self, name: str) -> _Usable:

@@ -58,11 +58,12 @@ def readable(
             yield row
         elif on_bad_row == "drop":
             drops.add(BAD_ROW, source, row.origin, printable(row.content))
-            drops.records[-1]["problem"] = row.problem
+            drops.records[-1]["problem"] = printable(row.problem)
         else:
             raise BadInputError(
-                f"{row.origin} (of {source}): {row.problem}. Found: {str(printable(row.content))[:300]}. Correct the "
-                "row, or set data.quality.on_bad_row=drop to go on without such rows (they are listed in dropped.jsonl)"
+                f"{row.origin} (of {source}): {printable(row.problem)}. Found: {str(printable(row.content))[:300]}. "
+                "Correct the row, or set data.quality.on_bad_row=drop to go on without such rows (they are listed in "
+                "dropped.jsonl)"
             )
 
 

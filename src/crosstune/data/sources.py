@@ -1,6 +1,7 @@
 """Readers of training corpora: each yields the rows of a file, readable or bad, with their places."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from crosstune.prompts import LANGUAGE_NAMES
 from crosstune.recipe import Languages, Source
 
 Rows = Iterator[Row | BadRow]
+
+# Scripts that tell a language from one in another script: enough to see that two sides were exchanged.
+_SCRIPTS = {"ko": re.compile("[\uac00-\ud7a3\u1100-\u1112]"), "en": re.compile("[A-Za-z]")}
 
 
 def read_source(source: Source, paths: Sequence[Path], root: Path, languages: Languages) -> Rows:
@@ -35,8 +39,35 @@ def read_parallel(asked: str, paths: Sequence[Path], root: Path, languages: Lang
     """Yield pairs: a row's texts are named by the recipe's two languages.
 
     Raises:
-        BadInputError: when a file has not the format asked for, or none that can be read.
+        BadInputError: when a file has not the format asked for, or none that can be read, or when the sides of most
+            rows are exchanged.
     """
+    num_rows = num_exchanged = 0
+    for row in _pairs(asked, paths, root, languages):
+        if isinstance(row, Row):
+            num_rows += 1
+            num_exchanged += _is_exchanged(row.texts, languages)
+        yield row
+    if 2 * num_exchanged > num_rows:
+        source, target = languages.source, languages.target
+        raise BadInputError(
+            f"{', '.join(place(path, root) for path in paths)}: the first side should be in {source}, the second in "
+            f"{target}, but {num_exchanged} of {num_rows} rows have them the other way round. Exchange the two columns "
+            "or the two files in `paths` (a glob sorts files by name: name each file)"
+        )
+
+
+def _is_exchanged(texts: dict[str, str], languages: Languages) -> bool:
+    """Return whether neither side has a letter of its own language's script, but each has one of the other's."""
+    scripts = _SCRIPTS.get(languages.source), _SCRIPTS.get(languages.target)
+    if scripts[0] is None or scripts[1] is None:
+        return False
+    source, target = texts[languages.source], texts[languages.target]
+    crossed = scripts[1].search(source) and scripts[0].search(target)
+    return bool(crossed) and not scripts[0].search(source) and not scripts[1].search(target)
+
+
+def _pairs(asked: str, paths: Sequence[Path], root: Path, languages: Languages) -> Rows:
     if asked == "aligned_text" or (asked == "auto" and formats.aligned(list(paths))):
         yield from _aligned(paths, root, languages)
         return
@@ -60,7 +91,7 @@ def json_lines(text: str) -> Iterator[tuple[int, Any, str]]:
         if line.strip():
             try:
                 yield number, json.loads(line), ""
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 yield number, line, f"not valid JSON ({error})"
 
 
@@ -150,7 +181,13 @@ def _columns(first_line: str, path: Path, pair: tuple[str, str]) -> tuple[tuple[
     names = [
         {language, *(own[language].lower() for own in LANGUAGE_NAMES.values() if language in own)} for language in pair
     ]
-    found = [next((index for index, field in enumerate(header) if field in wanted), None) for wanted in names]
+    matches = [[index for index, field in enumerate(header) if field in wanted] for wanted in names]
+    if all(matches) and max(map(len, matches)) > 1:
+        raise BadInputError(
+            f"{path}: a parallel TSV needs one column of {pair[0]} and one of {pair[1]}, but its header names one of "
+            f"them twice: {', '.join(header)}. Rename or remove the columns that are not meant"
+        )
+    found = [next(iter(match), None) for match in matches]
     source, target = found
     if source is not None and target is not None:
         return (source, target), True

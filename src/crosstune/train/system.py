@@ -101,7 +101,9 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False
     )
     model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
+    # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(Path(tokenizer.name_or_path) / name, temporary / name)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 
