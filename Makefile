@@ -25,7 +25,7 @@ results: $(READY)  ## take the tables of `make miniature` into README and docs
 	$(BIN)/python docs/update_results.py runs/miniature
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check src tests docs

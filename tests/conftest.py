@@ -8,6 +8,8 @@ import pytest
 # Read by the tokenizers library at import: forked data workers and its threads do not mix.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Two test processes on two cores: one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -55,6 +55,11 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
         ("tokenizer.extension", None, "systems.ours.tokenizer: `extended` needs a `tokenizer.extension` section"),
         ("systems.base.start", "ours", "systems.base.start: leads back to 'base' itself"),
         ("systems.base.start", "scratch", "`architecture` goes with `start: scratch`"),
+        (
+            "systems.base.architecture",
+            {"hidden_size": 100, "num_layers": 1, "num_heads": 3, "intermediate_size": 8},
+            "hidden_size 100 must be a multiple of twice num_heads 3: try 102",
+        ),
         ("systems.ours.stages.0.num_steps", 10, "give exactly one of `num_epochs` and `num_steps`"),
         ("systems.ours.stages.0.method", "lora", "`lora` settings go with `method: lora`"),
         ("systems.ours.stages.0.mixture", "x", "systems.ours.stages.0.mixture: 'x' is not a mixture; there are"),

@@ -164,6 +164,16 @@ class Architecture(Section):
     max_positions: Count = 512
     tie_embeddings: bool = False
 
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        # Rotary positions turn pairs of numbers, so a head's size is even.
+        if self.hidden_size % (2 * self.num_heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be a multiple of twice num_heads {self.num_heads}: "
+                f"try {2 * self.num_heads * max(1, round(self.hidden_size / (2 * self.num_heads)))}"
+            )
+        return self
+
 
 class NewRows(Section):
     """How the embedding rows of new pieces start."""
@@ -198,7 +208,7 @@ class Stage(Section):
     adam_betas: tuple[Share, Share] = (0.9, 0.95)
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    max_length_tokens: Count = 512
+    max_length_tokens: Annotated[int, Field(ge=2)] = 512
     on_too_long: Literal["stop", "drop", "truncate"] = "stop"
 
     @model_validator(mode="after")

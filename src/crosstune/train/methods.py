@@ -1,5 +1,6 @@
 """What a stage trains (all weights, low-rank adapters, new rows only), and the way back to a plain model."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -93,7 +94,10 @@ def _with_adapters(model: PreTrainedModel, lora: Lora, seed: int) -> nn.Module:
     )
     linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
     try:
-        adapted: nn.Module = get_peft_model(model, config)
+        with warnings.catch_warnings():
+            # peft 0.21 reads an attribute that transformers 5.23 has renamed.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            adapted: nn.Module = get_peft_model(model, config)
     except ValueError as error:
         raise BadInputError(
             f"LoRA targets {sorted(lora.targets)} do not fit this model ({error}); its linear layers are "
