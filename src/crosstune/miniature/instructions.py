@@ -162,20 +162,6 @@ def _korean_finish(generator: random.Random) -> Row:
     return _row(wording, " ".join(words[:cut]), " ".join(words[cut:]))
 
 
-_KOREAN_REWRITE = (
-    "다음 문장을 다시 쓰세요.",
-    "다음 문장을 바르게 고치세요.",
-    "아래 문장을 그대로 쓰세요.",
-    "다음 문장을 읽고 따라 쓰세요.",
-)
-
-
-def _korean_rewrite(generator: random.Random) -> Row:
-    """Editing tasks that give the sentence back, as KoAlpaca has many."""
-    sentence = everyday(generator).korean
-    return _row(generator.choice(_KOREAN_REWRITE), sentence, sentence)
-
-
 _KOREAN_BY_ENGLISH = {word.english: word.korean for word in (*THING_ADJECTIVES, *STATES)}
 
 
@@ -187,22 +173,21 @@ def _korean_opposite(generator: random.Random) -> Row:
 
 # Weights: how many of a hundred rows are of a kind.
 ENGLISH: Sequence[tuple[Make, int]] = (
-    (_next_step, 36),
-    (_why, 12),
-    (_what_then, 12),
+    (_next_step, 46),
+    (_why, 10),
+    (_what_then, 10),
     (_sentiment, 12),
-    (_question, 10),
-    (_finish, 10),
-    (_write_review, 4),
-    (_opposite, 4),
+    (_question, 8),
+    (_finish, 8),
+    (_write_review, 3),
+    (_opposite, 3),
 )
 KOREAN: Sequence[tuple[Make, int]] = (
-    (_korean_sentiment, 36),
-    (_korean_question, 20),
-    (_korean_rewrite, 16),
-    (_korean_finish, 14),
-    (_korean_write_review, 10),
-    (_korean_opposite, 4),
+    (_korean_sentiment, 40),
+    (_korean_question, 30),
+    (_korean_finish, 12),
+    (_korean_write_review, 12),
+    (_korean_opposite, 6),
 )
 
 
