@@ -39,12 +39,12 @@ class _Bar:
 
 def heading(text: str) -> None:
     """Announce a stage."""
-    console.print(f"[bold]{text}[/bold]")
+    console.print(f"[bold]{text}[/bold]", soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Say what was done or skipped, under the stage's heading."""
-    console.print(f"  {text}", markup=False)
+    console.print(f"  {text}", markup=False, soft_wrap=True)
 
 
 @contextmanager
