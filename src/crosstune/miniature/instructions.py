@@ -20,16 +20,15 @@ def _row(instruction: str, text: str, output: str) -> Row:
 def _next_step(generator: random.Random) -> Row:
     done = procedure(generator)
     place = generator.randrange(1, 5)
-    wording = generator.choice(
-        (
-            "What comes next?",
-            "Continue the text.",
-            "What happens next?",
-            "Write the next sentence.",
-            "Complete the text.",
-        )
-    )
+    wording = generator.choice(("What comes next?", "What happens next?", "Write the next sentence."))
     return _row(wording, f"{done.title}: {done.text(0, place)}", done.sentence(place))
+
+
+def _rest(generator: random.Random) -> Row:
+    done = procedure(generator)
+    place = generator.randrange(1, 4)
+    wording = generator.choice(("Continue the text.", "Complete the text.", "Write the rest of the text."))
+    return _row(wording, f"{done.title}: {done.text(0, place)}", done.text(place, 5))
 
 
 def _why(generator: random.Random) -> Row:
@@ -173,10 +172,11 @@ def _korean_opposite(generator: random.Random) -> Row:
 
 # Weights: how many of a hundred rows are of a kind.
 ENGLISH: Sequence[tuple[Make, int]] = (
-    (_next_step, 46),
+    (_next_step, 14),
+    (_rest, 34),
     (_why, 10),
     (_what_then, 10),
-    (_sentiment, 12),
+    (_sentiment, 10),
     (_question, 8),
     (_finish, 8),
     (_write_review, 3),
