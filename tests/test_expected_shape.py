@@ -63,7 +63,7 @@ def test_the_papers_mixture_wins_korean(scores: Scores) -> None:
 
 def test_the_papers_mixture_collapses_under_the_korean_instruction(scores: Scores) -> None:
     english, korean = (scores["ours", f"translate_en_ko_{language}", "bleu"] for language in ("en", "ko"))
-    assert korean["high"] < english["low"] and korean["value"] < 0.7 * english["value"]
+    assert korean["high"] < english["low"] and korean["value"] < 0.6 * english["value"]
 
 
 def test_the_bilingual_mixture_heals_the_collapse(scores: Scores) -> None:
