@@ -105,6 +105,8 @@ def test_ctrl_c_ends_with_a_message_and_leaves_nothing_half_written(tmp_path: Pa
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
+        # A test run that was started in the background has Ctrl-C switched off, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     run = tmp_path / "miniature"
     deadline = time.monotonic() + 60
