@@ -2,33 +2,20 @@
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from crosstune import pipeline
 from crosstune.miniature import WorldSize, write_world
 from crosstune.tokenizer.folder import configuration_of, write_folder
 from crosstune.tokenizer.learn_base import learn_base
+from tests.command_line import crosstune
 
 ROOT = Path(__file__).parent.parent
 MINIATURE = ROOT / "recipes" / "miniature.yaml"
 LLAMA = ROOT / "recipes" / "llama2_7b_korean"
-
-
-def crosstune(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "crosstune", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
-        check=False,
-    )
 
 
 def scores(report: Path) -> dict[tuple[str, str, str], str]:

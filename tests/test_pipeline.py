@@ -15,6 +15,7 @@ from crosstune import pipeline, recipe_file
 from crosstune.artifacts import read_json
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
+from tests.command_line import ENVIRONMENT, crosstune
 
 
 @pytest.fixture
@@ -64,16 +65,6 @@ def test_a_stages_time_and_hardware_are_noted(recipe: Recipe, monkeypatch: pytes
     assert facts["command"] == "crosstune data r.yaml" and facts["hardware"]["cores"] >= 1 and "data" in facts["stages"]
 
 
-def crosstune(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "crosstune", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
-        check=False,
-    )
-
-
 def test_a_users_mistake_ends_in_a_message_without_traceback() -> None:
     done = crosstune("run", "nothing.yaml")
     assert done.returncode == 2 and "cannot read this recipe" in done.stderr and "Traceback" not in done.stderr
@@ -104,7 +95,7 @@ def test_ctrl_c_ends_with_a_message_and_leaves_nothing_half_written(tmp_path: Pa
         [sys.executable, "-m", "crosstune", "data", str(miniature), f"runs_root={tmp_path}"],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
+        env=ENVIRONMENT,
         # A test run that was started in the background has Ctrl-C switched off, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

@@ -1,0 +1,17 @@
+"""The command line as a user runs it, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from crosstune import pipeline
+
+# For a child process that runs the source tree under test.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)}
+
+
+def crosstune(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `crosstune` with some arguments and return what it said and how it ended."""
+    command = [sys.executable, "-m", "crosstune", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
