@@ -2,7 +2,7 @@
 
 import pytest
 
-from crosstune.miniature import hangul
+from crosstune.miniature import hangul, lexicon
 from crosstune.miniature.conjugate import Predicate
 
 # plain present, past, future; polite present, past, future; -아서, -지만, honorific plain present, honorific past
@@ -46,6 +46,11 @@ VERBS = {
     Predicate("켜"): "켠다 켰다 켤_것이다 켜요 켰어요 켤_거예요 켜서 켜지만 켜신다 켜셨다",
     Predicate("입"): "입는다 입었다 입을_것이다 입어요 입었어요 입을_거예요 입어서 입지만 입으신다 입으셨다",
     Predicate("주"): "준다 줬다 줄_것이다 줘요 줬어요 줄_거예요 줘서 주지만 주신다 주셨다",
+    Predicate("끼"): "낀다 꼈다 낄_것이다 껴요 꼈어요 낄_거예요 껴서 끼지만 끼신다 끼셨다",
+    Predicate("신"): "신는다 신었다 신을_것이다 신어요 신었어요 신을_거예요 신어서 신지만 신으신다 신으셨다",
+    Predicate("두르"): "두른다 둘렀다 두를_것이다 둘러요 둘렀어요 두를_거예요 둘러서 두르지만 두르신다 두르셨다",
+    Predicate("빨"): "빤다 빨았다 빨_것이다 빨아요 빨았어요 빨_거예요 빨아서 빨지만 빠신다 빠셨다",
+    Predicate("신나"): "신난다 신났다 신날_것이다 신나요 신났어요 신날_거예요 신나서 신나지만 신나신다 신나셨다",
     Predicate("자", honorific="주무시"): "잔다 잤다 잘_것이다 자요 잤어요 잘_거예요 자서 자지만 주무신다 주무셨다",
 }
 # adjective: plain present, past, future; polite present, past; -아서, -지만, before a noun
@@ -132,6 +137,8 @@ def test_compound_forms(found: str, expected: str) -> None:
         (hangul.towards("시장"), "시장으로"),
         (hangul.towards("서울"), "서울로"),
         (hangul.towards("학교"), "학교로"),
+        (hangul.towards("트럭"), "트럭으로"),
+        (hangul.towards("지하철"), "지하철로"),
     ],
 )
 def test_particles_follow_the_final_consonant(found: str, expected: str) -> None:
@@ -141,3 +148,23 @@ def test_particles_follow_the_final_consonant(found: str, expected: str) -> None
 def test_every_syllable_survives_being_taken_apart() -> None:
     syllables = [chr(code) for code in range(ord("가"), ord("힣") + 1)]
     assert len(syllables) == 11172 and all(hangul.put_together(*hangul.take_apart(s)) == s for s in syllables)
+
+
+@pytest.mark.parametrize(
+    ("english", "noun", "expected"),
+    [
+        ("wear", "shirt", "입는다"),
+        ("wear", "hat", "쓴다"),
+        ("wear", "glove", "낀다"),
+        ("wear", "sock", "신는다"),
+        ("wear", "scarf", "두른다"),
+        ("cook", "rice", "짓는다"),
+        ("cook", "fish", "요리한다"),
+        ("wash", "blanket", "빤다"),
+        ("wash", "cup", "씻는다"),
+    ],
+)
+def test_korean_chooses_the_verb_by_its_object(english: str, noun: str, expected: str) -> None:
+    verb = next(verb for verb in lexicon.VERBS if verb.english == english)
+    thing = next(thing for kind in verb.takes for thing in lexicon.NOUNS[kind] if thing.english == noun)
+    assert verb.said_of(thing).plain("present") == expected

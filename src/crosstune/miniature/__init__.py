@@ -1,7 +1,7 @@
 """The miniature world: a small English and a small Korean, written into files in the real datasets' own formats.
 
-Test items are made of combinations of words (a verb with its object, a procedure with its slot's filling, a cause with
-its person) that occur in no training text.
+Test items are made of combinations of words (a verb with its object, a procedure or a cause
+with its slot's filling) that occur in no training text.
 """
 
 import random
@@ -56,19 +56,21 @@ def write_world(folder: Path, size: WorldSize, seed: int) -> None:
     files.write_lines(folder / "text/tokenizer_korean.txt", _many(fixed, _TOKENIZER_DOCUMENTS, _korean_sample))
 
     files.write_parallel(folder / "parallel/train.json", _many(stream("pairs"), size.parallel_pairs, pair))
-    for name in ("dev", "test"):
-        held_out = _distinct(stream(name), size.test_items, held_out_pair)
-        files.write_parallel(folder / f"parallel/{name}.json", held_out)
+    # One draw for both: dev and test share no sentence.
+    held_out = _distinct(stream("test"), 2 * size.test_items, held_out_pair, key=str)
+    files.write_parallel(folder / "parallel/test.json", held_out[: size.test_items])
+    files.write_parallel(folder / "parallel/dev.json", held_out[size.test_items :])
     english_rows = _many(stream("alpaca"), size.english_instructions, lambda draw: instruction(draw, ENGLISH))
-    files.write_instructions(folder / "instructions/alpaca_data.json", english_rows, indent=4)
+    files.write_alpaca(folder / "instructions/alpaca_data.json", english_rows)
     korean_rows = _many(stream("koalpaca"), size.korean_instructions, lambda draw: instruction(draw, KOREAN))
-    files.write_instructions(folder / "instructions/ko_alpaca_data.json", korean_rows, indent=2)
+    files.write_koalpaca(folder / "instructions/ko_alpaca_data.json", korean_rows)
 
-    files.write_nsmc(folder / "nsmc/ratings_test.txt", _distinct(stream("nsmc"), size.test_items, _test_review))
-    draw = stream("hellaswag")
-    rows = [next_step_item(draw, index) for index in range(size.test_items)]
+    reviews = _distinct(stream("nsmc"), size.test_items, _test_review, key=lambda made: made.korean)
+    files.write_nsmc(folder / "nsmc/ratings_test.txt", reviews)
+    rows = _distinct(stream("hellaswag"), size.test_items, next_step_item, key=lambda row: str(row["ctx"]))
     files.write_hellaswag(folder / "hellaswag/hellaswag_val.jsonl", rows)
-    files.write_copa(folder / "copa/copa-test.xml", _distinct(stream("copa"), size.test_items, choice_item))
+    choices = _distinct(stream("copa"), size.test_items, choice_item, key=lambda item: item.premise)
+    files.write_copa(folder / "copa/copa-test.xml", choices)
 
 
 def english_document(generator: random.Random) -> str:
@@ -140,9 +142,12 @@ def _many(generator: random.Random, number: int, make: Callable[[random.Random],
     return [make(generator) for _ in range(number)]
 
 
-def _distinct(generator: random.Random, number: int, make: Callable[[random.Random], Thing]) -> list[Thing]:
-    """Draw until there are so many different things, in the order in which they came."""
-    found: dict[Thing, None] = {}
+def _distinct(
+    generator: random.Random, number: int, make: Callable[[random.Random], Thing], key: Callable[[Thing], str]
+) -> list[Thing]:
+    """Draw until there are so many things with different keys, in the order in which they came."""
+    found: dict[str, Thing] = {}
     while len(found) < number:
-        found.setdefault(make(generator))
-    return list(found)
+        made = make(generator)
+        found.setdefault(key(made), made)
+    return list(found.values())

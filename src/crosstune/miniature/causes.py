@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 from crosstune.miniature.lexicon import NAMES, ROLES, Person
-from crosstune.miniature.sentences import capitalised, is_held_out
+from crosstune.miniature.sentences import capitalised, one_held_out
 
 # Cause and effect; S is the person (or the pronoun, in the second clause), @ the slot's value. The second clause never
 # names the slot, so that the link must be known.
@@ -70,11 +70,11 @@ class Link:
 
 
 def link(generator: random.Random, held_out: bool = False) -> Link:
-    """Draw a cause and its effect; that they happen to this person is held out, or it is not."""
-    while True:
-        schema, person = generator.randrange(len(_SCHEMAS)), generator.choice((*NAMES, *ROLES))
-        if is_held_out("cause", str(schema), person.english) == held_out:
-            return Link(schema, generator.choice(_SCHEMAS[schema][2].split()), person)
+    """Draw a cause and its effect; the slot's filling is the schema's held-out one, or one of the others."""
+    schema, person = generator.randrange(len(_SCHEMAS)), generator.choice((*NAMES, *ROLES))
+    fillings = _SCHEMAS[schema][2].split()
+    kept = one_held_out(_SCHEMAS[schema][0], fillings)
+    return Link(schema, kept if held_out else generator.choice([slot for slot in fillings if slot != kept]), person)
 
 
 def lowered(sentence: str) -> str:

@@ -16,9 +16,14 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
-def write_instructions(path: Path, rows: Sequence[dict[str, str]], indent: int) -> None:
-    """Write a JSON list of instruction, input, output, as Alpaca and KoAlpaca are published."""
-    write_text(path, json.dumps(rows, ensure_ascii=False, indent=indent) + "\n")
+def write_alpaca(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write a JSON list of instruction, input, output, laid out as Alpaca is published."""
+    write_text(path, json.dumps(rows, ensure_ascii=False, indent=4) + "\n")
+
+
+def write_koalpaca(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write the same laid out as KoAlpaca is published: no space after the colon."""
+    write_text(path, json.dumps(rows, ensure_ascii=False, indent=2, separators=(",", ":")) + "\n")
 
 
 def write_parallel(path: Path, pairs: Sequence[tuple[str, str]]) -> None:
@@ -63,16 +68,17 @@ def write_nsmc(path: Path, reviews: Sequence[Review]) -> None:
 def write_hellaswag(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write HellaSwag's JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_jsonl(path, rows)
+    write_jsonl(path, [{**row, "ind": number} for number, row in enumerate(rows)])
 
 
 def write_copa(path: Path, choices: Sequence[Choice]) -> None:
-    """Write COPA's XML of 2011; the test set's ids begin at 501."""
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<copa-corpus version="1.0">']
+    """Write COPA's XML of 2011, with the DTD that it names and nobody has; the test set's ids begin at 501."""
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<!DOCTYPE copa-corpus SYSTEM "copa.dtd">']
+    lines.append('<copa-corpus  version="1.0">')
     for number, choice in enumerate(choices, start=501):
         asks = quoteattr(choice.asks_for)
-        lines.append(f'<item id="{number}" asks-for={asks} most-plausible-alternative="{choice.right}">')
+        lines.append(f'\n  <item id="{number}" asks-for={asks} most-plausible-alternative="{choice.right}">')
         texts = zip(("p", "a1", "a2"), (choice.premise, *choice.alternatives), strict=True)
-        lines.extend(f"<{tag}>{escape(text)}</{tag}>" for tag, text in texts)
-        lines.append("</item>")
-    write_lines(path, [*lines, "</copa-corpus>"])
+        lines.extend(f"    <{tag}>{escape(text)}</{tag}>" for tag, text in texts)
+        lines.append("  </item>")
+    write_lines(path, [*lines, "", "</copa-corpus>"])

@@ -34,12 +34,21 @@ class Noun:
 
 @dataclass(frozen=True)
 class Verb:
-    """A transitive verb and the classes of nouns that it takes."""
+    """A transitive verb and the classes of nouns that it takes.
+
+    Attributes:
+        own: nouns for which Korean has a verb of its own: a shirt is 입다, but a hat 쓰다 and a glove 끼다.
+    """
 
     english: str
     past: str
     korean: Predicate
     takes: tuple[str, ...]
+    own: tuple[tuple[str, Predicate], ...] = ()
+
+    def said_of(self, noun: "Noun") -> Predicate:
+        """Return the Korean verb for this noun."""
+        return dict(self.own).get(noun.english, self.korean)
 
 
 @dataclass(frozen=True)
@@ -102,17 +111,39 @@ PLACES = _nouns(
     "library/도서관, kitchen/부엌, park/공원, school/학교, market/시장, hospital/병원, office/사무실, garden/정원, "
     "station/역, restaurant/식당, museum/박물관, bank/은행, beach/해변, village/마을"
 )
+# Means of travel: their particle is (으)로, before which ㄹ counts as no final consonant: 트럭으로, 지하철로, 버스로.
+VEHICLES = _nouns(
+    "bus/버스, train/기차, truck/트럭, subway/지하철, taxi/택시, bicycle/자전거, boat/보트, plane/비행기, car/자동차, "
+    "sled/썰매"
+)
 
 VERBS = (
     Verb("eat", "ate", Predicate("먹", honorific="드시"), ("food",)),
-    Verb("cook", "cooked", Predicate("요리하"), ("food",)),
+    Verb("cook", "cooked", Predicate("요리하"), ("food",), (("rice", Predicate("짓", irregular="ㅅ")),)),
     Verb("drink", "drank", Predicate("마시", honorific="드시"), ("drink",)),
     Verb("buy", "bought", Predicate("사"), GOODS),
     Verb("sell", "sold", Predicate("팔"), GOODS),
     Verb("read", "read", Predicate("읽"), ("reading",)),
     Verb("write", "wrote", Predicate("쓰"), ("reading",)),
-    Verb("wear", "wore", Predicate("입"), ("clothes",)),
-    Verb("wash", "washed", Predicate("씻"), ("food", "thing")),
+    Verb(
+        "wear",
+        "wore",
+        Predicate("입"),
+        ("clothes",),
+        (
+            ("hat", Predicate("쓰")),
+            ("glove", Predicate("끼")),
+            ("sock", Predicate("신")),
+            ("scarf", Predicate("두르")),
+        ),
+    ),
+    Verb(
+        "wash",
+        "washed",
+        Predicate("씻"),
+        ("food", "thing"),
+        (("blanket", Predicate("빨")), ("hat", Predicate("빨")), ("car", Predicate("세차하"))),
+    ),
     Verb("see", "saw", Predicate("보"), ("thing", "animal", "picture")),
     Verb("like", "liked", Predicate("좋아하"), ("food", "drink", "animal", "sound", "picture", "skill")),
     Verb("find", "found", Predicate("찾"), ("thing", "clothes", "reading", "animal")),

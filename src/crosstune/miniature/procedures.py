@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosstune.miniature.lexicon import NAMES, ROLES, Person
-from crosstune.miniature.sentences import capitalised, is_held_out
+from crosstune.miniature.sentences import capitalised, one_held_out
 
 _VEGETABLES = ("carrot", "potato", "onion", "tomato", "pumpkin", "pepper", "mushroom", "cabbage")
 _FRUIT = ("apple", "banana", "pear", "peach", "orange", "lemon", "melon", "cherry")
@@ -139,15 +139,14 @@ class Procedure:
 
 
 def procedure(generator: random.Random, held_out: bool = False) -> Procedure:
-    """Draw a procedure; its slot filling is held out, or it is not."""
-    while True:
-        title, slots, _ = generator.choice(_PROCEDURES)
-        slot = generator.choice(slots)
-        if is_held_out("procedure", title, slot) == held_out:
-            return Procedure(title, slot, generator.choice((*NAMES, *ROLES)))
+    """Draw a procedure; its slot's filling is the held-out one, or one of the others."""
+    title, slots, _ = generator.choice(_PROCEDURES)
+    kept = one_held_out(title, slots)
+    slot = kept if held_out else generator.choice([slot for slot in slots if slot != kept])
+    return Procedure(title, slot, generator.choice((*NAMES, *ROLES)))
 
 
-def next_step_item(generator: random.Random, index: int) -> dict[str, Any]:
+def next_step_item(generator: random.Random) -> dict[str, Any]:
     """Return a HellaSwag item, which asks for the next step.
 
     The wrong endings are hard: the right step with another object, and other steps of the same procedure.
@@ -162,14 +161,14 @@ def next_step_item(generator: random.Random, index: int) -> dict[str, Any]:
     label = generator.randrange(4)
     endings.insert(label, endings.pop(0))
     context = done.text(0, place)
-    return _hellaswag_row(index, done, context, endings, label)
+    return _hellaswag_row(done, context, endings, label)
 
 
-def _hellaswag_row(index: int, done: Procedure, context: str, endings: Sequence[str], label: int) -> dict[str, Any]:
-    """Return the row with the keys of the published file, in their order."""
+def _hellaswag_row(done: Procedure, context: str, endings: Sequence[str], label: int) -> dict[str, Any]:
+    """Return the row with the keys of the published file, in their order; ``ind`` is filled in by the writer."""
     begun = done.person.english
     return {
-        "ind": index,
+        "ind": 0,
         "activity_label": done.title,
         "ctx_a": context,
         "ctx_b": begun,
@@ -178,5 +177,5 @@ def _hellaswag_row(index: int, done: Procedure, context: str, endings: Sequence[
         "split_type": "zeroshot",
         "label": label,
         "endings": list(endings),
-        "source_id": f"miniature~{index}",
+        "source_id": "miniature~made",
     }

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from typing import Literal
 
 from crosstune.miniature.conjugate import Predicate
 from crosstune.miniature.hangul import subject, topic
@@ -21,21 +22,27 @@ _ASPECTS = (
 )
 
 
+# 신나다 is a verb (신난다), though English has an adjective for it.
+_KINDS: dict[str, Literal["verb", "copula"]] = {"+": "copula", "!": "verb"}
+
+
 def _words(text: str) -> tuple[tuple[str, Predicate], ...]:
-    """Read ``english/korean stem`` entries; ``+`` marks the copula, ``*`` the ㅂ irregular."""
+    """Read ``english/korean stem`` entries; ``+`` marks the copula, ``*`` the ㅂ irregular, ``!`` a verb."""
     entries = []
     for entry in text.split(", "):
         english, stem = entry.split("/")
-        bare = stem.strip("+*")
-        kind = Predicate(bare, "copula") if "+" in stem else Predicate(bare, "adjective", "ㅂ" if "*" in stem else "")
-        entries.append((english, kind))
+        bare, mark = stem.rstrip("+*!"), stem[-1]
+        if mark in _KINDS:
+            entries.append((english, Predicate(bare, _KINDS[mark])))
+        else:
+            entries.append((english, Predicate(bare, "adjective", "ㅂ" if mark == "*" else "")))
     return tuple(entries)
 
 
 _GOOD = _words(
     "great/훌륭하, touching/감동적이+, interesting/재미있, beautiful/아름답*, fresh/신선하, perfect/완벽하, "
     "impressive/인상적이+, brilliant/뛰어나, lovely/사랑스럽*, wonderful/멋지, natural/자연스럽*, "
-    "warm/따뜻하, good/좋, exciting/신나"
+    "warm/따뜻하, good/좋, exciting/신나!"
 )
 _BAD = _words(
     "boring/지루하, terrible/형편없, predictable/뻔하, awkward/어색하, noisy/시끄럽*, confusing/혼란스럽*, "
