@@ -58,3 +58,12 @@ def test_closing_a_stream_stops_the_model(assistant: Assistant) -> None:
 def test_a_question_longer_than_the_model_is_an_error(assistant: Assistant) -> None:
     with pytest.raises(BadInputError, match="knows 256 positions"):
         next(assistant.stream(assistant.encode("window " * 300), SHORT))
+
+
+def test_a_failure_of_the_model_reaches_the_reader(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(assistant.model, "generate", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(assistant.stream(assistant.encode("Hi"), SHORT))

@@ -23,7 +23,7 @@ class Decoding:
 
     Attributes:
         max_new_tokens: where an answer is cut, the EOS included.
-        temperature: 0 takes the likeliest token at each step; above, tokens are drawn, and 1 leaves the odds as they are.
+        temperature: 0 takes the likeliest token at each step; above, tokens are drawn, at 1 by the model's own odds.
         seed: of the draws.
     """
 
@@ -83,7 +83,7 @@ class Assistant:
                 f"the question has {len(prompt)} tokens, but the model knows {len(prompt) + room} positions, "
                 "question and answer together: shorten it"
             )
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)  # type: ignore[no-untyped-call]
+        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         stop = threading.Event()
         drawn = {"do_sample": True, "temperature": decoding.temperature} if decoding.temperature else {}
         torch.manual_seed(decoding.seed)
@@ -97,13 +97,25 @@ class Assistant:
             "streamer": streamer,
             **({"do_sample": False} | drawn),
         }
-        thread = threading.Thread(target=self.model.generate, kwargs=settings, daemon=True)
+        failures: list[Exception] = []
+
+        def write() -> None:
+            try:
+                self.model.generate(**settings)  # type: ignore[operator]
+            except Exception as error:
+                # Raised in the reader's thread; without the end mark it would wait for ever.
+                failures.append(error)
+                streamer.end()  # type: ignore[no-untyped-call]
+
+        thread = threading.Thread(target=write, daemon=True)
         thread.start()
         try:
             yield from streamer
         finally:
             stop.set()
             thread.join()
+        if failures:
+            raise failures[0]
 
     def _limits(self, decoding: Decoding) -> Limits:
         positions = getattr(self.model.config, "max_position_embeddings", None) or 2**31

@@ -26,11 +26,9 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model"
 def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: str | None = None) -> None:
     """Write a model folder that transformers, vLLM and converters take as it is.
 
-    Args:
-        model: a model folder, a folder of peft adapters (they are merged into their base), or a hub id.
-        target: a folder that does not exist yet.
-        max_shard_size: of one safetensors file, as ``5GB``.
-        prompt: writes this prompt template as chat template, in place of the model's own.
+    ``model`` is a model folder, a folder of peft adapters (they are merged into their base), or a hub id; ``target``
+    does not exist yet; ``max_shard_size`` is that of one safetensors file, as ``5GB``; ``prompt`` names the template to
+    write as chat template in place of the model's own.
 
     Raises:
         BadInputError: when the model cannot be loaded, or the target is there already.
@@ -69,7 +67,11 @@ def export_gguf(model: Path, target: Path, dtype: Dtype, converter: Path | None)
         raise BadInputError(f"GGUF is made from a model folder, but {model} is none: export it first without --gguf")
     script = converter or _find_converter()
     if script is None or not script.is_file() or importlib.util.find_spec("gguf") is None:
-        lacking = f"{script} is no file" if script and not script.is_file() else f"{_CONVERTER} or the library gguf is missing"
+        lacking = (
+            f"{script} is no file"
+            if script and not script.is_file()
+            else f"{_CONVERTER} or the library gguf is missing"
+        )
         raise BadInputError(
             f"GGUF is written by llama.cpp's converter, but {lacking}. Do: pip install gguf; git clone "
             "https://github.com/ggml-org/llama.cpp; then give --converter llama.cpp/" + _CONVERTER

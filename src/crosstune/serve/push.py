@@ -30,9 +30,7 @@ def push(model: Path, repository: str, public: bool, dry_run: bool) -> None:
                 f"{repository} exists and everyone can read it, but the model should be private: give another name, "
                 "or say --public"
             )
-        done = api.upload_folder(
-            repo_id=repository, folder_path=model, allow_patterns=[path.name for path in files]
-        )
+        done = api.upload_folder(repo_id=repository, folder_path=model, allow_patterns=[path.name for path in files])
     except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
         raise BadInputError(
             f"the hub did not take {model} as {repository}: {error}. Check the name (owner/name), and that you are "
@@ -45,11 +43,13 @@ def _files(model: Path) -> list[Path]:
     """Return what goes: the files of the folder itself, weights, tokenizer, settings, card."""
     if not (model / "config.json").exists() or not list(model.glob("*.safetensors")):
         found = ", ".join(sorted(path.name for path in model.iterdir())) if model.is_dir() else "no folder"
-        raise BadInputError(f"{model} is no model folder: it needs config.json and *.safetensors; found: {found or 'nothing'}")
+        raise BadInputError(
+            f"{model} is no model folder: it needs config.json and *.safetensors; found: {found or 'nothing'}"
+        )
     if not (model / "README.md").exists():
         raise BadInputError(
-            f"{model} has no README.md, the model card: `crosstune report RECIPE` writes it into the model folders of a "
-            "run; for other folders write one that says what the model is and where its data came from"
+            f"{model} has no README.md, the model card: `crosstune report RECIPE` writes it into the model folders of "
+            "a run; for other folders write one that says what the model is and where its data came from"
         )
     return sorted(path for path in model.iterdir() if path.is_file() and not path.name.startswith("."))
 

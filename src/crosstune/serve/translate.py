@@ -94,7 +94,9 @@ def _read_lines(source: Path) -> list[str]:
     try:
         text = source.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise BadInputError(f"{source} cannot be read: {error.strerror}. Give a text file, one sentence per line") from None
+        raise BadInputError(
+            f"{source} cannot be read: {error.strerror}. Give a text file, one sentence per line"
+        ) from None
     except UnicodeDecodeError as error:
         raise BadInputError(f"{source} is not UTF-8 (byte {error.start}): convert it with iconv") from None
     return list(_lines(text))
