@@ -16,7 +16,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.markdown import escape, table_to_markdown
 from crosstune.report.run_facts import RunFacts
 from crosstune.report.scores import Scores
-from crosstune.report.tables import METRIC_TITLES, Table, label_of
+from crosstune.report.tables import METRIC_TITLES, Row, Table, label_of
 
 
 def write_model_cards(recipe: Recipe, run: RunFolder, tables: Sequence[Table], facts: RunFacts, scores: Scores) -> None:
@@ -104,14 +104,20 @@ def _results(recipe: Recipe, system: str, tables: Sequence[Table]) -> Iterator[s
     shown = [
         replace(
             table,
-            rows=tuple(replace(row, paper=()) for row in table.rows if row.system in wanted),
+            rows=tuple(_plain(row) for row in table.rows if row.system in wanted),
             sentence="",
+            notes=(),
         )
         for table in tables
     ]
     if any(table.rows for table in shown):
-        yield "# Results"
+        yield "# Results\n\nRanges are 95 % intervals over the items; ▲ ▼ mark a change whose interval leaves out zero."
     yield from (table_to_markdown(table) for table in shown if table.rows)
+
+
+def _plain(row: Row) -> Row:
+    """Return a row without the paper's figures, and without marks that compare it with rows that are not shown."""
+    return replace(row, paper=(), cells=tuple(replace(cell, is_best=False) for cell in row.cells))
 
 
 def _provenance(recipe: Recipe, run: RunFolder, system: str, facts: RunFacts) -> Iterator[str]:
