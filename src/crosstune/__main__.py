@@ -10,6 +10,7 @@ import typer
 
 from crosstune import __version__, pipeline, recipe_file
 from crosstune.errors import CrosstuneError
+from crosstune.serve import commands
 from crosstune.terminal import console
 
 app = typer.Typer(
@@ -93,6 +94,10 @@ def _add_stage_command(stage: pipeline.Stage) -> None:
 
 for _stage in pipeline.STAGES:
     _add_stage_command(_stage)
+
+
+for _command in commands.COMMANDS:
+    app.command()(_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -17,6 +17,7 @@ from crosstune import __version__
 from crosstune.errors import RunFolderError
 
 MANIFEST = "manifest.json"
+MODEL_CARD = "README.md"
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "datasets", "lm_eval", "sacrebleu", "numpy")
 
 
@@ -113,9 +114,12 @@ def hash_file(path: Path) -> str:
 
 
 def hash_model_folder(folder: Path) -> str:
-    """Return a hash of a model folder: small files by content, weights by name, size and time (they are gigabytes)."""
+    """Return a hash of a model folder: small files by content, weights by name, size and time (they are gigabytes).
+
+    The model card is left out: it is written again whenever the model is scored.
+    """
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MODEL_CARD):
         status = path.stat()
         content = hash_file(path) if status.st_size < 32_000_000 else f"{status.st_size} {status.st_mtime_ns}"
         digest.update(f"{path.relative_to(folder)} {content}\n".encode())

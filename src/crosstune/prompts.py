@@ -1,5 +1,7 @@
 """Versioned prompt templates, shared by training, evaluation and chat, and the bank of translation instructions."""
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +32,41 @@ class Template:
     def completion(self, output: str) -> str:
         """Render the completion of an output; the EOS is training's business."""
         return self.completion_prefix + output
+
+    def chat_template(self) -> str:
+        """Return this template in the form in which tokenizers carry one (Jinja), for any engine that serves chats.
+
+        A user message is an instruction; its input stands behind it in the text, or apart under the key ``input``.
+        https://huggingface.co/docs/transformers/chat_templating
+        """
+        template = _CHAT_TEMPLATE.replace("\n", "")
+        for name in ("with_input", "without_input", "completion_prefix"):
+            template = template.replace(f"<{name}>", _jinja(getattr(self, name)))
+        return template
+
+
+# Only users and the model speak: the templates have no place for a system message, and none was trained.
+_CHAT_TEMPLATE = """\
+{{ bos_token }}
+{% for message in messages %}
+{% if message['role'] == 'user' %}
+{% if message['input'] %}{{ <with_input> }}{% else %}{{ <without_input> }}{% endif %}
+{% elif message['role'] == 'assistant' %}
+{{ <completion_prefix> + message['content'] }}{{ eos_token }}
+{% else %}
+{{ raise_exception('this model knows the roles user and assistant: say in the user message what the '
+ + message['role'] + ' message says') }}
+{% endif %}
+{% endfor %}
+"""
+
+
+def _jinja(template: str) -> str:
+    """Return a template as a Jinja expression: its constant parts as string literals, joined to the message's texts."""
+    parts = re.split(r"(\{instruction\}|\{input\})", template)
+    names = {"{instruction}": "message['content']", "{input}": "message['input']"}
+    # A JSON string is a Jinja string: Jinja undoes the same escapes.
+    return " + ".join(names.get(part) or json.dumps(part, ensure_ascii=False) for part in parts if part) or "''"
 
 
 _ALPACA_WITH_INPUT = (

@@ -289,6 +289,7 @@ class Report(Section):
 
     title: str = ""
     paper_figures: bool = Field(True, description="print the paper's own figures beside ours")
+    model_license: str = Field("", description="for the model cards: the hub's name of a licence, as apache-2.0")
 
 
 class Recipe(Section):

@@ -11,14 +11,15 @@ def to_markdown(
     title: str, description: str, found: Sequence[Finding], tables: Sequence[Table], facts: RunFacts
 ) -> str:
     """Return the whole of report.md."""
-    parts = [f"# {_escape(title)}", _escape(description)]
-    parts.append("\n".join(f"- **{_escape(finding.title)}.** {_escape(finding.text)}" for finding in found))
-    parts.extend(_table(table) for table in tables)
+    parts = [f"# {escape(title)}", escape(description)]
+    parts.append("\n".join(f"- **{escape(finding.title)}.** {escape(finding.text)}" for finding in found))
+    parts.extend(table_to_markdown(table) for table in tables)
     parts.append(f"Made by `{facts.command}`" + (f" at commit `{facts.commit}`." if facts.commit else "."))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(table: Table) -> str:
+def table_to_markdown(table: Table) -> str:
+    """Return one table with its heading, sentence and notes."""
     heading = f"## {table.name}: {table.title}" if table.name else f"## {table.title}"
     lines = [
         "| system | " + " | ".join(_heading(column) for column in table.columns) + " |",
@@ -28,13 +29,13 @@ def _table(table: Table) -> str:
         lines.append(_line(row.label, [_cell(c, cell) for c, cell in zip(table.columns, row.cells, strict=True)]))
         if row.paper:
             lines.append(_paper_line(table.columns, row))
-    notes = [_escape(text) for text in (table.sentence, *table.notes) if text]
-    return "\n\n".join([_escape(heading), "\n".join(lines), *notes])
+    notes = [escape(text) for text in (table.sentence, *table.notes) if text]
+    return "\n\n".join([escape(heading), "\n".join(lines), *notes])
 
 
 def _heading(column: Column) -> str:
     chance = f", guessing {column.chance:.2f}" if column.chance else ""
-    return _escape(f"{column.name}: {column.detail}{chance}")
+    return escape(f"{column.name}: {column.detail}{chance}")
 
 
 def _paper_line(columns: Sequence[Column], row: Row) -> str:
@@ -43,7 +44,7 @@ def _paper_line(columns: Sequence[Column], row: Row) -> str:
 
 
 def _line(label: str, cells: Sequence[str]) -> str:
-    return f"| {_escape(label) if not label.startswith('*') else label} | " + " | ".join(cells) + " |"
+    return f"| {escape(label) if not label.startswith('*') else label} | " + " | ".join(cells) + " |"
 
 
 def _cell(column: Column, cell: Cell) -> str:
@@ -54,7 +55,7 @@ def _cell(column: Column, cell: Cell) -> str:
     return f"{text} [{column.text(cell.low)}, {column.text(cell.high)}]{column.direction_mark(cell)}"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Keep labels and descriptions from being read as Markdown or HTML."""
     for character in "\\`*_|<":
         text = text.replace(character, f"\\{character}")

@@ -7,6 +7,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.changes import change_table, figure_points
 from crosstune.report.findings import best_per_column, findings
 from crosstune.report.markdown import to_markdown
+from crosstune.report.model_card import write_model_cards
 from crosstune.report.outputs import read_outputs
 from crosstune.report.page import Page, render
 from crosstune.report.print_tables import print_tables
@@ -46,5 +47,6 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         run.report / "report.md", to_markdown(page.title, recipe.description, page.findings, every_table, page.facts)
     )
     write_text(run.report / "report.html", render(recipe, page))
+    write_model_cards(recipe, run, every_table, page.facts, scores)
     note(f"wrote {run.report}/report.html, report.md and tables.csv")
     print_tables(main, run.report / "report.html")

@@ -10,10 +10,11 @@ import torch
 from accelerate import Accelerator
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.artifacts import RunFolder, write_json, write_jsonl
+from crosstune.artifacts import RunFolder, write_json, write_jsonl, write_text
 from crosstune.errors import BadInputError
 from crosstune.examples import read_examples
 from crosstune.models import load_model
+from crosstune.prompts import TEMPLATES
 from crosstune.recipe import Recipe, Stage, System
 from crosstune.terminal import note
 from crosstune.train.batches import make_schedule
@@ -65,6 +66,8 @@ def train_system(task: Task) -> None:
     if begin.folder:
         note(f"{task.name}: goes on from stage {begin.position.stage + 1}, step {begin.position.step}")
     model, tokenizer = build_model(task.start, task.system, task.recipe.seed)
+    # Who serves the model prompts it as it was trained.
+    tokenizer.chat_template = TEMPLATES[task.recipe.data.prompt].chat_template()
     while begin.position.stage < len(task.system.stages):
         model, done = _train_stage(task, begin, (accelerator, checkpoints), tokenizer)
         begin = Checkpoint(Position(begin.position.stage + 1, 0), done=(*begin.done, done))
@@ -104,6 +107,8 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(Path(tokenizer.name_or_path) / name, temporary / name)
+    if isinstance(tokenizer.chat_template, str):
+        write_text(temporary / "chat_template.jinja", tokenizer.chat_template)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 

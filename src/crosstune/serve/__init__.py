@@ -1,0 +1,1 @@
+"""Try a trained model and hand it over: chat, translate, serve, export, push."""

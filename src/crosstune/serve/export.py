@@ -1,0 +1,106 @@
+"""`crosstune export`: a model as plain safetensors in a chosen precision, adapters merged; or as GGUF."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from crosstune.artifacts import read_json, write_text
+from crosstune.errors import BadInputError
+from crosstune.models import load_model, load_tokenizer, prepare_libraries
+from crosstune.prompts import TEMPLATES
+from crosstune.terminal import note
+
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "float16": torch.float16}
+Dtype = Literal["float32", "bf16", "float16"]
+_CONVERTER = "convert_hf_to_gguf.py"
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "chat_template.jinja")
+
+
+def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: str | None = None) -> None:
+    """Write a model folder that transformers, vLLM and converters take as it is.
+
+    ``model`` is a model folder, a folder of peft adapters (they are merged into their base), or a hub id; ``target``
+    does not exist yet; ``max_shard_size`` is that of one safetensors file, as ``5GB``; ``prompt`` names the template to
+    write as chat template in place of the model's own.
+
+    Raises:
+        BadInputError: when the model cannot be loaded, or the target is there already.
+    """
+    _refuse_existing(target)
+    prepare_libraries()
+    tokenizer = load_tokenizer(model)
+    loaded = _load(model, DTYPES[dtype])
+    temporary = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    loaded.save_pretrained(temporary, max_shard_size=max_shard_size)
+    source = Path(model)
+    if source.is_dir():
+        # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
+        for name in _TOKENIZER_FILES:
+            if (source / name).exists():
+                shutil.copyfile(source / name, temporary / name)
+    else:
+        tokenizer.save_pretrained(temporary)
+    if prompt is not None:
+        write_text(temporary / "chat_template.jinja", TEMPLATES[prompt].chat_template())
+    temporary.rename(target)
+    files = sorted(target.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in files) / 1e9
+    note(f"{target}: {len(files)} safetensors file{'s' * (len(files) > 1)}, {size:.2f} GB in {dtype}")
+
+
+def export_gguf(model: Path, target: Path, dtype: Dtype, converter: Path | None) -> None:
+    """Write a GGUF file with llama.cpp's own converter.
+
+    Raises:
+        BadInputError: when the converter or its library is not there, or refuses the model.
+    """
+    _refuse_existing(target)
+    if not model.is_dir():
+        raise BadInputError(f"GGUF is made from a model folder, but {model} is none: export it first without --gguf")
+    script = converter or _find_converter()
+    if script is None or not script.is_file() or importlib.util.find_spec("gguf") is None:
+        lacking = (
+            f"{script} is no file"
+            if script and not script.is_file()
+            else f"{_CONVERTER} or the library gguf is missing"
+        )
+        raise BadInputError(
+            f"GGUF is written by llama.cpp's converter, but {lacking}. Do: pip install gguf; git clone "
+            "https://github.com/ggml-org/llama.cpp; then give --converter llama.cpp/" + _CONVERTER
+        )
+    kind = {"float32": "f32", "bf16": "bf16", "float16": "f16"}[dtype]
+    temporary = target.with_name(f".{target.name}.tmp")
+    command = [sys.executable, str(script), str(model), "--outfile", str(temporary), "--outtype", kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        temporary.unlink(missing_ok=True)
+        raise BadInputError(f"{script} could not convert {model}: {done.stderr.strip()[-600:]}")
+    temporary.rename(target)
+    note(f"{target}: {target.stat().st_size / 1e9:.2f} GB in {kind}")
+
+
+def _load(model: str, dtype: torch.dtype) -> PreTrainedModel:
+    adapter = Path(model) / "adapter_config.json"
+    if not adapter.exists():
+        return load_model(model, dtype=dtype)
+    base = load_model(read_json(adapter)["base_model_name_or_path"], dtype=dtype)
+    merged: PreTrainedModel = PeftModel.from_pretrained(base, model).merge_and_unload()
+    return merged
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise BadInputError(f"{target} exists already, and nothing is overwritten: remove it, or give another path")
+
+
+def _find_converter() -> Path | None:
+    found = shutil.which(_CONVERTER)
+    return Path(found) if found else None

@@ -1,0 +1,63 @@
+"""`crosstune push`: a model folder into a hub repository, private unless asked otherwise."""
+
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+from rich.table import Table
+
+from crosstune.errors import BadInputError
+from crosstune.terminal import console, note
+
+
+def push(model: Path, repository: str, public: bool, dry_run: bool) -> None:
+    """Upload the files of a model folder; ``dry_run`` only shows what would go.
+
+    Raises:
+        BadInputError: when the folder is no model folder, lacks its card, or the hub refuses.
+    """
+    files = _files(model)
+    visibility = "public" if public else "private"
+    _show(files, model, f"{repository} ({visibility})")
+    if dry_run:
+        note("nothing was sent; leave out --dry-run to send it")
+        return
+    api = HfApi()
+    try:
+        api.create_repo(repository, private=not public, exist_ok=True)
+        if not public and not api.repo_info(repository).private:
+            raise BadInputError(
+                f"{repository} exists and everyone can read it, but the model should be private: give another name, "
+                "or say --public"
+            )
+        done = api.upload_folder(repo_id=repository, folder_path=model, allow_patterns=[path.name for path in files])
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+        raise BadInputError(
+            f"the hub did not take {model} as {repository}: {error}. Check the name (owner/name), and that you are "
+            "signed in with a token that may write: hf auth login"
+        ) from None
+    note(f"{done.commit_url}")
+
+
+def _files(model: Path) -> list[Path]:
+    """Return what goes: the files of the folder itself, weights, tokenizer, settings, card."""
+    if not (model / "config.json").exists() or not list(model.glob("*.safetensors")):
+        found = ", ".join(sorted(path.name for path in model.iterdir())) if model.is_dir() else "no folder"
+        raise BadInputError(
+            f"{model} is no model folder: it needs config.json and *.safetensors; found: {found or 'nothing'}"
+        )
+    if not (model / "README.md").exists():
+        raise BadInputError(
+            f"{model} has no README.md, the model card: `crosstune report RECIPE` writes it into the model folders of "
+            "a run; for other folders write one that says what the model is and where its data came from"
+        )
+    return sorted(path for path in model.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _show(files: list[Path], model: Path, where: str) -> None:
+    table = Table(title=f"{model} -> {where}", title_justify="left", box=None, pad_edge=False)
+    table.add_column("file")
+    table.add_column("bytes", justify="right")
+    for path in files:
+        table.add_row(path.name, f"{path.stat().st_size:,}")
+    console.print(table)

@@ -1,0 +1,122 @@
+"""`crosstune translate`: line by line, from a pipe as lines come, or a whole file with progress and resume."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from crosstune.artifacts import fingerprint, hash_file, hash_model_folder, read_json, write_json
+from crosstune.errors import BadInputError
+from crosstune.prompts import translation_instructions
+from crosstune.serve.assistant import Assistant, Decoding
+from crosstune.terminal import note, progress
+
+# Lines are sorted by length within a window and written when it is done: what a kill can lose.
+_WINDOW_LINES = 128
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked.
+
+    Attributes:
+        direction: source-target, as ``en-ko``.
+        instruction_language: of the instruction that asks for the translation.
+    """
+
+    direction: str
+    instruction_language: str
+    decoding: Decoding
+
+    @property
+    def instruction(self) -> str:
+        """The instruction put before every line.
+
+        Raises:
+            BadInputError: when the bank of instructions has none for these languages.
+        """
+        try:
+            return translation_instructions(self.direction, self.instruction_language, "paper")[0]
+        except ValueError as error:
+            raise BadInputError(f"{error}. Give --from and --to, and --instruction-language") from None
+
+
+def translate_pipe(assistant: Assistant, request: Request) -> None:
+    """Translate standard input to standard output, each line as soon as it is there."""
+    for line in sys.stdin:
+        sys.stdout.write(_translate(assistant, request, [line])[0][0] + "\n")
+        sys.stdout.flush()
+
+
+def translate_file(assistant: Assistant, request: Request, source: Path, target: Path, model: str) -> None:
+    """Translate a file into another; a run that was interrupted goes on behind its last whole line.
+
+    Raises:
+        BadInputError: when the source cannot be read, or the target holds anything but the begin of this translation.
+    """
+    lines = _read_lines(source)
+    identity = hash_model_folder(Path(model)) if Path(model).is_dir() else model
+    wanted = fingerprint("translate", identity, hash_file(source), asdict(request))
+    journal = target.with_name(f".{target.name}.progress.json")
+    num_done = _resume(target, journal, wanted)
+    if num_done:
+        note(f"{target}: goes on behind line {num_done} of {len(lines)}")
+    write_json(journal, {"fingerprint": wanted})
+    num_cut = 0
+    with target.open("a", encoding="utf-8") as output, progress(f"translate {source.name}", len(lines)) as advance:
+        advance(num_done)
+        for first in range(num_done, len(lines), _WINDOW_LINES):
+            window = lines[first : first + _WINDOW_LINES]
+            for text, finished in _translate(assistant, request, window):
+                output.write(text + "\n")
+                num_cut += not finished
+            output.flush()
+            advance(len(window))
+    journal.unlink()
+    if num_cut:
+        note(
+            f"{num_cut} of {len(lines) - num_done} translations did not end within {request.decoding.max_new_tokens} "
+            "tokens (--max-new-tokens) and stand there cut off"
+        )
+
+
+def _translate(assistant: Assistant, request: Request, lines: Sequence[str]) -> list[tuple[str, bool]]:
+    """Return each line's translation as one line, and whether it ended by itself; blank lines stay blank."""
+    asked = [index for index, line in enumerate(lines) if line.strip()]
+    prompts = [assistant.encode(request.instruction, lines[index].strip()) for index in asked]
+    found = [("", True)] * len(lines)
+    for index, (text, finished) in zip(asked, assistant.answers(prompts, request.decoding), strict=True):
+        found[index] = (" ".join(text.split("\n")), finished)
+    return found
+
+
+def _read_lines(source: Path) -> list[str]:
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise BadInputError(
+            f"{source} cannot be read: {error.strerror}. Give a text file, one sentence per line"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{source} is not UTF-8 (byte {error.start}): convert it with iconv") from None
+    return list(_lines(text))
+
+
+def _lines(text: str) -> Iterator[str]:
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    yield from (line.removesuffix("\r") for line in lines)
+
+
+def _resume(target: Path, journal: Path, wanted: str) -> int:
+    """Return how many lines of the target are whole, cutting off a line that was interrupted."""
+    if not target.exists():
+        return 0
+    if not journal.exists() or read_json(journal).get("fingerprint") != wanted:
+        what = "holds a translation of something else" if journal.exists() else "exists already"
+        raise BadInputError(f"{target} {what}, and nothing is overwritten: remove it, or give another --output")
+    content = target.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    target.write_bytes(whole)
+    return whole.count(b"\n")

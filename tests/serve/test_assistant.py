@@ -1,0 +1,69 @@
+"""Asking a model: the same tokens as in training, streamed and batched answers alike."""
+
+from pathlib import Path
+
+import pytest
+
+from crosstune.encoding import encode_prompt
+from crosstune.errors import BadInputError
+from crosstune.prompts import TEMPLATES
+from crosstune.serve.assistant import Assistant, Decoding
+
+SHORT = Decoding(max_new_tokens=12)
+
+
+@pytest.mark.parametrize("name", list(TEMPLATES))
+@pytest.mark.parametrize("text", ["", 'a "quoted" \\ {instruction} text\n둘째 줄'])
+def test_a_question_is_tokenised_as_in_training(chat_folder: Path, name: str, text: str) -> None:
+    assistant = Assistant(str(chat_folder), prompt=name)
+    expected = encode_prompt(assistant.tokenizer, TEMPLATES[name].prompt("Say 'it' {now}", text))
+    assert assistant.encode("Say 'it' {now}", text) == expected
+
+
+def test_a_foreign_chat_template_gets_the_input_behind_the_instruction(assistant: Assistant) -> None:
+    assistant.tokenizer.chat_template = "{% for m in messages %}<{{ m['content'] }}>{% endfor %}"
+    assert assistant.encode("Do", "it") == encode_prompt(assistant.tokenizer, "<Do\nit>")
+
+
+def test_a_model_without_chat_template_is_refused_with_the_remedy(model_folder: Path) -> None:
+    with pytest.raises(BadInputError, match="--prompt paper-v1"):
+        Assistant(str(model_folder))
+
+
+def test_streamed_and_batched_answers_are_the_same(assistant: Assistant) -> None:
+    prompts = [assistant.encode("Say hello"), assistant.encode("Translate", "The man opened the window.")]
+    answers = assistant.answers(prompts, SHORT)
+    for prompt, (text, _) in zip(prompts, answers, strict=True):
+        assert "".join(assistant.stream(prompt, SHORT)).strip() == text
+    assert any(text for text, _ in answers)
+
+
+def test_draws_repeat_with_their_seed_and_differ_between_seeds(assistant: Assistant) -> None:
+    prompt = assistant.encode("Say hello")
+
+    def drawn(seed: int) -> str:
+        return "".join(assistant.stream(prompt, Decoding(20, temperature=1.5, seed=seed)))
+
+    assert drawn(1) == drawn(1)
+    assert len({drawn(seed) for seed in range(4)}) > 1
+
+
+def test_closing_a_stream_stops_the_model(assistant: Assistant) -> None:
+    parts = assistant.stream(assistant.encode("Say hello"), Decoding(200))
+    next(parts)
+    parts.close()
+    assert "".join(assistant.stream(assistant.encode("Hi"), SHORT)) is not None
+
+
+def test_a_question_longer_than_the_model_is_an_error(assistant: Assistant) -> None:
+    with pytest.raises(BadInputError, match="knows 256 positions"):
+        next(assistant.stream(assistant.encode("window " * 300), SHORT))
+
+
+def test_a_failure_of_the_model_reaches_the_reader(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(assistant.model, "generate", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(assistant.stream(assistant.encode("Hi"), SHORT))

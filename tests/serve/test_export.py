@@ -1,0 +1,86 @@
+"""`crosstune export`: plain folders in any precision and shard size, adapters merged; GGUF by its converter."""
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from crosstune.errors import BadInputError
+from crosstune.prompts import TEMPLATES
+from crosstune.serve.export import export, export_gguf
+
+
+def test_a_model_is_written_in_shards_of_the_chosen_precision(chat_folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "exported"
+    export(str(chat_folder), target, "bf16", "50KB")
+    assert len(list(target.glob("*.safetensors"))) > 1
+    original = AutoModelForCausalLM.from_pretrained(chat_folder).state_dict()
+    exported = AutoModelForCausalLM.from_pretrained(target, dtype="auto").state_dict()
+    assert original.keys() == exported.keys()
+    assert all(torch.equal(exported[name], weight.to(torch.bfloat16)) for name, weight in original.items())
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (target / name).read_bytes() == (chat_folder / name).read_bytes()
+
+
+def test_adapters_are_merged_into_their_base(chat_folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    base = AutoModelForCausalLM.from_pretrained(chat_folder)
+    adapted = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False))
+    folder, target = tmp_path / "adapter", tmp_path / "merged"
+    adapted.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(chat_folder).save_pretrained(folder)
+    export(str(folder), target, "float32", "5GB")
+    tokens = torch.arange(10)[None]
+    with torch.inference_mode():
+        wanted, got = adapted(tokens).logits, AutoModelForCausalLM.from_pretrained(target)(tokens).logits
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_prompt_template_can_be_written_into_a_model_without_one(model_folder: Path, tmp_path: Path) -> None:
+    export(str(model_folder), tmp_path / "out", "float32", "5GB", prompt="kullm")
+    assert AutoTokenizer.from_pretrained(tmp_path / "out").chat_template == TEMPLATES["kullm"].chat_template()
+
+
+def test_nothing_is_overwritten(chat_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(BadInputError, match="nothing is overwritten"):
+        export(str(chat_folder), tmp_path / "there", "float32", "5GB")
+    with pytest.raises(BadInputError, match="nothing is overwritten"):
+        export_gguf(chat_folder, tmp_path / "there", "float32", None)
+
+
+def test_gguf_says_what_is_missing(chat_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"git clone https://github.com/ggml-org/llama\.cpp"):
+        export_gguf(chat_folder, tmp_path / "model.gguf", "float16", None)
+
+
+@pytest.fixture
+def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program with the converter's arguments, which writes down what it was asked, or fails when told to."""
+    gguf = types.ModuleType("gguf")
+    gguf.__spec__ = types.SimpleNamespace(name="gguf")  # type: ignore[assignment]
+    monkeypatch.setitem(sys.modules, "gguf", gguf)
+    script = tmp_path / "convert_hf_to_gguf.py"
+    script.write_text(
+        "import pathlib, sys\n"
+        "model, _, out, _, kind = sys.argv[1:]\n"
+        "if 'broken' in model: sys.exit('Model architecture not supported')\n"
+        "pathlib.Path(out).write_text(f'{model} {kind}')\n"
+    )
+    return script
+
+
+def test_gguf_is_made_by_the_converter(converter: Path, chat_folder: Path, tmp_path: Path) -> None:
+    export_gguf(chat_folder, tmp_path / "model.gguf", "float16", converter)
+    assert (tmp_path / "model.gguf").read_text() == f"{chat_folder} f16"
+
+
+def test_a_model_that_the_converter_refuses_leaves_no_file(converter: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    with pytest.raises(BadInputError, match="architecture not supported"):
+        export_gguf(tmp_path / "broken", tmp_path / "model.gguf", "bf16", converter)
+    assert not [path for path in tmp_path.iterdir() if "gguf" in path.name and path != converter]

@@ -1,0 +1,108 @@
+"""`crosstune translate`: lines in, lines out, in order; interrupted files go on; nothing is overwritten."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from crosstune.errors import BadInputError
+from crosstune.serve import translate
+from crosstune.serve.assistant import Assistant, Decoding
+from crosstune.serve.translate import Request, translate_file, translate_pipe
+
+REQUEST = Request("en-ko", "en", Decoding(8))
+LINES = ["The man opened the window.", "", "The woman dropped a hammer.", "  ", "He broke his toe."] * 3
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "book.txt"
+    path.write_text("\n".join(LINES) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_file_becomes_as_many_lines_in_the_same_order(
+    assistant: Assistant, chat_folder: Path, source: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "book.ko"
+    translate_file(assistant, REQUEST, source, target, str(chat_folder))
+    written = target.read_text(encoding="utf-8").split("\n")[:-1]
+    assert len(written) == len(LINES)
+    for line, translation in zip(LINES, written, strict=True):
+        if not line.strip():
+            assert translation == ""
+        else:
+            prompt = assistant.encode(REQUEST.instruction, line)
+            assert translation == " ".join(assistant.answers([prompt], REQUEST.decoding)[0][0].split("\n"))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["book.ko", "book.txt"]
+
+
+def test_a_pipe_gives_the_same_lines(
+    assistant: Assistant,
+    chat_folder: Path,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = tmp_path / "book.ko"
+    translate_file(assistant, REQUEST, source, target, str(chat_folder))
+    monkeypatch.setattr("sys.stdin", io.StringIO(source.read_text(encoding="utf-8")))
+    translate_pipe(assistant, REQUEST)
+    assert capsys.readouterr().out == target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("torn", ["", "half a li"])
+def test_an_interrupted_file_goes_on_behind_its_last_whole_line(
+    assistant: Assistant, chat_folder: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: str
+) -> None:
+    whole, target = tmp_path / "whole.ko", tmp_path / "book.ko"
+    translate_file(assistant, REQUEST, source, whole, str(chat_folder))
+    monkeypatch.setattr(translate, "_WINDOW_LINES", 4)
+    answers, calls = assistant.answers, []
+
+    def killed(prompts: list[list[int]], decoding: Decoding) -> list[tuple[str, bool]]:
+        calls.append(len(prompts))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return answers(prompts, decoding)
+
+    monkeypatch.setattr(assistant, "answers", killed)
+    with pytest.raises(KeyboardInterrupt):
+        translate_file(assistant, REQUEST, source, target, str(chat_folder))
+    with target.open("a", encoding="utf-8") as file:
+        file.write(torn)
+    monkeypatch.setattr(assistant, "answers", answers)
+    translate_file(assistant, REQUEST, source, target, str(chat_folder))
+    assert target.read_bytes() == whole.read_bytes()
+
+
+def test_nothing_is_overwritten_and_nothing_mixed(
+    assistant: Assistant, chat_folder: Path, source: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "book.ko"
+    target.write_text("mine\n", encoding="utf-8")
+    with pytest.raises(BadInputError, match="exists already"):
+        translate_file(assistant, REQUEST, source, target, str(chat_folder))
+    (tmp_path / ".book.ko.progress.json").write_text('{"fingerprint": "other"}', encoding="utf-8")
+    with pytest.raises(BadInputError, match="translation of something else"):
+        translate_file(assistant, REQUEST, source, target, str(chat_folder))
+    assert target.read_text(encoding="utf-8") == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "cannot be read"), ("영화".encode("cp949"), "not UTF-8")], ids=["missing", "cp949"]
+)
+def test_a_file_that_cannot_be_read_is_an_error(
+    assistant: Assistant, chat_folder: Path, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    source = tmp_path / "in.txt"
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(BadInputError, match=message):
+        translate_file(assistant, REQUEST, source, tmp_path / "out", str(chat_folder))
+
+
+def test_a_direction_without_instruction_says_what_to_give() -> None:
+    with pytest.raises(BadInputError, match="--from and --to"):
+        _ = Request("xx-yy", "en", Decoding(8)).instruction
