@@ -1,8 +1,10 @@
 """The command line: `crosstune run RECIPE`, and one command per stage."""
 
+import json
 import os
 import shlex
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ from crosstune import __version__, pipeline, recipe_file
 from crosstune.errors import CrosstuneError
 from crosstune.serve import commands
 from crosstune.terminal import console
+from crosstune.train.machines import GPUS, Machine
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,6 +50,7 @@ Overrides = Annotated[
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="the smaller run that the recipe's `quick` section describes")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved recipe, and stop")]
+GpuName = Enum("GpuName", {name: name for name in GPUS})  # type: ignore[misc]
 Update = Annotated[bool, typer.Option("--update", help="go on in a run folder whose recipe was different")]
 
 
@@ -94,6 +98,34 @@ def _add_stage_command(stage: pipeline.Stage) -> None:
 
 for _stage in pipeline.STAGES:
     _add_stage_command(_stage)
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    gpu: Annotated[GpuName, typer.Option("--gpu", help="by its data sheet")] = GpuName("h100"),  # noqa: B008
+    num_gpus: Annotated[int, typer.Option("--gpus", min=1, help="how many, over all nodes")] = 8,
+    mfu: Annotated[float, typer.Option(min=0.01, max=1, help="share of the peak rate that training reaches")] = 0.4,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+) -> None:
+    """Say what training will compute, how long it takes and how much memory it needs, before it is launched.
+
+    Makes the mixtures and tokenizers if they are not there, trains nothing, and fails where a stage cannot fit.
+    """
+    settings = recipe_file.load_recipe(recipe, overrides or ())
+    run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
+    # Imported here: the command line answers --help without loading torch.
+    from crosstune.train.plan import make_plan, refuse_what_does_not_fit
+    from crosstune.train.print_plan import print_plan, to_json
+
+    machine = Machine(GPUS[gpu.value], num_gpus, mfu)
+    plans = make_plan(settings, run_folder, machine)
+    if as_json:
+        sys.stdout.write(json.dumps(to_json(plans, machine), indent=2) + "\n")
+    else:
+        print_plan(plans, machine)
+    refuse_what_does_not_fit(plans, machine)
 
 
 for _command in commands.COMMANDS:

@@ -5,9 +5,14 @@ import math
 from crosstune.recipe import Stage
 
 
+def num_warmup_steps(stage: Stage, num_steps: int) -> int:
+    """Return over how many steps the learning rate rises."""
+    return round(stage.warmup_ratio * num_steps)
+
+
 def learning_rate(stage: Stage, step: int, num_steps: int) -> float:
     """Return the learning rate of a step, counted from 0: linear warmup, then the stage's schedule down to 0."""
-    warmup = round(stage.warmup_ratio * num_steps)
+    warmup = num_warmup_steps(stage, num_steps)
     if step < warmup:
         return stage.learning_rate * (step + 1) / warmup
     done = (step - warmup) / max(1, num_steps - warmup)

@@ -86,7 +86,7 @@ def _lacks_new_rows(start: Start, system: System) -> bool:
         # Matrices are often padded beyond the vocabulary: the model's own tokenizer knows better than they.
         return len(load_tokenizer(start.model, start.revision)) < new_size
     except BadInputError:
-        return bool(_config(start).vocab_size < new_size)
+        return bool(_config(start.model, start.revision).vocab_size < new_size)
 
 
 def check_untrained(start: Start) -> int:
@@ -95,13 +95,25 @@ def check_untrained(start: Start) -> int:
     Raises:
         BadInputError: when it is no model, or has fewer rows than the tokenizer has pieces.
     """
-    config = _config(start)
+    config = _config(start.model, start.revision)
     num_pieces = len(load_tokenizer(str(start.tokenizer)))
     if config.vocab_size < num_pieces:
         raise BadInputError(_too_few_rows(start, config.vocab_size, num_pieces))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def config_of(recipe: Recipe, name: str, tokenizer: PreTrainedTokenizerBase) -> Any:
+    """Return the configuration of a system's model, with rows for its tokenizer, before anything is trained."""
+    system = recipe.systems[name]
+    while system.start in recipe.systems:
+        system = recipe.systems[system.start]
+    if system.start == "scratch":
+        return _scratch_config(system, tokenizer)
+    config = _config(system.start, system.revision)
+    config.vocab_size = max(config.vocab_size, len(tokenizer))
+    return config
 
 
 def build_model(start: Start, system: System, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -123,12 +135,12 @@ def build_model(start: Start, system: System, seed: int) -> tuple[PreTrainedMode
     return model, tokenizer
 
 
-def _config(start: Start) -> Any:
+def _config(model: str, revision: str | None) -> Any:
     try:
-        return AutoConfig.from_pretrained(start.model, revision=start.revision, trust_remote_code=False)
+        return AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise BadInputError(
-            f"the start {start.model!r} is no model: it needs config.json and *.safetensors in its folder, or a hub "
+            f"the start {model!r} is no model: it needs config.json and *.safetensors in its folder, or a hub "
             f"id that you have access to. ({error})"
         ) from None
 
@@ -141,20 +153,22 @@ def _too_few_rows(start: Start, num_rows: int, num_pieces: int) -> str:
 
 
 def _from_scratch(system: System, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(_scratch_config(system, tokenizer))
+
+
+def _scratch_config(system: System, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
     shape = system.architecture
     assert shape is not None
-    torch.manual_seed(seed)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=shape.hidden_size,
-            num_hidden_layers=shape.num_layers,
-            num_attention_heads=shape.num_heads,
-            num_key_value_heads=shape.num_heads,
-            intermediate_size=shape.intermediate_size,
-            max_position_embeddings=shape.max_positions,
-            tie_word_embeddings=shape.tie_embeddings,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden_size,
+        num_hidden_layers=shape.num_layers,
+        num_attention_heads=shape.num_heads,
+        num_key_value_heads=shape.num_heads,
+        intermediate_size=shape.intermediate_size,
+        max_position_embeddings=shape.max_positions,
+        tie_word_embeddings=shape.tie_embeddings,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
     )

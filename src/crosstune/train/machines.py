@@ -1,0 +1,38 @@
+"""The machines that training is planned for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A kind of GPU by its data sheet: memory in GB, dense tensor-core bf16 and plain float32 rates in TFLOP/s."""
+
+    name: str
+    memory_gb: float
+    bf16_tflops: float
+    float32_tflops: float
+
+
+GPUS = {
+    "a100-40gb": Gpu("A100 40 GB", 40, 312, 19.5),
+    "a100-80gb": Gpu("A100 80 GB", 80, 312, 19.5),
+    "h100": Gpu("H100 SXM", 80, 989, 67),
+    "h200": Gpu("H200 SXM", 141, 989, 67),
+    "b200": Gpu("B200", 180, 2250, 75),
+    "l40s": Gpu("L40S", 48, 362, 91.6),
+    "a6000": Gpu("RTX A6000", 48, 155, 38.7),
+    "rtx4090": Gpu("RTX 4090", 24, 165, 82.6),
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run is planned for.
+
+    Attributes:
+        mfu: share of the peak rate that useful operations reach: an assumption, to be replaced by a measurement.
+    """
+
+    gpu: Gpu
+    num_gpus: int
+    mfu: float

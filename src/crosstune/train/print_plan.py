@@ -1,0 +1,95 @@
+"""A plan as tables for people, and as JSON for programs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from crosstune.train.machines import Machine
+from crosstune.train.plan import StagePlan
+
+_PARTS = ("weights", "gradients", "optimizer", "working_weights", "activations", "logits", "other")
+
+
+def print_plan(plans: Sequence[StagePlan], machine: Machine) -> None:
+    """Print what each stage computes and how long that takes, then what it keeps in memory."""
+    output = Console(highlight=False)
+    output.print(_cost_table(plans, machine))
+    output.print(_memory_table(plans, machine))
+    output.print(
+        f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
+        "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2).",
+        style="dim",
+    )
+
+
+def to_json(plans: Sequence[StagePlan], machine: Machine) -> dict[str, Any]:
+    """Return the plan as plain content, in bytes, hours and operations."""
+    return {
+        "machine": asdict(machine),
+        "stages": [
+            {
+                "system": plan.system,
+                "stage": plan.index,
+                "mixture": plan.stage.mixture,
+                "method": plan.stage.method,
+                **asdict(plan.tokens),
+                "num_warmup_steps": plan.num_warmup_steps,
+                "useful_flops": plan.useful_flops,
+                "hours": plan.hours,
+                "memory_bytes": {**asdict(plan.memory), "total": plan.memory.total},
+                "fits": plan.fits,
+                "remedies": list(plan.remedies),
+            }
+            for plan in plans
+        ],
+    }
+
+
+def _cost_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
+    table = _table(f"What is computed, on {machine.num_gpus} x {machine.gpu.name}")
+    for column in ("system", "stage"):
+        table.add_column(column)
+    for column in ("rows", "steps", "warmup", "tokens", "supervised", "computed", "if padded", "PFLOP", "hours"):
+        table.add_column(column, justify="right")
+    for plan in plans:
+        tokens = plan.tokens
+        table.add_row(
+            plan.system,
+            f"{plan.stage.method} on {plan.stage.mixture}",
+            f"{tokens.num_rows:,}",
+            f"{tokens.num_steps:,}",
+            f"{plan.num_warmup_steps:,}",
+            f"{tokens.real:,}",
+            f"{tokens.supervised / tokens.real:.0%}",
+            f"{tokens.computed / tokens.real:.0%}",
+            f"{tokens.padded / tokens.real:.0%}",
+            f"{plan.useful_flops / 1e15:,.4g}",
+            _hours(plan.hours),
+        )
+    table.add_section()
+    table.add_row("all", *[""] * 9, _hours(sum(plan.hours for plan in plans)))
+    return table
+
+
+def _memory_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
+    table = _table("Memory per GPU at the peak of a step, GB")
+    for column in ("system", "stage"):
+        table.add_column(column)
+    for column in (*(part.replace("_", " ") for part in _PARTS), "total", f"of {machine.gpu.memory_gb:g}"):
+        table.add_column(column, justify="right")
+    for plan in plans:
+        parts = (f"{getattr(plan.memory, part) / 1e9:.1f}" for part in _PARTS)
+        verdict = "fits" if plan.fits else "[bold red]too much[/bold red]"
+        table.add_row(plan.system, str(plan.index), *parts, f"{plan.memory.total / 1e9:.1f}", verdict)
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 0.1 else f"{hours * 60:.1f} min" if hours * 60 >= 0.1 else "< 0.1 min"

@@ -1,0 +1,172 @@
+"""Plans: counted tokens are those that training computes, counted memory what autograd saves; what cannot fit stops."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM as Auto
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, PretrainedConfig, Qwen2Config
+
+from crosstune import packing
+from crosstune.errors import BadInputError, RecipeError
+from crosstune.examples import read_examples
+from crosstune.models import load_tokenizer
+from crosstune.packing import ATTENTION, lay_out, logits_at
+from crosstune.recipe import Stage, Train
+from crosstune.train.batches import make_schedule, split_over_ranks
+from crosstune.train.cost import Tokens, count_tokens, flops
+from crosstune.train.machines import GPUS, Machine
+from crosstune.train.memory import estimate_memory, fake_model, saved_bytes
+from crosstune.train.plan import make_plan, refuse_what_does_not_fit
+from crosstune.train.print_plan import print_plan, to_json
+from crosstune.train.rows import make_rows
+from tests.train.conftest import MakeRun, scratch, stage
+
+MACHINE = Machine(GPUS["h100"], num_gpus=1, mfu=0.4)
+SHAPE: dict[str, Any] = {
+    "vocab_size": 500,
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 160,
+}
+CONFIGS = [
+    LlamaConfig(**SHAPE, num_key_value_heads=4),
+    LlamaConfig(**SHAPE, num_key_value_heads=2),
+    Qwen2Config(**SHAPE, num_key_value_heads=2),
+    GPTNeoXConfig(**SHAPE),
+]
+
+
+def test_tokens_are_those_that_training_sees_and_computes(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch()})
+    settings = recipe.systems["base"].stages[0]
+    rows, _ = make_rows(
+        read_examples(run.mixture("paper") / "examples.parquet"), load_tokenizer(str(run.tokenizer("base"))), settings
+    )
+    schedule = make_schedule(len(rows), settings, (3, 0))
+    tokens = count_tokens(rows, schedule, num_ranks=2, micro_batch_tokens=200)
+    batches = [[rows[index] for index in schedule.rows_of_step(step)] for step in range(schedule.num_steps)]
+    assert tokens.real == sum(len(segment.tokens) for batch in batches for row in batch for segment in row)
+    assert tokens.supervised == sum(segment.num_supervised for batch in batches for row in batch for segment in row)
+    assert tokens.padded == sum(len(batch) * max(len(row[0].tokens) for row in batch) for batch in batches)
+    micro_batches = [part for batch in batches for rank in split_over_ranks(batch, 2, 200) for part in rank if part]
+    layouts = [lay_out([segment.tokens for segment in part], share_prefixes=True) for part in micro_batches]
+    assert tokens.computed == sum(layout.num_tokens for layout in layouts) < tokens.real
+    assert tokens.largest_micro_batch == max(layout.num_tokens for layout in layouts)
+    assert tokens.attended == sum(int(layout.position_ids.sum()) + layout.num_tokens for layout in layouts)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("config", CONFIGS, ids=["llama", "grouped", "qwen2", "gpt_neox"])
+def test_counted_activations_are_what_a_packed_forward_pass_saves(
+    monkeypatch: pytest.MonkeyPatch, config: PretrainedConfig, precision: str
+) -> None:
+    # The kernel of GPUs; plain products, as on CPUs for short rows, save more.
+    monkeypatch.setattr(packing, "MAX_PLAIN_ATTENTION", 0)
+    fake, mode = fake_model(lambda: _ready(Auto.from_config(config), "crosstune_counted"))
+    rows = [list(range(48))] * 12
+    layout = lay_out(rows, share_prefixes=False)
+    with mode:
+        counted = saved_bytes(fake, layout.num_tokens, precision)
+    saved = _really_saved(_ready(Auto.from_config(config), ATTENTION), layout, precision)
+    # The layout's indices are not counted: they weigh as much in any model, and nothing in a large one.
+    assert counted == pytest.approx(saved, rel=0.05)
+
+
+def _ready(model: Any, attention: str) -> Any:
+    model.set_attn_implementation(attention)
+    return model.train()
+
+
+def _really_saved(model: nn.Module, layout: packing.Layout, precision: str) -> int:
+    own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    saved: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.untyped_storage().data_ptr() not in own:
+            saved[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    def run(layout: packing.Layout) -> int:
+        saved.clear()
+        with (
+            torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+            torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+        ):
+            logits_at(model, layout, torch.tensor([layout.num_tokens - 1]))
+        return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+
+    # What one token saves is the cast weights.
+    return run(layout) - run(lay_out([[1]], share_prefixes=False))
+
+
+TOKENS = Tokens(
+    num_rows=8, num_steps=2, real=2000, supervised=400, computed=1500, padded=4000, attended=30_000,
+    largest_micro_batch=1000, most_supervised=300,
+)  # fmt: skip
+
+
+def test_checkpointing_and_sharding_save_what_they_should() -> None:
+    fake, mode = fake_model(lambda: LlamaForCausalLM(CONFIGS[0]))
+    with mode:
+        plain = estimate_memory(fake, TOKENS, Train(), num_shards=1)
+        spared = estimate_memory(fake, TOKENS, Train(gradient_checkpointing=True), num_shards=1)
+        sharded = estimate_memory(fake, TOKENS, Train(), num_shards=4)
+    assert spared.activations < plain.activations / 2
+    assert replace(spared, activations=0, other=0) == replace(plain, activations=0, other=0)
+    num_weights = sum(parameter.numel() for parameter in fake.parameters())
+    assert (plain.weights, plain.gradients, plain.optimizer) == (4 * num_weights, 4 * num_weights, 8 * num_weights)
+    assert sharded.weights == plain.weights / 4 and sharded.optimizer == plain.optimizer / 4
+    assert plain.total == sum(vars(plain).values())
+
+
+def test_operations_are_six_per_weight_and_token() -> None:
+    model = GPTNeoXForCausalLM(CONFIGS[3])
+    layers = 3 * (4 * 64 * 64 + 2 * 64 * 160)
+    attention = 12 * 64 * 3
+    expected = 6 * layers * TOKENS.computed + attention * TOKENS.attended + 6 * 500 * 64 * TOKENS.supervised
+    full = Stage(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
+    assert flops(model, TOKENS, full) == pytest.approx(expected)
+
+
+def test_a_plan_covers_every_stage_of_every_system(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora={"rank": 2})]}
+    ours = {"start": "base", "tokenizer": "extended", "stages": [stage(method="new_rows"), stage("korean")]}
+    recipe, run = make_run({"base": scratch(), "lora": lora, "ours": ours})
+    plans = make_plan(recipe, run, MACHINE)
+    assert [(plan.system, plan.stage.method, plan.stage.mixture) for plan in plans] == [
+        ("base", "full", "paper"), ("lora", "lora", "paper"), ("ours", "new_rows", "paper"), ("ours", "full", "korean"),
+    ]  # fmt: skip
+    assert all(plan.fits and plan.hours > 0 and not plan.remedies for plan in plans)
+    assert plans[1].memory.optimizer < plans[0].memory.optimizer / 2
+    assert not list(run.root.glob("systems/*"))
+    refuse_what_does_not_fit(plans, MACHINE)
+    print_plan(plans, MACHINE)
+    printed = capsys.readouterr().out
+    assert "What is computed, on 1 x H100 SXM" in printed and printed.count("fits") == 4
+    found = to_json(plans, MACHINE)["stages"]
+    assert [entry["num_steps"] for entry in found] == [8, 8, 8, 8]
+    assert found[0]["memory_bytes"]["total"] == pytest.approx(plans[0].memory.total)
+
+
+def test_what_cannot_fit_is_refused_with_what_would(make_run: MakeRun) -> None:
+    wide = {"hidden_size": 64, "num_layers": 6, "num_heads": 4, "intermediate_size": 256}
+    recipe, run = make_run({"base": scratch(architecture=wide)}, micro_batch_tokens=4096)
+    needed = make_plan(recipe, run, MACHINE)[0].memory.total / 1e9
+    small = replace(MACHINE, gpu=replace(MACHINE.gpu, memory_gb=needed - 0.001))
+    plans = make_plan(recipe, run, small)
+    assert not plans[0].fits
+    with pytest.raises(RecipeError, match=r"systems\.base\.stages\.0 needs .*train\.gradient_checkpointing=true"):
+        refuse_what_does_not_fit(plans, small)
+    tiny = replace(MACHINE, gpu=replace(MACHINE.gpu, memory_gb=1))
+    with pytest.raises(RecipeError, match="No setting was found"):
+        refuse_what_does_not_fit(make_plan(recipe, run, tiny), tiny)
+
+
+def test_a_start_that_is_no_model_is_an_error(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": {"start": "nowhere", "tokenizer": "base", "stages": [stage()]}})
+    with pytest.raises(BadInputError, match="'nowhere' is no model"):
+        make_plan(recipe, run, MACHINE)
