@@ -252,6 +252,10 @@ class Train(Section):
     log_every_steps: Count = 1
     save_every_steps: Count = 200
     keep_checkpoints: Count = 2
+    validation: Name | None = Field(
+        None, description="a mixture of held-out plain text, scored by language while systems train"
+    )
+    validate_every_steps: Count = 200
 
 
 class EvaluationTask(Section):

@@ -14,6 +14,7 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_roots(content),
         *_mixture_parts(content),
         *_mixtures_in_use(content),
+        *_validation(content),
         *_directions(content),
         *_systems(content),
     ]
@@ -42,11 +43,7 @@ def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
-    users = {
-        f"systems.{name}.stages.{index}": stage
-        for name, system in _mapping(content, "systems").items()
-        for index, stage in enumerate(_dicts(_get(system, "stages")))
-    }
+    users = dict(_stages(content))
     for part in ("base", "extension"):
         section = _mapping(content, "tokenizer", part)
         if section.get("kind") == "learned":
@@ -55,6 +52,30 @@ def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
     for where, user in users.items():
         if "mixture" in user and user["mixture"] not in mixtures:
             yield f"{where}.mixture: {user['mixture']!r} is not a mixture; there are {_names(mixtures)}"
+
+
+def _stages(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, system in _mapping(content, "systems").items():
+        for index, stage in enumerate(_dicts(_get(system, "stages"))):
+            yield f"systems.{name}.stages.{index}", stage
+
+
+def _validation(content: Mapping[str, Any]) -> Iterator[str]:
+    name = _mapping(content, "train").get("validation")
+    mixtures, sources = _mapping(content, "data", "mixtures"), _mapping(content, "data", "sources")
+    if name is None:
+        return
+    if name not in mixtures:
+        yield f"train.validation: {name!r} is not a mixture; there are {_names(mixtures)}"
+    for part in _dicts(mixtures.get(name)):
+        if _kind(sources.get(str(part.get("source")))) != "text" and not part.get("as_text"):
+            yield (
+                f"train.validation: the mixture {name!r} takes {part.get('source')!r}, which is no plain text: "
+                "use sources of kind text, or one side of a parallel source with `as_text`"
+            )
+    for where, stage in _stages(content):
+        if stage.get("mixture") == name:
+            yield f"{where}.mixture: {name!r} is the validation text (train.validation): train on another mixture"
 
 
 def _directions(content: Mapping[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import pytest
 from crosstune.artifacts import RunFolder, write_jsonl, write_text
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
+from crosstune.report import stage
 from crosstune.report.training import MAX_POINTS, Curves, read_curves
 
 
@@ -71,3 +72,30 @@ def test_a_system_without_metrics_has_no_curve(recipe: Recipe, run: RunFolder) -
     write_text(run.system("ours") / "metrics.jsonl", "")
     (run.system("lora") / "metrics.jsonl").unlink()
     assert [curves.system for curves in read_curves(recipe, run)] == ["llama", "continued", "bilingual"]
+
+
+def test_held_out_text_is_followed_over_the_stages(recipe: Recipe, run: RunFolder) -> None:
+    write_jsonl(
+        run.system("ours") / "validation.jsonl",
+        [
+            {"stage": 0, "step": 0, "bits_per_byte": {"en": 1.0, "ko": 3.0}},
+            {"stage": 0, "step": 8, "bits_per_byte": {"en": 1.1, "ko": 2.0}},
+            {"stage": 1, "step": 0, "bits_per_byte": {"en": 1.1, "ko": 2.0}},
+            {"stage": 1, "step": 4, "bits_per_byte": {"en": math.nan, "ko": 1.5}},
+        ],
+    )
+    found = curves_of(recipe, run, [row(1), row(8)]).validation
+    assert found["ko"] == [(0, 3.0), (8, 2.0), (8, 2.0), (12, 1.5)]
+    assert found["en"] == [(0, 1.0), (8, 1.1), (8, 1.1)]
+
+
+def test_the_page_draws_held_out_text_by_language(recipe: Recipe, run: RunFolder) -> None:
+    write_jsonl(
+        run.system("ours") / "validation.jsonl",
+        [{"stage": 0, "step": step, "bits_per_byte": {"en": 1.0, "ko": 3.0 - step}} for step in range(3)],
+    )
+    stage.run(recipe, run)
+    page = (run.report / "report.html").read_text(encoding="utf-8")
+    section = page[page.index("<h3>Held-out text</h3>") : page.index("<h3>Loss by source</h3>")]
+    assert "<figcaption>English</figcaption>" in section and "<figcaption>Korean</figcaption>" in section
+    assert section.count("<svg") == 2

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from crosstune import recipe_file
+from crosstune.prompts import LANGUAGE_NAMES
 from crosstune.recipe import Recipe
 from crosstune.report import charts
 from crosstune.report.changes import Change, into_target_columns
@@ -63,6 +64,7 @@ def render(recipe: Recipe, page: Page) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         gain_figures=gain_figures(recipe, page.figure),
         overview=overview_figure(recipe, page.curves),
+        validation_figures=validation_figures(recipe, page.curves),
         system_figures=system_figures(page.curves),
         explorer=explorer_data(recipe, page),
         items_per_task=ITEMS_PER_TASK,
@@ -104,6 +106,22 @@ def overview_figure(recipe: Recipe, curves: Sequence[Curves]) -> tuple[Markup, l
         return None
     labels = ("optimiser step", "bits per byte" if has_bits else "loss, nats per supervised token")
     return charts.line_chart(series, (860, 330), labels), [(one.label, one.style) for one in series]
+
+
+def validation_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[str, Markup]]:
+    """Draw every system's bits per byte on held-out text, one chart a language: forgetting and gain as they happen."""
+    styles = _styles(recipe)
+    figures = []
+    for language in (recipe.languages.source, recipe.languages.target):
+        series = [
+            Series(curve.label, curve.validation[language], styles[curve.system])
+            for curve in curves
+            if language in curve.validation
+        ]
+        if series:
+            name = LANGUAGE_NAMES["en"].get(language, language)
+            figures.append((name, charts.line_chart(series, (520, 300), ("optimiser step", "bits per byte"))))
+    return figures
 
 
 def system_figures(curves: Sequence[Curves]) -> list[dict[str, Any]]:

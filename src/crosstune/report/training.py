@@ -27,6 +27,7 @@ class Curves:
         sources: the loss by source of the examples.
         stage_starts: the steps at which a further stage began.
         num_rows: how many logged steps the curves come from.
+        validation: step and bits per byte of held-out text by language.
     """
 
     system: str
@@ -36,6 +37,7 @@ class Curves:
     sources: dict[str, Points] = field(default_factory=dict)
     stage_starts: list[float] = field(default_factory=list)
     num_rows: int = 0
+    validation: dict[str, Points] = field(default_factory=dict)
 
 
 def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
@@ -46,16 +48,32 @@ def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
     """
     paths = {system: run.system(system) / "metrics.jsonl" for system in recipe.systems}
     curves = [_curves(path, system, label_of(recipe, system)) for system, path in paths.items() if path.exists()]
+    for curve in curves:
+        curve.validation = _validation(run.system(curve.system) / "validation.jsonl")
     return [curve for curve in curves if curve.loss]
+
+
+def _validation(path: Path) -> dict[str, Points]:
+    """Return bits per byte of held-out text by language; steps count on over the stages."""
+    points: dict[str, Points] = {}
+    offset, last_step, stage = 0.0, 0.0, 0
+    for row in _rows(path, "bits_per_byte") if path.exists() else ():
+        if row["stage"] != stage:
+            offset += last_step
+        stage, last_step = row["stage"], float(row["step"])
+        for language, bits in row["bits_per_byte"].items():
+            if math.isfinite(bits):
+                points.setdefault(language, []).append((offset + last_step, bits))
+    return points
 
 
 def _curves(path: Path, system: str, label: str) -> Curves:
     """Average the rows in bins of equal numbers of rows: single steps are noise, and a figure is 600 points wide."""
-    curves = Curves(system, label, num_rows=sum(1 for _ in _rows(path)))
+    curves = Curves(system, label, num_rows=sum(1 for _ in _rows(path, "loss")))
     rows_per_bin = math.ceil(curves.num_rows / MAX_POINTS) or 1
     sums = _Bin()
     offset, last_step, stage = 0.0, 0.0, None
-    for index, row in enumerate(_rows(path), start=1):
+    for index, row in enumerate(_rows(path, "loss"), start=1):
         if stage is not None and row["stage"] != stage:
             curves.stage_starts.append(offset + last_step)
             offset += last_step if row["step"] <= last_step else 0.0
@@ -100,17 +118,17 @@ class _Bin:
                 curves.sources.setdefault(key.removeprefix("source "), []).append(point)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, key: str) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.endswith("\n"):
                 return  # Training is writing this very line, or was stopped in it; on resuming it writes it again.
             try:
                 row = json.loads(line)
-                row["stage"], row["step"], row["loss"]
+                row["stage"], row["step"], row[key]
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise RunFolderError(
-                    f"{path}:{number}: expected a JSON object with `stage`, `step` and `loss`, found {line[:80]!r} "
+                    f"{path}:{number}: expected a JSON object with `stage`, `step` and `{key}`, found {line[:80]!r} "
                     f"({error!r}); remove the line, and the curves lack that step; or delete {path.parent} and run "
                     "`crosstune train RECIPE` again"
                 ) from None

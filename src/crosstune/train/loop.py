@@ -21,9 +21,10 @@ from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loss import summed_loss
 from crosstune.train.methods import Trainable
-from crosstune.train.metrics import MetricsFile, StepResult
+from crosstune.train.metrics import MetricsFile, StepResult, row_of_step
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Row, Segment
+from crosstune.train.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Job:
     schedule: Schedule
     sources: Sequence[str]
     trainable: Trainable
+    validation: Validation | None = None
 
 
 def train(
@@ -59,15 +61,22 @@ def train(
     totals = begin.totals
     model, optimizer = _prepare(job, accelerator, begin)
     if accelerator.is_main_process:
-        metrics.begin_at(begin.position)
+        for file in (metrics, *([job.validation.file] if job.validation else [])):
+            file.begin_at(begin.position if begin.folder else None)
 
     def save() -> None:
         checkpoint = Checkpoint(Position(job.index, totals.steps), totals=totals, done=begin.done)
         checkpoints.write(checkpoint, lambda folder: accelerator.save_state(str(folder)))
 
+    def validate() -> None:
+        if job.validation and job.validation.is_due(totals.steps, num_steps):
+            position = Position(job.index, totals.steps)
+            job.validation.score(accelerator, model, position, job.settings.micro_batch_tokens)
+
     num_steps = job.schedule.num_steps
     with progress(job.title, num_steps) as advance, _stop_requests() as stop_requested:
         advance(totals.steps)
+        validate()
         for step in range(totals.steps, num_steps):
             started = time.monotonic()
             batch = [job.rows[index] for index in job.schedule.rows_of_step(step)]
@@ -76,8 +85,9 @@ def train(
             if accelerator.is_main_process and (
                 totals.steps % job.settings.log_every_steps == 0 or totals.steps == num_steps
             ):
-                metrics.append(job.index, batch, totals, result)
+                metrics.append(row_of_step(job.index, batch, totals, result))
             advance(1, _progress_note(batch, totals, result))
+            validate()
             stopping = _on_any_rank(accelerator, stop_requested())
             if stopping or (totals.steps % job.settings.save_every_steps == 0 and totals.steps < num_steps):
                 save()

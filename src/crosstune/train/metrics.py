@@ -1,4 +1,4 @@
-"""metrics.jsonl: one row per logged step, loss by source, and bits per byte, which compares across tokenizers."""
+"""Files of rows by step, as metrics.jsonl: loss by source, and bits per byte, which compares across tokenizers."""
 
 import json
 import math
@@ -28,42 +28,24 @@ class StepResult:
 
 
 class MetricsFile:
-    """Appends rows; a resumed run cuts what lies behind its checkpoint."""
+    """A file of rows, each with its stage and step; a resumed run cuts what lies behind its checkpoint."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin_at(self, position: Position) -> None:
-        """Keep the rows up to a position: the steps behind it are done again."""
-        write_jsonl(self.path, [row for row in self._rows() if Position(row["stage"], row["step"]) <= position])
+    def begin_at(self, position: Position | None) -> None:
+        """Keep the rows up to a position, since the steps behind it are done again; none where training begins."""
+        kept = [row for row in self._rows() if position and Position(row["stage"], row["step"]) <= position]
+        write_jsonl(self.path, kept)
 
-    def append(self, stage: int, batch: Sequence[Row], totals: Totals, result: StepResult) -> None:
-        """Write the row of a step."""
-        counts = dict.fromkeys(result.nats, 0)
-        num_bytes = 0
-        for row in batch:
-            for segment in row:
-                counts[segment.source] += segment.num_supervised
-                num_bytes += segment.num_bytes
-        nats = sum(result.nats.values())
-        row_of_step: dict[str, Any] = {
-            "stage": stage,
-            "step": totals.steps,
-            "loss": nats / sum(counts.values()),
-            "bits_per_byte": nats / math.log(2) / max(1, num_bytes),
-            "learning_rate": result.learning_rate,
-            "grad_norm": result.grad_norm,
-            "tokens": totals.tokens,
-            "supervised_tokens": totals.supervised_tokens,
-            "seconds": round(totals.seconds, 3),
-            "sources": {
-                source: {"loss": result.nats[source] / count, "supervised_tokens": count}
-                for source, count in counts.items()
-                if count
-            },
-        }
+    def append(self, row: dict[str, Any]) -> None:
+        """Write a row behind the others."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row_of_step) + "\n")
+            file.write(json.dumps(row) + "\n")
+
+    def has_row_at(self, position: Position) -> bool:
+        """Return whether a row of this stage and step was written."""
+        return any(Position(row["stage"], row["step"]) == position for row in self._rows())
 
     def _rows(self) -> list[dict[str, Any]]:
         if not self.path.exists():
@@ -75,3 +57,30 @@ class MetricsFile:
             except json.JSONDecodeError:  # the line that a kill cut short; its step is done again
                 break
         return rows
+
+
+def row_of_step(stage: int, batch: Sequence[Row], totals: Totals, result: StepResult) -> dict[str, Any]:
+    """Return what ``metrics.jsonl`` says of a step."""
+    counts = dict.fromkeys(result.nats, 0)
+    num_bytes = 0
+    for row in batch:
+        for segment in row:
+            counts[segment.source] += segment.num_supervised
+            num_bytes += segment.num_bytes
+    nats = sum(result.nats.values())
+    return {
+        "stage": stage,
+        "step": totals.steps,
+        "loss": nats / sum(counts.values()),
+        "bits_per_byte": nats / math.log(2) / max(1, num_bytes),
+        "learning_rate": result.learning_rate,
+        "grad_norm": result.grad_norm,
+        "tokens": totals.tokens,
+        "supervised_tokens": totals.supervised_tokens,
+        "seconds": round(totals.seconds, 3),
+        "sources": {
+            source: {"loss": result.nats[source] / count, "supervised_tokens": count}
+            for source, count in counts.items()
+            if count
+        },
+    }

@@ -43,6 +43,7 @@ def _point_at_start(folder: Path, start: Start, wanted: str) -> None:
     num_parameters = check_untrained(start)
     for outdated in ("model", "checkpoints"):
         shutil.rmtree(folder / outdated, ignore_errors=True)
-    (folder / "metrics.jsonl").unlink(missing_ok=True)
+    for outdated in ("metrics.jsonl", "validation.jsonl"):
+        (folder / outdated).unlink(missing_ok=True)
     where = {"model": start.model, "revision": start.revision}
     write_json(folder / "system.json", {**where, **facts_of(start, wanted, num_parameters, ())})

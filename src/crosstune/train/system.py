@@ -26,6 +26,7 @@ from crosstune.train.new_rows import read_subwords
 from crosstune.train.position import Position
 from crosstune.train.rows import Row, make_rows
 from crosstune.train.start import Start, build_model
+from crosstune.train.validation import Validation, make_validation_rows
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def _train_stage(
     stage = task.system.stages[index]
     refuse_sharded_new_rows(accelerator, stage)
     rows = _rows(task, index, tokenizer, accelerator.is_main_process)
+    validation = _validation(task, stage, tokenizer)
     trainable = _trainable(task, begin)
     _check_positions(task, stage, rows, trainable)
     job = Job(
@@ -134,6 +136,7 @@ def _train_stage(
         schedule=make_schedule(len(rows), stage, (task.recipe.seed, index)),
         sources=sorted({segment.source for row in rows for segment in row}),
         trainable=trainable,
+        validation=validation,
     )
     trained, totals = train(job, accelerator, begin, (checkpoints, MetricsFile(task.folder / "metrics.jsonl")))
     model = plain_model(accelerator, trained, lambda: _trainable(task, begin).model)
@@ -151,6 +154,16 @@ def _rows(task: Task, index: int, tokenizer: PreTrainedTokenizerBase, is_main_pr
     elif is_main_process:
         path.unlink(missing_ok=True)
     return rows
+
+
+def _validation(task: Task, stage: Stage, tokenizer: PreTrainedTokenizerBase) -> Validation | None:
+    """Return the held-out text that is scored while the stage trains, if the recipe has any."""
+    settings = task.recipe.train
+    if settings.validation is None:
+        return None
+    examples = read_examples(task.run.mixture(settings.validation) / "examples.parquet")
+    rows = make_validation_rows(examples, tokenizer, stage.model_copy(update={"mixture": settings.validation}))
+    return Validation(rows, settings.validate_every_steps, MetricsFile(task.folder / "validation.jsonl"))
 
 
 def _trainable(task: Task, begin: Checkpoint) -> Trainable:

@@ -1,0 +1,81 @@
+"""Held-out text, scored while a stage trains: gain and forgetting are seen while they happen.
+
+Bits per byte, because the number of tokens of a text changes with the vocabulary and its bytes do not.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from crosstune.examples import Example
+from crosstune.recipe import Stage
+from crosstune.train.batches import split_over_ranks
+from crosstune.train.loss import summed_loss
+from crosstune.train.metrics import MetricsFile
+from crosstune.train.position import Position
+from crosstune.train.rows import Row, make_rows
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The held-out text of a run.
+
+    Attributes:
+        rows: token rows by language.
+        every_steps: how often it is scored, besides the begin and the end of a stage.
+        file: where the scores go.
+    """
+
+    rows: Mapping[str, Sequence[Row]]
+    every_steps: int
+    file: MetricsFile
+
+    def is_due(self, step: int, num_steps: int) -> bool:
+        """Return whether the text is scored behind a step of a stage."""
+        return step % self.every_steps == 0 or step == num_steps
+
+    def score(self, accelerator: Accelerator, model: nn.Module, position: Position, budget: int) -> dict[str, float]:
+        """Score the text and write a row, unless a run that was interrupted has done so; return bits per byte.
+
+        ``budget`` is the number of tokens of a forward pass.
+        """
+        if self.file.has_row_at(position):
+            return {}
+        was_training = model.training
+        model.eval()
+        bits = {language: bits_per_byte(accelerator, model, rows, budget) for language, rows in self.rows.items()}
+        model.train(was_training)
+        if accelerator.is_main_process:
+            self.file.append({"stage": position.stage, "step": position.step, "bits_per_byte": bits})
+        return bits
+
+
+def make_validation_rows(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, stage: Stage
+) -> dict[str, list[Row]]:
+    """Tokenise plain text by language, packed into rows of the stage's maximum length."""
+    languages = sorted({example.language for example in examples})
+    return {
+        language: make_rows([example for example in examples if example.language == language], tokenizer, stage)[0]
+        for language in languages
+    }
+
+
+@torch.no_grad()
+def bits_per_byte(accelerator: Accelerator, model: nn.Module, rows: Sequence[Row], budget: int) -> float:
+    """Return the cross-entropy of a text in bits per byte of UTF-8, the same on every rank."""
+    total: Any = torch.zeros((), dtype=torch.float64, device=accelerator.device)
+    for segments in split_over_ranks(rows, accelerator.num_processes, budget)[accelerator.process_index]:
+        # A rank without rows of its own computes another's, for nothing: it must take part in gathering weights.
+        loss: Tensor = summed_loss(model, segments or rows[0], accelerator.device).total
+        total += loss if segments else 0.0
+    if accelerator.num_processes > 1:
+        total = accelerator.reduce(total, reduction="sum")
+    num_bytes = sum(segment.num_bytes for row in rows for segment in row)
+    return float(total) / math.log(2) / num_bytes

@@ -1,0 +1,116 @@
+"""Held-out text while training: the right number, at the right steps, once, and without touching what is learnt."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from crosstune import recipe_file
+from crosstune.artifacts import RunFolder
+from crosstune.errors import RecipeError
+from crosstune.examples import read_examples
+from crosstune.train import stage as train_stage
+from crosstune.train import system as train_system
+from tests.train.conftest import MakeRun, scratch, stage
+
+VALIDATED: dict[str, Any] = {"validation": "korean", "validate_every_steps": 3}
+
+
+def scores(run: RunFolder, name: str = "base") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run.system(name) / "validation.jsonl").read_text().splitlines()]
+
+
+def weights(run: RunFolder, name: str = "base") -> dict[str, torch.Tensor]:
+    return dict(AutoModelForCausalLM.from_pretrained(run.system(name) / "model").state_dict())
+
+
+def test_it_is_scored_at_begin_and_end_and_every_so_many_steps(make_run: MakeRun) -> None:
+    stages = [stage(num_steps=8), stage(num_steps=3)]
+    recipe, run = make_run({"base": scratch(stages=stages)}, **VALIDATED)
+    train_stage.run(recipe, run)
+    assert [(row["stage"], row["step"]) for row in scores(run)] == [(0, 0), (0, 3), (0, 6), (0, 8), (1, 0), (1, 3)]
+    assert all(row["bits_per_byte"].keys() == {"ko"} for row in scores(run))
+
+
+def test_the_score_is_the_models_cross_entropy_over_the_texts_bytes(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch()}, **VALIDATED)
+    train_stage.run(recipe, run)
+    model = AutoModelForCausalLM.from_pretrained(run.system("base") / "model")
+    tokenizer = AutoTokenizer.from_pretrained(run.system("base") / "model")
+    nats, num_bytes = 0.0, 0
+    for example in read_examples(run.mixture("korean") / "examples.parquet"):
+        tokens = [tokenizer.bos_token_id, *tokenizer.encode(example.completion, add_special_tokens=False)]
+        row = torch.tensor([[*tokens, tokenizer.eos_token_id]])
+        with torch.inference_mode():
+            nats += float(model(row, labels=row).loss) * (row.shape[1] - 1)
+        num_bytes += len(example.completion.encode())
+    assert scores(run)[-1]["bits_per_byte"]["ko"] == pytest.approx(nats / math.log(2) / num_bytes, rel=1e-5)
+
+
+def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Any) -> None:
+    lora = {"rank": 2, "alpha": 4, "dropout": 0.5, "targets": ["q_proj"]}
+    systems = {"base": scratch(), "lora": {"start": "base", "tokenizer": "base"}}
+    systems["lora"] |= {"stages": [stage(method="lora", lora=lora)]}
+    found = []
+    for folder, settings in (("with", VALIDATED), ("without", {})):
+        recipe, run = make_run(systems, root=tmp_path / folder, **settings)
+        train_stage.run(recipe, run)
+        found.append(weights(run) | {f"lora.{name}": weight for name, weight in weights(run, "lora").items()})
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+class Interrupted(BaseException):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("num_steps", [1, 5, 9])
+def test_a_run_that_breaks_off_has_every_score_once(
+    make_run: MakeRun, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, num_steps: int
+) -> None:
+    systems = {"base": scratch(stages=[stage(num_steps=7), stage(num_steps=4)])}
+    recipe, whole = make_run(systems, root=tmp_path / "whole", **VALIDATED)
+    train_stage.run(recipe, whole)
+    recipe, broken = make_run(systems, root=tmp_path / "broken", **VALIDATED)
+    real_step, calls = train_system.train.__globals__["train_step"], iter(range(num_steps))
+
+    def step_or_break(*arguments: Any) -> Any:
+        if next(calls, None) is None:
+            raise Interrupted
+        return real_step(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
+        with pytest.raises(Interrupted):
+            train_stage.run(recipe, broken)
+    train_stage.run(recipe, broken)
+    assert scores(broken) == scores(whole)
+
+
+def test_a_changed_system_is_scored_anew_from_its_begin(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch()}, **VALIDATED)
+    train_stage.run(recipe, run)
+    before = scores(run)
+    wider = scratch(architecture={"hidden_size": 48, "num_layers": 1, "num_heads": 4, "intermediate_size": 64})
+    recipe, run = make_run({"base": wider}, **VALIDATED)
+    train_stage.run(recipe, run)
+    assert [row["step"] for row in scores(run)] == [row["step"] for row in before]
+    assert scores(run)[0] != before[0]
+
+
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        ("nothing", r"train\.validation: 'nothing' is not a mixture"),
+        ("paper", r"takes 'pairs', which is no plain text"),
+        ("paper", r"systems\.ours\.stages\.0\.mixture: 'paper' is the validation text"),
+    ],
+)
+def test_a_recipe_whose_validation_is_no_held_out_text_is_refused(
+    recipe_content: dict[str, Any], validation: str, message: str
+) -> None:
+    recipe_content["train"] = {"validation": validation}
+    with pytest.raises(RecipeError, match=message):
+        recipe_file.validate(recipe_content, "test")
