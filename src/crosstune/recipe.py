@@ -256,6 +256,9 @@ class Train(Section):
         None, description="a mixture of held-out plain text, scored by language while systems train"
     )
     validate_every_steps: Count = 200
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        (), description="where steps are logged besides metrics.jsonl"
+    )
 
 
 class EvaluationTask(Section):

@@ -24,6 +24,7 @@ from crosstune.train.methods import Trainable
 from crosstune.train.metrics import MetricsFile, StepResult, row_of_step
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Row, Segment
+from crosstune.train.tracking import log
 from crosstune.train.validation import Validation
 
 
@@ -71,7 +72,8 @@ def train(
     def validate() -> None:
         if job.validation and job.validation.is_due(totals.steps, num_steps):
             position = Position(job.index, totals.steps)
-            job.validation.score(accelerator, model, position, job.settings.micro_batch_tokens)
+            scores = job.validation.score(accelerator, model, position, job.settings.micro_batch_tokens)
+            log(accelerator, begin.done, {"step": totals.steps, "validation": scores})
 
     num_steps = job.schedule.num_steps
     with progress(job.title, num_steps) as advance, _stop_requests() as stop_requested:
@@ -85,7 +87,9 @@ def train(
             if accelerator.is_main_process and (
                 totals.steps % job.settings.log_every_steps == 0 or totals.steps == num_steps
             ):
-                metrics.append(row_of_step(job.index, batch, totals, result))
+                row = row_of_step(job.index, batch, totals, result)
+                metrics.append(row)
+                log(accelerator, begin.done, row)
             advance(1, _progress_note(batch, totals, result))
             validate()
             stopping = _on_any_rank(accelerator, stop_requested())

@@ -26,6 +26,7 @@ from crosstune.train.new_rows import read_subwords
 from crosstune.train.position import Position
 from crosstune.train.rows import Row, make_rows
 from crosstune.train.start import Start, build_model
+from crosstune.train.tracking import make_accelerator
 from crosstune.train.validation import Validation, make_validation_rows
 
 
@@ -57,7 +58,7 @@ class Task:
 
 def train_system(task: Task) -> None:
     """Train a system's stages from its newest checkpoint on, and write its model folder and ``system.json``."""
-    accelerator = Accelerator(mixed_precision="bf16" if task.recipe.train.precision == "bf16" else "no")
+    accelerator = make_accelerator(task.recipe, task.name, task.folder)
     _say_how_to_use_all_gpus(accelerator)
     settings = task.recipe.train
     checkpoints = Checkpoints(task.folder / "checkpoints", task.wanted, settings.keep_checkpoints, accelerator)
@@ -83,6 +84,7 @@ def train_system(task: Task) -> None:
         )
         checkpoints.clear()
     accelerator.wait_for_everyone()
+    accelerator.end_training()
 
 
 def facts_of(start: Start, wanted: str, num_parameters: int, stages: tuple[dict[str, Any], ...]) -> dict[str, Any]:
