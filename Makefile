@@ -25,13 +25,14 @@ results: $(READY)  ## take the tables of `make miniature` into README and docs
 	$(BIN)/python docs/update_results.py runs/miniature
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-check: $(READY)  ## format, lint, types, import contracts
+check: $(READY)  ## format, lint, types, import contracts, docs
 	$(BIN)/ruff format --check src tests docs
 	$(BIN)/ruff check src tests docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
 format: $(READY)  ## format the code
 	$(BIN)/ruff format src tests docs

@@ -11,7 +11,7 @@ from crosstune import pipeline
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)}
 
 
-def crosstune(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `crosstune` with some arguments and return what it said and how it ended."""
+def crosstune(*arguments: str, cwd: Path | None = None, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `crosstune` with some arguments and standard input; return what it said and how it ended."""
     command = [sys.executable, "-m", "crosstune", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False, cwd=cwd, input=given)

@@ -1,15 +1,28 @@
 """Fixtures that every room of tests may use."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.command_line import crosstune
 
 # Read by the tokenizers library at import: forked data workers and its threads do not mix.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Two test processes on two cores: one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of the quick miniature, run once for all tests of the group `quick_run`, and what the run printed."""
+    root = tmp_path_factory.mktemp("runs")
+    recipe = Path(__file__).parent.parent / "recipes" / "miniature.yaml"
+    done = crosstune("--debug", "run", str(recipe), "--quick", f"runs_root={root}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return root / "miniature_quick", done.stdout
 
 
 @pytest.fixture

@@ -24,11 +24,10 @@ def scores(report: Path) -> dict[tuple[str, str, str], str]:
 
 
 @pytest.mark.slow
-def test_the_quick_miniature_goes_from_nothing_to_the_report(tmp_path: Path) -> None:
-    done = crosstune("--debug", "run", str(MINIATURE), "--quick", f"runs_root={tmp_path}")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "Table 3" in done.stdout and "Table 4" in done.stdout and "report.html" in done.stdout
-    run = tmp_path / "miniature_quick"
+@pytest.mark.xdist_group("quick_run")
+def test_the_quick_miniature_goes_from_nothing_to_the_report(quick_run: tuple[Path, str]) -> None:
+    run, printed = quick_run
+    assert "Table 3" in printed and "Table 4" in printed and "report.html" in printed
     found = scores(run / "report")
     assert {system for system, _, _ in found} == {"llama", "lora", "continued", "ours", "bilingual"}
     assert ("ours", "translate_en_ko_ko", "bleu") in found and ("llama", "nsmc", "answered") in found
@@ -38,7 +37,7 @@ def test_the_quick_miniature_goes_from_nothing_to_the_report(tmp_path: Path) -> 
     assert model.generate(ids, max_new_tokens=3).shape[1] > ids.shape[1]
 
     before = (run / "report" / "tables.csv").read_bytes()
-    again = crosstune("run", str(MINIATURE), "--quick", f"runs_root={tmp_path}")
+    again = crosstune("run", str(MINIATURE), "--quick", f"runs_root={run.parent}")
     assert again.returncode == 0 and "trained already" in again.stderr and "scored already" in again.stderr
     assert (run / "report" / "tables.csv").read_bytes() == before
 

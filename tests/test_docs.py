@@ -1,0 +1,72 @@
+"""Every command of README and docs is run, on the quick miniature in the place of the reader's own run and recipe."""
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import crosstune
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Ends only when it is stopped: tests/serve/test_server.py runs it.
+ENDLESS = ("serve",)
+# Need corpora that are not here; test_end_to_end.py runs these recipes on small ones.
+ELSEWHERE = ("llama2_7b_korean", "real_small")
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Yield page and command: lines that call crosstune in the pages' bash blocks, comments cut off."""
+    for page in PAGES:
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                command = " ".join(line.partition(" #")[0].split())
+                if re.match(r"(echo .* \| )?crosstune ", command):
+                    yield page.name, command
+
+
+def runnable() -> list[tuple[str, str]]:
+    """Return each command once, with the first page that has it."""
+    found = {
+        command.replace("RECIPE", "recipes/miniature.yaml").replace(" data_root=DIR", ""): page
+        for page, command in reversed(list(commands()))
+        if command.split()[1] not in ENDLESS and not any(name in command for name in ELSEWHERE)
+    }
+    return [(page, command) for command, page in found.items()]
+
+
+@pytest.fixture(scope="session")
+def workplace(quick_run: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `recipes/miniature.yaml` and `runs/miniature`, as the docs speak of them, only quick."""
+    folder = tmp_path_factory.mktemp("workplace")
+    shutil.copytree(quick_run[0], folder / "runs" / "miniature")
+    recipe = crosstune("run", str(ROOT / "recipes" / "miniature.yaml"), "--quick", "--dry-run", "name=miniature")
+    assert recipe.returncode == 0
+    (folder / "recipes").mkdir()
+    (folder / "recipes" / "miniature.yaml").write_text(recipe.stdout, encoding="utf-8")
+    (folder / "runs" / "miniature" / "recipe.yaml").unlink()
+    (folder / "FILE").write_text("The teacher likes the cake.\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("quick_run")
+@pytest.mark.parametrize(("page", "command"), runnable(), ids=lambda value: value)
+def test_a_command_of_the_docs_runs(workplace: Path, page: str, command: str) -> None:
+    question, _, command = command.rpartition("| ")
+    arguments = shlex.split(command)[1:]
+    shutil.rmtree(workplace / "OUT", ignore_errors=True)
+    (workplace / "FILE.ko").unlink(missing_ok=True)
+    said = question.removeprefix('echo "').rstrip().removesuffix('"')
+    done = crosstune(*arguments, cwd=workplace, given=f"{said}\n" if said else "")
+    assert done.returncode == 0, f"{page}: {command}\n{done.stderr[-2000:]}"
+
+
+def test_the_docs_hold_commands_and_the_recipes_that_they_name_are_there() -> None:
+    assert len(runnable()) > 15
+    for page in PAGES:
+        for name in re.findall(r"recipes/[\w/]+\.(?:yaml|sh)", page.read_text(encoding="utf-8")):
+            assert (ROOT / name).is_file(), f"{page.name} names {name}"
