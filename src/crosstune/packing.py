@@ -122,7 +122,8 @@ def logits_at(model: nn.Module, layout: Layout, positions: Tensor) -> Tensor:
         logits_to_keep=positions,
         packed_layout=layout,
     )
-    logits: Tensor = output.logits[0]
+    # squeeze, not [0]: the gradient of an index is a matrix of zeros into which the gradient is copied.
+    logits: Tensor = output.logits.squeeze(0)
     return logits
 
 
@@ -223,7 +224,7 @@ def _packed_attention(  # noqa: PLR0913 - the signature is transformers'
         )
     _refuse_other_attention(module, packed_layout, options)
     heads = query.shape[1]
-    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     outputs = []
     for group in packed_layout.groups:
         gathered_key, gathered_value = (_gather(states, group.keys, heads) for states in (key, value))

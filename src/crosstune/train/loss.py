@@ -72,15 +72,17 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             rows = slice(first, first + num_rows)
             wanted = targets[rows, None]
             log_probabilities = logits[rows].float().log_softmax(dim=-1)
-            losses[rows] = -log_probabilities.gather(1, wanted)[:, 0]
+            at_target = log_probabilities.gather(1, wanted)
+            losses[rows] = -at_target[:, 0]
             if gradient is not None:
-                # The gradient by the logits: their softmax, less one at the target.
-                softmax = log_probabilities.exp_()
-                gradient[rows] = softmax.scatter_add_(1, wanted, softmax.new_full(wanted.shape, -1.0))
+                # The gradient by the logits: their softmax, less one at the target, subtracted before it is rounded.
+                torch.exp(log_probabilities, out=gradient[rows])
+                gradient[rows].scatter_(1, wanted, (at_target.exp() - 1).to(gradient.dtype))
         ctx.save_for_backward(gradient)
         return losses
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream[0][:, None].to(gradient.dtype), None
+        # In place: the matrix is as large as the logits, and nobody else reads it.
+        return gradient.mul_(upstream[0][:, None].to(gradient.dtype)), None
