@@ -1,10 +1,14 @@
 """Gettext catalogues (.po): program messages and their translations."""
 
+import re
+
 import polib
 
 from crosstune.data.readers.records import Record, Records
 from crosstune.data.readers.text_files import TextFile
 from crosstune.errors import BadInputError
+
+_STATEMENT = re.compile(r'\s*(?:(?:msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s+)?"(?:[^"\\]|\\.)*"\s*')
 
 
 def gettext(file: TextFile, source: str, target: str) -> Records:
@@ -17,6 +21,7 @@ def gettext(file: TextFile, source: str, target: str) -> Records:
         BadInputError: when it is no catalogue, or its header names another language than the target.
     """
     text = file.text()
+    _check_statements(text, file)
     try:
         # polib takes a text without line end for a path.
         catalogue = polib.pofile(text + "\n")
@@ -36,6 +41,16 @@ def gettext(file: TextFile, source: str, target: str) -> Records:
         for message, translation in _messages(entry):
             texts = {source: message, target: "" if entry.fuzzy else translation}
             yield Record(f"{file.name}:{entry.linenum}", texts)
+
+
+def _check_statements(text: str, file: TextFile) -> None:
+    """Refuse texts that are not quoted whole: polib cuts off the first and the last character, whatever they are."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip() and not line.startswith("#") and not _STATEMENT.fullmatch(line):
+            raise BadInputError(
+                f"{file.path} is no gettext catalogue: line {number} should be a comment, or a quoted text after "
+                f"msgid, msgstr or nothing, but is {line[:80]!r}. Check it with `msgfmt -c`, or correct `format`"
+            )
 
 
 def _messages(entry: polib.POEntry) -> list[tuple[str, str]]:
