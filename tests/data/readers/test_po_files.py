@@ -40,7 +40,9 @@ def test_fuzzy_translations_count_as_none_and_obsolete_entries_are_comments(tmp_
 def test_plural_forms_go_with_the_plural(tmp_path: Path, forms: list[str], pairs: list[tuple[str, str]]) -> None:
     entry = 'msgid "%d file"\nmsgid_plural "%d files"\n'
     entry += "".join(f'msgstr[{index}] "{form}"\n' for index, form in enumerate(forms))
-    assert [tuple(record.content.values()) for record in read(tmp_path, HEADER + entry)] == pairs
+    records = read(tmp_path, HEADER + entry)
+    assert [tuple(record.content.values()) for record in records] == pairs
+    assert [record.origin for record in records] == ["ko.po:6", "ko.po:6 plural"][-len(pairs) :]
 
 
 @pytest.mark.parametrize(

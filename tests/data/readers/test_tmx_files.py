@@ -26,8 +26,8 @@ def read(tmp_path: Path, content: str, encoding: str = "utf-8") -> list[Record]:
 def test_units_give_the_recipes_languages(tmp_path: Path, encoding: str) -> None:
     content = START + unit(en="Salt &amp; pepper", ko="소금과 후추", fr="Sel") + unit(ko="둘", en="Two") + END
     assert read(tmp_path, content, encoding) == [
-        Record("a:3", {"en": "Salt & pepper", "ko": "소금과 후추"}),
-        Record("a:4", {"ko": "둘", "en": "Two"}),
+        Record("a:3 unit 1", {"en": "Salt & pepper", "ko": "소금과 후추"}),
+        Record("a:4 unit 2", {"ko": "둘", "en": "Two"}),
     ]
 
 
@@ -45,7 +45,7 @@ def test_a_long_file_is_given_on_piece_by_piece(tmp_path: Path) -> None:
     units = "".join(unit(en=f"Number {number}", ko=f"{number}번") for number in range(5000))
     rows = read(tmp_path, START + units + END)
     assert [row.content for row in rows] == [{"en": f"Number {n}", "ko": f"{n}번"} for n in range(5000)]
-    assert rows[-1].origin == "a:5002"
+    assert rows[-1].origin == "a:5002 unit 5000"
 
 
 @pytest.mark.parametrize(

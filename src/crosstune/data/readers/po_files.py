@@ -38,9 +38,9 @@ def gettext(file: TextFile, source: str, target: str) -> Records:
     for entry in catalogue:
         if entry.obsolete:
             continue
-        for message, translation in _messages(entry):
+        for form, message, translation in _messages(entry):
             texts = {source: message, target: "" if entry.fuzzy else translation}
-            yield Record(f"{file.name}:{entry.linenum}", texts)
+            yield Record(f"{file.name}:{entry.linenum}{form}", texts)
 
 
 def _check_statements(text: str, file: TextFile) -> None:
@@ -53,9 +53,10 @@ def _check_statements(text: str, file: TextFile) -> None:
             )
 
 
-def _messages(entry: polib.POEntry) -> list[tuple[str, str]]:
+def _messages(entry: polib.POEntry) -> list[tuple[str, str, str]]:
+    """Return form (for the origin), message and translation."""
     if not entry.msgid_plural:
-        return [(entry.msgid, entry.msgstr)]
+        return [("", entry.msgid, entry.msgstr)]
     forms = [entry.msgstr_plural[index] for index in sorted(entry.msgstr_plural)] or [""]
-    singular = [(entry.msgid, forms[0])] if len(forms) > 1 else []
-    return [*singular, (entry.msgid_plural, forms[-1])]
+    singular = [("", entry.msgid, forms[0])] if len(forms) > 1 else []
+    return [*singular, (" plural", entry.msgid_plural, forms[-1])]

@@ -25,12 +25,14 @@ class _Units(XmlItems[Record]):
         self._name, self._languages = name, languages
         self._segments: list[tuple[str, str]] = []
         self._text: list[str] = []
-        self._language, self._unit_line, self._code_depth, self._is_in_segment = "", 0, 0, False
+        self._language, self._is_in_segment = "", False
+        self._unit_line = self._num_units = self._code_depth = 0
         self.handle(self._start, self._end, self._add_text)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "tu":
             self._segments, self._unit_line = [], self.line
+            self._num_units += 1
         elif tag == "tuv":
             given = attributes.get("xml:lang", attributes.get("lang", ""))
             self._language = given.lower().replace("_", "-").split("-")[0]
@@ -62,4 +64,5 @@ class _Units(XmlItems[Record]):
             else ""
         )
         texts = {language: text for language, text in self._segments if wrong or language in self._languages}
-        return Record(f"{self._name}:{self._unit_line}", texts, problem)
+        # The number tells units on one line apart.
+        return Record(f"{self._name}:{self._unit_line} unit {self._num_units}", texts, problem)
