@@ -116,6 +116,8 @@ class Source(Section):
             raise ValueError("`format: hugging_face` needs `split` (as train); `paths` names the data set")
         if self.format != "hugging_face" and (self.split or self.config or self.revision):
             raise ValueError("`split`, `config` and `revision` go with `format: hugging_face`, and only with it")
+        if self.kind != "instructions" and self.chat_turns != "all":
+            raise ValueError("`chat_turns` goes with `kind: instructions`, and only with it")
         fields = {"instructions": {"instruction", "input", "output", "messages"}, "text": {"text"}}.get(self.kind)
         unknown = sorted(set(self.columns) - fields) if fields else []
         if fields and unknown:

@@ -51,7 +51,7 @@ def choose(kind: str, asked: str, file: TextFile, columns: Columns) -> str:
             f"{', '.join(allowed)}. Correct `format`, or leave it out to have it found out"
         )
     found = _detect(kind, file, columns) if asked == "auto" else asked
-    if found not in _NOT_TEXT and not file.start.strip():
+    if found not in _NOT_TEXT and file.is_blank:
         raise BadInputError(
             f"{file.path} is empty: a source of kind {kind!r} needs rows. Check the file, or leave it out"
         )

@@ -40,7 +40,12 @@ class TextFile:
     def start(self) -> str:
         """The first characters, for finding out the format."""
         # A character may be cut at the end; one that is wrong is found when its line is read.
-        return self._first_bytes.decode(self._codec, "ignore")
+        return self._first_bytes.decode(self._codec, "replace")
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the file holds nothing but white space."""
+        return len(self._first_bytes) < _START_BYTES and not self.start.strip()
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines; only LF and CR LF end one.
