@@ -4,6 +4,7 @@ A recipe has the sections ``data``, ``tokenizer``, ``systems``, ``train``, ``eva
 what each may hold; ``recipe_checks`` says how they fit together; ``recipe_file`` reads and writes them as YAML 1.2.
 """
 
+import codecs
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -32,8 +33,8 @@ SourceFormat = Literal[
 ]
 
 
-def _is_ascii_superset(name: str) -> str:
-    """Refuse what Python does not know, and where a byte of a line feed may be a part of another character."""
+def _ascii_superset(name: str) -> str:
+    """Return Python's name of an encoding; refuse those in which a line feed's byte may belong to another character."""
     try:
         fits = all(bytes([code]).decode(name) == chr(code) for code in range(128))
     except (LookupError, UnicodeError):
@@ -42,10 +43,10 @@ def _is_ascii_superset(name: str) -> str:
         raise ValueError(
             "read are encodings that Python knows and that hold ASCII, as utf-8, cp949, shift_jis, gb18030"
         )
-    return name
+    return codecs.lookup(name).name
 
 
-Encoding = Annotated[str, AfterValidator(_is_ascii_superset)]
+Encoding = Annotated[str, AfterValidator(_ascii_superset)]
 
 TASK_NAMES = Literal[
     "hellaswag",

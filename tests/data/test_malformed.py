@@ -115,7 +115,11 @@ BAD_FILES = {
     "a truncated gzip file": Case("text", gzip.compress(b"hello " * 99)[:-9], "not a whole gzip file"),
     "a damaged gzip file": Case("text", gzip.compress(b"hello")[:-8] + b"\0" * 8, "not a whole gzip file"),
     "a truncated Zstandard file": Case("text", zstandard(b"hello " * 99)[:-4], "not a whole zstd file"),
-    "a gzip bomb": Case("text", gzip.compress(BOMB), r"unpacks to more than 1,\d{3},\d{3} bytes from 8,\d{3}; text unpacks to at most 200 times"),
+    "a gzip bomb": Case(
+        "text",
+        gzip.compress(BOMB),
+        r"unpacks to more than 1,\d{3},\d{3} bytes from 8,\d{3}; text unpacks to at most 200 times",
+    ),
     "a gzip bomb in JSON": Case("parallel", gzip.compress(b'{"data": [' + BOMB), "unpacks to more than"),
     "a gzip bomb in gzip parts": Case("text", gzip.compress(b"a\n") + gzip.compress(BOMB), "unpacks to more than"),
     "a Zstandard bomb": Case("text", zstandard(BOMB * 4), "unpacks to more than 1,048,576 bytes"),

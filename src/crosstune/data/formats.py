@@ -12,7 +12,17 @@ from crosstune.errors import BadInputError
 # kind -> the formats that it can be read from.
 FORMATS = {
     "parallel": (
-        *("aihub_json", "json", "jsonl", "tsv", "csv", "xlsx", "po", "tmx", "aligned_text", "parquet", "hugging_face"),
+        "aihub_json",
+        "json",
+        "jsonl",
+        "tsv",
+        "csv",
+        "xlsx",
+        "po",
+        "tmx",
+        "aligned_text",
+        "parquet",
+        "hugging_face",
     ),
     "instructions": ("json", "jsonl", "tsv", "csv", "xlsx", "parquet", "hugging_face"),
     "text": ("text", "jsonl", "tsv", "csv", "xlsx", "parquet", "hugging_face"),

@@ -86,7 +86,7 @@ def _rows(source: Source, paths: Sequence[Path], root: Path, languages: Language
 def _records(chosen: str, file: TextFile, columns: Columns, languages: Languages) -> Records:
     pair = (languages.source, languages.target)
     readers = {
-        "aihub_json": lambda: aihub_json(file),
+        "aihub_json": lambda: aihub_json(file, pair),
         "json": lambda: json_array(file),
         "jsonl": lambda: json_lines(file),
         "tsv": lambda: tsv(file, columns),

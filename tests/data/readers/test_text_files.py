@@ -117,6 +117,18 @@ def test_a_gigabyte_without_line_end_is_one_bad_row_in_constant_memory(tmp_path:
     assert long.problem.startswith("longer than 67,108,864 bytes")
 
 
+def test_a_line_may_have_the_limit_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_files, "MAX_LINE_BYTES", 5)
+    found = list(file(tmp_path, b"12345\n6\n123456\n7\n123456").lines())
+    assert [(line.number, bool(line.problem)) for line in found] == [
+        (1, False),
+        (2, False),
+        (3, True),
+        (4, False),
+        (5, True),
+    ]
+
+
 def test_lines_are_read_as_they_are_needed(tmp_path: Path) -> None:
     found = file(tmp_path, "한국어 문장 하나.\n".encode() * 100_000)
     with limited_memory(500_000):

@@ -27,8 +27,6 @@ def hugging_face(source: Source, name: str, root: Path) -> Records:
         for row in rows:
             number += 1
             yield Record(f"{name}/{source.split}:row {number}", row)
-    except BadInputError:
-        raise
     # Whatever a data set's files, the hub or the network can do wrong comes with a class of its own.
     except Exception as error:
         message = " ".join(str(error).split())[:500]

@@ -1,6 +1,7 @@
 """JSON lines, JSON arrays, and AI-Hub's JSON, an object with the array ``data``."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from crosstune.data.readers.records import Record, Records
@@ -36,8 +37,8 @@ def json_array(file: TextFile) -> Records:
     return (Record(f"{file.name}:row {number}", row) for number, row in enumerate(content, start=1))
 
 
-def aihub_json(file: TextFile) -> Records:
-    """Yield the rows of ``{"data": [...]}``, texts without the ``>`` that AI-Hub's may begin with.
+def aihub_json(file: TextFile, languages: Sequence[str]) -> Records:
+    """Yield the rows of ``{"data": [...]}``, the texts of the languages without the ``>`` that AI-Hub's may begin with.
 
     Raises:
         BadInputError: when the file is no JSON, or has no array ``data``.
@@ -50,16 +51,13 @@ def aihub_json(file: TextFile) -> Records:
             "Correct the file, or name its format (json, jsonl, tsv)"
         )
     for number, row in enumerate(content["data"], start=1):
-        yield Record(f"{file.name}:row {number}", _without_stray_marks(row))
+        if isinstance(row, dict):
+            row |= {key: _without_stray_mark(row[key]) for key in languages if isinstance(row.get(key), str)}
+        yield Record(f"{file.name}:row {number}", row)
 
 
-def _without_stray_marks(row: Any) -> Any:
-    if not isinstance(row, dict):
-        return row
-    return {
-        key: value.lstrip().removeprefix(">").lstrip() if isinstance(value, str) else value
-        for key, value in row.items()
-    }
+def _without_stray_mark(text: str) -> str:
+    return text.lstrip().removeprefix(">").lstrip()
 
 
 def _parse(file: TextFile) -> Any:

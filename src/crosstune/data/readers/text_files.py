@@ -63,19 +63,12 @@ class TextFile:
                 number += 1
                 if number == 2:
                     codec = self.encoding  # Only the first line may begin with a byte order mark.
-                if len(raw) > MAX_LINE_BYTES:
+                if len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
                     _skip_line(file)
                     limit = f"longer than {MAX_LINE_BYTES:,} bytes; end each document or row with a line feed"
                     yield Line(number, raw[:300].decode(codec, "ignore"), limit)
-                    continue
-                raw = raw.removesuffix(b"\n").removesuffix(b"\r")
-                try:
-                    yield Line(number, raw.decode(codec))
-                except UnicodeDecodeError as error:
-                    if self._is_mostly_undecodable:
-                        raise BadInputError(self._wrong_encoding(raw, error, number)) from None
-                    found = f"{self._not_decodable(raw, error)}, but most lines of the file are {self.encoding}"
-                    yield Line(number, raw.decode(codec, "backslashreplace"), f"{found}. Convert this line")
+                else:
+                    yield self._line(raw.removesuffix(b"\n").removesuffix(b"\r"), codec, number)
 
     def text(self) -> str:
         """Return the whole text, for formats that are parsed as a whole.
@@ -89,6 +82,15 @@ class TextFile:
         except UnicodeDecodeError as error:
             number = content.count(b"\n", 0, error.start) + 1
             raise BadInputError(self._wrong_encoding(content, error, number)) from None
+
+    def _line(self, raw: bytes, codec: str, number: int) -> Line:
+        try:
+            return Line(number, raw.decode(codec))
+        except UnicodeDecodeError as error:
+            if self._is_mostly_undecodable:
+                raise BadInputError(self._wrong_encoding(raw, error, number)) from None
+            found = f"{self._not_decodable(raw, error)}, but most lines of the file are {self.encoding}"
+            return Line(number, raw.decode(codec, "backslashreplace"), f"{found}. Convert this line")
 
     @property
     def _codec(self) -> str:
