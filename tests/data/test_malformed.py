@@ -99,6 +99,12 @@ BAD_FILES = {
     "a TSV without the column of the recipe": Case(
         "parallel", "en\tko\na\t가\n", "no ko: en, ko", {"columns": {"ko": "korean"}}
     ),
+    "a TSV without a renamed input": Case(
+        "instructions",
+        "instruction\toutput\na\tb\n",
+        "header of a table needs instruction and input and output",
+        {"columns": {"input": "context"}},
+    ),
     "a CSV without output": Case(
         "instructions", "instruction,answer\na,b\n", "no output: instruction", {"format": "csv"}
     ),
@@ -157,6 +163,12 @@ BAD_ROWS = {
     ),
     "a text that is a number": Case("instructions", GOOD + '{"instruction": "a", "output": 3}', "f:2 .*not a text"),
     "a text that is NaN": Case("instructions", GOOD + '{"instruction": "a", "output": NaN}', "f:2 .*not a text"),
+    "a renamed column that is not there": Case(
+        "instructions",
+        '{"instruction": "가", "context": "x", "output": "나"}\n' + GOOD,
+        "f:2 .*no key 'context', which `columns` names; there are instruction, output",
+        {"columns": {"input": "context"}},
+    ),
     "an input that is a list": Case(
         "instructions", GOOD + '{"instruction": "a", "input": [1], "output": "b"}', "f:2 .*'input' is not a text"
     ),

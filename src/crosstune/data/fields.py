@@ -26,7 +26,8 @@ def columns_of(source: Source, languages: Languages) -> Columns:
         names = {"text": frozenset({"text"})}
     names |= {field: frozenset({header.lower()}) for field, header in source.columns.items() if field in names}
     may_lack_header = source.kind == "parallel" and not source.columns
-    return Columns(names, frozenset({"input"}) if "input" in names else frozenset(), may_lack_header)
+    optional = frozenset({"input"} & names.keys() - source.columns.keys())
+    return Columns(names, optional, may_lack_header)
 
 
 def _language_headers(language: str) -> frozenset[str]:
@@ -44,14 +45,21 @@ def interpreter(source: Source, languages: Languages) -> Interpret:
         interpret = _text
     if not source.columns:
         return interpret
-    return lambda content: interpret(_renamed(content, source.columns))
+    return _renamed(interpret, source.columns)
 
 
-def _renamed(content: Any, columns: Mapping[str, str]) -> Any:
-    if not isinstance(content, Mapping):
-        return content
-    others = {key: value for key, value in content.items() if key not in columns}
-    return {**others, **{field: content[name] for field, name in columns.items() if name in content}}
+def _renamed(interpret: Interpret, columns: Mapping[str, str]) -> Interpret:
+    def interpret_renamed(content: Any) -> list[dict[str, str]] | str:
+        if not isinstance(content, Mapping):
+            return interpret(content)
+        missing = [name for name in columns.values() if name not in content]
+        if missing:
+            there = ", ".join(map(str, content)) or "none"
+            return f"no key {missing[0]!r}, which `columns` names; there are {there}"
+        others = {key: value for key, value in content.items() if key not in columns}
+        return interpret(others | {field: content[name] for field, name in columns.items()})
+
+    return interpret_renamed
 
 
 def _pair(pair: tuple[str, str]) -> Interpret:

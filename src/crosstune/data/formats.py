@@ -69,7 +69,8 @@ def choose(kind: str, asked: str, file: TextFile, columns: Columns) -> str:
         layouts = "; ".join(f"{name} ({_LAYOUTS[name]})" for name in allowed)
         raise BadInputError(
             f"{file.path}: the format of this {kind} file was not recognised. It begins with {file.start[:80]!r}. "
-            f"Readable: {layouts}. Name one as `format`, or convert the file"
+            f"Readable: {layouts}. The header of a table needs {' and '.join(columns.required)}. Correct the file, name "
+            "a `format`, or name the table's `columns`"
         )
     return found
 
@@ -109,7 +110,7 @@ def _detect_table(kind: str, start: str, columns: Columns) -> str:
 
 def _names_columns(cells: Sequence[str], columns: Columns) -> bool:
     titles = {cell.strip().strip('"').lower() for cell in cells}
-    return all(names & titles for field, names in columns.names.items() if field not in columns.optional)
+    return all(columns.names[field] & titles for field in columns.required)
 
 
 def _has_tabs(text: str) -> bool:

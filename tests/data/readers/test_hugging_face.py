@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from crosstune import recipe_file
+from crosstune.artifacts import RunFolder
+from crosstune.data import stage
 from crosstune.data.rows import BadRow, Row
 from crosstune.data.sources import find_files, read_source
 from crosstune.errors import BadInputError
+from crosstune.examples import read_examples
 from crosstune.recipe import Languages, Source
 
 LANGUAGES = Languages(source="en", target="ko")
@@ -76,3 +80,20 @@ def test_what_cannot_be_loaded_is_refused(tmp_path: Path, settings: dict[str, An
     write(tmp_path / "corpus/train.jsonl", {"text": "하나"})
     with pytest.raises(BadInputError, match=message):
         read(source(**settings), tmp_path)
+
+
+def test_a_mixture_is_made_of_a_data_set_and_made_again_when_its_files_change(
+    recipe_content: dict[str, Any], tmp_path: Path
+) -> None:
+    write(tmp_path / "corpus/train.jsonl", {"text": "하나"}, {"text": "둘"})
+    recipe_content["data_root"] = str(tmp_path)
+    settings = {"kind": "text", "language": "ko", "format": "hugging_face", "paths": ["corpus"], "split": "train"}
+    recipe_content["data"] |= {"sources": {"web": settings}, "mixtures": {"paper": [{"source": "web"}]}}
+    recipe_content["evaluate"]["tasks"] = {}
+    recipe_content["data"]["mixtures"] |= {"korean": [{"source": "web"}]}
+    run = RunFolder(tmp_path / "run")
+    for expected in ({"하나", "둘"}, {"셋"}):
+        stage.run(recipe_file.validate(recipe_content, "r"), run)
+        examples = read_examples(run.mixture("paper") / "examples.parquet")
+        assert {example.completion for example in examples} == expected
+        write(tmp_path / "corpus/train.jsonl", {"text": "셋"})

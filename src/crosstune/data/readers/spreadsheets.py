@@ -13,7 +13,7 @@ from crosstune.errors import BadInputError
 
 # A sheet is laid out whole in memory, 32 bytes a cell, empty ones too: AI-Hub's have 200,000 rows of up to 9 columns.
 MAX_CELLS = 50_000_000
-_CELL = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
+_CELL = re.compile(rb"\br=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
 
 
 def xlsx(path: Path, columns: Columns, name: str) -> Records:

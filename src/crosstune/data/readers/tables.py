@@ -22,6 +22,11 @@ class Columns(NamedTuple):
     optional: frozenset[str] = frozenset()
     may_lack_header: bool = False
 
+    @property
+    def required(self) -> list[str]:
+        """Return the fields that a table must have."""
+        return [field for field in self.names if field not in self.optional]
+
 
 class Cells(NamedTuple):
     """A row of a table; ``problem`` says why its cells cannot be told apart, if so."""
@@ -96,7 +101,7 @@ def _places(cells: Sequence[Any], columns: Columns, path: str) -> tuple[dict[str
         field: [index for index, title in enumerate(header) if title in titles]
         for field, titles in columns.names.items()
     }
-    shown, fields = ", ".join(header)[:300], [field for field in columns.names if field not in columns.optional]
+    shown, fields = ", ".join(header)[:300], columns.required
     if all(matches[field] for field in fields) and max(map(len, matches.values())) > 1:
         raise BadInputError(
             f"{path}: the table needs one column each of {' and '.join(fields)}, but its header names one of them "

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ _SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 class _Unpacked(io.RawIOBase):
     """The unpacked bytes of a stream; stops when they are out of proportion to the packed file."""
 
-    def __init__(self, stream: BinaryIO, path: Path, packing: str) -> None:
+    def __init__(self, stream: Any, path: Path, packing: str) -> None:
         self._stream, self._path, self._packing = stream, path, packing
         self._allowed = max(MAX_RATIO * path.stat().st_size, MIN_BOMB_BYTES)
         self._num_bytes = 0
@@ -31,23 +31,22 @@ class _Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         try:
-            content = self._stream.read(len(buffer))
+            num_bytes = int(self._stream.readinto(buffer))
         except OSError as error:
             raise BadInputError(
                 f"{self._path} is not a whole {self._packing} file ({error}). Check it with `{self._packing} -t`, and "
                 "copy or download it again"
             ) from None
-        buffer[: len(content)] = content
-        self._num_bytes += len(content)
+        self._num_bytes += num_bytes
         if self._num_bytes > self._allowed:
             raise BadInputError(
                 f"{self._path} unpacks to more than {self._allowed:,} bytes from {self._path.stat().st_size:,}; text "
                 f"unpacks to at most {MAX_RATIO} times its packed size, so this is a damaged file or a bomb. Unpack "
                 "it yourself, look at it, and name the unpacked file in the recipe"
             )
-        return len(content)
+        return num_bytes
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO]:
         raise BadInputError(f"{path} cannot be read: {error.strerror}. Check the file and its permissions") from None
     # pyarrow, because Python's gzip is three times slower and Zstandard comes with Python 3.14 only.
     with pa.input_stream(str(path), compression=packing) as stream:
-        yield io.BufferedReader(_Unpacked(cast(BinaryIO, stream), path, packing), 2**20)
+        yield io.BufferedReader(_Unpacked(stream, path, packing), 2**20)
 
 
 def read_bytes(path: Path) -> bytes:
