@@ -69,8 +69,8 @@ def choose(kind: str, asked: str, file: TextFile, columns: Columns) -> str:
         layouts = "; ".join(f"{name} ({_LAYOUTS[name]})" for name in allowed)
         raise BadInputError(
             f"{file.path}: the format of this {kind} file was not recognised. It begins with {file.start[:80]!r}. "
-            f"Readable: {layouts}. The header of a table needs {' and '.join(columns.required)}. Correct the file, name "
-            "a `format`, or name the table's `columns`"
+            f"Readable: {layouts}. The header of a table needs {' and '.join(columns.required)}. Correct the file, "
+            "name a `format`, or name the table's `columns`"
         )
     return found
 
