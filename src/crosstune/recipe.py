@@ -4,10 +4,11 @@ A recipe has the sections ``data``, ``tokenizer``, ``systems``, ``train``, ``eva
 what each may hold; ``recipe_checks`` says how they fit together; ``recipe_file`` reads and writes them as YAML 1.2.
 """
 
+import codecs
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}$", description="ISO 639-1 code")]
@@ -15,6 +16,37 @@ Direction = Annotated[str, Field(pattern=r"^[a-z]{2}-[a-z]{2}$", description="so
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Paths = Annotated[tuple[str, ...], Field(min_length=1)]
+SourceFormat = Literal[
+    "auto",
+    "aihub_json",
+    "aligned_text",
+    "csv",
+    "hugging_face",
+    "json",
+    "jsonl",
+    "parquet",
+    "po",
+    "text",
+    "tmx",
+    "tsv",
+    "xlsx",
+]
+
+
+def _ascii_superset(name: str) -> str:
+    """Return Python's name of an encoding; refuse those in which a line feed's byte may belong to another character."""
+    try:
+        fits = all(bytes([code]).decode(name) == chr(code) for code in range(128))
+    except (LookupError, UnicodeError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            "read are encodings that Python knows and that hold ASCII, as utf-8, cp949, shift_jis, gb18030"
+        )
+    return codecs.lookup(name).name
+
+
+Encoding = Annotated[str, AfterValidator(_ascii_superset)]
 
 TASK_NAMES = Literal[
     "hellaswag",
@@ -65,8 +97,33 @@ class Source(Section):
 
     kind: Literal["parallel", "instructions", "text"]
     paths: Paths
-    format: Literal["auto", "json", "jsonl", "tsv", "aihub_json", "aligned_text", "text"] = "auto"
+    format: SourceFormat = Field("auto", description="found out by content if `auto`; `hugging_face` must be named")
     language: Language | None = Field(None, description="of instructions and text; a parallel corpus has both")
+    encoding: Encoding = Field("utf-8", description="of text files; old Korean files are often cp949")
+    columns: dict[str, str] = Field(
+        {},
+        description="columns or keys with other names: language, instruction, input, output, messages or text -> name",
+    )
+    chat_turns: Literal["all", "first"] = Field(
+        "all", description="conversations: each answer is a row, with the turns before it as input, or the first only"
+    )
+    split: str | None = Field(None, description="hugging_face: the split, as train")
+    config: str | None = Field(None, description="hugging_face: the configuration, where the data set has several")
+    revision: str | None = Field(None, description="hugging_face: the commit, for data sets of the hub")
+
+    @model_validator(mode="after")
+    def _settings_fit_format_and_kind(self) -> Self:
+        if self.format == "hugging_face" and self.split is None:
+            raise ValueError("`format: hugging_face` needs `split` (as train); `paths` names the data set")
+        if self.format != "hugging_face" and (self.split or self.config or self.revision):
+            raise ValueError("`split`, `config` and `revision` go with `format: hugging_face`, and only with it")
+        if self.kind != "instructions" and self.chat_turns != "all":
+            raise ValueError("`chat_turns` goes with `kind: instructions`, and only with it")
+        fields = {"instructions": {"instruction", "input", "output", "messages"}, "text": {"text"}}.get(self.kind)
+        unknown = sorted(set(self.columns) - fields) if fields else []
+        if fields and unknown:
+            raise ValueError(f"`columns` of {self.kind} may name {', '.join(sorted(fields))}, not {', '.join(unknown)}")
+        return self
 
     @model_validator(mode="after")
     def _language_where_needed(self) -> Self:

@@ -16,6 +16,7 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_mixtures_in_use(content),
         *_validation(content),
         *_directions(content),
+        *_columns(content),
         *_systems(content),
     ]
 
@@ -95,6 +96,15 @@ def _directions(content: Mapping[str, Any]) -> Iterator[str]:
         for language in asked if isinstance(asked, list) else ():
             if language not in pair:
                 yield f"{where}.instruction_languages: {language!r} is none of the recipe's languages {sorted(pair)}"
+
+
+def _columns(content: Mapping[str, Any]) -> Iterator[str]:
+    languages = _mapping(content, "languages")
+    pair = {str(languages.get("source")), str(languages.get("target"))}
+    for name, source in _mapping(content, "data", "sources").items():
+        if _kind(source) == "parallel":
+            for field in sorted(set(map(str, _mapping(source, "columns"))) - pair):
+                yield f"data.sources.{name}.columns: {field!r} is none of the recipe's languages {sorted(pair)}"
 
 
 def _systems(content: Mapping[str, Any]) -> Iterator[str]:

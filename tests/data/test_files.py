@@ -1,6 +1,5 @@
-"""Files are found, unpacked and decoded, or refused with what to do."""
+"""Files are found, or refused with what is there."""
 
-import gzip
 from pathlib import Path
 
 import pytest
@@ -43,52 +42,3 @@ def test_a_folder_and_a_missing_data_root_are_refused(tmp_path: Path) -> None:
         files.find(["text/"], tmp_path, "s")
     with pytest.raises(BadInputError, match="which is not a folder: set data_root"):
         files.find(["a.txt"], tmp_path / "none", "s")
-
-
-def test_text_is_read_with_and_without_gzip_and_byte_order_mark(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes("\ufeff가나다".encode())
-    (tmp_path / "b.txt.gz").write_bytes(gzip.compress("가나다".encode()))
-    assert files.read_text(tmp_path / "a.txt") == files.read_text(tmp_path / "b.txt.gz") == "가나다"
-
-
-def test_only_line_feeds_end_a_line() -> None:
-    assert list(files.lines_of("a\u2028b\r\n\x0cc\n\n")) == [(1, "a\u2028b"), (2, "\x0cc"), (3, "")]
-    assert list(files.lines_of("")) == []
-
-
-@pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b"no gzip", lambda b: b[:12] + b"\xff\xff" + b[14:]])
-def test_a_broken_gzip_file_is_refused(tmp_path: Path, damage: object) -> None:
-    (tmp_path / "a.gz").write_bytes(damage(gzip.compress("안녕하세요 여러분".encode() * 9)))  # type: ignore[operator]
-    with pytest.raises(BadInputError, match=r"not a whole gzip file .* `gzip -t`"):
-        files.read_text(tmp_path / "a.gz")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("첫 줄\n둘째".encode("cp949"), r"byte 0x\w\w in line 1.*iconv -f cp949 -t utf-8 a.txt"),
-        ("글".encode("utf-16"), "iconv -f utf-16"),
-        (b"PK\x03\x04\xff\xff", "zip archive or spreadsheet"),
-        (b"ok\n\xff\xff\xff", "line 2.*Find out its encoding"),
-        (b"a\0b", "NUL bytes"),
-        (b"en\tko\ra\tb\r", r"CR alone.*`tr '\\r' '\\n' < a.txt > lf_a.txt`"),
-    ],
-)
-def test_other_encodings_are_refused_with_how_to_convert(tmp_path: Path, content: bytes, message: str) -> None:
-    (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(BadInputError, match=message):
-        files.read_text(tmp_path / "a.txt")
-
-
-def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="cannot be read"):
-        files.read_text(tmp_path)
-
-
-def test_truncated_json_is_refused_with_its_position(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"line 2, column \d+ .*cut off"):
-        files.parse_json('[{"a": 1},\n{"b', tmp_path / "a.json")
-    with pytest.raises(BadInputError, match="nested too deeply"):
-        files.parse_json("[" * 200_000, tmp_path / "a.json")
-    with pytest.raises(BadInputError, match=r"a number that cannot be read .*4300 digits"):
-        files.parse_json("[" + "9" * 5000 + "]", tmp_path / "a.json")

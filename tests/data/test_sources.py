@@ -173,7 +173,7 @@ def test_a_bad_row_stops_the_run_or_is_dropped_with_its_place(
             "hello",
             "format of this instructions file was not recognised. It begins with 'hello'",
         ),
-        ("instructions", "tsv", "a\tb", "'tsv' was asked for.*read from json, jsonl"),
+        ("instructions", "aihub_json", "a\tb", "'aihub_json' was asked for.*read from json, jsonl, tsv"),
         ("parallel", "auto", "en\ten\tko\na\tb\t가\n", "names one of them twice: en, en, ko"),
         ("instructions", "auto", '{\n"data": []}', "was not recognised"),
         ("parallel", "auto", "no tabs", "was not recognised.*aihub_json.*aligned_text"),

@@ -1,44 +1,31 @@
-"""The files of the benchmarks as their authors publish them: rows by number, and one row turned into an item."""
+"""The files of the benchmarks as their authors publish them: how each is cut into rows, and a row made an item."""
 
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from crosstune.data import copa_xml
-from crosstune.data.files import lines_of
+from crosstune.data.copa_xml import CopaItems
+from crosstune.data.readers.json_files import json_lines
+from crosstune.data.readers.records import Record, Records
+from crosstune.data.readers.text_files import TextFile
 from crosstune.data.rows import texts_problem
-from crosstune.data.sources import json_lines
 from crosstune.errors import BadInputError
 
 Item = dict[str, Any]
-
-
-class Raw(NamedTuple):
-    """A row as it stands in its file, its line, and why it cannot be read, if so."""
-
-    number: int
-    row: Any
-    problem: str
 
 
 class Problem(ValueError):
     """Why a row is no item of its task."""
 
 
-_RowsOf = Callable[[str, Path], Iterable[Raw]]
+_RowsOf = Callable[[TextFile], Records]
 _ItemOf = Callable[[Any], Item]
 
 
-def _json_rows(text: str, path: Path) -> Iterator[Raw]:
-    del path
-    return (Raw(number, row, problem) for number, row, problem in json_lines(text))
-
-
-def _copa_rows(text: str, path: Path) -> Iterator[Raw]:
+def _copa_rows(file: TextFile) -> Records:
     """Read COPA's XML of 2011, or SuperGLUE's JSONL of the same questions."""
-    if text.lstrip().startswith("<"):
-        return (Raw(number, row, "") for number, row in copa_xml.read_items(text, path))
-    return _json_rows(text, path)
+    if file.start.lstrip().startswith("<"):
+        return (Record(f"{file.name}:{line}", row) for line, row in CopaItems(file.path))
+    return json_lines(file)
 
 
 def _tsv_rows(*columns: str) -> _RowsOf:
@@ -47,30 +34,37 @@ def _tsv_rows(*columns: str) -> _RowsOf:
     Quotes mean nothing: NSMC's documents hold quotation marks that a CSV reader would eat, with whole rows.
     """
 
-    def rows(text: str, path: Path) -> Iterator[Raw]:
-        lines = lines_of(text)
-        _, first = next(lines, (0, ""))
-        header = [name.strip() for name in first.split("\t")]
-        missing = [name for name in columns if name not in header]
-        if missing:
-            raise BadInputError(
-                f"{path}: the header needs the columns {', '.join(columns)} (tab-separated), but {', '.join(missing)} "
-                f"is missing; it has {', '.join(filter(None, header)) or 'nothing'}. "
-                "Is this the file of this task? Correct `paths` or the header"
-            )
-        if len(set(header)) < len(header):
-            raise BadInputError(
-                f"{path}: the header names a column twice: {', '.join(header)}. Which one is meant cannot be known; "
-                "rename or remove the others"
-            )
-        for number, line in lines:
+    def rows(file: TextFile) -> Records:
+        lines = file.lines()
+        first = next(lines, None)
+        header = [name.strip() for name in first.text.split("\t")] if first else []
+        _check_header(header, columns, file)
+        for number, line, problem in lines:
             fields = line.split("\t")
-            if len(fields) == len(header):
-                yield Raw(number, dict(zip(header, fields, strict=True)), "")
+            if problem:
+                yield Record(f"{file.name}:{number}", line, problem)
+            elif len(fields) == len(header):
+                yield Record(f"{file.name}:{number}", dict(zip(header, fields, strict=True)))
             elif line.strip():
-                yield Raw(number, line, f"{len(fields)} columns, but the header has {len(header)}")
+                wrong = f"{len(fields)} columns, but the header has {len(header)}"
+                yield Record(f"{file.name}:{number}", line, wrong)
 
     return rows
+
+
+def _check_header(header: list[str], columns: Iterable[str], file: TextFile) -> None:
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise BadInputError(
+            f"{file.path}: the header needs the columns {', '.join(columns)} (tab-separated), but {', '.join(missing)} "
+            f"is missing; it has {', '.join(filter(None, header)) or 'nothing'}. "
+            "Is this the file of this task? Correct `paths` or the header"
+        )
+    if len(set(header)) < len(header):
+        raise BadInputError(
+            f"{file.path}: the header names a column twice: {', '.join(header)}. Which one is meant cannot be known; "
+            "rename or remove the others"
+        )
 
 
 def _label(value: Any, allowed: range) -> int:
@@ -144,7 +138,7 @@ def _kobest_sentineg(row: Any) -> Item:
 
 # task -> how its file is cut into rows, and how a row becomes an item.
 READERS: dict[str, tuple[_RowsOf, _ItemOf]] = {
-    "hellaswag": (_json_rows, _hellaswag),
+    "hellaswag": (json_lines, _hellaswag),
     "copa_2011_test": (_copa_rows, _copa),
     "copa_2011_test_v04": (_copa_rows, _copa),
     "copa_superglue_val": (_copa_rows, _copa),

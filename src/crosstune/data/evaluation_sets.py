@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from crosstune.data.benchmark_files import READERS, Item, Problem
-from crosstune.data.files import place, read_text
+from crosstune.data.files import place
+from crosstune.data.readers.text_files import TextFile
 from crosstune.data.rows import BadRow, Drops, OnBadRow, is_encodable, readable
-from crosstune.data.sources import read_parallel
+from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
-from crosstune.recipe import EvaluationTask, Languages
+from crosstune.recipe import EvaluationTask, Languages, Source
 
 # ActivityNet's HellaSwag rows go on with ctx_b, WikiHow's have none.
 _MAY_BE_EMPTY = {"ctx_b", "activity_label"}
@@ -19,7 +20,7 @@ _MAY_BE_EMPTY = {"ctx_b", "activity_label"}
 def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> Iterator[Item | BadRow]:
     """Yield the items of an evaluation set in file order."""
     if task.task == "translation":
-        for row in read_parallel("auto", paths, root, languages):
+        for row in read_source(Source(kind="parallel", paths=task.paths), paths, root, languages):
             yield row if isinstance(row, BadRow) else {"id": row.origin, **row.texts, "origin": row.origin}
         return
     for path in paths:
@@ -29,15 +30,14 @@ def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Lan
 def _items_of_file(task: EvaluationTask, path: Path, name: str, several: bool) -> Iterator[Item | BadRow]:
     rows_of, item_of = READERS[task.task]
     seen: set[str] = set()
-    for number, row, problem in rows_of(read_text(path), path):
-        origin = f"{name}:{number}"
+    for origin, row, problem in rows_of(TextFile(path, name)):
         try:
             if problem:
                 raise Problem(problem)
             item = item_of(row)
             if not is_encodable(json.dumps(item, ensure_ascii=False)):
                 raise Problem("a text holds half a surrogate pair, which is no character")
-            identity = str(item.pop("id", number))
+            identity = str(item.pop("id", origin.removeprefix(f"{name}:")))
             if identity in seen:
                 raise Problem(f"the id {identity!r} occurs twice in the file")
         except Problem as error:

@@ -2,30 +2,53 @@
 
 import json
 import re
-from pathlib import Path
+from collections.abc import Sequence
 
-from crosstune.data.files import read_text
+from crosstune.data.readers.tables import Columns
+from crosstune.data.readers.text_files import TextFile
+from crosstune.data.readers.unpack import open_unpacked
 from crosstune.errors import BadInputError
 
 # kind -> the formats that it can be read from.
 FORMATS = {
-    "parallel": ("aihub_json", "json", "jsonl", "tsv", "aligned_text"),
-    "instructions": ("json", "jsonl"),
-    "text": ("text", "jsonl"),
+    "parallel": (
+        "aihub_json",
+        "json",
+        "jsonl",
+        "tsv",
+        "csv",
+        "xlsx",
+        "po",
+        "tmx",
+        "aligned_text",
+        "parquet",
+        "hugging_face",
+    ),
+    "instructions": ("json", "jsonl", "tsv", "csv", "xlsx", "parquet", "hugging_face"),
+    "text": ("text", "jsonl", "tsv", "csv", "xlsx", "parquet", "hugging_face"),
 }
 _LAYOUTS = {
     "aihub_json": '{"data": [{"en": ..., "ko": ...}]}',
     "json": "[{...}, {...}]",
     "jsonl": "one JSON object per line",
     "tsv": "tab-separated columns",
+    "csv": "comma-separated columns with a header",
+    "xlsx": "a spreadsheet with a header",
+    "po": "a gettext catalogue",
+    "tmx": "a translation memory in XML",
     "aligned_text": "two plain-text files with the same number of lines",
     "text": "one document per line",
+    "parquet": "columns as in a table",
+    "hugging_face": "a data set by name, never found out",
 }
+_MAGIC = {b"PK\x03\x04": "xlsx", b"PAR1": "parquet"}
+_NOT_TEXT = ("xlsx", "parquet", "tmx")
 _OBJECT = re.compile(r'\{\s*["}]')
 _ARRAY = re.compile(r"\[\s*[{\]]")
+_CATALOGUE = re.compile(r'^msgid\s+"', re.MULTILINE)
 
 
-def choose(kind: str, asked: str, path: Path, text: str) -> str:
+def choose(kind: str, asked: str, file: TextFile, columns: Columns) -> str:
     """Return the format of a file: the one asked for, or found out when that is ``auto``.
 
     Raises:
@@ -34,28 +57,35 @@ def choose(kind: str, asked: str, path: Path, text: str) -> str:
     allowed = FORMATS[kind]
     if asked not in ("auto", *allowed):
         raise BadInputError(
-            f"{path}: format {asked!r} was asked for, but a source of kind {kind!r} is read from "
+            f"{file.path}: format {asked!r} was asked for, but a source of kind {kind!r} is read from "
             f"{', '.join(allowed)}. Correct `format`, or leave it out to have it found out"
         )
-    found = _detect(kind, text) if asked == "auto" else asked
-    if not text.strip():
-        raise BadInputError(f"{path} is empty: a source of kind {kind!r} needs rows. Check the file, or leave it out")
+    found = _detect(kind, file, columns) if asked == "auto" else asked
+    if found not in _NOT_TEXT and file.is_blank:
+        raise BadInputError(
+            f"{file.path} is empty: a source of kind {kind!r} needs rows. Check the file, or leave it out"
+        )
     if found not in allowed:
         layouts = "; ".join(f"{name} ({_LAYOUTS[name]})" for name in allowed)
         raise BadInputError(
-            f"{path}: the format of this {kind} file was not recognised. It begins with {text[:80]!r}. "
-            f"Readable: {layouts}. Name one as `format`, or convert the file"
+            f"{file.path}: the format of this {kind} file was not recognised. It begins with {file.start[:80]!r}. "
+            f"Readable: {layouts}. The header of a table needs {' and '.join(columns.required)}. Correct the file, "
+            "name a `format`, or name the table's `columns`"
         )
     return found
 
 
-def aligned(paths: list[Path]) -> bool:
+def are_aligned(files: Sequence[TextFile], columns: Columns) -> bool:
     """Return whether these are two plain-text files, neither JSON nor with tabs: an aligned pair."""
-    return len(paths) == 2 and all(_detect("parallel", read_text(path)) == "" for path in paths)
+    return len(files) == 2 and all(_detect("parallel", file, columns) == "" for file in files)
 
 
-def _detect(kind: str, text: str) -> str:
-    start = text.lstrip()
+def _detect(kind: str, file: TextFile, columns: Columns) -> str:
+    with open_unpacked(file.path) as content:
+        magic = content.read(4)
+    if magic in _MAGIC:
+        return _MAGIC[magic]
+    start = file.start.lstrip()
     first_line = start.partition("\n")[0]
     # A plain text may begin with a bracket or brace, as headlines do ("[속보] ..."); JSON goes on as JSON does.
     if start.startswith("{") and (kind != "text" or _OBJECT.match(start)):
@@ -64,10 +94,26 @@ def _detect(kind: str, text: str) -> str:
         return "json"
     if kind == "text":
         return "text"
-    return "tsv" if kind == "parallel" and _has_columns(start) else ""
+    if kind == "parallel" and "<tmx" in start[:4096]:
+        return "tmx"
+    if kind == "parallel" and _CATALOGUE.search(start):
+        return "po"
+    return _detect_table(kind, start, columns)
 
 
-def _has_columns(text: str) -> bool:
+def _detect_table(kind: str, start: str, columns: Columns) -> str:
+    header = start.partition("\n")[0]
+    if _names_columns(header.split("\t"), columns) or (kind == "parallel" and _has_tabs(start)):
+        return "tsv"
+    return "csv" if _names_columns(header.split(","), columns) else ""
+
+
+def _names_columns(cells: Sequence[str], columns: Columns) -> bool:
+    titles = {cell.strip().strip('"').lower() for cell in cells}
+    return all(columns.names[field] & titles for field in columns.required)
+
+
+def _has_tabs(text: str) -> bool:
     """Return whether most of the first lines hold tabs: a stray tab occurs in plain text, too."""
     lines = [line for line in text.split("\n", 20)[:20] if line.strip()]
     return sum("\t" in line for line in lines) > len(lines) / 2

@@ -10,7 +10,7 @@ from rich.table import Table
 from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, whole_folder, write_jsonl
 from crosstune.data import files, filters, mixture
 from crosstune.data.rows import BadRow, Drops, Row, readable
-from crosstune.data.sources import read_source
+from crosstune.data.sources import find_files, read_source
 from crosstune.errors import BadInputError
 from crosstune.examples import Example, write_examples
 from crosstune.prompts import TEMPLATES
@@ -34,7 +34,7 @@ class MixtureFolders:
         self._recipe, self._run, self._root = recipe, run, root
         used = {part.source for parts in recipe.data.mixtures.values() for part in parts}
         self._paths = {
-            name: files.find(source.paths, root, f"data.sources.{name}.paths")
+            name: find_files(source, root, f"data.sources.{name}.paths")
             for name, source in recipe.data.sources.items()
             if name in used
         }

@@ -1,0 +1,1 @@
+"""Readers of raw files, one module per family of formats: each yields records with their places."""

@@ -1,0 +1,169 @@
+"""Text files: decoded line by line in constant memory, each line with its number and, if need be, its problem."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from crosstune.data.readers.unpack import open_unpacked, read_bytes
+from crosstune.errors import BadInputError
+
+# A novel has about a million bytes: a longer line is a file without line ends, or a damaged one.
+MAX_LINE_BYTES = 2**26
+_START_BYTES = 2**16
+
+
+class Line(NamedTuple):
+    """A line without its end; ``problem`` says why its text is not what the file meant."""
+
+    number: int
+    text: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A text file as the recipe names it.
+
+    Attributes:
+        path: where it lies; gzip and Zstandard are unpacked.
+        name: how origins call it.
+        encoding: a superset of ASCII, so that the byte of a line feed is one.
+    """
+
+    path: Path
+    name: str
+    encoding: str = "utf-8"
+
+    @property
+    def start(self) -> str:
+        """The first characters, for finding out the format."""
+        # A character may be cut at the end; one that is wrong is found when its line is read.
+        return self._first_bytes.decode(self._codec, "replace")
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the file holds nothing but white space."""
+        return len(self._first_bytes) < _START_BYTES and not self.start.strip()
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines; only LF and CR LF end one.
+
+        str.splitlines also cuts at U+2028 and form feeds, which occur inside sentences.
+
+        Raises:
+            BadInputError: when most of the file has another encoding, or it is no text.
+        """
+        if not self._first_bytes:
+            return
+        codec, number = self._codec, 0
+        with open_unpacked(self.path) as file:
+            while raw := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if number == 2:
+                    codec = self.encoding  # Only the first line may begin with a byte order mark.
+                if len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
+                    _skip_line(file)
+                    limit = f"longer than {MAX_LINE_BYTES:,} bytes; end each document or row with a line feed"
+                    yield Line(number, raw[:300].decode(codec, "ignore"), limit)
+                else:
+                    yield self._line(raw.removesuffix(b"\n").removesuffix(b"\r"), codec, number)
+
+    def text(self) -> str:
+        """Return the whole text, for formats that are parsed as a whole.
+
+        Raises:
+            BadInputError: when it cannot be decoded, or is too large to be parsed as a whole.
+        """
+        content = read_bytes(self.path) if self._first_bytes else b""
+        try:
+            return content.decode(self._codec)
+        except UnicodeDecodeError as error:
+            number = content.count(b"\n", 0, error.start) + 1
+            raise BadInputError(self._wrong_encoding(content, error, number)) from None
+
+    def _line(self, raw: bytes, codec: str, number: int) -> Line:
+        try:
+            return Line(number, raw.decode(codec))
+        except UnicodeDecodeError as error:
+            if self._is_mostly_undecodable:
+                raise BadInputError(self._wrong_encoding(raw, error, number)) from None
+            found = f"{self._not_decodable(raw, error)}, but most lines of the file are {self.encoding}"
+            return Line(number, raw.decode(codec, "backslashreplace"), f"{found}. Convert this line")
+
+    @property
+    def _codec(self) -> str:
+        return "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+
+    @cached_property
+    def _first_bytes(self) -> bytes:
+        """The first bytes; refuses what is no text in a superset of ASCII, and lines that end with CR alone."""
+        path = self.path
+        with open_unpacked(path) as file:
+            content = file.read(_START_BYTES)
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise BadInputError(
+                f"{path} is not {self.encoding}: it is UTF-16. Convert it with "
+                f"`iconv -f utf-16 -t utf-8 {path.name} > utf8_{path.name}`, and name the new file in the recipe"
+            )
+        if content.startswith(b"PK\x03\x04"):
+            raise BadInputError(
+                f"{path} is no text file: it is a zip archive or spreadsheet. Unpack it, or set `format: xlsx`"
+            )
+        if b"\0" in content[:4096]:
+            raise BadInputError(
+                f"{path} holds NUL bytes, so it is no text file in {self.encoding}. Convert it to UTF-8 text"
+            )
+        if b"\n" not in content and content.count(b"\r") > 1:
+            # Read as it is, the whole file would be one row, and all but its first columns would be lost.
+            raise BadInputError(
+                f"{path} ends its lines with CR alone, as old Macs did; lines end with LF or CR LF. "
+                f"Convert it with `tr '\\r' '\\n' < {path.name} > lf_{path.name}`, and name the new file in the recipe"
+            )
+        return content
+
+    @cached_property
+    def _is_mostly_undecodable(self) -> bool:
+        """Whether more lines are damaged than are proof of the encoding: lines beyond ASCII that can be decoded."""
+        num_wrong = num_right = 0
+        with open_unpacked(self.path) as file:
+            while raw := file.readline(MAX_LINE_BYTES):
+                if not raw.isascii():
+                    wrong = not _is_decodable(raw, self._codec)
+                    num_wrong, num_right = num_wrong + wrong, num_right + (not wrong)
+        return num_wrong > num_right
+
+    def _not_decodable(self, raw: bytes, error: UnicodeDecodeError) -> str:
+        found = f"not {self.encoding}: byte {error.object[error.start]:#04x} at byte {error.start + 1} of the line"
+        if self.encoding == "utf-8" and _is_decodable(raw, "cp949"):
+            found += " (it can be read as cp949, the Korean Windows encoding)"
+        return found
+
+    def _wrong_encoding(self, raw: bytes, error: UnicodeDecodeError, number: int) -> str:
+        name = self.path.name
+        message = f"{self.path} is not {self.encoding}: byte {error.object[error.start]:#04x} in line {number}"
+        if self.encoding == "utf-8" and _is_decodable(raw, "cp949"):
+            return (
+                f"{message}. It can be read as cp949, the Korean Windows encoding: set `encoding: cp949` on its "
+                f"source, or convert it with `iconv -f cp949 -t utf-8 {name} > utf8_{name}` and name the new file in "
+                "the recipe"
+            )
+        return (
+            f"{message}. Find out its encoding and name it as `encoding` of its source, or convert it with "
+            "`iconv -f ENCODING -t utf-8`"
+        )
+
+
+def _skip_line(file: BinaryIO) -> None:
+    """Read to the end of a line without keeping it."""
+    while (part := file.readline(2**20)) and not part.endswith(b"\n"):
+        pass
+
+
+def _is_decodable(raw: bytes, encoding: str) -> bool:
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""Raw bytes of a file, unpacked where it is gzip or Zstandard, with limits against files made to fill the memory."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from crosstune.errors import BadInputError
+
+# Text packs to a third or a tenth of its size, the most repetitive JSON to a fiftieth; gzip's own bound is 1,032.
+MAX_RATIO = 200
+# Below this a high ratio does no harm: a few thousand equal lines reach it, too.
+MIN_BOMB_BYTES = 2**26
+# What is parsed as a whole lies in memory several times; AI-Hub's JSON of 1.2 million rows has about 1 GB.
+MAX_WHOLE_BYTES = 2**32
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
+
+
+class _Unpacked(io.RawIOBase):
+    """The unpacked bytes of a stream; stops when they are out of proportion to the packed file."""
+
+    def __init__(self, stream: Any, path: Path, packing: str) -> None:
+        self._stream, self._path, self._packing = stream, path, packing
+        self._allowed = max(MAX_RATIO * path.stat().st_size, MIN_BOMB_BYTES)
+        self._num_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            num_bytes = int(self._stream.readinto(buffer))
+        except OSError as error:
+            raise BadInputError(
+                f"{self._path} is not a whole {self._packing} file ({error}). Check it with `{self._packing} -t`, and "
+                "copy or download it again"
+            ) from None
+        self._num_bytes += num_bytes
+        if self._num_bytes > self._allowed:
+            raise BadInputError(
+                f"{self._path} unpacks to more than {self._allowed:,} bytes from {self._path.stat().st_size:,}; text "
+                f"unpacks to at most {MAX_RATIO} times its packed size, so this is a damaged file or a bomb. Unpack "
+                "it yourself, look at it, and name the unpacked file in the recipe"
+            )
+        return num_bytes
+
+
+@contextmanager
+def open_unpacked(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading its bytes, unpacked by its first bytes or its suffix; memory stays constant.
+
+    Raises:
+        BadInputError: when it cannot be read or unpacked, or unpacks to more than MAX_RATIO times its size.
+    """
+    try:
+        with path.open("rb") as file:
+            packing = next((name for magic, name in _MAGIC.items() if file.peek(4).startswith(magic)), None)
+            packing = packing or _SUFFIXES.get(path.suffix)
+            if packing is None:
+                yield file
+                return
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}. Check the file and its permissions") from None
+    # pyarrow, because Python's gzip is three times slower and Zstandard comes with Python 3.14 only.
+    with pa.input_stream(str(path), compression=packing) as stream:
+        yield io.BufferedReader(_Unpacked(stream, path, packing), 2**20)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return all bytes of a file, unpacked.
+
+    Raises:
+        BadInputError: as ``open_unpacked``, and when there are more than MAX_WHOLE_BYTES.
+    """
+    content = io.BytesIO()
+    with open_unpacked(path) as file:
+        # By parts: a single read would set aside the memory of the limit at once.
+        while part := file.read(2**20):
+            content.write(part)
+            if content.tell() > MAX_WHOLE_BYTES:
+                raise BadInputError(
+                    f"{path} holds more than {MAX_WHOLE_BYTES:,} bytes, but its format is parsed as a whole and read "
+                    "up to that size. Cut it into several files, or convert it to JSON lines, which have no limit"
+                )
+    return content.getvalue()

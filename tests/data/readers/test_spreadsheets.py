@@ -1,0 +1,131 @@
+"""AI-Hub's spreadsheets are read by their headers; what is damaged, merged or a bomb is refused."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from crosstune.data.readers import spreadsheets
+from crosstune.data.readers.records import Record
+from crosstune.data.readers.spreadsheets import xlsx
+from crosstune.data.readers.tables import Columns
+from crosstune.errors import BadInputError
+
+COLUMNS = Columns({"en": frozenset({"번역문"}), "ko": frozenset({"원문"})})
+PAIR = ["눈이 온다.", "It is snowing."]
+
+
+def write(path: Path, *rows: list[Any], change: Callable[[Any], None] = lambda sheet: None) -> Path:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in rows:
+        sheet.append(row)
+    change(sheet)
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        (["SID", "원문", "번역문"], [1, *PAIR]),
+        (["대분류", "소분류", "상황", "Set Nr.", "발화자", "원문", "번역문"], ["여가", "", "", 1, "A-1", *PAIR]),
+        (
+            ["ID", "날짜", "자동분류1", "자동분류2", "자동분류3", "URL", "언론사", "원문", "번역문"],
+            [7, *"abcdef", *PAIR],
+        ),
+    ],
+)
+def test_both_families_of_columns_are_found_by_their_header(tmp_path: Path, header: list[str], row: list[Any]) -> None:
+    path = write(tmp_path / "a.xlsx", header, row)
+    assert list(xlsx(path, COLUMNS, "a")) == [Record("a:2", {"en": PAIR[1], "ko": PAIR[0]})]
+
+
+def test_a_table_may_begin_anywhere_on_the_sheet(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xlsx", [None], [None, "원문", "번역문"], [None], [None, *PAIR])
+    assert list(xlsx(path, COLUMNS, "a")) == [Record("a:4", {"en": PAIR[1], "ko": PAIR[0]})]
+
+
+@pytest.mark.parametrize("area", ["A1:B1", "A1:A2"])
+def test_merged_header_cells_are_refused(tmp_path: Path, area: str) -> None:
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR, change=lambda sheet: sheet.merge_cells(area))
+    with pytest.raises(BadInputError, match=rf"the header in row 1 has merged cells \({area}\).*Undo the merging"):
+        list(xlsx(path, COLUMNS, "a"))
+
+
+def test_a_merged_title_above_the_header_is_refused(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.xlsx", ["말뭉치"], ["원문", "번역문"], PAIR, change=lambda sheet: sheet.merge_cells("A1:AB1")
+    )
+    with pytest.raises(BadInputError, match=r"merged cells \(A1:AB1\)"):
+        list(xlsx(path, COLUMNS, "a"))
+
+
+def test_a_wrong_header_and_an_empty_sheet_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"needs the columns en and ko.*no en: id, 원문, 영어번역"):
+        list(xlsx(write(tmp_path / "a.xlsx", ["ID", "원문", "영어번역"], [1, *PAIR]), COLUMNS, "a"))
+    with pytest.raises(BadInputError, match="first sheet 'Sheet' is empty"):
+        list(xlsx(write(tmp_path / "b.xlsx"), COLUMNS, "b"))
+
+
+def damaged_members(path: Path, change: Callable[[str, bytes], bytes]) -> Path:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, change(name, content))
+    return path
+
+
+def test_a_broken_spreadsheet_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
+    content = path.read_bytes()
+    for damage in (content[:-100], b"PK\x03\x04 no zip", content[:60] + b"\xff\xff\xff\xff" + content[64:]):
+        path.write_bytes(damage)
+        with pytest.raises(BadInputError, match="is no whole spreadsheet"):
+            list(xlsx(path, COLUMNS, "a"))
+
+
+def test_a_zip_that_is_no_spreadsheet_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
+        archive.writestr("a.txt", "hello")
+    with pytest.raises(BadInputError, match="no readable spreadsheet"):
+        list(xlsx(tmp_path / "a.xlsx", COLUMNS, "a"))
+
+
+def test_an_entity_is_not_resolved(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
+
+    def with_entity(name: str, content: bytes) -> bytes:
+        if name != "xl/worksheets/sheet1.xml":
+            return content
+        return b'<!DOCTYPE x [<!ENTITY boom "boom">]>' + content.replace(b"It is", b"&boom;")
+
+    with pytest.raises(BadInputError, match=r"sheet1\.xml has a DOCTYPE, which may declare entities"):
+        list(xlsx(damaged_members(path, with_entity), COLUMNS, "a"))
+
+
+def test_a_bomb_is_refused_whatever_size_it_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spreadsheets, "MIN_BOMB_BYTES", 2**20)
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
+    damaged_members(path, lambda name, content: content + b" " * 2**24 if name == "xl/styles.xml" else content)
+    with pytest.raises(BadInputError, match="unpacks to more than"):
+        list(xlsx(path, COLUMNS, "a"))
+    size = next(info.file_size for info in zipfile.ZipFile(path).infolist() if info.filename == "xl/styles.xml")
+    content = path.read_bytes()
+    assert content.count(size.to_bytes(4, "little")) >= 2
+    path.write_bytes(content.replace(size.to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    with pytest.raises(BadInputError, match="unpacks to more than"):
+        list(xlsx(path, COLUMNS, "a"))
+
+
+def test_a_stray_cell_far_out_is_refused(tmp_path: Path) -> None:
+    def far_out(sheet: Any) -> None:
+        sheet["XFD1048576"] = "x"
+
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR, change=far_out)
+    with pytest.raises(BadInputError, match=r"sheet1\.xml spans 1,048,576 rows x 16,384 columns; up to 50,000,000"):
+        list(xlsx(path, COLUMNS, "a"))
