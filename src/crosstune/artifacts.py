@@ -41,6 +41,10 @@ class RunFolder:
         """The folder of a mixture: examples.parquet, dropped.jsonl, manifest.json."""
         return self.root / "data" / "mixtures" / name
 
+    def tokens(self, mixture: str, tokenizer: str) -> Path:
+        """The folder of a mixture's tokens under a tokenizer: tokens.arrow, manifest.json (tokens by source)."""
+        return self.mixture(mixture) / "tokens" / tokenizer
+
     def evaluation_set(self, name: str) -> Path:
         """The folder of an evaluation set: items.jsonl, dropped.jsonl, manifest.json."""
         return self.root / "data" / "evaluation" / name

@@ -11,10 +11,10 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaFo
 
 from crosstune import packing
 from crosstune.errors import BadInputError, RecipeError
-from crosstune.examples import read_examples
 from crosstune.models import load_tokenizer
 from crosstune.packing import ATTENTION, lay_out, logits_at
 from crosstune.recipe import Stage, Train
+from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule, split_over_ranks
 from crosstune.train.cost import Tokens, count_tokens, flops
 from crosstune.train.machines import GPUS, Machine
@@ -43,9 +43,7 @@ CONFIGS = [
 def test_tokens_are_those_that_training_sees_and_computes(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": scratch()})
     settings = recipe.systems["base"].stages[0]
-    rows, _ = make_rows(
-        read_examples(run.mixture("paper") / "examples.parquet"), load_tokenizer(str(run.tokenizer("base"))), settings
-    )
+    rows, _ = make_rows(mixture_tokens(run, "paper", "base"), settings)
     schedule = make_schedule(len(rows), settings, (3, 0))
     tokens = count_tokens(rows, schedule, num_ranks=2, micro_batch_tokens=200)
     batches = [[rows[index] for index in schedule.rows_of_step(step)] for step in range(schedule.num_steps)]

@@ -1,21 +1,26 @@
 """From examples to token rows: nothing lost, nothing learnt that is given, nothing left out in silence."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from transformers import PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError
+from crosstune.examples import SCHEMA as EXAMPLES
 from crosstune.examples import Example
 from crosstune.recipe import Stage
+from crosstune.tokens import tokenize
 from crosstune.train.rows import Row, make_rows
 from tests.train.conftest import documents, instructions, pairs
 from tests.train.conftest import stage as stage_content
 
 
 def rows_of(examples: list[Example], tokenizer: PreTrainedTokenizerFast, **settings: Any) -> list[Row]:
-    rows, _ = make_rows(examples, tokenizer, Stage.model_validate_json(json.dumps(stage_content(**settings))))
+    table = pa.Table.from_pylist([asdict(example) for example in examples], schema=EXAMPLES)
+    rows, _ = make_rows(tokenize(table, tokenizer), Stage.model_validate_json(json.dumps(stage_content(**settings))))
     return rows
 
 
@@ -96,5 +101,5 @@ def test_a_mixture_that_leaves_no_row_is_an_error(base_tokenizer: PreTrainedToke
 
 def test_a_document_without_a_token_to_learn_is_an_error(base_tokenizer: PreTrainedTokenizerFast) -> None:
     without_bos = PreTrainedTokenizerFast(tokenizer_object=base_tokenizer.backend_tokenizer, eos_token="</s>")
-    with pytest.raises(BadInputError, match="k:1 has no token to learn: it is empty"):
+    with pytest.raises(BadInputError, match="k:1 has no token to learn: its completion is empty"):
         rows_of([Example("", "", "ko", "korean", "k:1")], without_bos)

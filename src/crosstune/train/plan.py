@@ -9,9 +9,9 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune.artifacts import RunFolder
 from crosstune.errors import RecipeError
-from crosstune.examples import read_examples
 from crosstune.models import load_tokenizer, prepare_libraries
 from crosstune.recipe import Lora, Recipe, Stage, Train
+from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.cost import Tokens, count_tokens, flops
 from crosstune.train.learning_rate import num_warmup_steps
@@ -80,7 +80,7 @@ def refuse_what_does_not_fit(plans: Sequence[StagePlan], machine: Machine) -> No
 def _plan_stage(recipe: Recipe, run: RunFolder, machine: Machine, name: str, index: int) -> StagePlan:
     stage = recipe.systems[name].stages[index]
     tokenizer = load_tokenizer(str(run.tokenizer(recipe.systems[name].tokenizer)))
-    rows, _ = make_rows(read_examples(run.mixture(stage.mixture) / "examples.parquet"), tokenizer, stage)
+    rows, _ = make_rows(mixture_tokens(run, stage.mixture, recipe.systems[name].tokenizer), stage)
     schedule = make_schedule(len(rows), stage, (recipe.seed, index))
     tokens = count_tokens(rows, schedule, machine.num_gpus, recipe.train.micro_batch_tokens)
     config = config_of(recipe, name, tokenizer)

@@ -1,16 +1,15 @@
-"""From a mixture's examples to the token rows that training draws its batches from."""
+"""From a mixture's tokens to the rows that training draws its batches from."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from transformers import PreTrainedTokenizerBase
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from crosstune.encoding import check_join, encode_completions, encode_prompts
 from crosstune.errors import BadInputError
-from crosstune.examples import Example
 from crosstune.recipe import Stage
-from crosstune.terminal import Advance, note, progress
+from crosstune.terminal import note
 
 _CHUNK = 4096
 
@@ -52,20 +51,17 @@ class TooLong:
     treatment: Literal["cut", "left out"]
 
 
-def make_rows(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, stage: Stage
-) -> tuple[list[Row], list[TooLong]]:
-    """Tokenise a mixture in its order: instructions one to a row, documents packed into rows of the maximum length.
+def make_rows(tokens: pa.Table, stage: Stage) -> tuple[list[Row], list[TooLong]]:
+    """Lay out a mixture's tokens in its order: instructions one to a row, documents packed into rows of maximum length.
 
     Raises:
         BadInputError: when an example is too long and the recipe does not say what then, or nothing is left.
     """
     too_long: list[TooLong] = []
-    with progress(f"tokenise {stage.mixture}", len(examples)) as advance:
-        instructions = _instructions([example for example in examples if example.prompt], tokenizer, advance)
-        rows: list[Row] = [(segment,) for segment in _fit(instructions, stage, too_long)]
-        documents = [example for example in examples if not example.prompt]
-        rows += _pack(_documents(documents, tokenizer, stage, advance), stage.max_length_tokens)
+    instructions = _segments(tokens.filter(pc.invert(tokens["is_text"])))
+    rows: list[Row] = [(segment,) for segment in _fit(instructions, stage, too_long)]
+    documents = _segments(tokens.filter(tokens["is_text"]))
+    rows += _pack(_pieces(documents, stage.max_length_tokens), stage.max_length_tokens)
     _say(too_long, stage)
     if not rows:
         raise BadInputError(
@@ -75,52 +71,34 @@ def make_rows(
     return rows, too_long
 
 
-def _instructions(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, advance: Advance
-) -> Iterator[Segment]:
-    for chunk in _chunks(examples):
-        prompts = encode_prompts(tokenizer, [example.prompt for example in chunk])
-        completions = encode_completions(tokenizer, [example.completion for example in chunk])
-        check_join(tokenizer, [(example.prompt, example.completion) for example in chunk], prompts, completions)
-        for example, prompt, completion in zip(chunk, prompts, completions, strict=True):
-            size = len(example.completion.encode())
-            yield Segment((*prompt, *completion), len(prompt), size, example.source, example.origin)
-        advance(len(chunk))
+def _segments(tokens: pa.Table) -> Iterator[Segment]:
+    for batch in tokens.to_batches(_CHUNK):
+        column = batch.column("tokens")
+        values = column.flatten().to_numpy().tolist()
+        offsets = (column.offsets.to_numpy() - column.offsets[0].as_py()).tolist()
+        others = [batch.column(name).to_pylist() for name in ("num_prompt", "num_bytes", "source", "origin")]
+        for first, last, *facts in zip(offsets, offsets[1:], *others, strict=False):
+            yield Segment(tuple(values[first:last]), *facts)
 
 
-def _documents(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, stage: Stage, advance: Advance
-) -> Iterator[Segment]:
-    """Yield plain text with BOS and EOS; a document that is too long goes on in further segments.
+def _pieces(documents: Iterator[Segment], max_length: int) -> Iterator[Segment]:
+    """Yield documents; one that is too long goes on in further segments.
 
     A further segment begins with the last token of the one before, which predicts its first: every token is supervised
     once, but for the very first.
     """
-    end = [int(tokenizer.eos_token_id)]
-    stride = stage.max_length_tokens - 1
-    for chunk in _chunks(examples):
-        for example, encoded in zip(chunk, encode_prompts(tokenizer, [e.completion for e in chunk]), strict=True):
-            tokens = (*encoded, *end)
-            if len(tokens) < 2:
-                raise BadInputError(
-                    f"mixture {stage.mixture!r}: {example.origin} has no token to learn: it is empty. Remove the row"
-                )
-            for first in range(0, len(tokens) - 1, stride):
-                last = min(first + stage.max_length_tokens, len(tokens))
-                size = _bytes_between(example, (first, last - 1), len(tokens) - 1)
-                yield Segment(tokens[first:last], 1, size, example.source, example.origin)
-        advance(len(chunk))
+    for document in documents:
+        tokens = document.tokens
+        for first in range(0, len(tokens) - 1, max_length - 1):
+            last = min(first + max_length, len(tokens))
+            size = _bytes_between(document, (first, last - 1))
+            yield replace(document, tokens=tokens[first:last], num_bytes=size)
 
 
-def _bytes_between(example: Example, place: tuple[int, int], num_tokens: int) -> int:
-    """Return a part's share of a text's bytes, by tokens; the parts of a text add up to the whole."""
-    size = len(example.completion.encode())
+def _bytes_between(document: Segment, place: tuple[int, int]) -> int:
+    """Return a part's share of a document's bytes, by tokens; the parts of a document add up to the whole."""
+    size, num_tokens = document.num_bytes, len(document.tokens) - 1
     return round(size * place[1] / num_tokens) - round(size * place[0] / num_tokens)
-
-
-def _chunks(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
-    for first in range(0, len(examples), _CHUNK):
-        yield examples[first : first + _CHUNK]
 
 
 def _fit(segments: Iterator[Segment], stage: Stage, too_long: list[TooLong]) -> Iterator[Segment]:

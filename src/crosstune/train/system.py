@@ -6,17 +6,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from accelerate import Accelerator
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.artifacts import RunFolder, write_json, write_jsonl, write_text
 from crosstune.errors import BadInputError
-from crosstune.examples import read_examples
 from crosstune.models import load_model
 from crosstune.prompts import TEMPLATES
 from crosstune.recipe import Recipe, Stage, System
 from crosstune.terminal import note
+from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.loop import Job, train
@@ -71,7 +72,7 @@ def train_system(task: Task) -> None:
     # Who serves the model prompts it as it was trained.
     tokenizer.chat_template = TEMPLATES[task.recipe.data.prompt].chat_template()
     while begin.position.stage < len(task.system.stages):
-        model, done = _train_stage(task, begin, (accelerator, checkpoints), tokenizer)
+        model, done = _train_stage(task, begin, (accelerator, checkpoints))
         begin = Checkpoint(Position(begin.position.stage + 1, 0), done=(*begin.done, done))
         if begin.position.stage < len(task.system.stages):
             begin = _save_between_stages(begin, checkpoints, model, tokenizer)
@@ -117,15 +118,15 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
 
 
 def _train_stage(
-    task: Task, begin: Checkpoint, machinery: tuple[Accelerator, Checkpoints], tokenizer: PreTrainedTokenizerBase
+    task: Task, begin: Checkpoint, machinery: tuple[Accelerator, Checkpoints]
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Train one stage; return the model as plain transformers knows it, and what ``system.json`` says of the stage."""
     accelerator, checkpoints = machinery
     index = begin.position.stage
     stage = task.system.stages[index]
     refuse_sharded_new_rows(accelerator, stage)
-    rows = _rows(task, index, tokenizer, accelerator.is_main_process)
-    validation = _validation(task, stage, tokenizer)
+    rows = _rows(task, index, accelerator)
+    validation = _validation(task, stage, accelerator)
     trainable = _trainable(task, begin)
     _check_positions(task, stage, rows, trainable)
     job = Job(
@@ -146,25 +147,31 @@ def _train_stage(
     return model, {"mixture": stage.mixture, "method": stage.method, **asdict(totals)}
 
 
-def _rows(task: Task, index: int, tokenizer: PreTrainedTokenizerBase, is_main_process: bool) -> list[Row]:
+def _rows(task: Task, index: int, accelerator: Accelerator) -> list[Row]:
     """Return the rows of a stage, and write down which examples were too long for it."""
     stage = task.system.stages[index]
-    rows, too_long = make_rows(read_examples(task.run.mixture(stage.mixture) / "examples.parquet"), tokenizer, stage)
+    rows, too_long = make_rows(_tokens(task, stage.mixture, accelerator), stage)
     path = task.folder / f"too_long_in_stage_{index}.jsonl"
-    if is_main_process and too_long:
+    if accelerator.is_main_process and too_long:
         write_jsonl(path, (asdict(row) for row in too_long))
-    elif is_main_process:
+    elif accelerator.is_main_process:
         path.unlink(missing_ok=True)
     return rows
 
 
-def _validation(task: Task, stage: Stage, tokenizer: PreTrainedTokenizerBase) -> Validation | None:
+def _tokens(task: Task, mixture: str, accelerator: Accelerator) -> pa.Table:
+    """Return a mixture's tokens; one process makes them, the others read."""
+    with accelerator.main_process_first():
+        return mixture_tokens(task.run, mixture, task.system.tokenizer)
+
+
+def _validation(task: Task, stage: Stage, accelerator: Accelerator) -> Validation | None:
     """Return the held-out text that is scored while the stage trains, if the recipe has any."""
     settings = task.recipe.train
     if settings.validation is None:
         return None
-    examples = read_examples(task.run.mixture(settings.validation) / "examples.parquet")
-    rows = make_validation_rows(examples, tokenizer, stage.model_copy(update={"mixture": settings.validation}))
+    tokens = _tokens(task, settings.validation, accelerator)
+    rows = make_validation_rows(tokens, stage.model_copy(update={"mixture": settings.validation}))
     return Validation(rows, settings.validate_every_steps, MetricsFile(task.folder / "validation.jsonl"))
 
 

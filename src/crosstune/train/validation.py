@@ -56,14 +56,11 @@ class Validation:
         return bits
 
 
-def make_validation_rows(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, stage: Stage
-) -> dict[str, list[Row]]:
-    """Tokenise plain text by language, packed into rows of the stage's maximum length."""
-    languages = sorted({example.language for example in examples})
+def make_validation_rows(tokens: pa.Table, stage: Stage) -> dict[str, list[Row]]:
+    """Pack plain text by language into rows of the stage's maximum length."""
     return {
-        language: make_rows([example for example in examples if example.language == language], tokenizer, stage)[0]
-        for language in languages
+        language: make_rows(tokens.filter(pc.equal(tokens["language"], language)), stage)[0]
+        for language in sorted(pc.unique(tokens["language"]).to_pylist())
     }
 
 
