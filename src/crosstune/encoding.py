@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from transformers import PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
-from crosstune.words import SPACE, WordEncoder, cuts_at_words, first_word, last_word
+from crosstune.words import SPACE, WordEncoder, cuts_at_words, differ, first_word, last_word
 
 ENCODED = pa.schema([("tokens", pa.large_list(pa.int32())), ("num_prompt", pa.int32()), ("crosses", pa.bool_())])
 _TOKENS = ENCODED.field("tokens").type
@@ -86,8 +86,11 @@ def _encode_by_words(
         for left, right in zip(given.take(doubtful).to_pylist(), learnt.take(doubtful).to_pylist(), strict=True)
     ]
     distinct = list(dict.fromkeys(borders))
-    checked = _encode_pairs(tokenizer, [left for left, _ in distinct], [right for _, right in distinct])
-    known = dict(zip(distinct, checked["crosses"].to_pylist(), strict=True))
+    left, right = (pa.array([border[side] for border in distinct], pa.string()) for side in (0, 1))
+    whole = words.encode(pc.binary_join_element_wise(left, right, ""), pa.array([""] * len(distinct), pa.string()))
+    crossed = pa.array(differ(words.encode(left, right), whole))
+    _encode_pairs(tokenizer, left.filter(crossed).to_pylist(), right.filter(crossed).to_pylist())
+    known = dict(zip(distinct, crossed.to_pylist(), strict=True))
     crosses[doubtful] = [known[border] for border in borders]
     start = _start(tokenizer)
     values = np.insert(encoded.tokens, encoded.offsets[1:], tokenizer.eos_token_id)
