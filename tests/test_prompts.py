@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from crosstune.prompts import TEMPLATES, translation_instructions
+from crosstune.prompts import LANGUAGE_NAMES, TEMPLATES, WordingSet, translation_instructions
 
 DIRECTIONS = ("en-ko", "ko-en")
 LANGUAGES = ("en", "ko")
@@ -33,6 +33,10 @@ def test_the_alpaca_template_is_byte_exact() -> None:
 
 
 def test_the_kullm_template_is_byte_exact() -> None:
+    assert TEMPLATES["kullm"].prompt("더하세요.", "1 2") == (
+        "아래는 작업을 설명하는 명령어와 추가 컨텍스트를 제공하는 입력이 짝을 이루는 예제입니다. "
+        "요청을 적절히 완료하는 응답을 작성하세요.\n\n### 명령어:\n더하세요.\n\n### 입력:\n1 2\n\n### 응답:\n"
+    )
     assert TEMPLATES["kullm"].prompt("더하세요.") == (
         "아래는 작업을 설명하는 명령어입니다. 요청을 적절히 완료하는 응답을 작성하세요.\n\n"
         "### 명령어:\n더하세요.\n\n### 응답:\n"
@@ -46,10 +50,12 @@ def test_braces_in_instructions_and_inputs_stay_as_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize(("direction", "language"), list(itertools.product(DIRECTIONS, LANGUAGES)))
-def test_the_bank_holds_twelve_wordings_and_held_out_ones_are_never_trained(direction: str, language: str) -> None:
+def test_the_bank_holds_eight_wordings_to_train_on_and_twelve_others_and_held_out_ones_are_never_trained(
+    direction: str, language: str
+) -> None:
     train = translation_instructions(direction, language, "train")
     held_out = translation_instructions(direction, language, "held_out")
-    assert len(set(train) | set(held_out)) == len(train) + len(held_out) >= 12
+    assert (len(train), len(held_out), len({*train, *held_out})) == (8, 12, 20)
     assert translation_instructions(direction, language, "paper") == train[:1]
     assert not any("{" in wording for wording in (*train, *held_out))
 
@@ -60,6 +66,21 @@ def test_the_papers_translation_instruction_is_exact() -> None:
     )
 
 
-def test_an_unknown_direction_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"'en-de'.*en-ko"):
-        translation_instructions("en-de", "en", "paper")
+@pytest.mark.parametrize("wordings", ["paper", "train", "held_out"])
+def test_the_bank_speaks_of_any_two_languages(wordings: WordingSet) -> None:
+    english = " ".join(translation_instructions("en-de", "en", wordings))
+    korean = " ".join(translation_instructions("de-ja", "ko", wordings))
+    assert "German" in english and "Korean" not in english
+    assert "일본어로" in korean and "영어" not in korean
+
+
+def test_korean_names_of_languages_go_with_the_particles_of_the_bank() -> None:
+    assert len(LANGUAGE_NAMES["ko"]) > 180
+    # A Hangul syllable without a final consonant.
+    assert all((ord(name[-1]) - 0xAC00) % 28 == 0 for name in LANGUAGE_NAMES["ko"].values())
+
+
+@pytest.mark.parametrize(("direction", "asked"), [("en-xx", "en"), ("en", "en"), ("en-ko", "de")])
+def test_an_unknown_language_is_refused_with_what_is_allowed(direction: str, asked: str) -> None:
+    with pytest.raises(ValueError, match=rf"'{direction}' in language '{asked}': the bank asks in en and ko, and"):
+        translation_instructions(direction, asked, "paper")

@@ -5,7 +5,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-LANGUAGE_NAMES = {"en": {"en": "English", "ko": "Korean"}, "ko": {"en": "영어", "ko": "한국어"}}
+from babel import Locale
+
+# The languages that the bank asks in -> ISO 639-1 code -> its name there (Unicode CLDR's, without remarks in brackets).
+LANGUAGE_NAMES = {
+    asked: {code: name.partition("(")[0] for code, name in Locale(asked).languages.items() if len(code) == 2}
+    for asked in ("en", "ko")
+}
 
 
 @dataclass(frozen=True)
@@ -109,16 +115,11 @@ TEMPLATE_NAMES = tuple(TEMPLATES)
 
 NSMC_INSTRUCTION = "다음 문장은 긍정일까요 부정일까요?"
 
-# direction -> instruction language -> wordings; the first is "the paper's" (it published only en-ko in English).
-_PAPER_WORDINGS = {
-    "en-ko": {
-        "en": "Translate the following sentences from English to Korean",
-        "ko": "다음 문장을 영어에서 한국어로 번역하세요",
-    },
-    "ko-en": {
-        "en": "Translate the following sentences from Korean to English",
-        "ko": "다음 문장을 한국어에서 영어로 번역하세요",
-    },
+# The bank: instruction language -> wordings. Korean names of languages end in a vowel, and the particles go with that.
+# The paper published the first English one, from English to Korean.
+_PAPER_TEMPLATES = {
+    "en": "Translate the following sentences from {source} to {target}",
+    "ko": "다음 문장을 {source}에서 {target}로 번역하세요",
 }
 _TRAIN_TEMPLATES = {
     "en": (
@@ -146,12 +147,28 @@ _HELD_OUT_TEMPLATES = {
         "What is the {target} for the following {source} sentence?",
         "Your task is to translate {source} into {target}.",
         "Express the following in {target}, please.",
+        "Could you put this into natural {target} for me?",
+        "Provide a faithful {target} rendition of the {source} passage.",
+        "I only read {target}; please tell me what this {source} text says.",
+        "As a professional translator, turn the {source} text into {target}.",
+        "Rewrite the text below in {target}, keeping its meaning.",
+        "Read the {source} original and write its {target} translation.",
+        "Supply the {target} equivalent of what follows.",
+        "{source} to {target} translation, please.",
     ),
     "ko": (
         "아래 문장을 {target} 문장으로 만들어 주세요.",
         "다음 {source} 문장은 {target}로 무엇입니까?",
         "{source}를 {target}로 번역하는 것이 당신의 일입니다.",
         "다음을 {target}로 표현해 주십시오.",
+        "이 문장을 자연스러운 {target}로 번역해 줄래요?",
+        "{target}만 아는 사람도 이해할 수 있게 아래 글을 번역해 주세요.",
+        "다음 {source} 글의 뜻을 {target}로 전해 주세요.",
+        "아래 내용을 {target}로는 어떻게 표현하나요?",
+        "{source} 원문을 읽고 {target} 번역문을 작성하십시오.",
+        "당신은 {source} 전문 번역가입니다. 다음을 {target}로 번역하세요.",
+        "제시된 {source} 문장의 {target} 번역을 알려 주세요.",
+        "{target} 번역 부탁드립니다.",
     ),
 }
 
@@ -167,20 +184,20 @@ def translation_instructions(direction: str, instruction_language: str, wordings
     Raises:
         ValueError: for a direction or instruction language that the bank does not hold.
     """
-    if direction not in _PAPER_WORDINGS or instruction_language not in LANGUAGE_NAMES:
+    source, _, target = direction.partition("-")
+    names = LANGUAGE_NAMES.get(instruction_language)
+    if names is None or source not in names or target not in names:
         raise ValueError(
-            f"no translation instruction for direction {direction!r} in language {instruction_language!r}; "
-            f"directions: {sorted(_PAPER_WORDINGS)}, instruction languages: {sorted(LANGUAGE_NAMES)}"
+            f"no translation instruction for direction {direction!r} in language {instruction_language!r}: the bank "
+            f"asks in {' and '.join(LANGUAGE_NAMES)}, and a direction is two ISO 639-1 codes, as en-ko"
         )
-    source, target = direction.split("-")
-    names = LANGUAGE_NAMES[instruction_language]
 
     def fill(template: str) -> str:
         return template.replace("{source}", names[source]).replace("{target}", names[target])
 
-    paper = _PAPER_WORDINGS[direction][instruction_language]
+    paper = fill(_PAPER_TEMPLATES[instruction_language])
     if wordings == "paper":
         return (paper,)
     if wordings == "train":
-        return (paper, *(fill(template) for template in _TRAIN_TEMPLATES[instruction_language]))
-    return tuple(fill(template) for template in _HELD_OUT_TEMPLATES[instruction_language])
+        return (paper, *map(fill, _TRAIN_TEMPLATES[instruction_language]))
+    return tuple(map(fill, _HELD_OUT_TEMPLATES[instruction_language]))

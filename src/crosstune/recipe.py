@@ -139,7 +139,10 @@ class MixturePart(Section):
 
     source: Name
     max_rows: Count | None = Field(None, description="draw at most this many rows (pairs, for a parallel source)")
-    repeats: Count = Field(1, description="up-sampling: how often each drawn row occurs")
+    repeats: Count = Field(1, description="up-sampling: how often each drawn row occurs; with `weight`, at most")
+    weight: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="share of the mixture's examples, beside the other parts' weights; all parts have one or none"
+    )
     directions: tuple[Direction, ...] = Field((), description="parallel sources: translation directions")
     instruction_languages: tuple[Language, ...] = Field((), description="parallel sources: language of the instruction")
     combinations_per_pair: Count | None = Field(

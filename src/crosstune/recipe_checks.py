@@ -29,6 +29,9 @@ def _roots(content: Mapping[str, Any]) -> Iterator[str]:
 def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:
     sources = _mapping(content, "data", "sources")
     for name, parts in _mapping(content, "data", "mixtures").items():
+        if len({part.get("weight") is None for part in _dicts(parts)}) > 1:
+            without = ", ".join(str(part.get("source")) for part in _dicts(parts) if part.get("weight") is None)
+            yield f"data.mixtures.{name}: some parts have a `weight` and some have none ({without}): give all or none"
         for index, part in enumerate(_dicts(parts)):
             where = f"data.mixtures.{name}.{index}"
             source = sources.get(str(part.get("source")))

@@ -5,10 +5,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crosstune.data import mixture
 from crosstune.data.rows import Row
-from crosstune.errors import RecipeError
+from crosstune.errors import BadInputError, RecipeError
 from crosstune.examples import Example
 from crosstune.prompts import TEMPLATES, translation_instructions
 from crosstune.recipe import MixturePart, Source
@@ -81,6 +83,44 @@ def test_the_same_seed_gives_the_same_examples_and_another_seed_others() -> None
 def test_repeats_render_each_row_again() -> None:
     part = MixturePart(source="s", repeats=3, directions=("en-ko",), instruction_languages=("en",))
     assert set(Counter(example.origin for example in render(part)).values()) == {3}
+
+
+def weigh(*parts: tuple[float | None, int, int], seed: int = 1) -> list[list[Example]]:
+    """Weigh parts of (weight, repeats, rows)."""
+    settings = [MixturePart(source=f"s{i}", weight=weight, repeats=r) for i, (weight, r, _) in enumerate(parts)]
+    rendered = [
+        [Example("", str(row), "ko", part.source, str(row)) for row in range(num_rows)] * part.repeats
+        for part, (_, _, num_rows) in zip(settings, parts, strict=True)
+    ]
+    return mixture.weighed(settings, rendered, seed)
+
+
+def test_weights_give_the_shares_and_the_scarcest_part_is_used_up() -> None:
+    assert [len(part) for part in weigh((2, 1, 1000), (1, 1, 150), (1, 1, 400))] == [300, 150, 150]
+    assert [len(part) for part in weigh((0.5, 1, 1000), (0.5, 3, 150))] == [450, 450]
+    assert [len(part) for part in weigh((None, 1, 10), (None, 2, 5))] == [10, 10]
+
+
+def test_up_sampling_by_weight_takes_whole_repeats_and_a_draw_of_one_more() -> None:
+    _, more = weigh((1, 1, 25), (1, 4, 10))
+    counts = Counter(example.origin for example in more)
+    assert len(more) == 25 and set(counts.values()) == {2, 3}
+    assert weigh((1, 1, 25), (1, 4, 10)) == weigh((1, 1, 25), (1, 4, 10)) != weigh((1, 1, 25), (1, 4, 10), seed=2)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 100), st.integers(1, 4), st.integers(1, 50)), min_size=1, max_size=4))
+def test_any_weights_hold_to_half_an_example(parts: list[tuple[float, int, int]]) -> None:
+    chosen = weigh(*parts)
+    scale = min(repeats * rows / weight for weight, repeats, rows in parts)
+    for (weight, _, rows), examples in zip(parts, chosen, strict=True):
+        assert abs(len(examples) - scale * weight) <= 0.5 + 1e-6
+        counts = Counter(example.origin for example in examples)
+        assert max(counts.values(), default=0) - (min(counts.values()) if len(counts) == rows else 0) <= 1
+
+
+def test_a_share_of_nothing_is_refused() -> None:
+    with pytest.raises(BadInputError, match=r"'s1' should make up a share of weight 1\.0, but no row of it is left"):
+        weigh((1, 1, 10), (1, 1, 0))
 
 
 def test_plain_text_has_no_prompt_and_no_prefix() -> None:

@@ -107,6 +107,18 @@ def test_another_evaluation_set_makes_every_mixture_again(
     assert all(first[path] != second[path] for path in first)
 
 
+def test_weights_are_kept_and_the_repeats_that_they_take_are_stated(
+    recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "corpora" / "korean.txt").write_text("\n".join(f"{number}번째 글." for number in range(5)))
+    mixture = [{"source": "korean", "repeats": 9, "weight": 3}, {"source": "pairs", "as_text": "en", "weight": 1}]
+    recipe_content["data"]["mixtures"]["korean"] = mixture
+    do(recipe_content, run)
+    parts = read_json(run.mixture("korean") / "manifest.json")["parts"]
+    assert [(part["examples"], part["repeats"]) for part in parts] == [(6, 1.2), (2, 1.0)]
+    assert len(read_examples(run.mixture("korean") / "examples.parquet")) == 8
+
+
 def test_one_source_may_be_text_and_translation_in_one_mixture(recipe_content: dict[str, Any], run: RunFolder) -> None:
     recipe_content["data"]["mixtures"]["paper"].append({"source": "pairs", "as_text": "ko"})
     do(recipe_content, run)

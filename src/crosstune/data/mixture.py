@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 
 from crosstune.data.rows import Row
-from crosstune.errors import RecipeError
+from crosstune.errors import BadInputError, RecipeError
 from crosstune.examples import Example
 from crosstune.prompts import Template, translation_instructions
 from crosstune.recipe import MixturePart, Source
@@ -88,6 +88,35 @@ def _shuffled_wordings(part: MixturePart, combination: Combination, generator: r
     wordings = list(translation_instructions(*combination, part.wordings))
     generator.shuffle(wordings)
     return wordings
+
+
+def weighed(parts: Sequence[MixturePart], examples: Sequence[Sequence[Example]], seed: int) -> list[list[Example]]:
+    """Return as many of each part's examples as its weight says, or all of them where no part has a weight.
+
+    The mixture is as large as its scarcest part allows with all its repeats. Of the others, whole repeats are taken
+    first and a draw by seed of one more, so that no two rows occur more than once apart.
+
+    Raises:
+        BadInputError: when a part that has a weight has no example.
+    """
+    both = enumerate(zip(parts, examples, strict=True))
+    sizes = {index: len(rendered) / part.weight for index, (part, rendered) in both if part.weight}
+    if not sizes:
+        return [list(rendered) for rendered in examples]
+    scarcest = min(sizes, key=sizes.__getitem__)
+    if not sizes[scarcest]:
+        raise BadInputError(
+            f"data.mixtures: {parts[scarcest].source!r} should make up a share of weight {parts[scarcest].weight}, but "
+            "no row of it is left. Check its file and data.quality, or remove it from the mixture"
+        )
+    chosen = []
+    for part, rendered in zip(parts, examples, strict=True):
+        wanted = min(len(rendered), round(sizes[scarcest] * (part.weight or 0)))
+        once = len(rendered) // part.repeats
+        whole = wanted - wanted % once
+        more = random.Random(f"{seed} weight {part.source}").sample(rendered[:once], wanted - whole)
+        chosen.append([*rendered[:whole], *more])
+    return chosen
 
 
 def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,19 @@ class MixtureFolders:
         return [self._run.evaluation_set(label) for label in self._recipe.evaluate.tasks]
 
     def _write(self, name: str, parts: tuple[MixturePart, ...], wanted: str) -> None:
-        drops, examples, facts = Drops(), list[Example](), list[dict[str, Any]]()
+        drops, rendered, facts = Drops(), list[list[Example]](), list[dict[str, Any]]()
         seen: filters.Seen = {}
         with progress(f"mixture {name}", total=len(parts)) as advance:
             for part in parts:
-                facts.append(self._add_part(part, examples, drops, seen))
+                rendered.append([])
+                facts.append(self._add_part(part, rendered[-1], drops, seen))
                 advance(note=part.source)
+        chosen = mixture.weighed(parts, rendered, self._recipe.seed)
+        for part, fact, taken in zip(parts, facts, chosen, strict=True):
+            if part.weight is not None:
+                fact["repeats"] = round(part.repeats * len(taken) / fact["examples"], 4)
+            fact["examples"] = len(taken)
+        examples = list(chain.from_iterable(chosen))
         if not examples:
             raise BadInputError(
                 f"data.mixtures.{name} should hold examples, but every row was dropped: {drops.counts()}. "
