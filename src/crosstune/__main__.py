@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from crosstune import __version__, pipeline, recipe_file
+from crosstune.artifacts import RunFolder
 from crosstune.errors import CrosstuneError
 from crosstune.serve import commands
 from crosstune.terminal import console
@@ -96,7 +98,29 @@ def _add_stage_command(stage: pipeline.Stage) -> None:
     app.command(name=stage.name, help=f"Run the {stage.name} stage: {stage.purpose}.")(command)
 
 
-for _stage in pipeline.STAGES:
+@app.command()
+def data(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    dry_run: DryRun = False,
+    update: Update = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="also make the tokenizers, and show what training will read of each source")
+    ] = False,
+) -> None:
+    """Run the data stage: raw corpora -> data/mixtures/*/examples.parquet, data/evaluation/*/items.jsonl."""
+    _start(("data", "tokenizer") if audit else ("data",), recipe, overrides, (quick, dry_run, update))
+    if audit and not dry_run:
+        # Imported here: the command line answers --help without loading torch.
+        from crosstune.audit import audit as print_audit
+
+        settings = recipe_file.load_recipe(recipe, overrides or (), quick=quick)
+        stdout = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
+        print_audit(settings, RunFolder(settings.runs_root / settings.name), stdout)
+
+
+for _stage in pipeline.STAGES[1:]:
     _add_stage_command(_stage)
 
 

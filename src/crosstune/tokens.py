@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from rich.table import Table
 from transformers import PreTrainedTokenizerBase
 
-from crosstune.artifacts import MANIFEST, RunFolder, fingerprint, fingerprint_of, is_current, read_json, whole_folder
+from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, whole_folder
 from crosstune.encoding import ENCODED, encode_examples
 from crosstune.errors import BadInputError
 from crosstune.models import load_tokenizer
@@ -62,12 +62,6 @@ def mixture_tokens(run: RunFolder, mixture: str, which: str) -> pa.Table:
             facts["sources"] = {source: asdict(count) for source, count in counts.items()}
         console.print(_as_table(f"mixture {mixture}, {which} tokenizer", counts))
     return read_tokens(folder / _FILE)
-
-
-def recorded_counts(run: RunFolder, mixture: str, which: str) -> dict[str, Count]:
-    """Return the counts that the manifest of a mixture's tokens holds."""
-    manifest = read_json(run.tokens(mixture, which) / MANIFEST)
-    return {source: Count(**count) for source, count in manifest["sources"].items()}
 
 
 def write_tokens(examples: Path, tokenizer: PreTrainedTokenizerBase, path: Path, title: str) -> None:
