@@ -192,3 +192,9 @@ def test_every_recipe_of_the_repository_is_found() -> None:
 def test_every_recipe_of_the_repository_loads(path: Path) -> None:
     needs_root = "data_root:" not in path.read_text(encoding="utf-8") and path.name != "miniature.yaml"
     recipe_file.load_recipe(path, ["data_root=corpora"] if needs_root else [])
+
+
+def test_weights_are_given_to_all_parts_of_a_mixture_or_to_none(recipe_content: dict[str, Any]) -> None:
+    recipe_content["data"]["mixtures"]["paper"][0]["weight"] = 2
+    with pytest.raises(RecipeError, match=r"data\.mixtures\.paper: some parts have a `weight` and some .*\(alpaca\)"):
+        recipe_file.validate(recipe_content, "r")

@@ -19,13 +19,14 @@ class Template:
     """Text around an instruction and its input.
 
     ``completion_prefix`` starts the completion, so that the prompt ends on a fixed text (``### Response:``) and prompt
-    and completion can be tokenised apart.
+    and completion can be tokenised apart. ``completion_suffix`` is what some chat templates put between answer and EOS.
     """
 
     name: str
     with_input: str
     without_input: str
     completion_prefix: str
+    completion_suffix: str = ""
 
     def prompt(self, instruction: str, text: str = "") -> str:
         """Render the prompt of an instruction and its (possibly empty) input."""
@@ -37,7 +38,11 @@ class Template:
 
     def completion(self, output: str) -> str:
         """Render the completion of an output; the EOS is training's business."""
-        return self.completion_prefix + output
+        return self.completion_prefix + output + self.completion_suffix
+
+    def output(self, completion: str) -> str:
+        """Return the output of a completion that a model wrote."""
+        return completion.removeprefix(self.completion_prefix).removesuffix(self.completion_suffix)
 
     def chat_template(self) -> str:
         """Return this template in the form in which tokenizers carry one (Jinja), for any engine that serves chats.
@@ -111,7 +116,6 @@ TEMPLATES = {
         Template("kullm", _KULLM_WITH_INPUT, _KULLM_WITHOUT_INPUT, completion_prefix=""),
     )
 }
-TEMPLATE_NAMES = tuple(TEMPLATES)
 
 NSMC_INSTRUCTION = "다음 문장은 긍정일까요 부정일까요?"
 

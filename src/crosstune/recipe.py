@@ -174,7 +174,9 @@ class Quality(Section):
 class Data(Section):
     """The corpora, and the mixtures that tokenizers and systems learn from."""
 
-    prompt: Literal["paper-v1", "alpaca", "kullm"] = "paper-v1"
+    prompt: Literal["paper-v1", "alpaca", "kullm", "chat"] = Field(
+        "paper-v1", description="the template around instructions; `chat`: the one that the given base tokenizer has"
+    )
     sources: dict[Name, Source]
     mixtures: dict[Name, tuple[MixturePart, ...]]
     quality: Quality = Quality()

@@ -13,6 +13,7 @@ def problems(content: Mapping[str, Any]) -> list[str]:
     return [
         *_roots(content),
         *_mixture_parts(content),
+        *_chat_template(content),
         *_mixtures_in_use(content),
         *_validation(content),
         *_directions(content),
@@ -24,6 +25,12 @@ def problems(content: Mapping[str, Any]) -> list[str]:
 def _roots(content: Mapping[str, Any]) -> Iterator[str]:
     if (content.get("data_root") is None) == (content.get("world") is None):
         yield "data_root: give exactly one of `data_root` (the folder of your files) and `world` (the miniature's)"
+
+
+def _chat_template(content: Mapping[str, Any]) -> Iterator[str]:
+    kind = _mapping(content, "tokenizer", "base").get("kind")
+    if _mapping(content, "data").get("prompt") == "chat" and kind != "given":
+        yield "data.prompt: `chat` needs a tokenizer that has a chat template: `tokenizer.base` of kind `given`"
 
 
 def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:

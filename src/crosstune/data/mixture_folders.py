@@ -9,12 +9,12 @@ from typing import Any
 from rich.table import Table
 
 from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, whole_folder, write_jsonl
+from crosstune.chat_template import template_of
 from crosstune.data import files, filters, mixture
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
 from crosstune.errors import BadInputError
 from crosstune.examples import Example, write_examples
-from crosstune.prompts import TEMPLATES
 from crosstune.recipe import MixturePart, Recipe
 from crosstune.terminal import console, note, progress
 
@@ -33,6 +33,7 @@ class MixtureFolders:
 
     def __init__(self, recipe: Recipe, run: RunFolder, root: Path) -> None:
         self._recipe, self._run, self._root = recipe, run, root
+        self._template = template_of(recipe)
         used = {part.source for parts in recipe.data.mixtures.values() for part in parts}
         self._paths = {
             name: find_files(source, root, f"data.sources.{name}.paths")
@@ -57,7 +58,14 @@ class MixtureFolders:
         sources = {part.source: (data.sources[part.source], self._hashes[part.source]) for part in parts}
         evaluation = [fingerprint_of(folder) for folder in self._evaluation_folders()]
         return fingerprint(
-            "mixture", parts, sources, evaluation, data.prompt, data.quality, self._recipe.languages, self._recipe.seed
+            "mixture",
+            parts,
+            sources,
+            evaluation,
+            self._template,
+            data.quality,
+            self._recipe.languages,
+            self._recipe.seed,
         )
 
     def _evaluation_folders(self) -> list[Path]:
@@ -104,8 +112,8 @@ class MixtureFolders:
         if recipe.data.quality.drop_duplicates:
             drawn = filters.drop_duplicates(drawn, part.source, seen, own)
         before = len(examples)
-        source, template = recipe.data.sources[part.source], TEMPLATES[recipe.data.prompt]
-        examples.extend(mixture.render(part, source, drawn, template, recipe.seed))
+        source = recipe.data.sources[part.source]
+        examples.extend(mixture.render(part, source, drawn, self._template, recipe.seed))
         drops.records.extend(own.records)
         counts = {"rows_read": usable.num_read, "dropped": own.counts(), "not_drawn": not_drawn}
         return {"source": part.source, **counts, "used": len(drawn), "examples": len(examples) - before}

@@ -112,7 +112,7 @@ class Generator:
         text = self.tokenizer.decode(
             list(generated.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        output = str(text).removeprefix(self.template.completion_prefix)
+        output = self.template.output(str(text))
         answer = keyword_label(output)
         return {
             "task": cell.name,

@@ -14,13 +14,13 @@ from crosstune.artifacts import (
     write_json,
     write_jsonl,
 )
+from crosstune.chat_template import template_of
 from crosstune.evaluate.generated_tasks import Generator
 from crosstune.evaluate.items import Item, read_items
 from crosstune.evaluate.multiple_choice import TASKS, has_task, score_multiple_choice
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Score
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
-from crosstune.prompts import TEMPLATES
 from crosstune.recipe import Recipe
 from crosstune.terminal import note
 
@@ -82,7 +82,7 @@ def _evaluate(recipe: Recipe, run: RunFolder, system: TrainedSystem, items: Item
         results = score_multiple_choice(
             model, tokenizer, chosen, recipe.evaluate.batch_tokens, recipe.evaluate.num_bootstrap
         )
-        generator = Generator(model, tokenizer, TEMPLATES[recipe.data.prompt], recipe.evaluate, log)
+        generator = Generator(model, tokenizer, template_of(recipe), recipe.evaluate, log)
         for label, task in recipe.evaluate.tasks.items():
             if label not in chosen:
                 results[label] = generator.score(label, task, items[label])
