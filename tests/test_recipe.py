@@ -37,7 +37,11 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
         ("seed", "one", "seed: Input should be a valid integer (found 'one')"),
         ("name", "Two Words", "name: String should match pattern"),
         ("languages.target", "korean", "languages.target: String should match pattern"),
-        ("data.prompt", "paper", "data.prompt: Input should be 'paper-v1', 'alpaca', 'kullm' or 'chat' (found 'paper')"),
+        (
+            "data.prompt",
+            "paper",
+            "'paper-v1', 'alpaca', 'kullm' or 'chat' (found 'paper')",
+        ),
         ("data.sources.alpaca.language", None, "a source of kind 'instructions' needs `language`"),
         ("data.sources.pairs.language", "ko", "a parallel source holds both languages of the recipe"),
         ("data.sources.pairs.columns", {"de": "Deutsch"}, "data.sources.pairs.columns: 'de' is none of the recipe's"),

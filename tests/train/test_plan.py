@@ -11,7 +11,6 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaFo
 
 from crosstune import packing
 from crosstune.errors import BadInputError, RecipeError
-from crosstune.models import load_tokenizer
 from crosstune.packing import ATTENTION, lay_out, logits_at
 from crosstune.recipe import Stage, Train
 from crosstune.tokens import mixture_tokens

@@ -11,7 +11,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from crosstune.artifacts import MODEL_CARD, RunFolder, read_json, write_text
-from crosstune.prompts import LANGUAGE_NAMES, TEMPLATES, translation_instructions
+from crosstune.chat_template import template_of
+from crosstune.prompts import LANGUAGE_NAMES, translation_instructions
 from crosstune.recipe import Recipe
 from crosstune.report.markdown import escape, table_to_markdown
 from crosstune.report.run_facts import RunFacts
@@ -85,7 +86,7 @@ def _summary(recipe: Recipe, system: str) -> str:
 
 
 def _how_to_ask(recipe: Recipe) -> str:
-    template = TEMPLATES[recipe.data.prompt]
+    template = template_of(recipe)
     direction = recipe.languages.directions[0]
     try:
         instruction = translation_instructions(direction, recipe.languages.source, "paper")[0]

@@ -69,8 +69,9 @@ def train_system(task: Task) -> None:
     if begin.folder:
         note(f"{task.name}: goes on from stage {begin.position.stage + 1}, step {begin.position.step}")
     model, tokenizer = build_model(task.start, task.system, task.recipe.seed)
-    # Who serves the model prompts it as it was trained.
-    tokenizer.chat_template = TEMPLATES[task.recipe.data.prompt].chat_template()
+    # Who serves the model prompts it as it was trained; trained with `chat`, by the template that it has already.
+    if task.recipe.data.prompt in TEMPLATES:
+        tokenizer.chat_template = TEMPLATES[task.recipe.data.prompt].chat_template()
     while begin.position.stage < len(task.system.stages):
         model, done = _train_stage(task, begin, (accelerator, checkpoints))
         begin = Checkpoint(Position(begin.position.stage + 1, 0), done=(*begin.done, done))

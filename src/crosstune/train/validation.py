@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
 
-from crosstune.examples import Example
 from crosstune.recipe import Stage
 from crosstune.train.batches import split_over_ranks
 from crosstune.train.loss import summed_loss
