@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerBase
 
 SPACE = "▁"
@@ -29,29 +30,25 @@ Encode = Callable[[Sequence[str]], list[list[int]]]
 
 def cuts_at_words(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Return whether a tokenizer's vocabulary shows that its tokens of a text are those of the words, in order."""
-    content = json.loads(tokenizer.backend_tokenizer.to_str())
-    if not _is_sentencepiece(content):
+    if not _is_sentencepiece(tokenizer.backend_tokenizer):
         return False
-    vocabulary = content["model"]["vocab"]
+    vocabulary = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)
     # Without a byte's piece, unknown characters would be joined across words.
     has_bytes = all(f"<0x{byte:02X}>" in vocabulary for byte in range(256))
     crossing = (piece for piece in vocabulary if SPACE in piece.lstrip(SPACE) or ("\n" in piece and piece != "\n"))
     return has_bytes and next(crossing, None) is None
 
 
-def _is_sentencepiece(content: dict[str, Any]) -> bool:
-    """Return whether a ``tokenizer.json`` is plain BPE over text in which spaces are written as ``▁``."""
-    model, normalizer = content["model"], content["normalizer"] or {}
+def _is_sentencepiece(tokenizer: Tokenizer) -> bool:
+    """Return whether a tokenizer is plain BPE over text in which spaces are written as ``▁``."""
+    model, normalizer = tokenizer.model, tokenizer.normalizer
+    if not isinstance(model, BPE) or tokenizer.pre_tokenizer is not None or normalizer is None:
+        return False
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
     prepend = {"type": "Prepend", "prepend": SPACE}
-    return (
-        model["type"] == "BPE"
-        and model["byte_fallback"]
-        and not any(model.get(key) for key in ("dropout", "ignore_merges", "continuing_subword_prefix"))
-        and not model["end_of_word_suffix"]
-        and content["pre_tokenizer"] is None
-        and normalizer.get("normalizers") in ([prepend, replace], [replace])
-    )
+    steps = json.loads(normalizer.__getstate__()).get("normalizers")
+    plain = not any((model.dropout, model.ignore_merges, model.continuing_subword_prefix, model.end_of_word_suffix))
+    return model.byte_fallback and plain and steps in ([prepend, replace], [replace])
 
 
 @dataclass(frozen=True)
