@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from transformers import PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
-from crosstune.words import SPACE, WordEncoder, cuts_at_words, differ, first_word, last_word
+from crosstune.words import NOTHING, SPACE, WordEncoder, cuts_at_words, differ, first_word, last_word
 
 ENCODED = pa.schema([("tokens", pa.large_list(pa.int32())), ("num_prompt", pa.int32()), ("crosses", pa.bool_())])
 _TOKENS = ENCODED.field("tokens").type
@@ -40,9 +40,10 @@ def encode_examples(tokenizer: PreTrainedTokenizerBase, prompts: pa.Array, compl
     Raises:
         BadInputError: when the tokens of prompt and completion, joined, say something else than the whole text.
     """
+    prompts, completions = prompts.cast(pa.large_string()), completions.cast(pa.large_string())
     is_text = pc.equal(prompts, "")
     # A plain text begins its row as a prompt does.
-    given, learnt = pc.if_else(is_text, completions, prompts), pc.if_else(is_text, "", completions)
+    given, learnt = pc.if_else(is_text, completions, prompts), pc.if_else(is_text, NOTHING, completions)
     words = _word_encoder(tokenizer)
     by_words = pc.and_(words.can_encode(given), words.can_encode(learnt)) if words else pa.array([False] * len(given))
     others = pc.invert(by_words)
@@ -86,8 +87,8 @@ def _encode_by_words(
         for left, right in zip(given.take(doubtful).to_pylist(), learnt.take(doubtful).to_pylist(), strict=True)
     ]
     distinct = list(dict.fromkeys(borders))
-    left, right = (pa.array([border[side] for border in distinct], pa.string()) for side in (0, 1))
-    whole = words.encode(pc.binary_join_element_wise(left, right, ""), pa.array([""] * len(distinct), pa.string()))
+    left, right = (pa.array([border[side] for border in distinct], pa.large_string()) for side in (0, 1))
+    whole = words.encode(pc.binary_join_element_wise(left, right, NOTHING), pa.repeat(NOTHING, len(distinct)))
     crossed = pa.array(differ(words.encode(left, right), whole))
     _encode_pairs(tokenizer, left.filter(crossed).to_pylist(), right.filter(crossed).to_pylist())
     known = dict(zip(distinct, crossed.to_pylist(), strict=True))

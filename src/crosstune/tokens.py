@@ -27,7 +27,8 @@ SCHEMA = pa.schema(
     ]
 )
 _FILE = "tokens.arrow"
-_ROWS_PER_BATCH = 16_384
+# Text that is tokenised at a time; its arrays take ten times as much.
+_BYTES_PER_BATCH = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ def mixture_tokens(run: RunFolder, mixture: str, which: str) -> pa.Table:
 def write_tokens(examples: Path, tokenizer: PreTrainedTokenizerBase, path: Path, title: str) -> None:
     """Tokenise the examples of a Parquet file into an Arrow file, row by row in their order."""
     file = pq.ParquetFile(examples)
+    num_bytes = sum(file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups))
+    rows_per_batch = max(1, file.metadata.num_rows * _BYTES_PER_BATCH // max(1, num_bytes))
     with pa.ipc.new_file(str(path), SCHEMA) as writer, progress(title, file.metadata.num_rows) as advance:
-        for batch in file.iter_batches(_ROWS_PER_BATCH):
+        for batch in file.iter_batches(rows_per_batch):
             writer.write_table(tokenize(batch, tokenizer))
             advance(batch.num_rows)
 

@@ -20,7 +20,8 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerBase
 
 SPACE = "▁"
-# Words that are kept in memory: about 300 MB.
+NOTHING = pa.scalar("", pa.large_string())
+# Words that are kept in memory: about 200 MB.
 _MAX_WORDS = 1_000_000
 # Unknown words are tokenised as the lines of texts of this many.
 _WORDS_PER_TEXT = 64
@@ -108,9 +109,9 @@ class WordEncoder:
         return pc.invert(reduce(pc.or_, (pc.match_substring(texts, text) for text in self._apart)))
 
     def encode(self, first: pa.Array, second: pa.Array) -> EncodedPairs:
-        """Return the tokens of pairs of texts; the second is tokenised as a word's beginning."""
-        before = pc.if_else(pc.equal(first, ""), "", self._before)
-        joined = pc.binary_join_element_wise(before, first, second, "").cast(pa.large_string())
+        """Return the tokens of pairs of texts (``large_string``); the second begins a word in any case."""
+        before = pc.if_else(pc.equal(first, ""), NOTHING, self._before).cast(pa.large_string())
+        joined = pc.binary_join_element_wise(before, first, second, NOTHING)
         data, row_starts = _buffers(joined)
         sizes = np.asarray(pc.add(pc.binary_length(before), pc.binary_length(first)), np.int64)
         borders = row_starts[:-1] + sizes
