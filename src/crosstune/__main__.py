@@ -152,6 +152,31 @@ def plan(
     refuse_what_does_not_fit(plans, machine)
 
 
+@app.command()
+def verify(
+    tokenizer: Annotated[Path, typer.Argument(metavar="TOKENIZER", help="the extended one: a folder or .model file")],
+    base: Annotated[Path, typer.Option("--base", help="what it was made from: a folder or .model file")],
+    text: Annotated[list[Path] | None, typer.Option("--text", help="UTF-8 text, a domain each; repeatable")] = None,
+    parallel: Annotated[
+        tuple[Path, Path] | None, typer.Option("--parallel", help="source and target side, for parity")
+    ] = None,
+    source: Annotated[str, typer.Option("--from", metavar="CODE", help="source language, ISO 639-1")] = "en",
+    target: Annotated[str, typer.Option("--to", metavar="CODE", help="target language, ISO 639-1")] = "ko",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, with every failing case")] = False,
+) -> None:
+    """Prove that an extended tokenizer keeps what its base does; exit status 1 where a property fails."""
+    from crosstune.recipe import Languages
+    from crosstune.tokenizer.compare import Texts, compare, print_report
+
+    report = compare(tokenizer, base, Texts(text or [], parallel, Languages(source=source, target=target)))
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    else:
+        print_report(report, Console(highlight=False))
+    if not report["holds"]:
+        raise typer.Exit(1)
+
+
 for _command in commands.COMMANDS:
     app.command()(_command)
 

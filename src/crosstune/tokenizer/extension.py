@@ -65,10 +65,18 @@ def _learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTo
 
 
 def _take(fetch: Callable[[], Path], base: BpeTokenizer) -> Extended:
-    refuse_unextendable(base, "tokenizer.base")
     content, _ = given.load(fetch(), _SETTING)
-    extended = BpeTokenizer(content)
-    refuse_unextendable(extended, _SETTING)
+    return as_given(base, BpeTokenizer(content), _SETTING)
+
+
+def as_given(base: BpeTokenizer, extended: BpeTokenizer, setting: str) -> Extended:
+    """Return an extended tokenizer that others made, with what it promises by its pieces.
+
+    Raises:
+        BadInputError: when it does not extend the base, or either cannot be extended at all.
+    """
+    refuse_unextendable(base, "tokenizer.base")
+    refuse_unextendable(extended, setting)
     # A letter that has a piece of its own was meant to be written with it; a dead piece promises nothing.
     added = (piece for piece in new_pieces(base, extended) if extended.cut(piece) == [piece])
     letters = [extended.surface(piece) or "" for piece in added]

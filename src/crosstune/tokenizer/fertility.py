@@ -6,6 +6,8 @@ from typing import Any
 from rich.table import Table
 from tokenizers import Tokenizer
 
+from crosstune.recipe import Languages
+
 # Words are what stands between white space: no tool's version changes them, and Korean is written with spaces.
 WORD_SPLITTER = "whitespace"
 
@@ -33,6 +35,20 @@ def measure(text: tuple[str, str], lines: list[str], name: str, tokenizer: Token
     per_word = round(tokens / max(words, 1), 4)
     per_token = round(num_bytes / max(tokens, 1), 4)
     return Fertility(*text, name, len(lines), words, num_bytes, tokens, per_word, per_token)
+
+
+def parity(rows: list[Fertility], languages: Languages) -> list[dict[str, Any]]:
+    """Return, for each tokenizer, the tokens of the target side of a parallel text per token of its source side.
+
+    1 means that both languages cost the same (Petrov et al. 2023, https://arxiv.org/abs/2305.15425).
+    """
+    tokens = {(row.tokenizer, row.language): row.tokens for row in rows}
+    pair = f"{languages.target} / {languages.source}"
+    return [
+        {"tokenizer": name, "languages": pair, "parity": round(tokens[name, languages.target] / count, 4)}
+        for (name, language), count in tokens.items()
+        if language == languages.source and count
+    ]
 
 
 def as_json(rows: list[Fertility], made_from: str) -> dict[str, Any]:

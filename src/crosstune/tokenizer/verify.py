@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
 from tokenizers import Tokenizer
 
 from crosstune.artifacts import write_json
@@ -98,6 +99,19 @@ def as_json(properties: list[Property]) -> dict[str, Any]:
     """Return the content of ``verification.json``."""
     rows = [asdict(item) | {"failed": len(item.failures), "holds": not item.failures} for item in properties]
     return {"holds": all(row["holds"] or not row["required"] for row in rows), "properties": rows}
+
+
+def as_table(report: dict[str, Any]) -> Table:
+    """Return the properties of ``verification.json`` as a table for the terminal."""
+    table = Table(title="verification", title_justify="left")
+    table.add_column("property")
+    for heading in ("checked", "failed"):
+        table.add_column(heading, justify="right")
+    table.add_column("result")
+    for row in report["properties"]:
+        result = "holds" if row["holds"] else "FAILS" if row["required"] else "counted only"
+        table.add_row(row["name"], f"{row['checked']:,}", f"{row['failed']:,}", result)
+    return table
 
 
 def refuse_failures(report: dict[str, Any], path: Path) -> None:

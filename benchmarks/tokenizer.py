@@ -1,0 +1,102 @@
+"""Measure learning, extending and encoding on LLaMA-2's tokenizer: python benchmarks/tokenizer.py DATA_ROOT.
+
+DATA_ROOT holds tokenizers/llama2/tokenizer.model, text/korean_*.gz, parallel/train_it_docs.json.gz and ntrex/. The Korean
+text is repeated up to the size asked for; results are printed as JSON. With ``--save DIR``, base and extended tokenizer are
+written to DIR/base and DIR/extended.
+"""
+
+import argparse
+import gzip
+import json
+import resource
+import time
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+from statistics import median
+
+from crosstune.tokenizer import given
+from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.extend import extend
+from crosstune.tokenizer.folder import write_folder
+from crosstune.tokenizer.learn import Wish, learn_new_pieces
+
+
+def korean_texts(root: Path) -> list[str]:
+    """Return the distinct Korean texts: documents, reviews, and the Korean side of translated documentation."""
+    with gzip.open(root / "text" / "korean_docs.jsonl.gz", "rt", encoding="utf-8") as file:
+        texts = [json.loads(line)["text"] for line in file]
+    with gzip.open(root / "text" / "korean_reviews.txt.gz", "rt", encoding="utf-8") as file:
+        texts += file.read().splitlines()
+    with gzip.open(root / "parallel" / "train_it_docs.json.gz", "rt", encoding="utf-8") as file:
+        texts += [row["ko"] for row in json.load(file)["data"]]
+    return texts
+
+
+def repeated(texts: list[str], num_bytes: int) -> Iterator[str]:
+    for text in cycle(texts):
+        yield text
+        num_bytes -= len(text.encode())
+        if num_bytes <= 0:
+            return
+
+
+def encoding_seconds_per_megabyte(tokenizer: BpeTokenizer, lines: list[str]) -> float:
+    start = time.perf_counter()
+    tokenizer.encode_lines(lines)
+    return (time.perf_counter() - start) / sum(len(line.encode()) for line in lines) * 1e6
+
+
+def encoding_ratio(base: BpeTokenizer, extended: BpeTokenizer, lines: list[str]) -> float:
+    """Return the median of time ratios extended / base, in turns, so that a busy machine slows both."""
+    ratios = []
+    for _ in range(7):
+        before = encoding_seconds_per_megabyte(base, lines)
+        ratios.append(encoding_seconds_per_megabyte(extended, lines) / before)
+    return round(median(ratios), 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data_root", type=Path)
+    parser.add_argument("--megabytes", type=float, default=100)
+    parser.add_argument("--num-new-pieces", type=int, default=14_336)
+    parser.add_argument("--save", type=Path)
+    arguments = parser.parse_args()
+    root: Path = arguments.data_root
+    content, configuration = given.load(root / "tokenizers" / "llama2" / "tokenizer.model", "tokenizer.base.path")
+    base = BpeTokenizer(content)
+    texts = korean_texts(root)
+    started = time.perf_counter()
+    wish = Wish("ko", arguments.num_new_pieces, "ks_x_1001")
+    new = learn_new_pieces(base, repeated(texts, round(arguments.megabytes * 1e6)), wish)
+    learnt = time.perf_counter()
+    extended = extend(base, new, arguments.num_new_pieces)
+    size = extended.tokenizer.get_vocab_size()
+    done = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    sides = {"en": "newstest2019-src.eng.txt", "ko": "newstest2019-ref.kor.txt"}
+    lines = {side: (root / "ntrex" / name).read_text(encoding="utf-8").splitlines() for side, name in sides.items()}
+    words = sum(len(line.split()) for line in lines["ko"])
+    result = {
+        "megabytes": arguments.megabytes,
+        "distinct_megabytes": round(min(arguments.megabytes, sum(len(text.encode()) for text in texts) / 1e6), 1),
+        "learn_seconds": round(learnt - started, 1),
+        "extend_seconds": round(done - learnt, 1),
+        "peak_gigabytes": round(peak, 2),
+        "size": size,
+        "encode_time_ratio": {side: encoding_ratio(base, extended, lines[side]) for side in sides},
+        "ntrex_ko_tokens_per_word": {
+            name: round(sum(map(len, tokenizer.encode_lines(lines["ko"]))) / words, 3)
+            for name, tokenizer in (("base", base), ("extended", extended))
+        },
+    }
+    print(json.dumps(result, indent=2))
+    if arguments.save is not None:
+        for name, tokenizer in (("base", base), ("extended", extended)):
+            (arguments.save / name).mkdir(parents=True, exist_ok=True)
+            write_folder(arguments.save / name, tokenizer.content, configuration)
+
+
+if __name__ == "__main__":
+    main()

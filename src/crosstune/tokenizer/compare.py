@@ -1,0 +1,125 @@
+"""Verify an extended tokenizer against its base outside a run: files in, properties and text lengths out."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from sentencepiece import SentencePieceProcessor
+
+from crosstune.errors import BadInputError
+from crosstune.recipe import GivenTokenizer, Languages
+from crosstune.tokenizer import extension, fertility, given, verify
+from crosstune.tokenizer.bpe import BpeTokenizer
+
+_SHOWN_FAILURES = 5
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What two tokenizers are compared on.
+
+    Attributes:
+        files: UTF-8 text, one line each; every file is a domain of its own.
+        parallel: the two sides of a translation, source language first, for the parity of token counts.
+        languages: source and target.
+    """
+
+    files: list[Path]
+    parallel: tuple[Path, Path] | None
+    languages: Languages
+
+
+def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
+    """Check every property of ``verify`` and measure lengths before and after, per file.
+
+    Raises:
+        BadInputError: when a file cannot be read, or the tokenizer is no extension of the base.
+    """
+    domains = {str(path): _read_lines(path) for path in texts.files}
+    before = BpeTokenizer(_load(base, "--base"))
+    extended = extension.as_given(before, BpeTokenizer(_load(tokenizer, "TOKENIZER")), "TOKENIZER")
+    pairs = _parallel_lines(texts)
+    lines = [line for domain in [*domains.values(), *pairs.values()] for line in domain]
+    properties = verify.verify(before, extended.tokenizer, _samples(lines, extended, texts.languages))
+    slow = tokenizer if tokenizer.suffix == ".model" else tokenizer / "tokenizer.model"
+    if slow.is_file():
+        properties.append(_equals_slow(extended.tokenizer, slow, [*lines, *verify.AWKWARD]))
+    measured = {"base": before.tokenizer, "extended": extended.tokenizer.tokenizer}
+    parted = {name: verify.part_lines(domain, texts.languages) for name, domain in domains.items()}
+    sides = [
+        *((name, texts.languages.source, parts["source"]) for name, parts in parted.items()),
+        *((name, texts.languages.target, parts["target"]) for name, parts in parted.items()),
+        *(("parallel", language, side) for language, side in pairs.items()),
+    ]
+    rows = [
+        fertility.measure((name, language), side, label, compiled)
+        for name, language, side in sides
+        if side
+        for label, compiled in measured.items()
+    ]
+    return verify.as_json(properties) | {
+        "word_splitter": fertility.WORD_SPLITTER,
+        "fertility": [asdict(row) for row in rows],
+        "parity": fertility.parity([row for row in rows if row.text == "parallel"], texts.languages),
+    }
+
+
+def print_report(report: dict[str, Any], console: Console) -> None:
+    """Print the properties, the first failures of each, and the lengths."""
+    failures = [
+        f"{row['name']}:\n" + "\n".join(f"  {case}" for case in row["failures"][:_SHOWN_FAILURES])
+        for row in report["properties"]
+        if not row["holds"]
+    ]
+    tables: list[Table] = [verify.as_table(report)]
+    if report["fertility"]:
+        tables.append(fertility.as_table([fertility.Fertility(**row) for row in report["fertility"]]))
+    console.print(Group(*tables))
+    for failure in failures:
+        console.print(failure, markup=False)
+    for row in report["parity"]:
+        console.print(f"parity {row['languages']}, {row['tokenizer']}: {row['parity']:.3f}", markup=False)
+
+
+def _load(path: Path, setting: str) -> dict[str, Any]:
+    found = given.find(GivenTokenizer(kind="given", path=str(path)), Path(), setting)
+    return given.load(found.fetch(), setting)[0]
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"{path} was asked as text to compare tokenizers on, but cannot be read ({error}). Give files of UTF-8 "
+            "text, one line each."
+        ) from None
+
+
+def _parallel_lines(texts: Texts) -> dict[str, list[str]]:
+    if texts.parallel is None:
+        return {}
+    source, target = (_read_lines(path) for path in texts.parallel)
+    if len(source) != len(target):
+        raise BadInputError(
+            f"--parallel: translations line by line were asked, but {texts.parallel[0]} has {len(source)} lines and "
+            f"{texts.parallel[1]} has {len(target)}. Give two files whose n-th lines belong together."
+        )
+    return {texts.languages.source: source, texts.languages.target: target}
+
+
+def _samples(lines: list[str], extended: extension.Extended, languages: Languages) -> verify.Samples:
+    parted = verify.part_lines([*verify.AWKWARD, *lines], languages)
+    return verify.Samples(parted["source"], parted["other"], parted["target"], extended.promised, extended.dead_allowed)
+
+
+def _equals_slow(extended: BpeTokenizer, model: Path, lines: list[str]) -> verify.Property:
+    """Check that SentencePiece itself cuts each line as the fast tokenizer does."""
+    slow = SentencePieceProcessor(model_file=str(model))
+    # Special tokens inside a text are found by the fast one alone; SentencePiece reads them as letters.
+    plain = [line for line in lines if not any(token in line for token in extended.added)]
+    pairs = zip(plain, extended.encode_lines(plain), slow.encode(plain), strict=True)
+    different = [{"text": line, "fast": fast, "slow": ids} for line, fast, ids in pairs if fast != ids]
+    return verify.Property("fast and SentencePiece's own tokenizer agree", len(plain), different)
