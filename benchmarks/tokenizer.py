@@ -1,8 +1,8 @@
 """Measure learning, extending and encoding on LLaMA-2's tokenizer: python benchmarks/tokenizer.py DATA_ROOT.
 
-DATA_ROOT holds tokenizers/llama2/tokenizer.model, text/korean_*.gz, parallel/train_it_docs.json.gz and ntrex/. The Korean
-text is repeated up to the size asked for; results are printed as JSON. With ``--save DIR``, base and extended tokenizer are
-written to DIR/base and DIR/extended.
+DATA_ROOT holds tokenizers/llama2/tokenizer.model, text/korean_*.gz, parallel/train_it_docs.json.gz and ntrex/. The
+Korean text is repeated up to the size asked for; results are printed as JSON. With ``--save DIR``, base and extended
+tokenizer are written to DIR/base and DIR/extended.
 """
 
 import argparse

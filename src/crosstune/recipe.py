@@ -203,10 +203,18 @@ class LearnedExtension(Section):
 
     kind: Literal["learned"]
     mixture: Name
-    num_new_pieces: Count
+    num_new_pieces: Count = Field(14_336, description="46,336 pieces in all on LLaMA-2's 32,000")
+    size_multiple_of: Count = Field(
+        128, description="dummy pieces fill the whole vocabulary up to a multiple of this, for fast matrix products"
+    )
     required_syllables: Literal["ks_x_1001", "seen"] = Field(
         "ks_x_1001", description="Korean syllables that are pieces of their own: the 2,350 of KS X 1001, or those seen"
     )
+    character_coverage: Share = Field(
+        0.9999, description="share of the corpus' target letters that get pieces of their own; the rest stays bytes"
+    )
+    allow: tuple[str, ...] = Field((), description="words that become pieces, however rare they are in the mixture")
+    deny: tuple[str, ...] = Field((), description="strings that no learnt piece of several characters may contain")
 
 
 class Tokenizer(Section):

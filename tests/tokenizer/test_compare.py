@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.command_line import crosstune
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import Languages
@@ -11,7 +12,6 @@ from crosstune.tokenizer.compare import Texts, compare
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.folder import configuration_of, write_folder
 from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
-from tests.command_line import crosstune
 
 LANGUAGES = Languages(source="en", target="ko")
 

@@ -77,3 +77,35 @@ def test_too_few_pieces_for_the_characters_are_refused(small_base: BpeTokenizer,
         learn_new_pieces(small_base, korean, Wish("ko", 500, "ks_x_1001"))
     with pytest.raises(BadInputError, match=r"num_new_pieces: 5 was asked, but .* Ask for at least as many\.$"):
         learn_new_pieces(small_base, korean, seen(5))
+
+
+def test_an_allowed_word_becomes_a_piece_though_never_seen(any_base: BpeTokenizer, korean: list[str]) -> None:
+    assert any_base.internal(" 책갈피") not in learn_new_pieces(any_base, korean, seen(400)).pieces
+    new = learn_new_pieces(any_base, korean, Wish("ko", 400, "seen", allow=("책갈피",)))
+    assert any_base.internal(" 책갈피") in new.pieces
+    assert extend(any_base, new, 400).cut(any_base.internal(" 책갈피")) == [any_base.internal(" 책갈피")]
+
+
+def test_no_piece_contains_a_denied_string_and_all_stay_reachable(any_base: BpeTokenizer, korean: list[str]) -> None:
+    new = learn_new_pieces(any_base, korean, Wish("ko", 400, "seen", deny=("서관",)))
+    surfaces = [any_base.surface(piece) or "" for piece in new.pieces]
+    assert any("책" in surface for surface in surfaces)
+    assert not any("서관" in surface for surface in surfaces)
+    extended = extend(any_base, new, 400)
+    assert [piece for piece in new.pieces if extended.cut(piece) != [piece]] == []
+
+
+def test_allowed_words_in_other_letters_or_without_place_are_refused(
+    small_base: BpeTokenizer, korean: list[str]
+) -> None:
+    with pytest.raises(BadInputError, match=r"allow: \['LG전자'\] were asked .* Remove them"):
+        learn_new_pieces(small_base, korean, Wish("ko", 400, "seen", allow=("LG전자",)))
+    with pytest.raises(BadInputError, match=r"allow: \['책을'\] were asked .*deny forbids"):
+        learn_new_pieces(small_base, korean, Wish("ko", 400, "seen", allow=("책을",), deny=("책을",)))
+
+
+def test_character_coverage_decides_which_rare_letters_become_pieces(
+    small_base: BpeTokenizer, korean: list[str]
+) -> None:
+    texts = [*korean * 200, "ㆍㆎ"]
+    assert {"ㆍ", "ㆎ"} <= set(learn_new_pieces(small_base, texts, Wish("ko", 400, "seen", 1.0)).pieces)

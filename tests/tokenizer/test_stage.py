@@ -14,7 +14,13 @@ from crosstune.tokenizer import stage
 from crosstune.tokenizer.texts import sample_lines
 
 BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}
-EXTENSION = {"kind": "learned", "mixture": "korean", "num_new_pieces": 256, "required_syllables": "seen"}
+EXTENSION = {
+    "kind": "learned",
+    "mixture": "korean",
+    "num_new_pieces": 250,
+    "size_multiple_of": 4,
+    "required_syllables": "seen",
+}
 MakeRun = Callable[..., tuple[Recipe, RunFolder]]
 
 
@@ -27,16 +33,16 @@ def said(action: Callable[[], Any]) -> str:
 def test_base_and_extended_tokenizer_are_made_proved_and_measured(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION, translation=True)
     text = said(lambda: stage.run(recipe, run))
-    assert "420 + 256 pieces = 676; verified" in text
-    assert "96 of the new pieces are dummies" in text
+    assert "420 + 252 pieces = 672; verified" in text
+    assert "92 of the new pieces are dummies" in text
     base, extended = (AutoTokenizer.from_pretrained(run.tokenizer(name)) for name in ("base", "extended"))
-    assert (len(base), len(extended)) == (420, 676)
+    assert (len(base), len(extended)) == (420, 672)
     assert base("The book").input_ids == extended("The book").input_ids
     assert len(extended("선생님은").input_ids) < len(base("선생님은").input_ids)
     rows = read_json(run.tokenizer("extended") / "subwords.json")
-    assert (rows["old_size"], rows["new_size"], len(rows["subwords"]), len(rows["padding"])) == (420, 676, 256, 96)
+    assert (rows["old_size"], rows["new_size"], len(rows["subwords"]), len(rows["padding"])) == (420, 672, 252, 92)
     assert read_json(run.tokenizer("extended") / "verification.json")["holds"]
-    assert read_json(run.tokenizer("extended") / "manifest.json")["size"] == 676
+    assert read_json(run.tokenizer("extended") / "manifest.json")["size"] == 672
 
 
 def test_fertility_is_measured_on_translation_sets_before_and_after(make_run: MakeRun) -> None:

@@ -58,10 +58,19 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
 
 def _learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTokenizer) -> Extended:
     refuse_unextendable(base, "tokenizer.base")
-    wish = Wish(language, settings.num_new_pieces, settings.required_syllables)
+    wish = Wish(
+        language,
+        settings.num_new_pieces,
+        settings.required_syllables,
+        settings.character_coverage,
+        settings.allow,
+        settings.deny,
+    )
     texts = mixture_texts(mixture, f"counting the words of mixture {settings.mixture}")
     new = learn_new_pieces(base, texts, wish)
-    return Extended(extend(base, new, settings.num_new_pieces), new.promised, dead_allowed=False)
+    multiple = settings.size_multiple_of
+    size = -(-(base.size + settings.num_new_pieces) // multiple) * multiple
+    return Extended(extend(base, new, size - base.size), new.promised, dead_allowed=False)
 
 
 def _take(fetch: Callable[[], Path], base: BpeTokenizer) -> Extended:

@@ -1,5 +1,6 @@
 """Learn the target language's new pieces and merges on top of what the base tokenizer already does."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,18 +11,27 @@ from crosstune.tokenizer import characters
 from crosstune.tokenizer.bpe import BpeTokenizer, Merge
 from crosstune.tokenizer.merges import learn_merges
 
-# Seen target letters that are not required become pieces until this share of the corpus' target letters is covered;
-# the rest (misprints, letters seen once in a million) stays bytes.
-_COVERAGE = 0.9999
-
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be learnt: for which language, how many pieces, and which syllables must be among them."""
+    """What is to be learnt.
+
+    Attributes:
+        language: whose letters the new pieces consist of.
+        num_new_pieces: at most so many.
+        required_syllables: Korean syllables that must be among them.
+        character_coverage: seen letters that are not required become pieces until this share of the corpus' letters is
+            covered; the rest (misprints, letters seen once in a million) stays bytes.
+        allow: words that must be among them, as they stand after a space.
+        deny: strings that no piece of several characters may contain.
+    """
 
     language: str
     num_new_pieces: int
     required_syllables: Literal["ks_x_1001", "seen"]
+    character_coverage: float = 0.9999
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
 
 
 @dataclass
@@ -40,9 +50,11 @@ def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> Ne
     new merges join. So the merges learnt are those that encoding will find, whatever the base already merges.
 
     Raises:
-        BadInputError: when the characters alone need more pieces than were asked for.
+        BadInputError: when the characters alone need more pieces than were asked for, or an allowed word is no word
+            of the language or finds no place.
     """
     words = _target_words(base, texts, wish.language)
+    _count_allowed(words, wish)
     new = _pieces_of_characters(base, _needed_characters(words, wish))
     if len(new.pieces) > wish.num_new_pieces:
         raise BadInputError(
@@ -55,7 +67,8 @@ def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> Ne
     wanted = wish.num_new_pieces - len(new.pieces)
     # Some merges give a piece that another merge gave already, or that the base has: ask for more, and stop in time.
     merges = learn_merges(symbols, wanted + wanted // 10 + 100) if symbols and wanted else []
-    _take(new, merges, set(base.pieces), wish.num_new_pieces)
+    _take(new, _without_denied(base, merges, wish.deny), set(base.pieces), wish.num_new_pieces)
+    _refuse_missing(base, new, wish)
     return new
 
 
@@ -68,10 +81,48 @@ def _target_words(base: BpeTokenizer, texts: Iterable[str], language: str) -> Co
     return characters.count_words(texts, f" ?[{letters}]+")
 
 
+def _count_allowed(words: Counter[str], wish: Wish) -> None:
+    """Count each allowed word as often as the most frequent one, so that its merges are learnt among the first."""
+    is_word = re.compile(f"[{characters.letters_of(wish.language)}]+").fullmatch
+    refused = [word for word in wish.allow if not is_word(word)]
+    if refused:
+        raise BadInputError(
+            f"tokenizer.extension.allow: {refused} were asked as pieces, but new pieces consist of letters of "
+            f"{wish.language!r} alone, so that other text is cut as before. Remove them."
+        )
+    most = max(words.values(), default=2)
+    for word in wish.allow:
+        words[f" {word}"] += max(most, 2)
+
+
+def _without_denied(base: BpeTokenizer, merges: list[Merge], deny: tuple[str, ...]) -> list[Merge]:
+    """Leave out merges to a denied piece, and those that build on it: what remains is cut as if they never were."""
+    denied: set[str] = set()
+    strings = [base.internal(string) for string in deny]
+    kept = []
+    for left, right in merges:
+        piece = left + right
+        if left in denied or right in denied or any(string in piece for string in strings):
+            denied.add(piece)
+        else:
+            kept.append((left, right))
+    return kept
+
+
+def _refuse_missing(base: BpeTokenizer, new: NewPieces, wish: Wish) -> None:
+    pieces = {*base.pieces, *new.pieces}
+    missing = [word for word in wish.allow if base.internal(f" {word}") not in pieces]
+    if missing:
+        raise BadInputError(
+            f"tokenizer.extension.allow: {missing} were asked as pieces, but {wish.num_new_pieces} new pieces have no "
+            "place for them, or tokenizer.extension.deny forbids them. Ask for more pieces, or change the lists."
+        )
+
+
 def _needed_characters(words: Counter[str], wish: Wish) -> list[str]:
     counts = characters.count_characters(words)
     del counts[" "]
-    needed = set(characters.covering(counts, _COVERAGE))
+    needed = set(characters.covering(counts, wish.character_coverage))
     if wish.language == "ko":
         seen = set(counts).intersection(characters.ALL_SYLLABLES)
         needed |= set(characters.ks_x_1001_syllables()) if wish.required_syllables == "ks_x_1001" else seen
