@@ -1,6 +1,6 @@
 """Measure learning, extending and encoding on LLaMA-2's tokenizer: python benchmarks/tokenizer.py DATA_ROOT.
 
-DATA_ROOT holds tokenizers/llama2/tokenizer.model, text/korean_*.gz, parallel/train_it_docs.json.gz and ntrex/. The
+DATA_ROOT holds tokenizers/llama2/tokenizer.model, text/korean_*.gz, parallel/train_*.json.gz and ntrex/. The
 Korean text is repeated up to the size asked for; results are printed as JSON. With ``--save DIR``, base and extended
 tokenizer are written to DIR/base and DIR/extended.
 """
@@ -23,13 +23,14 @@ from crosstune.tokenizer.learn import Wish, learn_new_pieces
 
 
 def korean_texts(root: Path) -> list[str]:
-    """Return the distinct Korean texts: documents, reviews, and the Korean side of translated documentation."""
+    """Return the distinct Korean texts: documents, reviews, and the Korean side of parallel text."""
     with gzip.open(root / "text" / "korean_docs.jsonl.gz", "rt", encoding="utf-8") as file:
         texts = [json.loads(line)["text"] for line in file]
     with gzip.open(root / "text" / "korean_reviews.txt.gz", "rt", encoding="utf-8") as file:
         texts += file.read().splitlines()
-    with gzip.open(root / "parallel" / "train_it_docs.json.gz", "rt", encoding="utf-8") as file:
-        texts += [row["ko"] for row in json.load(file)["data"]]
+    for path in sorted((root / "parallel").glob("train_*.json.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            texts += [row["ko"] for row in json.load(file)["data"]]
     return texts
 
 

@@ -153,6 +153,24 @@ def plan(
 
 
 @app.command()
+def sweep(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    pieces: Annotated[list[int] | None, typer.Option("--pieces", min=1, help="a number to try; repeatable")] = None,
+) -> None:
+    """Draw the length of target-language text against the number of new pieces: a table and tokenizer/sweep.svg.
+
+    Makes the mixtures and tokenizers if they are not there; tries 0.5 to 2 times the recipe's number by default.
+    """
+    settings = recipe_file.load_recipe(recipe, overrides or ())
+    run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
+    from crosstune.tokenizer.sweep import as_table
+    from crosstune.tokenizer.sweep import sweep as measure
+
+    Console(highlight=False).print(as_table(measure(settings, run_folder, pieces or [])))
+
+
+@app.command()
 def verify(
     tokenizer: Annotated[Path, typer.Argument(metavar="TOKENIZER", help="the extended one: a folder or .model file")],
     base: Annotated[Path, typer.Option("--base", help="what it was made from: a folder or .model file")],

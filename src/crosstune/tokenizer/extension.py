@@ -10,7 +10,7 @@ from crosstune.recipe import LearnedExtension, Recipe
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, new_pieces, refuse_unextendable
-from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
 from crosstune.tokenizer.texts import data_root, mixture_texts
 
 _SETTING = "tokenizer.extension.path"
@@ -57,6 +57,18 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
 
 
 def _learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTokenizer) -> Extended:
+    new = learn(settings, language, mixture, base)
+    multiple = settings.size_multiple_of
+    size = -(-(base.size + settings.num_new_pieces) // multiple) * multiple
+    return Extended(extend(base, new, size - base.size), new.promised, dead_allowed=False)
+
+
+def learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTokenizer) -> NewPieces:
+    """Learn the pieces that the settings ask for from a mixture's folder.
+
+    Raises:
+        BadInputError: when the base cannot be extended, or the settings cannot be met.
+    """
     refuse_unextendable(base, "tokenizer.base")
     wish = Wish(
         language,
@@ -67,10 +79,7 @@ def _learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTo
         settings.deny,
     )
     texts = mixture_texts(mixture, f"counting the words of mixture {settings.mixture}")
-    new = learn_new_pieces(base, texts, wish)
-    multiple = settings.size_multiple_of
-    size = -(-(base.size + settings.num_new_pieces) // multiple) * multiple
-    return Extended(extend(base, new, size - base.size), new.promised, dead_allowed=False)
+    return learn_new_pieces(base, texts, wish)
 
 
 def _take(fetch: Callable[[], Path], base: BpeTokenizer) -> Extended:

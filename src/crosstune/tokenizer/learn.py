@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Literal
 
 from crosstune.errors import BadInputError
@@ -36,11 +37,15 @@ class Wish:
 
 @dataclass
 class NewPieces:
-    """New pieces and merges in rank order, and the characters that may never fall apart into bytes."""
+    """New pieces and merges in rank order, and the characters that may never fall apart into bytes.
+
+    The first ``num_for_characters`` pieces are there for single characters.
+    """
 
     pieces: list[str] = field(default_factory=list)
     merges: list[Merge] = field(default_factory=list)
     promised: list[str] = field(default_factory=list)
+    num_for_characters: int = 0
 
 
 def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> NewPieces:
@@ -62,6 +67,7 @@ def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> Ne
             f"{len(new.pieces)} new pieces with required_syllables: {wish.required_syllables}. Ask for at least as many"
             + (", or set required_syllables: seen." if wish.required_syllables == "ks_x_1001" else ".")
         )
+    new.num_for_characters = len(new.pieces)
     with_characters = base.with_pieces(new.pieces, new.merges)
     symbols = _cut_into_symbols(with_characters, words)
     wanted = wish.num_new_pieces - len(new.pieces)
@@ -70,6 +76,23 @@ def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> Ne
     _take(new, _without_denied(base, merges, wish.deny), set(base.pieces), wish.num_new_pieces)
     _refuse_missing(base, new, wish)
     return new
+
+
+def first_pieces(base: BpeTokenizer, new: NewPieces, num_new_pieces: int) -> NewPieces:
+    """Return the new pieces that would have been learnt if fewer had been asked for.
+
+    Raises:
+        BadInputError: when the characters alone need more.
+    """
+    if num_new_pieces < new.num_for_characters:
+        raise BadInputError(
+            f"sweep: {num_new_pieces} new pieces were asked, but single characters alone need "
+            f"{new.num_for_characters}. Ask for at least as many."
+        )
+    pieces = new.pieces[:num_new_pieces]
+    known = {*base.pieces, *pieces}
+    merges = list(takewhile(lambda merge: merge[0] + merge[1] in known, new.merges))
+    return NewPieces(pieces, merges, new.promised, new.num_for_characters)
 
 
 def _target_words(base: BpeTokenizer, texts: Iterable[str], language: str) -> Counter[str]:

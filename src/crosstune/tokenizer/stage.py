@@ -74,7 +74,7 @@ def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:
     tokenizers = {name: Tokenizer.from_file(str(run.tokenizer(name) / TOKENIZER)) for name in names}
     rows = [
         fertility.measure((label, language), lines, name, tokenizer)
-        for label, sides in _measured_lines(recipe, run).items()
+        for label, sides in measured_lines(recipe, run).items()
         for language, lines in sides.items()
         for name, tokenizer in tokenizers.items()
     ]
@@ -82,7 +82,7 @@ def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:
     console.print(fertility.as_table(rows))
 
 
-def _measured_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[str]]]:
+def measured_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[str]]]:
     """Return the translation sets' sentences; without such a set, lines of the mixtures that tokenizers learn from."""
     found = texts.translation_lines(recipe, run)
     if found:

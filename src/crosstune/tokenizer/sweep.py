@@ -1,0 +1,108 @@
+"""Draw fertility against the number of new pieces, to choose it with eyes open."""
+
+from dataclasses import asdict, dataclass
+
+from rich.table import Table
+
+from crosstune.artifacts import RunFolder, read_json, write_json, write_text
+from crosstune.errors import BadInputError
+from crosstune.recipe import LearnedExtension, Recipe
+from crosstune.tokenizer import fertility
+from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.extension import learn
+from crosstune.tokenizer.folder import TOKENIZER
+from crosstune.tokenizer.learn import first_pieces
+from crosstune.tokenizer.stage import measured_lines
+
+_DEFAULT_SHARES = (0.5, 0.75, 1.0, 1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Point:
+    """The lengths of one target-language text with a number of new pieces; 0 is the base."""
+
+    text: str
+    num_new_pieces: int
+    tokens_per_word: float
+    bytes_per_token: float
+
+
+def sweep(recipe: Recipe, run: RunFolder, sizes: list[int]) -> list[Point]:
+    """Measure each size and write ``sweep.json`` and ``sweep.svg``; without sizes, 0.5 to 2 times the recipe's.
+
+    Pieces are learnt once, for the largest size: those of a smaller one are the first of them.
+
+    Raises:
+        BadInputError: when the recipe learns no extension, or a size is below the number of single characters.
+    """
+    settings = recipe.tokenizer.extension
+    if not isinstance(settings, LearnedExtension):
+        raise BadInputError(
+            "sweep: sizes of a learnt extension were asked, but the recipe's tokenizer.extension is "
+            f"{'absent' if settings is None else 'given'}. Set tokenizer.extension to `kind: learned`."
+        )
+    sizes = sorted(set(sizes)) or [round(settings.num_new_pieces * share) for share in _DEFAULT_SHARES]
+    base = BpeTokenizer(read_json(run.tokenizer("base") / TOKENIZER))
+    largest = settings.model_copy(update={"num_new_pieces": sizes[-1]})
+    new = learn(largest, recipe.languages.target, run.mixture(settings.mixture), base)
+    texts = {label: sides.get(recipe.languages.target, []) for label, sides in measured_lines(recipe, run).items()}
+    points = _measure(0, base, texts)
+    for size in sizes:
+        part = first_pieces(base, new, size)
+        # Where the mixture gives no more pieces, larger sizes would only repeat the last point.
+        if len(part.pieces) > points[-1].num_new_pieces:
+            points += _measure(len(part.pieces), base.with_pieces(part.pieces, part.merges), texts)
+    folder = run.root / "tokenizer"
+    write_json(folder / "sweep.json", {"word_splitter": fertility.WORD_SPLITTER, "points": list(map(asdict, points))})
+    write_text(folder / "sweep.svg", as_svg(points))
+    return points
+
+
+def as_table(points: list[Point]) -> Table:
+    """Return the points as a table for the terminal."""
+    table = Table(title=f"fertility by number of new pieces (words: {fertility.WORD_SPLITTER})", title_justify="left")
+    table.add_column("text")
+    for heading in ("new pieces", "tokens per word", "bytes per token"):
+        table.add_column(heading, justify="right")
+    for point in points:
+        numbers = f"{point.num_new_pieces:,}", f"{point.tokens_per_word:.3f}", f"{point.bytes_per_token:.3f}"
+        table.add_row(point.text, *numbers)
+    return table
+
+
+def as_svg(points: list[Point]) -> str:
+    """Return a line chart of tokens per word, one line for each text; the base is left out, far above the others."""
+    drawn = [point for point in points if point.num_new_pieces]
+    width, height, margin = 640, 320, 56
+    most = max(point.num_new_pieces for point in drawn)
+    low, high = (choose(point.tokens_per_word for point in drawn) for choose in (min, max))
+
+    def place(point: Point) -> tuple[float, float]:
+        x = margin + (width - 2 * margin) * point.num_new_pieces / most
+        y = margin + (height - 2 * margin) * (high - point.tokens_per_word) / max(high - low, 1e-9)
+        return round(x, 1), round(y, 1)
+
+    parts = [
+        f'<text x="{width / 2}" y="{height - 8}" text-anchor="middle">new pieces</text>',
+        f'<text x="{margin}" y="18">tokens per {fertility.WORD_SPLITTER} word</text>',
+    ]
+    for name in dict.fromkeys(point.text for point in drawn):
+        line = [(point, *place(point)) for point in drawn if point.text == name]
+        path = " ".join(f"{x},{y}" for _, x, y in line)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="currentColor"><title>{_escape(name)}</title>')
+        parts.append("</polyline>")
+        for point, x, y in line:
+            parts.append(f'<circle cx="{x}" cy="{y}" r="3"/>')
+            parts.append(f'<text x="{x}" y="{y - 8}" text-anchor="middle">{point.tokens_per_word:.2f}</text>')
+            parts.append(f'<text x="{x}" y="{height - 28}" text-anchor="middle">{point.num_new_pieces:,}</text>')
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif"'
+    return f'{head} font-size="12">\n' + "\n".join(parts) + "\n</svg>\n"
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _measure(size: int, tokenizer: BpeTokenizer, texts: dict[str, list[str]]) -> list[Point]:
+    rows = [fertility.measure((name, ""), lines, "", tokenizer.tokenizer) for name, lines in texts.items()]
+    return [Point(row.text, size, row.tokens_per_word, row.bytes_per_token) for row in rows]

@@ -1,0 +1,49 @@
+from collections.abc import Callable
+from xml.etree import ElementTree
+
+import pytest
+
+from crosstune.artifacts import RunFolder, read_json
+from crosstune.errors import BadInputError
+from crosstune.recipe import Recipe
+from crosstune.tokenizer import stage
+from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.learn import Wish, first_pieces, learn_new_pieces
+from crosstune.tokenizer.sweep import sweep
+
+BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}
+EXTENSION = {"kind": "learned", "mixture": "korean", "num_new_pieces": 120, "required_syllables": "seen"}
+MakeRun = Callable[..., tuple[Recipe, RunFolder]]
+
+
+@pytest.mark.parametrize("size", [110, 130, 151])
+def test_the_first_pieces_are_those_that_a_smaller_size_learns(
+    any_base: BpeTokenizer, korean: list[str], size: int
+) -> None:
+    largest = learn_new_pieces(any_base, korean, Wish("ko", 400, "seen"))
+    size += largest.num_for_characters - 100
+    assert size < len(largest.pieces)
+    assert first_pieces(any_base, largest, size) == learn_new_pieces(any_base, korean, Wish("ko", size, "seen"))
+
+
+def test_more_pieces_make_text_shorter_in_table_file_and_plot(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION, translation=True)
+    stage.run(recipe, run)
+    points = sweep(recipe, run, [130, 100, 10_000])
+    assert [point.num_new_pieces for point in points][:3] == [0, 100, 130]
+    assert 130 < points[-1].num_new_pieces < 10_000
+    lengths = [point.tokens_per_word for point in points]
+    assert lengths == sorted(lengths, reverse=True)
+    assert len(set(lengths)) == 4
+    assert [row["tokens_per_word"] for row in read_json(run.root / "tokenizer" / "sweep.json")["points"]] == lengths
+    drawn = ElementTree.parse(run.root / "tokenizer" / "sweep.svg").iter("{http://www.w3.org/2000/svg}circle")
+    assert len(list(drawn)) == 3
+
+
+def test_sizes_below_the_characters_and_recipes_that_learn_nothing_are_refused(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION)
+    stage.run(recipe, run)
+    with pytest.raises(BadInputError, match="sweep: 5 new pieces were asked, but single characters alone need"):
+        sweep(recipe, run, [5, 130])
+    with pytest.raises(BadInputError, match=r"tokenizer.extension is absent. Set"):
+        sweep(make_run(BASE)[0], run, [])
