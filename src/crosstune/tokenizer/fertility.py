@@ -60,7 +60,7 @@ def as_table(rows: list[Fertility]) -> Table:
     """Return the rows as a table for the terminal."""
     table = Table(title=f"fertility (words: {WORD_SPLITTER})", title_justify="left")
     for heading in ("text", "language", "tokenizer"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in ("lines", "tokens per word", "bytes per token"):
         table.add_column(heading, justify="right")
     for row in rows:
