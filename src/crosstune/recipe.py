@@ -215,6 +215,10 @@ class LearnedExtension(Section):
     )
     allow: tuple[str, ...] = Field((), description="words that become pieces, however rare they are in the mixture")
     deny: tuple[str, ...] = Field((), description="strings that no learnt piece of several characters may contain")
+    write_sentencepiece: bool = Field(
+        False,
+        description="also write tokenizer.model, and learn every merge that SentencePiece would do with the pieces",
+    )
 
 
 class Tokenizer(Section):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crosstune.tokenizer import given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
-from crosstune.tokenizer.extend import extend, new_pieces, padding_ids
+from crosstune.tokenizer.extend import extend, padding_ids
 from crosstune.tokenizer.learn import Wish, learn_new_pieces
 from crosstune.tokenizer.sentencepiece_writer import with_all_merges, write_model
 
@@ -27,10 +27,8 @@ def pair(
     base = BpeTokenizer(given.load(model, "tokenizer.base.path")[0])
     new = with_all_merges(base, learn_new_pieces(base, korean, Wish("ko", 300, "seen")))
     extended = extend(base, new, 300)
-    names = {index: piece for piece, index in extended.pieces.items()}
-    padding = {names[index] for index in padding_ids(extended)}
-    assert padding
-    write_model(model, folder / "extended.model", new_pieces(base, extended), padding)
+    assert padding_ids(extended)
+    write_model(model, folder / "extended.model", base, extended)
     slow = sentencepiece.SentencePieceProcessor(model_file=str(folder / "extended.model"))
     PAIR[:] = [(base, extended, slow)]
 

@@ -143,3 +143,22 @@ def test_drawn_lines_are_different_bounded_and_the_same_for_the_same_seed() -> N
     assert len(drawn) == len(set(drawn)) <= 50
     assert any(int(line.split()[1]) > 500 for line in drawn if line != "again")
     assert sample_lines(["b\na", "b"], 50, seed=7) == ["a", "b"]
+
+
+def test_a_sentencepiece_model_is_written_when_asked_and_agrees(
+    make_run: MakeRun, tmp_path: Path, train_sentencepiece: Callable[..., Path], english: list[str]
+) -> None:
+    base = {"kind": "given", "path": str(train_sentencepiece(tmp_path / "base.model", english))}
+    recipe, run = make_run(base, EXTENSION | {"write_sentencepiece": True})
+    stage.run(recipe, run)
+    report = read_json(run.tokenizer("extended") / "verification.json")
+    (row,) = (row for row in report["properties"] if "SentencePiece" in row["name"])
+    assert row["holds"]
+    assert row["checked"] > 11_172
+    assert (run.tokenizer("extended") / "tokenizer.model").is_file()
+
+
+def test_a_sentencepiece_model_of_a_base_without_one_is_refused(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION | {"write_sentencepiece": True})
+    with pytest.raises(BadInputError, match=r"write_sentencepiece: an extended tokenizer\.model was asked, but"):
+        stage.run(recipe, run)

@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
-from sentencepiece import SentencePieceProcessor
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import GivenTokenizer, Languages
@@ -42,10 +41,11 @@ def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
     extended = extension.as_given(before, BpeTokenizer(_load(tokenizer, "TOKENIZER")), "TOKENIZER")
     pairs = _parallel_lines(texts)
     lines = [line for domain in [*domains.values(), *pairs.values()] for line in domain]
-    properties = verify.verify(before, extended.tokenizer, _samples(lines, extended, texts.languages))
+    samples = _samples(lines, extended, texts.languages)
+    properties = verify.verify(before, extended.tokenizer, samples)
     slow = tokenizer if tokenizer.suffix == ".model" else tokenizer / "tokenizer.model"
     if slow.is_file():
-        properties.append(_equals_slow(extended.tokenizer, slow, [*lines, *verify.AWKWARD]))
+        properties.append(verify.equals_slow(extended.tokenizer, slow, samples))
     measured = {"base": before.tokenizer, "extended": extended.tokenizer.tokenizer}
     parted = {name: verify.part_lines(domain, texts.languages) for name, domain in domains.items()}
     sides = [
@@ -113,13 +113,3 @@ def _parallel_lines(texts: Texts) -> dict[str, list[str]]:
 def _samples(lines: list[str], extended: extension.Extended, languages: Languages) -> verify.Samples:
     parted = verify.part_lines([*verify.AWKWARD, *lines], languages)
     return verify.Samples(parted["source"], parted["other"], parted["target"], extended.promised, extended.dead_allowed)
-
-
-def _equals_slow(extended: BpeTokenizer, model: Path, lines: list[str]) -> verify.Property:
-    """Check that SentencePiece itself cuts each line as the fast tokenizer does."""
-    slow = SentencePieceProcessor(model_file=str(model))
-    # Special tokens inside a text are found by the fast one alone; SentencePiece reads them as letters.
-    plain = [line for line in lines if not any(token in line for token in extended.added)]
-    pairs = zip(plain, extended.encode_lines(plain), slow.encode(plain), strict=True)
-    different = [{"text": line, "fast": fast, "slow": ids} for line, fast, ids in pairs if fast != ids]
-    return verify.Property("fast and SentencePiece's own tokenizer agree", len(plain), different)

@@ -11,6 +11,7 @@ from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, new_pieces, refuse_unextendable
 from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from crosstune.tokenizer.sentencepiece_writer import with_all_merges
 from crosstune.tokenizer.texts import data_root, mixture_texts
 
 _SETTING = "tokenizer.extension.path"
@@ -58,6 +59,8 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
 
 def _learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTokenizer) -> Extended:
     new = learn(settings, language, mixture, base)
+    if settings.write_sentencepiece:
+        new = with_all_merges(base, new)
     multiple = settings.size_multiple_of
     size = -(-(base.size + settings.num_new_pieces) // multiple) * multiple
     return Extended(extend(base, new, size - base.size), new.promised, dead_allowed=False)

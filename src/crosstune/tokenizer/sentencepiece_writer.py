@@ -5,10 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from crosstune.tokenizer import sentencepiece_file
+from crosstune.artifacts import RunFolder
+from crosstune.errors import BadInputError
+from crosstune.recipe import GivenTokenizer, LearnedExtension, Recipe
+from crosstune.tokenizer import given, sentencepiece_file
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
+from crosstune.tokenizer.extend import new_pieces, padding_ids
 from crosstune.tokenizer.learn import NewPieces
+from crosstune.tokenizer.sentencepiece_file import NORMAL
+from crosstune.tokenizer.texts import data_root
 
+MODEL = "tokenizer.model"
 _UNUSED = 5
 _BYTES, _FLOAT = 2, 5  # wire types of protocol buffers
 
@@ -29,18 +36,40 @@ def with_all_merges(base: BpeTokenizer, new: NewPieces) -> NewPieces:
     return NewPieces(new.pieces, merges, new.promised, new.num_for_characters)
 
 
-def write_model(base_model: Path, path: Path, pieces: list[str], padding: set[str]) -> None:
-    """Write the base's ``.model`` with further pieces, in the order of their ids.
+def find_base_model(recipe: Recipe, run: RunFolder) -> Path | None:
+    """Return the base's ``.model`` if the recipe asks for an extended one.
+
+    Raises:
+        BadInputError: when the base has none.
+    """
+    settings = recipe.tokenizer.extension
+    if not isinstance(settings, LearnedExtension) or not settings.write_sentencepiece:
+        return None
+    base = recipe.tokenizer.base
+    if isinstance(base, GivenTokenizer):
+        found = given.find(base, data_root(recipe, run), "tokenizer.base.path").fetch()
+        model = found if found.is_file() else found / MODEL
+        if model.is_file():
+            return model
+    raise BadInputError(
+        f"tokenizer.extension.write_sentencepiece: an extended {MODEL} was asked, but tokenizer.base comes without one. "
+        f"Set tokenizer.base.path to a {MODEL} such as LLaMA-2's, or to a folder with one, or remove it."
+    )
+
+
+def write_model(base_model: Path, path: Path, base: BpeTokenizer, extended: BpeTokenizer) -> None:
+    """Write the base's ``.model`` with the further pieces of the extended tokenizer, in the order of their ids.
 
     A protocol buffer's repeated fields may be appended to: all bytes of the base stay as they are. New scores lie below
     every old one (LLaMA-2's runs of spaces have -1e9), so that new merges come last, as they do in the fast tokenizer.
     """
     lowest = min(piece.score for piece in sentencepiece_file.read(base_model).pieces)
-    # Float32 numbers near -1e9 lie 64 apart: twice the distance at the largest keeps every score distinct.
+    # Float32 numbers near -1e9 lie 64 apart: twice the distance at the lowest keeps every score distinct.
     step = max(1.0, 2 * float(np.spacing(np.float32(abs(lowest)))))
+    padding = set(padding_ids(extended))
     messages = [
-        _field(1, _piece(piece, lowest - step * (rank + 1), _UNUSED if piece in padding else sentencepiece_file.NORMAL))
-        for rank, piece in enumerate(pieces)
+        _field(1, _piece(piece, lowest - step * rank, _UNUSED if extended.pieces[piece] in padding else NORMAL))
+        for rank, piece in enumerate(new_pieces(base, extended), start=1)
     ]
     path.write_bytes(base_model.read_bytes() + b"".join(messages))
 

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer
 from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, read_json, whole_folder, write_json
 from crosstune.recipe import Recipe
 from crosstune.terminal import console, note
-from crosstune.tokenizer import base, extension, fertility, texts, verify
+from crosstune.tokenizer import base, extension, fertility, sentencepiece_writer, texts, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import CONFIGURATION, TOKENIZER, write_folder
 from crosstune.tokenizer.subwords import subwords
@@ -39,6 +39,7 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
     if is_current(run.tokenizer("extended"), maker.fingerprint):
         note("extended tokenizer: already there")
         return
+    base_model = sentencepiece_writer.find_base_model(recipe, run)
     old = BpeTokenizer(read_json(run.tokenizer("base") / TOKENIZER))
     extended = maker.make(old)
     rows = subwords(old, extended.tokenizer)
@@ -47,7 +48,12 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
         write_folder(folder, extended.tokenizer.content, read_json(run.tokenizer("base") / CONFIGURATION))
         write_json(folder / "subwords.json", rows)
         samples = _samples(recipe, run, extended.promised, extended.dead_allowed)
-        report = verify.as_json(verify.verify(old, extended.tokenizer, samples))
+        properties = verify.verify(old, extended.tokenizer, samples)
+        if base_model is not None:
+            model = folder / sentencepiece_writer.MODEL
+            sentencepiece_writer.write_model(base_model, model, old, extended.tokenizer)
+            properties.append(verify.equals_slow(extended.tokenizer, model, samples))
+        report = verify.as_json(properties)
         write_json(folder / "verification.json", report)
         verify.refuse_failures(report, run.root / "tokenizer" / "failed_verification.json")
     note(f"extended tokenizer: {rows['old_size']:,} + {facts['new']:,} pieces = {facts['size']:,}; verified")
