@@ -52,7 +52,7 @@ def find_base_model(recipe: Recipe, run: RunFolder) -> Path | None:
         if model.is_file():
             return model
     raise BadInputError(
-        f"tokenizer.extension.write_sentencepiece: an extended {MODEL} was asked, but tokenizer.base comes without one. "
+        f"tokenizer.extension.write_sentencepiece: an extended {MODEL} was asked, but tokenizer.base has none. "
         f"Set tokenizer.base.path to a {MODEL} such as LLaMA-2's, or to a folder with one, or remove it."
     )
 

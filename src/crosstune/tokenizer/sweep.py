@@ -89,14 +89,15 @@ def as_svg(points: list[Point]) -> str:
     for name in dict.fromkeys(point.text for point in drawn):
         line = [(point, *place(point)) for point in drawn if point.text == name]
         path = " ".join(f"{x},{y}" for _, x, y in line)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="currentColor"><title>{_escape(name)}</title>')
-        parts.append("</polyline>")
+        parts.append(f'<polyline points="{path}" fill="none" stroke="black"/>')
+        _, end_x, end_y = line[-1]
+        parts.append(f'<text x="{end_x}" y="{end_y + 18}" text-anchor="end">{_escape(name)}</text>')
         for point, x, y in line:
             parts.append(f'<circle cx="{x}" cy="{y}" r="3"/>')
             parts.append(f'<text x="{x}" y="{y - 8}" text-anchor="middle">{point.tokens_per_word:.2f}</text>')
             parts.append(f'<text x="{x}" y="{height - 28}" text-anchor="middle">{point.num_new_pieces:,}</text>')
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif"'
-    return f'{head} font-size="12">\n' + "\n".join(parts) + "\n</svg>\n"
+    return f'{head} font-size="12" style="background: white">\n' + "\n".join(parts) + "\n</svg>\n"
 
 
 def _escape(text: str) -> str:
