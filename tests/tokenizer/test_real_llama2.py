@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.tokenizer import given
+from crosstune.recipe import Languages
+from crosstune.tokenizer import given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.sentencepiece_writer import with_all_merges, write_model
 from crosstune.tokenizer.subwords import subwords
 
 ROOT = Path(os.environ.get("CROSSTUNE_DATA_ROOT", "nowhere"))
@@ -45,3 +47,20 @@ def test_extended_to_46336_it_halves_korean_and_leaves_english_alone(llama2: Bpe
     before, after = (sum(map(len, tokenizer.encode_lines(korean))) for tokenizer in (llama2, extended))
     assert after < before / 2
     assert len(subwords(llama2, extended)["subwords"]) == 14_336
+
+
+def test_its_extended_sentencepiece_model_agrees_with_the_fast_tokenizer(llama2: BpeTokenizer, tmp_path: Path) -> None:
+    english, korean = (
+        (ROOT / "ntrex" / name).read_text(encoding="utf-8").splitlines()
+        for name in ("newstest2019-src.eng.txt", "newstest2019-ref.kor.txt")
+    )
+    new = with_all_merges(llama2, learn_new_pieces(llama2, korean, Wish("ko", 4096, "ks_x_1001")))
+    extended = extend(llama2, new, 4096)
+    write_model(MODEL, tmp_path / "tokenizer.model", llama2, extended)
+    parted = verify.part_lines([*english, *korean], Languages(source="en", target="ko"))
+    samples = verify.Samples(parted["source"], parted["other"], parted["target"], new.promised)
+    properties = [
+        *verify.verify(llama2, extended, samples),
+        verify.equals_slow(extended, tmp_path / "tokenizer.model", samples),
+    ]
+    assert {item.name: item.failures[:3] for item in properties if item.failures} == {}

@@ -58,7 +58,7 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
         verify.refuse_failures(report, run.root / "tokenizer" / "failed_verification.json")
     note(f"extended tokenizer: {rows['old_size']:,} + {facts['new']:,} pieces = {facts['size']:,}; verified")
     if facts["dummies"]:
-        note(f"{facts['dummies']:,} of the new pieces are dummies: the mixture holds no more pieces")
+        note(f"{facts['dummies']:,} of the new pieces are dummies: they fill the vocabulary up to its size")
 
 
 def _samples(recipe: Recipe, run: RunFolder, promised: list[str], dead_allowed: bool) -> verify.Samples:
