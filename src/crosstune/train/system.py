@@ -86,7 +86,9 @@ def train_system(task: Task) -> None:
         )
         checkpoints.clear()
     accelerator.wait_for_everyone()
-    accelerator.end_training()
+    # Not `accelerator.end_training`: it takes the process group away from the systems that follow.
+    for tracker in accelerator.trackers:
+        tracker.finish()
 
 
 def facts_of(start: Start, wanted: str, num_parameters: int, stages: tuple[dict[str, Any], ...]) -> dict[str, Any]:
