@@ -167,7 +167,20 @@ class Quality(Section):
     """Which rows are dropped. Each drop has a reason and is written to ``dropped.jsonl``."""
 
     drop_duplicates: bool = True
+    near_duplicate_threshold: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="drop rows that share this much of their character 5-grams with an earlier row of their source",
+    )
     drop_evaluation_overlap: bool = True
+    overlap_ngram: Annotated[int, Field(ge=5)] | None = Field(
+        13, description="also drop rows that share a run of so many words (characters, without spaces) with an item"
+    )
+    drop_broken_encoding: bool = True
+    drop_markup_only: bool = True
+    min_script_share: Share = Field(
+        0.2, description="of the letters of a text, and of each side of a pair, in its language's script"
+    )
+    max_length_ratio: Annotated[float, Field(ge=1)] | None = Field(9.0, description="of a pair's sides, in characters")
     on_bad_row: Literal["stop", "drop"] = "stop"
 
 

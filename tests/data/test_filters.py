@@ -5,26 +5,32 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.data import filters
+from crosstune.data import cleaning, filters
+from crosstune.data.overlap import EvaluationTexts, Kind
 from crosstune.data.rows import Drops, Row
+from crosstune.recipe import Quality
 
 NFD_GA = "\u1100\u1161"
 
 
-def reasons(texts: dict[str, str], kind: filters.Kind, evaluation: dict[str, str] | None = None) -> list[str]:
+def reasons(
+    texts: dict[str, str], kind: Kind, evaluation: EvaluationTexts | None = None, **quality: object
+) -> list[str]:
     drops = Drops()
-    kept = list(filters.keep_usable([Row("f:1", texts)], kind, "s", evaluation or {}, drops))
+    language = "ko" if kind == "text" and any(ord(character) > 0x1100 for character in texts["text"]) else "en"
+    checks = filters.Checks(kind, language, Quality.model_validate(quality), evaluation)
+    kept = list(filters.keep_usable([Row("f:1", texts)], checks, "s", drops))
     assert len(kept) + len(drops.records) == 1
     return [drop["reason"] for drop in drops.records]
 
 
 def test_texts_become_nfc_without_control_characters() -> None:
-    assert filters.clean(f" {NFD_GA}\x00나\ufeff\t다\r\n라\n") == "가나\t다\n라"
+    assert cleaning.clean(f" {NFD_GA}\x00나\ufeff\t다\r\n라\n") == "가나\t다\n라"
 
 
 @pytest.mark.parametrize("sign", ["\r", "\x0b", "\x0c", "\x85"])
 def test_old_line_ends_and_form_feeds_part_words(sign: str) -> None:
-    assert filters.clean(f"가{sign}나") == "가\n나"
+    assert cleaning.clean(f"가{sign}나") == "가\n나"
 
 
 @pytest.mark.parametrize(
@@ -39,7 +45,7 @@ def test_old_line_ends_and_form_feeds_part_words(sign: str) -> None:
         ({"text": ""}, "text", ["empty"]),
     ],
 )
-def test_empty_and_identical_sides_are_dropped(texts: dict[str, str], kind: filters.Kind, expected: list[str]) -> None:
+def test_empty_and_identical_sides_are_dropped(texts: dict[str, str], kind: Kind, expected: list[str]) -> None:
     assert reasons(texts, kind) == expected
 
 
@@ -60,7 +66,7 @@ def test_empty_and_identical_sides_are_dropped(texts: dict[str, str], kind: filt
     ],
 )
 def test_rows_with_an_evaluation_text_are_dropped(
-    tmp_path: Path, texts: dict[str, str], kind: filters.Kind, overlaps: bool
+    tmp_path: Path, texts: dict[str, str], kind: Kind, overlaps: bool
 ) -> None:
     items = [
         {"id": "1", "origin": "x:1", "choice1": "The sun was rising.", "choice2": "", "label": 0, "question": "cause"},
@@ -76,14 +82,16 @@ def test_rows_with_an_evaluation_text_are_dropped(
     ]
     (tmp_path / "copa").mkdir()
     (tmp_path / "copa" / "items.jsonl").write_text("\n".join(json.dumps(item) for item in items), encoding="utf-8")
-    evaluation = filters.evaluation_texts([tmp_path / "copa"])
+    evaluation = EvaluationTexts.read([tmp_path / "copa"], ngram=13)
     assert reasons(texts, kind, evaluation) == (["evaluation overlap: copa"] if overlaps else [])
 
 
 def test_labels_ids_and_half_contexts_are_no_evaluation_texts(tmp_path: Path) -> None:
     item = {"id": "cause", "origin": "o", "ctx_a": "A.", "ctx_b": "he", "activity_label": "Surfing", "endings": ["b"]}
     (tmp_path / "items.jsonl").write_text(json.dumps({**item, "label": 0}))
-    assert set(filters.evaluation_texts([tmp_path])) == {"A.", "b", "A. he"}
+    found = EvaluationTexts.read([tmp_path], ngram=None)
+    for text, is_one in (("A.", True), ("b", True), ("A. he", True), ("he", False), ("Surfing", False), ("o", False)):
+        assert bool(found.find({"text": text}, "text")) == is_one
 
 
 def test_duplicates_are_dropped_with_the_place_of_the_first() -> None:
@@ -100,3 +108,96 @@ def test_a_row_used_again_in_another_part_is_no_duplicate_but_another_source_s_i
     assert filters.drop_duplicates(rows, "s", seen, Drops()) == rows
     assert filters.drop_duplicates(rows, "s", seen, Drops()) == rows
     assert filters.drop_duplicates(rows, "t", seen, Drops()) == []
+
+
+WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "matches"),
+    [
+        (
+            {"instruction": "Say", "input": "", "output": f"So: {' '.join(WORDS[1:14])}, etc."},
+            "instructions",
+            True,
+        ),
+        ({"instruction": "Say", "input": "", "output": " ".join(WORDS[1:13])}, "instructions", False),
+        ({"en": f"ONE, {' - '.join(WORDS[1:])}!", "ko": "하나 둘"}, "parallel", True),
+        ({"en": "Count to ten.", "ko": " ".join(f"하나{number}" for number in range(13))}, "parallel", True),
+        ({"text": f"{' '.join(WORDS[:7])} and {' '.join(WORDS[7:])}"}, "text", False),
+        ({"text": "私は毎日学校へ行きます。それから図書館で本を読みます"}, "text", True),
+        ({"text": "私は毎日学校へ行きます"}, "text", False),
+    ],
+)
+def test_a_long_stretch_of_an_evaluation_text_is_found_on_any_side(
+    texts: dict[str, str], kind: Kind, matches: bool
+) -> None:
+    known = {" ".join(WORDS): "hellaswag", " ".join(f"하나{number}" for number in range(14)): "nsmc"}
+    known["彼は言う。私は毎日学校へ行きます。それから本を読む"] = "ntrex"
+    match = EvaluationTexts(known, ngram=13).find(texts, kind)
+    assert bool(match) == matches
+    if match:
+        assert match.is_stretch and match.evaluation_set == known[match.text]
+    assert EvaluationTexts(known, ngram=None).find(texts, kind) is None
+
+
+def test_a_dropped_stretch_says_what_it_matches() -> None:
+    drops, evaluation = Drops(), EvaluationTexts({" ".join(WORDS): "hellaswag"}, ngram=13)
+    checks = filters.Checks("text", "en", Quality(), evaluation)
+    assert not list(filters.keep_usable([Row("f:7", {"text": " ".join(["So", *WORDS])})], checks, "s", drops))
+    assert drops.records == [
+        {
+            "reason": "evaluation overlap, 13-gram: hellaswag",
+            "source": "s",
+            "origin": "f:7",
+            "row": {"text": " ".join(["So", *WORDS]), "matches": " ".join(WORDS)},
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "reason"),
+    [
+        ({"en": "The price is 5 \ufffd.", "ko": "값은 5이다."}, "parallel", "broken encoding"),
+        ({"text": "안녕하세요 세계".encode().decode("cp1252", "replace")}, "text", "broken encoding"),
+        ({"instruction": "Say", "input": "", "output": "Itâ€™s fine"}, "instructions", "broken encoding"),
+        ({"text": "A café in São Paulo, naïve and für sich."}, "text", ""),
+        ({"text": "<br/> &nbsp; <a href='x'></a> https://example.com/a"}, "text", "only mark-up"),
+        ({"en": "<b>", "ko": "안녕"}, "parallel", "only mark-up"),
+        ({"instruction": "Write a line break", "input": "", "output": "<br/>"}, "instructions", ""),
+        ({"text": "<p>Hello</p>"}, "text", ""),
+        ({"en": "Press the API key", "ko": "Press the API key now"}, "parallel", "other language"),
+        ({"en": "키를 누르세요", "ko": "키를 누른다"}, "parallel", "other language"),
+        ({"en": "Press the API key", "ko": "API 키를 누르세요"}, "parallel", ""),
+        ({"en": "42", "ko": "42!"}, "parallel", ""),
+        ({"instruction": "Translate: 안녕", "input": "", "output": "Hello"}, "instructions", ""),
+        ({"en": "No.", "ko": "아니요. " * 10}, "parallel", "lengths too different"),
+        ({"en": "No, thank you.", "ko": "아니요."}, "parallel", ""),
+    ],
+)
+def test_text_that_teaches_nothing_is_dropped(texts: dict[str, str], kind: Kind, reason: str) -> None:
+    assert reasons(texts, kind) == ([reason] if reason else [])
+
+
+def test_every_check_can_be_switched_off() -> None:
+    off = {"drop_broken_encoding": False, "drop_markup_only": False, "min_script_share": 0.0, "max_length_ratio": None}
+    assert reasons({"en": "<b>\ufffd", "ko": "hello hello hello hello"}, "parallel", **off) == []
+
+
+SENTENCE = "나는 오늘 아침에 학교에 가는 길에 오래된 친구를 만나서 함께 커피를 마셨다."
+
+
+def test_near_duplicates_are_dropped_with_the_place_of_the_first() -> None:
+    others = [
+        "전혀 다른 문장이 여기에 하나 있고 관계도 없다.",
+        SENTENCE.replace("커피", "홍차"),
+        f"{SENTENCE} 정말.",
+    ]
+    rows = [Row(f"f:{number}", {"text": text}) for number, text in enumerate([SENTENCE, *others], start=1)]
+    drops = Drops()
+    assert filters.drop_near_duplicates(rows, "s", 0.7, drops) == rows[:2]
+    assert [(drop["origin"], drop["reason"], drop["row"]["same_as"]) for drop in drops.records] == [
+        ("f:3", "near duplicate", "s f:1"),
+        ("f:4", "near duplicate", "s f:1"),
+    ]
+    assert filters.drop_near_duplicates(rows, "s", 1.0, Drops()) == rows

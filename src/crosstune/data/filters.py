@@ -1,98 +1,82 @@
-"""What a training row is checked for: empty texts, identical sides, evaluation texts, duplicates."""
+"""Which rows can be learnt from: each check in turn, and a record of every row that fails one."""
 
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from crosstune.artifacts import read_jsonl
+from crosstune.data.cleaning import clean, normalised
+from crosstune.data.near_duplicates import near_duplicates
+from crosstune.data.overlap import EvaluationTexts, Kind
 from crosstune.data.rows import Drops, Row
-
-Kind = Literal["parallel", "instructions", "text"]
+from crosstune.data.text_checks import is_broken, is_markup_only, length_ratio, script_share
+from crosstune.recipe import Quality
 
 Seen = dict[tuple[str, ...], tuple[str, str]]
 """Normalised texts of a row -> source and origin of the first row with them."""
 
 EMPTY = "empty"
+BROKEN = "broken encoding"
+MARKUP = "only mark-up"
 IDENTICAL = "identical sides"
+LANGUAGE = "other language"
+LENGTHS = "lengths too different"
 OVERLAP = "evaluation overlap"
 DUPLICATE = "duplicate"
-
-# Shorter sentences ("Thank you.") occur in any book and give nothing of an evaluation set away.
-MIN_OVERLAP_CHARACTERS = 15
-
-# Form feeds and their kind part words: removed like other control characters, they would glue two together.
-_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85]")
-# All control characters but tab and line feed; a byte order mark inside a text is one, too.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+|(?<=[.!?。！？][\"'”’)])\s+|\n")
-# The parts of an evaluation item that are no text of its own: HellaSwag's ctx_b is often just "he".
-_NO_TEXTS = {"id", "origin", "label", "question", "activity_label", "ctx_b"}
+NEAR_DUPLICATE = "near duplicate"
 
 
-def clean(text: str) -> str:
-    """Return a text in NFC, with LF line ends, without control characters and outer white space."""
-    text = unicodedata.normalize("NFC", _BREAKS.sub("\n", text))
-    return _CONTROL.sub("", text).strip()
+@dataclass(frozen=True)
+class Checks:
+    """What the rows of a source are checked for.
+
+    Attributes:
+        language: of a plain text; the sides of a pair are named by theirs.
+        evaluation: the texts that must not be learnt, if the recipe keeps them out.
+    """
+
+    kind: Kind
+    language: str | None
+    quality: Quality
+    evaluation: EvaluationTexts | None
 
 
-def normalised(text: str) -> str:
-    """Return what two texts must share to count as the same: NFC, any white space one space."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def evaluation_texts(folders: Iterable[Path]) -> dict[str, str]:
-    """Return the normalised texts of the written evaluation sets, each with the name of its set."""
-    found: dict[str, str] = {}
-    for folder in folders:
-        for item in read_jsonl(folder / "items.jsonl"):
-            texts = [item[key] for key in item if key not in _NO_TEXTS]
-            if "ctx_a" in item:
-                texts.append(f"{item['ctx_a']} {item['ctx_b']}")
-            for text in texts:
-                for part in text if isinstance(text, list) else [text]:
-                    found.setdefault(normalised(part), folder.name)
-    found.pop("", None)
-    return found
-
-
-def keep_usable(
-    rows: Iterable[Row], kind: Kind, source: str, evaluation: dict[str, str], drops: Drops
-) -> Iterator[Row]:
+def keep_usable(rows: Iterable[Row], checks: Checks, source: str, drops: Drops) -> Iterator[Row]:
     """Clean the rows of a source and yield those that can be learnt from; duplicates are the mixture's business."""
     for row in rows:
         texts = {key: clean(text) for key, text in row.texts.items()}
-        if any(not text for key, text in texts.items() if key != "input"):
-            drops.add(EMPTY, source, row.origin, row.texts)
-        elif kind == "parallel" and len({normalised(text) for text in texts.values()}) == 1:
-            drops.add(IDENTICAL, source, row.origin, texts)
-        elif evaluation and (name := _evaluation_twin(texts, kind, evaluation)):
-            drops.add(f"{OVERLAP}: {name}", source, row.origin, texts)
+        reason = _reason(texts, checks)
+        if reason:
+            # An empty text is shown as it was: what made it empty is gone.
+            drops.add(reason, source, row.origin, row.texts if reason == EMPTY else texts)
+            continue
+        match = checks.evaluation.find(texts, checks.kind) if checks.evaluation else None
+        if match:
+            what = f"{OVERLAP}, {checks.quality.overlap_ngram}-gram" if match.is_stretch else OVERLAP
+            drops.add(f"{what}: {match.evaluation_set}", source, row.origin, {**texts, "matches": match.text})
         else:
             yield Row(row.origin, texts)
 
 
-def _evaluation_twin(texts: dict[str, str], kind: Kind, evaluation: dict[str, str]) -> str | None:
-    """Return the evaluation set that shares a text with this row."""
-    if kind == "text":
-        return _twin_in_document(texts["text"], evaluation)
-    names = (evaluation.get(normalised(text)) for text in texts.values())
-    return next((name for name in names if name), None)
-
-
-def _twin_in_document(document: str, evaluation: dict[str, str]) -> str | None:
-    whole = evaluation.get(normalised(document))
-    if whole:
-        return whole
-    # Lines as well as sentences: an evaluation text may itself hold several sentences.
-    for line in document.split("\n"):
-        for part in (line, *_SENTENCE_END.split(line)):
-            if len(part) >= MIN_OVERLAP_CHARACTERS:
-                key = normalised(part)
-                if len(key) >= MIN_OVERLAP_CHARACTERS and key in evaluation:
-                    return evaluation[key]
-    return None
+def _reason(texts: Mapping[str, str], checks: Checks) -> str:
+    """Return why a row cannot be learnt from, or nothing."""
+    quality = checks.quality
+    if any(not text for key, text in texts.items() if key != "input"):
+        return EMPTY
+    if quality.drop_broken_encoding and any(map(is_broken, texts.values())):
+        return BROKEN
+    if checks.kind == "instructions":
+        return ""
+    # Instructions may ask for mark-up, code or translations: the checks below are for text and pairs.
+    if checks.kind == "parallel" and len(set(map(normalised, texts.values()))) == 1:
+        return IDENTICAL
+    if quality.drop_markup_only and any(map(is_markup_only, texts.values())):
+        return MARKUP
+    languages = texts if checks.kind == "parallel" else {checks.language or "": texts["text"]}
+    if any(script_share(text, language) < quality.min_script_share for language, text in languages.items()):
+        return LANGUAGE
+    limit = quality.max_length_ratio
+    if checks.kind == "parallel" and limit is not None and length_ratio(*texts.values()) > limit:
+        return LENGTHS
+    return ""
 
 
 def drop_duplicates(rows: Iterable[Row], source: str, seen: Seen, drops: Drops) -> list[Row]:
@@ -107,3 +91,12 @@ def drop_duplicates(rows: Iterable[Row], source: str, seen: Seen, drops: Drops) 
         else:
             drops.add(DUPLICATE, source, row.origin, {**row.texts, "same_as": " ".join(first)})
     return kept
+
+
+def drop_near_duplicates(rows: list[Row], source: str, threshold: float, drops: Drops) -> list[Row]:
+    """Return the rows that are not nearly the same as an earlier one."""
+    twins = near_duplicates(["\n".join(map(normalised, row.texts.values())) for row in rows], threshold)
+    for index, twin in twins.items():
+        row = rows[index]
+        drops.add(NEAR_DUPLICATE, source, row.origin, {**row.texts, "same_as": f"{source} {rows[twin].origin}"})
+    return [row for index, row in enumerate(rows) if index not in twins]

@@ -11,6 +11,7 @@ from rich.table import Table
 from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, whole_folder, write_jsonl
 from crosstune.chat_template import template_of
 from crosstune.data import files, filters, mixture
+from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
 from crosstune.errors import BadInputError
@@ -42,7 +43,7 @@ class MixtureFolders:
         }
         self._hashes = {name: files.hashes(paths, root) for name, paths in self._paths.items()}
         self._usable: dict[str, _Usable] = {}
-        self._evaluation: dict[str, str] | None = None
+        self._evaluation: EvaluationTexts | None = None
 
     def write_all(self) -> None:
         """Write every mixture that is not there for the same inputs and settings."""
@@ -101,15 +102,17 @@ class MixtureFolders:
     def _add_part(self, part: MixturePart, examples: list[Example], drops: Drops, seen: filters.Seen) -> dict[str, Any]:
         """Append a part's examples, and return how many rows went where."""
         recipe, usable = self._recipe, self._read(part.source)
-        own = Drops(list(usable.drops.records))
+        quality, own = recipe.data.quality, Drops(list(usable.drops.records))
         rows = usable.rows if part.as_text is None else mixture.as_text(usable.rows, part.as_text)
-        if recipe.data.quality.drop_duplicates:
+        if quality.drop_duplicates:
             rows = filters.drop_duplicates(rows, part.source, {}, own)
+        if quality.near_duplicate_threshold is not None:
+            rows = filters.drop_near_duplicates(rows, part.source, quality.near_duplicate_threshold, own)
         drawn = mixture.draw(rows, part.max_rows, recipe.seed, part.source)
         not_drawn = len(rows) - len(drawn)
         # Other sources' twins go after the draw: one that the mixture does not use is no reason to drop a row, and
         # the draw stays the same in mixtures with and without the other source.
-        if recipe.data.quality.drop_duplicates:
+        if quality.drop_duplicates:
             drawn = filters.drop_duplicates(drawn, part.source, seen, own)
         before = len(examples)
         source = recipe.data.sources[part.source]
@@ -129,7 +132,8 @@ class MixtureFolders:
                 yield row
 
         rows = readable(counted(), name, recipe.data.quality.on_bad_row, usable.drops)
-        usable.rows.extend(filters.keep_usable(rows, source.kind, name, self._evaluation_texts(), usable.drops))
+        checks = filters.Checks(source.kind, source.language, recipe.data.quality, self._evaluation_texts())
+        usable.rows.extend(filters.keep_usable(rows, checks, name, usable.drops))
         if not usable.num_read:
             raise BadInputError(
                 f"data.sources.{name} should hold rows, but there is none in {', '.join(source.paths)}. "
@@ -138,9 +142,10 @@ class MixtureFolders:
         self._usable[name] = usable
         return usable
 
-    def _evaluation_texts(self) -> dict[str, str]:
-        if self._evaluation is None:
-            self._evaluation = filters.evaluation_texts(self._evaluation_folders())
+    def _evaluation_texts(self) -> EvaluationTexts | None:
+        quality = self._recipe.data.quality
+        if quality.drop_evaluation_overlap and self._evaluation is None:
+            self._evaluation = EvaluationTexts.read(self._evaluation_folders(), quality.overlap_ngram)
         return self._evaluation
 
 

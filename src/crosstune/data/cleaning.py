@@ -1,0 +1,20 @@
+"""Texts as they are learnt, and as they are compared."""
+
+import re
+import unicodedata
+
+# Form feeds and their kind part words: removed like other control characters, they would glue two together.
+_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85]")
+# All control characters but tab and line feed; a byte order mark inside a text is one, too.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
+
+
+def clean(text: str) -> str:
+    """Return a text in NFC, with LF line ends, without control characters and outer white space."""
+    text = unicodedata.normalize("NFC", _BREAKS.sub("\n", text))
+    return _CONTROL.sub("", text).strip()
+
+
+def normalised(text: str) -> str:
+    """Return what two texts must share to count as the same: NFC, any white space one space."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
