@@ -12,6 +12,7 @@ import random
 import resource
 import tempfile
 import time
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,7 @@ class Corpus:
         letters = "abcdefghijklmnopqrstuvwxyz"
         self._english = [self._word(letters, 3, 9) for _ in range(30_000)]
         self._korean = [self._word(_SYLLABLES, 1, 4) for _ in range(30_000)]
-        self._weights = [1 / (rank + 10) for rank in range(30_000)]
-        self.recent: list[str] = []
+        self._weights = list(accumulate(1 / (rank + 10) for rank in range(30_000)))
 
     def _word(self, letters: str, shortest: int, longest: int) -> str:
         return "".join(self.generator.choice(letters) for _ in range(self.generator.randint(shortest, longest)))
@@ -45,7 +45,7 @@ class Corpus:
 
     def _sentence(self, words: list[str], mean: float) -> str:
         length = max(3, round(self.generator.lognormvariate(0, 0.5) * mean))
-        return " ".join(self.generator.choices(words, self._weights, k=length)) + "."
+        return " ".join(self.generator.choices(words, cum_weights=self._weights, k=length)) + "."
 
 
 def write_corpora(folder: Path, share: float) -> None:
