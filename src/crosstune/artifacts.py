@@ -18,6 +18,7 @@ from crosstune.errors import RunFolderError
 
 MANIFEST = "manifest.json"
 MODEL_CARD = "README.md"
+RESAMPLES = "resamples.npz"
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "datasets", "lm_eval", "sacrebleu", "numpy")
 
 
@@ -59,7 +60,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The folder of report.html, report.md and tables.csv."""
+        """The folder of report.html, report.md, tables.csv and tables.tex."""
         return self.root / "report"
 
 

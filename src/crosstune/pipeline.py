@@ -30,7 +30,7 @@ STAGES = (
     Stage("tokenizer", "mixtures -> tokenizer/base, tokenizer/extended, tokenizer/fertility.json"),
     Stage("train", "mixtures + tokenizers -> systems/*/model, systems/*/metrics.jsonl"),
     Stage("evaluate", "systems + evaluation sets -> systems/*/evaluation/scores.json, outputs.jsonl"),
-    Stage("report", "everything above -> report/report.html, report.md, tables.csv"),
+    Stage("report", "everything above -> report/report.html, report.md, tables.csv, tables.tex"),
 )
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
 

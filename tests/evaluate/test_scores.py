@@ -7,7 +7,7 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF
 from sklearn.metrics import f1_score
 
-from crosstune.evaluate.bootstrap import interval, resampled_sums
+from crosstune.evaluate.bootstrap import interval, resample, resampled_sums
 from crosstune.evaluate.scores import (
     Scored,
     keyword_label,
@@ -71,7 +71,34 @@ def test_every_resample_draws_as_many_items_as_there_are() -> None:
 def test_an_interval_is_percentiles_of_the_resampled_statistic() -> None:
     values = np.arange(40.0)[:, None]
     means = resampled_sums(values, 500)[:, 0] / 40
-    assert interval(values, lambda sums: sums[:, 0] / 40, 500) == pytest.approx(np.percentile(means, [2.5, 97.5]))
+    found = resample(values, lambda sums: sums[:, 0] / 40, 500)
+    assert np.array_equal(found, means) and interval(found) == pytest.approx(np.percentile(means, [2.5, 97.5]))
+
+
+def test_resamples_of_two_systems_are_paired_as_in_sacrebleus_paired_bootstrap() -> None:
+    """The difference's spread is that of resampling the items of both systems together, by hand and one by one."""
+    generator = np.random.default_rng(3)
+    references = [" ".join(generator.choice(list("abcdefgh"), 9)) for _ in range(60)]
+
+    def worsened(lines: list[str]) -> list[str]:
+        return [" ".join(word if generator.random() > 0.1 else "x" for word in line.split()) for line in lines]
+
+    systems = [worsened(references)]
+    systems.append(worsened(systems[0]))
+    resamples = [translation_scores(SCORED, outputs, references, "en")[0].resamples for outputs in systems]
+    low, high = np.percentile(resamples[0] - resamples[1], [2.5, 97.5])
+    bleu, differences = BLEU(tokenize="13a", force=True), []
+    for _ in range(300):
+        drawn = generator.integers(0, 60, 60)
+        scores = [
+            bleu.corpus_score([outputs[item] for item in drawn], [[references[item] for item in drawn]]).score
+            for outputs in systems
+        ]
+        differences.append(scores[0] - scores[1])
+    by_hand = np.percentile(differences, [2.5, 97.5])
+    assert (low, high) == pytest.approx(by_hand, abs=0.25 * (by_hand[1] - by_hand[0]))
+    unpaired = np.percentile(resamples[0] - resamples[1][::-1], [2.5, 97.5])
+    assert high - low < 0.95 * (unpaired[1] - unpaired[0])
 
 
 def test_macro_f1_is_scikit_learns() -> None:

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from crosstune.artifacts import RunFolder, read_json, read_jsonl, whole_folder, write_json, write_jsonl
+from crosstune.artifacts import RESAMPLES, RunFolder, read_json, read_jsonl, whole_folder, write_json, write_jsonl
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate import generated_tasks, stage
 from crosstune.evaluate.generation import Generated
@@ -81,6 +82,10 @@ def test_every_system_gets_scores_and_answers(recipe: Recipe, run: RunFolder) ->
     for name in ("base", "ours"):
         folder = run.system(name) / "evaluation"
         rows, scores = read_jsonl(folder / "outputs.jsonl"), read_json(folder / "scores.json")["scores"]
+        with np.load(folder / RESAMPLES) as resamples:
+            for score in scores:
+                values = resamples[f"{score['task']}/{score['metric']}"]
+                assert values.shape == (100,) and np.percentile(values, 2.5) == pytest.approx(score["low"])
         assert list(dict.fromkeys(row["task"] for row in rows)) == [*CELLS, "story", "nsmc"]
         assert len(rows) == 4 * 2 + 4 + 3
         metrics = {(score["task"], score["metric"]) for score in scores}

@@ -1,18 +1,20 @@
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.artifacts import RunFolder
+from crosstune.artifacts import RESAMPLES, RunFolder
 from crosstune.recipe import Recipe
 from crosstune.report.changes import change_table, figure_points, paired_difference
 from crosstune.report.outputs import Outputs, read_outputs
-from crosstune.report.scores import Score, Scores, read_scores
+from crosstune.report.scores import Score, Scores, read_resamples, read_scores
 
 
 def test_the_change_is_adapted_minus_reference_with_an_interval_over_the_same_items(
     recipe: Recipe, run: RunFolder
 ) -> None:
     scores = read_scores(recipe, run)
-    table = change_table(recipe, scores, read_outputs(recipe, run))
+    table = change_table(recipe, scores, read_outputs(recipe, run), {})
     assert table is not None
     assert [row.system for row in table.rows] == ["lora", "continued", "ours", "bilingual"]
     copa = [column.task for column in table.columns].index("choice")
@@ -28,15 +30,41 @@ def test_without_the_items_of_the_score_the_change_has_no_interval(recipe: Recip
     scores = read_scores(recipe, run)
     outputs = read_outputs(recipe, run)
     outputs.correct["ours", "hella"].popitem()
-    table = change_table(recipe, scores, outputs)
+    table = change_table(recipe, scores, outputs, {})
     assert table is not None
     ours = table.rows[2].cells[0]
     assert ours.value is not None and ours.low is None
 
 
+def test_a_change_of_bleu_has_the_paired_bootstraps_interval(recipe: Recipe, run: RunFolder) -> None:
+    base, ours = np.linspace(0, 1, 1000), np.linspace(0, 1, 1000) + np.linspace(5, 9, 1000)
+    for system, values in (("llama", base), ("ours", ours)):
+        np.savez(run.system(system) / "evaluation" / RESAMPLES, **{"pairs_en_ko_en/bleu": values})
+    scores, resamples = read_scores(recipe, run), read_resamples(recipe, run)
+    assert resamples.keys() == {("llama", "pairs_en_ko_en", "bleu"), ("ours", "pairs_en_ko_en", "bleu")}
+    table = change_table(recipe, scores, read_outputs(recipe, run), resamples)
+    assert table is not None
+    place = [(column.task, column.metric) for column in table.columns].index(("pairs_en_ko_en", "bleu"))
+    cells = {row.system: row.cells[place] for row in table.rows}
+    assert (cells["ours"].low, cells["ours"].high) == pytest.approx((5.1, 8.9))
+    assert table.columns[place].direction_mark(cells["ours"]) == " ▲"
+    assert cells["bilingual"].value is not None and cells["bilingual"].low is None
+
+
+def test_resamples_of_other_items_or_of_another_number_are_not_paired(recipe: Recipe, run: RunFolder) -> None:
+    for system, number in (("llama", 1000), ("ours", 1000), ("lora", 500)):
+        np.savez(run.system(system) / "evaluation" / RESAMPLES, **{"pairs_en_ko_en/bleu": np.linspace(0, 1, number)})
+    scores, resamples, outputs = read_scores(recipe, run), read_resamples(recipe, run), read_outputs(recipe, run)
+    outputs.ids["ours", "pairs_en_ko_en"][0] = "another"
+    table = change_table(recipe, scores, outputs, resamples)
+    assert table is not None
+    place = [(column.task, column.metric) for column in table.columns].index(("pairs_en_ko_en", "bleu"))
+    assert all(row.cells[place].low is None for row in table.rows)
+
+
 def test_nothing_is_compared_without_the_reference_system(recipe: Recipe) -> None:
     scores: Scores = {("ours", "hella", "acc"): Score("ours", "hella", "acc", 0.5, 0.4, 0.6, 10, "")}
-    assert change_table(recipe, scores, Outputs()) is None
+    assert change_table(recipe, scores, Outputs(), {}) is None
     assert figure_points(recipe, scores) == []
 
 

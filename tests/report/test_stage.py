@@ -39,7 +39,8 @@ def data_of(page: str) -> dict[str, list[dict[str, object]]]:
 
 def test_the_report_folder_holds_page_markdown_and_csv(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
-    assert sorted(path.name for path in run.report.iterdir()) == ["report.html", "report.md", "tables.csv"]
+    names = ["report.html", "report.md", "tables.csv", "tables.tex"]
+    assert sorted(path.name for path in run.report.iterdir()) == names
 
 
 def test_the_csv_holds_every_score_at_full_precision(recipe: Recipe, run: RunFolder) -> None:

@@ -1,4 +1,8 @@
-"""Percentile bootstrap intervals over items, computed from sums of per-item statistics."""
+"""Percentile bootstrap over items, computed from sums of per-item statistics.
+
+All systems are resampled alike, item for item, so that the difference of two systems' resamples is the paired bootstrap
+of their difference (Koehn 2004, https://aclanthology.org/W04-3250/).
+"""
 
 from collections.abc import Callable
 
@@ -9,13 +13,17 @@ Array = NDArray[np.float64]
 SEED = 12345  # one seed for all: tasks with equally many items are resampled alike
 
 
-def interval(item_statistics: Array, statistic: Callable[[Array], Array], num_bootstrap: int) -> tuple[float, float]:
-    """Return the 2.5th and 97.5th percentile of a statistic of sums over resampled items.
+def resample(item_statistics: Array, statistic: Callable[[Array], Array], num_bootstrap: int) -> Array:
+    """Return a statistic of sums over resampled items, [num_bootstrap].
 
     Shapes: item_statistics [items, k]; statistic maps sums [resamples, k] to values [resamples].
     """
-    sums = resampled_sums(item_statistics, num_bootstrap)
-    low, high = np.percentile(statistic(sums), [2.5, 97.5])
+    return statistic(resampled_sums(item_statistics, num_bootstrap))
+
+
+def interval(resamples: Array) -> tuple[float, float]:
+    """Return the 2.5th and 97.5th percentile of a resampled statistic."""
+    low, high = np.percentile(resamples, [2.5, 97.5])
     return float(low), float(high)
 
 

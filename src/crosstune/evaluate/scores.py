@@ -1,12 +1,12 @@
 """The numbers: accuracies, macro F1, the NSMC keyword rule, BLEU and chrF++, each with interval and signature."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from crosstune.evaluate.bootstrap import SEED, Array, interval
+from crosstune.evaluate.bootstrap import SEED, Array, interval, resample
 
 KEYWORDS = ("부정", "긍정")  # by NSMC's label
 # sacreBLEU's tokenizers for languages whose words 13a cannot see.
@@ -15,7 +15,11 @@ BLEU_TOKENIZERS = {"ko": "ko-mecab", "zh": "zh"}
 
 @dataclass(frozen=True)
 class Score:
-    """One number of a table: accuracies from 0 to 1, BLEU and chrF++ from 0 to 100."""
+    """One number of a table: accuracies from 0 to 1, BLEU and chrF++ from 0 to 100.
+
+    Attributes:
+        resamples: its values on resampled items, which ``low`` and ``high`` come from; kept for paired differences.
+    """
 
     task: str
     metric: str
@@ -24,10 +28,11 @@ class Score:
     high: float
     n: int
     signature: str
+    resamples: Array = field(compare=False, repr=False)
 
     def row(self) -> dict[str, Any]:
-        """Return the score as a JSON object."""
-        return asdict(self)
+        """Return the score as a JSON object, without its resamples."""
+        return {name: value for name, value in vars(self).items() if name != "resamples"}
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,18 @@ class Scored:
     signature: str
     num_bootstrap: int
 
-    def make(self, metric: str, value: float, bounds: tuple[float, float], n: int, signature: str = "") -> Score:
+    def make(self, metric: str, value: float, resamples: Array, n: int, signature: str = "") -> Score:
         """Return a score whose signature ends with the task's and the bootstrap's."""
         parts = [signature, self.signature, f"bs:{self.num_bootstrap}", f"seed:{SEED}"]
-        return Score(self.task, metric, value, *bounds, n, "|".join(part for part in parts if part))
+        low, high = interval(resamples)
+        return Score(self.task, metric, value, low, high, n, "|".join(part for part in parts if part), resamples)
 
 
 def mean_score(scored: Scored, metric: str, values: Sequence[float]) -> Score:
     """Score the mean of per-item values, such as an accuracy."""
     column = np.asarray(values, np.float64)[:, None]
-    bounds = interval(column, lambda sums: sums[:, 0] / len(column), scored.num_bootstrap)
-    return scored.make(metric, float(column.mean()), bounds, len(column))
+    resamples = resample(column, lambda sums: sums[:, 0] / len(column), scored.num_bootstrap)
+    return scored.make(metric, float(column.mean()), resamples, len(column))
 
 
 def macro_f1_score(scored: Scored, references: Sequence[int], predictions: Sequence[int]) -> Score:
@@ -68,7 +74,7 @@ def macro_f1_score(scored: Scored, references: Sequence[int], predictions: Seque
         confusion[index, place[reference], place[prediction]] = 1
     statistics = confusion.reshape(len(references), -1)
     value = float(_macro_f1(statistics.sum(0)[None])[0])
-    return scored.make("f1", value, interval(statistics, _macro_f1, scored.num_bootstrap), len(references))
+    return scored.make("f1", value, resample(statistics, _macro_f1, scored.num_bootstrap), len(references))
 
 
 def _macro_f1(sums: Array) -> Array:
@@ -129,5 +135,5 @@ def _corpus_score(scored: Scored, name: str, metric: Any, outputs: Sequence[str]
         return np.array([metric._compute_score_from_stats(row.tolist()).score for row in sums])
 
     value = float(values(statistics.sum(0)[None])[0])
-    bounds = interval(statistics, values, scored.num_bootstrap)
-    return scored.make(name, value, bounds, len(outputs), metric.get_signature().format())
+    resamples = resample(statistics, values, scored.num_bootstrap)
+    return scored.make(name, value, resamples, len(outputs), metric.get_signature().format())

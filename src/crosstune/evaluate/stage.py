@@ -4,7 +4,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from crosstune.artifacts import (
+    RESAMPLES,
     RunFolder,
     fingerprint,
     fingerprint_of,
@@ -57,6 +60,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, system: TrainedSystem) -> str:
     """Return the hash of all that decides the scores. How many rows run side by side is not part of it."""
     settings = recipe.evaluate
     return fingerprint(
+        "scores, outputs, resamples",
         {label: task.model_dump(mode="json") for label, task in settings.tasks.items()},
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks},
         {path.name: hash_file(path) for path in sorted(TASKS.glob("*.yaml"))},
@@ -90,6 +94,9 @@ def _evaluate(recipe: Recipe, run: RunFolder, system: TrainedSystem, items: Item
         scores = [score for label in items for score in results[label].scores]
         write_jsonl(folder / "outputs.jsonl", rows)
         write_json(folder / "scores.json", {"scores": [score.row() for score in scores]})
+        # For the paired differences of the report.
+        resamples: dict[str, Any] = {f"{score.task}/{score.metric}": score.resamples for score in scores}
+        np.savez(folder / RESAMPLES, **resamples)
     log.remove()
     _summarise(scores)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
-from crosstune.report.scores import Scores
+from crosstune.report.scores import Resamples, Scores, paired_interval
 from crosstune.report.tables import Cell, Column, Row, Table, columns_of, label_of, translation_columns
 
 _NORMAL_97_5 = 1.959964
@@ -51,7 +51,7 @@ def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
     ]
 
 
-def change_table(recipe: Recipe, scores: Scores, outputs: Outputs) -> Table | None:
+def change_table(recipe: Recipe, scores: Scores, outputs: Outputs, resamples: Resamples) -> Table | None:
     """Return every adapted system minus the reference system, with paired intervals; None without a reference."""
     reference = recipe.evaluate.reference_system
     columns = [
@@ -59,8 +59,9 @@ def change_table(recipe: Recipe, scores: Scores, outputs: Outputs) -> Table | No
         *target_columns(recipe, scores),
         *into_target_columns(recipe, scores),
     ]
+    found = (scores, outputs, resamples)
     rows = tuple(
-        Row(system, label_of(recipe, system), tuple(_change(scores, outputs, system, reference, c) for c in columns))
+        Row(system, label_of(recipe, system), tuple(_change(found, system, reference, column) for column in columns))
         for system in recipe.systems
         if system != reference and any(key[0] == system for key in scores)
     )
@@ -73,8 +74,8 @@ def change_table(recipe: Recipe, scores: Scores, outputs: Outputs) -> Table | No
         columns=tuple(replace(column, signed=True, chance=None) for column in columns),
         rows=rows,
         notes=(
-            "The range is the 95 % interval of the difference over the same items (Agresti and Min). ▲ ▼ mark a "
-            "difference whose interval leaves out zero; differences of BLEU have no interval here.",
+            "The range is the 95 % interval of the difference over the same items: Agresti and Min's for accuracies, "
+            "the paired bootstrap for BLEU. ▲ ▼ mark a difference whose interval leaves out zero.",
         ),
     )
 
@@ -109,12 +110,18 @@ def paired_difference(ours: Mapping[str, bool], theirs: Mapping[str, bool]) -> t
     return (won - lost) / len(items), max(-1.0, middle - half), min(1.0, middle + half)
 
 
-def _change(scores: Scores, outputs: Outputs, system: str, reference: str, column: Column) -> Cell:
+def _change(found: tuple[Scores, Outputs, Resamples], system: str, reference: str, column: Column) -> Cell:
+    scores, outputs, resamples = found
     ours = scores.get((system, column.task, column.metric))
     theirs = scores.get((reference, column.task, column.metric))
     if ours is None or theirs is None:
         return Cell()
     difference = ours.value - theirs.value
+    if column.top == 100:
+        pair = [resamples.get((name, column.task, column.metric)) for name in (system, reference)]
+        is_same_items = outputs.ids.get((system, column.task)) == outputs.ids.get((reference, column.task))
+        bounds = paired_interval(pair[0], pair[1]) if is_same_items else None
+        return Cell(difference, *(bounds or (None, None)))
     right = [outputs.correct.get((name, column.task), {}) for name in (system, reference)]
     # The interval is shown only for the very items of the score, not for a part of them.
     is_same_items = right[0].keys() == right[1].keys() and len(right[0]) == ours.n == theirs.n

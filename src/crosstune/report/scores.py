@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from crosstune.artifacts import RunFolder, read_json
+import numpy as np
+from numpy.typing import NDArray
+
+from crosstune.artifacts import RESAMPLES, RunFolder, read_json
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 
@@ -60,6 +63,35 @@ def read_scores(recipe: Recipe, run: RunFolder) -> Scores:
             "`crosstune evaluate RECIPE` first, or everything with `crosstune run RECIPE`"
         )
     return scores
+
+
+Resamples = dict[tuple[str, str, str], NDArray[np.float64]]
+"""A score's values on resampled items, by system, task and metric; all systems are resampled alike."""
+
+
+def read_resamples(recipe: Recipe, run: RunFolder) -> Resamples:
+    """Read the bootstrap's resamples of every system that was evaluated."""
+    found: Resamples = {}
+    for system in recipe.systems:
+        path = run.system(system) / "evaluation" / RESAMPLES
+        if path.exists():
+            # No pickles: nothing executes from data.
+            with np.load(path, allow_pickle=False) as content:
+                for name in content.files:
+                    task, _, metric = name.rpartition("/")
+                    found[system, task, metric] = content[name]
+    return found
+
+
+def paired_interval(ours: NDArray[np.float64] | None, theirs: NDArray[np.float64] | None) -> tuple[float, float] | None:
+    """Return the 95 % percentile interval of a difference from two systems' resamples (Koehn 2004).
+
+    None where a system has none, or they were resampled differently often.
+    """
+    if ours is None or theirs is None or ours.shape != theirs.shape:
+        return None
+    low, high = np.percentile(ours - theirs, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def to_csv(scores: Scores, seed: int) -> str:

@@ -1,4 +1,4 @@
-"""The report stage: from a run's files to report.html, report.md, tables.csv, and tables on the terminal."""
+"""The report stage: from a run's files to report.html, report.md, tables.csv and .tex, and tables on the terminal."""
 
 from dataclasses import replace
 
@@ -6,13 +6,14 @@ from crosstune.artifacts import RunFolder, write_text
 from crosstune.recipe import Recipe
 from crosstune.report.changes import change_table, figure_points
 from crosstune.report.findings import best_per_column, findings
+from crosstune.report.latex import to_latex
 from crosstune.report.markdown import to_markdown
 from crosstune.report.model_card import write_model_cards
 from crosstune.report.outputs import read_outputs
 from crosstune.report.page import Page, render
 from crosstune.report.print_tables import print_tables
 from crosstune.report.run_facts import read_run_facts
-from crosstune.report.scores import read_scores, to_csv
+from crosstune.report.scores import read_resamples, read_scores, to_csv
 from crosstune.report.tables import further_tables, paper_tables
 from crosstune.report.training import read_curves
 from crosstune.terminal import note
@@ -27,7 +28,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     scores = read_scores(recipe, run)
     outputs = read_outputs(recipe, run)
     main = [replace(table, sentence=best_per_column(table)) for table in paper_tables(recipe, scores)]
-    changes = change_table(recipe, scores, outputs)
+    changes = change_table(recipe, scores, outputs, read_resamples(recipe, run))
     further = further_tables(recipe, scores)
     page = Page(
         title=recipe.report.title or recipe.name,
@@ -46,7 +47,8 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     write_text(
         run.report / "report.md", to_markdown(page.title, recipe.description, page.findings, every_table, page.facts)
     )
+    write_text(run.report / "tables.tex", to_latex(every_table, page.facts.command))
     write_text(run.report / "report.html", render(recipe, page))
     write_model_cards(recipe, run, every_table, page.facts, scores)
-    note(f"wrote {run.report}/report.html, report.md and tables.csv")
+    note(f"wrote {run.report}/report.html, report.md, tables.csv and tables.tex")
     print_tables(main, run.report / "report.html")
