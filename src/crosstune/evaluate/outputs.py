@@ -5,6 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from crosstune.artifacts import write_jsonl
+
 Row = dict[str, Any]
 
 
@@ -19,10 +21,9 @@ class OutputLog:
         self._rows: dict[str, dict[str, Row]] = {}
         for row in rows:
             self._rows.setdefault(row["task"], {})[row["id"]] = row
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", encoding="utf-8")
-        for row in ({"fingerprint": fingerprint}, *rows):
-            self._write(row)
+        # Replaced as a whole: a kill between emptying the file and writing it again would lose what was there.
+        write_jsonl(path, ({"fingerprint": fingerprint}, *rows))
+        self._file = path.open("a", encoding="utf-8")
 
     def rows_of(self, task: str) -> dict[str, Row]:
         """Return the answers that are there, by item id."""
@@ -30,16 +31,13 @@ class OutputLog:
 
     def append(self, row: Row) -> None:
         """Write an answer; it survives whatever comes after."""
-        self._write(row)
+        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._file.flush()
 
     def remove(self) -> None:
         """Delete the log, once its answers are safe elsewhere."""
         self._file.close()
         self.path.unlink(missing_ok=True)
-
-    def _write(self, row: Row) -> None:
-        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self._file.flush()
 
     def __enter__(self) -> Self:
         return self
