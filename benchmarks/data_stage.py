@@ -16,9 +16,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder, commit, hardware, read_json, versions
 from crosstune.data import stage
+from crosstune.recipe import yaml_file
 
 PAIRS, ENGLISH, KOREAN, ITEMS = 200_302, 52_002, 49_620, 10_042
 _SYLLABLES = "가나다라마바사아자차카타파하고노도로모보소오조초코토포호기니디리미비시이지치키티피히는을에서"
@@ -128,7 +128,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_corpora(folder, arguments.share)
-        recipe = recipe_file.validate(recipe_of(folder), "benchmark")
+        recipe = yaml_file.validate(recipe_of(folder), "benchmark")
         run = RunFolder(recipe.runs_root / recipe.name)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         started = time.perf_counter()

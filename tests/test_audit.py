@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.audit import audit, check
 from crosstune.errors import BadInputError
+from crosstune.recipe import yaml_file
 from crosstune.tokens import mixture_tokens
 from tests.command_line import crosstune
 from tests.data.test_stage import write_corpora
@@ -33,7 +33,7 @@ def audited(content: dict[str, Any], run: RunFolder, color: bool = False, **stag
     content["systems"]["ours"]["stages"][0] |= stage
     console = Console(file=io.StringIO(), force_terminal=color, width=200, highlight=False, markup=False)
     try:
-        audit(recipe_file.validate(content, "r"), run, console)
+        audit(yaml_file.validate(content, "r"), run, console)
     finally:
         said: str = console.file.getvalue()  # type: ignore[attr-defined]
     return said
@@ -117,8 +117,8 @@ def test_the_command_makes_what_the_audit_needs(recipe_content: dict[str, Any], 
     TOKENIZER.save_pretrained(root / "tokenizer")
     del recipe_content["tokenizer"]["extension"]
     recipe_content["systems"]["ours"]["tokenizer"] = "base"
-    recipe = recipe_file.validate({**recipe_content, "data_root": str(root), "runs_root": str(tmp_path)}, "r")
-    (tmp_path / "recipe.yaml").write_text(recipe_file.dump(recipe), encoding="utf-8")
+    recipe = yaml_file.validate({**recipe_content, "data_root": str(root), "runs_root": str(tmp_path)}, "r")
+    (tmp_path / "recipe.yaml").write_text(yaml_file.dump(recipe), encoding="utf-8")
     done = crosstune("data", str(tmp_path / "recipe.yaml"), "--audit")
     assert done.returncode == 0, done.stderr
     assert "Say hi\n### Response:⟦\nHi</s>⟧" in done.stdout

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from crosstune import recipe_file
 from crosstune.chat_template import from_tokenizer, template_of
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.prompts import TEMPLATES
+from crosstune.recipe import yaml_file
 from tests.train.conftest import sentencepiece_style
 
 # As published with LLaMA-2's chat models and as ChatML, each without its system message.
@@ -61,15 +61,15 @@ def test_a_tokenizer_without_chat_template_is_refused() -> None:
 
 
 def test_the_recipe_s_template_is_found_beside_its_data(recipe_content: dict[str, Any], tmp_path: Path) -> None:
-    recipe = recipe_file.validate(recipe_content, "r")
+    recipe = yaml_file.validate(recipe_content, "r")
     assert template_of(recipe) == TEMPLATES["paper-v1"]
     recipe_content |= {"data_root": str(tmp_path), "data": {**recipe_content["data"], "prompt": "chat"}}
     tokenizer(LLAMA_2).save_pretrained(tmp_path / "tokenizer")
-    assert template_of(recipe_file.validate(recipe_content, "r")).prompt("Hi") == "[INST] Hi [/INST]"
+    assert template_of(yaml_file.validate(recipe_content, "r")).prompt("Hi") == "[INST] Hi [/INST]"
 
 
 def test_a_learned_tokenizer_has_no_chat_template(recipe_content: dict[str, Any]) -> None:
     recipe_content["data"]["prompt"] = "chat"
     recipe_content["tokenizer"]["base"] = {"kind": "learned", "mixture": "korean", "num_pieces": 400}
     with pytest.raises(RecipeError, match=r"data\.prompt: `chat` needs a tokenizer that has a chat template"):
-        recipe_file.validate(recipe_content, "r")
+        yaml_file.validate(recipe_content, "r")

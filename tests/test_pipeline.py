@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from crosstune import pipeline, recipe_file
+from crosstune import pipeline
 from crosstune.artifacts import read_json
 from crosstune.errors import RunFolderError
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, yaml_file
 from tests.command_line import ENVIRONMENT, crosstune
 
 
 @pytest.fixture
 def recipe(recipe_content: dict[str, Any], tmp_path: Path) -> Recipe:
     recipe_content["runs_root"] = str(tmp_path)
-    return recipe_file.validate(recipe_content, "r")
+    return yaml_file.validate(recipe_content, "r")
 
 
 def test_every_stage_is_a_package_with_a_run_function() -> None:
@@ -31,13 +31,13 @@ def test_every_stage_is_a_package_with_a_run_function() -> None:
 
 def test_a_run_writes_its_recipe_and_refuses_another(recipe: Recipe, recipe_content: dict[str, Any]) -> None:
     run = pipeline.run_stages(recipe, (), "crosstune run", update=False)
-    assert recipe_file.load_recipe(run.recipe) == recipe
+    assert yaml_file.load_recipe(run.recipe) == recipe
     recipe_content["seed"] = 2
-    other = recipe_file.validate(recipe_content, "r")
+    other = yaml_file.validate(recipe_content, "r")
     with pytest.raises(RunFolderError, match=r"(?s)seed: 1 -> 2.*--update"):
         pipeline.run_stages(other, (), "crosstune run", update=False)
     pipeline.run_stages(other, (), "crosstune run", update=True)
-    assert recipe_file.load_recipe(run.recipe) == other
+    assert yaml_file.load_recipe(run.recipe) == other
 
 
 def test_two_processes_never_work_in_one_folder(recipe: Recipe, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_dry_run_prints_a_valid_recipe(tmp_path: Path) -> None:
     miniature = Path(__file__).parent.parent / "recipes" / "miniature.yaml"
     done = crosstune("run", str(miniature), "--dry-run", "seed=5")
     (tmp_path / "resolved.yaml").write_text(done.stdout, encoding="utf-8")
-    assert recipe_file.load_recipe(tmp_path / "resolved.yaml").seed == 5
+    assert yaml_file.load_recipe(tmp_path / "resolved.yaml").seed == 5
 
 
 def test_ctrl_c_ends_with_a_message_and_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from crosstune import recipe_file
 from crosstune.errors import RecipeError
+from crosstune.recipe import yaml_file
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
 
 def mistakes(content: dict[str, Any]) -> str:
     with pytest.raises(RecipeError) as caught:
-        recipe_file.validate(content, "recipe.yaml")
+        yaml_file.validate(content, "recipe.yaml")
     return str(caught.value)
 
 
@@ -25,10 +25,10 @@ def set_at(content: Any, dotted: str, value: Any) -> None:
 
 
 def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: dict[str, Any], tmp_path: Path) -> None:
-    recipe = recipe_file.validate(recipe_content, "recipe.yaml")
+    recipe = yaml_file.validate(recipe_content, "recipe.yaml")
     path = tmp_path / "dumped.yaml"
-    path.write_text(recipe_file.dump(recipe), encoding="utf-8")
-    assert recipe_file.load_recipe(path) == recipe
+    path.write_text(yaml_file.dump(recipe), encoding="utf-8")
+    assert yaml_file.load_recipe(path) == recipe
 
 
 @pytest.mark.parametrize(
@@ -104,18 +104,18 @@ def test_all_mistakes_come_in_one_message(recipe_content: dict[str, Any]) -> Non
 def test_systems_are_ordered_after_what_they_start_from(recipe_content: dict[str, Any]) -> None:
     systems = recipe_content["systems"]
     recipe_content["systems"] = {"ours": systems["ours"], "base": systems["base"]}
-    assert recipe_file.validate(recipe_content, "r").systems_in_order == ["base", "ours"]
+    assert yaml_file.validate(recipe_content, "r").systems_in_order == ["base", "ours"]
 
 
 def write_recipe(folder: Path, content: dict[str, Any]) -> Path:
     path = folder / "recipe.yaml"
-    path.write_text(recipe_file.dump(recipe_file.validate(content, "r")), encoding="utf-8")
+    path.write_text(yaml_file.dump(yaml_file.validate(content, "r")), encoding="utf-8")
     return path
 
 
 def test_overrides_reach_nested_settings_lists_and_all_systems(recipe_content: dict[str, Any], tmp_path: Path) -> None:
     path = write_recipe(tmp_path, recipe_content)
-    recipe = recipe_file.load_recipe(
+    recipe = yaml_file.load_recipe(
         path, ["systems.*.start=tiny", "systems.ours.stages.0.learning_rate=3e-4", "train.precision=bf16"]
     )
     assert [system.start for system in recipe.systems.values()] == ["tiny", "tiny"]
@@ -136,14 +136,14 @@ def test_a_bad_override_says_how_to_write_it(
 ) -> None:
     path = write_recipe(tmp_path, recipe_content)
     with pytest.raises(RecipeError, match=expected.replace("[", r"\[")):
-        recipe_file.load_recipe(path, [override])
+        yaml_file.load_recipe(path, [override])
 
 
 def test_yaml_is_read_as_version_1_2(recipe_content: dict[str, Any], tmp_path: Path) -> None:
-    text = recipe_file.dump(recipe_file.validate(recipe_content, "r"))
+    text = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
     path = tmp_path / "recipe.yaml"
     path.write_text(text.replace("target: ko", "target: no").replace("en-ko", "en-no"), encoding="utf-8")
-    recipe = recipe_file.load_recipe(path, ["systems.ours.stages.0.learning_rate=2e-5"])
+    recipe = yaml_file.load_recipe(path, ["systems.ours.stages.0.learning_rate=2e-5"])
     assert recipe.languages.target == "no" and recipe.systems["ours"].stages[0].learning_rate == 2e-5
 
 
@@ -151,37 +151,37 @@ def test_a_recipe_states_only_what_differs_from_its_base(recipe_content: dict[st
     write_recipe(tmp_path, recipe_content)
     child = tmp_path / "child.yaml"
     child.write_text("base: recipe.yaml\nname: child\nsystems:\n  ours: {label: Child}\n", encoding="utf-8")
-    recipe = recipe_file.load_recipe(child)
+    recipe = yaml_file.load_recipe(child)
     assert recipe.name == "child" and recipe.systems["ours"].label == "Child" and recipe.systems["ours"].stages
     grandchild = tmp_path / "grandchild.yaml"
     grandchild.write_text("base: child.yaml\n", encoding="utf-8")
     with pytest.raises(RecipeError, match="must be a whole recipe"):
-        recipe_file.load_recipe(grandchild)
+        yaml_file.load_recipe(grandchild)
 
 
 def test_a_missing_or_empty_recipe_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot read this recipe"):
-        recipe_file.load_recipe(tmp_path / "nothing.yaml")
+        yaml_file.load_recipe(tmp_path / "nothing.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n", encoding="utf-8")
     with pytest.raises(RecipeError, match="a recipe is a YAML mapping"):
-        recipe_file.load_recipe(tmp_path / "list.yaml")
+        yaml_file.load_recipe(tmp_path / "list.yaml")
 
 
 def test_quick_needs_a_quick_section(recipe_content: dict[str, Any], tmp_path: Path) -> None:
     path = write_recipe(tmp_path, recipe_content)
     with pytest.raises(RecipeError, match="no `quick` section"):
-        recipe_file.load_recipe(path, quick=True)
+        yaml_file.load_recipe(path, quick=True)
     path.write_text(path.read_text(encoding="utf-8") + "quick: {name: quick, seed: 5}\n", encoding="utf-8")
-    assert recipe_file.load_recipe(path, quick=True).seed == 5
-    assert recipe_file.load_recipe(path).seed == 1
+    assert yaml_file.load_recipe(path, quick=True).seed == 5
+    assert yaml_file.load_recipe(path).seed == 1
 
 
 def test_differences_name_the_settings(recipe_content: dict[str, Any]) -> None:
-    before = recipe_file.dump(recipe_file.validate(recipe_content, "r"))
+    before = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
     recipe_content["systems"]["ours"]["stages"][0]["global_batch_size"] = 16
-    after = recipe_file.dump(recipe_file.validate(recipe_content, "r"))
-    assert recipe_file.differences(before, before) == []
-    assert recipe_file.differences(before, after) == ["systems.ours.stages.0.global_batch_size: 8 -> 16"]
+    after = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
+    assert yaml_file.differences(before, before) == []
+    assert yaml_file.differences(before, after) == ["systems.ours.stages.0.global_batch_size: 8 -> 16"]
 
 
 def all_recipes() -> list[Path]:
@@ -195,10 +195,10 @@ def test_every_recipe_of_the_repository_is_found() -> None:
 @pytest.mark.parametrize("path", all_recipes(), ids=lambda path: str(path.relative_to(RECIPES)))
 def test_every_recipe_of_the_repository_loads(path: Path) -> None:
     needs_root = "data_root:" not in path.read_text(encoding="utf-8") and path.name != "miniature.yaml"
-    recipe_file.load_recipe(path, ["data_root=corpora"] if needs_root else [])
+    yaml_file.load_recipe(path, ["data_root=corpora"] if needs_root else [])
 
 
 def test_weights_are_given_to_all_parts_of_a_mixture_or_to_none(recipe_content: dict[str, Any]) -> None:
     recipe_content["data"]["mixtures"]["paper"][0]["weight"] = 2
     with pytest.raises(RecipeError, match=r"data\.mixtures\.paper: some parts have a `weight` and some .*\(alpaca\)"):
-        recipe_file.validate(recipe_content, "r")
+        yaml_file.validate(recipe_content, "r")

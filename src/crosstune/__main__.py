@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from crosstune import __version__, pipeline, recipe_file
+from crosstune import __version__, pipeline
 from crosstune.artifacts import RunFolder
 from crosstune.errors import CrosstuneError
+from crosstune.recipe import yaml_file
 from crosstune.serve import commands
 from crosstune.terminal import console
 from crosstune.train.machines import GPUS, Machine
@@ -58,9 +59,9 @@ Update = Annotated[bool, typer.Option("--update", help="go on in a run folder wh
 
 def _start(stages: tuple[str, ...], path: Path, overrides: list[str] | None, flags: tuple[bool, bool, bool]) -> None:
     quick, dry_run, update = flags
-    recipe = recipe_file.load_recipe(path, overrides or (), quick=quick)
+    recipe = yaml_file.load_recipe(path, overrides or (), quick=quick)
     if dry_run:
-        sys.stdout.write(recipe_file.dump(recipe))
+        sys.stdout.write(yaml_file.dump(recipe))
         return
     try:
         pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
@@ -115,7 +116,7 @@ def data(
         # Imported here: the command line answers --help without loading torch.
         from crosstune.audit import audit as print_audit
 
-        settings = recipe_file.load_recipe(recipe, overrides or (), quick=quick)
+        settings = yaml_file.load_recipe(recipe, overrides or (), quick=quick)
         stdout = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
         print_audit(settings, RunFolder(settings.runs_root / settings.name), stdout)
 
@@ -137,7 +138,7 @@ def plan(
 
     Makes the mixtures and tokenizers if they are not there, trains nothing, and fails where a stage cannot fit.
     """
-    settings = recipe_file.load_recipe(recipe, overrides or ())
+    settings = yaml_file.load_recipe(recipe, overrides or ())
     run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
     # Imported here: the command line answers --help without loading torch.
     from crosstune.train.plan import make_plan, refuse_what_does_not_fit
@@ -162,7 +163,7 @@ def sweep(
 
     Makes the mixtures and tokenizers if they are not there; tries 0.5 to 2 times the recipe's number by default.
     """
-    settings = recipe_file.load_recipe(recipe, overrides or ())
+    settings = yaml_file.load_recipe(recipe, overrides or ())
     run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
     from crosstune.tokenizer.sweep import as_table
     from crosstune.tokenizer.sweep import sweep as measure

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder, commit, hardware, read_json, write_json, write_text
 from crosstune.errors import RunFolderError
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.terminal import heading
 
 
@@ -73,9 +72,9 @@ def _note_stage(run: RunFolder, name: str, command: str, seconds: float) -> None
 
 def _claim(recipe: Recipe, run: RunFolder, update: bool) -> None:
     """Write the resolved recipe into the run folder, unless a different one is there."""
-    text = recipe_file.dump(recipe)
+    text = yaml_file.dump(recipe)
     if run.recipe.exists() and not update:
-        differences = recipe_file.differences(run.recipe.read_text(encoding="utf-8"), text)
+        differences = yaml_file.differences(run.recipe.read_text(encoding="utf-8"), text)
         if differences:
             raise RunFolderError(
                 f"{run.root} holds a run of another recipe. It differs in:\n"

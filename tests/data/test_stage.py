@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.data import stage
 from crosstune.errors import BadInputError
 from crosstune.examples import read_examples
+from crosstune.recipe import yaml_file
 from crosstune.terminal import console
 
 HELLASWAG = {"ind": 1, "activity_label": "Roof", "ctx_a": "A man sits on a roof.", "ctx_b": "he", "label": 0}
@@ -53,7 +53,7 @@ def run(recipe_content: dict[str, Any], tmp_path: Path) -> RunFolder:
 
 def do(content: dict[str, Any], run: RunFolder) -> dict[str, int]:
     """Run the stage and return when each manifest was written."""
-    stage.run(recipe_file.validate(content, "r"), run)
+    stage.run(yaml_file.validate(content, "r"), run)
     return {str(path): path.stat().st_mtime_ns for path in run.root.glob("data/*/*/manifest.json")}
 
 

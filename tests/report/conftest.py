@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder, write_json, write_jsonl, write_text
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.terminal import console
 
 # name: label, the paper's system, HellaSwag, COPA, NSMC, BLEU in the four cells of Table 4.
@@ -95,12 +94,12 @@ def recipe_content() -> dict[str, Any]:
 
 
 def make_recipe(folder: Path, **changes: Any) -> Recipe:
-    return recipe_file.validate({**recipe_content(), "runs_root": str(folder), **changes}, "recipe")
+    return yaml_file.validate({**recipe_content(), "runs_root": str(folder), **changes}, "recipe")
 
 
 def write_run(recipe: Recipe, systems: tuple[str, ...] = tuple(SYSTEMS)) -> RunFolder:
     run = RunFolder(recipe.runs_root / recipe.name)
-    write_text(run.recipe, recipe_file.dump(recipe))
+    write_text(run.recipe, yaml_file.dump(recipe))
     stages = {
         name: {"seconds": 61.0, "finished": "2025-01-02T03:04:05+00:00"} for name in ("data", "train", "evaluate")
     }

@@ -11,7 +11,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from crosstune.artifacts import RunFolder, whole_folder
 from crosstune.examples import Example, write_examples
 from crosstune.recipe import Recipe
-from crosstune.recipe_file import validate
+from crosstune.recipe.yaml_file import validate
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.learn_base import learn_base
 

@@ -10,11 +10,10 @@ from accelerate.state import AcceleratorState
 from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder, whole_folder, write_json
 from crosstune.examples import Example, write_examples
 from crosstune.prompts import TEMPLATES
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, yaml_file
 
 PAPER = TEMPLATES["paper-v1"]
 INSTRUCTION = "Translate the following sentences from English to Korean"
@@ -134,7 +133,7 @@ def make_run(
         }
         run = RunFolder(root / "small")
         fill(run, {"base": base_tokenizer, "extended": extended_tokenizer})
-        return recipe_file.validate(content, "test"), run
+        return yaml_file.validate(content, "test"), run
 
     return make
 

@@ -12,9 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder, read_jsonl
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, scratch, stage
 
@@ -31,14 +30,14 @@ CPU = ["--cpu"]
 
 def launch(recipe: Recipe, folder: Path, options: list[str], port: int) -> subprocess.Popen[str]:
     path = folder / "launched.yaml"
-    path.write_text(recipe_file.dump(recipe), encoding="utf-8")
+    path.write_text(yaml_file.dump(recipe), encoding="utf-8")
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1"]
     settings = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(port)]
     return subprocess.Popen(
         [*launcher, *settings, *options, "-m", "crosstune", "--debug", "train", str(path)],
         env={
             **os.environ,
-            "PYTHONPATH": str(Path(recipe_file.__file__).parent.parent),
+            "PYTHONPATH": str(Path(yaml_file.__file__).parent.parent),
             "OMP_NUM_THREADS": "1",
             "ACCELERATE_USE_CPU": "true",
         },

@@ -15,10 +15,9 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RunFolderError
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.train import stage as train_stage
 from crosstune.train import system as train_system
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
@@ -87,18 +86,18 @@ def test_a_run_that_breaks_off_anywhere_ends_like_one_that_does_not(
 PROGRAM = """
 import sys, torch
 from pathlib import Path
-from crosstune import recipe_file
+from crosstune.recipe import yaml_file
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.train import stage
 torch.set_num_threads(1)
-stage.run(recipe_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2])))
+stage.run(yaml_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2])))
 """
 
 
 def start(recipe: Recipe, run: RunFolder, folder: Path) -> subprocess.Popen[bytes]:
     path = folder / "recipe.yaml"
-    path.write_text(recipe_file.dump(recipe), encoding="utf-8")
-    source = str(Path(recipe_file.__file__).parent.parent)
+    path.write_text(yaml_file.dump(recipe), encoding="utf-8")
+    source = str(Path(yaml_file.__file__).parent.parent)
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(path), str(run.root)],
         env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},

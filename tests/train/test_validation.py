@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder
 from crosstune.errors import RecipeError
 from crosstune.examples import read_examples
+from crosstune.recipe import yaml_file
 from crosstune.train import stage as train_stage
 from crosstune.train import system as train_system
 from tests.train.conftest import MakeRun, scratch, stage
@@ -113,4 +113,4 @@ def test_a_recipe_whose_validation_is_no_held_out_text_is_refused(
 ) -> None:
     recipe_content["train"] = {"validation": validation}
     with pytest.raises(RecipeError, match=message):
-        recipe_file.validate(recipe_content, "test")
+        yaml_file.validate(recipe_content, "test")

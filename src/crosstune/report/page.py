@@ -10,9 +10,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune import recipe_file
 from crosstune.prompts import LANGUAGE_NAMES
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.report import charts
 from crosstune.report.changes import Change, into_target_columns
 from crosstune.report.charts import Series
@@ -58,7 +57,7 @@ def render(recipe: Recipe, page: Page) -> str:
         page=page,
         facts=page.facts,
         reference=label_of(recipe, recipe.evaluate.reference_system),
-        recipe_text=recipe_file.dump(recipe),
+        recipe_text=yaml_file.dump(recipe),
         styles=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

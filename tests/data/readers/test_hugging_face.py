@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from crosstune import recipe_file
 from crosstune.artifacts import RunFolder
 from crosstune.data import stage
 from crosstune.data.rows import BadRow, Row
 from crosstune.data.sources import find_files, read_source
 from crosstune.errors import BadInputError
 from crosstune.examples import read_examples
-from crosstune.recipe import Languages, Source
+from crosstune.recipe import Languages, Source, yaml_file
 
 LANGUAGES = Languages(source="en", target="ko")
 
@@ -93,7 +92,7 @@ def test_a_mixture_is_made_of_a_data_set_and_made_again_when_its_files_change(
     recipe_content["data"]["mixtures"] |= {"korean": [{"source": "web"}]}
     run = RunFolder(tmp_path / "run")
     for expected in ({"하나", "둘"}, {"셋"}):
-        stage.run(recipe_file.validate(recipe_content, "r"), run)
+        stage.run(yaml_file.validate(recipe_content, "r"), run)
         examples = read_examples(run.mixture("paper") / "examples.parquet")
         assert {example.completion for example in examples} == expected
         write(tmp_path / "corpus/train.jsonl", {"text": "셋"})

@@ -1,7 +1,7 @@
 """How the sections of a recipe must fit together: what names what, checked on the raw content.
 
 The raw content, because a recipe with a misspelt key should show its dangling names in the same message. Values of the
-wrong type are the business of ``recipe``; here they are passed over.
+wrong type are the business of the sections' classes; here they are passed over.
 """
 
 from collections.abc import Iterator, Mapping

@@ -10,9 +10,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from crosstune import recipe_checks
 from crosstune.errors import RecipeError
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, checks
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Recipe:
@@ -44,7 +43,7 @@ def validate(content: Mapping[str, Any], where: str) -> Recipe:
     Raises:
         RecipeError: with every mistake and its path in the file.
     """
-    problems = recipe_checks.problems(content)
+    problems = checks.problems(content)
     try:
         # Through JSON, because strict validation then still turns text into paths and lists into tuples.
         recipe = Recipe.model_validate_json(json.dumps(content))

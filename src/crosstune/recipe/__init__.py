@@ -1,0 +1,38 @@
+"""Every setting of a run: typed, frozen, described, bounded.
+
+A recipe has the sections ``data``, ``tokenizer``, ``systems``, ``train``, ``evaluate`` and ``report``. One module each
+says what they may hold; ``checks`` says how they fit together; ``yaml_file`` reads and writes recipes as YAML 1.2.
+"""
+
+from crosstune.recipe.data import Data, MixturePart, Quality, Source, SourceFormat, World
+from crosstune.recipe.evaluate import Evaluate, EvaluationTask, Report
+from crosstune.recipe.section import Section
+from crosstune.recipe.systems import Architecture, Lora, NewRows, Stage, System
+from crosstune.recipe.tokenizer import GivenTokenizer, LearnedExtension, LearnedTokenizer, Tokenizer
+from crosstune.recipe.train import Train
+from crosstune.recipe.whole import Languages, Recipe
+
+__all__ = [
+    "Architecture",
+    "Data",
+    "Evaluate",
+    "EvaluationTask",
+    "GivenTokenizer",
+    "Languages",
+    "LearnedExtension",
+    "LearnedTokenizer",
+    "Lora",
+    "MixturePart",
+    "NewRows",
+    "Quality",
+    "Recipe",
+    "Report",
+    "Section",
+    "Source",
+    "SourceFormat",
+    "Stage",
+    "System",
+    "Tokenizer",
+    "Train",
+    "World",
+]

@@ -1,0 +1,155 @@
+"""The section ``data``: corpora, mixtures, and which rows are dropped; and the miniature ``world``."""
+
+import codecs
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from crosstune.recipe.section import Count, Direction, Language, Name, Paths, Section, Share
+
+SourceFormat = Literal[
+    "auto",
+    "aihub_json",
+    "aligned_text",
+    "csv",
+    "hugging_face",
+    "json",
+    "jsonl",
+    "parquet",
+    "po",
+    "text",
+    "tmx",
+    "tsv",
+    "xlsx",
+]
+
+
+def _ascii_superset(name: str) -> str:
+    """Return Python's name of an encoding; refuse those in which a line feed's byte may belong to another character."""
+    try:
+        fits = all(bytes([code]).decode(name) == chr(code) for code in range(128))
+    except (LookupError, UnicodeError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            "read are encodings that Python knows and that hold ASCII, as utf-8, cp949, shift_jis, gb18030"
+        )
+    return codecs.lookup(name).name
+
+
+Encoding = Annotated[str, AfterValidator(_ascii_superset)]
+
+
+class World(Section):
+    """How much of the miniature world is written, and from which seed."""
+
+    seed: int
+    english_documents: Count
+    korean_documents: Count
+    parallel_pairs: Count
+    english_instructions: Count
+    korean_instructions: Count
+    test_items: Count
+
+
+class Source(Section):
+    """One corpus: where it lies and what it is. Paths are relative to ``data_root``; globs are allowed."""
+
+    kind: Literal["parallel", "instructions", "text"]
+    paths: Paths
+    format: SourceFormat = Field("auto", description="found out by content if `auto`; `hugging_face` must be named")
+    language: Language | None = Field(None, description="of instructions and text; a parallel corpus has both")
+    encoding: Encoding = Field("utf-8", description="of text files; old Korean files are often cp949")
+    columns: dict[str, str] = Field(
+        {},
+        description="columns or keys with other names: language, instruction, input, output, messages or text -> name",
+    )
+    chat_turns: Literal["all", "first"] = Field(
+        "all", description="conversations: each answer is a row, with the turns before it as input, or the first only"
+    )
+    split: str | None = Field(None, description="hugging_face: the split, as train")
+    config: str | None = Field(None, description="hugging_face: the configuration, where the data set has several")
+    revision: str | None = Field(None, description="hugging_face: the commit, for data sets of the hub")
+
+    @model_validator(mode="after")
+    def _settings_fit_format_and_kind(self) -> Self:
+        if self.format == "hugging_face" and self.split is None:
+            raise ValueError("`format: hugging_face` needs `split` (as train); `paths` names the data set")
+        if self.format != "hugging_face" and (self.split or self.config or self.revision):
+            raise ValueError("`split`, `config` and `revision` go with `format: hugging_face`, and only with it")
+        if self.kind != "instructions" and self.chat_turns != "all":
+            raise ValueError("`chat_turns` goes with `kind: instructions`, and only with it")
+        fields = {"instructions": {"instruction", "input", "output", "messages"}, "text": {"text"}}.get(self.kind)
+        unknown = sorted(set(self.columns) - fields) if fields else []
+        if fields and unknown:
+            raise ValueError(f"`columns` of {self.kind} may name {', '.join(sorted(fields))}, not {', '.join(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _language_where_needed(self) -> Self:
+        if self.kind != "parallel" and self.language is None:
+            raise ValueError(f"a source of kind {self.kind!r} needs `language` (an ISO 639-1 code such as ko)")
+        if self.kind == "parallel" and self.language is not None:
+            raise ValueError("a parallel source holds both languages of the recipe: remove `language`")
+        return self
+
+
+class MixturePart(Section):
+    """What a mixture takes from one source."""
+
+    source: Name
+    max_rows: Count | None = Field(None, description="draw at most this many rows (pairs, for a parallel source)")
+    repeats: Count = Field(1, description="up-sampling: how often each drawn row occurs; with `weight`, at most")
+    weight: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="share of the mixture's examples, beside the other parts' weights; all parts have one or none"
+    )
+    directions: tuple[Direction, ...] = Field((), description="parallel sources: translation directions")
+    instruction_languages: tuple[Language, ...] = Field((), description="parallel sources: language of the instruction")
+    combinations_per_pair: Count | None = Field(
+        None,
+        description="use each pair in this many of its direction x instruction language combinations; all if absent",
+    )
+    wordings: Literal["paper", "train"] = Field(
+        "paper", description="the paper's one translation instruction, or all training wordings of the bank"
+    )
+    as_text: Language | None = Field(None, description="take this language's side as plain text, without instruction")
+
+    @model_validator(mode="after")
+    def _either_text_or_translation(self) -> Self:
+        if self.as_text is not None and (self.directions or self.instruction_languages):
+            raise ValueError("`as_text` takes plain text: remove `directions` and `instruction_languages`")
+        if bool(self.directions) != bool(self.instruction_languages):
+            raise ValueError("`directions` and `instruction_languages` go together: give both or neither")
+        return self
+
+
+class Quality(Section):
+    """Which rows are dropped. Each drop has a reason and is written to ``dropped.jsonl``."""
+
+    drop_duplicates: bool = True
+    near_duplicate_threshold: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="drop rows that share this much of their character 5-grams with an earlier row of their source",
+    )
+    drop_evaluation_overlap: bool = True
+    overlap_ngram: Annotated[int, Field(ge=5)] | None = Field(
+        13, description="also drop rows that share a run of so many words (characters, without spaces) with an item"
+    )
+    drop_broken_encoding: bool = True
+    drop_markup_only: bool = True
+    min_script_share: Share = Field(
+        0.2, description="of the letters of a text, and of each side of a pair, in its language's script"
+    )
+    max_length_ratio: Annotated[float, Field(ge=1)] | None = Field(9.0, description="of a pair's sides, in characters")
+    on_bad_row: Literal["stop", "drop"] = "stop"
+
+
+class Data(Section):
+    """The corpora, and the mixtures that tokenizers and systems learn from."""
+
+    prompt: Literal["paper-v1", "alpaca", "kullm", "chat"] = Field(
+        "paper-v1", description="the template around instructions; `chat`: the one that the given base tokenizer has"
+    )
+    sources: dict[Name, Source]
+    mixtures: dict[Name, tuple[MixturePart, ...]]
+    quality: Quality = Quality()

@@ -1,0 +1,96 @@
+"""The section ``systems``: the models of the comparison, what each starts from, and how it is trained."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from crosstune.recipe.section import Count, Name, Section, Share
+
+
+class Architecture(Section):
+    """The shape of a model from scratch (a LLaMA)."""
+
+    hidden_size: Count
+    num_layers: Count
+    num_heads: Count
+    intermediate_size: Count
+    max_positions: Count = 512
+    tie_embeddings: bool = False
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        # Rotary positions turn pairs of numbers, so a head's size is even.
+        if self.hidden_size % (2 * self.num_heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be a multiple of twice num_heads {self.num_heads}: "
+                f"try {2 * self.num_heads * max(1, round(self.hidden_size / (2 * self.num_heads)))}"
+            )
+        return self
+
+
+class NewRows(Section):
+    """How the embedding rows of new pieces start."""
+
+    method: Literal["mean_of_subwords", "random"] = "mean_of_subwords"
+    noise: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="standard deviation of added Gaussian noise, as a share of the old rows' own"
+    )
+
+
+class Lora(Section):
+    """Low-rank adapters; merged into the weights at the end of the stage."""
+
+    rank: Count = 8
+    alpha: Count = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+class Stage(Section):
+    """One training stage of a system: what is learnt, which weights move, how far."""
+
+    mixture: Name
+    method: Literal["full", "lora", "new_rows"]
+    lora: Lora | None = None
+    num_epochs: Annotated[float, Field(gt=0)] | None = None
+    num_steps: Count | None = None
+    global_batch_size: Count = Field(description="rows per optimiser step, over all devices and accumulation steps")
+    learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Share = 0.05
+    adam_betas: tuple[Share, Share] = (0.9, 0.95)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_length_tokens: Annotated[int, Field(ge=2)] = 512
+    on_too_long: Literal["stop", "drop", "truncate"] = "stop"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.num_epochs is None) == (self.num_steps is None):
+            raise ValueError("give exactly one of `num_epochs` and `num_steps`")
+        if (self.method == "lora") != (self.lora is not None):
+            raise ValueError("`lora` settings go with `method: lora`, and only with it")
+        return self
+
+
+class System(Section):
+    """One model of the comparison: what it starts from, its tokenizer, its training stages."""
+
+    start: str = Field(description="`scratch`, another system's name, a model folder, or a hub id (with revision)")
+    tokenizer: Literal["base", "extended"]
+    label: str = Field("", description="how tables call it; its name if empty")
+    revision: str | None = None
+    architecture: Architecture | None = None
+    new_rows: NewRows = NewRows()
+    stages: tuple[Stage, ...] = ()
+    paper_system: Literal["llama2", "lora", "continued_pretraining", "ours"] | None = Field(
+        None, description="the paper's system whose figures stand beside this one"
+    )
+
+    @model_validator(mode="after")
+    def _scratch_needs_architecture(self) -> Self:
+        if (self.start == "scratch") != (self.architecture is not None):
+            raise ValueError("`architecture` goes with `start: scratch`, and only with it")
+        if self.start == "scratch" and not self.stages:
+            raise ValueError("a system from scratch needs at least one training stage")
+        return self

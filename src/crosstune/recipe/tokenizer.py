@@ -1,0 +1,53 @@
+"""The section ``tokenizer``: the base's vocabulary and its extension."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from crosstune.recipe.section import Count, Name, Section, Share
+
+
+class LearnedTokenizer(Section):
+    """A SentencePiece-style BPE with byte fallback, learnt from a mixture (for a model from scratch)."""
+
+    kind: Literal["learned"]
+    mixture: Name
+    num_pieces: Annotated[int, Field(ge=300)]
+
+
+class GivenTokenizer(Section):
+    """A tokenizer that exists: a folder or .model file (relative to data_root or here), or a hub id with revision."""
+
+    kind: Literal["given"]
+    path: str
+    revision: str | None = None
+
+
+class LearnedExtension(Section):
+    """New target-language pieces, learnt from a mixture and added inside the base's BPE model."""
+
+    kind: Literal["learned"]
+    mixture: Name
+    num_new_pieces: Count = Field(14_336, description="46,336 pieces in all on LLaMA-2's 32,000")
+    size_multiple_of: Count = Field(
+        128, description="dummy pieces fill the whole vocabulary up to a multiple of this, for fast matrix products"
+    )
+    required_syllables: Literal["ks_x_1001", "seen"] = Field(
+        "ks_x_1001", description="Korean syllables that are pieces of their own: the 2,350 of KS X 1001, or those seen"
+    )
+    character_coverage: Share = Field(
+        0.9999, description="share of the corpus' target letters that get pieces of their own; the rest stays bytes"
+    )
+    allow: tuple[str, ...] = Field((), description="words that become pieces, however rare they are in the mixture")
+    deny: tuple[str, ...] = Field((), description="strings that no learnt piece of several characters may contain")
+    write_sentencepiece: bool = Field(
+        False,
+        description="also write tokenizer.model, and learn every merge that SentencePiece would do with the pieces",
+    )
+
+
+class Tokenizer(Section):
+    """The base tokenizer and, where a system uses it, the extended one."""
+
+    base: Annotated[LearnedTokenizer | GivenTokenizer, Field(discriminator="kind")]
+    extension: Annotated[LearnedExtension | GivenTokenizer, Field(discriminator="kind")] | None = None

@@ -1,0 +1,25 @@
+"""The section ``train``: how training runs on the machine."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from crosstune.recipe.section import Count, Name, Section
+
+
+class Train(Section):
+    """How training runs on the machine; nothing here changes what is learnt (but for rounding)."""
+
+    precision: Literal["float32", "bf16"] = "float32"
+    micro_batch_tokens: Count = Field(4096, description="tokens per forward pass and device")
+    gradient_checkpointing: bool = False
+    log_every_steps: Count = 1
+    save_every_steps: Count = 200
+    keep_checkpoints: Count = 2
+    validation: Name | None = Field(
+        None, description="a mixture of held-out plain text, scored by language while systems train"
+    )
+    validate_every_steps: Count = 200
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        (), description="where steps are logged besides metrics.jsonl"
+    )

@@ -1,0 +1,59 @@
+"""A whole recipe."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from crosstune.recipe.data import Data, World
+from crosstune.recipe.evaluate import Evaluate, Report
+from crosstune.recipe.section import Language, Name, Section
+from crosstune.recipe.systems import System
+from crosstune.recipe.tokenizer import Tokenizer
+from crosstune.recipe.train import Train
+
+
+class Languages(Section):
+    """What the model knows (source) and what it is extended to (target)."""
+
+    source: Language
+    target: Language
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        """Return both translation directions, into the target language first."""
+        return f"{self.source}-{self.target}", f"{self.target}-{self.source}"
+
+
+class Recipe(Section):
+    """A whole run."""
+
+    name: Name
+    description: str = ""
+    seed: int
+    runs_root: Path = Field(Path("runs"), description="the run lies in runs_root/name")
+    data_root: Path | None = Field(None, description="folder that source and task paths are relative to")
+    world: World | None = Field(None, description="write the miniature world and use it as data_root")
+    languages: Languages
+    data: Data
+    tokenizer: Tokenizer
+    systems: Annotated[dict[Name, System], Field(min_length=1)]
+    train: Train = Train()
+    evaluate: Evaluate
+    report: Report = Report()
+
+    @property
+    def systems_in_order(self) -> list[str]:
+        """Return the names of the systems, each after the one it starts from."""
+        ordered: list[str] = []
+
+        def place(name: str) -> None:
+            if name in ordered:
+                return
+            if self.systems[name].start in self.systems:
+                place(self.systems[name].start)
+            ordered.append(name)
+
+        for name in self.systems:
+            place(name)
+        return ordered
