@@ -1,10 +1,13 @@
 """Prompts: the bytes of the published templates, and a bank without leaks between training and held-out wordings."""
 
 import itertools
+from functools import partial
 
 import pytest
+from pydantic import ValidationError
 
-from crosstune.prompts import LANGUAGE_NAMES, TEMPLATES, WordingSet, translation_instructions
+from crosstune.prompts import TEMPLATES, WordingSet, language_names, translation_instructions
+from crosstune.recipe import Wordings
 
 DIRECTIONS = ("en-ko", "ko-en")
 LANGUAGES = ("en", "ko")
@@ -75,12 +78,30 @@ def test_the_bank_speaks_of_any_two_languages(wordings: WordingSet) -> None:
 
 
 def test_korean_names_of_languages_go_with_the_particles_of_the_bank() -> None:
-    assert len(LANGUAGE_NAMES["ko"]) > 180
+    assert len(language_names("ko")) > 180
     # A Hangul syllable without a final consonant.
-    assert all((ord(name[-1]) - 0xAC00) % 28 == 0 for name in LANGUAGE_NAMES["ko"].values())
+    assert all((ord(name[-1]) - 0xAC00) % 28 == 0 for name in language_names("ko").values())
 
 
 @pytest.mark.parametrize(("direction", "asked"), [("en-xx", "en"), ("en", "en"), ("en-ko", "de")])
 def test_an_unknown_language_is_refused_with_what_is_allowed(direction: str, asked: str) -> None:
-    with pytest.raises(ValueError, match=rf"'{direction}' in language '{asked}': the bank asks in en and ko, and"):
+    with pytest.raises(ValueError, match=rf"'{direction}' in language '{asked}': there are some in en and ko, and"):
         translation_instructions(direction, asked, "paper")
+
+
+def test_a_recipes_own_wordings_ask_in_its_language_with_that_languages_names() -> None:
+    own = {"de": Wordings(train=("Übersetze ins {target}e:", "{source} nach {target}"), held_out=("Auf {target}?",))}
+    ask = partial(translation_instructions, "en-de", "de", own=own)
+    assert ask("paper") == ("Übersetze ins Deutsche:",)
+    assert ask("train") == ("Übersetze ins Deutsche:", "Englisch nach Deutsch")
+    assert ask("held_out") == ("Auf Deutsch?",)
+    assert translation_instructions("en-de", "en", "paper", own) == translation_instructions("en-de", "en", "paper")
+
+
+def test_wordings_that_name_no_target_or_are_trained_on_and_held_out_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"one line that holds \{target\}"):
+        Wordings(train=("Übersetze das",))
+    with pytest.raises(ValidationError, match="what is trained on is not held out"):
+        Wordings(train=("Auf {target}?",), held_out=("Auf {target}?",))
+    with pytest.raises(ValueError, match=r"data\.translation_instructions\.de\.held_out"):
+        translation_instructions("en-de", "de", "held_out", {"de": Wordings(train=("Auf {target}?",))})

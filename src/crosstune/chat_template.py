@@ -1,5 +1,6 @@
 """The prompt template of a recipe: one of ours, or the chat template of the tokenizer that it is given."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,10 @@ def template_of(recipe: Recipe) -> Template:
     Raises:
         BadInputError: when the recipe asks for a chat template that its base tokenizer does not have.
     """
+    return replace(_template_of(recipe), own_wordings=recipe.data.translation_instructions)
+
+
+def _template_of(recipe: Recipe) -> Template:
     if recipe.data.prompt != "chat":
         return TEMPLATES[recipe.data.prompt]
     base = recipe.tokenizer.base

@@ -2,16 +2,25 @@
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from babel import Locale
+from babel.core import UnknownLocaleError
 
-# The languages that the bank asks in -> ISO 639-1 code -> its name there (Unicode CLDR's, without remarks in brackets).
-LANGUAGE_NAMES = {
-    asked: {code: name.partition("(")[0] for code, name in Locale(asked).languages.items() if len(code) == 2}
-    for asked in ("en", "ko")
-}
+from crosstune.recipe import Wordings
+
+
+@cache
+def language_names(language: str) -> Mapping[str, str]:
+    """Return ISO 639-1 codes and the languages' names in one language: Unicode CLDR's, without remarks in brackets."""
+    try:
+        names = Locale(language).languages
+    except UnknownLocaleError:
+        return {}
+    return {code: name.partition("(")[0].strip() for code, name in names.items() if len(code) == 2}
 
 
 @dataclass(frozen=True)
@@ -20,6 +29,7 @@ class Template:
 
     ``completion_prefix`` starts the completion, so that the prompt ends on a fixed text (``### Response:``) and prompt
     and completion can be tokenised apart. ``completion_suffix`` is what some chat templates put between answer and EOS.
+    ``own_wordings`` are a recipe's translation instructions, by their language.
     """
 
     name: str
@@ -27,6 +37,7 @@ class Template:
     without_input: str
     completion_prefix: str
     completion_suffix: str = ""
+    own_wordings: Mapping[str, Wordings] = field(default_factory=dict)
 
     def prompt(self, instruction: str, text: str = "") -> str:
         """Render the prompt of an instruction and its (possibly empty) input."""
@@ -43,6 +54,10 @@ class Template:
     def output(self, completion: str) -> str:
         """Return the output of a completion that a model wrote."""
         return completion.removeprefix(self.completion_prefix).removesuffix(self.completion_suffix)
+
+    def translation_instructions(self, direction: str, language: str, wordings: "WordingSet") -> tuple[str, ...]:
+        """Return the instructions in a language that ask for a translation; see the function of this name."""
+        return translation_instructions(direction, language, wordings, self.own_wordings)
 
     def chat_template(self) -> str:
         """Return this template in the form in which tokenizers carry one (Jinja), for any engine that serves chats.
@@ -119,89 +134,93 @@ TEMPLATES = {
 
 NSMC_INSTRUCTION = "다음 문장은 긍정일까요 부정일까요?"
 
-# The bank: instruction language -> wordings. Korean names of languages end in a vowel, and the particles go with that.
-# The paper published the first English one, from English to Korean.
-_PAPER_TEMPLATES = {
-    "en": "Translate the following sentences from {source} to {target}",
-    "ko": "다음 문장을 {source}에서 {target}로 번역하세요",
-}
-_TRAIN_TEMPLATES = {
-    "en": (
-        "Translate the following text into {target}.",
-        "Translate from {source} to {target}.",
-        "Give the {target} translation of this {source} sentence.",
-        "Write this in {target}:",
-        "How do you say this in {target}?",
-        "Please render the {source} text below in {target}.",
-        "Convert the sentence to {target}.",
+# The bank, by the language of the instruction. Korean names of languages end in a vowel, and the particles go with
+# that. The paper published the first English one, from English to Korean.
+BANK = {
+    "en": Wordings(
+        train=(
+            "Translate the following sentences from {source} to {target}",
+            "Translate the following text into {target}.",
+            "Translate from {source} to {target}.",
+            "Give the {target} translation of this {source} sentence.",
+            "Write this in {target}:",
+            "How do you say this in {target}?",
+            "Please render the {source} text below in {target}.",
+            "Convert the sentence to {target}.",
+        ),
+        held_out=(
+            "Produce a {target} version of the sentence below.",
+            "What is the {target} for the following {source} sentence?",
+            "Your task is to translate {source} into {target}.",
+            "Express the following in {target}, please.",
+            "Could you put this into natural {target} for me?",
+            "Provide a faithful {target} rendition of the {source} passage.",
+            "I only read {target}; please tell me what this {source} text says.",
+            "As a professional translator, turn the {source} text into {target}.",
+            "Rewrite the text below in {target}, keeping its meaning.",
+            "Read the {source} original and write its {target} translation.",
+            "Supply the {target} equivalent of what follows.",
+            "{source} to {target} translation, please.",
+        ),
     ),
-    "ko": (
-        "다음 글을 {target}로 번역해 주세요.",
-        "{source} 문장을 {target}로 옮기세요.",
-        "아래 {source} 문장의 {target} 번역을 쓰세요.",
-        "이 말을 {target}로 써 보세요.",
-        "이것을 {target}로 어떻게 말합니까?",
-        "주어진 {source} 글을 {target}로 바꾸어 주세요.",
-        "{target}로 번역하시오.",
-    ),
-}
-_HELD_OUT_TEMPLATES = {
-    "en": (
-        "Produce a {target} version of the sentence below.",
-        "What is the {target} for the following {source} sentence?",
-        "Your task is to translate {source} into {target}.",
-        "Express the following in {target}, please.",
-        "Could you put this into natural {target} for me?",
-        "Provide a faithful {target} rendition of the {source} passage.",
-        "I only read {target}; please tell me what this {source} text says.",
-        "As a professional translator, turn the {source} text into {target}.",
-        "Rewrite the text below in {target}, keeping its meaning.",
-        "Read the {source} original and write its {target} translation.",
-        "Supply the {target} equivalent of what follows.",
-        "{source} to {target} translation, please.",
-    ),
-    "ko": (
-        "아래 문장을 {target} 문장으로 만들어 주세요.",
-        "다음 {source} 문장은 {target}로 무엇입니까?",
-        "{source}를 {target}로 번역하는 것이 당신의 일입니다.",
-        "다음을 {target}로 표현해 주십시오.",
-        "이 문장을 자연스러운 {target}로 번역해 줄래요?",
-        "{target}만 아는 사람도 이해할 수 있게 아래 글을 번역해 주세요.",
-        "다음 {source} 글의 뜻을 {target}로 전해 주세요.",
-        "아래 내용을 {target}로는 어떻게 표현하나요?",
-        "{source} 원문을 읽고 {target} 번역문을 작성하십시오.",
-        "당신은 {source} 전문 번역가입니다. 다음을 {target}로 번역하세요.",
-        "제시된 {source} 문장의 {target} 번역을 알려 주세요.",
-        "{target} 번역 부탁드립니다.",
+    "ko": Wordings(
+        train=(
+            "다음 문장을 {source}에서 {target}로 번역하세요",
+            "다음 글을 {target}로 번역해 주세요.",
+            "{source} 문장을 {target}로 옮기세요.",
+            "아래 {source} 문장의 {target} 번역을 쓰세요.",
+            "이 말을 {target}로 써 보세요.",
+            "이것을 {target}로 어떻게 말합니까?",
+            "주어진 {source} 글을 {target}로 바꾸어 주세요.",
+            "{target}로 번역하시오.",
+        ),
+        held_out=(
+            "아래 문장을 {target} 문장으로 만들어 주세요.",
+            "다음 {source} 문장은 {target}로 무엇입니까?",
+            "{source}를 {target}로 번역하는 것이 당신의 일입니다.",
+            "다음을 {target}로 표현해 주십시오.",
+            "이 문장을 자연스러운 {target}로 번역해 줄래요?",
+            "{target}만 아는 사람도 이해할 수 있게 아래 글을 번역해 주세요.",
+            "다음 {source} 글의 뜻을 {target}로 전해 주세요.",
+            "아래 내용을 {target}로는 어떻게 표현하나요?",
+            "{source} 원문을 읽고 {target} 번역문을 작성하십시오.",
+            "당신은 {source} 전문 번역가입니다. 다음을 {target}로 번역하세요.",
+            "제시된 {source} 문장의 {target} 번역을 알려 주세요.",
+            "{target} 번역 부탁드립니다.",
+        ),
     ),
 }
 
 WordingSet = Literal["paper", "train", "held_out"]
 
 
-def translation_instructions(direction: str, instruction_language: str, wordings: WordingSet) -> tuple[str, ...]:
+def translation_instructions(
+    direction: str, instruction_language: str, wordings: WordingSet, own: Mapping[str, Wordings] | None = None
+) -> tuple[str, ...]:
     """Return the instructions that ask for a translation.
 
-    ``paper`` is one wording; ``train`` is that one and the bank's training wordings; ``held_out`` is never trained on
-    and measures robustness to unseen wording.
+    ``paper`` is one wording, the first of the training ones; ``train`` is all of those; ``held_out`` is never trained
+    on and measures robustness to unseen wording. ``own`` are a recipe's wordings; they go before the bank's.
 
     Raises:
-        ValueError: for a direction or instruction language that the bank does not hold.
+        ValueError: for a language that nothing asks in, a direction that is none, or wordings that are not there.
     """
+    bank = {**BANK, **(own or {})}
+    found = bank.get(instruction_language)
+    names = language_names(instruction_language) if found else {}
     source, _, target = direction.partition("-")
-    names = LANGUAGE_NAMES.get(instruction_language)
-    if names is None or source not in names or target not in names:
+    if found is None or source not in names or target not in names:
         raise ValueError(
-            f"no translation instruction for direction {direction!r} in language {instruction_language!r}: the bank "
-            f"asks in {' and '.join(LANGUAGE_NAMES)}, and a direction is two ISO 639-1 codes, as en-ko"
+            f"no translation instruction for direction {direction!r} in language {instruction_language!r}: there are "
+            f"some in {' and '.join(bank)}, and a direction is two ISO 639-1 codes, as en-ko. A recipe brings its own "
+            "under data.translation_instructions"
         )
-
-    def fill(template: str) -> str:
-        return template.replace("{source}", names[source]).replace("{target}", names[target])
-
-    paper = fill(_PAPER_TEMPLATES[instruction_language])
-    if wordings == "paper":
-        return (paper,)
-    if wordings == "train":
-        return (paper, *map(fill, _TRAIN_TEMPLATES[instruction_language]))
-    return tuple(map(fill, _HELD_OUT_TEMPLATES[instruction_language]))
+    templates = {"paper": found.train[:1], "train": found.train, "held_out": found.held_out}[wordings]
+    if not templates:
+        raise ValueError(
+            f"no held-out translation instruction in language {instruction_language!r}: give some in "
+            f"data.translation_instructions.{instruction_language}.held_out"
+        )
+    return tuple(
+        template.replace("{source}", names[source]).replace("{target}", names[target]) for template in templates
+    )

@@ -6,7 +6,7 @@ from typing import Any
 from crosstune.data.readers import chat
 from crosstune.data.readers.tables import Columns
 from crosstune.data.rows import texts_problem
-from crosstune.prompts import LANGUAGE_NAMES
+from crosstune.prompts import language_names
 from crosstune.recipe import Languages, Source
 
 Interpret = Callable[[Any], list[dict[str, str]] | str]
@@ -31,7 +31,8 @@ def columns_of(source: Source, languages: Languages) -> Columns:
 
 
 def _language_headers(language: str) -> frozenset[str]:
-    names = {own[language].lower() for own in LANGUAGE_NAMES.values() if language in own}
+    # In English, in Korean, and in the language itself: German, 독일어, Deutsch.
+    names = {name.lower() for asked in ("en", "ko", language) if (name := language_names(asked).get(language))}
     return frozenset({language, *names, *filter(None, [_AIHUB_HEADERS.get(language)])})
 
 

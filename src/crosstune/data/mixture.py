@@ -8,7 +8,7 @@ from itertools import cycle
 from crosstune.data.rows import Row
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.examples import Example
-from crosstune.prompts import Template, translation_instructions
+from crosstune.prompts import Template
 from crosstune.recipe import MixturePart, Source
 
 Combination = tuple[str, str]
@@ -51,7 +51,10 @@ def render(part: MixturePart, source: Source, rows: Sequence[Row], template: Tem
 def _translations(part: MixturePart, rows: Sequence[Row], template: Template, seed: int) -> Iterator[Example]:
     generator = random.Random(f"{seed} combinations {part.source}")
     combinations = [(direction, asked) for direction in part.directions for asked in part.instruction_languages]
-    wordings = {combination: cycle(_shuffled_wordings(part, combination, generator)) for combination in combinations}
+    wordings = {
+        combination: cycle(_shuffled(template.translation_instructions(*combination, part.wordings), generator))
+        for combination in combinations
+    }
     for row, chosen in zip(rows, deal(combinations, part, len(rows), generator), strict=True):
         for combination in chosen:
             given, wanted = combination[0].split("-")
@@ -84,10 +87,10 @@ def deal(
         yield chosen
 
 
-def _shuffled_wordings(part: MixturePart, combination: Combination, generator: random.Random) -> list[str]:
-    wordings = list(translation_instructions(*combination, part.wordings))
-    generator.shuffle(wordings)
-    return wordings
+def _shuffled(wordings: Sequence[str], generator: random.Random) -> list[str]:
+    order = list(wordings)
+    generator.shuffle(order)
+    return order
 
 
 def weighed(parts: Sequence[MixturePart], examples: Sequence[Sequence[Example]], seed: int) -> list[list[Example]]:

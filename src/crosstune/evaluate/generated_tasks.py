@@ -23,7 +23,7 @@ from crosstune.evaluate.scores import (
     nsmc_scores,
     translation_scores,
 )
-from crosstune.prompts import NSMC_INSTRUCTION, Template, translation_instructions
+from crosstune.prompts import NSMC_INSTRUCTION, Template
 from crosstune.recipe import Evaluate, EvaluationTask
 from crosstune.terminal import note, progress
 
@@ -59,7 +59,7 @@ def cells_of(label: str, task: EvaluationTask, items: Sequence[Item], template: 
     for direction in task.directions:
         source, target = direction.split("-")
         for language in task.instruction_languages:
-            instruction = translation_instructions(direction, language, "paper")[0]
+            instruction = template.translation_instructions(direction, language, "paper")[0]
             prompts = [template.prompt(instruction, item[source]) for item in items]
             references = [item[target] for item in items]
             name = f"{label}_{source}_{target}_{language}"

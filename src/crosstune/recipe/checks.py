@@ -7,6 +7,8 @@ wrong type are the business of the sections' classes; here they are passed over.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from crosstune.prompts import BANK
+
 
 def problems(content: Mapping[str, Any]) -> list[str]:
     """Return one line per name that leads nowhere, and per pair of settings that exclude each other."""
@@ -97,6 +99,7 @@ def _directions(content: Mapping[str, Any]) -> Iterator[str]:
         for name, parts in _mapping(content, "data", "mixtures").items()
         for index, part in enumerate(_dicts(parts))
     }
+    asking = {**BANK, **_mapping(content, "data", "translation_instructions")}
     users |= {f"evaluate.tasks.{name}": task for name, task in _mapping(content, "evaluate", "tasks").items()}
     for where, user in users.items():
         directions, asked = _get(user, "directions"), _get(user, "instruction_languages")
@@ -106,6 +109,11 @@ def _directions(content: Mapping[str, Any]) -> Iterator[str]:
         for language in asked if isinstance(asked, list) else ():
             if language not in pair:
                 yield f"{where}.instruction_languages: {language!r} is none of the recipe's languages {sorted(pair)}"
+            elif language not in asking:
+                yield (
+                    f"{where}.instruction_languages: no instruction asks for a translation in {language!r}, only in "
+                    f"{', '.join(sorted(asking))}. Write some under data.translation_instructions.{language}"
+                )
 
 
 def _columns(content: Mapping[str, Any]) -> Iterator[str]:

@@ -40,6 +40,15 @@ def _ascii_superset(name: str) -> str:
 Encoding = Annotated[str, AfterValidator(_ascii_superset)]
 
 
+def _names_target(wording: str) -> str:
+    if "{target}" not in wording or "\n" in wording:
+        raise ValueError("a translation instruction is one line that holds {target} (and {source}, if you like)")
+    return wording
+
+
+Wording = Annotated[str, AfterValidator(_names_target)]
+
+
 class World(Section):
     """How much of the miniature world is written, and from which seed."""
 
@@ -144,11 +153,28 @@ class Quality(Section):
     on_bad_row: Literal["stop", "drop"] = "stop"
 
 
+class Wordings(Section):
+    """How one language asks for a translation. ``{source}`` and ``{target}`` stand for the languages' names in it."""
+
+    train: tuple[Wording, ...] = Field(min_length=1, description="the first one stands for all where `wordings: paper`")
+    held_out: tuple[Wording, ...] = Field((), description="never trained on: they measure robustness to wording")
+
+    @model_validator(mode="after")
+    def _none_is_in_both(self) -> Self:
+        both = sorted({*self.train} & {*self.held_out})
+        if both:
+            raise ValueError(f"{both[0]!r} stands in `train` and in `held_out`: what is trained on is not held out")
+        return self
+
+
 class Data(Section):
     """The corpora, and the mixtures that tokenizers and systems learn from."""
 
     prompt: Literal["paper-v1", "alpaca", "kullm", "chat"] = Field(
         "paper-v1", description="the template around instructions; `chat`: the one that the given base tokenizer has"
+    )
+    translation_instructions: dict[Language, Wordings] = Field(
+        {}, description="by the language they are in; English and Korean ones are there already"
     )
     sources: dict[Name, Source]
     mixtures: dict[Name, tuple[MixturePart, ...]]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from crosstune.prompts import LANGUAGE_NAMES
+from crosstune.prompts import language_names
 from crosstune.recipe import Recipe
 from crosstune.report.changes import into_target_columns, source_columns, target_columns
 from crosstune.report.scores import Scores
@@ -39,8 +39,8 @@ class Finding:
 
 def findings(recipe: Recipe, scores: Scores, tables: Sequence[Table], changes: Table | None) -> list[Finding]:
     """Return what stands at the top of the page: what was won, what was forgotten, what still breaks."""
-    target = LANGUAGE_NAMES["en"].get(recipe.languages.target, recipe.languages.target)
-    source = LANGUAGE_NAMES["en"].get(recipe.languages.source, recipe.languages.source)
+    target = language_names("en").get(recipe.languages.target, recipe.languages.target)
+    source = language_names("en").get(recipe.languages.source, recipe.languages.source)
     found = [Finding(f"{target} won", " ".join(text for text in _won(recipe, scores, tables) if text))]
     if changes is not None:
         found.append(Finding(f"{source} kept", _forgotten(recipe, scores, changes)))

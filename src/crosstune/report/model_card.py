@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from crosstune.artifacts import MODEL_CARD, RunFolder, read_json, write_text
 from crosstune.chat_template import template_of
-from crosstune.prompts import LANGUAGE_NAMES, translation_instructions
+from crosstune.prompts import language_names
 from crosstune.recipe import Recipe
 from crosstune.report.markdown import escape, table_to_markdown
 from crosstune.report.run_facts import RunFacts
@@ -75,7 +75,7 @@ def _origin(recipe: Recipe, system: str) -> str:
 
 def _summary(recipe: Recipe, system: str) -> str:
     source, target = (
-        LANGUAGE_NAMES["en"].get(code, code) for code in (recipe.languages.source, recipe.languages.target)
+        language_names("en").get(code, code) for code in (recipe.languages.source, recipe.languages.target)
     )
     origin = _origin(recipe, system)
     came = "was trained from scratch" if origin == "scratch" else f"comes from `{origin}`"
@@ -89,7 +89,7 @@ def _how_to_ask(recipe: Recipe) -> str:
     template = template_of(recipe)
     direction = recipe.languages.directions[0]
     try:
-        instruction = translation_instructions(direction, recipe.languages.source, "paper")[0]
+        instruction = template.translation_instructions(direction, recipe.languages.source, "paper")[0]
     except ValueError:
         instruction = "Your instruction"
     prompt = template.prompt(instruction, "Your text")
@@ -169,7 +169,7 @@ def _fingerprint(run: RunFolder, system: str) -> str:
 
 def _limits(recipe: Recipe) -> str:
     source, target = (
-        LANGUAGE_NAMES["en"].get(code, code) for code in (recipe.languages.source, recipe.languages.target)
+        language_names("en").get(code, code) for code in (recipe.languages.source, recipe.languages.target)
     )
     return (
         f"# Intended use and limits\n\nFor research on extending language models to {target}. The results above are "

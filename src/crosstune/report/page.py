@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune.prompts import LANGUAGE_NAMES
+from crosstune.prompts import language_names
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.report import charts
 from crosstune.report.changes import Change, into_target_columns
@@ -118,7 +118,7 @@ def validation_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[s
             if language in curve.validation
         ]
         if series:
-            name = LANGUAGE_NAMES["en"].get(language, language)
+            name = language_names("en").get(language, language)
             figures.append((name, charts.line_chart(series, (520, 300), ("optimiser step", "bits per byte"))))
     return figures
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from crosstune.prompts import LANGUAGE_NAMES
+from crosstune.prompts import language_names
 from crosstune.recipe import Recipe
 from crosstune.report import paper
 from crosstune.report.scores import Score, Scores
@@ -248,7 +248,7 @@ def _translation_column(scores: Scores, label: str, metric: str, direction: str,
         task=task,
         metric=metric,
         heading=f"{source.capitalize()}→{target.capitalize()}",
-        group=f"{LANGUAGE_NAMES['en'].get(instruction, instruction)} instruction",
+        group=f"{language_names('en').get(instruction, instruction)} instruction",
         detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
         top=100.0 if metric in _FROM_0_TO_100 else 1.0,
         paper=lambda paper_system: paper.bleu(paper_system, direction, instruction) if metric == "bleu" else None,
