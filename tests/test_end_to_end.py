@@ -114,7 +114,7 @@ def test_the_llama_2_recipes_run_with_a_tiny_model_in_the_place_of_the_weights(
         ).read_text()
     )
     if name != "lora":
-        config = json.loads((Path(trained["model"]) / "config.json").read_text())
+        config = json.loads((run / trained["model"] / "config.json").read_text())
         # 500 + 14,336 pieces, filled up to a multiple of 128.
         assert config["vocab_size"] == 14_848
     assert trained["stages"][0]["steps"] >= 1

@@ -58,6 +58,15 @@ class RunFolder:
         """The folder of a system: stages/N/, system.json, evaluation/."""
         return self.root / "systems" / name
 
+    def name_inside(self, path: str | Path) -> str:
+        """Return how this run's files name a path: from its root, so that a folder that was moved stays whole."""
+        within = Path(path).is_relative_to(self.root)
+        return f"./{Path(path).relative_to(self.root)}" if within else str(path)
+
+    def locate(self, name: str) -> str:
+        """Return the path (or hub id) that ``name_inside`` gave this name."""
+        return str(self.root / name) if name.startswith("./") else name
+
     @property
     def report(self) -> Path:
         """The folder of report.html, report.md, tables.csv and tables.tex."""

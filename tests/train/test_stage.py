@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError, CrosstuneError
+from crosstune.evaluate.systems import find_system
 from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, scratch, stage
 
@@ -34,7 +35,7 @@ def test_a_system_from_scratch_learns_and_loads_in_plain_transformers(make_run: 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert AutoModelForCausalLM.from_pretrained(folder).config.vocab_size == len(tokenizer)
     facts = read_json(run.system("base") / "system.json")
-    assert facts["model"] == str(folder) and facts["stages"][0]["steps"] == 30
+    assert run.locate(facts["model"]) == str(folder) and facts["stages"][0]["steps"] == 30
     assert not (run.system("base") / "checkpoints").exists()
     assert all(path.suffix in {".json", ".safetensors", ".jinja"} for path in folder.iterdir())
 
@@ -133,8 +134,28 @@ def test_stages_follow_each_other(make_run: MakeRun) -> None:
 def test_a_system_without_training_points_at_its_start(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": scratch(), "same": {"start": "base", "tokenizer": "base"}})
     train_stage.run(recipe, run)
-    assert read_json(run.system("same") / "system.json")["model"] == str(run.system("base") / "model")
+    assert run.locate(read_json(run.system("same") / "system.json")["model"]) == str(run.system("base") / "model")
     assert not (run.system("same") / "model").exists()
+
+
+def test_a_run_folder_that_was_moved_is_still_whole(make_run: MakeRun, tmp_path: Path) -> None:
+    systems = {"base": scratch(), "same": {"start": "base", "tokenizer": "base"}}
+    recipe, run = make_run(systems)
+    train_stage.run(recipe, run)
+    before = {name: (run.system(name) / "system.json").stat().st_mtime_ns for name in ("base", "same")}
+    moved = RunFolder(tmp_path / "elsewhere")
+    run.root.rename(moved.root)
+    # What starts from the model is trained, what is there is not.
+    recipe = recipe.model_copy(
+        update={
+            "systems": recipe.systems
+            | {"more": recipe.systems["base"].model_copy(update={"start": "base", "architecture": None})}
+        }
+    )
+    train_stage.run(recipe, moved)
+    assert (moved.system("more") / "model").is_dir()
+    assert (moved.system("base") / "system.json").stat().st_mtime_ns == before["base"]
+    assert find_system(moved, "same").model == str(moved.system("base") / "model")
 
 
 def test_bf16_keeps_float32_weights(make_run: MakeRun) -> None:

@@ -36,7 +36,9 @@ def find_system(run: RunFolder, name: str) -> TrainedSystem:
             f"{', '.join(trained) or 'none'}. Run `crosstune train RECIPE` (or `crosstune run RECIPE`) first."
         )
     facts = read_json(path)
-    return TrainedSystem(name, facts["model"], facts.get("revision"), facts["tokenizer"], facts["fingerprint"])
+    return TrainedSystem(
+        name, run.locate(facts["model"]), facts.get("revision"), run.locate(facts["tokenizer"]), facts["fingerprint"]
+    )
 
 
 def load_system(

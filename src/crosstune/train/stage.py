@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from pathlib import Path
 
 from crosstune.artifacts import RunFolder, fingerprint, read_json, write_json
 from crosstune.models import prepare_libraries
@@ -20,30 +19,31 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     for name in recipe.systems_in_order:
         start = find_start(recipe, run, name)
         wanted = fingerprint(inputs_of(recipe, run, name, start))
-        if _is_trained(run.system(name), wanted):
+        if _is_trained(run, name, wanted):
             note(f"{name}: trained already")
         elif recipe.systems[name].stages or start.needs_new_rows:
             train_system(Task(recipe, run, name, start, wanted))
         elif is_main_process:
-            _point_at_start(run.system(name), start, wanted)
+            _point_at_start(run, name, start, wanted)
             note(f"{name}: nothing to train, it is {start.model}")
 
 
-def _is_trained(folder: Path, wanted: str) -> bool:
-    facts = folder / "system.json"
-    if not facts.exists():
+def _is_trained(run: RunFolder, name: str, wanted: str) -> bool:
+    folder = run.system(name)
+    if not (folder / "system.json").exists():
         return False
-    found = read_json(facts)
+    found = read_json(folder / "system.json")
     own_model = folder / "model"
-    return bool(found["fingerprint"] == wanted and (found["model"] != str(own_model) or own_model.is_dir()))
+    return bool(found["fingerprint"] == wanted and (found["model"] != run.name_inside(own_model) or own_model.is_dir()))
 
 
-def _point_at_start(folder: Path, start: Start, wanted: str) -> None:
+def _point_at_start(run: RunFolder, name: str, start: Start, wanted: str) -> None:
     """Write the facts of a system that is its start, and remove what an earlier recipe trained in its place."""
+    folder = run.system(name)
     num_parameters = check_untrained(start)
     for outdated in ("model", "checkpoints"):
         shutil.rmtree(folder / outdated, ignore_errors=True)
     for outdated in ("metrics.jsonl", "validation.jsonl"):
         (folder / outdated).unlink(missing_ok=True)
-    where = {"model": start.model, "revision": start.revision}
-    write_json(folder / "system.json", {**where, **facts_of(start, wanted, num_parameters, ())})
+    where = {"model": run.name_inside(start.model), "revision": start.revision}
+    write_json(folder / "system.json", {**where, **facts_of(run, start, wanted, num_parameters, ())})

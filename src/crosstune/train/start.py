@@ -49,7 +49,7 @@ def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
     if system.start in recipe.systems:
         facts = read_json(run.system(system.start) / "system.json")
         needs_new_rows = system.tokenizer == "extended" and recipe.systems[system.start].tokenizer == "base"
-        return Start(facts["model"], facts["revision"], facts["fingerprint"], tokenizer, needs_new_rows)
+        return Start(run.locate(facts["model"]), facts["revision"], facts["fingerprint"], tokenizer, needs_new_rows)
     for root in (recipe.data_root, Path()):
         folder = (root or Path()) / system.start
         if folder.is_dir():

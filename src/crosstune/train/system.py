@@ -80,10 +80,9 @@ def train_system(task: Task) -> None:
     if accelerator.is_main_process:
         num_parameters = sum(parameter.numel() for parameter in model.parameters())
         save_model(model, tokenizer, task.folder / "model")
-        where = {"model": str(task.folder / "model"), "revision": None}
-        write_json(
-            task.folder / "system.json", {**where, **facts_of(task.start, task.wanted, num_parameters, begin.done)}
-        )
+        where = {"model": task.run.name_inside(task.folder / "model"), "revision": None}
+        facts = facts_of(task.run, task.start, task.wanted, num_parameters, begin.done)
+        write_json(task.folder / "system.json", {**where, **facts})
         checkpoints.clear()
     accelerator.wait_for_everyone()
     # Not `accelerator.end_training`: it takes the process group away from the systems that follow.
@@ -91,10 +90,12 @@ def train_system(task: Task) -> None:
         tracker.finish()
 
 
-def facts_of(start: Start, wanted: str, num_parameters: int, stages: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+def facts_of(
+    run: RunFolder, start: Start, wanted: str, num_parameters: int, stages: tuple[dict[str, Any], ...]
+) -> dict[str, Any]:
     """Return what ``system.json`` says of any system, trained or not, besides where its model is."""
     return {
-        "tokenizer": str(start.tokenizer),
+        "tokenizer": run.name_inside(start.tokenizer),
         "fingerprint": wanted,
         "num_parameters": num_parameters,
         "stages": list(stages),
