@@ -16,7 +16,7 @@ from crosstune.artifacts import RunFolder
 from crosstune.errors import CrosstuneError
 from crosstune.recipe import yaml_file
 from crosstune.serve import commands
-from crosstune.terminal import console
+from crosstune.terminal import console, results
 from crosstune.train.machines import GPUS, Machine
 
 app = typer.Typer(
@@ -54,21 +54,34 @@ Overrides = Annotated[
 Quick = Annotated[bool, typer.Option("--quick", help="the smaller run that the recipe's `quick` section describes")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved recipe, and stop")]
 GpuName = Enum("GpuName", {name: name for name in GPUS})  # type: ignore[misc]
+AsJson = Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")]
 Update = Annotated[bool, typer.Option("--update", help="go on in a run folder whose recipe was different")]
 
 
-def _start(stages: tuple[str, ...], path: Path, overrides: list[str] | None, flags: tuple[bool, bool, bool]) -> None:
+def _start(
+    stages: tuple[str, ...],
+    path: Path,
+    overrides: list[str] | None,
+    flags: tuple[bool, bool, bool],
+    as_json: bool = False,
+) -> None:
     quick, dry_run, update = flags
     recipe = yaml_file.load_recipe(path, overrides or (), quick=quick)
     if dry_run:
         sys.stdout.write(yaml_file.dump(recipe))
         return
+    results.quiet = as_json
     try:
-        pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
+        run_folder = pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
     except KeyboardInterrupt:
         console.quiet = False
         console.print("stopped; what was finished is kept. Run the same command again to go on.")
         raise typer.Exit(130) from None
+    if as_json:
+        # Imported here: the command line answers --help without loading NumPy.
+        from crosstune.report.scores import read_scores, to_json
+
+        sys.stdout.write(to_json(read_scores(recipe, run_folder), recipe.seed))
 
 
 @app.command()
@@ -78,12 +91,13 @@ def run(
     quick: Quick = False,
     dry_run: DryRun = False,
     update: Update = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run all stages of a recipe, from raw corpora to the report.
 
     What is already there for the same inputs and settings is skipped; what was interrupted goes on.
     """
-    _start(pipeline.STAGE_NAMES, recipe, overrides, (quick, dry_run, update))
+    _start(pipeline.STAGE_NAMES, recipe, overrides, (quick, dry_run, update), as_json)
 
 
 def _add_stage_command(stage: pipeline.Stage) -> None:
@@ -121,8 +135,21 @@ def data(
         print_audit(settings, RunFolder(settings.runs_root / settings.name), stdout)
 
 
-for _stage in pipeline.STAGES[1:]:
+for _stage in pipeline.STAGES[1:-1]:
     _add_stage_command(_stage)
+
+
+@app.command()
+def report(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    dry_run: DryRun = False,
+    update: Update = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the report stage: everything above -> report/report.html, report.md, tables.csv, tables.tex."""
+    _start(("report",), recipe, overrides, (quick, dry_run, update), as_json)
 
 
 @app.command()

@@ -19,6 +19,11 @@ from rich.progress import (
 
 # Everything for people goes to stderr; stdout carries results (tables, JSON, translations) and can be piped.
 console = Console(stderr=True, highlight=False)
+results = Console(highlight=False)
+# Wide enough for Table 4 with intervals; a pipe has no width of its own.
+_PIPE_WIDTH = 120
+if not results.is_terminal:
+    results = Console(highlight=False, width=_PIPE_WIDTH)
 
 
 class Advance(Protocol):

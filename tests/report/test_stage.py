@@ -11,6 +11,7 @@ from crosstune.artifacts import RunFolder, read_json, write_json
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.report import stage
+from crosstune.report.scores import read_scores, to_json
 
 from .conftest import CELLS, SYSTEMS, make_recipe, write_run
 
@@ -173,3 +174,10 @@ def test_the_findings_name_gain_forgetting_and_the_collapse_under_korean_instruc
 def test_all_four_cells_can_be_explored(recipe: Recipe, run: RunFolder) -> None:
     tasks = data_of(page_of(recipe, run))["tasks"]
     assert {f"pairs_{cell}" for cell in CELLS} <= {task["name"] for task in tasks}
+
+
+def test_scores_as_json_are_the_rows_of_the_csv(recipe: Recipe, run: RunFolder) -> None:
+    stage.run(recipe, run)
+    found = json.loads(to_json(read_scores(recipe, run), recipe.seed))
+    with (run.report / "tables.csv").open(encoding="utf-8", newline="") as file:
+        assert [{name: str(value) for name, value in row.items()} for row in found] == list(csv.DictReader(file))

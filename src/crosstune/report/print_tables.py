@@ -4,28 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from crosstune.report.tables import Cell, Column, Table
-
-# Wide enough for Table 4 with intervals; a pipe has no width of its own.
-_PIPE_WIDTH = 120
+from crosstune.terminal import results
 
 
 def print_tables(tables: Sequence[Table], page: Path) -> None:
     """Print the tables and where the page lies."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_PIPE_WIDTH)
     for table in tables:
-        console.print()
-        console.print(_rich_table(table))
+        results.print()
+        results.print(_rich_table(table))
         if table.sentence:
-            console.print(Text(table.sentence, style="dim"))
-    console.print()
-    console.print(Text("The report: ").append(str(page), style="bold"), soft_wrap=True)
+            results.print(Text(table.sentence, style="dim"))
+    results.print()
+    results.print(Text("The report: ").append(str(page), style="bold"), soft_wrap=True)
 
 
 def _rich_table(table: Table) -> RichTable:

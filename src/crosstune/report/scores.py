@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,11 +101,19 @@ def to_csv(scores: Scores, seed: int) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for score in scores.values():
-        writer.writerow(
-            (score.system, score.task, score.metric, score.value, score.low, score.high, score.n, seed),
-        )
+    writer.writerows(_csv_rows(scores, seed))
     return stream.getvalue()
+
+
+def to_json(scores: Scores, seed: int) -> str:
+    """Return the rows of the CSV as a JSON list; null where there is no interval."""
+    rows = [dict(zip(CSV_COLUMNS, row, strict=True)) for row in _csv_rows(scores, seed)]
+    return json.dumps(rows, ensure_ascii=False, indent=2) + "\n"
+
+
+def _csv_rows(scores: Scores, seed: int) -> Iterator[tuple[Any, ...]]:
+    for score in scores.values():
+        yield score.system, score.task, score.metric, score.value, score.low, score.high, score.n, seed
 
 
 def _score(system: str, row: dict[str, Any]) -> Score | None:
