@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.evaluate.systems import find_system
+from crosstune.serve.export import export
 from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, scratch, stage
 
@@ -70,6 +72,28 @@ def test_lora_is_merged_and_moves_only_its_targets(make_run: MakeRun) -> None:
     assert before.keys() == after.keys()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved and all("q_proj" in name or "v_proj" in name for name in moved)
+
+
+def test_adapters_are_kept_unmerged_when_asked_and_give_the_merged_model(make_run: MakeRun, tmp_path: Path) -> None:
+    adapters = {"rank": 2, "alpha": 4, "dropout": 0.0, "targets": ["q_proj", "down_proj"], "keep_adapter": True}
+    lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=adapters)]}
+    recipe, run = make_run({"base": scratch(), "lora": lora})
+    train_stage.run(recipe, run)
+    folder = run.system("lora") / "adapter"
+    files = sorted(path.name for path in folder.iterdir())
+    assert files[:2] == ["adapter_config.json", "adapter_model.safetensors"] and "tokenizer.json" in files
+    export(str(folder), tmp_path / "exported", "float32", "1GB", "paper-v1")
+    merged, again = weights(run, "lora"), load_file(tmp_path / "exported" / "model.safetensors")
+    assert merged.keys() == again.keys()
+    assert all(torch.allclose(merged[name], again[name], atol=1e-6) for name in merged)
+
+
+def test_adapters_alone_are_refused_where_the_model_gets_new_rows(make_run: MakeRun) -> None:
+    adapters = {"rank": 2, "targets": ["q_proj"], "keep_adapter": True}
+    lora = {"start": "base", "tokenizer": "extended", "stages": [stage(method="lora", lora=adapters)]}
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "lora": lora})
+    with pytest.raises(BadInputError, match=r"systems\.lora\.stages\.0\.lora\.keep_adapter: adapters alone fit"):
+        train_stage.run(recipe, run)
 
 
 def test_unknown_lora_targets_are_named_with_the_models_layers(make_run: MakeRun) -> None:

@@ -44,6 +44,7 @@ class Lora(Section):
     alpha: Count = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    keep_adapter: bool = Field(False, description="also write the adapters by themselves, to systems/NAME/adapter")
 
 
 class Stage(Section):
@@ -88,9 +89,11 @@ class System(Section):
     )
 
     @model_validator(mode="after")
-    def _scratch_needs_architecture(self) -> Self:
+    def _consistent(self) -> Self:
         if (self.start == "scratch") != (self.architecture is not None):
             raise ValueError("`architecture` goes with `start: scratch`, and only with it")
         if self.start == "scratch" and not self.stages:
             raise ValueError("a system from scratch needs at least one training stage")
+        if any(stage.lora and stage.lora.keep_adapter for stage in self.stages[1:]):
+            raise ValueError("`lora.keep_adapter` is for a first stage: adapters alone fit what that starts from")
         return self

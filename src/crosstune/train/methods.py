@@ -1,8 +1,10 @@
 """What a stage trains (all weights, low-rank adapters, new rows only), and the way back to a plain model."""
 
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -81,6 +83,22 @@ def plain_model(accelerator: Accelerator, trained: nn.Module, build: Callable[[]
         whole = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
     merged = whole.merge_and_unload() if isinstance(whole, PeftModel) else whole
     return cast(PreTrainedModel, merged)
+
+
+def save_adapter(accelerator: Accelerator, trained: nn.Module, base: str, folder: Path) -> None:
+    """Write the adapters alone, as peft loads them onto ``base`` (a model folder or hub id)."""
+    state = accelerator.get_state_dict(trained)
+    adapted = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
+    if accelerator.is_main_process:
+        shutil.rmtree(folder, ignore_errors=True)
+        where = str(Path(base).resolve()) if Path(base).is_dir() else base
+        adapted.peft_config["default"].base_model_name_or_path = where
+        temporary = folder.with_name(f".{folder.name}.tmp")
+        # No look into the base for grown embeddings: it may lie on a hub, and adapters do not touch them.
+        adapted.save_pretrained(temporary, state_dict=state, save_embedding_layers=False)
+        # peft's model card is a form to be filled in; the system's own stands in its model folder.
+        (temporary / "README.md").unlink(missing_ok=True)
+        temporary.rename(folder)
 
 
 def _with_adapters(model: PreTrainedModel, lora: Lora, seed: int) -> nn.Module:

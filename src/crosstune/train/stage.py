@@ -41,7 +41,7 @@ def _point_at_start(run: RunFolder, name: str, start: Start, wanted: str) -> Non
     """Write the facts of a system that is its start, and remove what an earlier recipe trained in its place."""
     folder = run.system(name)
     num_parameters = check_untrained(start)
-    for outdated in ("model", "checkpoints"):
+    for outdated in ("model", "adapter", "checkpoints"):
         shutil.rmtree(folder / outdated, ignore_errors=True)
     for outdated in ("metrics.jsonl", "validation.jsonl"):
         (folder / outdated).unlink(missing_ok=True)

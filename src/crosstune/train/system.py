@@ -21,7 +21,7 @@ from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.loop import Job, train
-from crosstune.train.methods import Trainable, make_trainable, plain_model, refuse_sharded_new_rows
+from crosstune.train.methods import Trainable, make_trainable, plain_model, refuse_sharded_new_rows, save_adapter
 from crosstune.train.metrics import MetricsFile
 from crosstune.train.new_rows import read_subwords
 from crosstune.train.position import Position
@@ -66,6 +66,8 @@ def train_system(task: Task) -> None:
     begin = checkpoints.newest()
     if accelerator.is_main_process:
         (task.folder / "system.json").unlink(missing_ok=True)
+        if begin.folder is None:
+            shutil.rmtree(task.folder / "adapter", ignore_errors=True)
     if begin.folder:
         note(f"{task.name}: goes on from stage {begin.position.stage + 1}, step {begin.position.step}")
     model, tokenizer = build_model(task.start, task.system, task.recipe.seed)
@@ -80,6 +82,8 @@ def train_system(task: Task) -> None:
     if accelerator.is_main_process:
         num_parameters = sum(parameter.numel() for parameter in model.parameters())
         save_model(model, tokenizer, task.folder / "model")
+        if (task.folder / "adapter").is_dir():
+            _copy_tokenizer(tokenizer, task.folder / "adapter")
         where = {"model": task.run.name_inside(task.folder / "model"), "revision": None}
         facts = facts_of(task.run, task.start, task.wanted, num_parameters, begin.done)
         write_json(task.folder / "system.json", {**where, **facts})
@@ -112,13 +116,17 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False
     )
     model.save_pretrained(temporary)
-    # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(Path(tokenizer.name_or_path) / name, temporary / name)
-    if isinstance(tokenizer.chat_template, str):
-        write_text(temporary / "chat_template.jinja", tokenizer.chat_template)
+    _copy_tokenizer(tokenizer, temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
+
+
+def _copy_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(Path(tokenizer.name_or_path) / name, folder / name)
+    if isinstance(tokenizer.chat_template, str):
+        write_text(folder / "chat_template.jinja", tokenizer.chat_template)
 
 
 def _train_stage(
@@ -129,6 +137,11 @@ def _train_stage(
     index = begin.position.stage
     stage = task.system.stages[index]
     refuse_sharded_new_rows(accelerator, stage)
+    if stage.lora and stage.lora.keep_adapter and (task.start.needs_new_rows or not task.start.model):
+        raise BadInputError(
+            f"systems.{task.name}.stages.{index}.lora.keep_adapter: adapters alone fit a model that exists, but this "
+            "one gets its (new) rows here. Leave it out: systems/NAME/model holds the merged model"
+        )
     rows = _rows(task, index, accelerator)
     validation = _validation(task, stage, accelerator)
     trainable = _trainable(task, begin)
@@ -146,6 +159,8 @@ def _train_stage(
         validation=validation,
     )
     trained, totals = train(job, accelerator, begin, (checkpoints, MetricsFile(task.folder / "metrics.jsonl")))
+    if stage.lora and stage.lora.keep_adapter:
+        save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
     model = plain_model(accelerator, trained, lambda: _trainable(task, begin).model)
     accelerator.free_memory()
     return model, {"mixture": stage.mixture, "method": stage.method, **asdict(totals)}
