@@ -143,9 +143,15 @@ def write_fertility(run: RunFolder) -> None:
         for which, figures in (("ko", (6.41, 1.93)), ("en", (1.31, 1.31)))
         for tokenizer, value in zip(("base", "extended"), figures, strict=True)
     ]
-    write_json(
-        run.root / "tokenizer" / "fertility.json", {"fingerprint": "x", "word_splitter": "whitespace", "rows": rows}
-    )
+    parity = [
+        {"text": "news", "tokenizer": tokenizer, "languages": "ko / en", "parity": value}
+        for tokenizer, value in (("base", 3.199), ("extended", 1.027))
+    ]
+    facts = {"fingerprint": "x", "word_splitter": "whitespace", "rows": rows, "parity": parity}
+    write_json(run.root / "tokenizer" / "fertility.json", facts)
+    properties = [{"name": "old pieces keep their ids", "checked": 1400, "failed": 0}]
+    write_json(run.tokenizer("extended") / "verification.json", {"holds": True, "properties": properties})
+    write_json(run.tokenizer("extended") / "manifest.json", {"size": 2304, "new": 904, "dummies": 4})
 
 
 def write_system(run: RunFolder, name: str, index: int) -> None:

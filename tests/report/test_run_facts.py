@@ -4,6 +4,7 @@ import pytest
 
 from crosstune.artifacts import RunFolder, write_json
 from crosstune.recipe import Recipe
+from crosstune.report import stage
 from crosstune.report.run_facts import MixturePart, read_run_facts
 
 
@@ -46,3 +47,15 @@ def test_fertility_sets_the_tokenizers_beside_one_another(recipe: Recipe, run: R
     korean = read_run_facts(recipe, run).fertility[0]
     assert korean.language == "ko"
     assert {name: figures[0] for name, figures in korean.by_tokenizer.items()} == {"base": 6.41, "extended": 1.93}
+
+
+def test_the_extension_is_told_with_its_proof_and_its_parity(recipe: Recipe, run: RunFolder) -> None:
+    extension = read_run_facts(recipe, run).extension
+    assert extension is not None and (extension.num_pieces, extension.num_new) == (2304, 904)
+    assert extension.properties == (("old pieces keep their ids", 1400, 0),)
+    assert extension.parity == {"news": {"base": 3.199, "extended": 1.027}}
+    stage.run(recipe, run)
+    page = (run.report / "report.html").read_text(encoding="utf-8")
+    assert "the Korean side has 3.20, then 1.03 times the tokens of the English side (base, then extended)" in page
+    (run.tokenizer("extended") / "manifest.json").unlink()
+    assert read_run_facts(recipe, run).extension is None

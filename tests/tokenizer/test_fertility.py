@@ -1,5 +1,6 @@
 from rich.console import Console
 
+from crosstune.recipe import Languages
 from crosstune.tokenizer import fertility
 from crosstune.tokenizer.bpe import BpeTokenizer
 
@@ -18,8 +19,24 @@ def test_no_lines_give_zero_and_no_division_by_it(small_base: BpeTokenizer) -> N
 
 def test_json_and_table_name_the_splitter(small_base: BpeTokenizer) -> None:
     rows = [fertility.measure(("news", "ko"), ["책"], "base", small_base.tokenizer)]
-    assert fertility.as_json(rows, "abc")["word_splitter"] == "whitespace"
+    assert fertility.as_json(rows, [], "abc")["word_splitter"] == "whitespace"
     console = Console(record=True, width=120)
     console.print(fertility.as_table(rows))
     assert "whitespace" in (text := console.export_text())
     assert "4.000" in text
+
+
+def test_parity_compares_the_sides_of_parallel_texts_and_of_no_others(small_base: BpeTokenizer) -> None:
+    sides = {
+        ("news", "en"): ["the the"],
+        ("news", "ko"): ["책 책"],
+        ("learnt", "en"): ["the"],
+        ("learnt", "ko"): ["책"],
+    }
+    rows = [fertility.measure(text, lines, "base", small_base.tokenizer) for text, lines in sides.items()]
+    korean, english = rows[1].tokens, rows[0].tokens
+    found = fertility.parity(rows, ["news"], Languages(source="en", target="ko"))
+    assert found == [
+        {"text": "news", "tokenizer": "base", "languages": "ko / en", "parity": round(korean / english, 4)}
+    ]
+    assert fertility.parity_line(found[0]).startswith("parity ko / en, news, base: ")

@@ -54,6 +54,14 @@ def test_fertility_is_measured_on_translation_sets_before_and_after(make_run: Ma
     assert found["news", "ko", "extended"] < 2 < 8 < found["news", "ko", "base"]
 
 
+def test_parity_is_measured_on_each_translation_set_before_and_after(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, EXTENSION, translation=True)
+    stage.run(recipe, run)
+    rows = read_json(run.root / "tokenizer" / "fertility.json")["parity"]
+    assert [(row["text"], row["tokenizer"]) for row in rows] == [("news", "base"), ("news", "extended")]
+    assert rows[0]["parity"] > rows[1]["parity"] > 0
+
+
 def test_without_a_translation_set_fertility_is_measured_on_the_learning_text(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION)
     stage.run(recipe, run)

@@ -49,7 +49,7 @@ def render(recipe: Recipe, page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(count=_count, duration=_duration, percent=_percent)
+    environment.filters.update(count=_count, duration=_duration, percent=_percent, parity="{:.2f}".format)
     environment.globals.update(bar=bar, legend_mark=charts.legend_mark)
     script = (_TEMPLATES / "explorer.js").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
@@ -66,6 +66,8 @@ def render(recipe: Recipe, page: Page) -> str:
         validation_figures=validation_figures(recipe, page.curves),
         system_figures=system_figures(page.curves),
         explorer=explorer_data(recipe, page),
+        source_name=language_names("en").get(recipe.languages.source, recipe.languages.source),
+        target_name=language_names("en").get(recipe.languages.target, recipe.languages.target),
         items_per_task=ITEMS_PER_TASK,
     )
 

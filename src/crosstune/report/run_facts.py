@@ -53,6 +53,22 @@ class Fertility:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """The extended vocabulary: its pieces, what was proved of it, and the parity of its parallel texts.
+
+    Attributes:
+        properties: name, how many cases were checked, how many failed.
+        parity: by text, the target side's tokens per token of the source side, by tokenizer.
+    """
+
+    num_pieces: int
+    num_new: int
+    num_dummies: int
+    properties: tuple[tuple[str, int, int], ...]
+    parity: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """Everything about a run that is not a result."""
 
@@ -65,6 +81,7 @@ class RunFacts:
     systems: tuple[SystemFacts, ...]
     mixtures: tuple[Mixture, ...]
     fertility: tuple[Fertility, ...]
+    extension: Extension | None
 
     @property
     def training_seconds(self) -> float:
@@ -95,6 +112,7 @@ def read_run_facts(recipe: Recipe, run: RunFolder) -> RunFacts:
         systems=tuple(_system(recipe, run, name) for name in recipe.systems),
         mixtures=tuple(_mixtures(recipe, run)),
         fertility=tuple(_fertility(run)),
+        extension=_extension(run),
     )
 
 
@@ -168,6 +186,18 @@ def _fertility(run: RunFolder) -> list[Fertility]:
         text = texts.setdefault(key, Fertility(*key, int(row["words"]), {}))
         text.by_tokenizer[row["tokenizer"]] = (row["tokens_per_word"], row["bytes_per_token"])
     return list(texts.values())
+
+
+def _extension(run: RunFolder) -> Extension | None:
+    folder = run.tokenizer("extended")
+    manifest, verification = _json(folder / "manifest.json"), _json(folder / "verification.json")
+    if not manifest or not verification:
+        return None
+    parity: dict[str, dict[str, float]] = {}
+    for row in _json(run.root / "tokenizer" / "fertility.json").get("parity", []):
+        parity.setdefault(row["text"], {})[row["tokenizer"]] = row["parity"]
+    properties = tuple((row["name"], row["checked"], row["failed"]) for row in verification["properties"])
+    return Extension(manifest["size"], manifest["new"], manifest["dummies"], properties, parity)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
     return verify.as_json(properties) | {
         "word_splitter": fertility.WORD_SPLITTER,
         "fertility": [asdict(row) for row in rows],
-        "parity": fertility.parity([row for row in rows if row.text == "parallel"], texts.languages),
+        "parity": fertility.parity(rows, ["parallel"], texts.languages),
     }
 
 
@@ -80,7 +80,7 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     for failure in failures:
         console.print(failure, markup=False)
     for row in report["parity"]:
-        console.print(f"parity {row['languages']}, {row['tokenizer']}: {row['parity']:.3f}", markup=False)
+        console.print(fertility.parity_line(row), markup=False)
 
 
 def _load(path: Path, setting: str) -> dict[str, Any]:

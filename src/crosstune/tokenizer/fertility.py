@@ -1,5 +1,6 @@
 """How long text becomes: tokens per word and bytes per token, before and after the extension, per language."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,23 +38,38 @@ def measure(text: tuple[str, str], lines: list[str], name: str, tokenizer: Token
     return Fertility(*text, name, len(lines), words, num_bytes, tokens, per_word, per_token)
 
 
-def parity(rows: list[Fertility], languages: Languages) -> list[dict[str, Any]]:
-    """Return, for each tokenizer, the tokens of the target side of a parallel text per token of its source side.
+def parity(rows: list[Fertility], texts: Collection[str], languages: Languages) -> list[dict[str, Any]]:
+    """Return, for each parallel text and tokenizer, the tokens of its target side per token of its source side.
 
     1 means that both languages cost the same (Petrov et al. 2023, https://arxiv.org/abs/2305.15425).
     """
-    tokens = {(row.tokenizer, row.language): row.tokens for row in rows}
+    tokens = {(row.text, row.tokenizer, row.language): row.tokens for row in rows if row.text in texts}
     pair = f"{languages.target} / {languages.source}"
     return [
-        {"tokenizer": name, "languages": pair, "parity": round(tokens[name, languages.target] / count, 4)}
-        for (name, language), count in tokens.items()
+        {
+            "text": text,
+            "tokenizer": name,
+            "languages": pair,
+            "parity": round(tokens[text, name, languages.target] / count, 4),
+        }
+        for (text, name, language), count in tokens.items()
         if language == languages.source and count
     ]
 
 
-def as_json(rows: list[Fertility], made_from: str) -> dict[str, Any]:
+def as_json(rows: list[Fertility], parities: list[dict[str, Any]], made_from: str) -> dict[str, Any]:
     """Return the content of ``fertility.json``."""
-    return {"fingerprint": made_from, "word_splitter": WORD_SPLITTER, "rows": [asdict(row) for row in rows]}
+    return {
+        "fingerprint": made_from,
+        "word_splitter": WORD_SPLITTER,
+        "rows": [asdict(row) for row in rows],
+        "parity": parities,
+    }
+
+
+def parity_line(row: dict[str, Any]) -> str:
+    """Return one parity for the terminal."""
+    return f"parity {row['languages']}, {row['text']}, {row['tokenizer']}: {row['parity']:.3f}"
 
 
 def as_table(rows: list[Fertility]) -> Table:

@@ -84,8 +84,11 @@ def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:
         for language, lines in sides.items()
         for name, tokenizer in tokenizers.items()
     ]
-    write_json(path, fertility.as_json(rows, made_from))
+    parities = fertility.parity(rows, texts.translation_lines(recipe, run), recipe.languages)
+    write_json(path, fertility.as_json(rows, parities, made_from))
     console.print(fertility.as_table(rows))
+    for row in parities:
+        note(fertility.parity_line(row))
 
 
 def measured_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[str]]]:
