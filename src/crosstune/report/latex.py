@@ -31,16 +31,17 @@ def to_latex(tables: Sequence[Table], command: str) -> str:
 
 
 def _table(table: Table) -> str:
-    caption = f"{table.name}: {table.title}" if table.name else table.title
+    # LaTeX numbers its tables itself.
+    caption = f"{table.title} (the paper's {table.name})" if table.name else table.title
     lines = [
         r"\begin{table}",
-        r"\centering",
+        r"\centering\small\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape(' '.join([caption + '.', *table.notes]))}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         *_groups(table),
         _line("", [escape(column.heading) for column in table.columns]),
-        _line("", [rf"\footnotesize {escape(column.detail)}" for column in table.columns]),
+        _line("", [rf"\scriptsize {escape(column.detail)}" for column in table.columns]),
         r"\midrule",
     ]
     for row in table.rows:
@@ -81,7 +82,7 @@ def _value(column: Column, cell: Cell) -> str:
 def _interval(column: Column, cell: Cell) -> str:
     if cell.low is None or cell.high is None:
         return ""
-    return rf"\footnotesize [{escape(column.text(cell.low))}, {escape(column.text(cell.high))}]"
+    return rf"\scriptsize [{escape(column.text(cell.low))}, {escape(column.text(cell.high))}]"
 
 
 def _line(first: str, cells: Sequence[str]) -> str:
