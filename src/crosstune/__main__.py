@@ -4,6 +4,8 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +60,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="print every score as JSON 
 Update = Annotated[bool, typer.Option("--update", help="go on in a run folder whose recipe was different")]
 
 
+@contextmanager
+def _kept_when_stopped() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.quiet = False
+        console.print("stopped; what was finished is kept. Run the same command again to go on.")
+        raise typer.Exit(130) from None
+
+
 def _start(
     stages: tuple[str, ...],
     path: Path,
@@ -71,12 +83,8 @@ def _start(
         sys.stdout.write(yaml_file.dump(recipe))
         return
     results.quiet = as_json
-    try:
+    with _kept_when_stopped():
         run_folder = pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
-    except KeyboardInterrupt:
-        console.quiet = False
-        console.print("stopped; what was finished is kept. Run the same command again to go on.")
-        raise typer.Exit(130) from None
     if as_json:
         # Imported here: the command line answers --help without loading NumPy.
         from crosstune.report.scores import read_scores, to_json
@@ -150,6 +158,24 @@ def report(
 ) -> None:
     """Run the report stage: everything above -> report/report.html, report.md, tables.csv, tables.tex."""
     _start(("report",), recipe, overrides, (quick, dry_run, update), as_json)
+
+
+@app.command()
+def study(
+    path: Annotated[Path, typer.Argument(metavar="STUDY", help="a file such as recipes/ablations/mixtures.yaml")],
+    overrides: Overrides = None,
+    quick: Quick = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check every cell and list the runs, and stop")] = False,
+) -> None:
+    """Run a grid of changes to one recipe over several seeds, and compare the cells in one report.
+
+    Each run has a folder in runs/STUDY; what is equal is made once, what is there is skipped, what was interrupted goes
+    on. Writes study.md and study.csv: means, spreads over seeds, differences with intervals.
+    """
+    from crosstune.study.command import run as run_study
+
+    with _kept_when_stopped():
+        run_study(path, overrides or [], quick, dry_run, shlex.join(["crosstune", *sys.argv[1:]]))
 
 
 @app.command()

@@ -84,6 +84,9 @@ class System(Section):
     architecture: Architecture | None = None
     new_rows: NewRows = NewRows()
     stages: tuple[Stage, ...] = ()
+    seed: int | None = Field(
+        None, description="of its training (order of examples, new rows, adapters, dropout); the recipe's if absent"
+    )
     paper_system: Literal["llama2", "lora", "continued_pretraining", "ours"] | None = Field(
         None, description="the paper's system whose figures stand beside this one"
     )

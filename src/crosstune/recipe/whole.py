@@ -42,6 +42,11 @@ class Recipe(Section):
     evaluate: Evaluate
     report: Report = Report()
 
+    def seed_of(self, system: str) -> int:
+        """Return the seed of a system's training."""
+        own = self.systems[system].seed
+        return self.seed if own is None else own
+
     @property
     def systems_in_order(self) -> list[str]:
         """Return the names of the systems, each after the one it starts from."""

@@ -4,14 +4,16 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from crosstune.errors import RecipeError
-from crosstune.recipe import Recipe, checks
+from crosstune.recipe import Recipe, Section, checks
+
+SectionType = TypeVar("SectionType", bound=Section)
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Recipe:
@@ -50,9 +52,21 @@ def validate(content: Mapping[str, Any], where: str) -> Recipe:
     except ValidationError as error:
         problems = [*(_describe(problem) for problem in error.errors()), *problems]
     if problems:
-        plural = "mistake" if len(problems) == 1 else "mistakes"
-        raise RecipeError(f"{where}: {len(problems)} {plural}\n" + "\n".join(f"  {line}" for line in problems))
+        raise RecipeError("\n".join([f"{where}: {_mistakes(len(problems))}", *(f"  {line}" for line in problems)]))
     return recipe
+
+
+def load_section(path: Path, kind: type[SectionType]) -> SectionType:
+    """Read a YAML file that holds one section's settings.
+
+    Raises:
+        RecipeError: with every mistake and its path in the file.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(_read(path)))
+    except ValidationError as error:
+        lines = [f"  {_describe(problem)}" for problem in error.errors()]
+        raise RecipeError("\n".join([f"{path}: {_mistakes(len(lines))}", *lines])) from None
 
 
 def dump(recipe: Recipe) -> str:
@@ -149,6 +163,10 @@ def _indices(content: Any, key: str, where: str) -> list[Any]:
     if key.isdecimal() and int(key) in positions:
         return [int(key)]
     raise RecipeError(f"{where}: {key!r} is no position in a list of {len(content)}; give 0 to {len(content) - 1} or *")
+
+
+def _mistakes(number: int) -> str:
+    return f"{number} mistake" if number == 1 else f"{number} mistakes"
 
 
 def _describe(problem: Any) -> str:

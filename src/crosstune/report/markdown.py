@@ -22,7 +22,7 @@ def table_to_markdown(table: Table) -> str:
     """Return one table with its heading, sentence and notes."""
     heading = f"## {table.name}: {table.title}" if table.name else f"## {table.title}"
     lines = [
-        "| system | " + " | ".join(_heading(column) for column in table.columns) + " |",
+        f"| {table.rows_are} | " + " | ".join(_heading(column) for column in table.columns) + " |",
         "|---|" + "---:|" * len(table.columns),
     ]
     for row in table.rows:
@@ -50,6 +50,8 @@ def _line(label: str, cells: Sequence[str]) -> str:
 def _cell(column: Column, cell: Cell) -> str:
     value = column.text(cell.value)
     text = f"**{value}**" if cell.is_best else value
+    if cell.spread is not None:
+        return f"{text} ± {column.text(cell.spread)}"
     if cell.low is None or cell.high is None:
         return text
     return f"{text} [{column.text(cell.low)}, {column.text(cell.high)}]{column.direction_mark(cell)}"

@@ -1,6 +1,7 @@
 """The paper's tables on the terminal: results, so they go to stdout and can be piped."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich import box
@@ -12,7 +13,7 @@ from crosstune.terminal import results
 
 
 def print_tables(tables: Sequence[Table], page: Path) -> None:
-    """Print the tables and where the page lies."""
+    """Print the tables and where the report lies."""
     for table in tables:
         results.print()
         results.print(_rich_table(table))
@@ -23,9 +24,13 @@ def print_tables(tables: Sequence[Table], page: Path) -> None:
 
 
 def _rich_table(table: Table) -> RichTable:
-    drawn = RichTable(title=Text(f"{table.name}. {table.title}"), box=box.SIMPLE_HEAD, title_justify="left")
+    drawn = RichTable(
+        title=Text(f"{table.name}. {table.title}" if table.name else table.title),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+    )
     drawn.title_style = "bold"
-    drawn.add_column("system", justify="left", overflow="fold")
+    drawn.add_column(table.rows_are, justify="left", overflow="fold")
     for column in table.columns:
         heading = Text("\n".join(part for part in (column.group, column.heading) if part))
         drawn.add_column(heading, justify="right", no_wrap=True)
@@ -41,12 +46,15 @@ def _rich_table(table: Table) -> RichTable:
 
 
 def _cell(column: Column, cell: Cell) -> Text:
-    """Write value and half the interval's width: the exact ends are in the report."""
-    text = Text(column.text(cell.value), style="bold" if cell.is_best else "")
+    """Write value and spread, or half the interval's width: the exact ends are in the report."""
+    text = Text(column.text(cell.value) + column.direction_mark(cell), style="bold" if cell.is_best else "")
     width = _interval_width(column)
-    if cell.low is None or cell.high is None:
+    half = cell.spread
+    if half is None and cell.low is not None and cell.high is not None:
+        half = (cell.high - cell.low) / 2
+    if half is None:
         return text.append(" " * width)
-    return text.append(f" ± {column.text((cell.high - cell.low) / 2):>{width - 3}}", style="dim")
+    return text.append(f" ± {replace(column, signed=False).text(half):>{width - 3}}", style="dim")
 
 
 def _interval_width(column: Column) -> int:

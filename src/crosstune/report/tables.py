@@ -83,12 +83,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One number with its interval; ``is_best`` marks the best of its column."""
+    """One number with its interval or its spread over seeds; ``is_best`` marks the best of its column."""
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
     is_best: bool = False
+    spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class Table:
     rows: tuple[Row, ...]
     sentence: str = ""
     notes: tuple[str, ...] = ()
+    rows_are: str = "system"
 
     @property
     def groups(self) -> list[tuple[str, int]]:

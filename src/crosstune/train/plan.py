@@ -81,7 +81,7 @@ def _plan_stage(recipe: Recipe, run: RunFolder, machine: Machine, name: str, ind
     stage = recipe.systems[name].stages[index]
     tokenizer = load_tokenizer(str(run.tokenizer(recipe.systems[name].tokenizer)))
     rows, _ = make_rows(mixture_tokens(run, stage.mixture, recipe.systems[name].tokenizer), stage)
-    schedule = make_schedule(len(rows), stage, (recipe.seed, index))
+    schedule = make_schedule(len(rows), stage, (recipe.seed_of(name), index))
     tokens = count_tokens(rows, schedule, machine.num_gpus, recipe.train.micro_batch_tokens)
     config = config_of(recipe, name, tokenizer)
     old_size = (

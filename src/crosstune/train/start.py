@@ -68,8 +68,8 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
     """Return everything that decides how a system turns out, for its fingerprint."""
     system = recipe.systems[name]
     return {
-        "system": system.model_dump(mode="json", exclude={"label", "paper_system"}),
-        "seed": recipe.seed,
+        "system": system.model_dump(mode="json", exclude={"label", "paper_system", "seed"}),
+        "seed": recipe.seed_of(name),
         "precision": recipe.train.precision,
         "start": start.identity,
         "tokenizer": fingerprint_of(start.tokenizer),

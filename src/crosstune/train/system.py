@@ -52,6 +52,11 @@ class Task:
         return self.recipe.systems[self.name]
 
     @property
+    def seed(self) -> int:
+        """Return the seed of everything that is random in its training."""
+        return self.recipe.seed_of(self.name)
+
+    @property
     def folder(self) -> Path:
         """Return the system's folder."""
         return self.run.system(self.name)
@@ -70,7 +75,7 @@ def train_system(task: Task) -> None:
             shutil.rmtree(task.folder / "adapter", ignore_errors=True)
     if begin.folder:
         note(f"{task.name}: goes on from stage {begin.position.stage + 1}, step {begin.position.step}")
-    model, tokenizer = build_model(task.start, task.system, task.recipe.seed)
+    model, tokenizer = build_model(task.start, task.system, task.seed)
     # Who serves the model prompts it as it was trained; trained with `chat`, by the template that it has already.
     if task.recipe.data.prompt in TEMPLATES:
         tokenizer.chat_template = TEMPLATES[task.recipe.data.prompt].chat_template()
@@ -151,9 +156,9 @@ def _train_stage(
         index=index,
         stage=stage,
         settings=task.recipe.train,
-        seed=task.recipe.seed,
+        seed=task.seed,
         rows=rows,
-        schedule=make_schedule(len(rows), stage, (task.recipe.seed, index)),
+        schedule=make_schedule(len(rows), stage, (task.seed, index)),
         sources=sorted({segment.source for row in rows for segment in row}),
         trainable=trainable,
         validation=validation,
@@ -199,13 +204,13 @@ def _trainable(task: Task, begin: Checkpoint) -> Trainable:
     if begin.folder and begin.position.step == 0:
         model = load_model(str(begin.folder / "model"))
     else:
-        model, _ = build_model(task.start, task.system, task.recipe.seed)
+        model, _ = build_model(task.start, task.system, task.seed)
     if task.recipe.train.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     stage = task.system.stages[begin.position.stage]
     old_size = read_subwords(task.start.tokenizer).old_size if task.system.tokenizer == "extended" else None
     try:
-        return make_trainable(model, stage, old_size, task.recipe.seed)
+        return make_trainable(model, stage, old_size, task.seed)
     except BadInputError as error:
         raise BadInputError(f"systems.{task.name}.stages.{begin.position.stage}: {error}") from None
 

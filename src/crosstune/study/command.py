@@ -1,0 +1,33 @@
+"""`crosstune study`: runs, comparison, report."""
+
+from pathlib import Path
+
+from crosstune.artifacts import commit, write_text
+from crosstune.report.print_tables import print_tables
+from crosstune.report.scores import read_scores
+from crosstune.study.comparison import compare, to_csv
+from crosstune.study.run import folder_of, run_all
+from crosstune.study.settings import load_study, runs_of
+from crosstune.study.tables import tables_of, to_markdown
+from crosstune.terminal import note
+
+
+def run(path: Path, overrides: list[str], quick: bool, dry_run: bool, command: str) -> None:
+    """Run a study file's grid and write ``study.md`` and ``study.csv`` beside its runs.
+
+    Raises:
+        RecipeError: when the study or one of its cells has mistakes; all are checked before the first is run.
+    """
+    study = load_study(path)
+    runs = list(runs_of(study, path, overrides, quick))
+    if dry_run:
+        for one in runs:
+            note(f"{one.cell}, seed {one.seed}: {', '.join(one.recipe.systems)} -> {folder_of(one).root}")
+        return
+    run_all(runs, command)
+    recipe = runs[0].recipe
+    findings = compare(study, runs)
+    tables = tables_of(study, recipe, read_scores(recipe, folder_of(runs[0])), findings)
+    write_text(recipe.runs_root / "study.csv", to_csv(findings))
+    write_text(recipe.runs_root / "study.md", to_markdown(study, tables, command, commit()))
+    print_tables(tables, recipe.runs_root / "study.md")

@@ -1,0 +1,91 @@
+"""What a study file holds, and the recipe of each of its runs."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from crosstune.errors import RecipeError
+from crosstune.recipe import Recipe, Section, yaml_file
+from crosstune.recipe.section import Name
+
+Changes = dict[str, Any]
+"""Settings of a recipe and their new values: ``section.key: value``, as on the command line."""
+
+
+class Study(Section):
+    """A grid of changes to one recipe."""
+
+    name: Name
+    description: str = ""
+    recipe: Path = Field(description="the recipe that every cell changes, relative to this file")
+    systems: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        description="the systems that are compared; others are made only where these start from them"
+    )
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = Field(
+        (1,), description="of the compared systems' training: order of examples, new rows, adapters, dropout"
+    )
+    common: Changes = Field({}, description="changes of all cells")
+    cells: Annotated[dict[Name, Changes], Field(min_length=1)]
+    reference: Name = Field(description="the cell that the others are tested against")
+
+    @model_validator(mode="after")
+    def _reference_is_a_cell(self) -> Self:
+        if self.reference not in self.cells:
+            raise ValueError(f"`reference` {self.reference!r} is no cell; there are {', '.join(self.cells)}")
+        if len({*self.seeds}) < len(self.seeds):
+            raise ValueError(f"`seeds` {list(self.seeds)} has one twice: it would count as two runs")
+        return self
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One run of a study: a cell with one seed."""
+
+    cell: str
+    seed: int
+    recipe: Recipe
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        RecipeError: with every mistake and its path in the file.
+    """
+    return yaml_file.load_section(path, Study)
+
+
+def runs_of(study: Study, path: Path, overrides: list[str], quick: bool) -> Iterator[StudyRun]:
+    """Yield the runs, cell by cell; their folders lie side by side in ``runs_root/study.name``.
+
+    ``overrides`` replace settings of every cell; ``quick`` takes the recipe's quick variant.
+
+    Raises:
+        RecipeError: when a cell's recipe has mistakes, or lacks a system that is compared.
+    """
+    for cell, changes in study.cells.items():
+        for seed in study.seeds:
+            seeds = {f"systems.{system}.seed": seed for system in study.systems}
+            settings = [f"{key}={json.dumps(value)}" for key, value in {**study.common, **changes, **seeds}.items()]
+            try:
+                recipe = yaml_file.load_recipe(path.parent / study.recipe, [*settings, *overrides], quick=quick)
+            except RecipeError as error:
+                raise RecipeError(f"{path}: cells.{cell}: {error}") from None
+            yield StudyRun(cell, seed, _only_what_is_compared(recipe, study, cell, seed))
+
+
+def _only_what_is_compared(recipe: Recipe, study: Study, cell: str, seed: int) -> Recipe:
+    missing = [system for system in study.systems if system not in recipe.systems]
+    if missing:
+        raise RecipeError(f"cells.{cell}: systems {missing} should be compared, but there are {list(recipe.systems)}")
+    needed = {recipe.evaluate.reference_system, *study.systems}
+    for name in reversed(recipe.systems_in_order):
+        if name in needed:
+            needed.add(recipe.systems[name].start)
+    systems = {name: system for name, system in recipe.systems.items() if name in needed}
+    root = recipe.runs_root / study.name
+    return recipe.model_copy(update={"name": f"{cell}_seed_{seed}", "runs_root": root, "systems": systems})

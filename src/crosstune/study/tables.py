@@ -1,0 +1,85 @@
+"""A study's tables, as Markdown and on the terminal: cells down, tasks across."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from crosstune.recipe import Recipe
+from crosstune.report.changes import source_columns, target_columns
+from crosstune.report.markdown import escape, table_to_markdown
+from crosstune.report.scores import Scores
+from crosstune.report.tables import Cell, Column, Row, Table, label_of, mark_best, translation_columns
+from crosstune.study.comparison import Finding
+from crosstune.study.settings import Study
+
+SPREAD_NOTE = "± is the standard deviation over {} seeds; bold is the best of a column."
+CHANGE_NOTE = (
+    "The range is the 95 % interval of the difference over items and seeds (two-level bootstrap). ▲ ▼ mark a "
+    "difference whose interval leaves out zero."
+)
+
+
+def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[Finding]) -> list[Table]:
+    """Return two tables per kind of task: means with their spread, and differences to the reference cell.
+
+    ``scores`` are those of one run, for the tasks that there are.
+    """
+    tables = []
+    for title, columns in _groups(recipe, scores):
+        rows = [
+            Row(system, _label(study, recipe, cell, system), tuple(_mean(findings, cell, system, c) for c in columns))
+            for cell, system in dict.fromkeys((finding.cell, finding.system) for finding in findings)
+        ]
+        notes = (SPREAD_NOTE.format(len(study.seeds)),) if len(study.seeds) > 1 else ()
+        tables.append(mark_best(Table("", title, tuple(columns), tuple(rows), notes=notes, rows_are="cell")))
+        changes = [
+            Row(system, _label(study, recipe, cell, system), tuple(_change(findings, cell, system, c) for c in columns))
+            for cell in study.cells
+            for system in study.systems
+            if cell != study.reference
+        ]
+        if changes:
+            signed = tuple(replace(column, signed=True, chance=None) for column in columns)
+            about = f"{title}: change against the cell {study.reference}"
+            tables.append(Table("", about, signed, tuple(changes), notes=(CHANGE_NOTE,), rows_are="cell"))
+    return tables
+
+
+def to_markdown(study: Study, tables: Sequence[Table], command: str, commit: str) -> str:
+    """Return the study's report."""
+    cells = [
+        f"- **{escape(cell)}**: " + ("; ".join(f"`{key}={value}`" for key, value in changes.items()) or "as the recipe")
+        for cell, changes in study.cells.items()
+    ]
+    parts = [f"# {escape(study.name)}", escape(study.description), "\n".join(cells)]
+    parts.extend(table_to_markdown(table) for table in tables)
+    parts.append(f"Made by `{command}`" + (f" at commit `{commit}`." if commit else "."))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _groups(recipe: Recipe, scores: Scores) -> list[tuple[str, list[Column]]]:
+    accuracy = [*source_columns(recipe, scores), *target_columns(recipe, scores)]
+    labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
+    groups = [("Accuracy", accuracy)]
+    groups += [(f"Translation, BLEU ({label})", translation_columns(recipe, scores, label, "bleu")) for label in labels]
+    return [(title, columns) for title, columns in groups if columns]
+
+
+def _label(study: Study, recipe: Recipe, cell: str, system: str) -> str:
+    if system not in study.systems:
+        return f"{label_of(recipe, system)}, which all start from"
+    return cell if len(study.systems) == 1 else f"{cell}: {label_of(recipe, system)}"
+
+
+def _find(findings: Sequence[Finding], cell: str, system: str, column: Column) -> Finding | None:
+    wanted = (cell, system, column.task, column.metric)
+    return next((one for one in findings if (one.cell, one.system, one.task, one.metric) == wanted), None)
+
+
+def _mean(findings: Sequence[Finding], cell: str, system: str, column: Column) -> Cell:
+    finding = _find(findings, cell, system, column)
+    return Cell() if finding is None else Cell(finding.mean, spread=finding.sd)
+
+
+def _change(findings: Sequence[Finding], cell: str, system: str, column: Column) -> Cell:
+    finding = _find(findings, cell, system, column)
+    return Cell() if finding is None else Cell(finding.difference, finding.low, finding.high)

@@ -1,0 +1,117 @@
+"""Studies: what a file may say, the runs it makes, what is shared, and the comparison."""
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from crosstune.errors import RecipeError
+from crosstune.study.comparison import difference_interval
+from crosstune.study.run import folder_of, run_all
+from crosstune.study.settings import load_study, runs_of
+from tests.command_line import crosstune
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def write_study(folder: Path, **changes: Any) -> Path:
+    content = {
+        "name": "grid",
+        "recipe": str(ROOT / "recipes" / "miniature.yaml"),
+        "systems": ["ours"],
+        "seeds": [1, 2],
+        "reference": "paper",
+        "cells": {"paper": {}, "faster": {"systems.ours.stages.0.learning_rate": 1e-3}},
+        **changes,
+    }
+    path = folder / "study.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump({key: value for key, value in content.items() if value is not None}, file)
+    return path
+
+
+def test_every_cell_runs_with_every_seed_and_with_what_its_systems_start_from(tmp_path: Path) -> None:
+    path = write_study(tmp_path, common={"report.title": "Grid"})
+    runs = list(runs_of(load_study(path), path, [f"runs_root={tmp_path}"], quick=False))
+    assert [(run.cell, run.seed) for run in runs] == [("paper", 1), ("paper", 2), ("faster", 1), ("faster", 2)]
+    assert {folder_of(run).root for run in runs} == {tmp_path / "grid" / f"{run.cell}_seed_{run.seed}" for run in runs}
+    for run in runs:
+        assert list(run.recipe.systems) == ["llama", "ours"] and run.recipe.report.title == "Grid"
+        # The base model is the same for all: it stands for a pretrained one.
+        assert (run.recipe.seed_of("ours"), run.recipe.seed_of("llama")) == (run.seed, 1)
+    assert runs[3].recipe.systems["ours"].stages[0].learning_rate == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference": "nothing"}, "`reference` 'nothing' is no cell; there are paper, faster"),
+        ({"seeds": [1, 1]}, "has one twice"),
+        ({"cells": None}, "cells: missing"),
+        ({"grid": {}}, "grid: unknown setting"),
+    ],
+)
+def test_mistakes_of_a_study_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_study(write_study(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cells": {"paper": {"train.precisoin": "bf16"}}}, r"cells\.paper: .*\n  train\.precisoin: unknown setting"),
+        ({"recipe": "missing.yaml"}, r"cells\.paper: .*missing\.yaml: cannot read"),
+        ({"common": {"systems.ours": None}, "systems": ["ours"]}, r"cells\.paper: .*\n  systems\.ours\.start: missing"),
+    ],
+)
+def test_mistakes_of_a_cell_are_named_with_it(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = write_study(tmp_path, **changes)
+    with pytest.raises(RecipeError, match=message):
+        list(runs_of(load_study(path), path, [], quick=False))
+
+
+def test_the_interval_covers_items_and_seeds() -> None:
+    generator = np.random.default_rng(1)
+    items = generator.normal(0, 1, 4000)
+    # Two seeds far apart: however sure the items are, the difference is not.
+    apart = difference_interval([items + 5, items + 15], [items, items])
+    near = difference_interval([items + 10, items + 10], [items, items])
+    assert near == pytest.approx((10, 10)) and apart == pytest.approx((5, 15))
+    paired = difference_interval([items + 1], [items])
+    unpaired = difference_interval([generator.permutation(items) + 1], [items])
+    assert paired == pytest.approx((1, 1)) and unpaired[0] is not None and unpaired[0] < -1
+    assert difference_interval([items[:10]], [items]) == (None, None)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("quick_run")
+def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Path, str], tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    settings = [f"runs_root={tmp_path}", "systems.ours.stages.0.num_epochs=null", "systems.ours.stages.0.num_steps=3"]
+    # The first run begins from the quick miniature, as a second one does from the first.
+    shutil.copytree(quick_run[0], tmp_path / "grid" / "paper_seed_1", ignore=shutil.ignore_patterns(".lock"))
+    runs = list(runs_of(load_study(path), path, settings, quick=True))
+    run_all(runs[:2], "crosstune study")
+    first, second = (folder_of(run) for run in runs[:2])
+    weights = "systems/llama/model/model.safetensors"
+    assert (first.root / weights).samefile(second.root / weights)
+    assert not (first.system("ours") / "model/model.safetensors").samefile(
+        second.system("ours") / "model/model.safetensors"
+    )
+    before = (second.root / weights).stat().st_mtime_ns
+
+    done = crosstune("study", str(path), "--quick", *settings)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (second.root / weights).stat().st_mtime_ns == before
+    assert "study.md" in done.stdout and "change against the cell paper" in done.stdout
+    with (tmp_path / "grid" / "study.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    ours = [row for row in rows if row["system"] == "ours" and row["task"] == "copa" and row["metric"] == "acc"]
+    assert [(row["cell"], row["num_seeds"], row["n"]) for row in ours] == [("paper", "2", "40"), ("faster", "2", "40")]
+    assert not ours[0]["low"] and float(ours[1]["low"]) <= float(ours[1]["difference"]) <= float(ours[1]["high"])
+    report = (tmp_path / "grid" / "study.md").read_text(encoding="utf-8")
+    assert "LLaMA, which all start from" in report and "systems.ours.stages.0.learning_rate=0.001" in report
