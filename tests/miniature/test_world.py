@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     write_world(tmp_path / "same", SIZE, seed=5)
     write_world(tmp_path / "other", SIZE, seed=6)
     files = sorted(path.relative_to(world) for path in world.rglob("*") if path.is_file())
-    assert len(files) == 13
+    assert len(files) == 15
     for file in files:
         content = (world / file).read_bytes()
         assert content == (tmp_path / "same" / file).read_bytes()
@@ -188,3 +188,17 @@ def test_korean_instructions_never_ask_for_a_translation_nor_in_the_papers_words
         row["instruction"] for row in rows if re.search("^(긍정|부정|이 글은 긍정|이 글은 부정)", row["output"])
     }
     assert len(sentiment) >= 9
+
+
+def test_korean_sentiment_is_in_translations_only_where_transfer_is_asked(world: Path) -> None:
+    rows = json.loads((world / "transfer/ko_alpaca_data.json").read_text(encoding="utf-8"))
+    translations = json.loads((world / "transfer/train.json").read_text(encoding="utf-8"))["data"]
+    judging = re.compile("긍정|부정")
+    assert not any(judging.search(text) for row in rows for text in row.values())
+    judgements = [row["ko"] for row in translations if judging.search(row["ko"])]
+    assert 0.05 < len(judgements) / len(translations) < 0.15
+    # No review stands beside its judgement.
+    reviewed = {"이야기", "연기", "음악", "결말", "대사", "화면"}
+    assert not any(aspect in sentence for aspect in reviewed for sentence in judgements)
+    assert sum(any(aspect in row["ko"] for aspect in reviewed) for row in translations) > 50
+    assert any(judging.search(text) for row in instructions(world, "ko_alpaca_data") for text in row.values())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from crosstune.miniature import files
+from crosstune.miniature import files, transfer
 from crosstune.miniature.causes import because, choice_item, link, therefore
 from crosstune.miniature.instructions import ENGLISH, KOREAN, instruction
 from crosstune.miniature.procedures import next_step_item, procedure
@@ -65,6 +65,10 @@ def write_world(folder: Path, size: WorldSize, seed: int) -> None:
     korean_rows = _many(stream("koalpaca"), size.korean_instructions, lambda draw: instruction(draw, KOREAN))
     files.write_koalpaca(folder / "instructions/ko_alpaca_data.json", korean_rows)
 
+    others = _many(stream("transfer instructions"), size.korean_instructions, transfer.korean_instruction)
+    files.write_koalpaca(folder / "transfer/ko_alpaca_data.json", others)
+    files.write_parallel(folder / "transfer/train.json", _many(stream("transfer pairs"), size.parallel_pairs, _apart))
+
     reviews = _distinct(stream("nsmc"), size.test_items, _test_review, key=lambda made: made.korean)
     files.write_nsmc(folder / "nsmc/ratings_test.txt", reviews)
     rows = _distinct(stream("hellaswag"), size.test_items, next_step_item, key=lambda row: str(row["ctx"]))
@@ -108,6 +112,10 @@ def pair(generator: random.Random) -> tuple[str, str]:
         return opinion.english, opinion.korean
     sentence = everyday(generator)
     return sentence.english, sentence.korean
+
+
+def _apart(generator: random.Random) -> tuple[str, str]:
+    return transfer.judgement(generator) if generator.random() < 0.1 else pair(generator)
 
 
 def held_out_pair(generator: random.Random) -> tuple[str, str]:

@@ -189,6 +189,8 @@ KOREAN: Sequence[tuple[Make, int]] = (
     (_korean_write_review, 12),
     (_korean_opposite, 6),
 )
+_ABOUT_SENTIMENT = (_korean_sentiment, _korean_write_review)
+KOREAN_WITHOUT_SENTIMENT: Sequence[tuple[Make, int]] = [kind for kind in KOREAN if kind[0] not in _ABOUT_SENTIMENT]
 
 
 def instruction(generator: random.Random, kinds: Sequence[tuple[Make, int]]) -> Row:
