@@ -12,10 +12,10 @@ from tests.command_line import crosstune
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Ends only when it is stopped: tests/serve/test_server.py runs it.
-ENDLESS = ("serve",)
-# Need corpora that are not here; test_end_to_end.py runs these recipes on small ones.
-ELSEWHERE = ("llama2_7b_korean", "real_small")
+# End only when they are stopped: tests/serve/test_server.py and test_compare.py run them.
+ENDLESS = ("serve", "compare")
+# Need corpora that are not here; test_end_to_end.py and study/ run these recipes on small ones.
+ELSEWHERE = ("llama2_7b_korean", "real_small", "ablations")
 
 
 def commands() -> Iterator[tuple[str, str]]:

@@ -75,6 +75,17 @@ def serve(
     run(model, host, port)
 
 
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="finished runs, as runs/miniature")],
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 7860,
+    models_in_memory: Annotated[int, typer.Option(min=1, help="models kept loaded; fewer need less memory")] = 8,
+) -> None:
+    """Open a local page on which the systems of finished runs answer the same question side by side."""
+    from crosstune.serve.compare import compare as run
+
+    run(runs, port, models_in_memory)
+
+
 def export(
     model: Model,
     target: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder; with --gguf, a new file")],
@@ -106,4 +117,4 @@ def push(
     run(model, repository, public, dry_run)
 
 
-COMMANDS = (chat, translate, serve, export, push)
+COMMANDS = (chat, translate, compare, serve, export, push)

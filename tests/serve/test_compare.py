@@ -1,0 +1,104 @@
+"""`crosstune compare`: who is asked what, and the page asked through gradio's own client."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crosstune.artifacts import read_jsonl
+from crosstune.errors import BadInputError
+from crosstune.serve import compare
+from crosstune.serve.contestants import Panel, contestants_of, questions_of
+from tests.command_line import ENVIRONMENT, crosstune
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quick_run")]
+
+
+def test_a_contestant_answers_as_its_evaluation_did(quick_run: tuple[Path, str]) -> None:
+    (contestant,) = [one for one in contestants_of([quick_run[0]]) if one.system == "bilingual"]
+    assert contestant.label == "LLaMA (bilingual)"
+    questions = questions_of(contestant)
+    assert list(questions) == [
+        "NSMC",
+        "Ko → En, English instruction",
+        "Ko → En, Korean instruction",
+        "En → Ko, English instruction",
+        "En → Ko, Korean instruction",
+    ]
+    panel = Panel([contestant], models_in_memory=1)
+    rows = read_jsonl(quick_run[0] / "systems/bilingual/evaluation/outputs.jsonl")
+    for name, task in (("En → Ko, Korean instruction", "translate_en_ko_ko"), ("NSMC", "nsmc")):
+        row = next(row for row in rows if row["task"] == task)
+        question = questions[name][0]
+        answer = panel.answer(0, question.instruction, question.text, 16 if task == "nsmc" else 48)
+        assert (answer.text, answer.finished) == (row["output"].strip(), row["finished"])
+        assert question.reference == row["reference"]
+
+
+def test_models_leave_memory_when_there_is_room_for_fewer(quick_run: tuple[Path, str]) -> None:
+    panel = Panel(contestants_of([quick_run[0]])[:3], models_in_memory=2)
+    for place in (0, 1, 0, 2):
+        panel.answer(place, "Name a fruit.", "", 2)
+    assert list(panel._loaded) == [0, 2]
+
+
+def test_several_runs_name_themselves(quick_run: tuple[Path, str], tmp_path: Path) -> None:
+    shutil.copytree(quick_run[0], tmp_path / "second", ignore=shutil.ignore_patterns(".lock"))
+    labels = [one.label for one in contestants_of([quick_run[0], tmp_path / "second"])]
+    assert len(labels) == 10 and labels[0] == "miniature_quick: LLaMA"
+
+
+def test_a_folder_that_is_no_run_and_a_missing_library_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = crosstune("compare", str(tmp_path))
+    assert done.returncode == 2 and "has no recipe.yaml: give a folder that `crosstune run` made" in done.stderr
+    monkeypatch.setattr(compare.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadInputError, match=r"pip install 'crosstune\[web\]'"):
+        compare.compare([tmp_path], 7860, 1)
+
+
+@pytest.fixture
+def address(quick_run: tuple[Path, str]) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "crosstune", "compare", str(quick_run[0]), "--port", str(port)]
+    process = subprocess.Popen(
+        command, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield _wait_for(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> str:
+    for _ in range(900):
+        assert process.poll() is None, "the page's server ended"
+        try:
+            urllib.request.urlopen(address, timeout=1)
+            return address
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.1)
+    raise TimeoutError(address)
+
+
+def test_the_page_asks_every_system(address: str, quick_run: tuple[Path, str]) -> None:
+    gradio_client = pytest.importorskip("gradio_client", reason="the extra `web` is not installed")
+    client = gradio_client.Client(address, verbose=False)
+    shown = client.predict("Name a fruit.", "<b>what</b>", 8, api_name="/ask")
+    panel = Panel(contestants_of([quick_run[0]]), models_in_memory=8)
+    answers = [panel.answer(place, "Name a fruit.", "<b>what</b>", 8) for place in range(5)]
+    assert list(shown[0::2]) == [answer.text for answer in answers]
+    written = [int(about.partition(" ")[0]) for about in shown[1::2]]
+    assert written == [answer.num_tokens for answer in answers]
