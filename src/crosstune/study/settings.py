@@ -60,15 +60,15 @@ def load_study(path: Path) -> Study:
 
 
 def runs_of(study: Study, path: Path, overrides: list[str], quick: bool) -> Iterator[StudyRun]:
-    """Yield the runs, cell by cell; their folders lie side by side in ``runs_root/study.name``.
+    """Yield the runs: all cells with the first seed, then with the next; their folders lie side by side in ``runs_root/study.name``.
 
     ``overrides`` replace settings of every cell; ``quick`` takes the recipe's quick variant.
 
     Raises:
         RecipeError: when a cell's recipe has mistakes, or lacks a system that is compared.
     """
-    for cell, changes in study.cells.items():
-        for seed in study.seeds:
+    for seed in study.seeds:
+        for cell, changes in study.cells.items():
             seeds = {f"systems.{system}.seed": seed for system in study.systems}
             settings = [f"{key}={json.dumps(value)}" for key, value in {**study.common, **changes, **seeds}.items()]
             try:
