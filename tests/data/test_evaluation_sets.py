@@ -143,6 +143,15 @@ def test_sentineg_columns_come_in_either_order(tmp_path: Path, text: str) -> Non
     ]
 
 
+@pytest.mark.parametrize("answers", [("False", "True"), ("FALSE", "TRUE"), ("0", "1")])
+def test_boolq_answers_are_words_or_numbers(tmp_path: Path, answers: tuple[str, str]) -> None:
+    no, yes = answers
+    text = f"ID\tText\tQuestion\tAnswer\n1\t비가 온다.\t비가 오나?\t{yes}\n2\t비가 온다.\t눈이 오나?\t{no}\n"
+    items, _ = choose(tmp_path, "kobest_boolq", text)
+    assert items[0] == {"id": "1", "paragraph": "비가 온다.", "question": "비가 오나?", "label": 1, "origin": "f0:2"}
+    assert items[1]["label"] == 0
+
+
 def test_translation_sets_are_aihub_json_or_aligned_text(tmp_path: Path) -> None:
     items, _ = choose(tmp_path, "translation", '{"data": [{"en": "> Go.", "ko": "가."}]}')
     assert items == [{"id": "f0:row 1", "en": "Go.", "ko": "가.", "origin": "f0:row 1"}]
@@ -189,6 +198,8 @@ def test_a_draw_follows_its_seed_and_keeps_the_order_of_the_file(tmp_path: Path)
         ("copa_2011_test", COPA_XML.replace("a2>", "a3>"), "no key 'choice2'"),
         ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\t2\n", "label '2' lies outside 0 to 1"),
         ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\n", "2 columns, but the header has 3"),
+        ("nsmc_likelihood", "id\tdocument\tlabel\n1\t좋다\tpositive\n", "label 'positive' lies outside 0 to 1"),
+        ("kobest_boolq", "ID\tText\tQuestion\tAnswer\n1\t가\t나\tmaybe\n", "label 'maybe' lies outside 0 to 1"),
         ("translation", '{"data": [{"en": "a"}]}', "no key 'ko'"),
     ],
 )

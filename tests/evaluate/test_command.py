@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from crosstune.artifacts import write_jsonl
-from crosstune.evaluate.multiple_choice import TASKS
+from crosstune.evaluate.task_files import FOLDER
 
 
 @pytest.mark.slow
 def test_the_harnesss_command_line_scores_a_folder_on_a_local_file(tmp_path: Path, model_folder: Path) -> None:
     item = {"premise": "It fell.", "choice1": "He ran.", "choice2": "He left.", "question": "effect", "label": 0}
     write_jsonl(tmp_path / "items.jsonl", [{"id": str(index), **item} for index in range(3)])
-    source = Path(TASKS).parents[2]
+    source = Path(FOLDER).parents[2]
     command = [
         *(sys.executable, "-m", "crosstune.evaluate", "--model", "crosstune"),
         *("--model_args", f"pretrained={model_folder}", "--tasks", "copa_2011_test"),
-        *("--include_path", str(TASKS), "--metadata", f'{{"path": "{tmp_path / "items.jsonl"}"}}'),
+        *("--include_path", str(FOLDER), "--metadata", f'{{"path": "{tmp_path / "items.jsonl"}"}}'),
     ]
     environment = {**os.environ, "PYTHONPATH": str(source), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)

@@ -1,18 +1,23 @@
 """Multiple choice is the harness's own tasks on local files: its prompts, its endings, its numbers."""
 
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import lm_eval
 import numpy as np
+import pyarrow as pa
 import pytest
 from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from crosstune.artifacts import write_jsonl
+from crosstune.encoding import encode_examples
+from crosstune.evaluate.generated_tasks import GENERATED
 from crosstune.evaluate.items import read_items
-from crosstune.evaluate.multiple_choice import _load_task, _quiet_harness, has_task, score_multiple_choice
+from crosstune.evaluate.multiple_choice import _quiet_harness, score_in_harness
 from crosstune.evaluate.scores import Result
+from crosstune.evaluate.task_files import FOLDER, HarnessTask
+from crosstune.prompts import NSMC_INSTRUCTION, TEMPLATES
+from crosstune.recipe.evaluate import TaskName
 
 HELLASWAG = [
     {
@@ -76,12 +81,23 @@ SENTINEG = [
     {"id": "s2", "sentence": "배우들의 연기가 좋지 않았다.", "label": 0},
     {"id": "s3", "sentence": "연기가 좋았다.", "label": 1},
 ]
+NSMC = [
+    {"id": "n1", "document": "정말 재미있다 {input}", "label": 1},
+    {"id": "n2", "document": "연기가 좋지 않았다.", "label": 0},
+    {"id": "n3", "document": "좋았다", "label": 1},
+]
+BOOLQ = [
+    {"id": "b1", "paragraph": "아이가 밀가루를 섞는다.", "question": "아이가 섞는가?", "label": 1},
+    {"id": "b2", "paragraph": "남자는 창문을 열었다.", "question": "창문은 닫혔다.", "label": 0},
+]
 ALL = {
     "hellaswag": HELLASWAG,
     "copa_2011_test": COPA,
     "copa_2011_test_v04": COPA,
     "copa_superglue_val": COPA,
     "copa_superglue_val_v04": COPA,
+    "nsmc_likelihood": NSMC,
+    "kobest_boolq": BOOLQ,
     "kobest_copa": KOBEST_COPA,
     "kobest_hellaswag": KOBEST_HELLASWAG,
     "kobest_sentineg": SENTINEG,
@@ -89,20 +105,20 @@ ALL = {
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path]]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, HarnessTask]:
     """Write every task's items; the label is the task's name with a prefix, as a recipe may call it."""
     folder = tmp_path_factory.mktemp("items")
     for task, items in ALL.items():
         write_jsonl(folder / task / "items.jsonl", items)
         assert len(read_items(folder / task / "items.jsonl", task, ("en", "ko"))) == len(items)
-    return {f"my_{task}": (task, folder / task / "items.jsonl") for task in ALL}
+    return {f"my_{task}": HarnessTask(task, folder / task / "items.jsonl") for task in ALL}
 
 
 @pytest.fixture(scope="module")
 def results(
-    llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, files: dict[str, tuple[str, Path]]
+    llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, files: dict[str, HarnessTask]
 ) -> dict[str, Result]:
-    return score_multiple_choice(llama, tokenizer, files, batch_tokens=512, num_bootstrap=100)
+    return score_in_harness(llama, tokenizer, files, batch_tokens=512, num_bootstrap=100)
 
 
 def figures(result: Result) -> dict[str, float]:
@@ -110,21 +126,20 @@ def figures(result: Result) -> dict[str, float]:
 
 
 def test_every_task_file_is_tested_here() -> None:
-    assert all(has_task(task) for task in ALL)
-    tasks = Path(score_multiple_choice.__code__.co_filename).parent / "tasks"
-    assert {path.stem for path in tasks.glob("*.yaml")} == set(ALL)
-    assert not has_task("nsmc_generate") and not has_task("translation")
+    generated = {"nsmc_generate", *(path.stem for path in FOLDER.glob("translate_*.yaml"))}
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(ALL) | generated
+    assert set(get_args(TaskName)) == set(ALL) | {*GENERATED, "harness"}
 
 
 def test_scores_and_likelihoods_are_those_of_the_harnesss_own_model(
     llama: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    files: dict[str, tuple[str, Path]],
+    files: dict[str, HarnessTask],
     results: dict[str, Result],
 ) -> None:
     llama.set_attn_implementation("sdpa")
     with _quiet_harness():
-        tasks = {label: _load_task(task, path) for label, (task, path) in files.items()}
+        tasks = {label: task.load() for label, task in files.items()}
         own = HFLM(pretrained=llama, tokenizer=tokenizer, device="cpu", batch_size=4)
         expected: Any = lm_eval.evaluate(own, tasks, bootstrap_iters=0, log_samples=True)
     for label, result in results.items():
@@ -139,7 +154,8 @@ def test_each_task_has_its_metrics(results: dict[str, Result]) -> None:
     metrics = {label.removeprefix("my_"): list(figures(result)) for label, result in results.items()}
     assert metrics["hellaswag"] == ["acc", "acc_norm"]
     assert metrics["copa_2011_test"] == ["acc"]
-    assert sorted(metrics["kobest_copa"]) == sorted(metrics["kobest_sentineg"]) == ["acc", "f1"]
+    for task in ("kobest_boolq", "kobest_copa", "kobest_sentineg", "nsmc_likelihood"):
+        assert metrics[task] == ["acc", "f1"]
     assert sorted(metrics["kobest_hellaswag"]) == ["acc", "acc_norm", "f1"]
 
 
@@ -164,6 +180,23 @@ def test_kobest_is_asked_as_the_harness_does(results: dict[str, Result]) -> None
     assert (row["prompt"], row["reference"]) == ("문장: 이 영화는 정말 재미있다. 긍부정:", " 긍정")
 
 
+def test_nsmc_words_stand_where_an_answer_stands_in_training(
+    results: dict[str, Result], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    row = results["my_nsmc_likelihood"].rows[0]
+    prompt = TEMPLATES["paper-v1"].prompt(NSMC_INSTRUCTION, NSMC[0]["document"])
+    assert (row["prompt"], row["reference"]) == (prompt, "\n긍정")
+    trained = encode_examples(tokenizer, pa.array([prompt]), pa.array(["\n긍정"]))["tokens"][0].as_py()
+    assert [*tokenizer(prompt + "\n긍정")["input_ids"], tokenizer.eos_token_id] == trained
+    signature = results["my_nsmc_likelihood"].scores[0].signature
+    assert "|prompt:paper-v1|" in signature and "prompt:" not in results["my_kobest_boolq"].scores[0].signature
+
+
+def test_boolq_is_asked_as_the_harness_does(results: dict[str, Result]) -> None:
+    row = results["my_kobest_boolq"].rows[0]
+    assert (row["prompt"], row["reference"]) == ("아이가 밀가루를 섞는다. 질문: 아이가 섞는가? 답변: ", " 예")
+
+
 def test_a_row_says_what_was_chosen_and_whether_it_is_right(results: dict[str, Result]) -> None:
     for result in results.values():
         for row in result.rows:
@@ -177,4 +210,4 @@ def test_the_signature_names_harness_task_and_version(results: dict[str, Result]
 
 
 def test_nothing_to_choose_loads_nothing(llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    assert score_multiple_choice(llama, tokenizer, {}, 512, 100) == {}
+    assert score_in_harness(llama, tokenizer, {}, 512, 100) == {}

@@ -132,6 +132,13 @@ def _kobest_hellaswag(row: Any) -> Item:
     return {"context": row["context"], **endings, "label": _label(row["label"], range(4))}
 
 
+def _kobest_boolq(row: Any) -> Item:
+    # The published files say TRUE or False in any case, their copy on the hub 1 or 0.
+    answer = str(row["Answer"]).strip().lower()
+    label = _label({"false": 0, "true": 1}.get(answer, row["Answer"]), range(2))
+    return {"id": row["ID"], "paragraph": row["Text"], "question": row["Question"], "label": label}
+
+
 def _kobest_sentineg(row: Any) -> Item:
     return {"id": row["ID"], "sentence": row["Text"], "label": _label(row["Label"], range(2))}
 
@@ -144,6 +151,8 @@ READERS: dict[str, tuple[_RowsOf, _ItemOf]] = {
     "copa_superglue_val": (_copa_rows, _copa),
     "copa_superglue_val_v04": (_copa_rows, _copa),
     "nsmc_generate": (_tsv_rows("id", "document", "label"), _nsmc),
+    "nsmc_likelihood": (_tsv_rows("id", "document", "label"), _nsmc),
+    "kobest_boolq": (_tsv_rows("ID", "Text", "Question", "Answer"), _kobest_boolq),
     "kobest_copa": (_tsv_rows("ID", "sentence", "question", "1", "2", "Answer"), _kobest_copa),
     "kobest_hellaswag": (
         _tsv_rows("context", "choice1", "choice2", "choice3", "choice4", "label"),

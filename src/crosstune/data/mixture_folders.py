@@ -72,7 +72,7 @@ class MixtureFolders:
     def _evaluation_folders(self) -> list[Path]:
         if not self._recipe.data.quality.drop_evaluation_overlap:
             return []
-        return [self._run.evaluation_set(label) for label in self._recipe.evaluate.tasks]
+        return [self._run.evaluation_set(label) for label in self._recipe.evaluate.tasks_with_files]
 
     def _write(self, name: str, parts: tuple[MixturePart, ...], wanted: str) -> None:
         drops, rendered, facts = Drops(), list[list[Example]](), list[dict[str, Any]]()

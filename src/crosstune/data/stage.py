@@ -16,7 +16,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     if recipe.world is not None:
         root = _write_world(recipe.world, run)
     assert root is not None  # The recipe has exactly one of world and data_root.
-    for label, task in recipe.evaluate.tasks.items():
+    for label, task in recipe.evaluate.tasks_with_files.items():
         _write_evaluation_set(recipe, run, label, task, root)
     MixtureFolders(recipe, run, root).write_all()
 

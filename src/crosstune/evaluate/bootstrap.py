@@ -4,7 +4,7 @@ All systems are resampled alike, item for item, so that the difference of two sy
 of their difference (Koehn 2004, https://aclanthology.org/W04-3250/).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +29,14 @@ def interval(resamples: Array) -> tuple[float, float]:
 
 def resampled_sums(item_statistics: Array, num_bootstrap: int) -> Array:
     """Draw items with replacement and return the sums of their statistics, [num_bootstrap, k]."""
+    # A resample is how often each item was drawn: the sums are then one matrix product.
+    return np.concatenate([counts @ item_statistics for counts in draws(len(item_statistics), num_bootstrap)])
+
+
+def draws(num_items: int, num_bootstrap: int) -> Iterator[NDArray[np.int64]]:
+    """Yield how often each item is drawn, [some resamples, items], until there are ``num_bootstrap`` resamples."""
     generator = np.random.default_rng(SEED)
-    num_items = len(item_statistics)
-    # A resample is how often each item was drawn: the sums are then one matrix product. 64 at a time, because 1,000
-    # resamples of HellaSwag's 10,042 items would be 80 MB.
-    sums = [
-        generator.multinomial(num_items, np.full(num_items, 1 / num_items), size=min(64, num_bootstrap - first))
-        @ item_statistics
-        for first in range(0, num_bootstrap, 64)
-    ]
-    return np.concatenate(sums)
+    # 64 at a time, because 1,000 resamples of HellaSwag's 10,042 items would be 80 MB.
+    for first in range(0, num_bootstrap, 64):
+        size = min(64, num_bootstrap - first)
+        yield generator.multinomial(num_items, np.full(num_items, 1 / num_items), size=size)

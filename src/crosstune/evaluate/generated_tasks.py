@@ -28,6 +28,7 @@ from crosstune.recipe import Evaluate, EvaluationTask
 from crosstune.terminal import note, progress
 
 Row = dict[str, Any]
+GENERATED = ("nsmc_generate", "translation")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ _TEXTS: dict[str, tuple[str, ...]] = {
     "copa_superglue_val": _COPA,
     "copa_superglue_val_v04": _COPA,
     "nsmc_generate": ("document",),
+    "nsmc_likelihood": ("document",),
+    "kobest_boolq": ("paragraph", "question"),
     "kobest_copa": ("premise", "question", "alternative_1", "alternative_2"),
     "kobest_hellaswag": ("context", "ending_1", "ending_2", "ending_3", "ending_4"),
     "kobest_sentineg": ("sentence",),
@@ -24,7 +26,7 @@ _TEXTS: dict[str, tuple[str, ...]] = {
 # HellaSwag's context is these two, joined: either may be all of it.
 _MAY_BE_EMPTY = ("ctx_a", "ctx_b")
 _NUM_LABELS = {"hellaswag": 4, "kobest_hellaswag": 4}
-_QUESTIONS = {"copa": ("cause", "effect"), "kobest": ("원인", "결과")}
+_ENGLISH_QUESTIONS, _KOREAN_QUESTIONS = ("cause", "effect"), ("원인", "결과")
 
 
 def read_items(path: Path, task: str, languages: Sequence[str]) -> list[Item]:
@@ -80,8 +82,8 @@ def _problem(item: Any, task: str, languages: Sequence[str]) -> str:
     endings = item.get("endings")
     if task == "hellaswag" and not (isinstance(endings, list) and [*map(_is_text, endings)] == [True] * 4):
         return "`endings` does not hold four texts"
-    questions = _QUESTIONS["kobest" if task.startswith("kobest") else "copa"]
-    if "question" in texts and item["question"] not in questions:
+    questions = _KOREAN_QUESTIONS if task == "kobest_copa" else _ENGLISH_QUESTIONS
+    if "copa" in task and item["question"] not in questions:
         return f"question {item['question']!r} is neither {questions[0]!r} nor {questions[1]!r}"
     return ""
 

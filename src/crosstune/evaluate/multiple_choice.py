@@ -1,32 +1,27 @@
-"""Multiple choice through lm-evaluation-harness: its tasks, its evaluator, our model."""
+"""Multiple choice, and any task of lm-evaluation-harness: its tasks, its evaluator, our model."""
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.evaluate.scores import Result, Score, Scored, macro_f1_score, mean_score
+from crosstune.evaluate.scores import Result, Score, Scored, aggregated_score, macro_f1_score, mean_score
+from crosstune.evaluate.task_files import HarnessTask
 
-TASKS = Path(__file__).parent / "tasks"
 Row = dict[str, Any]
 
 
-def has_task(task: str) -> bool:
-    """Return whether a task is one of the harness's kind."""
-    return (TASKS / f"{task}.yaml").is_file()
-
-
-def score_multiple_choice(
+def score_in_harness(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    tasks: Mapping[str, tuple[str, Path]],
+    tasks: Mapping[str, HarnessTask],
     batch_tokens: int,
     num_bootstrap: int,
 ) -> dict[str, Result]:
-    """Score tasks, given as label -> (task, items file)."""
+    """Score tasks, given by label."""
     if not tasks:
         return {}
     # Loading the harness takes three seconds, so only a run that scores loads it.
@@ -35,59 +30,72 @@ def score_multiple_choice(
     from crosstune.evaluate.harness import CrosstuneLM
 
     with _quiet_harness():
-        loaded = {label: _load_task(task, path) for label, (task, path) in tasks.items()}
+        loaded = {label: task.load() for label, task in tasks.items()}
         results = lm_eval.evaluate(
             CrosstuneLM(model, tokenizer, batch_tokens=batch_tokens),
             {"tasks": loaded},
+            samples={label: drawn for label, task in tasks.items() if (drawn := task.draw(loaded[label]))} or None,
             bootstrap_iters=0,  # the intervals are ours: the harness has standard errors only
             log_samples=True,
         )
-    return {
-        label: _result(
-            Scored(
-                label,
-                f"harness:{lm_eval.__version__}|task:{task}|v:{results['versions'][label]}|shots:0",
-                num_bootstrap,
-            ),
-            sorted(results["samples"][label], key=lambda sample: sample["doc_id"]),
-        )
-        for label, (task, _) in tasks.items()
-    }
+    found = {}
+    for label, task in tasks.items():
+        signature = f"harness:{lm_eval.__version__}|task:{task.name}|v:{results['versions'][label]}"
+        signature += f"|shots:{results['n-shot'][label]}"
+        if loaded[label].config.doc_to_text == "query":
+            signature += f"|prompt:{task.prompt.name}"
+        samples = sorted(results["samples"][label], key=lambda sample: sample["doc_id"])
+        scored = Scored(label, signature, num_bootstrap)
+        found[label] = Result(_rows(scored.task, samples), _scores(scored, samples, loaded[label].aggregation()))
+    return found
 
 
-def _load_task(task: str, items_file: Path) -> Any:
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata={"path": str(items_file)})
-    return manager.load(task)["tasks"][task]
-
-
-def _result(scored: Scored, samples: list[Row]) -> Result:
-    return Result([_row(scored.task, sample) for sample in samples], _scores(scored, samples))
-
-
-def _scores(scored: Scored, samples: list[Row]) -> list[Score]:
+def _scores(scored: Scored, samples: list[Row], aggregations: Mapping[str, Any]) -> list[Score]:
+    """Score each metric of each filter; the harness lists a document once for each filter of its answers."""
     scores = []
-    for metric in samples[0]["metrics"]:
-        if metric == "f1":
-            references, predictions = zip(*(sample["f1"] for sample in samples), strict=True)
-            scores.append(macro_f1_score(scored, references, predictions))
-        else:
-            scores.append(mean_score(scored, metric, [sample[metric] for sample in samples]))
+    filters = list(dict.fromkeys(sample["filter"] for sample in samples))
+    for name in filters:
+        members = [sample for sample in samples if sample["filter"] == name]
+        for metric in dict.fromkeys(metric for sample in members for metric in sample["metrics"]):
+            values = [sample[metric] for sample in members if metric in sample]
+            whole = metric if len(filters) == 1 else f"{metric}_{name}"
+            scores.append(_score(scored, whole, values, aggregations.get(metric)))
     return scores
 
 
+def _score(scored: Scored, metric: str, values: list[Any], aggregation: Any) -> Score:
+    name = getattr(aggregation, "__name__", "mean")
+    if name == "mean":
+        return mean_score(scored, metric, [float(value) for value in values])
+    if name == "macro_f1_score":
+        references, predictions = zip(*values, strict=True)
+        return macro_f1_score(scored, references, predictions)
+    return aggregated_score(scored, metric, values, aggregation)
+
+
+def _rows(label: str, samples: list[Row]) -> list[Row]:
+    """Return a row of ``outputs.jsonl`` per document, by the first filter."""
+    return [_row(label, sample) for sample in samples if sample["filter"] == samples[0]["filter"]]
+
+
 def _row(label: str, sample: Row) -> Row:
-    endings = [arguments[1] for arguments in sample["arguments"]]
-    log_likelihoods = [answer[0] for answer in sample["filtered_resps"]]
+    arguments, answers = sample["arguments"], sample["filtered_resps"]
+    row = {"task": label, "id": str(sample["doc"].get("id", sample["doc_id"])), "prompt": arguments[0][0]}
+    correct = bool(sample["acc"]) if "acc" in sample else None
+    if len(arguments) == 1:
+        output = answers[0] if isinstance(answers[0], str) else json.dumps(answers[0])
+        return {**row, "output": output, "reference": str(sample["target"]), "correct": correct}
+    endings = [continuation for _, continuation in arguments]
+    log_likelihoods = [answer[0] for answer in answers]
     chosen = max(range(len(endings)), key=lambda index: log_likelihoods[index])
+    target = sample["target"]
+    if isinstance(target, str):  # the ending itself, without what the harness writes before it
+        target = sample["doc"].get("label", target)
     return {
-        "task": label,
-        "id": sample["doc"]["id"],
-        "prompt": sample["arguments"][0][0],
+        **row,
         "output": endings[chosen],
-        "reference": endings[sample["doc"]["label"]],
-        "correct": bool(sample["acc"]),
+        "reference": endings[target] if isinstance(target, int) else str(target),
+        "correct": correct,
         "log_likelihoods": log_likelihoods,
     }
 

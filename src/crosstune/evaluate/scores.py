@@ -1,12 +1,12 @@
 """The numbers: accuracies, macro F1, the NSMC keyword rule, BLEU and chrF++, each with interval and signature."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from crosstune.evaluate.bootstrap import SEED, Array, interval, resample
+from crosstune.evaluate.bootstrap import SEED, Array, draws, interval, resample
 
 KEYWORDS = ("부정", "긍정")  # by NSMC's label
 # sacreBLEU's tokenizers for languages whose words 13a cannot see.
@@ -65,6 +65,17 @@ def mean_score(scored: Scored, metric: str, values: Sequence[float]) -> Score:
     return scored.make(metric, float(column.mean()), resamples, len(column))
 
 
+def aggregated_score(
+    scored: Scored, metric: str, values: Sequence[Any], aggregate: Callable[[list[Any]], float]
+) -> Score:
+    """Score what a function makes of all values; at most 100 resamples, because a corpus metric takes seconds."""
+    few = replace(scored, num_bootstrap=min(100, scored.num_bootstrap))
+    drawn = np.concatenate(list(draws(len(values), few.num_bootstrap)))
+    places = np.arange(len(values))
+    resamples = [aggregate([values[index] for index in np.repeat(places, counts).tolist()]) for counts in drawn]
+    return few.make(metric, float(aggregate(list(values))), np.asarray(resamples, np.float64), len(values))
+
+
 def macro_f1_score(scored: Scored, references: Sequence[int], predictions: Sequence[int]) -> Score:
     """Score the mean of the classes' F1, over the classes that occur."""
     classes = sorted({*references, *predictions})
@@ -117,14 +128,21 @@ def translation_scores(
 
     BLEU's words are sacreBLEU's: ko-mecab into Korean, zh into Chinese, 13a into all other languages.
     """
+    return [
+        _corpus_score(scored, name, metric, outputs, references)
+        for name, metric in translation_metrics(target_language).items()
+    ]
+
+
+def translation_metrics(target_language: str) -> dict[str, Any]:
+    """Return sacreBLEU's metrics of translations into a language, by the names of our scores."""
     from sacrebleu.metrics import BLEU, CHRF
 
     # force: an output that looks tokenised is the model's business; sacreBLEU would only warn.
-    bleu = BLEU(tokenize=BLEU_TOKENIZERS.get(target_language, "13a"), force=True)
-    return [
-        _corpus_score(scored, "bleu", bleu, outputs, references),
-        _corpus_score(scored, "chrf++", CHRF(word_order=2), outputs, references),
-    ]
+    return {
+        "bleu": BLEU(tokenize=BLEU_TOKENIZERS.get(target_language, "13a"), force=True),
+        "chrf++": CHRF(word_order=2),
+    }
 
 
 def _corpus_score(scored: Scored, name: str, metric: Any, outputs: Sequence[str], references: Sequence[str]) -> Score:

@@ -1,10 +1,11 @@
 """The sections ``evaluate`` and ``report``: which tasks are scored, and what is shown."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from crosstune.recipe.section import Count, Direction, Language, Name, Paths, Section
+from crosstune.recipe.section import Count, Direction, Language, Name, Section
 
 TaskName = Literal[
     "hellaswag",
@@ -13,10 +14,13 @@ TaskName = Literal[
     "copa_superglue_val",
     "copa_superglue_val_v04",
     "nsmc_generate",
+    "nsmc_likelihood",
+    "kobest_boolq",
     "kobest_copa",
     "kobest_hellaswag",
     "kobest_sentineg",
     "translation",
+    "harness",
 ]
 
 
@@ -24,12 +28,25 @@ class EvaluationTask(Section):
     """One evaluation set: the task and its file (relative to data_root)."""
 
     task: TaskName
-    paths: Paths
+    paths: tuple[str, ...] = ()
+    name: str = Field("", description="harness: the name of a task of lm-evaluation-harness, as arc_easy")
+    include_path: Path | None = Field(None, description="harness: a folder with further task files (YAML)")
     max_items: Count | None = None
     sample_seed: int = Field(1234, description="which items are drawn when there are more than max_items")
     directions: tuple[Direction, ...] = ()
     instruction_languages: tuple[Language, ...] = ()
     max_new_tokens: Count = 256
+
+    @model_validator(mode="after")
+    def _own_files_or_the_harnesss(self) -> Self:
+        if self.task == "harness":
+            if not self.name or self.paths:
+                raise ValueError("`task: harness` needs `name`, a task of lm-evaluation-harness, and no `paths`")
+        elif not self.paths:
+            raise ValueError(f"`task: {self.task}` needs `paths`, its files")
+        elif self.name or self.include_path:
+            raise ValueError("`name` and `include_path` go with `task: harness`, and only with it")
+        return self
 
     @model_validator(mode="after")
     def _translation_cells(self) -> Self:
@@ -48,6 +65,11 @@ class Evaluate(Section):
     batch_tokens: Count = Field(8192, description="tokens per forward pass")
     max_batch_rows: Count = Field(128, description="rows generated side by side")
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
+
+    @property
+    def tasks_with_files(self) -> dict[str, EvaluationTask]:
+        """Return the tasks whose items the data stage reads; the others bring their own."""
+        return {label: task for label, task in self.tasks.items() if task.task != "harness"}
 
 
 class Report(Section):

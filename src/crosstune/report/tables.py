@@ -15,6 +15,8 @@ TITLES = {
     "copa_2011_test": "COPA",
     "copa_superglue_val": "COPA (SuperGLUE)",
     "nsmc_generate": "NSMC, generated",
+    "nsmc_likelihood": "NSMC, likelier word",
+    "kobest_boolq": "KoBEST BoolQ",
     "kobest_copa": "KoBEST COPA",
     "kobest_hellaswag": "KoBEST HellaSwag",
     "kobest_sentineg": "KoBEST SentiNeg",
@@ -130,7 +132,9 @@ def label_of(recipe: Recipe, system: str) -> str:
 def paper_tables(recipe: Recipe, scores: Scores) -> list[Table]:
     """Return the paper's Table 3 and, per translation task, its Table 4; none whose tasks the recipe lacks."""
     tables = []
-    columns = [column for kind in ("hellaswag", "copa_", "nsmc") for column in columns_of(recipe, scores, kind)]
+    columns = [
+        column for kind in ("hellaswag", "copa_", "nsmc_generate") for column in columns_of(recipe, scores, kind)
+    ]
     if columns:
         tables.append(build_table(recipe, scores, "Table 3", "Accuracy on English and Korean tasks", columns))
     labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
@@ -274,6 +278,10 @@ def _group_title(recipe: Recipe, task: str, metric: str) -> str:
         return "Korean understanding (KoBEST)"
     if kind == "nsmc_generate":
         return "NSMC: how the question was answered"
+    if kind == "nsmc_likelihood":
+        return "NSMC: the likelier of the two words"
+    if kind == "harness":
+        return "Further tasks of lm-evaluation-harness"
     if kind:
         return "English tasks, further metrics"
     return f"Translation, {METRIC_TITLES.get(metric, metric)}"
