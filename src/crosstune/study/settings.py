@@ -60,9 +60,10 @@ def load_study(path: Path) -> Study:
 
 
 def runs_of(study: Study, path: Path, overrides: list[str], quick: bool) -> Iterator[StudyRun]:
-    """Yield the runs: all cells with the first seed, then with the next; their folders lie side by side in ``runs_root/study.name``.
+    """Yield the runs: all cells with the first seed, then with the next.
 
-    ``overrides`` replace settings of every cell; ``quick`` takes the recipe's quick variant.
+    Their folders lie side by side in ``runs_root/study.name``. ``overrides`` replace settings of every cell; ``quick``
+    takes the recipe's quick variant.
 
     Raises:
         RecipeError: when a cell's recipe has mistakes, or lacks a system that is compared.
