@@ -53,8 +53,8 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def progress(description: str, total: float) -> Iterator[Advance]:
-    """Show a bar with the time left while the body runs; in a pipe or log, only the line at its end."""
+def progress(description: str, total: float | None) -> Iterator[Advance]:
+    """Show a bar with the time left, where a total is known; in a pipe or log, only the line at its end."""
     columns = (
         SpinnerColumn(),
         TextColumn("  {task.description}"),

@@ -11,6 +11,7 @@ from crosstune.data.rows import Drops, Row
 from crosstune.recipe import Quality
 
 NFD_GA = "\u1100\u1161"
+WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()  # noqa: SIM905
 
 
 def reasons(
@@ -94,25 +95,6 @@ def test_labels_ids_and_half_contexts_are_no_evaluation_texts(tmp_path: Path) ->
         assert bool(found.find({"text": text}, "text")) == is_one
 
 
-def test_duplicates_are_dropped_with_the_place_of_the_first() -> None:
-    rows = [Row("f:1", {"text": "가 나"}), Row("f:2", {"text": f"{NFD_GA}  나"}), Row("f:3", {"text": "다"})]
-    drops, seen = Drops(), filters.Seen()
-    assert filters.drop_duplicates(rows, "s", seen, drops) == [rows[0], rows[2]]
-    assert drops.records[0]["reason"] == "duplicate"
-    assert drops.records[0]["row"]["same_as"] == "s f:1"
-    assert drops.counts("other") == {}
-
-
-def test_a_row_used_again_in_another_part_is_no_duplicate_but_another_source_s_is() -> None:
-    rows, seen = [Row("f:1", {"text": "가"})], filters.Seen()
-    assert filters.drop_duplicates(rows, "s", seen, Drops()) == rows
-    assert filters.drop_duplicates(rows, "s", seen, Drops()) == rows
-    assert filters.drop_duplicates(rows, "t", seen, Drops()) == []
-
-
-WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()  # noqa: SIM905
-
-
 @pytest.mark.parametrize(
     ("texts", "kind", "matches"),
     [
@@ -182,22 +164,3 @@ def test_text_that_teaches_nothing_is_dropped(texts: dict[str, str], kind: Kind,
 def test_every_check_can_be_switched_off() -> None:
     off = {"drop_broken_encoding": False, "drop_markup_only": False, "min_script_share": 0.0, "max_length_ratio": None}
     assert reasons({"en": "<b>\ufffd", "ko": "hello hello hello hello"}, "parallel", **off) == []
-
-
-SENTENCE = "나는 오늘 아침에 학교에 가는 길에 오래된 친구를 만나서 함께 커피를 마셨다."
-
-
-def test_near_duplicates_are_dropped_with_the_place_of_the_first() -> None:
-    others = [
-        "전혀 다른 문장이 여기에 하나 있고 관계도 없다.",
-        SENTENCE.replace("커피", "홍차"),
-        f"{SENTENCE} 정말.",
-    ]
-    rows = [Row(f"f:{number}", {"text": text}) for number, text in enumerate([SENTENCE, *others], start=1)]
-    drops = Drops()
-    assert filters.drop_near_duplicates(rows, "s", 0.7, drops) == rows[:2]
-    assert [(drop["origin"], drop["reason"], drop["row"]["same_as"]) for drop in drops.records] == [
-        ("f:3", "near duplicate", "s f:1"),
-        ("f:4", "near duplicate", "s f:1"),
-    ]
-    assert filters.drop_near_duplicates(rows, "s", 1.0, Drops()) == rows

@@ -2,14 +2,17 @@
 
 import random
 from collections import Counter
+from itertools import islice
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.data import mixture
 from crosstune.data.rows import Row
+from crosstune.data.spool import mixed
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.examples import Example
 from crosstune.prompts import TEMPLATES, translation_instructions
@@ -21,15 +24,19 @@ BOTH: dict[str, Any] = {"directions": ("en-ko", "ko-en"), "instruction_languages
 
 
 def render(part: MixturePart, source: Source = PARALLEL, rows: list[Row] = PAIRS, seed: int = 1) -> list[Example]:
-    return list(mixture.render(part, source, rows, TEMPLATES["paper-v1"], seed))
+    renderer = mixture.Renderer(part, source, TEMPLATES["paper-v1"], seed)
+    made = [list(renderer.render(row.origin, row.texts)) for row in rows]
+    assert {len(examples) for examples in made} == {renderer.examples_per_row}
+    return [example for examples in made for example in examples]
 
 
 def test_a_draw_ignores_the_order_of_the_file_and_a_smaller_one_is_part_of_it() -> None:
-    ten = mixture.draw(PAIRS, 10, 1, "s")
-    assert ten == mixture.draw(PAIRS[::-1], 10, 1, "s")
-    assert mixture.draw(PAIRS, 4, 1, "s") == ten[:4]
-    assert ten != mixture.draw(PAIRS, 10, 2, "s")
-    assert mixture.draw(PAIRS, 30, 1, "s") == mixture.draw(PAIRS, None, 1, "s") == PAIRS
+    keys = np.random.default_rng(1).integers(2**63, size=30).astype(np.uint64)
+    ten = set(keys[mixture.draw(keys, 10, 1, "s")])
+    assert len(ten) == 10 and ten == set(keys[::-1][mixture.draw(keys[::-1], 10, 1, "s")])
+    assert set(keys[mixture.draw(keys, 4, 1, "s")]) < ten
+    assert ten != set(keys[mixture.draw(keys, 10, 2, "s")]) and ten != set(keys[mixture.draw(keys, 10, 1, "t")])
+    assert list(mixture.draw(keys, 30, 1, "s")) == list(mixture.draw(keys, None, 1, "s")) == list(range(30))
 
 
 def test_the_paper_s_part_asks_in_english_for_korean() -> None:
@@ -53,7 +60,7 @@ def test_without_a_limit_every_combination_is_used() -> None:
 def test_combinations_are_balanced_and_distinct_within_a_pair(per_pair: int) -> None:
     part = MixturePart(source="s", combinations_per_pair=per_pair, **BOTH)
     combinations = [(direction, asked) for direction in part.directions for asked in part.instruction_languages]
-    dealt = [tuple(chosen) for chosen in mixture.deal(combinations, part, 29, random.Random(1))]
+    dealt = [tuple(chosen) for chosen in islice(mixture.deal(combinations, part, random.Random(1)), 29)]
     assert all(len(set(chosen)) == per_pair for chosen in dealt)
     counts = Counter(combination for chosen in dealt for combination in chosen)
     assert max(counts.values()) - min(counts.values()) <= 1
@@ -80,41 +87,37 @@ def test_the_same_seed_gives_the_same_examples_and_another_seed_others() -> None
     assert render(part) != render(part, seed=2)
 
 
-def test_repeats_render_each_row_again() -> None:
-    part = MixturePart(source="s", repeats=3, directions=("en-ko",), instruction_languages=("en",))
-    assert set(Counter(example.origin for example in render(part)).values()) == {3}
-
-
-def weigh(*parts: tuple[float | None, int, int], seed: int = 1) -> list[list[Example]]:
-    """Weigh parts of (weight, repeats, rows)."""
+def weigh(*parts: tuple[float | None, int, int], seed: int = 1) -> list[Counter[int]]:
+    """Weigh parts of (weight, repeats, rows); return how often each row is there."""
     settings = [MixturePart(source=f"s{i}", weight=weight, repeats=r) for i, (weight, r, _) in enumerate(parts)]
-    rendered = [
-        [Example("", str(row), "ko", part.source, str(row)) for row in range(num_rows)] * part.repeats
-        for part, (_, _, num_rows) in zip(settings, parts, strict=True)
-    ]
-    return mixture.weighed(settings, rendered, seed)
+    chosen = []
+    wanted = mixture.weighed(settings, [repeats * num_rows for _, repeats, num_rows in parts])
+    for part, number, (_, repeats, num_rows) in zip(settings, wanted, parts, strict=True):
+        rows = np.tile(np.arange(num_rows, dtype=np.uint64), repeats)
+        copies = np.repeat(np.arange(repeats, dtype=np.int32), num_rows)
+        is_taken = mixture.taken(copies, mixed(rows, seed), number, part)
+        assert is_taken.sum() == number
+        chosen.append(Counter(rows[is_taken].tolist()))
+    return chosen
 
 
 def test_weights_give_the_shares_and_the_scarcest_part_is_used_up() -> None:
-    assert [len(part) for part in weigh((2, 1, 1000), (1, 1, 150), (1, 1, 400))] == [300, 150, 150]
-    assert [len(part) for part in weigh((0.5, 1, 1000), (0.5, 3, 150))] == [450, 450]
-    assert [len(part) for part in weigh((None, 1, 10), (None, 2, 5))] == [10, 10]
+    assert [part.total() for part in weigh((2, 1, 1000), (1, 1, 150), (1, 1, 400))] == [300, 150, 150]
+    assert [part.total() for part in weigh((0.5, 1, 1000), (0.5, 3, 150))] == [450, 450]
+    assert [part.total() for part in weigh((None, 1, 10), (None, 2, 5))] == [10, 10]
 
 
 def test_up_sampling_by_weight_takes_whole_repeats_and_a_draw_of_one_more() -> None:
     _, more = weigh((1, 1, 25), (1, 4, 10))
-    counts = Counter(example.origin for example in more)
-    assert len(more) == 25 and set(counts.values()) == {2, 3}
+    assert more.total() == 25 and set(more.values()) == {2, 3}
     assert weigh((1, 1, 25), (1, 4, 10)) == weigh((1, 1, 25), (1, 4, 10)) != weigh((1, 1, 25), (1, 4, 10), seed=2)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.integers(1, 4), st.integers(1, 50)), min_size=1, max_size=4))
 def test_any_weights_hold_to_half_an_example(parts: list[tuple[float, int, int]]) -> None:
-    chosen = weigh(*parts)
     scale = min(repeats * rows / weight for weight, repeats, rows in parts)
-    for (weight, _, rows), examples in zip(parts, chosen, strict=True):
-        assert abs(len(examples) - scale * weight) <= 0.5 + 1e-6
-        counts = Counter(example.origin for example in examples)
+    for (weight, _, rows), counts in zip(parts, weigh(*parts), strict=True):
+        assert abs(counts.total() - scale * weight) <= 0.5 + 1e-6
         assert max(counts.values(), default=0) - (min(counts.values()) if len(counts) == rows else 0) <= 1
 
 
@@ -127,8 +130,8 @@ def test_plain_text_has_no_prompt_and_no_prefix() -> None:
     rows = [Row("f:1", {"text": "긴 글.\n둘째 줄."})]
     source = Source(kind="text", paths=("f",), language="ko")
     assert render(MixturePart(source="s"), source, rows) == [Example("", "긴 글.\n둘째 줄.", "ko", "s", "f:1")]
-    part = MixturePart(source="s", as_text="en")
-    assert render(part, rows=mixture.as_text(PAIRS, "en"))[0] == Example("", "Word 0.", "en", "s", "f:0")
+    rows = [Row("f:0", {"text": "Word 0."})]
+    assert render(MixturePart(source="s", as_text="en"), rows=rows) == [Example("", "Word 0.", "en", "s", "f:0")]
 
 
 def test_instructions_keep_braces_and_their_language() -> None:
@@ -137,10 +140,3 @@ def test_instructions_keep_braces_and_their_language() -> None:
     assert render(MixturePart(source="s"), source, rows) == [
         Example("### Instruction:\n{input}을 고쳐라\n{instruction}\n### Response:", "\n{}", "ko", "s", "f:1")
     ]
-
-
-def test_the_final_order_is_a_seeded_permutation() -> None:
-    examples = render(MixturePart(source="s", directions=("en-ko",), instruction_languages=("en",)))
-    once = mixture.shuffled(examples, 1)
-    assert once == mixture.shuffled(examples, 1) and once != examples
-    assert sorted(once, key=lambda example: example.origin) == sorted(examples, key=lambda example: example.origin)

@@ -4,14 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from crosstune.data.cleaning import clean, normalised
-from crosstune.data.near_duplicates import near_duplicates
 from crosstune.data.overlap import EvaluationTexts, Kind
 from crosstune.data.rows import Drops, Row
 from crosstune.data.text_checks import is_broken, is_markup_only, length_ratio, script_share
 from crosstune.recipe import Quality
-
-Seen = dict[tuple[str, ...], tuple[str, str]]
-"""Normalised texts of a row -> source and origin of the first row with them."""
 
 EMPTY = "empty"
 BROKEN = "broken encoding"
@@ -77,26 +73,3 @@ def _reason(texts: Mapping[str, str], checks: Checks) -> str:
     if checks.kind == "parallel" and limit is not None and length_ratio(*texts.values()) > limit:
         return LENGTHS
     return ""
-
-
-def drop_duplicates(rows: Iterable[Row], source: str, seen: Seen, drops: Drops) -> list[Row]:
-    """Return the rows whose texts were not seen before, and remember where these were first seen."""
-    kept: list[Row] = []
-    for row in rows:
-        place = (source, row.origin)
-        first = seen.setdefault(tuple(normalised(text) for text in row.texts.values()), place)
-        # A mixture may use one corpus in several parts: the same row again is no duplicate.
-        if first == place:
-            kept.append(row)
-        else:
-            drops.add(DUPLICATE, source, row.origin, {**row.texts, "same_as": " ".join(first)})
-    return kept
-
-
-def drop_near_duplicates(rows: list[Row], source: str, threshold: float, drops: Drops) -> list[Row]:
-    """Return the rows that are not nearly the same as an earlier one."""
-    twins = near_duplicates(["\n".join(map(normalised, row.texts.values())) for row in rows], threshold)
-    for index, twin in twins.items():
-        row = rows[index]
-        drops.add(NEAR_DUPLICATE, source, row.origin, {**row.texts, "same_as": f"{source} {rows[twin].origin}"})
-    return [row for index, row in enumerate(rows) if index not in twins]

@@ -1,11 +1,15 @@
-"""A mixture: rows drawn from its sources, rendered as prompt and completion, shuffled, all by seed."""
+"""How a mixture draws rows, and renders each as prompt and completion."""
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
-from crosstune.data.rows import Row
+import numpy as np
+from numpy.typing import NDArray
+
+from crosstune.data.spool import Keys, mixed
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.examples import Example
 from crosstune.prompts import Template
@@ -13,57 +17,58 @@ from crosstune.recipe import MixturePart, Source
 
 Combination = tuple[str, str]
 """Direction and instruction language."""
+Indices = NDArray[np.signedinteger[Any]]
 
 
-def draw(rows: Sequence[Row], max_rows: int | None, seed: int, source: str) -> list[Row]:
-    """Return at most so many rows, drawn from their sorted order.
+def draw(keys: Keys, max_rows: int | None, seed: int, source: str) -> Indices:
+    """Return the indices of at most so many rows, those whose stirred keys are smallest, in their order.
 
-    Sorted by text, so that the order of the raw file does not matter. The draw knows the seed and the source only:
-    mixtures that are compared draw the same rows, and a smaller draw is a part of a larger one.
+    Keys come from texts, so that the order of the raw file does not matter. The draw knows the seed and the source
+    only: mixtures that are compared draw the same rows, and a smaller draw is a part of a larger one.
     """
-    if max_rows is None or len(rows) <= max_rows:
-        return list(rows)
-    ordered = sorted(rows, key=lambda row: (*row.texts.values(), row.origin))
-    random.Random(f"{seed} draw {source}").shuffle(ordered)
-    return ordered[:max_rows]
+    if max_rows is None or len(keys) <= max_rows:
+        return np.arange(len(keys))
+    order: Indices = np.argsort(mixed(keys, seed, "draw", source), kind="stable")
+    return np.sort(order[:max_rows])
 
 
-def as_text(rows: Sequence[Row], language: str) -> list[Row]:
-    """Return one side of parallel rows as plain text."""
-    return [Row(row.origin, {"text": row.texts[language]}) for row in rows]
+class Renderer:
+    """Makes the examples of a part from its rows, one row after the other."""
 
+    def __init__(self, part: MixturePart, source: Source, template: Template, seed: int) -> None:
+        """Shuffle the wordings.
 
-def render(part: MixturePart, source: Source, rows: Sequence[Row], template: Template, seed: int) -> Iterator[Example]:
-    """Yield the examples of a part, each drawn row as often as the part repeats it."""
-    repeated = [row for _ in range(part.repeats) for row in rows]
-    if source.kind == "text" or part.as_text is not None:
-        language = part.as_text or source.language or ""
-        yield from (Example("", row.texts["text"], language, part.source, row.origin) for row in repeated)
-    elif source.kind == "instructions":
-        for row in repeated:
-            prompt = template.prompt(row.texts["instruction"], row.texts["input"])
-            completion = template.completion(row.texts["output"])
-            yield Example(prompt, completion, source.language or "", part.source, row.origin)
-    else:
-        yield from _translations(part, repeated, template, seed)
+        Raises:
+            RecipeError: when a row should have more combinations than there are.
+        """
+        self._part, self._source, self._template = part, source, template
+        self._is_text = source.kind == "text" or part.as_text is not None
+        generator = random.Random(f"{seed} combinations {part.source}")
+        combinations = [(direction, asked) for direction in part.directions for asked in part.instruction_languages]
+        self._wordings = {
+            combination: cycle(_shuffled(template.translation_instructions(*combination, part.wordings), generator))
+            for combination in combinations
+        }
+        self._dealt = deal(combinations, part, generator)
+        self.examples_per_row = (part.combinations_per_pair or len(combinations)) if combinations else 1
 
-
-def _translations(part: MixturePart, rows: Sequence[Row], template: Template, seed: int) -> Iterator[Example]:
-    generator = random.Random(f"{seed} combinations {part.source}")
-    combinations = [(direction, asked) for direction in part.directions for asked in part.instruction_languages]
-    wordings = {
-        combination: cycle(_shuffled(template.translation_instructions(*combination, part.wordings), generator))
-        for combination in combinations
-    }
-    for row, chosen in zip(rows, deal(combinations, part, len(rows), generator), strict=True):
-        for combination in chosen:
-            given, wanted = combination[0].split("-")
-            prompt = template.prompt(next(wordings[combination]), row.texts[given])
-            yield Example(prompt, template.completion(row.texts[wanted]), wanted, part.source, row.origin)
+    def render(self, origin: str, texts: Mapping[str, str]) -> Iterator[Example]:
+        """Yield the examples of a row."""
+        part, source, template = self._part, self._source, self._template
+        if self._is_text:
+            yield Example("", texts["text"], part.as_text or source.language or "", part.source, origin)
+        elif source.kind == "instructions":
+            prompt = template.prompt(texts["instruction"], texts["input"])
+            yield Example(prompt, template.completion(texts["output"]), source.language or "", part.source, origin)
+        else:
+            for combination in next(self._dealt):
+                given, wanted = combination[0].split("-")
+                prompt = template.prompt(next(self._wordings[combination]), texts[given])
+                yield Example(prompt, template.completion(texts[wanted]), wanted, part.source, origin)
 
 
 def deal(
-    combinations: Sequence[Combination], part: MixturePart, num_rows: int, generator: random.Random
+    combinations: Sequence[Combination], part: MixturePart, generator: random.Random
 ) -> Iterator[Sequence[Combination]]:
     """Yield the combinations of each row: all, or the least used so far, ties drawn, so that no two differ by over one.
 
@@ -77,8 +82,14 @@ def deal(
             f"directions x {len(part.instruction_languages)} instruction languages are {len(combinations)}. "
             f"Give 1 to {len(combinations)}, or leave it out for all"
         )
+    return _deal(combinations, wanted, generator)
+
+
+def _deal(
+    combinations: Sequence[Combination], wanted: int, generator: random.Random
+) -> Iterator[Sequence[Combination]]:
     used: Counter[Combination] = Counter()
-    for _ in range(num_rows):
+    while True:
         if wanted == len(combinations):
             yield combinations
             continue
@@ -93,37 +104,39 @@ def _shuffled(wordings: Sequence[str], generator: random.Random) -> list[str]:
     return order
 
 
-def weighed(parts: Sequence[MixturePart], examples: Sequence[Sequence[Example]], seed: int) -> list[list[Example]]:
-    """Return as many of each part's examples as its weight says, or all of them where no part has a weight.
+def weighed(parts: Sequence[MixturePart], num_examples: Sequence[int]) -> list[int]:
+    """Return how many of each part's examples its weight asks for, or all of them where no part has a weight.
 
-    The mixture is as large as its scarcest part allows with all its repeats. Of the others, whole repeats are taken
-    first and a draw by seed of one more, so that no two rows occur more than once apart.
+    The mixture is as large as its scarcest part allows with all its repeats; ``num_examples`` counts these.
 
     Raises:
         BadInputError: when a part that has a weight has no example.
     """
-    both = enumerate(zip(parts, examples, strict=True))
-    sizes = {index: len(rendered) / part.weight for index, (part, rendered) in both if part.weight}
+    sizes = [number / part.weight for part, number in zip(parts, num_examples, strict=True) if part.weight]
     if not sizes:
-        return [list(rendered) for rendered in examples]
-    scarcest = min(sizes, key=sizes.__getitem__)
-    if not sizes[scarcest]:
-        raise BadInputError(
-            f"data.mixtures: {parts[scarcest].source!r} should make up a share of weight {parts[scarcest].weight}, but "
-            "no row of it is left. Check its file and data.quality, or remove it from the mixture"
-        )
-    chosen = []
-    for part, rendered in zip(parts, examples, strict=True):
-        wanted = min(len(rendered), round(sizes[scarcest] * (part.weight or 0)))
-        once = len(rendered) // part.repeats
-        whole = wanted - wanted % once
-        more = random.Random(f"{seed} weight {part.source}").sample(rendered[:once], wanted - whole)
-        chosen.append([*rendered[:whole], *more])
+        return list(num_examples)
+    for part, number in zip(parts, num_examples, strict=True):
+        if not number:
+            raise BadInputError(
+                f"data.mixtures: {part.source!r} should make up a share of weight {part.weight}, but no row of it is "
+                "left. Check its file and data.quality, or remove it from the mixture"
+            )
+    return [
+        min(number, round(min(sizes) * (part.weight or 0))) for part, number in zip(parts, num_examples, strict=True)
+    ]
+
+
+def taken(copies: NDArray[np.int32], keys: Keys, wanted: int, part: MixturePart) -> NDArray[np.bool_]:
+    """Return which of a part's examples make up the wanted number.
+
+    Whole repeats are taken first and a draw by key of one more, so that no two rows occur more than once apart.
+    ``copies`` numbers each example's repeat, ``keys`` belong to the examples of one repeat each.
+    """
+    once = len(copies) // part.repeats
+    whole, more = divmod(wanted, once) if once else (0, 0)
+    chosen: NDArray[np.bool_] = copies < whole
+    if more:
+        next_copy = np.flatnonzero(copies == whole)
+        order = np.argsort(keys[next_copy], kind="stable")
+        chosen[next_copy[order[:more]]] = True
     return chosen
-
-
-def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:
-    """Return the examples in their final order."""
-    order = list(examples)
-    random.Random(f"{seed} order").shuffle(order)
-    return order

@@ -1,32 +1,46 @@
 """The folders of the mixtures: each made from its cleaned sources when it is not there, with its account of drops."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import chain
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import pyarrow as pa
 from rich.table import Table
 
-from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, whole_folder, write_jsonl
+from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, whole_folder
 from crosstune.chat_template import template_of
-from crosstune.data import files, filters, mixture
+from crosstune.data import files, filters
+from crosstune.data.mixer import Mixer, Part
+from crosstune.data.mixture import Renderer
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
+from crosstune.data.spool import Spool
 from crosstune.errors import BadInputError
-from crosstune.examples import Example, write_examples
-from crosstune.recipe import MixturePart, Recipe
+from crosstune.recipe import MixturePart, Recipe, Source
 from crosstune.terminal import console, note, progress
 
+_ROWS_PER_NOTE = 8192
 
-@dataclass
+
+@dataclass(frozen=True)
 class _Usable:
-    """A source after reading and cleaning; mixtures share it."""
+    """A source after reading and cleaning; mixtures share it.
 
-    num_read: int = 0
-    rows: list[Row] = field(default_factory=list)
-    drops: Drops = field(default_factory=Drops)
+    Attributes:
+        spool: the rows that can be learnt from.
+        dropped: the others, with their reasons.
+        reasons: how many for which.
+    """
+
+    num_read: int
+    spool: Path
+    dropped: Path
+    reasons: dict[str, int]
 
 
 class MixtureFolders:
@@ -44,6 +58,15 @@ class MixtureFolders:
         self._hashes = {name: files.hashes(paths, root) for name, paths in self._paths.items()}
         self._usable: dict[str, _Usable] = {}
         self._evaluation: EvaluationTexts | None = None
+        # Beside the result: the machine's own folder for temporary files may be small, or memory.
+        run.root.mkdir(parents=True, exist_ok=True)
+        self._waiting = tempfile.TemporaryDirectory(prefix=".sources_", dir=run.root)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.cleanup()
 
     def write_all(self) -> None:
         """Write every mixture that is not there for the same inputs and settings."""
@@ -75,78 +98,105 @@ class MixtureFolders:
         return [self._run.evaluation_set(label) for label in self._recipe.evaluate.tasks_with_files]
 
     def _write(self, name: str, parts: tuple[MixturePart, ...], wanted: str) -> None:
-        drops, rendered, facts = Drops(), list[list[Example]](), list[dict[str, Any]]()
-        seen: filters.Seen = {}
-        with progress(f"mixture {name}", total=len(parts)) as advance:
-            for part in parts:
-                rendered.append([])
-                facts.append(self._add_part(part, rendered[-1], drops, seen))
-                advance(note=part.source)
-        chosen = mixture.weighed(parts, rendered, self._recipe.seed)
-        for part, fact, taken in zip(parts, facts, chosen, strict=True):
-            if part.weight is not None:
-                fact["repeats"] = round(part.repeats * len(taken) / fact["examples"], 4)
-            fact["examples"] = len(taken)
-        examples = list(chain.from_iterable(chosen))
-        if not examples:
-            raise BadInputError(
-                f"data.mixtures.{name} should hold examples, but every row was dropped: {drops.counts()}. "
-                "Check the files of its sources, or relax data.quality"
-            )
-        summary: dict[str, Any] = {"parts": facts, "total": len(examples)}
+        summary: dict[str, Any] = {}
         with whole_folder(self._run.mixture(name), wanted, summary) as folder:
-            write_examples(folder / "examples.parquet", mixture.shuffled(examples, self._recipe.seed))
-            write_jsonl(folder / "dropped.jsonl", drops.records)
-        console.print(_table(name, facts))
+            made = [self._part(settings, folder / f"dropped{index}") for index, settings in enumerate(parts)]
+            mixer = Mixer(made, self._recipe.data.quality, self._recipe.seed, folder / "making")
+            with progress(f"mixture {name}", total=mixer.num_steps) as advance:
+                for step in mixer.steps(folder / "examples.parquet"):
+                    advance(note=step)
+            shutil.rmtree(folder / "making")
+            self._collect_drops(made, folder)
+            summary["parts"] = [self._facts(part) for part in made]
+            summary["total"] = sum(part.num_examples for part in made)
+            if not summary["total"]:
+                dropped = sum((Counter(fact["dropped"]) for fact in summary["parts"]), Counter[str]())
+                raise BadInputError(
+                    f"data.mixtures.{name} should hold examples, but every row was dropped: {dict(dropped)}. "
+                    "Check the files of its sources, or relax data.quality"
+                )
+        console.print(_table(name, summary["parts"]))
 
-    def _add_part(self, part: MixturePart, examples: list[Example], drops: Drops, seen: filters.Seen) -> dict[str, Any]:
-        """Append a part's examples, and return how many rows went where."""
-        recipe, usable = self._recipe, self._read(part.source)
-        quality, own = recipe.data.quality, Drops(list(usable.drops.records))
-        rows = usable.rows if part.as_text is None else mixture.as_text(usable.rows, part.as_text)
-        if quality.drop_duplicates:
-            rows = filters.drop_duplicates(rows, part.source, {}, own)
-        if quality.near_duplicate_threshold is not None:
-            rows = filters.drop_near_duplicates(rows, part.source, quality.near_duplicate_threshold, own)
-        drawn = mixture.draw(rows, part.max_rows, recipe.seed, part.source)
-        not_drawn = len(rows) - len(drawn)
-        # Other sources' twins go after the draw: one that the mixture does not use is no reason to drop a row, and
-        # the draw stays the same in mixtures with and without the other source.
-        if quality.drop_duplicates:
-            drawn = filters.drop_duplicates(drawn, part.source, seen, own)
-        before = len(examples)
-        source = recipe.data.sources[part.source]
-        examples.extend(mixture.render(part, source, drawn, self._template, recipe.seed))
-        drops.records.extend(own.records)
-        counts = {"rows_read": usable.num_read, "dropped": own.counts(), "not_drawn": not_drawn}
-        return {"source": part.source, **counts, "used": len(drawn), "examples": len(examples) - before}
+    def _part(self, settings: MixturePart, dropped: Path) -> Part:
+        source = self._recipe.data.sources[settings.source]
+        usable = self._read(settings.source)
+        renderer = Renderer(settings, source, self._template, self._recipe.seed)
+        return Part(settings, source, usable.spool, renderer, Drops(dropped))
+
+    def _collect_drops(self, parts: Sequence[Part], folder: Path) -> None:
+        """Write ``dropped.jsonl``: part by part, what was unusable of its source, then what the mixture dropped."""
+        with (folder / "dropped.jsonl").open("wb") as target:
+            for index, part in enumerate(parts):
+                part.drops.close()
+                for path in (self._usable[part.settings.source].dropped, folder / f"dropped{index}"):
+                    with path.open("rb") as lines:
+                        shutil.copyfileobj(lines, target)
+                (folder / f"dropped{index}").unlink()
+
+    def _facts(self, part: Part) -> dict[str, Any]:
+        """Return how many rows of a part went where."""
+        usable, settings = self._usable[part.settings.source], part.settings
+        facts = {
+            "source": settings.source,
+            "rows_read": usable.num_read,
+            "dropped": dict(Counter(usable.reasons) + Counter(part.drops.counts())),
+            "not_drawn": part.num_unique - part.num_drawn,
+            "used": part.num_used,
+            "examples": part.num_examples,
+        }
+        if settings.weight is not None:
+            once = part.num_used * part.renderer.examples_per_row
+            facts["repeats"] = round(part.num_examples / once, 4)
+        return facts
 
     def _read(self, name: str) -> _Usable:
+        """Read and check the rows of a source, once for all mixtures; they wait on disk."""
         if name in self._usable:
             return self._usable[name]
-        recipe, source, usable = self._recipe, self._recipe.data.sources[name], _Usable()
+        recipe, source, num_read = self._recipe, self._recipe.data.sources[name], 0
+        folder = Path(self._waiting.name)
+        drops = Drops(folder / f"{name}.jsonl")
+        checks = filters.Checks(source.kind, source.language, recipe.data.quality, self._evaluation_texts())
+        spool = Spool(folder / f"{name}.arrows", _schema(source, recipe))
 
         def counted() -> Iterator[Row | BadRow]:
+            nonlocal num_read
             for row in read_source(source, self._paths[name], self._root, recipe.languages):
-                usable.num_read += 1
+                num_read += 1
+                if num_read % _ROWS_PER_NOTE == 0:
+                    advance(_ROWS_PER_NOTE)
                 yield row
 
-        rows = readable(counted(), name, recipe.data.quality.on_bad_row, usable.drops)
-        checks = filters.Checks(source.kind, source.language, recipe.data.quality, self._evaluation_texts())
-        usable.rows.extend(filters.keep_usable(rows, checks, name, usable.drops))
-        if not usable.num_read:
+        with progress(f"read {name}", total=None) as advance:
+            readable_rows = readable(counted(), name, recipe.data.quality.on_bad_row, drops)
+            for row in filters.keep_usable(readable_rows, checks, name, drops):
+                texts = [row.texts[column] for column in spool.schema.names[1:]]
+                spool.add((row.origin, *texts), sum(map(len, texts)))
+        spool.close()
+        drops.close()
+        if not num_read:
             raise BadInputError(
                 f"data.sources.{name} should hold rows, but there is none in {', '.join(source.paths)}. "
                 "Check the files, or remove the source from the mixtures"
             )
-        self._usable[name] = usable
-        return usable
+        self._usable[name] = _Usable(num_read, spool.path, folder / f"{name}.jsonl", drops.counts())
+        return self._usable[name]
 
     def _evaluation_texts(self) -> EvaluationTexts | None:
         quality = self._recipe.data.quality
         if quality.drop_evaluation_overlap and self._evaluation is None:
             self._evaluation = EvaluationTexts.read(self._evaluation_folders(), quality.overlap_ngram)
         return self._evaluation
+
+
+def _schema(source: Source, recipe: Recipe) -> pa.Schema:
+    """Return the columns of a source's spool: origin, then the texts in the order in which readers give them."""
+    names = {
+        "text": ["text"],
+        "instructions": ["instruction", "input", "output"],
+        "parallel": [recipe.languages.source, recipe.languages.target],
+    }[source.kind]
+    return pa.schema([(name, pa.string()) for name in ("origin", *names)])
 
 
 def _table(name: str, facts: list[dict[str, Any]]) -> Table:

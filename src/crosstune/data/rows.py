@@ -1,8 +1,9 @@
 """The rows that readers yield, and the record of every row that is dropped on its way to an example."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from crosstune.errors import BadInputError
@@ -30,19 +31,32 @@ class BadRow(NamedTuple):
     content: Any
 
 
-@dataclass
 class Drops:
-    """What was dropped, why, and the rows themselves."""
+    """What was dropped, why, and the rows themselves: in memory, or in a file where they may be many."""
 
-    records: list[dict[str, Any]] = field(default_factory=list)
+    def __init__(self, path: Path | None = None) -> None:
+        """Begin a record; ``path`` gets one JSON object per line."""
+        self.records: list[dict[str, Any]] = []
+        self._counts: Counter[str] = Counter()
+        self._file = path.open("w", encoding="utf-8") if path else None
 
-    def add(self, reason: str, source: str, origin: str, row: Any) -> None:
+    def add(self, reason: str, source: str, origin: str, row: Any, **more: Any) -> None:
         """Record one dropped row."""
-        self.records.append({"reason": reason, "source": source, "origin": origin, "row": row})
+        record = {"reason": reason, "source": source, "origin": origin, "row": row, **more}
+        self._counts[reason] += 1
+        if self._file:
+            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        else:
+            self.records.append(record)
 
-    def counts(self, source: str | None = None) -> dict[str, int]:
-        """Return the number of drops by reason, of one source or of all."""
-        return dict(Counter(drop["reason"] for drop in self.records if source in (None, drop["source"])))
+    def counts(self) -> dict[str, int]:
+        """Return the number of drops by reason."""
+        return dict(self._counts)
+
+    def close(self) -> None:
+        """End the file."""
+        if self._file:
+            self._file.close()
 
 
 def readable(
@@ -57,8 +71,7 @@ def readable(
         if not isinstance(row, BadRow):
             yield row
         elif on_bad_row == "drop":
-            drops.add(BAD_ROW, source, row.origin, printable(row.content))
-            drops.records[-1]["problem"] = printable(row.problem)
+            drops.add(BAD_ROW, source, row.origin, printable(row.content), problem=printable(row.problem))
         else:
             raise BadInputError(
                 f"{row.origin} (of {source}): {printable(row.problem)}. Found: {str(printable(row.content))[:300]}. "

@@ -18,7 +18,8 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     assert root is not None  # The recipe has exactly one of world and data_root.
     for label, task in recipe.evaluate.tasks_with_files.items():
         _write_evaluation_set(recipe, run, label, task, root)
-    MixtureFolders(recipe, run, root).write_all()
+    with MixtureFolders(recipe, run, root) as folders:
+        folders.write_all()
 
 
 def _write_world(world: World, run: RunFolder) -> Path:

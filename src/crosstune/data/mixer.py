@@ -1,0 +1,271 @@
+"""One mixture, made of rows on disk: duplicates found, rows drawn, rendered and shuffled, in bounded memory.
+
+First every part's rows are parted into buckets by a hash of their texts: equal rows meet in one bucket. Then the
+buckets are taken one after the other: duplicates are dropped, the draw applied, what is left rendered. The examples go
+into buckets by keys that the seed draws, and each of these is sorted and written. So draw, combinations and order
+follow from the seed and the texts, neither from the size of the buckets nor from the order of the raw file.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from crosstune.data import mixture
+from crosstune.data.cleaning import normalised
+from crosstune.data.filters import DUPLICATE, NEAR_DUPLICATE
+from crosstune.data.mixture import Indices, Renderer
+from crosstune.data.near_duplicates import near_duplicates
+from crosstune.data.rows import Drops
+from crosstune.data.spool import Buckets, Keys, batches, mixed, num_buckets
+from crosstune.examples import SCHEMA
+from crosstune.recipe import MixturePart, Quality, Source
+
+_HASHES = [pa.field("row", pa.int64()), pa.field("hash", pa.uint64()), pa.field("more", pa.uint64())]
+_PLACES = [pa.field("key", pa.uint64()), pa.field("part", pa.int32()), pa.field("index", pa.int64())]
+_ROWS_AT_ONCE = 2048
+_EXAMPLES = pa.schema([*_PLACES, *SCHEMA])
+
+
+@dataclass
+class Part:
+    """A part of a mixture on its way.
+
+    Attributes:
+        spool: the usable rows of its source.
+        drops: what this part drops, besides what was not usable.
+        drawn: by bucket, the places of the rows that the draw left.
+        copies: which repeat each example belongs to; kept only where weights choose among them.
+        picks: keys by which weights choose.
+    """
+
+    settings: MixturePart
+    source: Source
+    spool: Path
+    renderer: Renderer
+    drops: Drops
+    buckets: Buckets | None = None
+    num_unique: int = 0
+    num_used: int = 0
+    num_drawn: int = 0
+    num_examples: int = 0
+    drawn: list[Indices] = field(default_factory=list)
+    copies: list[NDArray[np.int32]] = field(default_factory=list)
+    picks: list[Keys] = field(default_factory=list)
+
+
+class Mixer:
+    """Makes one mixture in a folder for what is in the making."""
+
+    def __init__(self, parts: Sequence[Part], quality: Quality, seed: int, folder: Path) -> None:
+        self._parts, self._quality, self._seed, self._folder = parts, quality, seed, folder
+        size = sum(part.spool.stat().st_size for part in parts)
+        self._num_buckets = num_buckets(size)
+        growth = max(part.settings.repeats * part.renderer.examples_per_row for part in parts)
+        self._num_example_buckets = num_buckets(size * growth)
+        self._has_weights = any(part.settings.weight for part in parts)
+        self.num_steps = len(parts) + self._num_buckets + self._num_example_buckets
+
+    def steps(self, target: Path) -> Iterator[str]:
+        """Do the work and yield after each of ``num_steps`` steps what was done; ``target`` is the Parquet file."""
+        for index, part in enumerate(self._parts):
+            self._part_rows(part, self._folder / f"part{index}")
+            self._draw(part)
+            yield part.settings.source
+        examples = Buckets(self._folder / "examples", _EXAMPLES, self._num_example_buckets)
+        with examples:
+            for bucket in range(self._num_buckets):
+                self._render_bucket(bucket, examples)
+                yield "rendered"
+        yield from self._write(examples, target)
+
+    def _part_rows(self, part: Part, folder: Path) -> None:
+        """Write a part's rows into buckets by the hash of their texts."""
+        first = 0
+        for batch in batches(part.spool):
+            seen = _as_seen(batch, part.settings)
+            if part.buckets is None:
+                part.buckets = Buckets(folder, pa.schema([*_HASHES, *seen.schema]), self._num_buckets)
+            hashes = _hashes(seen)
+            numbers = np.arange(first, first + len(hashes))
+            arrays = [pa.array(numbers), pa.array(hashes[:, 0]), pa.array(hashes[:, 1]), *seen.columns]
+            schema = pa.schema([*_HASHES, *seen.schema])
+            part.buckets.add(pa.RecordBatch.from_arrays(arrays, schema=schema), hashes[:, 0])
+            first += len(hashes)
+        if part.buckets is not None:
+            part.buckets.__exit__(None, None, None)
+
+    def _draw(self, part: Part) -> None:
+        """Drop what occurs twice within a part, and draw of the rest: which rows of each bucket stay."""
+        if part.buckets is None:
+            return
+        unique = [self._unique(part, part.buckets.read(bucket)) for bucket in range(self._num_buckets)]
+        if self._quality.near_duplicate_threshold is not None:
+            unique = self._without_near_duplicates(part, unique, self._quality.near_duplicate_threshold)
+        keys = [hashes for _, hashes in unique]
+        limit, source = part.settings.max_rows, part.settings.source
+        chosen = mixture.draw(np.concatenate(keys), limit, self._seed, source)
+        ends = np.cumsum([len(rows) for rows, _ in unique])
+        split = np.split(chosen, np.searchsorted(chosen, ends[:-1]))
+        starts = [0, *ends[:-1]]
+        part.drawn = [rows[mine - start] for (rows, _), mine, start in zip(unique, split, starts, strict=True)]
+        part.num_unique, part.num_drawn = int(ends[-1]), len(chosen)
+
+    def _unique(self, part: Part, table: pa.Table) -> tuple[Indices, Keys]:
+        """Return the places in a bucket of rows that are there for the first time, and their hashes."""
+        hashes: Keys = table.column("hash").to_numpy()
+        if not self._quality.drop_duplicates:
+            return np.arange(len(hashes)), hashes
+        both = np.stack([hashes, table.column("more").to_numpy()], axis=1)
+        _, first, inverse = np.unique(both, axis=0, return_index=True, return_inverse=True)
+        firsts = first[inverse.reshape(-1)]
+        again = np.flatnonzero(firsts != np.arange(len(hashes)))
+        origins = table.column("origin")
+        texts = _texts_of(table, again)
+        for place, row in zip(again, texts, strict=True):
+            same_as = f"{part.settings.source} {origins[int(firsts[place])].as_py()}"
+            part.drops.add(DUPLICATE, part.settings.source, origins[int(place)].as_py(), {**row, "same_as": same_as})
+        unique = np.sort(first).astype(np.int32)
+        return unique, hashes[unique]
+
+    def _without_near_duplicates(
+        self, part: Part, unique: Sequence[tuple[Indices, Keys]], threshold: float
+    ) -> list[tuple[Indices, Keys]]:
+        """Drop nearly equal rows; here, and only here, all texts of a part are in memory at once."""
+        assert part.buckets is not None
+        found = []
+        for bucket, (places, _) in enumerate(unique):
+            table = part.buckets.read(bucket)
+            numbers, origins = (table.column(name).take(places).to_pylist() for name in ("row", "origin"))
+            texts = _texts_of(table, places)
+            found += list(zip(numbers, [bucket] * len(places), places, origins, texts, strict=True))
+        found.sort(key=lambda entry: entry[0])
+        twins = near_duplicates(["\n".join(map(normalised, entry[4].values())) for entry in found], threshold)
+        dropped: list[set[int]] = [set() for _ in unique]
+        for index, twin in twins.items():
+            _, bucket, place, origin, row = found[index]
+            same_as = f"{part.settings.source} {found[twin][3]}"
+            part.drops.add(NEAR_DUPLICATE, part.settings.source, origin, {**row, "same_as": same_as})
+            dropped[bucket].add(int(place))
+        kept = [
+            np.array([int(place) not in gone for place in places], bool)
+            for gone, (places, _) in zip(dropped, unique, strict=True)
+        ]
+        return [(places[mask], hashes[mask]) for mask, (places, hashes) in zip(kept, unique, strict=True)]
+
+    def _render_bucket(self, bucket: int, examples: Buckets) -> None:
+        """Drop what another part has already, and write the examples of the rest.
+
+        After the draw: a twin that the mixture does not use is no reason to drop a row, and the draw stays the same in
+        mixtures with and without the other source.
+        """
+        seen: dict[tuple[int, int], tuple[str, str]] = {}
+        for number, part in enumerate(self._parts):
+            if part.buckets is None or not len(part.drawn[bucket]):
+                continue
+            table = part.buckets.read(bucket).take(part.drawn[bucket]).sort_by("hash")
+            columns = [table.column(name).to_pylist() for name in ("hash", "more", "origin")]
+            used = []
+            for first, second, origin, texts in zip(*columns, _texts_of(table, None), strict=True):
+                place = (part.settings.source, origin)
+                earlier = seen.setdefault((first, second), place)
+                # A mixture may use one corpus in several parts: the same row again is no duplicate.
+                if self._quality.drop_duplicates and earlier != place:
+                    part.drops.add(DUPLICATE, *place, {**texts, "same_as": " ".join(earlier)})
+                else:
+                    used.append((first, origin, texts))
+            part.num_used += len(used)
+            self._render(number, part, used, examples)
+
+    def _render(
+        self, number: int, part: Part, rows: Sequence[tuple[int, str, Mapping[str, str]]], examples: Buckets
+    ) -> None:
+        """Write the examples of some rows; the repeats of a row follow each other and get different combinations."""
+        per_row, repeats = part.renderer.examples_per_row, part.settings.repeats
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            batch = rows[first : first + _ROWS_AT_ONCE]
+            made = [
+                example
+                for _, origin, texts in batch
+                for _ in range(repeats)
+                for example in part.renderer.render(origin, texts)
+            ]
+            hashes = np.repeat(np.array([hashed for hashed, _, _ in batch], np.uint64), repeats * per_row)
+            copies = np.tile(np.repeat(np.arange(repeats, dtype=np.uint64), per_row), len(batch))
+            within = np.tile(np.arange(per_row, dtype=np.uint64), len(batch) * repeats)
+            ids = mixed(hashes) + within
+            keys = mixed(mixed(ids, self._seed, "order", number) + copies)
+            index = np.arange(part.num_examples, part.num_examples + len(made))
+            part.num_examples += len(made)
+            if self._has_weights:
+                part.copies.append(copies.astype(np.int32))
+                part.picks.append(mixed(ids, self._seed, "weight", part.settings.source))
+            arrays = [
+                pa.array(keys),
+                pa.array(np.full(len(made), number, np.int32)),
+                pa.array(index),
+                *(pa.array([getattr(example, name) for example in made], pa.string()) for name in SCHEMA.names),
+            ]
+            examples.add(pa.RecordBatch.from_arrays(arrays, schema=_EXAMPLES), keys)
+
+    def _write(self, examples: Buckets, target: Path) -> Iterator[str]:
+        """Sort the examples bucket by bucket, and write those that the weights leave."""
+        chosen = self._chosen() if self._has_weights else None
+        with pq.ParquetWriter(target, SCHEMA) as writer:
+            for bucket in range(len(examples)):
+                table = examples.read(bucket)
+                if chosen is not None:
+                    table = _filtered(table, chosen)
+                order = np.lexsort((table.column("part").to_numpy(), table.column("key").to_numpy()))
+                writer.write_table(table.take(order).select(SCHEMA.names))
+                yield "written"
+
+    def _chosen(self) -> list[NDArray[np.bool_]]:
+        """Return which of each part's examples the weights leave."""
+        settings = [part.settings for part in self._parts]
+        wanted = mixture.weighed(settings, [part.num_examples for part in self._parts])
+        chosen = []
+        for part, number in zip(self._parts, wanted, strict=True):
+            copies, picks = np.concatenate(part.copies), np.concatenate(part.picks)
+            chosen.append(mixture.taken(copies, picks, number, part.settings))
+            part.num_examples = number
+        return chosen
+
+
+def _filtered(table: pa.Table, chosen: Sequence[NDArray[np.bool_]]) -> pa.Table:
+    parts, index = (table.column(name).to_numpy() for name in ("part", "index"))
+    kept = np.zeros(len(table), bool)
+    for number, mask in enumerate(chosen):
+        mine = parts == number
+        kept[mine] = mask[index[mine]]
+    return table.filter(pa.array(kept))
+
+
+def _as_seen(batch: pa.RecordBatch, part: MixturePart) -> pa.RecordBatch:
+    """Return a batch of usable rows as a part sees it: origin and texts, or one language's side as text."""
+    if part.as_text is None:
+        return batch
+    return pa.RecordBatch.from_arrays([batch.column("origin"), batch.column(part.as_text)], names=["origin", "text"])
+
+
+def _hashes(batch: pa.RecordBatch) -> NDArray[np.uint64]:
+    """Return 128 bits for each row's texts, the same for texts that count as the same, [rows, 2]."""
+    columns = [batch.column(name).to_pylist() for name in batch.schema.names if name != "origin"]
+    digests = b"".join(
+        blake2b("\0".join(map(normalised, texts)).encode(), digest_size=16).digest()
+        for texts in zip(*columns, strict=True)
+    )
+    return np.frombuffer(digests, ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _texts_of(table: pa.Table, places: Indices | None) -> list[dict[str, str]]:
+    """Return the texts of rows by name."""
+    names = [name for name in table.column_names if name not in ("row", "hash", "more", "origin")]
+    chosen = table.select(names)
+    rows: list[dict[str, str]] = (chosen if places is None else chosen.take(places)).to_pylist()
+    return rows
