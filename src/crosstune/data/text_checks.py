@@ -4,7 +4,8 @@ from functools import lru_cache
 
 import regex
 
-_LETTER = regex.compile(r"\p{L}")
+# Runs, not letters: five times fewer matches.
+_LETTERS = regex.compile(r"\p{L}+")
 _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 _MARKUP = regex.compile(r"<[^<>]*>|&[a-zA-Z]+;|&#x?[0-9a-fA-F]+;|https?://\S+|\[/?\w+\]")
 _LATIN_1 = regex.compile("[\u0080-\u00ff]")
@@ -57,8 +58,8 @@ def is_markup_only(text: str) -> bool:
 
 def script_share(text: str, language: str) -> float:
     """Return the share of a text's letters that are in the language's script; 1 without letters."""
-    num_letters = len(_LETTER.findall(text))
-    return len(_of_script(language).findall(text)) / num_letters if num_letters else 1.0
+    num_letters = sum(map(len, _LETTERS.findall(text)))
+    return sum(map(len, _of_script(language).findall(text))) / num_letters if num_letters else 1.0
 
 
 def length_ratio(left: str, right: str) -> float:
@@ -71,4 +72,4 @@ def length_ratio(left: str, right: str) -> float:
 def _of_script(language: str) -> "regex.Pattern[str]":
     scripts = "".join(rf"\p{{{script}}}" for script in _SCRIPTS.get(language, ("Latin",)))
     # Scripts hold digits and signs, too: letters only.
-    return regex.compile(rf"[[{scripts}]&&\p{{L}}]", flags=regex.V1)
+    return regex.compile(rf"[[{scripts}]&&\p{{L}}]+", flags=regex.V1)
