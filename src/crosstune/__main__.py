@@ -4,8 +4,6 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +16,7 @@ from crosstune.artifacts import RunFolder
 from crosstune.errors import CrosstuneError
 from crosstune.recipe import yaml_file
 from crosstune.serve import commands
-from crosstune.terminal import console, results
+from crosstune.terminal import console, kept_when_stopped, results
 from crosstune.train.machines import GPUS, Machine
 
 app = typer.Typer(
@@ -60,16 +58,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="print every score as JSON 
 Update = Annotated[bool, typer.Option("--update", help="go on in a run folder whose recipe was different")]
 
 
-@contextmanager
-def _kept_when_stopped() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        console.quiet = False
-        console.print("stopped; what was finished is kept. Run the same command again to go on.")
-        raise typer.Exit(130) from None
-
-
 def _start(
     stages: tuple[str, ...],
     path: Path,
@@ -83,7 +71,7 @@ def _start(
         sys.stdout.write(yaml_file.dump(recipe))
         return
     results.quiet = as_json
-    with _kept_when_stopped():
+    with kept_when_stopped():
         run_folder = pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
     if as_json:
         # Imported here: the command line answers --help without loading NumPy.
@@ -174,7 +162,7 @@ def study(
     """
     from crosstune.study.command import run as run_study
 
-    with _kept_when_stopped():
+    with kept_when_stopped():
         run_study(path, overrides or [], quick, dry_run, shlex.join(["crosstune", *sys.argv[1:]]))
 
 
