@@ -6,7 +6,7 @@ import shlex
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,10 +14,12 @@ from rich.console import Console
 from crosstune import __version__, pipeline
 from crosstune.artifacts import RunFolder
 from crosstune.errors import CrosstuneError
-from crosstune.recipe import yaml_file
 from crosstune.serve import commands
 from crosstune.terminal import console, kept_when_stopped, results
 from crosstune.train.machines import GPUS, Machine
+
+if TYPE_CHECKING:
+    from crosstune.recipe import Recipe
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,6 +60,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="print every score as JSON 
 Update = Annotated[bool, typer.Option("--update", help="go on in a run folder whose recipe was different")]
 
 
+def _load(path: Path, overrides: list[str] | None, quick: bool = False) -> "Recipe":
+    # Imported here: pydantic and its models take as long as everything else that --help loads.
+    from crosstune.recipe import yaml_file
+
+    return yaml_file.load_recipe(path, overrides or (), quick=quick)
+
+
 def _start(
     stages: tuple[str, ...],
     path: Path,
@@ -66,8 +75,10 @@ def _start(
     as_json: bool = False,
 ) -> None:
     quick, dry_run, update = flags
-    recipe = yaml_file.load_recipe(path, overrides or (), quick=quick)
+    recipe = _load(path, overrides, quick)
     if dry_run:
+        from crosstune.recipe import yaml_file
+
         sys.stdout.write(yaml_file.dump(recipe))
         return
     results.quiet = as_json
@@ -126,7 +137,7 @@ def data(
         # Imported here: the command line answers --help without loading torch.
         from crosstune.audit import audit as print_audit
 
-        settings = yaml_file.load_recipe(recipe, overrides or (), quick=quick)
+        settings = _load(recipe, overrides, quick)
         stdout = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
         print_audit(settings, RunFolder(settings.runs_root / settings.name), stdout)
 
@@ -179,7 +190,7 @@ def plan(
 
     Makes the mixtures and tokenizers if they are not there, trains nothing, and fails where a stage cannot fit.
     """
-    settings = yaml_file.load_recipe(recipe, overrides or ())
+    settings = _load(recipe, overrides)
     run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
     # Imported here: the command line answers --help without loading torch.
     from crosstune.train.plan import make_plan, refuse_what_does_not_fit
@@ -204,7 +215,7 @@ def sweep(
 
     Makes the mixtures and tokenizers if they are not there; tries 0.5 to 2 times the recipe's number by default.
     """
-    settings = yaml_file.load_recipe(recipe, overrides or ())
+    settings = _load(recipe, overrides)
     run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
     from crosstune.tokenizer.sweep import as_table
     from crosstune.tokenizer.sweep import sweep as measure
