@@ -4,11 +4,9 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,10 +14,12 @@ from rich.console import Console
 from crosstune import __version__, pipeline
 from crosstune.artifacts import RunFolder
 from crosstune.errors import CrosstuneError
-from crosstune.recipe import yaml_file
 from crosstune.serve import commands
-from crosstune.terminal import console, results
+from crosstune.terminal import console, kept_when_stopped, results
 from crosstune.train.machines import GPUS, Machine
+
+if TYPE_CHECKING:
+    from crosstune.recipe import Recipe
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,14 +60,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="print every score as JSON 
 Update = Annotated[bool, typer.Option("--update", help="go on in a run folder whose recipe was different")]
 
 
-@contextmanager
-def _kept_when_stopped() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        console.quiet = False
-        console.print("stopped; what was finished is kept. Run the same command again to go on.")
-        raise typer.Exit(130) from None
+def _load(path: Path, overrides: list[str] | None, quick: bool = False) -> "Recipe":
+    # Imported here: pydantic and its models take as long as everything else that --help loads.
+    from crosstune.recipe import yaml_file
+
+    return yaml_file.load_recipe(path, overrides or (), quick=quick)
 
 
 def _start(
@@ -78,12 +75,14 @@ def _start(
     as_json: bool = False,
 ) -> None:
     quick, dry_run, update = flags
-    recipe = yaml_file.load_recipe(path, overrides or (), quick=quick)
+    recipe = _load(path, overrides, quick)
     if dry_run:
+        from crosstune.recipe import yaml_file
+
         sys.stdout.write(yaml_file.dump(recipe))
         return
     results.quiet = as_json
-    with _kept_when_stopped():
+    with kept_when_stopped():
         run_folder = pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
     if as_json:
         # Imported here: the command line answers --help without loading NumPy.
@@ -138,7 +137,7 @@ def data(
         # Imported here: the command line answers --help without loading torch.
         from crosstune.audit import audit as print_audit
 
-        settings = yaml_file.load_recipe(recipe, overrides or (), quick=quick)
+        settings = _load(recipe, overrides, quick)
         stdout = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
         print_audit(settings, RunFolder(settings.runs_root / settings.name), stdout)
 
@@ -174,7 +173,7 @@ def study(
     """
     from crosstune.study.command import run as run_study
 
-    with _kept_when_stopped():
+    with kept_when_stopped():
         run_study(path, overrides or [], quick, dry_run, shlex.join(["crosstune", *sys.argv[1:]]))
 
 
@@ -191,7 +190,7 @@ def plan(
 
     Makes the mixtures and tokenizers if they are not there, trains nothing, and fails where a stage cannot fit.
     """
-    settings = yaml_file.load_recipe(recipe, overrides or ())
+    settings = _load(recipe, overrides)
     run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
     # Imported here: the command line answers --help without loading torch.
     from crosstune.train.plan import make_plan, refuse_what_does_not_fit
@@ -216,7 +215,7 @@ def sweep(
 
     Makes the mixtures and tokenizers if they are not there; tries 0.5 to 2 times the recipe's number by default.
     """
-    settings = yaml_file.load_recipe(recipe, overrides or ())
+    settings = _load(recipe, overrides)
     run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
     from crosstune.tokenizer.sweep import as_table
     from crosstune.tokenizer.sweep import sweep as measure

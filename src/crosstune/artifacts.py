@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +177,9 @@ def whole_folder(folder: Path, wanted: str, facts: dict[str, Any]) -> Iterator[P
 
 def versions() -> dict[str, str]:
     """Return the versions of crosstune, Python and the libraries that decide numbers."""
+    # Imported here: it takes a tenth of the time of --help.
+    from importlib.metadata import PackageNotFoundError, version
+
     found = {"crosstune": __version__, "python": platform.python_version()}
     for library in _LIBRARIES:
         try:

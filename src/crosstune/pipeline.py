@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crosstune.artifacts import RunFolder, commit, hardware, read_json, write_json, write_text
 from crosstune.errors import RunFolderError
-from crosstune.recipe import Recipe, yaml_file
 from crosstune.terminal import heading
+
+if TYPE_CHECKING:
+    from crosstune.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ STAGES = (
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
 
 
-def run_stages(recipe: Recipe, names: Sequence[str], command: str, update: bool) -> RunFolder:
+def run_stages(recipe: "Recipe", names: Sequence[str], command: str, update: bool) -> RunFolder:
     """Run some stages in their order; each skips what is already there for the same inputs and settings.
 
     Raises:
@@ -49,7 +51,7 @@ def run_stages(recipe: Recipe, names: Sequence[str], command: str, update: bool)
     return run
 
 
-def run_stage(recipe: Recipe, run: RunFolder, name: str, command: str) -> None:
+def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str) -> None:
     """Run one stage and note its time in ``run.json``."""
     heading(f"{name}: {next(stage.purpose for stage in STAGES if stage.name == name)}")
     started = time.monotonic()
@@ -70,8 +72,11 @@ def _note_stage(run: RunFolder, name: str, command: str, seconds: float) -> None
     write_json(path, {"command": command, "commit": commit(), "hardware": hardware(), **facts})
 
 
-def _claim(recipe: Recipe, run: RunFolder, update: bool) -> None:
+def _claim(recipe: "Recipe", run: RunFolder, update: bool) -> None:
     """Write the resolved recipe into the run folder, unless a different one is there."""
+    # Imported here: the command line answers --help without loading pydantic's models.
+    from crosstune.recipe import yaml_file
+
     text = yaml_file.dump(recipe)
     if run.recipe.exists() and not update:
         differences = yaml_file.differences(run.recipe.read_text(encoding="utf-8"), text)

@@ -53,6 +53,17 @@ def note(text: str) -> None:
 
 
 @contextmanager
+def kept_when_stopped() -> Iterator[None]:
+    """End a command that is stopped from the keyboard with a word on how it goes on, and status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.quiet = False
+        console.print("stopped; what was finished is kept. Run the same command again to go on.")
+        raise SystemExit(130) from None
+
+
+@contextmanager
 def progress(description: str, total: float | None) -> Iterator[Advance]:
     """Show a bar with the time left, where a total is known; in a pipe or log, only the line at its end."""
     columns = (

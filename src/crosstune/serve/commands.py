@@ -117,4 +117,49 @@ def push(
     run(model, repository, public, dry_run)
 
 
-COMMANDS = (chat, translate, compare, serve, export, push)
+def score(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, or a hub id")],
+    data_root: Annotated[Path, typer.Option("--data-root", metavar="DIR", help="where the benchmarks' files lie")],
+    suite: Annotated[
+        Literal["paper", "korean", "all"],
+        typer.Option(help="paper: HellaSwag, COPA, NSMC, translation; korean: KoBEST, NSMC by likelihood"),
+    ] = "paper",
+    tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id [MODEL]")] = "",
+    prompt: Annotated[
+        Literal["paper-v1", "alpaca", "kullm", "chat"],
+        typer.Option("--prompt", help="the template around instructions; chat: the tokenizer's own"),
+    ] = "paper-v1",
+    split: Annotated[
+        Literal["test", "dev"], typer.Option(help="dev: development files, of benchmarks that have them")
+    ] = "test",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="draw so many items of each benchmark")] = None,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="go on without files that are not there")
+    ] = False,
+    max_new_tokens: MaxNewTokens = 256,
+    precision: Annotated[Literal["float32", "bf16"], typer.Option(help="of the weights")] = "float32",
+    revision: Annotated[str | None, typer.Option(help="of a hub id: the commit")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="where scores go [runs/MODEL_SUITE]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")] = False,
+) -> None:
+    """Score any model on the paper's benchmarks, without a recipe, and print its Tables 3 and 4.
+
+    Files are found anywhere under DIR by the names that their authors gave them: hellaswag_val.jsonl, copa-test.xml,
+    ratings_test.txt, newstest2019-src.eng.txt and -ref.kor.txt, COPA/test.tsv of KoBEST.
+
+    What was scored before is kept, and what was interrupted goes on:  crosstune score MODEL --data-root data
+    """
+    from crosstune.report.scores import read_scores, to_json
+    from crosstune.score import Asked, Choice
+    from crosstune.score import score as run
+    from crosstune.terminal import kept_when_stopped, results
+
+    results.quiet = as_json
+    asked = Asked(model, tokenizer or model, revision, prompt, max_new_tokens, precision)
+    with kept_when_stopped():
+        recipe, folder = run(asked, Choice(suite, data_root, split, limit, skip_missing), out)
+    if as_json:
+        sys.stdout.write(to_json(read_scores(recipe, folder), recipe.seed))
+
+
+COMMANDS = (score, chat, translate, compare, serve, export, push)
