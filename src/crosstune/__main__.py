@@ -1,19 +1,20 @@
 """The command line: `crosstune run RECIPE`, and one command per stage."""
 
+import importlib.util
 import json
 import os
 import shlex
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from crosstune import __version__, pipeline
 from crosstune.artifacts import RunFolder
-from crosstune.errors import CrosstuneError
+from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.serve import commands
 from crosstune.terminal import console, kept_when_stopped, results
 from crosstune.train.machines import GPUS, Machine
@@ -144,6 +145,37 @@ def data(
 
 for _stage in pipeline.STAGES[1:-1]:
     _add_stage_command(_stage)
+
+
+@app.command(name="filter")
+def filter_text(
+    recipe: RecipePath,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="one of the recipe's sources of kind text")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder for shards, drops and logs")],
+    overrides: Overrides = None,
+    executor: Annotated[Literal["local", "slurm", "ray"], typer.Option(help="where the tasks run")] = "local",
+    tasks: Annotated[int, typer.Option(min=0, help="shards that are written; 0: one per file")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="tasks at a time; 0: all")] = 1,
+    time: Annotated[str, typer.Option(help="slurm: limit of a task")] = "12:00:00",
+    partition: Annotated[str, typer.Option(help="slurm: the cluster's partition")] = "",
+) -> None:
+    """Send text that outgrows a machine through the data stage's checks, shard by shard, as a datatrove pipeline.
+
+    Writes OUT/text/*.parquet, to be named as a source of a recipe, and OUT/dropped/*.jsonl. Shards that are done are
+    not done again. Needs the extra `scale`.
+    """
+    if importlib.util.find_spec("datatrove") is None:
+        raise BadInputError("crosstune filter needs datatrove, which is not installed: pip install 'crosstune[scale]'")
+    # Its own lines say what the logs say, too.
+    os.environ.setdefault("LOGURU_LEVEL", "WARNING")
+    settings = _load(recipe, overrides)
+    from crosstune.data.scale import Where, filter_source
+    from crosstune.data.stage import write_evaluation_sets
+
+    run_folder = RunFolder(settings.runs_root / settings.name)
+    with kept_when_stopped():
+        root = write_evaluation_sets(settings, run_folder)
+        filter_source(settings, run_folder, root, source, out, Where(executor, tasks, workers, time, partition))
 
 
 @app.command()

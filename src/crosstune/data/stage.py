@@ -12,14 +12,20 @@ from crosstune.terminal import note
 
 def run(recipe: Recipe, run: RunFolder) -> None:
     """Write what the recipe's data section and evaluation tasks ask for, and skip what is already there."""
+    root = write_evaluation_sets(recipe, run)
+    with MixtureFolders(recipe, run, root) as folders:
+        folders.write_all()
+
+
+def write_evaluation_sets(recipe: Recipe, run: RunFolder) -> Path:
+    """Write the miniature world, if the recipe has one, and the evaluation sets; return the folder of raw files."""
     root = recipe.data_root
     if recipe.world is not None:
         root = _write_world(recipe.world, run)
     assert root is not None  # The recipe has exactly one of world and data_root.
     for label, task in recipe.evaluate.tasks_with_files.items():
         _write_evaluation_set(recipe, run, label, task, root)
-    with MixtureFolders(recipe, run, root) as folders:
-        folders.write_all()
+    return root
 
 
 def _write_world(world: World, run: RunFolder) -> Path:
