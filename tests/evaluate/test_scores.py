@@ -4,20 +4,26 @@ import time
 
 import numpy as np
 import pytest
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics import BLEU, CHRF, TER
 from sklearn.metrics import f1_score
 
 from crosstune.evaluate.bootstrap import interval, resample, resampled_sums
 from crosstune.evaluate.scores import (
     Scored,
+    aggregated_score,
     keyword_label,
     macro_f1_score,
     mean_score,
     nsmc_scores,
+    over_wordings,
     translation_scores,
 )
 
 SCORED = Scored("task", "prompt:paper-v1", 1000)
+
+
+def one(references: list[str]) -> list[tuple[str]]:
+    return [(reference,) for reference in references]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_resamples_of_two_systems_are_paired_as_in_sacrebleus_paired_bootstrap()
 
     systems = [worsened(references)]
     systems.append(worsened(systems[0]))
-    resamples = [translation_scores(SCORED, outputs, references, "en")[0].resamples for outputs in systems]
+    resamples = [translation_scores(SCORED, outputs, one(references), "en")[0].resamples for outputs in systems]
     low, high = np.percentile(resamples[0] - resamples[1], [2.5, 97.5])
     bleu, differences = BLEU(tokenize="13a", force=True), []
     for _ in range(300):
@@ -132,11 +138,16 @@ ENGLISH = [
 @pytest.mark.parametrize(("pairs", "language", "words"), [(KOREAN, "ko", "ko-mecab"), (ENGLISH, "en", "13a")])
 def test_translation_scores_are_sacrebleus(pairs: list[tuple[str, str]], language: str, words: str) -> None:
     outputs, references = (list(column) for column in zip(*pairs, strict=True))
-    bleu, chrf = translation_scores(SCORED, outputs, references, language)
+    bleu, chrf, characters, ter = translation_scores(SCORED, outputs, one(references), language)
     expected = BLEU(tokenize=words)
     assert bleu.value == pytest.approx(expected.corpus_score(outputs, [references]).score)
     assert chrf.value == pytest.approx(CHRF(word_order=2).corpus_score(outputs, [references]).score)
+    of_characters = BLEU(tokenize="char").corpus_score(outputs, [references]).score
+    assert characters.value == pytest.approx(of_characters)
+    assert ter.value == pytest.approx(TER().corpus_score(outputs, [references]).score)
     assert (bleu.metric, chrf.metric, bleu.n) == ("bleu", "chrf++", len(pairs))
+    assert (characters.metric, ter.metric) == ("bleu_char", "ter")
+    assert "tok:char" in characters.signature and "tok:tercom" in ter.signature
     assert f"tok:{words}" in bleu.signature and bleu.signature.endswith("prompt:paper-v1|bs:1000|seed:12345")
     assert "nw:2" in chrf.signature
     assert bleu.low <= bleu.value <= bleu.high
@@ -144,12 +155,54 @@ def test_translation_scores_are_sacrebleus(pairs: list[tuple[str, str]], languag
 
 def test_a_perfect_translation_scores_a_hundred() -> None:
     references = [reference for _, reference in KOREAN]
-    for score in translation_scores(SCORED, references, references, "ko"):
-        assert (score.value, score.low, score.high) == pytest.approx((100, 100, 100))
+    for score in translation_scores(SCORED, references, one(references), "ko"):
+        best = 0 if score.metric == "ter" else 100
+        assert (score.value, score.low, score.high) == pytest.approx((best, best, best))
+
+
+def test_several_references_are_scored_as_sacrebleu_does() -> None:
+    outputs, first = (list(column) for column in zip(*ENGLISH, strict=True))
+    second: list[str | None] = ["The man let a hammer fall.", None, None]
+    third: list[str | None] = ["A man dropped a hammer.", None, "I am going to school."]
+    references = [tuple(text for text in texts if text is not None) for texts in zip(first, second, third, strict=True)]
+    found = {score.metric: score for score in translation_scores(SCORED, outputs, references, "en")}
+    expected = {"bleu": BLEU(), "chrf++": CHRF(word_order=2), "bleu_char": BLEU(tokenize="char"), "ter": TER()}
+    for name, metric in expected.items():
+        assert found[name].value == pytest.approx(metric.corpus_score(outputs, [first, second, third]).score)
+        assert "nrefs:var" in found[name].signature
+    assert found["bleu"].value > translation_scores(SCORED, outputs, one(first), "en")[0].value
+
+
+def test_mean_and_worst_over_wordings_are_those_of_each_resample() -> None:
+    _, references = (list(column) for column in zip(*ENGLISH, strict=True))
+    wordings = [
+        translation_scores(Scored(f"cell_w{n}", "prompt:x", 100), outputs, one(references), "en")
+        for n, outputs in enumerate((references, [*references[:2], "no"], ["no", *references[1:]]))
+    ]
+    found = {score.metric: score for score in over_wordings("cell", wordings)}
+    for place, metric in enumerate(("bleu", "chrf++", "bleu_char", "ter")):
+        values = [scores[place].value for scores in wordings]
+        resamples = np.stack([scores[place].resamples for scores in wordings])
+        worst = max if metric == "ter" else min
+        mean, lowest = found[f"{metric}_mean"], found[f"{metric}_worst"]
+        assert (mean.value, lowest.value) == (pytest.approx(np.mean(values)), worst(values))
+        assert np.allclose(mean.resamples, resamples.mean(0)) and mean.task == "cell"
+        assert lowest.resamples.tolist() == [worst(drawn) for drawn in resamples.T.tolist()]
+        assert (lowest.low, lowest.high) == pytest.approx(tuple(np.percentile(lowest.resamples, [2.5, 97.5])))
+    assert found["bleu_worst"].signature.startswith("worst_of:3 wordings|nrefs:1|")
+
+
+def test_a_score_of_any_aggregation_is_resampled_by_it() -> None:
+    values = [float(value) for value in range(20)]
+    score = aggregated_score(SCORED, "greatest", values, lambda drawn: max(drawn))
+    assert (score.value, score.n, len(score.resamples)) == (19, 20, 100)
+    assert "|bs:100|" in score.signature
+    mean = aggregated_score(SCORED, "acc", values, lambda drawn: sum(drawn) / len(drawn))
+    assert np.allclose(mean.resamples, mean_score(SCORED, "acc", values).resamples[:100])
 
 
 def test_a_thousand_resamples_take_less_than_a_second() -> None:
     outputs, references = (list(column) * 80 for column in zip(*ENGLISH, strict=True))
     started = time.perf_counter()
-    translation_scores(SCORED, outputs, references, "en")
+    translation_scores(SCORED, outputs, one(references), "en")
     assert time.perf_counter() - started < 2  # about 0.3 s on an idle core

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ TASKS = {
     "story": {"task": "hellaswag", "paths": ["h.jsonl"]},
     "nsmc": {"task": "nsmc_generate", "paths": ["n.txt"], "max_new_tokens": 6},
 }
+COMET_COMMAND = f"""#!{sys.executable}
+import json
+json.dump({{"output": [{{"COMET": 0.25}}, {{"COMET": 0.75}}]}}, open("scores.json", "w"))
+"""
 CELLS = ["translate_ko_en_en", "translate_ko_en_ko", "translate_en_ko_en", "translate_en_ko_ko"]
 
 
@@ -92,11 +97,38 @@ def test_every_system_gets_scores_and_answers(recipe: Recipe, run: RunFolder) ->
         expected = {("story", "acc"), ("story", "acc_norm")}
         expected |= {("nsmc", metric) for metric in ("acc", "answered", "both_keywords")}
         assert metrics - {("nsmc", "acc_answered")} == expected | {
-            (cell, metric) for cell in CELLS for metric in ("bleu", "chrf++")
+            (cell, metric) for cell in CELLS for metric in ("bleu", "chrf++", "bleu_char", "ter")
         }
         assert all(score["low"] <= score["value"] <= score["high"] for score in scores if score["metric"] == "acc")
         assert read_json(folder / "manifest.json")["items"] == {"translate": 2, "story": 4, "nsmc": 3}
         assert not list(run.system(name).glob(".evaluation*"))
+
+
+def test_unseen_wordings_several_references_and_comet_are_scored(
+    recipe: Recipe, run: RunFolder, tmp_path: Path
+) -> None:
+    command, checkpoint = tmp_path / "comet-score", tmp_path / "model.ckpt"
+    command.write_text(COMET_COMMAND, encoding="utf-8")
+    command.chmod(0o755)
+    checkpoint.touch()
+    rewrite(run, "translate", [*ITEMS["translate"], {"id": "t3", "en": "The wind came.", "ko": "찬 바람이 왔다."}])
+    settings = {"wordings": "held_out", "references": "several", "directions": ("en-ko",)}
+    task = recipe.evaluate.tasks["translate"].model_copy(update=settings)
+    changes = {"tasks": {"translate": task}, "comet_checkpoint": checkpoint, "comet_command": str(command)}
+    stage.run(recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update=changes)}), run)
+    folder = run.system("ours") / "evaluation"
+    rows, scores = read_jsonl(folder / "outputs.jsonl"), read_json(folder / "scores.json")["scores"]
+    assert len(rows) == 2 * 10 * 2 and {row["wordings_of"] for row in rows} == {CELLS[2], CELLS[3]}
+    assert rows[0]["references"] == ["바람이 왔다.", "찬 바람이 왔다."] and "references" not in rows[1]
+    assert rows[0]["task"].startswith(f"{CELLS[2]}_w") and rows[0]["reference"] == "바람이 왔다."
+    metrics = ("bleu", "chrf++", "bleu_char", "ter", "comet")
+    over = [(score["task"], score["metric"]) for score in scores if score["task"] in CELLS]
+    assert over == [(cell, f"{m}_{name}") for cell in CELLS[2:] for m in metrics for name in ("mean", "worst")]
+    each = [
+        score["value"] for score in scores if score["task"].startswith(f"{CELLS[2]}_w") and score["metric"] == "ter"
+    ]
+    found = {score["metric"]: score["value"] for score in scores if score["task"] == CELLS[2]}
+    assert len(each) == 10 and (found["ter_worst"], found["comet_mean"]) == (max(each), 0.5)
 
 
 def test_prompts_are_those_of_training(recipe: Recipe, run: RunFolder) -> None:

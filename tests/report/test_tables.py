@@ -65,6 +65,35 @@ def test_headings_above_columns_keep_the_order_of_the_columns(tmp_path: Path) ->
     assert second.groups == [("Korean instruction", 1), ("English instruction", 1)]
 
 
+def test_unseen_wordings_have_tables_of_their_own_and_the_rest_is_in_the_files(tmp_path: Path) -> None:
+    task = {"task": "translation", "paths": ["t.json"], "directions": ["ko-en"], "instruction_languages": ["en"]}
+    tasks = {"pairs": task, "robust": {**task, "wordings": "held_out"}}
+    recipe = make_recipe(tmp_path, evaluate={"reference_system": "llama", "tasks": tasks})
+    metrics = ("bleu", "chrf++", "bleu_char", "ter", "comet")
+    cells = ("pairs_ko_en_en", *(f"robust_ko_en_en_w{number:02d}" for number in (1, 12)))
+    scores = as_scores(
+        *(a_score("llama", cell, 5.0, metric=metric) for cell in cells for metric in metrics),
+        *(
+            a_score("llama", "robust_ko_en_en", 4.0, metric=f"{metric}_{name}")
+            for metric in metrics
+            for name in ("mean", "worst")
+        ),
+    )
+    (table,) = paper_tables(recipe, scores)
+    assert [column.task for column in table.columns] == ["pairs_ko_en_en"]
+    shown = {
+        table.title: [(column.task, column.top) for column in table.columns] for table in further_tables(recipe, scores)
+    }
+    assert shown == {
+        "Translation, chrF++": [("pairs_ko_en_en", 100)],
+        **{
+            f"Translation, {metric}, {name} of the unseen instructions": [("robust_ko_en_en", 100)]
+            for metric in ("BLEU", "chrF++")
+            for name in ("mean", "worst")
+        },
+    }
+
+
 def test_every_score_stands_in_exactly_one_table(recipe: Recipe, run: RunFolder) -> None:
     scores = read_scores(recipe, run)
     tables = [*paper_tables(recipe, scores), *further_tables(recipe, scores)]

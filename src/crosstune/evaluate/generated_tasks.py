@@ -6,11 +6,14 @@ what was written before an interruption, and cut answers at stop texts that hide
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.encoding import encode_prompts
+from crosstune.evaluate.cells import Cell, cells_of
+from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.generation import Generated, Limits, generate
 from crosstune.evaluate.items import Item
 from crosstune.evaluate.outputs import OutputLog
@@ -20,52 +23,17 @@ from crosstune.evaluate.scores import (
     Score,
     Scored,
     keyword_label,
+    mean_score,
     nsmc_scores,
+    over_wordings,
     translation_scores,
 )
-from crosstune.prompts import NSMC_INSTRUCTION, Template
+from crosstune.prompts import Template
 from crosstune.recipe import Evaluate, EvaluationTask
 from crosstune.terminal import note, progress
 
 Row = dict[str, Any]
 GENERATED = ("nsmc_generate", "translation")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One task of generation: what is asked, what would be right.
-
-    Attributes:
-        name: the task's name in the scores; for translation ``LABEL_source_target_instructionlanguage``.
-        references: a translation, or NSMC's keyword.
-        target_language: of a translation; empty for NSMC.
-    """
-
-    name: str
-    ids: list[str]
-    prompts: list[str]
-    references: list[str]
-    target_language: str
-    max_new_tokens: int
-
-
-def cells_of(label: str, task: EvaluationTask, items: Sequence[Item], template: Template) -> list[Cell]:
-    """Return a task's cells: one for NSMC, direction times instruction language for translation."""
-    ids = [item["id"] for item in items]
-    if task.task == "nsmc_generate":
-        prompts = [template.prompt(NSMC_INSTRUCTION, item["document"]) for item in items]
-        references = [KEYWORDS[item["label"]] for item in items]
-        return [Cell(label, ids, prompts, references, "", task.max_new_tokens)]
-    cells = []
-    for direction in task.directions:
-        source, target = direction.split("-")
-        for language in task.instruction_languages:
-            instruction = template.translation_instructions(direction, language, "paper")[0]
-            prompts = [template.prompt(instruction, item[source]) for item in items]
-            references = [item[target] for item in items]
-            name = f"{label}_{source}_{target}_{language}"
-            cells.append(Cell(name, ids, prompts, references, target, task.max_new_tokens))
-    return cells
 
 
 @dataclass(frozen=True)
@@ -77,15 +45,20 @@ class Generator:
     template: Template
     settings: Evaluate
     log: OutputLog
+    comet: Comet | None = None
 
     def score(self, label: str, task: EvaluationTask, items: Sequence[Item]) -> Result:
         """Answer all cells of a task and score them."""
         rows: list[Row] = []
         scores: list[Score] = []
-        for cell in cells_of(label, task, items, self.template):
-            answers = self._answer(cell)
-            rows += answers
-            scores += score_cell(cell, answers, self.template.name, self.settings.num_bootstrap)
+        for name, cells in groupby(cells_of(label, task, items, self.template), lambda cell: cell.wordings_of):
+            of_cells = []
+            for cell in cells:
+                answers = self._answer(cell)
+                rows += answers
+                of_cells.append(score_cell(cell, answers, self.template.name, self.settings.num_bootstrap, self.comet))
+            scores += over_wordings(name, of_cells) if name else []
+            scores += chain.from_iterable(of_cells)
         return Result(rows, scores)
 
     def _answer(self, cell: Cell) -> list[Row]:
@@ -115,15 +88,16 @@ class Generator:
         )
         output = self.template.output(str(text))
         answer = keyword_label(output)
+        references = cell.references[index]
         return {
             "task": cell.name,
             "id": cell.ids[index],
             "prompt": cell.prompts[index],
             "output": output,
-            "reference": cell.references[index],
-            "correct": None
-            if cell.target_language
-            else answer is not None and KEYWORDS[answer] == cell.references[index],
+            "reference": references[0],
+            **({"references": list(references)} if len(references) > 1 else {}),
+            **({"wordings_of": cell.wordings_of} if cell.wordings_of else {}),
+            "correct": None if cell.target_language else answer is not None and KEYWORDS[answer] == references[0],
             "finished": generated.finished,
         }
 
@@ -135,13 +109,21 @@ def max_positions(model: PreTrainedModel) -> int:
     return min((limit for limit in limits if limit), default=2**31)
 
 
-def score_cell(cell: Cell, rows: Sequence[Row], prompt: str, num_bootstrap: int) -> list[Score]:
+def score_cell(
+    cell: Cell, rows: Sequence[Row], prompt: str, num_bootstrap: int, comet: Comet | None = None
+) -> list[Score]:
     """Score a cell's rows; ``prompt`` names the template, for the signature."""
     signature = f"prompt:{prompt}|decoding:greedy|max_new_tokens:{cell.max_new_tokens}"
+    if cell.wordings_of:
+        signature = f"wording:{cell.name.removeprefix(cell.wordings_of)[1:]}|{signature}"
     outputs = [row["output"] for row in rows]
+    first = [references[0] for references in cell.references]
     if not cell.target_language:
-        labels = [KEYWORDS.index(reference) for reference in cell.references]
-        return nsmc_scores(Scored(cell.name, f"rule:names_exactly_one|{signature}", num_bootstrap), outputs, labels)
-    return translation_scores(
-        Scored(cell.name, signature, num_bootstrap), outputs, cell.references, cell.target_language
-    )
+        scored = Scored(cell.name, f"rule:names_exactly_one|{signature}", num_bootstrap)
+        return nsmc_scores(scored, outputs, [KEYWORDS.index(keyword) for keyword in first])
+    scored = Scored(cell.name, signature, num_bootstrap)
+    scores = translation_scores(scored, outputs, cell.references, cell.target_language)
+    if comet:
+        with_comet = Scored(cell.name, f"{comet.signature}|{signature}", num_bootstrap)
+        scores.append(mean_score(with_comet, "comet", comet.scores(cell.sources, outputs, first)))
+    return scores

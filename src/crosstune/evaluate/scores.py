@@ -11,6 +11,7 @@ from crosstune.evaluate.bootstrap import SEED, Array, draws, interval, resample
 KEYWORDS = ("부정", "긍정")  # by NSMC's label
 # sacreBLEU's tokenizers for languages whose words 13a cannot see.
 BLEU_TOKENIZERS = {"ko": "ko-mecab", "zh": "zh"}
+LESS_IS_BETTER = ("ter",)
 
 
 @dataclass(frozen=True)
@@ -122,32 +123,58 @@ def nsmc_scores(scored: Scored, outputs: Sequence[str], labels: Sequence[int]) -
 
 
 def translation_scores(
-    scored: Scored, outputs: Sequence[str], references: Sequence[str], target_language: str
+    scored: Scored, outputs: Sequence[str], references: Sequence[Sequence[str]], target_language: str
 ) -> list[Score]:
-    """Score translations into a language by BLEU and chrF++ (word order 2), one reference each.
-
-    BLEU's words are sacreBLEU's: ko-mecab into Korean, zh into Chinese, 13a into all other languages.
-    """
+    """Score translations into a language, each against one reference or several."""
+    # sacreBLEU wants the items' first references, then their second ones, None where an item has no more.
+    most = max(map(len, references))
+    streams = [[texts[place] if place < len(texts) else None for texts in references] for place in range(most)]
     return [
-        _corpus_score(scored, name, metric, outputs, references)
+        _corpus_score(scored, name, metric, outputs, streams)
         for name, metric in translation_metrics(target_language).items()
     ]
 
 
 def translation_metrics(target_language: str) -> dict[str, Any]:
-    """Return sacreBLEU's metrics of translations into a language, by the names of our scores."""
-    from sacrebleu.metrics import BLEU, CHRF
+    """Return sacreBLEU's metrics of translations into a language, by the names of our scores.
+
+    BLEU's words are sacreBLEU's: ko-mecab into Korean, zh into Chinese, 13a into all other languages; ``bleu_char`` is
+    BLEU over characters. chrF++ has word order 2. TER is the share of words to be edited, in percent: less is better.
+    """
+    from sacrebleu.metrics import BLEU, CHRF, TER
 
     # force: an output that looks tokenised is the model's business; sacreBLEU would only warn.
     return {
         "bleu": BLEU(tokenize=BLEU_TOKENIZERS.get(target_language, "13a"), force=True),
         "chrf++": CHRF(word_order=2),
+        "bleu_char": BLEU(tokenize="char", force=True),
+        "ter": TER(),
     }
 
 
-def _corpus_score(scored: Scored, name: str, metric: Any, outputs: Sequence[str], references: Sequence[str]) -> Score:
+def over_wordings(task: str, scores: Sequence[Sequence[Score]]) -> list[Score]:
+    """Return each metric's mean over wordings of the instruction, and its worst, from the wordings' scores.
+
+    Resamples are combined draw by draw: all wordings are asked about the same items, and resampled alike.
+    """
+    found = []
+    for members in zip(*scores, strict=True):
+        metric, n, resamples = members[0].metric, members[0].n, np.stack([score.resamples for score in members])
+        worst = np.max if metric in LESS_IS_BETTER else np.min
+        for name, combine in (("mean", np.mean), ("worst", worst)):
+            values = [score.value for score in members]
+            combined = combine(resamples, axis=0)
+            signature = f"{name}_of:{len(members)} wordings|{members[0].signature}"
+            low, high = interval(combined)
+            found.append(Score(task, f"{metric}_{name}", float(combine(values)), low, high, n, signature, combined))
+    return found
+
+
+def _corpus_score(
+    scored: Scored, name: str, metric: Any, outputs: Sequence[str], references: Sequence[Sequence[str | None]]
+) -> Score:
     # sacreBLEU's own bootstrap does the same with a Python loop and reports half the interval's width only.
-    statistics = np.asarray(metric._extract_corpus_statistics(outputs, [references]), np.float64)
+    statistics = np.asarray(metric._extract_corpus_statistics(outputs, references), np.float64)
 
     def values(sums: Array) -> Array:
         return np.array([metric._compute_score_from_stats(row.tolist()).score for row in sums])

@@ -17,6 +17,7 @@ from crosstune.artifacts import (
     write_jsonl,
 )
 from crosstune.chat_template import template_of
+from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.generated_tasks import GENERATED, Generator
 from crosstune.evaluate.items import Item, read_items
 from crosstune.evaluate.multiple_choice import score_in_harness
@@ -35,13 +36,15 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     systems = [find_system(run, name) for name in recipe.systems_in_order]
     items = _all_items(recipe, run)
     _refuse_unknown_tasks(recipe, run)
+    settings = recipe.evaluate
+    comet = Comet(settings.comet_checkpoint, settings.comet_command) if settings.comet_checkpoint else None
     for system in systems:
         folder = run.system(system.name) / "evaluation"
-        wanted = _fingerprint(recipe, run, system)
+        wanted = _fingerprint(recipe, run, system, comet)
         if is_current(folder, wanted):
             note(f"{system.name}: scored already")
         else:
-            _evaluate(recipe, run, system, items, wanted)
+            _evaluate(recipe, run, system, items, wanted, comet)
 
 
 def _all_items(recipe: Recipe, run: RunFolder) -> Items:
@@ -74,7 +77,7 @@ def _items_file(run: RunFolder, label: str) -> Path:
     return run.evaluation_set(label) / "items.jsonl"
 
 
-def _fingerprint(recipe: Recipe, run: RunFolder, system: TrainedSystem) -> str:
+def _fingerprint(recipe: Recipe, run: RunFolder, system: TrainedSystem, comet: Comet | None) -> str:
     """Return the hash of all that decides the scores. How many rows run side by side is not part of it."""
     settings = recipe.evaluate
     return fingerprint(
@@ -83,11 +86,14 @@ def _fingerprint(recipe: Recipe, run: RunFolder, system: TrainedSystem) -> str:
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks_with_files},
         {label: task.file_hashes() for label, task in _harness_tasks(recipe, run).items()},
         [settings.precision, settings.num_bootstrap, recipe.data.prompt, recipe.languages],
+        comet.fingerprint if comet else "",
         system.fingerprint,
     )
 
 
-def _evaluate(recipe: Recipe, run: RunFolder, system: TrainedSystem, items: Items, wanted: str) -> None:
+def _evaluate(
+    recipe: Recipe, run: RunFolder, system: TrainedSystem, items: Items, wanted: str, comet: Comet | None
+) -> None:
     """Let one system answer all tasks, and write answers and scores."""
     note(f"{system.name}: {len(recipe.evaluate.tasks)} evaluation sets")
     facts: dict[str, Any] = {"system": system.name, "items": {label: len(rows) for label, rows in items.items()}}
@@ -100,7 +106,7 @@ def _evaluate(recipe: Recipe, run: RunFolder, system: TrainedSystem, items: Item
         results = score_in_harness(
             model, tokenizer, chosen, recipe.evaluate.batch_tokens, recipe.evaluate.num_bootstrap
         )
-        generator = Generator(model, tokenizer, template_of(recipe), recipe.evaluate, log)
+        generator = Generator(model, tokenizer, template_of(recipe), recipe.evaluate, log, comet)
         for label, task in recipe.evaluate.tasks.items():
             if label not in chosen:
                 results[label] = generator.score(label, task, items[label])

@@ -35,6 +35,12 @@ class EvaluationTask(Section):
     sample_seed: int = Field(1234, description="which items are drawn when there are more than max_items")
     directions: tuple[Direction, ...] = ()
     instruction_languages: tuple[Language, ...] = ()
+    wordings: Literal["paper", "held_out"] = Field(
+        "paper", description="translation: the paper's instruction, or ten that no training used, for mean and worst"
+    )
+    references: Literal["one", "several"] = Field(
+        "one", description="translation; several: a sentence that occurs in many items is asked once, for all of theirs"
+    )
     max_new_tokens: Count = 256
 
     @model_validator(mode="after")
@@ -53,6 +59,8 @@ class EvaluationTask(Section):
         cells = (self.directions, self.instruction_languages)
         if not all(cells) if self.task == "translation" else any(cells):
             raise ValueError("`directions` and `instruction_languages` go with `task: translation`, and only with it")
+        if self.task != "translation" and (self.wordings, self.references) != ("paper", "one"):
+            raise ValueError("`wordings` and `references` go with `task: translation`, and only with it")
         return self
 
 
@@ -64,6 +72,8 @@ class Evaluate(Section):
     precision: Literal["float32", "bf16"] = "float32"
     batch_tokens: Count = Field(8192, description="tokens per forward pass")
     max_batch_rows: Count = Field(128, description="rows generated side by side")
+    comet_checkpoint: Path | None = Field(None, description="also score translations with COMET: its .ckpt file")
+    comet_command: str = Field("comet-score", description="of unbabel-comet, in an environment of its own")
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
 
     @property

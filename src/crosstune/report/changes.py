@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Resamples, Scores, paired_interval
-from crosstune.report.tables import Cell, Column, Row, Table, columns_of, label_of, translation_columns
+from crosstune.report.tables import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    columns_of,
+    label_of,
+    paper_translations,
+    translation_columns,
+)
 
 _NORMAL_97_5 = 1.959964
 
@@ -42,7 +51,7 @@ def target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
 def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
     """Return the translation cells whose direction leads into the target language."""
     into = "_".join(recipe.languages.directions[0].split("-"))
-    labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
+    labels = paper_translations(recipe)
     return [
         column
         for label in labels

@@ -11,6 +11,7 @@ from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 
 ITEMS_PER_TASK = 40
+ITEMS_PER_WORDING = 4  # of ten that ask about the same items
 # Five systems x eight tasks x 40 items of two thousand characters are 3 MB of page.
 MAX_CHARACTERS = 2000
 _NSMC_WORDS = ("부정 (negative)", "긍정 (positive)")
@@ -63,7 +64,7 @@ def _keep(recipe: Recipe, outputs: Outputs, system: str, row: dict[str, Any]) ->
     key = (task, item)
     if key not in outputs.items:
         # The first system with the task chooses the items, and the others follow.
-        if outputs.num_kept.get(task, 0) >= ITEMS_PER_TASK:
+        if outputs.num_kept.get(task, 0) >= (ITEMS_PER_WORDING if "wordings_of" in row else ITEMS_PER_TASK):
             return
         outputs.num_kept[task] = outputs.num_kept.get(task, 0) + 1
         prompt, reference = _clip(row.get("prompt", "")), _clip(_reference(recipe, row))

@@ -1,5 +1,6 @@
 """The tables of a report: which columns a recipe's tasks give, and every system's cell in them."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -31,8 +32,15 @@ METRIC_TITLES = {
     "acc_answered": "accuracy where answered",
     "bleu": "BLEU",
     "chrf++": "chrF++",
+    **{
+        f"{metric}_{name}": f"{title}, {name} of the unseen instructions"
+        for metric, title in (("bleu", "BLEU"), ("chrf++", "chrF++"))
+        for name in ("mean", "worst")
+    },
 }
-_FROM_0_TO_100 = ("bleu", "chrf++")
+# Tables hold BLEU and chrF++ of translations; the rest, and each wording's own scores, are in the files of scores.
+_FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_mean|_worst)?")
+_WORDING = re.compile(r"_w\d\d$")
 _LESS_IS_BETTER = ("both_keywords",)
 
 
@@ -137,7 +145,7 @@ def paper_tables(recipe: Recipe, scores: Scores) -> list[Table]:
     ]
     if columns:
         tables.append(build_table(recipe, scores, "Table 3", "Accuracy on English and Korean tasks", columns))
-    labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
+    labels = paper_translations(recipe)
     for label in labels:
         which = f" ({label})" if len(labels) > 1 else ""
         columns = translation_columns(recipe, scores, label, "bleu")
@@ -148,7 +156,7 @@ def paper_tables(recipe: Recipe, scores: Scores) -> list[Table]:
 def further_tables(recipe: Recipe, scores: Scores) -> list[Table]:
     """Return tables of every score that the paper's tables do not hold."""
     shown = {(column.task, column.metric) for table in paper_tables(recipe, scores) for column in table.columns}
-    rest = [pair for pair in _pairs(scores) if pair not in shown]
+    rest = [pair for pair in _pairs(scores) if pair not in shown and not _is_for_files_only(*pair)]
     cells = {(column.task, column.metric): column for column in _all_translation_columns(recipe, scores, rest)}
     places = {pair: place for place, pair in enumerate(cells)}
     groups: dict[str, list[Column]] = {}
@@ -156,6 +164,16 @@ def further_tables(recipe: Recipe, scores: Scores) -> list[Table]:
         column = cells.get((task, metric)) or _column(recipe, scores, task, metric)
         groups.setdefault(_group_title(recipe, task, metric), []).append(column)
     return [build_table(recipe, scores, "", title, columns) for title, columns in groups.items()]
+
+
+def paper_translations(recipe: Recipe) -> list[str]:
+    """Return the labels of the translation tasks that ask in the paper's words."""
+    tasks = recipe.evaluate.tasks.items()
+    return [label for label, task in tasks if task.task == "translation" and task.wordings == "paper"]
+
+
+def _is_for_files_only(task: str, metric: str) -> bool:
+    return bool(_FILES_ONLY.fullmatch(metric) or _WORDING.search(task))
 
 
 def columns_of(recipe: Recipe, scores: Scores, kind_prefix: str) -> list[Column]:
@@ -234,7 +252,7 @@ def _column(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     kind = settings.task if settings else ""
     is_only_one = sum(other.task == kind for other in recipe.evaluate.tasks.values()) == 1
     title = TITLES.get(kind, task)
-    top = 100.0 if metric in _FROM_0_TO_100 else 1.0
+    top = 100.0 if metric.startswith(("bleu", "chrf++")) else 1.0
     chance = CHANCE.get(kind) if metric in ("acc", "acc_norm") else None
     return Column(
         task=task,
@@ -256,7 +274,7 @@ def _translation_column(scores: Scores, label: str, metric: str, direction: str,
         heading=f"{source.capitalize()}→{target.capitalize()}",
         group=f"{language_names('en').get(instruction, instruction)} instruction",
         detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
-        top=100.0 if metric in _FROM_0_TO_100 else 1.0,
+        top=100.0 if metric.startswith(("bleu", "chrf++")) else 1.0,
         paper=lambda paper_system: paper.bleu(paper_system, direction, instruction) if metric == "bleu" else None,
     )
 

@@ -1,0 +1,91 @@
+"""What the generated tasks ask: one cell for NSMC; for translation one per direction, language and wording asked in."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from crosstune.evaluate.items import Item
+from crosstune.evaluate.scores import KEYWORDS
+from crosstune.prompts import NSMC_INSTRUCTION, Template
+from crosstune.recipe import EvaluationTask
+
+# Of twelve or more: enough for a mean and a worst, at ten times the cost of one.
+NUM_WORDINGS = 10
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is asked under one instruction, and what would be right.
+
+    Attributes:
+        name: the task's name in the scores: ``LABEL_source_target_instructionlanguage`` of a translation, followed by
+            ``_wNN`` where it is one of several wordings, by their number in the bank.
+        wordings_of: the name of the cell whose wordings it is one of; empty where there is one wording.
+        sources: what is translated; NSMC's documents.
+        references: of each item, what is right: translations, or NSMC's keyword; the first one is shown.
+        target_language: of a translation; empty for NSMC.
+    """
+
+    name: str
+    wordings_of: str
+    ids: list[str]
+    prompts: list[str]
+    sources: list[str]
+    references: list[tuple[str, ...]]
+    target_language: str
+    max_new_tokens: int
+
+
+def cells_of(label: str, task: EvaluationTask, items: Sequence[Item], template: Template) -> list[Cell]:
+    """Return a task's cells: one for NSMC; direction times instruction language times wording for translation."""
+    if task.task == "nsmc_generate":
+        ids, documents = [item["id"] for item in items], [item["document"] for item in items]
+        prompts = [template.prompt(NSMC_INSTRUCTION, document) for document in documents]
+        keywords: list[tuple[str, ...]] = [(KEYWORDS[item["label"]],) for item in items]
+        return [Cell(label, "", ids, prompts, documents, keywords, "", task.max_new_tokens)]
+    return [
+        cell
+        for direction in task.directions
+        for language in task.instruction_languages
+        for cell in _translation_cells(label, task, items, (direction, language), template)
+    ]
+
+
+def _translation_cells(
+    label: str, task: EvaluationTask, items: Sequence[Item], asked: tuple[str, str], template: Template
+) -> Iterator[Cell]:
+    direction, language = asked
+    source, target = direction.split("-")
+    chosen, references = _references(task, items, source, target)
+    name = f"{label}_{source}_{target}_{language}"
+    instructions = template.translation_instructions(direction, language, task.wordings)
+    for number in _drawn(task, len(instructions)):
+        yield Cell(
+            name=name if task.wordings == "paper" else f"{name}_w{number + 1:02d}",
+            wordings_of="" if task.wordings == "paper" else name,
+            ids=[item["id"] for item in chosen],
+            prompts=[template.prompt(instructions[number], item[source]) for item in chosen],
+            sources=[item[source] for item in chosen],
+            references=references,
+            target_language=target,
+            max_new_tokens=task.max_new_tokens,
+        )
+
+
+def _references(
+    task: EvaluationTask, items: Sequence[Item], source: str, target: str
+) -> tuple[list[Item], list[tuple[str, ...]]]:
+    """Return the items to ask, and the references of each."""
+    if task.references == "one":
+        return list(items), [(item[target],) for item in items]
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(item[source], []).append(item)
+    references = [tuple(dict.fromkeys(item[target] for item in group)) for group in groups.values()]
+    return [group[0] for group in groups.values()], references
+
+
+def _drawn(task: EvaluationTask, num_wordings: int) -> list[int]:
+    if task.wordings == "paper" or num_wordings <= NUM_WORDINGS:
+        return list(range(num_wordings))
+    return sorted(random.Random(task.sample_seed).sample(range(num_wordings), NUM_WORDINGS))
