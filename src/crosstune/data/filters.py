@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from crosstune.data.cleaning import clean, normalised
 from crosstune.data.overlap import EvaluationTexts, Kind
 from crosstune.data.rows import Drops, Row
-from crosstune.data.text_checks import is_broken, is_markup_only, length_ratio, script_share
+from crosstune.data.text_checks import is_broken, is_markup_only, length_ratio
 from crosstune.recipe import Quality
+from crosstune.scripts import script_share
 
 EMPTY = "empty"
 BROKEN = "broken encoding"

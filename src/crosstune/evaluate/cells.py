@@ -23,7 +23,9 @@ class Cell:
         wordings_of: the name of the cell whose wordings it is one of; empty where there is one wording.
         sources: what is translated; NSMC's documents.
         references: of each item, what is right: translations, or NSMC's keyword; the first one is shown.
+        source_language: of a translation; empty for NSMC.
         target_language: of a translation; empty for NSMC.
+        instruction: the words that ask.
     """
 
     name: str
@@ -32,7 +34,9 @@ class Cell:
     prompts: list[str]
     sources: list[str]
     references: list[tuple[str, ...]]
+    source_language: str
     target_language: str
+    instruction: str
     max_new_tokens: int
 
 
@@ -42,7 +46,7 @@ def cells_of(label: str, task: EvaluationTask, items: Sequence[Item], template: 
         ids, documents = [item["id"] for item in items], [item["document"] for item in items]
         prompts = [template.prompt(NSMC_INSTRUCTION, document) for document in documents]
         keywords: list[tuple[str, ...]] = [(KEYWORDS[item["label"]],) for item in items]
-        return [Cell(label, "", ids, prompts, documents, keywords, "", task.max_new_tokens)]
+        return [Cell(label, "", ids, prompts, documents, keywords, "", "", NSMC_INSTRUCTION, task.max_new_tokens)]
     return [
         cell
         for direction in task.directions
@@ -67,7 +71,9 @@ def _translation_cells(
             prompts=[template.prompt(instructions[number], item[source]) for item in chosen],
             sources=[item[source] for item in chosen],
             references=references,
+            source_language=source,
             target_language=target,
+            instruction=instructions[number],
             max_new_tokens=task.max_new_tokens,
         )
 

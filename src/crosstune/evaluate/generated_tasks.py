@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from crosstune.diagnostics import Asked, failures
 from crosstune.encoding import encode_prompts
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
@@ -89,6 +90,7 @@ class Generator:
         output = self.template.output(str(text))
         answer = keyword_label(output)
         references = cell.references[index]
+        asked = Asked(cell.sources[index], references[0], cell.instruction, cell.source_language, cell.target_language)
         return {
             "task": cell.name,
             "id": cell.ids[index],
@@ -99,6 +101,7 @@ class Generator:
             **({"wordings_of": cell.wordings_of} if cell.wordings_of else {}),
             "correct": None if cell.target_language else answer is not None and KEYWORDS[answer] == references[0],
             "finished": generated.finished,
+            "failures": list(failures(output, asked, generated.finished)),
         }
 
 
