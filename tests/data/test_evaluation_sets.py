@@ -227,6 +227,19 @@ def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path) -> None:
         choose(tmp_path, "nsmc_generate", "id\tdocument\tlabel\tlabel\n1\t가\t1\t0\n")
 
 
+@pytest.mark.parametrize(
+    ("task", "header", "missing"),
+    [
+        ("nsmc_likelihood", "id\tlabel", "document"),
+        ("kobest_boolq", "ID\tText\tAnswer", "Question"),
+        ("kobest_copa", "ID\tsentence\tquestion\t1\tAnswer", "2"),
+    ],
+)
+def test_a_missing_column_is_named(tmp_path: Path, task: str, header: str, missing: str) -> None:
+    with pytest.raises(BadInputError, match=rf"f0: the header needs the columns .*, but {missing} is missing; it has "):
+        choose(tmp_path, task, f"{header}\n1\t2\t3\n")
+
+
 def test_a_wrong_header_is_refused_with_its_columns(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"columns ID, Text, Label .*, but Text is missing; it has ID, Label, Txt"):
         choose(tmp_path, "kobest_sentineg", "ID\tLabel\tTxt\n1\t1\ta\n")

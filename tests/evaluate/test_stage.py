@@ -197,6 +197,37 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
     assert not partial.exists()
 
 
+HOSTILE = "<script>alert('x')</script>\x00\x1b[31m\u2028\u202e{{ 긍정 }}\r\n\ttab"
+
+
+def test_control_characters_and_html_are_kept_as_written_and_scored(
+    recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """The log that a resumed evaluation reads, and the outputs, hold what the model wrote, one row per line."""
+    answered: list[int] = []
+
+    def generate(_: Any, prompts: Any, *__: Any) -> Any:
+        for index in range(len(prompts)):
+            if len(answered) == 3:
+                answered.append(-1)
+                raise KeyboardInterrupt
+            answered.append(index)
+            yield index, Generated((7,), True)
+
+    monkeypatch.setattr(generated_tasks, "generate", generate)
+    monkeypatch.setattr(type(tokenizer), "decode", lambda *_, **__: f"\n{HOSTILE}")
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(recipe, run)
+    stage.run(recipe, run)
+    assert answered.count(-1) == 1 and len(answered) == 1 + 2 * (4 * 2 + 3)
+    rows = read_jsonl(run.system("base") / "evaluation" / "outputs.jsonl")
+    assert [row["output"] for row in rows if row["task"] != "story"] == [HOSTILE] * 11
+    scores = read_json(run.system("base") / "evaluation" / "scores.json")["scores"]
+    found = {(score["task"], score["metric"]): score["value"] for score in scores}
+    assert found["nsmc", "acc"] == pytest.approx(2 / 3) and found["nsmc", "answered"] == 1
+    assert all(0 <= found[cell, "chrf++"] < 10 for cell in CELLS)
+
+
 def test_an_untrained_system_is_named(recipe: Recipe, run: RunFolder) -> None:
     (run.system("ours") / "system.json").unlink()
     with pytest.raises(

@@ -13,7 +13,7 @@ from crosstune.recipe import Recipe
 from crosstune.report import stage
 from crosstune.report.scores import read_scores, to_json
 
-from .conftest import CELLS, SYSTEMS, make_recipe, write_run
+from .conftest import CELLS, SYSTEMS, make_recipe, recipe_content, write_run
 
 
 class Elements(HTMLParser):
@@ -42,6 +42,28 @@ def test_the_report_folder_holds_page_markdown_and_csv(recipe: Recipe, run: RunF
     stage.run(recipe, run)
     names = ["report.html", "report.md", "tables.csv", "tables.tex"]
     assert sorted(path.name for path in run.report.iterdir()) == names
+
+
+def test_tables_are_stamped_where_training_kept_what_overlaps_the_tests(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stamp = "Training rows that hold texts of the evaluation sets were kept"
+    data = recipe_content()["data"]
+    for kept in (False, True):
+        recipe = make_recipe(tmp_path, data={**data, "quality": {"drop_evaluation_overlap": not kept}})
+        run = write_run(recipe)
+        write_json(run.system("ours") / "model" / "config.json", {})
+        page = page_of(recipe, run)
+        num_tables = page.count('<table class="scores">')
+        assert num_tables > 3 and page.count(stamp) == (num_tables if kept else 0)
+        markdown = (run.report / "report.md").read_text(encoding="utf-8")
+        assert markdown.count(f"**{stamp}") == (num_tables if kept else 0)
+        latex = (run.report / "tables.tex").read_text(encoding="utf-8")
+        assert latex.count(stamp) == (num_tables if kept else 0)
+        card = (run.system("ours") / "model" / "README.md").read_text(encoding="utf-8")
+        assert (stamp in card) is kept and card.count(stamp) == (card.count("\n## ") if kept else 0)
+        printed = " ".join(capsys.readouterr().out.split())
+        assert printed.count(stamp) == (2 if kept else 0)
 
 
 def test_the_csv_holds_every_score_at_full_precision(recipe: Recipe, run: RunFolder) -> None:

@@ -36,7 +36,7 @@ def _table(table: Table) -> str:
     lines = [
         r"\begin{table}",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escape(' '.join([caption + '.', *table.notes]))}}}",
+        rf"\caption{{{escape(' '.join([caption + '.', *filter(None, [table.stamp]), *table.notes]))}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         *_groups(table),

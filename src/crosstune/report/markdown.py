@@ -29,8 +29,9 @@ def table_to_markdown(table: Table) -> str:
         lines.append(_line(row.label, [_cell(c, cell) for c, cell in zip(table.columns, row.cells, strict=True)]))
         if row.paper:
             lines.append(_paper_line(table.columns, row))
+    stamp = [f"**{escape(table.stamp)}**"] if table.stamp else []
     notes = [escape(text) for text in (table.sentence, *table.notes) if text]
-    return "\n\n".join([escape(heading), "\n".join(lines), *notes])
+    return "\n\n".join([escape(heading), *stamp, "\n".join(lines), *notes])
 
 
 def _heading(column: Column) -> str:

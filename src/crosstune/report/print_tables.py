@@ -17,6 +17,8 @@ def print_tables(tables: Sequence[Table], page: Path) -> None:
     for table in tables:
         results.print()
         results.print(_rich_table(table))
+        if table.stamp:
+            results.print(Text(table.stamp, style="bold yellow"))
         if table.sentence:
             results.print(Text(table.sentence, style="dim"))
     results.print()

@@ -14,6 +14,7 @@ from crosstune.report.page import Page, render
 from crosstune.report.print_tables import print_tables
 from crosstune.report.run_facts import read_run_facts
 from crosstune.report.scores import read_resamples, read_scores, to_csv
+from crosstune.report.stamp import stamped
 from crosstune.report.tables import further_tables, paper_tables
 from crosstune.report.training import read_curves
 from crosstune.terminal import note
@@ -27,9 +28,10 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     """
     scores = read_scores(recipe, run)
     outputs = read_outputs(recipe, run)
-    main = [replace(table, sentence=best_per_column(table)) for table in paper_tables(recipe, scores)]
-    changes = change_table(recipe, scores, outputs, read_resamples(recipe, run))
-    further = further_tables(recipe, scores)
+    paper = [replace(table, sentence=best_per_column(table)) for table in paper_tables(recipe, scores)]
+    main, further = stamped(recipe, paper), stamped(recipe, further_tables(recipe, scores))
+    change = change_table(recipe, scores, outputs, read_resamples(recipe, run))
+    changes = stamped(recipe, [change])[0] if change else None
     page = Page(
         title=recipe.report.title or recipe.name,
         findings=findings(recipe, scores, main, changes),

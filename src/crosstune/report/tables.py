@@ -115,7 +115,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as every output shows it: terminal, Markdown, HTML."""
+    """A table as every output shows it: terminal, Markdown, HTML.
+
+    Attributes:
+        stamp: what a reader must know before any of its numbers.
+    """
 
     name: str
     title: str
@@ -124,6 +128,7 @@ class Table:
     sentence: str = ""
     notes: tuple[str, ...] = ()
     rows_are: str = "system"
+    stamp: str = ""
 
     @property
     def groups(self) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.changes import source_columns, target_columns
 from crosstune.report.markdown import escape, table_to_markdown
 from crosstune.report.scores import Scores
+from crosstune.report.stamp import stamped
 from crosstune.report.tables import Cell, Column, Row, Table, label_of, mark_best, translation_columns
 from crosstune.study.comparison import Finding
 from crosstune.study.settings import Study
@@ -41,7 +42,7 @@ def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[F
             signed = tuple(replace(column, signed=True, chance=None) for column in columns)
             about = f"{title}: change against the cell {study.reference}"
             tables.append(Table("", about, signed, tuple(changes), notes=(CHANGE_NOTE,), rows_are="cell"))
-    return tables
+    return stamped(recipe, tables)
 
 
 def to_markdown(study: Study, tables: Sequence[Table], command: str, commit: str) -> str:
