@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The folder of report.html, report.md, tables.csv and tables.tex."""
+        """The folder of report.html, report.md, tables.csv, tables.tex and failures.csv."""
         return self.root / "report"
 
 

@@ -8,12 +8,14 @@ from crosstune.report.tables import MISSING, Cell, Column, Row, Table
 
 
 def to_markdown(
-    title: str, description: str, found: Sequence[Finding], tables: Sequence[Table], facts: RunFacts
+    heading: tuple[str, str], found: Sequence[Finding], tables: Sequence[Table], failed: str, facts: RunFacts
 ) -> str:
-    """Return the whole of report.md."""
+    """Return the whole of report.md; ``heading`` is title and description, ``failed`` the section on failures."""
+    title, description = heading
     parts = [f"# {escape(title)}", escape(description)]
     parts.append("\n".join(f"- **{escape(finding.title)}.** {escape(finding.text)}" for finding in found))
     parts.extend(table_to_markdown(table) for table in tables)
+    parts.append(failed)
     parts.append(f"Made by `{facts.command}`" + (f" at commit `{facts.commit}`." if facts.commit else "."))
     return "\n\n".join(part for part in parts if part) + "\n"
 

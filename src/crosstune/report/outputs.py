@@ -25,6 +25,7 @@ class Outputs:
         items: for the explorer, by task and item id: prompt, reference, and the answers by system.
         correct: by system and task: item id to right or wrong, of every item where that is known.
         ids: by system and task: the items that were answered, in their order.
+        failures: by system and task: of each answer in words, what is wrong with it.
         num_items: by task, how many items there are in all.
         num_kept: by task, how many of them are in ``items``.
     """
@@ -32,6 +33,7 @@ class Outputs:
     items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     correct: dict[tuple[str, str], dict[str, bool]] = field(default_factory=dict)
     ids: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    failures: dict[tuple[str, str], list[tuple[str, ...]]] = field(default_factory=dict)
     num_items: dict[str, int] = field(default_factory=dict)
     num_kept: dict[str, int] = field(default_factory=dict)
 
@@ -61,6 +63,8 @@ def _keep(recipe: Recipe, outputs: Outputs, system: str, row: dict[str, Any]) ->
     outputs.ids.setdefault((system, task), []).append(item)
     if row.get("correct") is not None:
         outputs.correct.setdefault((system, task), {})[item] = bool(row["correct"])
+    if "failures" in row:
+        outputs.failures.setdefault((system, task), []).append(tuple(row["failures"]))
     key = (task, item)
     if key not in outputs.items:
         # The first system with the task chooses the items, and the others follow.
@@ -73,6 +77,7 @@ def _keep(recipe: Recipe, outputs: Outputs, system: str, row: dict[str, Any]) ->
         "text": _clip(row.get("output", "")),
         "correct": row.get("correct"),
         "finished": row.get("finished", True),
+        "failures": row.get("failures", []),
     }
 
 

@@ -10,11 +10,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from crosstune.diagnostics import FAILURES
 from crosstune.prompts import language_names
 from crosstune.recipe import Recipe, yaml_file
-from crosstune.report import charts
+from crosstune.report import charts, failures
 from crosstune.report.changes import Change, into_target_columns
 from crosstune.report.charts import Series
+from crosstune.report.failures import CellFailures
 from crosstune.report.findings import Finding
 from crosstune.report.outputs import ITEMS_PER_TASK, Outputs
 from crosstune.report.run_facts import RunFacts
@@ -36,6 +38,7 @@ class Page:
     figure: Sequence[Change]
     curves: Sequence[Curves]
     outputs: Outputs
+    failures: Sequence[CellFailures]
     facts: RunFacts
     signatures: Sequence[tuple[str, str, str]]
 
@@ -50,7 +53,7 @@ def render(recipe: Recipe, page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(count=_count, duration=_duration, percent=_percent, parity="{:.2f}".format)
-    environment.globals.update(bar=bar, legend_mark=charts.legend_mark)
+    environment.globals.update(bar=bar, legend_mark=charts.legend_mark, fill_mark=charts.fill_mark)
     script = (_TEMPLATES / "explorer.js").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
         recipe=recipe,
@@ -65,6 +68,9 @@ def render(recipe: Recipe, page: Page) -> str:
         overview=overview_figure(recipe, page.curves),
         validation_figures=validation_figures(recipe, page.curves),
         system_figures=system_figures(page.curves),
+        failure_figures=failures.figures(page.failures),
+        failure_names=FAILURES,
+        pattern_definitions=charts.pattern_definitions(),
         explorer=explorer_data(recipe, page),
         source_name=language_names("en").get(recipe.languages.source, recipe.languages.source),
         target_name=language_names("en").get(recipe.languages.target, recipe.languages.target),
@@ -149,13 +155,25 @@ def explorer_data(recipe: Recipe, page: Page) -> dict[str, Any]:
     """Return what the explorer's script shows: systems, tasks and items with every system's answer."""
     systems = [{"name": name, "label": label_of(recipe, name)} for name in recipe.systems]
     outputs = page.outputs
-    labels = {c.task: c.name for table in [*page.further_tables, *page.main_tables] for c in table.columns}
+    labels = task_labels([*page.further_tables, *page.main_tables])
     counts = outputs.num_items.items()
     tasks = [{"name": name, "label": labels.get(name, name), "num_items": count} for name, count in counts]
     # Translations into the new language tell most at a glance.
     telling = [column.task for column in into_target_columns(recipe, {}) if column.task in outputs.num_items]
     first = next(iter([*telling, *outputs.num_items]), "")
-    return {"systems": systems, "tasks": tasks, "first_task": first, "items": list(outputs.items.values())}
+    seen = {name for answers in outputs.failures.values() for one in answers for name in one}
+    return {
+        "systems": systems,
+        "tasks": tasks,
+        "first_task": first,
+        "failures": [name for name in FAILURES if name in seen],
+        "items": list(outputs.items.values()),
+    }
+
+
+def task_labels(tables: Sequence[Table]) -> dict[str, str]:
+    """Return how tables call the tasks that they show."""
+    return {column.task: column.name for table in tables for column in table.columns}
 
 
 def bar(column: Column, cell: Cell) -> Markup:

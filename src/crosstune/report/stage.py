@@ -4,13 +4,14 @@ from dataclasses import replace
 
 from crosstune.artifacts import RunFolder, write_text
 from crosstune.recipe import Recipe
+from crosstune.report import failures
 from crosstune.report.changes import change_table, figure_points
 from crosstune.report.findings import best_per_column, findings
 from crosstune.report.latex import to_latex
 from crosstune.report.markdown import to_markdown
 from crosstune.report.model_card import write_model_cards
 from crosstune.report.outputs import read_outputs
-from crosstune.report.page import Page, render
+from crosstune.report.page import Page, render, task_labels
 from crosstune.report.print_tables import print_tables
 from crosstune.report.run_facts import read_run_facts
 from crosstune.report.scores import read_resamples, read_scores, to_csv
@@ -32,6 +33,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     main, further = stamped(recipe, paper), stamped(recipe, further_tables(recipe, scores))
     change = change_table(recipe, scores, outputs, read_resamples(recipe, run))
     changes = stamped(recipe, [change])[0] if change else None
+    failed = failures.read_failures(recipe, outputs, task_labels([*further, *main]))
     page = Page(
         title=recipe.report.title or recipe.name,
         findings=findings(recipe, scores, main, changes),
@@ -41,16 +43,19 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         figure=figure_points(recipe, scores),
         curves=read_curves(recipe, run),
         outputs=outputs,
+        failures=failed,
         facts=read_run_facts(recipe, run),
         signatures=sorted({(score.task, score.metric, score.signature) for score in scores.values()}),
     )
     every_table = [*main, *([changes] if changes else []), *further]
     write_text(run.report / "tables.csv", to_csv(scores, recipe.seed))
-    write_text(
-        run.report / "report.md", to_markdown(page.title, recipe.description, page.findings, every_table, page.facts)
+    write_text(run.report / "failures.csv", failures.to_csv(failed))
+    markdown = to_markdown(
+        (page.title, recipe.description), page.findings, every_table, failures.to_markdown(failed), page.facts
     )
+    write_text(run.report / "report.md", markdown)
     write_text(run.report / "tables.tex", to_latex(every_table, page.facts.command))
     write_text(run.report / "report.html", render(recipe, page))
     write_model_cards(recipe, run, every_table, page.facts, scores)
-    note(f"wrote {run.report}/report.html, report.md, tables.csv and tables.tex")
+    note(f"wrote {run.report}/report.html, report.md, tables.csv, tables.tex and failures.csv")
     print_tables(main, run.report / "report.html")

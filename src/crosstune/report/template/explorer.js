@@ -34,6 +34,13 @@
     byId("systems").append(label);
   }
 
+  for (const name of data.failures) {
+    const option = element("option", "", name);
+    option.value = name;
+    byId("failure").append(option);
+  }
+  byId("failure").parentElement.hidden = !data.failures.length;
+
   const chosen = () => {
     const boxes = [...byId("systems").querySelectorAll("input:checked")].map((box) => box.value);
     return present.filter((system) => boxes.includes(system.name));
@@ -43,8 +50,10 @@
     if (item.task !== byId("task").value) return false;
     const verdict = byId("verdict").value;
     const judged = byId("judged").value;
+    const names = judged ? [judged] : systems.map((system) => system.name);
+    const failure = byId("failure").value;
+    if (failure && !names.some((name) => item.answers[name]?.failures.includes(failure))) return false;
     if (verdict) {
-      const names = judged ? [judged] : systems.map((system) => system.name);
       const wanted = verdict === "right";
       if (!names.some((name) => item.answers[name] && item.answers[name].correct === wanted)) return false;
     }
@@ -60,7 +69,7 @@
     if (answer && typeof answer.correct === "boolean") {
       head.append(" ", element("span", answer.correct ? "right" : "wrong", answer.correct ? "✓ right" : "✗ wrong"));
     }
-    if (answer && !answer.finished) head.append(" ", element("span", "limit", "did not stop"));
+    for (const failure of answer ? answer.failures : []) head.append(" ", element("span", "limit", failure));
     const text = element("p", "text", answer ? answer.text : "not evaluated");
     if (!answer || !answer.text) text.classList.add("empty");
     if (answer && !answer.text) text.textContent = "(empty)";
