@@ -154,8 +154,8 @@ def filter_text(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder for shards, drops and logs")],
     overrides: Overrides = None,
     executor: Annotated[Literal["local", "slurm", "ray"], typer.Option(help="where the tasks run")] = "local",
-    tasks: Annotated[int, typer.Option(min=0, help="shards that are written; 0: one per file")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="tasks at a time; 0: all")] = 1,
+    tasks: Annotated[int, typer.Option(min=0, help="shards that are written, at most one per file; 0: so many")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="tasks at a time; 0: one per core, slurm and ray: all")] = 0,
     time: Annotated[str, typer.Option(help="slurm: limit of a task")] = "12:00:00",
     partition: Annotated[str, typer.Option(help="slurm: the cluster's partition")] = "",
 ) -> None:

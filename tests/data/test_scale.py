@@ -2,18 +2,28 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from tests.command_line import crosstune
 
 from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.data import stage
+from crosstune.data.rows import Row
+from crosstune.errors import BadInputError
 from crosstune.examples import read_examples
 from crosstune.recipe import yaml_file
 
 pytest.importorskip("datatrove", reason="the extra `scale` is not installed")
+
+from crosstune.data import scale
+from crosstune.data.scale import Where, filter_source
 
 EVALUATED = "가을이 왔다 잎이 졌다 그리고 겨울이 왔다."
 
@@ -85,10 +95,82 @@ def test_finished_shards_are_not_made_again_and_a_lost_one_is(content: dict[str,
         ("alpaca", (), "is of kind instructions; there are: korean"),
         ("nothing", (), "is none of the recipe's sources"),
         ("korean", ("--executor", "slurm"), "needs --partition"),
+        ("hub", (), "tasks cannot share by files. Download it"),
     ],
 )
 def test_what_cannot_be_filtered_is_refused(
     content: dict[str, Any], tmp_path: Path, source: str, options: tuple[str, ...], message: str
 ) -> None:
+    hub = {"format": "hugging_face", "paths": ["someone/korean"], "split": "train", "revision": "abc"}
+    content["data"]["sources"]["hub"] = {"kind": "text", "language": "ko", **hub}
     done = crosstune("filter", write(content, tmp_path), source, str(tmp_path / "out"), *options)
     assert done.returncode == 2 and message in " ".join(done.stderr.split())
+
+
+def test_a_changed_file_of_the_same_size_is_noticed(content: dict[str, Any], tmp_path: Path) -> None:
+    run, root = RunFolder(tmp_path / "runs" / "small"), tmp_path / "corpora"
+    content["data"]["sources"]["korean"]["paths"] = ["korean.txt"]
+    (root / "korean.txt").write_text("여름이 왔다.\n", encoding="utf-8")
+    recipe = yaml_file.validate(content, "r")
+    stage.write_evaluation_sets(recipe, run)
+    filter_source(recipe, run, root, "korean", tmp_path / "out", Where(num_tasks=9))
+    assert len(list((tmp_path / "out" / "counts").iterdir())) == 1  # At most one task per file.
+    (root / "korean.txt").write_text("겨울이 왔다.\n", encoding="utf-8")
+    with pytest.raises(BadInputError, match="filtered with other settings, files"):
+        filter_source(recipe, run, root, "korean", tmp_path / "out", Where(num_tasks=9))
+
+
+def test_a_task_that_fails_is_not_complete_and_leaves_the_others(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run, out = yaml_file.validate(content, "r"), RunFolder(tmp_path / "runs" / "small"), tmp_path / "out"
+    stage.write_evaluation_sets(recipe, run)
+
+    def interrupted(rows: Iterator[Row], *_: object) -> Iterator[Row]:
+        for row in rows:
+            if row.origin == "korean_1.jsonl.gz:9":
+                raise EOFError("the machine was taken away")
+            yield row
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scale, "readable", interrupted)
+        with pytest.raises(EOFError, match="taken away"):
+            filter_source(recipe, run, tmp_path / "corpora", "korean", out, Where(num_workers=1))
+    assert [path.name for path in (out / "logs" / "completions").iterdir()] == ["00000"]
+    filter_source(recipe, run, tmp_path / "corpora", "korean", out, Where(num_workers=1))
+    texts = [pq.read_table(path).column("text").to_pylist() for path in sorted((out / "text").iterdir())]
+    assert texts == [[f"{shard}번째 조각의 {number}번째 문서입니다." for number in range(40)] for shard in range(3)]
+
+
+def test_slurm_gets_the_tasks_as_a_job_array_whose_jobs_filter(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run, out = yaml_file.validate(content, "r"), RunFolder(tmp_path / "runs" / "small"), tmp_path / "out"
+    stage.write_evaluation_sets(recipe, run)
+    where = Where("slurm", time="04:00:00", partition="cpu")
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", str(tmp_path))
+        with pytest.raises(BadInputError, match=r"--executor slurm cannot start here.*sbatch.*or use --executor local"):
+            filter_source(recipe, run, tmp_path / "corpora", "korean", out, where)
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    # SLURM in miniature: notes the script, and answers with the number of a job; a job runs what srun is given.
+    scripts = {
+        "sbatch": 'cp "${@: -1}" "$0.$(ls "$(dirname "$0")" | wc -l)"\necho Submitted batch job 7\n',
+        "srun": 'shift 3\n"$@"\n',
+        "scontrol": "echo node\n",
+    }
+    for name, script in scripts.items():
+        (commands / name).write_text(f"#!/bin/bash\n{script}", encoding="utf-8")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    filter_source(recipe, run, tmp_path / "corpora", "korean", out, where)
+    script = min(commands.glob("sbatch.*"))
+    settings = [line for line in script.read_text(encoding="utf-8").splitlines() if line.startswith("#SBATCH")]
+    assert {f"#SBATCH --{one}" for one in ("partition=cpu", "time=04:00:00", "array=0-2")} <= {*settings}
+    job = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_NODELIST": "node"}
+    done = subprocess.run(
+        ["bash", script], env={**os.environ, **job}, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [path.name for path in (out / "text").iterdir()] == ["00001.parquet"]

@@ -4,6 +4,7 @@ Each task takes a share of the files and writes one Parquet shard; tasks that ar
 runs them here, or hands them to SLURM or Ray. https://github.com/huggingface/datatrove
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from crosstune.data import files
 from crosstune.data.filters import Checks, keep_usable
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import BadRow, Drops, Row, readable
-from crosstune.data.sources import find_files, read_source
+from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
 from crosstune.recipe import Languages, Quality, Recipe, Source
 from crosstune.terminal import console, note
@@ -35,15 +36,15 @@ class Where:
     """Where the tasks run.
 
     Attributes:
-        num_tasks: shards; one per file if 0.
-        num_workers: tasks at a time; all if 0.
+        num_tasks: shards, at most one per file; one per file if 0.
+        num_workers: tasks at a time; if 0, one per core here, and all by a scheduler.
         time: SLURM's limit of a task, as 12:00:00.
         partition: SLURM's.
     """
 
     executor: ExecutorName = "local"
     num_tasks: int = 0
-    num_workers: int = 1
+    num_workers: int = 0
     time: str = "12:00:00"
     partition: str = ""
 
@@ -87,10 +88,12 @@ class UsableDocuments(PipelineStep):  # type: ignore[misc]
         checks = Checks("text", self.source.language, self.quality, known)
         (self.out / "dropped").mkdir(parents=True, exist_ok=True)
         drops = Drops(self.out / "dropped" / f"{rank:05d}.jsonl")
-        rows = readable(counted(), self.source_name, self.quality.on_bad_row, drops)
-        for row in keep_usable(rows, checks, self.source_name, drops):
-            yield Document(text=row.texts["text"], id=row.origin)
-        drops.close()
+        try:
+            rows = readable(counted(), self.source_name, self.quality.on_bad_row, drops)
+            for row in keep_usable(rows, checks, self.source_name, drops):
+                yield Document(text=row.texts["text"], id=row.origin)
+        finally:
+            drops.close()
         write_json(self.out / "counts" / f"{rank:05d}.json", {"read": num_read, "dropped": drops.counts()})
 
 
@@ -98,20 +101,30 @@ def filter_source(recipe: Recipe, run: RunFolder, root: Path, name: str, out: Pa
     """Filter a text source into ``out/text/*.parquet``, and show what became of its rows.
 
     Raises:
-        BadInputError: when the recipe has no such text source, or ``out`` holds text that was filtered otherwise.
+        BadInputError: when the recipe has no such text source, ``out`` holds text that was filtered otherwise, or the
+            executor cannot start here.
     """
     source = _text_source(recipe, name)
-    paths = find_files(source, root, f"data.sources.{name}.paths")
-    num_tasks = where.num_tasks or len(paths)
+    # Absolute: tasks on other machines start in folders of their own.
+    root, out = root.resolve(), out.resolve()
+    paths = files.find(source.paths, root, f"data.sources.{name}.paths")
+    num_tasks = min(where.num_tasks or len(paths), len(paths))
     evaluation = []
     if recipe.data.quality.drop_evaluation_overlap:
-        evaluation = [run.evaluation_set(label) for label in recipe.evaluate.tasks_with_files]
-    sizes = {files.place(path, root): path.stat().st_size for path in paths}
-    settings = (source, recipe.data.quality, recipe.languages, sizes, num_tasks)
+        evaluation = [run.evaluation_set(label).resolve() for label in recipe.evaluate.tasks_with_files]
+    # Not their hashes: to read terabytes for them takes as long as to filter them.
+    states = {files.place(path, root): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
+    settings = (source, recipe.data.quality, recipe.languages, states, num_tasks)
     _claim(out, fingerprint("filtered", *settings, [fingerprint_of(folder) for folder in evaluation]))
     step = UsableDocuments((name, source), paths, root, recipe.data.quality, recipe.languages, evaluation, out)
     writer = ParquetWriter(str(out / "text"), output_filename="${rank}.parquet", max_file_size=-1)
-    _executor([step, writer], out, num_tasks, where).run()
+    try:
+        _executor([step, writer], out, num_tasks, where).run()
+    except (FileNotFoundError, ImportError) as error:
+        raise BadInputError(
+            f"--executor {where.executor} cannot start here: {error}. Call it where that program or package is "
+            "installed, or use --executor local"
+        ) from None
     if where.executor == "local":
         console.print(_table(out, name))
         note(f"as a source of a recipe: {{kind: text, language: {source.language}, paths: [{out}/text/*.parquet]}}")
@@ -125,6 +138,11 @@ def _text_source(recipe: Recipe, name: str) -> Source:
         raise BadInputError(
             f"{name!r} was asked to be filtered as text, but it {found}; there are: {', '.join(texts) or 'none'}. "
             "Pairs and instructions fit one machine: the data stage filters them"
+        )
+    if source.format == "hugging_face":
+        raise BadInputError(
+            f"{name!r} is a data set of format hugging_face, which tasks cannot share by files. Download it "
+            "(hf download NAME --repo-type dataset), and name its files in `paths`, without `format`"
         )
     return source
 
@@ -143,7 +161,8 @@ def _claim(out: Path, wanted: str) -> None:
 def _executor(pipeline: list[PipelineStep], out: Path, num_tasks: int, where: Where) -> PipelineExecutor:
     shared = {"tasks": num_tasks, "logging_dir": str(out / "logs"), "workers": where.num_workers or -1}
     if where.executor == "local":
-        return LocalPipelineExecutor(pipeline, **shared)
+        here = where.num_workers or os.cpu_count() or 1
+        return LocalPipelineExecutor(pipeline, **{**shared, "workers": min(here, num_tasks)})
     if where.executor == "slurm":
         # Imported where they are used: each needs its scheduler's own tools.
         from datatrove.executor import SlurmPipelineExecutor
