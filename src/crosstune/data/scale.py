@@ -121,6 +121,8 @@ def filter_source(recipe: Recipe, run: RunFolder, root: Path, name: str, out: Pa
     try:
         _executor([step, writer], out, num_tasks, where).run()
     except (FileNotFoundError, ImportError) as error:
+        if where.executor == "local":
+            raise
         raise BadInputError(
             f"--executor {where.executor} cannot start here: {error}. Call it where that program or package is "
             "installed, or use --executor local"
