@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from crosstune.data import near_duplicates as module
 from crosstune.data.near_duplicates import near_duplicates
 
 
@@ -49,3 +50,13 @@ def test_the_first_of_a_chain_is_kept_and_the_result_repeats() -> None:
 def test_short_and_equal_texts() -> None:
     assert near_duplicates(["네", "네", "아니", ""], 0.9) == {1: 0}
     assert near_duplicates([], 0.9) == {}
+
+
+def test_how_texts_are_batched_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = random.Random(3)
+    texts = [text(generator, length) for length in (0, 1, 4, 5, 6, 40, 300, 300)]
+    texts += [changed(texts[-1], 1, generator), "", texts[2].upper(), texts[3]]
+    at_once = near_duplicates(texts, 0.8)
+    assert at_once == {8: 7, 9: 0, 10: 2, 11: 3}
+    monkeypatch.setattr(module, "_BATCH_CHARACTERS", 0)
+    assert near_duplicates(texts, 0.8) == at_once
