@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crosstune.data import cleaning, filters
+from crosstune.data import cleaning, filters, overlap
 from crosstune.data.overlap import EvaluationTexts, Kind
 from crosstune.data.rows import Drops, Row
 from crosstune.recipe import Quality
@@ -164,3 +166,8 @@ def test_text_that_teaches_nothing_is_dropped(texts: dict[str, str], kind: Kind,
 def test_every_check_can_be_switched_off() -> None:
     off = {"drop_broken_encoding": False, "drop_markup_only": False, "min_script_share": 0.0, "max_length_ratio": None}
     assert reasons({"en": "<b>\ufffd", "ko": "hello hello hello hello"}, "parallel", **off) == []
+
+
+@given(st.text(alphabet="aZ0_ \n.-'가힣ㄱéİK漢あไ"))
+def test_a_text_is_cut_into_the_same_words_in_every_way(text: str) -> None:
+    assert overlap._units(text) == overlap._UNIT.findall(text.lower())
