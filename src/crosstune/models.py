@@ -39,7 +39,7 @@ def _keep_freed_memory() -> None:
     """Let malloc keep what tensors free, instead of handing it back to the kernel and asking for it again.
 
     A training step frees and allocates the same few large tensors over and over. By default glibc unmaps them, and the
-    kernel zeroes every page anew: a fifth of a step's time with 46,336 pieces. Where there is no glibc, nothing changes.
+    kernel zeroes every page anew: a fifth of a step's time with 46,336 pieces. Without glibc nothing changes.
     """
     if sys.platform != "linux":
         return
