@@ -149,10 +149,11 @@ def build_model(shape: dict[str, Any], attention: str) -> Any:
     return LlamaForCausalLM(config)
 
 
-def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn) -> None:
-    """Train with crosstune's own step."""
+def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: Any) -> None:
+    """Train with crosstune's own step; settings as in the recipe's section train."""
     from accelerate import Accelerator
 
+    from crosstune.flex import use_flex_attention
     from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
     from crosstune.train.loop import Job, make_optimizer, train_step
@@ -160,12 +161,13 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn) -> None:
 
     stage = make_stage(len(batches))
     rows = make_segments(batches)
-    accelerator = Accelerator(cpu=True)
+    accelerator = Accelerator(cpu=model.device.type == "cpu")
     trainable = make_trainable(model, stage, None, 0)
     trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage))
     schedule = make_schedule(len(rows), stage, (0, 0))
-    settings = Train(micro_batch_tokens=MICRO_BATCH_TOKENS)
-    job = Job("", 0, stage, settings, 0, rows, schedule, ["paper"], trainable)
+    job = Job("", 0, stage, Train(**settings), 0, rows, schedule, ["paper"], trainable)
+    if job.settings.flex_attention:
+        use_flex_attention(model)
     trained.train()
     for step in range(len(batches)):
         batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
@@ -248,11 +250,11 @@ def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Tu
         "logging_steps": 1,
         "save_strategy": "no",
         "report_to": "none",
-        "use_cpu": True,
+        "use_cpu": model.device.type == "cpu",
         "disable_tqdm": True,
-        "bf16": False,
+        "bf16": model.device.type == "cuda",
         "dataloader_pin_memory": False,
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": model.is_gradient_checkpointing,
         "logging_nan_inf_filter": False,
     }
     if variant.trainer == "trl":
@@ -331,7 +333,7 @@ def run_one(arguments: argparse.Namespace) -> None:
     model = build_model(shape, variant.attention)
     if variant.trainer == "crosstune":
         turn.say({"flops": [useful_flops(model, batch) for batch in batches], "matrix_rate": matrix_rate()})
-        run_crosstune(model, batches, turn)
+        run_crosstune(model, batches, turn, micro_batch_tokens=MICRO_BATCH_TOKENS)
     else:
         turn.say({})
         run_trainer(model, batches, variant, turn)
