@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help miniature quick results test check format
+.PHONY: help miniature quick results benchmark-training test check format
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -23,6 +23,16 @@ quick: $(READY)  ## the same from end to end in a minute and a half, too small t
 
 results: $(READY)  ## take the tables of `make miniature` into README and docs
 	$(BIN)/python docs/update_results.py runs/miniature
+
+benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core, into docs/performance.md, in 8 minutes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmark]'
+	for model in M S miniature; do \
+	  $(BIN)/python benchmarks/training.py --model $$model --json benchmarks/results/training_$$(echo $$model | tr MS ms).json || exit 1; \
+	done
+	for model in M S; do \
+	  $(BIN)/python benchmarks/training_profile.py --model $$model --json benchmarks/results/profile_$$(echo $$model | tr MS ms).json || exit 1; \
+	done
+	$(BIN)/python benchmarks/performance_tables.py
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -2,34 +2,76 @@
 
     python benchmarks/training.py --model M --json benchmarks/results/training_m.json
 
-Every variant runs in a process of its own, the variants in turn, so that none profits from another's caches or suffers
-from its heat. All get the same rows in the same batches, sorted so that rows of similar length stand together (which
-the padding trainers need and ours does not), and must report the same losses.
+Every variant is a process of its own with one thread, and all take turns on one core step by step, so that a busy
+minute of the machine falls on all of them. All get the same rows in the same batches, rows of similar length together
+(which the padding trainers need and ours does not), and must report the same losses.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 BATCH_ROWS = 32
-WARMUP_STEPS, TIMED_STEPS = 2, 6
+WARMUP_STEPS, TIMED_STEPS = 1, 5
 LEARNING_RATE = 1e-4
+LARGEST_LOSS_DIFFERENCE = 1e-5
 MODELS: dict[str, dict[str, Any]] = {
     # The head is most of the work: flatters whoever skips it.
     "S": {"vocab_size": 46_336, "hidden_size": 256, "num_hidden_layers": 6, "intermediate_size": 688, "heads": 4},
     # The head is 2 to 4 %: the mix of work of a 7B model.
     "M": {"vocab_size": 2_048, "hidden_size": 512, "num_hidden_layers": 8, "intermediate_size": 1376, "heads": 8},
+    "miniature": {
+        "vocab_size": 3_200,
+        "hidden_size": 192,
+        "num_hidden_layers": 4,
+        "intermediate_size": 512,
+        "heads": 6,
+    },
 }
-VARIANTS = ("crosstune", "trainer", "trainer_eager", "trl", "trl_eager")
-KERNELS = ("onednn", "default")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A trainer and its settings; `fast`: with the process settings of `crosstune.models.prepare_libraries`."""
+
+    trainer: str
+    attention: str = "eager"
+    micro_batches: int = 1
+    fast: bool = True
+    padding_free: bool = False
+
+
+# The fastest of every trainer, and Trainer and TRL without our process settings.
+COMPARED = {
+    "crosstune": Variant("crosstune"),
+    "trainer": Variant("trainer", micro_batches=4),
+    "trl": Variant("trl", micro_batches=4),
+    "trainer_as_is": Variant("trainer", micro_batches=4, fast=False),
+    "trl_as_is": Variant("trl", micro_batches=4, fast=False),
+}
+# What else was tried; see docs/performance.md.
+TRIED = {
+    "trainer_whole": Variant("trainer"),
+    "trainer_sdpa": Variant("trainer", "sdpa", micro_batches=4),
+    "trl_whole": Variant("trl"),
+    "trl_sdpa": Variant("trl", "sdpa", micro_batches=4),
+    "trl_padding_free": Variant("trl", padding_free=True),
+    "trl_padding_free_sdpa": Variant("trl", "sdpa", padding_free=True),
+}
+VARIANTS = COMPARED | TRIED
+# On this side a batch is split by tokens: larger tensors leave the core's cache.
+MICRO_BATCH_TOKENS = 1024
 
 Row = tuple[list[int], int]
 """Tokens, and how many of them are the prompt."""
@@ -56,8 +98,12 @@ def make_rows(vocab_size: int, number: int, seed: int) -> list[Row]:
     return rows
 
 
-def make_batches(rows: list[Row], seed: int) -> list[list[Row]]:
-    """Return batches of rows of similar length, in random order, as HF's grouping by length makes them."""
+def make_batches(rows: list[Row], seed: int, grouped: bool) -> list[list[Row]]:
+    """Return some batches, in random order: of rows of similar length as HF's grouping makes them, or of any rows."""
+    if not grouped:
+        wanted = (WARMUP_STEPS + TIMED_STEPS) * BATCH_ROWS
+        drawn = random.Random(seed).sample(rows, wanted)
+        return [drawn[first : first + BATCH_ROWS] for first in range(0, wanted, BATCH_ROWS)]
     ordered = sorted(rows, key=lambda row: len(row[0]))
     batches = [ordered[first : first + BATCH_ROWS] for first in range(0, len(ordered), BATCH_ROWS)]
     random.Random(seed).shuffle(batches)
@@ -67,6 +113,26 @@ def make_batches(rows: list[Row], seed: int) -> list[list[Row]]:
     chosen = [by_length[(2 * index + 1) * len(by_length) // (2 * wanted)] for index in range(wanted)]
     random.Random(seed).shuffle(chosen)
     return chosen
+
+
+_MARK = "turn: "
+
+
+class Turn:
+    """A variant's side of the turns: waits for its step, times it, and tells the comparing process."""
+
+    def begin(self) -> None:
+        if not sys.stdin.readline():
+            sys.exit(1)
+        self.started = time.perf_counter(), time.process_time()
+
+    def end(self, loss: float) -> None:
+        wall, cpu = time.perf_counter() - self.started[0], time.process_time() - self.started[1]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        self.say({"loss": loss, "seconds": wall, "cpu_seconds": cpu, "peak_mb": peak})
+
+    def say(self, what: dict[str, Any]) -> None:
+        print(f"\n{_MARK}{json.dumps(what)}", flush=True)
 
 
 def build_model(shape: dict[str, Any], attention: str) -> Any:
@@ -83,61 +149,100 @@ def build_model(shape: dict[str, Any], attention: str) -> Any:
     return LlamaForCausalLM(config)
 
 
-def run_crosstune(model: Any, batches: list[list[Row]]) -> Iterator[tuple[float, float]]:
-    """Yield loss and seconds of each step of crosstune's own loop."""
+def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: Any) -> None:
+    """Train with crosstune's own step; settings as in the recipe's section train."""
     from accelerate import Accelerator
 
-    from crosstune.recipe import Stage, Train
+    from crosstune.flex import use_flex_attention
+    from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
     from crosstune.train.loop import Job, make_optimizer, train_step
     from crosstune.train.methods import make_trainable
-    from crosstune.train.rows import Segment
 
-    stage = Stage(
+    stage = make_stage(len(batches))
+    rows = make_segments(batches)
+    accelerator = Accelerator(cpu=model.device.type == "cpu")
+    trainable = make_trainable(model, stage, None, 0)
+    trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage))
+    schedule = make_schedule(len(rows), stage, (0, 0))
+    job = Job("", 0, stage, Train(**settings), 0, rows, schedule, ["paper"], trainable)
+    if job.settings.flex_attention:
+        use_flex_attention(model)
+    trained.train()
+    for step in range(len(batches)):
+        batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
+        turn.begin()
+        result = train_step(job, accelerator, trained, optimizer, (step, batch))
+        turn.end(sum(result.nats.values()) / sum(row[0].num_supervised for row in batch))
+
+
+def make_stage(num_steps: int) -> Any:
+    from crosstune.recipe import Stage
+
+    return Stage(
         mixture="m",
         method="full",
-        num_steps=len(batches),
+        num_steps=num_steps,
         global_batch_size=BATCH_ROWS,
         learning_rate=LEARNING_RATE,
         schedule="constant",
         warmup_ratio=0.0,
         adam_betas=(0.9, 0.999),
     )
-    rows = [(Segment(tuple(tokens), prompt, 1, "paper", ""),) for batch in batches for tokens, prompt in batch]
-    accelerator = Accelerator(cpu=True)
-    trainable = make_trainable(model, stage, None, 0)
-    trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage))
+
+
+def make_segments(batches: list[list[Row]]) -> list[Any]:
+    from crosstune.train.rows import Segment
+
+    return [(Segment(tuple(tokens), prompt, 1, "paper", ""),) for batch in batches for tokens, prompt in batch]
+
+
+def useful_flops(model: Any, batch: list[Row]) -> float:
+    """Return the operations that a step needs: shared prefixes once, the head where a token is supervised."""
+    from crosstune.train.batches import make_schedule
+    from crosstune.train.cost import count_tokens, flops
+
+    stage = make_stage(1)
+    rows = make_segments([batch])
     schedule = make_schedule(len(rows), stage, (0, 0))
-    job = Job("", 0, stage, Train(), 0, rows, schedule, ["paper"], trainable)
-    trained.train()
-    for step in range(len(batches)):
-        batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
-        started = time.perf_counter()
-        result = train_step(job, accelerator, trained, optimizer, (step, batch))
-        seconds = time.perf_counter() - started
-        yield sum(result.nats.values()) / sum(row[0].num_supervised for row in batch), seconds
+    return flops(model, count_tokens(rows, schedule, 1, MICRO_BATCH_TOKENS), stage)
 
 
-def run_trainer(model: Any, batches: list[list[Row]], use_trl: bool) -> Iterator[tuple[float, float]]:
-    """Yield loss and seconds of each step of HF Trainer, or of TRL's SFTTrainer, with the batches as they are."""
+def matrix_rate() -> float:
+    """Return the operations per second of a product shaped as a layer's, at its best of a few."""
+    import torch
+
+    left, right = torch.randn(1024, 1376), torch.randn(1376, 512)
+    out = torch.empty(1024, 512)
+    seconds = []
+    for _ in range(15):
+        started = time.process_time()
+        torch.mm(left, right, out=out)
+        seconds.append(time.process_time() - started)
+    return 2 * 1024 * 1376 * 512 / min(seconds)
+
+
+def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Turn) -> None:
+    """Train with HF Trainer, or TRL's SFTTrainer, with the batches as they are."""
     import torch
     from datasets import Dataset
     from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     rows = [row for batch in batches for row in batch]
-    stamps: list[tuple[float, float]] = []
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            stamps.append((time.perf_counter(), 0.0))
+            turn.begin()
 
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            stamps[-1] = (stamps[-1][0], time.perf_counter())
+        def on_log(self, *_: Any, logs: dict[str, float], **__: Any) -> None:
+            if "loss" in logs:
+                turn.end(logs["loss"])
 
     common = {
-        "output_dir": "/tmp/benchmark_trainer",
-        "per_device_train_batch_size": BATCH_ROWS,
+        "output_dir": tempfile.mkdtemp(),
+        "per_device_train_batch_size": BATCH_ROWS // variant.micro_batches,
+        "gradient_accumulation_steps": variant.micro_batches,
         "max_steps": len(batches),
         "learning_rate": LEARNING_RATE,
         "lr_scheduler_type": "constant",
@@ -145,13 +250,14 @@ def run_trainer(model: Any, batches: list[list[Row]], use_trl: bool) -> Iterator
         "logging_steps": 1,
         "save_strategy": "no",
         "report_to": "none",
-        "use_cpu": True,
+        "use_cpu": model.device.type == "cpu",
         "disable_tqdm": True,
-        "bf16": False,
+        "bf16": model.device.type == "cuda",
         "dataloader_pin_memory": False,
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": model.is_gradient_checkpointing,
+        "logging_nan_inf_filter": False,
     }
-    if use_trl:
+    if variant.trainer == "trl":
         from trl import SFTConfig, SFTTrainer
 
         class Ours(SFTTrainer):  # type: ignore[misc]
@@ -165,9 +271,12 @@ def run_trainer(model: Any, batches: list[list[Row]], use_trl: bool) -> Iterator
             ]
         )
         trainer: Any = Ours(
-            model, SFTConfig(**common, max_length=None, completion_only_loss=True), train_dataset=dataset,
-            processing_class=_tokenizer(), callbacks=[Clock()],
-        )  # fmt: skip
+            model,
+            SFTConfig(**common, max_length=None, completion_only_loss=True, padding_free=variant.padding_free),
+            train_dataset=dataset,
+            processing_class=_tokenizer(),
+            callbacks=[Clock()],
+        )
     else:
 
         class Sequential(Trainer):
@@ -194,9 +303,6 @@ def run_trainer(model: Any, batches: list[list[Row]], use_trl: bool) -> Iterator
             callbacks=[Clock()],
         )
     trainer.train()
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    for loss, (begin, end) in zip(losses, stamps, strict=True):
-        yield loss, end - begin
 
 
 def _tokenizer() -> Any:
@@ -209,86 +315,136 @@ def _tokenizer() -> Any:
     )
 
 
-def run_one(variant: str, model_name: str, kernels: str, num_rows: int) -> dict[str, Any]:
-    """Run one variant in this process."""
-    import resource
-
+def run_one(arguments: argparse.Namespace) -> None:
+    """Run one variant in this process, a step each time that a line comes in."""
     import torch
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    torch.set_float32_matmul_precision("medium" if kernels == "onednn" else "highest")
-    shape = MODELS[model_name]
-    batches = make_batches(make_rows(shape["vocab_size"], num_rows, seed=1), seed=2)
-    model = build_model(shape, "eager" if variant.endswith("_eager") else "sdpa")
-    if variant == "crosstune":
-        steps = list(run_crosstune(model, batches))
+    from crosstune.models import prepare_libraries
+
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    variant = VARIANTS[arguments.one]
+    if variant.fast:
+        prepare_libraries()
+    shape = MODELS[arguments.model]
+    batches = batches_of(arguments)
+    turn = Turn()
+    model = build_model(shape, variant.attention)
+    if variant.trainer == "crosstune":
+        turn.say({"flops": [useful_flops(model, batch) for batch in batches], "matrix_rate": matrix_rate()})
+        run_crosstune(model, batches, turn, micro_batch_tokens=MICRO_BATCH_TOKENS)
     else:
-        steps = list(run_trainer(model, batches, use_trl=variant.startswith("trl")))
-    real = [sum(len(tokens) for tokens, _ in batch) for batch in batches]
-    return {
-        "tokens_per_second": sum(real[WARMUP_STEPS:]) / sum(seconds for _, seconds in steps[WARMUP_STEPS:]),
-        "losses": [loss for loss, _ in steps],
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+        turn.say({})
+        run_trainer(model, batches, variant, turn)
+
+
+def batches_of(arguments: argparse.Namespace) -> list[list[Row]]:
+    rows = make_rows(MODELS[arguments.model]["vocab_size"], number=4096, seed=1)
+    return make_batches(rows, seed=2, grouped=arguments.rows == "grouped")
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run all variants in turn, several times, and check that they learn the same."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    cases = [(variant, "onednn") for variant in arguments.variants]
-    cases += [(variant, "default") for variant in arguments.variants if variant != "crosstune"]
-    for repeat in range(arguments.repeats):
-        for variant, kernels in cases:
-            command = [sys.executable, __file__, "--one", variant, "--kernels", kernels, "--model", arguments.model]
-            command += ["--rows", str(arguments.rows)]
-            environment = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "2000", **os.environ}
-            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-            if done.returncode != 0:
-                sys.exit(f"{variant} failed:\n{done.stderr[-3000:]}")
-            result = json.loads(done.stdout.splitlines()[-1])
-            found.setdefault(f"{variant} {kernels}", []).append(result)
-            print(f"{repeat + 1} {variant:14} {kernels:8} {result['tokens_per_second']:8.0f} tok/s", file=sys.stderr)
-    reference = found["crosstune onednn"][0]["losses"]
-    rows = []
-    for name, results in found.items():
-        difference = max(abs(a - b) / abs(b) for a, b in zip(results[0]["losses"], reference, strict=True))
-        rows.append(
+    """Let the variants take turns, and check that they learn the same."""
+    own = [f"--{name}={getattr(arguments, name)}" for name in ("model", "rows")]
+    with contextlib.ExitStack() as processes:
+        workers = {
+            name: processes.enter_context(
+                subprocess.Popen(
+                    [sys.executable, __file__, f"--one={name}", *own],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL if not arguments.verbose else None,
+                    text=True,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                )
+            )
+            for name in arguments.variants
+        }
+        said = {name: hear(name, worker) for name, worker in workers.items()}
+        steps: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
+        for step in range(WARMUP_STEPS + TIMED_STEPS):
+            for name, worker in workers.items():
+                assert worker.stdin
+                worker.stdin.write("step\n")
+                worker.stdin.flush()
+                steps[name].append(hear(name, worker))
+                print(f"step {step + 1} {name:22} {steps[name][-1]['cpu_seconds']:6.2f} s", file=sys.stderr)
+    return summary(arguments, said["crosstune"], steps)
+
+
+def hear(name: str, worker: subprocess.Popen[str]) -> Any:
+    assert worker.stdout
+    for line in worker.stdout:
+        if line.startswith(_MARK):
+            return json.loads(line.removeprefix(_MARK))
+    sys.exit(f"{name} ended before its turn: run it with --verbose --variants crosstune {name}")
+
+
+def summary(
+    arguments: argparse.Namespace, said: dict[str, Any], steps: dict[str, list[dict[str, float]]]
+) -> dict[str, Any]:
+    tokens = [sum(len(tokens) for tokens, _ in batch) for batch in batches_of(arguments)][WARMUP_STEPS:]
+    flops = said["flops"][WARMUP_STEPS:]
+    reference = steps["crosstune"]
+    results = []
+    for name, found in steps.items():
+        differences = [abs(a["loss"] - b["loss"]) / b["loss"] for a, b in zip(found, reference, strict=True)]
+        if max(differences) > LARGEST_LOSS_DIFFERENCE:
+            sys.exit(f"{name} does not learn the same: its losses differ from crosstune's by {max(differences):.1e}")
+        timed, ours = found[WARMUP_STEPS:], reference[WARMUP_STEPS:]
+        cpu = sum(step["cpu_seconds"] for step in timed)
+        results.append(
             {
-                "variant": name.split()[0],
-                "kernels": name.split()[1],
-                "tokens_per_second": round(statistics.median(result["tokens_per_second"] for result in results), 1),
-                "runs": [round(result["tokens_per_second"], 1) for result in results],
-                "peak_mb": round(statistics.median(result["peak_mb"] for result in results)),
-                "largest_loss_difference": difference,
+                "variant": name,
+                "settings": asdict(VARIANTS[name]),
+                "tokens_per_cpu_second": round(sum(tokens) / cpu, 1),
+                "tokens_per_second": round(sum(tokens) / sum(step["seconds"] for step in timed), 1),
+                # Of the steps on the same batch, which stand next to each other in time.
+                "crosstune_is_faster": round(
+                    statistics.median(a["cpu_seconds"] / b["cpu_seconds"] for a, b in zip(timed, ours, strict=True)), 2
+                ),
+                "share_of_matrix_rate": round(sum(flops) / cpu / said["matrix_rate"], 3),
+                "peak_mb": round(found[-1]["peak_mb"]),
+                "largest_loss_difference": max(differences),
+                "steps": found,
             }
         )
-    return {"model": arguments.model, "batch_rows": BATCH_ROWS, "steps": TIMED_STEPS, "results": rows}
+    return {
+        "model": arguments.model,
+        "rows": arguments.rows,
+        "batch_rows": BATCH_ROWS,
+        "timed_steps": TIMED_STEPS,
+        "matrix_gflops": round(said["matrix_rate"] / 1e9, 1),
+        "results": results,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--model", choices=MODELS, default="M")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=4096, help="rows that the batches are drawn from")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(COMPARED))
+    parser.add_argument("--rows", choices=("grouped", "random"), default="grouped", help="which rows share a batch")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--verbose", action="store_true", help="show what the trainers print")
     parser.add_argument("--one", choices=VARIANTS, help=argparse.SUPPRESS)
-    parser.add_argument("--kernels", choices=KERNELS, default="onednn", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(run_one(arguments.one, arguments.model, arguments.kernels, arguments.rows)))
+        run_one(arguments)
         return
+    if "crosstune" not in arguments.variants:
+        parser.error("crosstune must be among the variants: its losses are the reference")
     from crosstune.artifacts import commit, hardware, versions
 
     result = {**compare(arguments), "commit": commit(), "hardware": hardware(), "versions": versions()}
-    ours = next(row for row in result["results"] if row["variant"] == "crosstune")
     for row in result["results"]:
-        ratio = ours["tokens_per_second"] / row["tokens_per_second"]
         print(
-            f"{row['variant']:14} {row['kernels']:8} {row['tokens_per_second']:8.0f} tok/s {row['peak_mb']:6} MB  "
-            f"ours {ratio:.2f} x  losses differ by at most {row['largest_loss_difference']:.0e}"
+            f"{row['variant']:22} {row['tokens_per_cpu_second']:6.0f} tokens/CPU s {row['tokens_per_second']:6.0f} "
+            f"tokens/s {row['peak_mb']:6} MB  {row['share_of_matrix_rate']:.0%} of the matrix rate  "
+            f"ours {row['crosstune_is_faster']:.2f} x  losses differ by at most {row['largest_loss_difference']:.0e}"
         )
     if arguments.json:
+        arguments.json.parent.mkdir(exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

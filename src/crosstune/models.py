@@ -1,5 +1,7 @@
 """Load causal language models and their tokenizers, safely: safetensors only, no code from the hub, clear errors."""
 
+import ctypes
+import sys
 from logging import ERROR, getLogger
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from transformers.utils import logging
 
 from crosstune.errors import BadInputError
 
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
 
 def prepare_libraries() -> None:
     """Set what concerns the whole process: fast matrix products, and no bars and remarks of libraries between ours."""
@@ -16,6 +20,8 @@ def prepare_libraries() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     getLogger("accelerate").setLevel(ERROR)
     _use_fast_matrix_kernels()
+    if not torch.cuda.is_available():
+        _keep_freed_memory()
 
 
 def _use_fast_matrix_kernels() -> None:
@@ -27,6 +33,21 @@ def _use_fast_matrix_kernels() -> None:
     # https://docs.pytorch.org/docs/stable/generated/torch.set_float32_matmul_precision.html
     if not torch.cuda.is_available() and not torch.cpu._is_amx_tile_supported():
         torch.set_float32_matmul_precision("medium")
+
+
+def _keep_freed_memory() -> None:
+    """Let malloc keep what tensors free, instead of handing it back to the kernel and asking for it again.
+
+    A training step frees and allocates the same few large tensors over and over. By default glibc unmaps them, and the
+    kernel zeroes every page anew: a fifth of a step's time with 46,336 pieces. Without glibc nothing changes.
+    """
+    if sys.platform != "linux":
+        return
+    allocator = ctypes.CDLL(None)
+    if hasattr(allocator, "mallopt"):
+        # https://man7.org/linux/man-pages/man3/mallopt.3.html; the numbers are malloc.h's.
+        allocator.mallopt(_M_MMAP_MAX, 0)
+        allocator.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:

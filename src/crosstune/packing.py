@@ -62,6 +62,8 @@ class Layout:
         token_positions: for each row, the packed position of each of its tokens.
         groups: how attention is computed.
         output_index: where each packed position's output stands in the concatenated, padded outputs of the groups.
+        stretch: the stretch of tokens that each packed position belongs to, numbered, [packed length].
+        continued: the stretch that this one continues, its own where it continues none, [packed length].
     """
 
     input_ids: Tensor
@@ -69,6 +71,8 @@ class Layout:
     token_positions: tuple[np.ndarray, ...]
     groups: tuple[_Group, ...]
     output_index: Tensor
+    stretch: Tensor
+    continued: Tensor
 
     @property
     def num_tokens(self) -> int:
@@ -100,12 +104,16 @@ def lay_out(rows: Sequence[Sequence[int]], share_prefixes: bool, device: torch.d
             rest = rows[member][shared:]
             token_positions[member] = add(rest, prefix) if rest else prefix
     groups, output_index = _group(nodes, len(tokens), device)
+    stretch = np.repeat(np.arange(len(nodes)), [node.length for node in nodes])
+    continued = [stretch[node.path[0]] if len(node.path) else number for number, node in enumerate(nodes)]
     return Layout(
         input_ids=torch.tensor([tokens], device=device),
         position_ids=torch.tensor([positions], device=device),
         token_positions=tuple(token_positions),
         groups=groups,
         output_index=output_index,
+        stretch=torch.from_numpy(stretch).to(device),
+        continued=torch.from_numpy(np.array(continued)[stretch]).to(device),
     )
 
 
@@ -222,7 +230,7 @@ def _packed_attention(  # noqa: PLR0913 - the signature is transformers'
             f"attention {ATTENTION!r} was called without a layout: {type(module).__name__} does not hand keyword "
             "arguments through to its attention, so this model cannot be trained packed"
         )
-    _refuse_other_attention(module, packed_layout, options)
+    refuse_other_attention(module, packed_layout, options)
     heads = query.shape[1]
     query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     outputs = []
@@ -248,7 +256,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, group: _Group, options: t
     return torch.dropout(scores.softmax(dim=-1), dropout, train=dropout > 0) @ value
 
 
-def _refuse_other_attention(module: nn.Module, layout: Layout, options: dict[str, Any]) -> None:
+def refuse_other_attention(module: nn.Module, layout: Layout, options: dict[str, Any]) -> None:
     """Stop where full causal attention would not be what the model was trained with."""
     if options.get("softcap") is not None:
         raise ValueError(

@@ -13,6 +13,7 @@ class Train(Section):
     precision: Literal["float32", "bf16"] = "float32"
     micro_batch_tokens: Count = Field(4096, description="tokens per forward pass and device")
     gradient_checkpointing: bool = False
+    flex_attention: bool = Field(False, description="on CUDA: attention as one FlexAttention kernel, compiled by torch")
     log_every_steps: Count = 1
     save_every_steps: Count = 200
     keep_checkpoints: Count = 2

@@ -13,6 +13,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from crosstune.artifacts import RunFolder, write_json, write_jsonl, write_text
 from crosstune.errors import BadInputError
+from crosstune.flex import use_flex_attention
 from crosstune.models import load_model
 from crosstune.prompts import TEMPLATES
 from crosstune.recipe import Recipe, Stage, System
@@ -210,9 +211,12 @@ def _trainable(task: Task, begin: Checkpoint) -> Trainable:
     stage = task.system.stages[begin.position.stage]
     old_size = read_subwords(task.start.tokenizer).old_size if task.system.tokenizer == "extended" else None
     try:
-        return make_trainable(model, stage, old_size, task.seed)
+        trainable = make_trainable(model, stage, old_size, task.seed)
     except BadInputError as error:
         raise BadInputError(f"systems.{task.name}.stages.{begin.position.stage}: {error}") from None
+    if task.recipe.train.flex_attention:
+        use_flex_attention(model)
+    return trainable
 
 
 def _save_between_stages(
