@@ -131,11 +131,12 @@ def test_operations_are_six_per_weight_and_token() -> None:
 
 def test_a_plan_covers_every_stage_of_every_system(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora={"rank": 2})]}
-    ours = {"start": "base", "tokenizer": "extended", "stages": [stage(method="new_rows"), stage("korean")]}
+    ours = {"start": "base", "tokenizer": "extended", "stages": [stage(trains=["new_input_rows"]), stage("korean")]}
     recipe, run = make_run({"base": scratch(), "lora": lora, "ours": ours})
     plans = make_plan(recipe, run, MACHINE)
-    assert [(plan.system, plan.stage.method, plan.stage.mixture) for plan in plans] == [
-        ("base", "full", "paper"), ("lora", "lora", "paper"), ("ours", "new_rows", "paper"), ("ours", "full", "korean"),
+    assert [(plan.system, plan.stage.title, plan.stage.mixture) for plan in plans] == [
+        ("base", "full", "paper"), ("lora", "lora", "paper"), ("ours", "new_input_rows", "paper"),
+        ("ours", "full", "korean"),
     ]  # fmt: skip
     assert all(plan.fits and plan.hours > 0 and not plan.remedies for plan in plans)
     assert plans[1].memory.optimizer < plans[0].memory.optimizer / 2

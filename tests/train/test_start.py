@@ -107,7 +107,7 @@ def test_what_was_extended_before_is_not_extended_again(make_run: MakeRun) -> No
 
 
 def test_new_rows_first_then_everything_moves_old_rows_too(make_run: MakeRun) -> None:
-    stages = [stage(num_steps=2, method="new_rows"), stage(num_steps=2)]
+    stages = [stage(num_steps=2, trains=["new_input_rows", "new_output_rows"]), stage(num_steps=2)]
     ours = {"start": "base", "tokenizer": "extended", "stages": stages}
     recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "ours": ours})
     train_stage.run(recipe, run)

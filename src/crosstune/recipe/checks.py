@@ -57,6 +57,9 @@ def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
     users = dict(_stages(content))
+    for name, system in _mapping(content, "systems").items():
+        if _mapping(system, "new_rows").get("mixture") is not None:
+            users[f"systems.{name}.new_rows"] = _mapping(system, "new_rows")
     for part in ("base", "extension"):
         section = _mapping(content, "tokenizer", part)
         if section.get("kind") == "learned":

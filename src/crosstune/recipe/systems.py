@@ -31,10 +31,26 @@ class Architecture(Section):
 class NewRows(Section):
     """How the embedding rows of new pieces start."""
 
-    method: Literal["mean_of_subwords", "random"] = "mean_of_subwords"
+    method: Literal["mean_of_subwords", "weighted", "focus", "aligned", "random"] = "mean_of_subwords"
     noise: Annotated[float, Field(ge=0)] = Field(
         0.0, description="standard deviation of added Gaussian noise, as a share of the old rows' own"
     )
+    mixture: Name | None = Field(
+        None, description="what `focus` learns its word vectors from, or `aligned` its dictionary (translations)"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.method in ("focus", "aligned")) != (self.mixture is not None):
+            raise ValueError(
+                f"`mixture` goes with method `focus` or `aligned`, and only with them; found method {self.method!r} "
+                f"and mixture {self.mixture!r}"
+            )
+        if self.method == "random" and self.noise:
+            raise ValueError(
+                "`noise` is added to rows that have a source; method `random` is noise already: leave it out"
+            )
+        return self
 
 
 class Lora(Section):
@@ -44,14 +60,27 @@ class Lora(Section):
     alpha: Count = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    train_new_rows: bool = Field(
+        False, description="also train the input and output rows of new pieces, in full, beside the adapters"
+    )
     keep_adapter: bool = Field(False, description="also write the adapters by themselves, to systems/NAME/adapter")
+
+
+Part = Literal["all", "new_input_rows", "new_output_rows", "output_rows", "layers", "top_layers"]
+ROW_PARTS: frozenset[Part] = frozenset({"new_input_rows", "new_output_rows"})
 
 
 class Stage(Section):
     """One training stage of a system: what is learnt, which weights move, how far."""
 
     mixture: Name
-    method: Literal["full", "lora", "new_rows"]
+    method: Literal["full", "lora"]
+    trains: Annotated[tuple[Part, ...], Field(min_length=1)] = Field(
+        ("all",),
+        description="with method full, the weights that move: all, or some of new_input_rows, new_output_rows, "
+        "output_rows (old and new), layers (all but the embedding matrices), top_layers",
+    )
+    num_top_layers: Count | None = Field(None, description="how many layers `top_layers` are, counted from the output")
     lora: Lora | None = None
     num_epochs: Annotated[float, Field(gt=0)] | None = None
     num_steps: Count | None = None
@@ -71,7 +100,30 @@ class Stage(Section):
             raise ValueError("give exactly one of `num_epochs` and `num_steps`")
         if (self.method == "lora") != (self.lora is not None):
             raise ValueError("`lora` settings go with `method: lora`, and only with it")
+        self._check_parts()
         return self
+
+    @property
+    def trains_rows(self) -> bool:
+        """Return whether rows of new pieces move while the old rows of the same matrix stay."""
+        return bool(ROW_PARTS & set(self.trains))
+
+    @property
+    def title(self) -> str:
+        """Return what moves, in a few words: the method, or the parts where only some weights move."""
+        return self.method if self.trains == ("all",) else " + ".join(self.trains)
+
+    def _check_parts(self) -> None:
+        parts = set(self.trains)
+        if self.method == "lora" and parts != {"all"}:
+            raise ValueError("`trains` goes with `method: full`; for new rows beside adapters, set lora.train_new_rows")
+        for first, others in {"all": parts - {"all"}, "layers": parts & {"top_layers"}}.items():
+            if first in parts and others:
+                raise ValueError(f"trains: `{first}` includes {', '.join(sorted(others))}: name only one of them")
+        if len(parts) < len(self.trains):
+            raise ValueError(f"trains: {', '.join(self.trains)} names a part twice")
+        if ("top_layers" in parts) != (self.num_top_layers is not None):
+            raise ValueError("`num_top_layers` goes with `trains: [top_layers]`, and only with it")
 
 
 class System(Section):
@@ -99,4 +151,10 @@ class System(Section):
             raise ValueError("a system from scratch needs at least one training stage")
         if any(stage.lora and stage.lora.keep_adapter for stage in self.stages[1:]):
             raise ValueError("`lora.keep_adapter` is for a first stage: adapters alone fit what that starts from")
+        for index, stage in enumerate(self.stages):
+            if self.tokenizer == "base" and (stage.trains_rows or (stage.lora and stage.lora.train_new_rows)):
+                raise ValueError(
+                    f"stages.{index} trains the rows of new pieces, but this system's tokenizer is `base`, which has "
+                    "none: set `tokenizer: extended`, or train other parts"
+                )
         return self

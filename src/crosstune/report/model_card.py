@@ -140,7 +140,7 @@ def _training_lines(recipe: Recipe, system: str) -> Iterator[str]:
     for number, stage in enumerate(recipe.systems[system].stages, start=1):
         length = f"{stage.num_epochs:g} epochs" if stage.num_epochs else f"{stage.num_steps} steps"
         yield (
-            f"- stage {number}: {stage.method} on the mixture `{stage.mixture}`, {length}, {stage.global_batch_size} "
+            f"- stage {number}: {stage.title} on the mixture `{stage.mixture}`, {length}, {stage.global_batch_size} "
             f"rows per step, learning rate {stage.learning_rate:g} ({stage.schedule}), at most "
             f"{stage.max_length_tokens} tokens a row"
         )

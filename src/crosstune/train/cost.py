@@ -90,7 +90,7 @@ def flops(model: PreTrainedModel, tokens: Tokens, stage: Stage) -> float:
     )
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     attention = 2 * 2 * config.num_hidden_layers * config.num_attention_heads * head_size
-    passes = 3 if stage.method == "full" else 2
+    passes = 3 if {"all", "layers"} & set(stage.trains) and stage.method == "full" else 2
     layers = float(2 * inside * tokens.computed + attention * tokens.attended)
     return passes * layers + 6.0 * head.numel() * tokens.supervised
 

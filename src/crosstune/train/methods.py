@@ -17,7 +17,8 @@ from transformers import PreTrainedModel
 from crosstune.errors import BadInputError
 from crosstune.packing import ATTENTION
 from crosstune.recipe import Lora, Stage
-from crosstune.train.new_rows import FrozenOldRows
+from crosstune.train.new_rows import matrices
+from crosstune.train.parts import FrozenOldRows, choose_parts
 
 _SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
@@ -38,34 +39,26 @@ def make_trainable(model: PreTrainedModel, stage: Stage, old_size: int | None, s
     """Choose what a stage trains of a model.
 
     Raises:
-        BadInputError: when there are no new rows, or no layer that the adapters could go to.
+        BadInputError: when the model lacks the layers that are to move, or that the adapters could go to.
     """
     model.set_attn_implementation(ATTENTION)
-    if stage.method == "new_rows":
-        if old_size is None:
-            raise BadInputError(
-                "`method: new_rows` trains the rows of new pieces, but this system's tokenizer is `base`, which has "
-                "none: set `tokenizer: extended`, or another method"
-            )
-        return Trainable(model, FrozenOldRows(model, old_size))
     if stage.method == "lora":
         assert stage.lora is not None
-        return Trainable(_with_adapters(model, stage.lora, seed))
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
-    return Trainable(model)
+        return Trainable(_with_adapters(model, stage.lora, old_size, seed))
+    return Trainable(model, choose_parts(model, stage, old_size))
 
 
 def refuse_sharded_new_rows(accelerator: Accelerator, stage: Stage) -> None:
     """Stop where the rows of the embedding matrices are split over the ranks.
 
     Raises:
-        BadInputError: for `method: new_rows` under FSDP or DeepSpeed.
+        BadInputError: for new rows alone under FSDP or DeepSpeed.
     """
-    if stage.method == "new_rows" and accelerator.distributed_type in _SHARDED:
+    if stage.trains_rows and accelerator.distributed_type in _SHARDED:
         raise BadInputError(
-            f"`method: new_rows` was launched with {accelerator.distributed_type}, which splits the embedding "
-            "matrices; it trains two matrices only, so launch it without: torchrun --nproc-per-node N -m crosstune ..."
+            f"`trains: [{', '.join(stage.trains)}]` was launched with {accelerator.distributed_type}, which splits the "
+            "embedding matrices, so that rows cannot be told apart: launch it without: torchrun --nproc-per-node N -m "
+            "crosstune ..., or train output_rows and layers"
         )
 
 
@@ -101,7 +94,7 @@ def save_adapter(accelerator: Accelerator, trained: nn.Module, base: str, folder
         temporary.rename(folder)
 
 
-def _with_adapters(model: PreTrainedModel, lora: Lora, seed: int) -> nn.Module:
+def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     config = LoraConfig(
         r=lora.rank,
@@ -109,6 +102,7 @@ def _with_adapters(model: PreTrainedModel, lora: Lora, seed: int) -> nn.Module:
         lora_dropout=lora.dropout,
         target_modules=list(lora.targets),
         task_type="CAUSAL_LM",
+        trainable_token_indices=_new_rows(model, old_size) if lora.train_new_rows else None,
     )
     linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
     try:
@@ -122,3 +116,12 @@ def _with_adapters(model: PreTrainedModel, lora: Lora, seed: int) -> nn.Module:
             f"{', '.join(sorted(linear))}"
         ) from None
     return adapted
+
+
+def _new_rows(model: PreTrainedModel, old_size: int | None) -> dict[str, list[int]]:
+    """Return the new ids by the name of the matrix whose rows peft is to train; one name where they are tied."""
+    old_rows = old_size or 0
+    embeddings = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Embedding | nn.Linear)]
+    # Tied matrices have the name of the input's, which stands first: peft lets the output follow it.
+    names = [next(name for name, part in embeddings if part.weight is matrix) for matrix in matrices(model)]
+    return {name.rpartition(".")[2]: list(range(old_rows, model.config.vocab_size)) for name in names}

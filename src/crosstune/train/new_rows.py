@@ -1,8 +1,11 @@
-"""Embedding rows for new pieces: where they start, and how to train nothing else."""
+"""Embedding rows for new pieces: each starts as a mixture of old rows."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +13,9 @@ from transformers import PreTrainedModel
 
 from crosstune.artifacts import read_json
 from crosstune.recipe import NewRows
+
+CONFIG_KEY = "crosstune_new_rows"
+"""Where a model's config.json says how its new rows started."""
 
 
 @dataclass(frozen=True)
@@ -27,71 +33,81 @@ class Subwords:
     subwords: tuple[tuple[int, ...], ...]
 
 
+@dataclass(frozen=True)
+class RowSource:
+    """What a new row starts from.
+
+    Attributes:
+        method: by which it was found: that of the recipe, `mean_of_subwords` where that found nothing, or `padding`.
+        ids: old rows; none for the mean of all.
+        weights: of these rows, with sum 1; none for equal ones.
+    """
+
+    method: str
+    ids: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+
+
 def read_subwords(extended_tokenizer: Path) -> Subwords:
     """Read ``subwords.json`` of an extended tokenizer."""
     content = read_json(extended_tokenizer / "subwords.json")
     return Subwords(content["old_size"], content["new_size"], tuple(tuple(ids) for ids in content["subwords"]))
 
 
-def extend_embeddings(model: PreTrainedModel, subwords: Subwords, settings: NewRows, seed: int) -> None:
-    """Give the model's input and output matrices a row for each new piece; old rows stay as they are, bit for bit."""
-    if matrices(model)[0].shape[0] < subwords.new_size:
+def extend_embeddings(
+    model: PreTrainedModel, old_size: int, sources: Sequence[RowSource], settings: NewRows, seed: int
+) -> None:
+    """Give the model's input and output matrices a row for each new piece; old rows stay as they are, bit for bit.
+
+    The model's configuration says how the rows started.
+    """
+    new_size = old_size + len(sources)
+    if input_matrix(model).shape[0] < new_size:
         # mean_resizing off: transformers would draw the rows from a normal distribution around the mean of all.
-        model.resize_token_embeddings(subwords.new_size, mean_resizing=False)
+        model.resize_token_embeddings(new_size, mean_resizing=False)
     generator = torch.Generator().manual_seed(seed)
     for matrix in matrices(model):
-        _fill(matrix, subwords, settings, generator)
+        _fill(matrix, old_size, sources, settings.noise, generator)
+    facts = {
+        **settings.model_dump(mode="json"),
+        "seed": seed,
+        "num_rows": dict(sorted(Counter(source.method for source in sources).items())),
+        "versions": {name: version(name) for name in ("crosstune", "torch", "transformers")},
+    }
+    setattr(model.config, CONFIG_KEY, facts)
+
+
+def input_matrix(model: PreTrainedModel) -> nn.Parameter:
+    """Return the matrix of input embeddings, [pieces, hidden size]."""
+    return cast(nn.Parameter, model.get_input_embeddings().weight)
+
+
+def output_matrix(model: PreTrainedModel) -> nn.Parameter:
+    """Return the matrix of the output head, [pieces, hidden size]; the input's where they are tied."""
+    return cast(nn.Parameter, model.get_output_embeddings().weight)  # type: ignore[no-untyped-call]
 
 
 def matrices(model: PreTrainedModel) -> list[nn.Parameter]:
-    """Return the input and output matrix, [pieces, hidden size]; one matrix when they are tied."""
-    weights: list[Any] = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]  # type: ignore[no-untyped-call]
-    return [weights[0]] if weights[0] is weights[1] else weights
+    """Return the input and output matrix; one matrix when they are tied."""
+    weights = [input_matrix(model), output_matrix(model)]
+    return weights[:1] if weights[0] is weights[1] else weights
 
 
 @torch.no_grad()
-def _fill(matrix: Tensor, subwords: Subwords, settings: NewRows, generator: torch.Generator) -> None:
-    old = matrix[: subwords.old_size].float()
+def _fill(
+    matrix: Tensor, old_size: int, sources: Sequence[RowSource], noise: float, generator: torch.Generator
+) -> None:
+    old = matrix[:old_size].float()
     spread = old.std(dim=0)
     mean = old.mean(dim=0)
-    for index, ids in enumerate(subwords.subwords):
-        noise = torch.randn(old.shape[1], generator=generator) * spread
-        if settings.method == "random":
-            row = mean + noise
-        else:
-            # Padding has no subwords: it starts at the mean of all, where it neither wins nor hurts.
-            row = (old[list(ids)].mean(dim=0) if ids else mean) + settings.noise * noise
-        matrix[subwords.old_size + index] = row.to(matrix.dtype)
+    for index, source in enumerate(sources):
+        # Drawn for every row, used or not: one method's rows do not depend on what another found.
+        drawn = torch.randn(old.shape[1], generator=generator) * spread
+        row = _mixture(old, source) if source.ids else mean
+        share = 1.0 if source.method == "random" else noise
+        matrix[old_size + index] = (row + share * drawn).to(matrix.dtype)
 
 
-class FrozenOldRows:
-    """Trains the new rows of the embedding matrices and nothing else.
-
-    A masked gradient alone is no freeze: weight decay moves rows without gradient. So the old rows are put back after
-    each step.
-    """
-
-    def __init__(self, model: PreTrainedModel, old_size: int) -> None:
-        self.old_size = old_size
-        self.old: list[Tensor] = []
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)
-        self.matrices = matrices(model)
-        for matrix in self.matrices:
-            matrix.requires_grad_(True)
-            matrix.register_hook(self._only_new)  # type: ignore[no-untyped-call]
-
-    def remember(self) -> None:
-        """Take the old rows as they are now: call it when the weights of a checkpoint are loaded."""
-        self.old = [matrix[: self.old_size].detach().clone() for matrix in self.matrices]
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Put the old rows back, after an optimiser step."""
-        for matrix, old in zip(self.matrices, self.old, strict=True):
-            matrix[: self.old_size] = old
-
-    def _only_new(self, gradient: Tensor) -> Tensor:
-        masked = gradient.clone()
-        masked[: self.old_size] = 0
-        return masked
+def _mixture(old: Tensor, source: RowSource) -> Tensor:
+    rows = old[list(source.ids)]
+    return torch.tensor(source.weights) @ rows if source.weights else rows.mean(dim=0)

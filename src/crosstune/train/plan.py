@@ -165,7 +165,7 @@ def _remedies(case: _Case, limit: float) -> Iterator[str]:
         if num_gpus > case.num_gpus and replace(spared, num_gpus=num_gpus).memory().total <= limit:
             yield " ".join([f"{num_gpus} GPUs (--gpus {num_gpus})", *sayings])
             break
-    if case.stage.method == "full":
+    if case.stage.title == "full":
         lora = spared.stage.model_copy(update={"method": "lora", "lora": Lora()})
         if replace(spared, stage=lora).memory().total <= limit:
             yield " ".join(["method: lora", *sayings])

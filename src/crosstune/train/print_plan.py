@@ -34,7 +34,7 @@ def to_json(plans: Sequence[StagePlan], machine: Machine) -> dict[str, Any]:
                 "system": plan.system,
                 "stage": plan.index,
                 "mixture": plan.stage.mixture,
-                "method": plan.stage.method,
+                "method": plan.stage.title,
                 **asdict(plan.tokens),
                 "num_warmup_steps": plan.num_warmup_steps,
                 "useful_flops": plan.useful_flops,
@@ -58,7 +58,7 @@ def _cost_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
         tokens = plan.tokens
         table.add_row(
             plan.system,
-            f"{plan.stage.method} on {plan.stage.mixture}",
+            f"{plan.stage.title} on {plan.stage.mixture}",
             f"{tokens.num_rows:,}",
             f"{tokens.num_steps:,}",
             f"{plan.num_warmup_steps:,}",

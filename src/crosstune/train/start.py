@@ -1,5 +1,6 @@
 """What a system starts from: a model from scratch, another system's, a folder's or the hub's, with its tokenizer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from crosstune.artifacts import RunFolder, fingerprint_of, hash_model_folder, re
 from crosstune.errors import BadInputError
 from crosstune.models import load_model, load_tokenizer
 from crosstune.recipe import Recipe, System
-from crosstune.train.new_rows import extend_embeddings, matrices, read_subwords
+from crosstune.train.new_rows import RowSource, extend_embeddings, input_matrix, read_subwords
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,14 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
         "precision": recipe.train.precision,
         "start": start.identity,
         "tokenizer": fingerprint_of(start.tokenizer),
-        "mixtures": [fingerprint_of(run.mixture(stage.mixture)) for stage in system.stages],
+        "mixtures": [fingerprint_of(run.mixture(mixture)) for mixture in _mixtures(system, start)],
     }
+
+
+def _mixtures(system: System, start: Start) -> list[str]:
+    """Return the mixtures that a system learns from; what its new rows are learnt from, where it gets any."""
+    of_rows = system.new_rows.mixture if start.needs_new_rows else None
+    return [*([of_rows] if of_rows else []), *(stage.mixture for stage in system.stages)]
 
 
 def _lacks_new_rows(start: Start, system: System) -> bool:
@@ -116,8 +123,12 @@ def config_of(recipe: Recipe, name: str, tokenizer: PreTrainedTokenizerBase) -> 
     return config
 
 
-def build_model(start: Start, system: System, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def build_model(
+    start: Start, system: System, seed: int, sources: Sequence[RowSource] = ()
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the model, with rows for every piece of the tokenizer, and the tokenizer.
+
+    ``sources`` says what the rows of new pieces start from, where the start lacks them.
 
     Raises:
         BadInputError: when the model has fewer rows than the base tokenizer has pieces.
@@ -126,12 +137,12 @@ def build_model(start: Start, system: System, seed: int) -> tuple[PreTrainedMode
     if not start.model:
         return _from_scratch(system, tokenizer, seed), tokenizer
     model = load_model(start.model, start.revision)
-    num_rows = matrices(model)[0].shape[0]
-    num_pieces = read_subwords(start.tokenizer).old_size if start.needs_new_rows else len(tokenizer)
+    num_rows = input_matrix(model).shape[0]
+    num_pieces = len(tokenizer) - len(sources)
     if num_rows < num_pieces:
         raise BadInputError(_too_few_rows(start, num_rows, num_pieces))
     if start.needs_new_rows:
-        extend_embeddings(model, read_subwords(start.tokenizer), system.new_rows, seed)
+        extend_embeddings(model, num_pieces, sources, system.new_rows, seed)
     return model, tokenizer
 
 

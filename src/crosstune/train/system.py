@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,18 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from crosstune.artifacts import RunFolder, write_json, write_jsonl, write_text
 from crosstune.errors import BadInputError
 from crosstune.flex import use_flex_attention
-from crosstune.models import load_model
+from crosstune.models import load_model, load_tokenizer
 from crosstune.prompts import TEMPLATES
 from crosstune.recipe import Recipe, Stage, System
 from crosstune.terminal import note
 from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
+from crosstune.train.initialisation import find_sources
 from crosstune.train.loop import Job, train
 from crosstune.train.methods import Trainable, make_trainable, plain_model, refuse_sharded_new_rows, save_adapter
 from crosstune.train.metrics import MetricsFile
-from crosstune.train.new_rows import read_subwords
+from crosstune.train.new_rows import RowSource, read_subwords
 from crosstune.train.position import Position
 from crosstune.train.rows import Row, make_rows
 from crosstune.train.start import Start, build_model
@@ -39,6 +40,7 @@ class Task:
     Attributes:
         start: what it starts from.
         wanted: the fingerprint of everything that decides how it turns out.
+        sources: what the rows of its new pieces start from, where its start has none.
     """
 
     recipe: Recipe
@@ -46,6 +48,7 @@ class Task:
     name: str
     start: Start
     wanted: str
+    sources: tuple[RowSource, ...] = ()
 
     @property
     def system(self) -> System:
@@ -76,7 +79,8 @@ def train_system(task: Task) -> None:
             shutil.rmtree(task.folder / "adapter", ignore_errors=True)
     if begin.folder:
         note(f"{task.name}: goes on from stage {begin.position.stage + 1}, step {begin.position.step}")
-    model, tokenizer = build_model(task.start, task.system, task.seed)
+    task = replace(task, sources=_sources(task, accelerator))
+    model, tokenizer = build_model(task.start, task.system, task.seed, task.sources)
     # Who serves the model prompts it as it was trained; trained with `chat`, by the template that it has already.
     if task.recipe.data.prompt in TEMPLATES:
         tokenizer.chat_template = TEMPLATES[task.recipe.data.prompt].chat_template()
@@ -153,7 +157,7 @@ def _train_stage(
     trainable = _trainable(task, begin)
     _check_positions(task, stage, rows, trainable)
     job = Job(
-        title=f"{task.name}: {stage.method} on {stage.mixture}",
+        title=f"{task.name}: {stage.title} on {stage.mixture}",
         index=index,
         stage=stage,
         settings=task.recipe.train,
@@ -169,7 +173,21 @@ def _train_stage(
         save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
     model = plain_model(accelerator, trained, lambda: _trainable(task, begin).model)
     accelerator.free_memory()
-    return model, {"mixture": stage.mixture, "method": stage.method, **asdict(totals)}
+    return model, {"mixture": stage.mixture, "method": stage.method, "trains": list(stage.trains), **asdict(totals)}
+
+
+def _sources(task: Task, accelerator: Accelerator) -> tuple[RowSource, ...]:
+    """Return what the rows of new pieces start from; none where the start has rows for all pieces."""
+    if not task.start.needs_new_rows:
+        return ()
+    settings = task.system.new_rows
+    tokens = _tokens(task, settings.mixture, accelerator) if settings.mixture else None
+    seed_and_language = task.seed, task.recipe.languages.target
+    tokenizer = load_tokenizer(str(task.start.tokenizer))
+    try:
+        return find_sources(tokenizer, read_subwords(task.start.tokenizer), settings, tokens, seed_and_language)
+    except BadInputError as error:
+        raise BadInputError(f"systems.{task.name}.{error}") from None
 
 
 def _rows(task: Task, index: int, accelerator: Accelerator) -> list[Row]:
@@ -205,7 +223,7 @@ def _trainable(task: Task, begin: Checkpoint) -> Trainable:
     if begin.folder and begin.position.step == 0:
         model = load_model(str(begin.folder / "model"))
     else:
-        model, _ = build_model(task.start, task.system, task.seed)
+        model, _ = build_model(task.start, task.system, task.seed, task.sources)
     if task.recipe.train.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     stage = task.system.stages[begin.position.stage]
