@@ -1,6 +1,6 @@
 """Where the time of crosstune's training step goes, by torch's profiler: operators, their share, and what they do.
 
-    python benchmarks/training_profile.py --model M --json benchmarks/results/profile_m.json
+python benchmarks/training_profile.py --model M --json benchmarks/results/profile_m.json
 """
 
 import argparse

@@ -46,6 +46,12 @@ def test_every_cell_runs_with_every_seed_and_with_what_its_systems_start_from(tm
     assert runs[3].recipe.systems["ours"].stages[0].learning_rate == 1e-3
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "ablations").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_of_the_repository_loads(path: Path) -> None:
+    study = load_study(path)
+    assert len(list(runs_of(study, path, [], quick=False))) == len(study.cells) * len(study.seeds)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
