@@ -1,6 +1,6 @@
 """Take the tables of `make benchmark-training` into docs/performance.md, from the JSON in benchmarks/results.
 
-    python benchmarks/performance_tables.py
+python benchmarks/performance_tables.py
 """
 
 import json
