@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import training
+import trainers
 
 WARMUP_STEPS = 2
 # Of the paper: 301,924 rows, three epochs.
@@ -36,7 +36,7 @@ VARIANTS = ("crosstune", "crosstune_flex", "crosstune_fp8", "trainer", "trl", "t
 
 
 class Clock:
-    """Times steps as `training.Turn` does, without waiting for turns; a step ends when the device is done."""
+    """Times steps as `trainers.Turn` does, without waiting for turns; a step ends when the device is done."""
 
     def __init__(self, limit_seconds: float) -> None:
         self.limit = time.perf_counter() + limit_seconds
@@ -77,14 +77,14 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name, shape = arguments.one, SHAPES["tiny" if arguments.tiny else "7b"]
-    rows = training.make_rows(shape["vocab_size"], 4096, seed=1)
-    batches = training.make_batches(rows, seed=2, grouped=True)
+    rows = trainers.make_rows(shape["vocab_size"], 4096, seed=1)
+    batches = trainers.make_batches(rows, seed=2, grouped=True)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device(device):
-        model = training.build_model(shape, "sdpa")
+        model = trainers.build_model(shape, "sdpa")
     torch.set_default_dtype(torch.float32)
     model.to(torch.bfloat16)
-    flops = [training.useful_flops(model, batch) for batch in batches]
+    flops = [trainers.useful_flops(model, batch) for batch in batches]
     # A step is too large for the memory beside 7B in one piece: checkpointing on all sides.
     if not arguments.tiny:
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -96,11 +96,11 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         if name.startswith("crosstune"):
             flex = {"flex_attention": name == "crosstune_flex"}
-            training.run_crosstune(model, batches, clock, micro_batch_tokens=4096, **flex)
+            trainers.run_crosstune(model, batches, clock, micro_batch_tokens=4096, **flex)
         else:
             trainer, _, padding_free = name.partition("_")
-            variant = training.Variant(trainer, "sdpa", padding_free=bool(padding_free))
-            training.run_trainer(model, batches, variant, clock)
+            variant = trainers.Variant(trainer, "sdpa", padding_free=bool(padding_free))
+            trainers.run_trainer(model, batches, variant, clock)
     except TimeoutError:
         pass
     timed = clock.steps[WARMUP_STEPS:]

@@ -11,308 +11,34 @@ import argparse
 import contextlib
 import json
 import os
-import random
-import resource
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-BATCH_ROWS = 32
-WARMUP_STEPS, TIMED_STEPS = 1, 5
-LEARNING_RATE = 1e-4
+from trainers import (
+    BATCH_ROWS,
+    COMPARED,
+    MARK,
+    MICRO_BATCH_TOKENS,
+    MODELS,
+    TIMED_STEPS,
+    VARIANTS,
+    WARMUP_STEPS,
+    Row,
+    Turn,
+    build_model,
+    make_batches,
+    make_rows,
+    matrix_rate,
+    run_crosstune,
+    run_trainer,
+    useful_flops,
+)
+
 LARGEST_LOSS_DIFFERENCE = 1e-5
-MODELS: dict[str, dict[str, Any]] = {
-    # The head is most of the work: flatters whoever skips it.
-    "S": {"vocab_size": 46_336, "hidden_size": 256, "num_hidden_layers": 6, "intermediate_size": 688, "heads": 4},
-    # The head is 2 to 4 %: the mix of work of a 7B model.
-    "M": {"vocab_size": 2_048, "hidden_size": 512, "num_hidden_layers": 8, "intermediate_size": 1376, "heads": 8},
-    "miniature": {
-        "vocab_size": 3_200,
-        "hidden_size": 192,
-        "num_hidden_layers": 4,
-        "intermediate_size": 512,
-        "heads": 6,
-    },
-}
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A trainer and its settings; `fast`: with the process settings of `crosstune.models.prepare_libraries`."""
-
-    trainer: str
-    attention: str = "eager"
-    micro_batches: int = 1
-    fast: bool = True
-    padding_free: bool = False
-
-
-# The fastest of every trainer, and Trainer and TRL without our process settings.
-COMPARED = {
-    "crosstune": Variant("crosstune"),
-    "trainer": Variant("trainer", micro_batches=4),
-    "trl": Variant("trl", micro_batches=4),
-    "trainer_as_is": Variant("trainer", micro_batches=4, fast=False),
-    "trl_as_is": Variant("trl", micro_batches=4, fast=False),
-}
-# What else was tried; see docs/performance.md.
-TRIED = {
-    "trainer_whole": Variant("trainer"),
-    "trainer_sdpa": Variant("trainer", "sdpa", micro_batches=4),
-    "trl_whole": Variant("trl"),
-    "trl_sdpa": Variant("trl", "sdpa", micro_batches=4),
-    "trl_padding_free": Variant("trl", padding_free=True),
-    "trl_padding_free_sdpa": Variant("trl", "sdpa", padding_free=True),
-}
-VARIANTS = COMPARED | TRIED
-# On this side a batch is split by tokens: larger tensors leave the core's cache.
-MICRO_BATCH_TOKENS = 1024
-
-Row = tuple[list[int], int]
-"""Tokens, and how many of them are the prompt."""
-
-
-def make_rows(vocab_size: int, number: int, seed: int) -> list[Row]:
-    """Draw rows with the lengths of the paper's mixture: two thirds translations under one instruction of 13 tokens."""
-    generator = random.Random(seed)
-    instruction = [generator.randrange(3, vocab_size) for _ in range(13)]
-
-    def tokens(length: float) -> list[int]:
-        return [generator.randrange(3, vocab_size) for _ in range(max(2, round(length)))]
-
-    rows: list[Row] = []
-    for _ in range(number):
-        if generator.random() < 0.66:
-            source = tokens(generator.lognormvariate(3.0, 0.45))
-            prompt = [1, *instruction, *source, *tokens(4)]
-            completion = tokens(1.15 * len(source))
-        else:
-            prompt = [1, *tokens(generator.lognormvariate(3.2, 0.5)), *tokens(4)]
-            completion = tokens(min(400, generator.lognormvariate(4.0, 0.9)))
-        rows.append(([*prompt, *completion, 2], len(prompt)))
-    return rows
-
-
-def make_batches(rows: list[Row], seed: int, grouped: bool) -> list[list[Row]]:
-    """Return some batches, in random order: of rows of similar length as HF's grouping makes them, or of any rows."""
-    if not grouped:
-        wanted = (WARMUP_STEPS + TIMED_STEPS) * BATCH_ROWS
-        drawn = random.Random(seed).sample(rows, wanted)
-        return [drawn[first : first + BATCH_ROWS] for first in range(0, wanted, BATCH_ROWS)]
-    ordered = sorted(rows, key=lambda row: len(row[0]))
-    batches = [ordered[first : first + BATCH_ROWS] for first in range(0, len(ordered), BATCH_ROWS)]
-    random.Random(seed).shuffle(batches)
-    # A few batches stand for all: one from each part of the range of lengths.
-    wanted = WARMUP_STEPS + TIMED_STEPS
-    by_length = sorted(batches, key=lambda batch: len(batch[0][0]))
-    chosen = [by_length[(2 * index + 1) * len(by_length) // (2 * wanted)] for index in range(wanted)]
-    random.Random(seed).shuffle(chosen)
-    return chosen
-
-
-_MARK = "turn: "
-
-
-class Turn:
-    """A variant's side of the turns: waits for its step, times it, and tells the comparing process."""
-
-    def begin(self) -> None:
-        if not sys.stdin.readline():
-            sys.exit(1)
-        self.started = time.perf_counter(), time.process_time()
-
-    def end(self, loss: float) -> None:
-        wall, cpu = time.perf_counter() - self.started[0], time.process_time() - self.started[1]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        self.say({"loss": loss, "seconds": wall, "cpu_seconds": cpu, "peak_mb": peak})
-
-    def say(self, what: dict[str, Any]) -> None:
-        print(f"\n{_MARK}{json.dumps(what)}", flush=True)
-
-
-def build_model(shape: dict[str, Any], attention: str) -> Any:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        **{key: value for key, value in shape.items() if key != "heads"},
-        num_attention_heads=shape["heads"],
-        num_key_value_heads=shape["heads"],
-        attn_implementation=attention,
-    )
-    return LlamaForCausalLM(config)
-
-
-def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: Any) -> None:
-    """Train with crosstune's own step; settings as in the recipe's section train."""
-    from accelerate import Accelerator
-
-    from crosstune.flex import use_flex_attention
-    from crosstune.recipe import Train
-    from crosstune.train.batches import make_schedule
-    from crosstune.train.loop import Job, make_optimizer, train_step
-    from crosstune.train.methods import make_trainable
-
-    stage = make_stage(len(batches))
-    rows = make_segments(batches)
-    accelerator = Accelerator(cpu=model.device.type == "cpu")
-    trainable = make_trainable(model, stage, None, 0)
-    trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage))
-    schedule = make_schedule(len(rows), stage, (0, 0))
-    job = Job("", 0, stage, Train(**settings), 0, rows, schedule, ["paper"], trainable)
-    if job.settings.flex_attention:
-        use_flex_attention(model)
-    trained.train()
-    for step in range(len(batches)):
-        batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
-        turn.begin()
-        result = train_step(job, accelerator, trained, optimizer, (step, batch))
-        turn.end(sum(result.nats.values()) / sum(row[0].num_supervised for row in batch))
-
-
-def make_stage(num_steps: int) -> Any:
-    from crosstune.recipe import Stage
-
-    return Stage(
-        mixture="m",
-        method="full",
-        num_steps=num_steps,
-        global_batch_size=BATCH_ROWS,
-        learning_rate=LEARNING_RATE,
-        schedule="constant",
-        warmup_ratio=0.0,
-        adam_betas=(0.9, 0.999),
-    )
-
-
-def make_segments(batches: list[list[Row]]) -> list[Any]:
-    from crosstune.train.rows import Segment
-
-    return [(Segment(tuple(tokens), prompt, 1, "paper", ""),) for batch in batches for tokens, prompt in batch]
-
-
-def useful_flops(model: Any, batch: list[Row]) -> float:
-    """Return the operations that a step needs: shared prefixes once, the head where a token is supervised."""
-    from crosstune.train.batches import make_schedule
-    from crosstune.train.cost import count_tokens, flops
-
-    stage = make_stage(1)
-    rows = make_segments([batch])
-    schedule = make_schedule(len(rows), stage, (0, 0))
-    return flops(model, count_tokens(rows, schedule, 1, MICRO_BATCH_TOKENS), stage)
-
-
-def matrix_rate() -> float:
-    """Return the operations per second of a product shaped as a layer's, at its best of a few."""
-    import torch
-
-    left, right = torch.randn(1024, 1376), torch.randn(1376, 512)
-    out = torch.empty(1024, 512)
-    seconds = []
-    for _ in range(15):
-        started = time.process_time()
-        torch.mm(left, right, out=out)
-        seconds.append(time.process_time() - started)
-    return 2 * 1024 * 1376 * 512 / min(seconds)
-
-
-def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Turn) -> None:
-    """Train with HF Trainer, or TRL's SFTTrainer, with the batches as they are."""
-    import torch
-    from datasets import Dataset
-    from torch.utils.data import SequentialSampler
-    from transformers import Trainer, TrainerCallback, TrainingArguments
-
-    rows = [row for batch in batches for row in batch]
-
-    class Clock(TrainerCallback):
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            turn.begin()
-
-        def on_log(self, *_: Any, logs: dict[str, float], **__: Any) -> None:
-            if "loss" in logs:
-                turn.end(logs["loss"])
-
-    common = {
-        "output_dir": tempfile.mkdtemp(),
-        "per_device_train_batch_size": BATCH_ROWS // variant.micro_batches,
-        "gradient_accumulation_steps": variant.micro_batches,
-        "max_steps": len(batches),
-        "learning_rate": LEARNING_RATE,
-        "lr_scheduler_type": "constant",
-        "optim": "adamw_torch_fused",
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": "none",
-        "use_cpu": model.device.type == "cpu",
-        "disable_tqdm": True,
-        "bf16": model.device.type == "cuda",
-        "dataloader_pin_memory": False,
-        "gradient_checkpointing": model.is_gradient_checkpointing,
-        "logging_nan_inf_filter": False,
-    }
-    if variant.trainer == "trl":
-        from trl import SFTConfig, SFTTrainer
-
-        class Ours(SFTTrainer):  # type: ignore[misc]
-            def _get_train_sampler(self, *_: Any) -> Any:
-                return SequentialSampler(self.train_dataset)
-
-        dataset = Dataset.from_list(
-            [
-                {"input_ids": tokens, "completion_mask": [0] * prompt + [1] * (len(tokens) - prompt)}
-                for tokens, prompt in rows
-            ]
-        )
-        trainer: Any = Ours(
-            model,
-            SFTConfig(**common, max_length=None, completion_only_loss=True, padding_free=variant.padding_free),
-            train_dataset=dataset,
-            processing_class=_tokenizer(),
-            callbacks=[Clock()],
-        )
-    else:
-
-        class Sequential(Trainer):
-            def _get_train_sampler(self, *_: Any) -> Any:
-                return SequentialSampler(self.train_dataset)
-
-        def collate(examples: list[dict[str, Any]]) -> dict[str, Any]:
-            longest = max(len(example["input_ids"]) for example in examples)
-            ids = torch.zeros(len(examples), longest, dtype=torch.long)
-            labels, mask = torch.full_like(ids, -100), torch.zeros_like(ids)
-            for index, example in enumerate(examples):
-                tokens, prompt = example["input_ids"], example["prompt"]
-                ids[index, : len(tokens)] = torch.tensor(tokens)
-                labels[index, prompt : len(tokens)] = torch.tensor(tokens[prompt:])
-                mask[index, : len(tokens)] = 1
-            return {"input_ids": ids, "labels": labels, "attention_mask": mask}
-
-        dataset = [{"input_ids": tokens, "prompt": prompt} for tokens, prompt in rows]
-        trainer = Sequential(
-            model,
-            TrainingArguments(**common, remove_unused_columns=False),
-            train_dataset=dataset,  # type: ignore[arg-type]
-            data_collator=collate,
-            callbacks=[Clock()],
-        )
-    trainer.train()
-
-
-def _tokenizer() -> Any:
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast
-
-    words = {"<unk>": 0, "<s>": 1, "</s>": 2}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<unk>")), eos_token="</s>", pad_token="<unk>"
-    )
 
 
 def run_one(arguments: argparse.Namespace) -> None:
@@ -376,8 +102,8 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
 def hear(name: str, worker: subprocess.Popen[str]) -> Any:
     assert worker.stdout
     for line in worker.stdout:
-        if line.startswith(_MARK):
-            return json.loads(line.removeprefix(_MARK))
+        if line.startswith(MARK):
+            return json.loads(line.removeprefix(MARK))
     sys.exit(f"{name} ended before its turn: run it with --verbose --variants crosstune {name}")
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import training
+import trainers
 
 KINDS = {
     "matrix products": ("aten::mm", "aten::addmm"),
@@ -24,7 +24,7 @@ KINDS = {
 
 
 class Profiled:
-    """Takes the place of `training.Turn`: warms up, then records every step."""
+    """Takes the place of `trainers.Turn`: warms up, then records every step."""
 
     def __init__(self) -> None:
         from torch.profiler import ProfilerActivity, profile
@@ -33,12 +33,12 @@ class Profiled:
         self.profiler = profile(activities=[ProfilerActivity.CPU])
 
     def begin(self) -> None:
-        if self.step == training.WARMUP_STEPS:
+        if self.step == trainers.WARMUP_STEPS:
             self.profiler.start()
         self.step += 1
 
     def end(self, loss: float) -> None:
-        if self.step == training.WARMUP_STEPS + training.TIMED_STEPS:
+        if self.step == trainers.WARMUP_STEPS + trainers.TIMED_STEPS:
             self.profiler.stop()
 
 
@@ -53,8 +53,8 @@ def time_by_kind(events: Any) -> list[tuple[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--model", choices=training.MODELS, default="M")
-    parser.add_argument("--micro-batch-tokens", type=int, default=training.MICRO_BATCH_TOKENS)
+    parser.add_argument("--model", choices=trainers.MODELS, default="M")
+    parser.add_argument("--micro-batch-tokens", type=int, default=trainers.MICRO_BATCH_TOKENS)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
@@ -67,12 +67,12 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     prepare_libraries()
-    shape = training.MODELS[arguments.model]
-    rows = training.make_rows(shape["vocab_size"], 4096, seed=1)
-    batches = training.make_batches(rows, seed=2, grouped=True)
+    shape = trainers.MODELS[arguments.model]
+    rows = trainers.make_rows(shape["vocab_size"], 4096, seed=1)
+    batches = trainers.make_batches(rows, seed=2, grouped=True)
     turn = Profiled()
     settings = {"micro_batch_tokens": arguments.micro_batch_tokens}
-    training.run_crosstune(training.build_model(shape, "eager"), batches, turn, **settings)
+    trainers.run_crosstune(trainers.build_model(shape, "eager"), batches, turn, **settings)
     shares = time_by_kind(turn.profiler.key_averages())
     for kind, share in shares:
         print(f"{kind:30} {share:6.1%}")
