@@ -87,7 +87,7 @@ def llama_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["paper", "lora", "continued_pretraining", "bilingual"])
+@pytest.mark.parametrize("name", ["paper", "lora", "continued_pretraining", "bilingual", "staged", "seven_stages"])
 def test_the_llama_2_recipes_run_with_a_tiny_model_in_the_place_of_the_weights(
     llama_data: Path, tmp_path: Path, name: str
 ) -> None:
@@ -101,6 +101,8 @@ def test_the_llama_2_recipes_run_with_a_tiny_model_in_the_place_of_the_weights(
         f"systems.*.start={tiny}",
         f"tokenizer.base.path={tiny}",
         "tokenizer.base.revision=null",
+        # The tiny model has one layer.
+        *(["systems.continued.stages.3.num_top_layers=1"] if name == "staged" else []),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     run = tmp_path / f"llama2_7b_korean_{name}"
