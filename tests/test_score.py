@@ -77,6 +77,14 @@ def test_a_folder_is_scored_and_the_papers_tables_are_printed(
     assert sorted((path.name, path.read_bytes()) for path in model_folder.iterdir()) == before
 
 
+def test_a_suite_without_the_papers_tasks_prints_its_own_tables(
+    model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(model_folder, data_root, tmp_path / "scores", suite="korean", skip_missing=True)
+    printed = capsys.readouterr().out
+    assert "NSMC: the likelier of the two words" in printed and "Table 3" not in printed
+
+
 def test_json_holds_every_score_and_nothing_else_is_printed(
     model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

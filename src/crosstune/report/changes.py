@@ -74,7 +74,7 @@ def change_table(recipe: Recipe, scores: Scores, outputs: Outputs, resamples: Re
         for system in recipe.systems
         if system != reference and any(key[0] == system for key in scores)
     )
-    if not rows or not any(key[0] == reference for key in scores):
+    if not rows or not columns or not any(key[0] == reference for key in scores):
         return None
     name = label_of(recipe, reference)
     return Table(

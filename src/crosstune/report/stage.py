@@ -58,4 +58,4 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     write_text(run.report / "report.html", render(recipe, page))
     write_model_cards(recipe, run, every_table, page.facts, scores)
     note(f"wrote {run.report}/report.html, report.md, tables.csv, tables.tex and failures.csv")
-    print_tables(main, run.report / "report.html")
+    print_tables(main or further, run.report / "report.html")
