@@ -26,19 +26,23 @@ FAILURES = (EMPTY, COPIED, LANGUAGE, PARTIAL, LOOP, NO_STOP, ECHO, EXTRA)
 
 # A run of so much of the source, in characters, is a copy; names and numbers are shorter.
 _COPIED_SHARE, _COPIED_CHARACTERS, _SHORTEST_SOURCE = 0.5, 12, 4
-_TARGET_SCRIPT_SHARE = 0.5
+# Of letters. A Korean syllable is one letter and a Latin word six: half would blame one Latin word among four others.
+_LATIN_TARGET_SHARE, _OTHER_TARGET_SHARE = 1 / 2, 1 / 3
 # The identifier errs on short texts; on others the target must be all but excluded.
 _IDENTIFIED_LETTERS, _IDENTIFIED_PROBABILITY = 25, 0.05
 _LOOP_CHARACTERS = 16
+# The share of word trigrams that stood there before (seq-rep-n of Welleck et al. 2020), and the words it takes to tell.
+_REPEATED_TRIGRAMS, _REPEATED_WORDS = 0.35, 10
 # Longer than the reference by so much.
 _EXTRA_FACTOR, _EXTRA_CHARACTERS = 2.5, 25
-_ECHO_CHARACTERS = 15
+_ECHO_SHARE, _ECHO_CHARACTERS = 0.5, 15
 
 _MARKERS = re.compile(
     r"###\s*(?:Instruction|Input|Response|명령어|입력|응답)|Below is an instruction that", re.IGNORECASE
 )
 _REMARK = re.compile(
-    r"^\W*(?:(?:note|translation|explanation|translator's note|here is|참고|번역|설명|해설|다음은)\b|sure[,!])"
+    r"(?:^|[(\[])\W*"
+    r"(?:(?:note|translation|explanation|answer|translator's note|here is|참고|번역|설명|해설|답변|다음은)\b|sure[,!])"
     r".{0,60}[:：]",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -48,6 +52,7 @@ _LOOP_UNITS = regex.compile(r"(.{1,5}?)\1{3,}|(.{6,60}?)\2{2,}")
 _MEANT = re.compile(r"[\s\W\d_ㅋㅎㅠㅜ하히호]*|(?:h[ae]h?)+|(?:[ae]h)+|(?:la)+|(?:no )+", re.IGNORECASE)
 _LOWERCASE_WORD = re.compile(r"(?<![A-Za-z0-9_.@/-])[a-z]{3,}(?![A-Za-z0-9_@/]|\.[a-z])")
 _LETTERS = regex.compile(r"\p{L}")
+_LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def failures(output: str, asked: Asked, finished: bool) -> tuple[str, ...]:
 
 
 def _failures(output: str, asked: Asked, finished: bool) -> Iterable[str]:
-    if not output:
+    has_words = bool(_LETTER_OR_DIGIT.search(output))
+    if not has_words:
         yield EMPTY
     elif asked.target_language:
         if _is_copied(output, asked):
@@ -90,27 +96,37 @@ def _failures(output: str, asked: Asked, finished: bool) -> Iterable[str]:
         yield NO_STOP
     if _is_echo(output, asked):
         yield ECHO
-    elif output and _has_extra(output, asked):
+    elif has_words and _has_extra(output, asked):
         yield EXTRA
 
 
 def _is_copied(output: str, asked: Asked) -> bool:
     """Return whether a long run of the source stands in the output, and not in the reference."""
-    ours, theirs, right = _plain(output), _plain(asked.source), _plain(asked.reference)
-    if len(theirs) < _SHORTEST_SOURCE:
+    if len(_plain(asked.source)) < _SHORTEST_SOURCE:
         return False
-    wanted = min(len(theirs), max(_COPIED_CHARACTERS, round(_COPIED_SHARE * len(theirs))))
-    runs = (theirs[first : first + wanted] for first in range(len(theirs) - wanted + 1))
-    return any(run in ours and run not in right for run in runs)
+    return _has_run_of(output, asked.source, (asked.reference,), (_COPIED_SHARE, _COPIED_CHARACTERS))
+
+
+def _has_run_of(output: str, other: str, allowed: tuple[str, ...], size: tuple[float, int]) -> bool:
+    """Return whether a run of another text, of a share and of some characters of it, stands in the output.
+
+    What is shorter than so many characters must stand there whole; runs of the ``allowed`` texts do not count.
+    """
+    ours, theirs, right = _plain(output), _plain(other), [_plain(text) for text in allowed]
+    wanted = min(len(theirs), max(size[1], round(size[0] * len(theirs))))
+    runs = (theirs[first : first + wanted] for first in range(len(theirs) - wanted + 1) if wanted)
+    return any(run in ours and not any(run in text for text in right) for run in runs)
 
 
 def _is_wrong_language(output: str, asked: Asked) -> bool:
     if not _LETTERS.search(output):
         return False
-    if own_script_share(output, asked.target_language) < _TARGET_SCRIPT_SHARE:
+    is_latin = script_share("a", asked.target_language) == 1
+    wanted = _LATIN_TARGET_SHARE if is_latin else _OTHER_TARGET_SHARE
+    if own_script_share(output, asked.target_language) < wanted:
         # An answer that is right may be all names, numbers or code.
-        return own_script_share(asked.reference, asked.target_language) >= _TARGET_SCRIPT_SHARE
-    if script_share("a", asked.target_language) == 0:
+        return own_script_share(asked.reference, asked.target_language) >= wanted
+    if not is_latin:
         return False
     # Latin is the script of many languages.
     letters = "".join(_LETTERS.findall(output))
@@ -145,14 +161,24 @@ def _is_loop(output: str, asked: Asked) -> bool:
     words = output.split()
     # A single word may be short: "것 것 것 것 것 것".
     runs = (words[first : first + 6] for first in range(len(words) - 5))
-    return any(len({*run}) == 1 and not _MEANT.fullmatch(run[0]) for run in runs)
+    if any(len({*run}) == 1 and not _MEANT.fullmatch(run[0]) for run in runs):
+        return True
+    # Sentences that come back in turn: "A. B. A. C. B. A."
+    given = max(_repeated_trigrams(_plain(right)) for right in (asked.source, asked.reference))
+    is_long = len(text.split()) >= _REPEATED_WORDS and not all(map(_MEANT.fullmatch, words))
+    return is_long and _repeated_trigrams(text) > max(_REPEATED_TRIGRAMS, given)
+
+
+def _repeated_trigrams(text: str) -> float:
+    words = text.split()
+    trigrams = list(zip(words, words[1:], words[2:], strict=False))
+    return 1 - len({*trigrams}) / len(trigrams) if trigrams else 0.0
 
 
 def _is_echo(output: str, asked: Asked) -> bool:
     if _MARKERS.search(output) and not _MARKERS.search(asked.source):
         return True
-    instruction = _plain(asked.instruction)
-    return len(instruction) >= _ECHO_CHARACTERS and instruction in _plain(output)
+    return _has_run_of(output, asked.instruction, (asked.source, asked.reference), (_ECHO_SHARE, _ECHO_CHARACTERS))
 
 
 def _has_extra(output: str, asked: Asked) -> bool:

@@ -50,30 +50,44 @@ def read_cases() -> list[Case]:
 
 
 CASES = read_cases()
-BLANK = ["", " ", "\n", "\t", "\n\n", "  \n ", "\u3000", "\r\n", " \t ", "\n \n", "\u00a0", "\x0b", "\x0c", "   "]
-BLANK += ["\n\t", "\u2003", "\u2028", "\u2029", "\t\t\t", " \u3000 "]
+BLANK = [
+    "",
+    " ",
+    "\n",
+    "\t",
+    "\n\n",
+    "  \n ",
+    "\u3000",
+    "\r\n",
+    " \t ",
+    "\n \n",
+    "\u00a0",
+    "\u2028",
+    "\ufffd\ufffd\ufffd",
+]
+BLANK += [".", "-", "…", "?", "(", '"', "~", "###", "\n.\n", "。", "🙂"]
 WRITTEN = [
     "a",
-    ".",
     "0",
     "가",
-    "-",
     "네",
     "No",
-    "…",
-    "?",
     "1.",
     "ㅋ",
     "안녕",
     "\nyes",
     " ok ",
-    "(",
-    '"',
-    "~",
     "漢",
     "é",
+    "UN",
+    "1",
+    "⅓",
+    "Да",
+    "예.",
+    "(b)",
+    '"c"',
+    "ㅠ",
 ]
-WRITTEN += ["UN"]
 
 
 @pytest.mark.parametrize("failure", [COPIED, LANGUAGE, PARTIAL, LOOP, ECHO, EXTRA])
@@ -91,7 +105,7 @@ def test_a_failure_is_seen_where_it_is_and_nowhere_else(failure: str) -> None:
 @pytest.mark.parametrize("finished", [True, False])
 def test_empty_answers_are_empty_and_unfinished_ones_did_not_stop(finished: bool) -> None:
     asked = Asked("I go home.", "나는 집에 간다.", "Translate", "en", "ko")
-    assert len(BLANK) == len(WRITTEN) == 20
+    assert len(BLANK) >= 20 <= len(WRITTEN)
     for output in BLANK:
         assert failures(output, asked, finished) == ((EMPTY,) if finished else (EMPTY, NO_STOP))
     for output in WRITTEN:
