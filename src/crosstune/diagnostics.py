@@ -61,7 +61,7 @@ class Asked:
 
     Attributes:
         source: the text that was to be translated, or asked about.
-        reference: a right translation.
+        reference: a right translation; empty where none is known, and then nothing counts as extra.
         instruction: the words that asked.
         source_language: of a translation; empty for other tasks, which only the language-free rules judge.
         target_language: of a translation.
@@ -183,6 +183,8 @@ def _is_echo(output: str, asked: Asked) -> bool:
 
 def _has_extra(output: str, asked: Asked) -> bool:
     """Return whether more stands there than was asked for: further lines, remarks, or far more text."""
+    if not asked.reference:
+        return False
     if not asked.target_language:
         return len([line for line in output.split("\n") if line.strip()]) > 1
     if len(_lines(output)) > max(len(_lines(asked.source)), len(_lines(asked.reference))):

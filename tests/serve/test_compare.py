@@ -16,7 +16,7 @@ import pytest
 from crosstune.artifacts import read_jsonl
 from crosstune.errors import BadInputError
 from crosstune.serve import compare
-from crosstune.serve.contestants import Panel, contestants_of, questions_of
+from crosstune.serve.contestants import Answer, Panel, Question, contestants_of, questions_of
 from tests.command_line import ENVIRONMENT, crosstune
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quick_run")]
@@ -64,6 +64,23 @@ def test_a_folder_that_is_no_run_and_a_missing_library_are_named(
     monkeypatch.setattr(compare.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BadInputError, match=r"pip install 'crosstune\[web\]'"):
         compare.compare([tmp_path], 7860, 1)
+
+
+def test_answers_to_a_runs_items_are_judged_as_in_evaluation_and_others_by_form() -> None:
+    question = Question("Translate this into Korean.", "I go home.", "나는 집에 간다.", "en", "ko")
+
+    class Wrong:
+        contestants = ("ours", "base")
+
+        def answer(self, place: int, *_: object) -> Answer:
+            return (Answer("나는 집에 간다.", 7, True), Answer("I go home.\nI am.", 6, False))[place]
+
+    ask = compare._ask(Wrong(), {"En → Ko": [question]})  # type: ignore[arg-type]
+    *_, shown = ask(question.instruction, question.text, 8)
+    assert shown[1] == "7 tokens, stopped by itself"
+    assert shown[3] == "6 tokens, hit the limit · **source copied** · **wrong language** · **no stop** · **extra text**"
+    *_, shown = ask("Say something.", "", 8)
+    assert (shown[1], shown[3]) == ("7 tokens, stopped by itself", "6 tokens, hit the limit · **no stop**")
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def build_page(panel: Panel, questions: dict[str, list[Question]]) -> Any:
             event(draw, [preset], [instruction, text, reference], api_name=False)
         # Nothing is sent to a system but what stands in the boxes.
         asked = [instruction, text, max_new_tokens]
-        ask.click(_ask(panel), asked, boxes, api_name="ask", concurrency_limit=1)
+        ask.click(_ask(panel, questions), asked, boxes, api_name="ask", concurrency_limit=1)
     return page
 
 
@@ -74,23 +74,27 @@ def _draw(questions: dict[str, list[Question]]) -> Callable[[str], tuple[str, st
     return draw
 
 
-def _ask(panel: Panel) -> Callable[[str, str, float], Any]:
+def _ask(panel: Panel, questions: dict[str, list[Question]]) -> Callable[[str, str, float], Any]:
+    known = {(one.instruction, one.text): one for items in questions.values() for one in items}
+
     def ask(instruction: str, text: str, max_new_tokens: float) -> Any:
         """Yield the answers as they come, so that the first is read while the last is written."""
+        # Only an item of the run has a reference and languages; to own questions, an answer is held by form alone.
+        question = known.get((instruction, text), Question(instruction, text, ""))
         shown = ["", ""] * len(panel.contestants)
         for place in range(len(panel.contestants)):
             shown[2 * place + 1] = "writes …"
             yield tuple(shown)
             answer = panel.answer(place, instruction, text, int(max_new_tokens))
-            shown[2 * place : 2 * place + 2] = answer.text, _about(answer)
+            shown[2 * place : 2 * place + 2] = answer.text, _about(answer, question.failures(answer))
             yield tuple(shown)
 
     return ask
 
 
-def _about(answer: Answer) -> str:
-    end = "stopped by itself" if answer.finished else "**hit the limit**"
-    return f"{answer.num_tokens} tokens, {end}"
+def _about(answer: Answer, failed: Sequence[str]) -> str:
+    end = "stopped by itself" if answer.finished else "hit the limit"
+    return " · ".join([f"{answer.num_tokens} tokens, {end}", *(f"**{name}**" for name in failed)])
 
 
 def _look() -> dict[str, Any]:

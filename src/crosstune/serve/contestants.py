@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.artifacts import RunFolder, read_jsonl
 from crosstune.chat_template import template_of
+from crosstune.diagnostics import Asked, failures
 from crosstune.encoding import encode_prompt
 from crosstune.errors import BadInputError
 from crosstune.evaluate.generated_tasks import max_positions
@@ -47,12 +48,18 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Question:
-    """An item of a run's evaluation sets, as evaluation asks it."""
+    """An item of a run's evaluation sets, as evaluation asks it; languages are those of a translation, or empty."""
 
     instruction: str
     text: str
     reference: str
-    language: str
+    source_language: str = ""
+    target_language: str = ""
+
+    def failures(self, answer: Answer) -> tuple[str, ...]:
+        """Return what is wrong with an answer, by the rules of evaluation."""
+        asked = Asked(self.text, self.reference, self.instruction, self.source_language, self.target_language)
+        return failures(answer.text, asked, answer.finished)
 
 
 def contestants_of(folders: Sequence[Path]) -> list[Contestant]:
@@ -87,7 +94,7 @@ def questions_of(contestant: Contestant) -> dict[str, list[Question]]:
         items = read_jsonl(path) if path.is_file() else []
         if task.task == "nsmc_generate":
             found["NSMC"] = [
-                Question(NSMC_INSTRUCTION, item["document"], ("부정", "긍정")[item["label"]], "ko") for item in items
+                Question(NSMC_INSTRUCTION, item["document"], ("부정", "긍정")[item["label"]]) for item in items
             ]
         elif task.task == "translation":
             for direction in task.directions:
@@ -108,7 +115,7 @@ def _translations(
     source, target = direction.split("-")
     instruction = template.translation_instructions(direction, asked, "paper")[0]
     for item in items:
-        yield Question(instruction, item[source], item[target], target)
+        yield Question(instruction, item[source], item[target], source, target)
 
 
 class Panel:
