@@ -1,0 +1,107 @@
+"""Log-likelihoods of HellaSwag-length items, beside lm-evaluation-harness's own Hugging Face model, in turns.
+
+    python benchmarks/multiple_choice.py [--shape 60M] [--items 16] [--rounds 5] [--threads 1]
+
+Both sides get the same token ids and the same weights through the same method of the harness. The harness's model runs
+at each batch size once, and then at its best. "Equal kernels" are torch's default ones on both sides; ours, as
+`crosstune evaluate` sets them, are oneDNN's. Stops when any log-likelihood differs by more than 1e-4 or any greedy flag
+differs. Prints a table and writes benchmarks/results/multiple_choice.json.
+"""
+
+import logging
+import random
+import statistics
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import torch
+import typer
+from lm_eval.models.huggingface import HFLM
+from random_llama import VOCABULARY, in_turns, make_model, make_tokenizer, matmul_precision, median_ratio, write_results
+
+from crosstune.evaluate.harness import CrosstuneLM
+
+_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+_NUM_ENDINGS = 4
+# HellaSwag's validation set with LLaMA-2's tokenizer: 69 tokens of context, 26 of each ending, as means.
+_CONTEXT_TOKENS, _ENDING_TOKENS = (24, 114), (8, 44)
+_TOLERANCE = 1e-4
+Request = tuple[tuple[str, str], list[int], list[int]]
+Answers = list[tuple[float, bool]]
+
+
+def make_requests(num_items: int) -> list[Request]:
+    """Draw items of one context and four endings, as the harness hands them to a model: texts, and token ids."""
+    draw = random.Random(0)
+
+    def tokens(bounds: tuple[int, int]) -> list[int]:
+        return [draw.randrange(3, VOCABULARY) for _ in range(draw.randint(*bounds))]
+
+    requests: list[Request] = []
+    for item in range(num_items):
+        context = [1, *tokens(_CONTEXT_TOKENS)]
+        requests += [((str(item), str(ending)), context, tokens(_ENDING_TOKENS)) for ending in range(_NUM_ENDINGS)]
+    return requests
+
+
+def assert_equal(expected: Answers, found: Answers) -> float:
+    """Return the largest difference of log-likelihoods; stop where the sides disagree."""
+    largest = max(abs(left[0] - right[0]) for left, right in zip(expected, found, strict=True))
+    if largest > _TOLERANCE or [flag for _, flag in expected] != [flag for _, flag in found]:
+        raise SystemExit(f"the sides disagree: log-likelihoods differ by up to {largest:.1e}, allowed {_TOLERANCE}")
+    return largest
+
+
+def main(
+    shape: Annotated[str, typer.Option(help="30M, 60M or 120M")] = "60M",
+    items: Annotated[int, typer.Option(help="questions of four endings")] = 16,
+    rounds: int = 5,
+    threads: int = 1,
+) -> None:
+    torch.set_num_threads(threads)
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    model, tokenizer, requests = make_model(shape, weight_deviation=0.02), make_tokenizer(), make_requests(items)
+    ours = CrosstuneLM(model, tokenizer)
+
+    def harness(batch_size: int) -> Callable[[], Answers]:
+        theirs = HFLM(pretrained=model, tokenizer=tokenizer, device="cpu", batch_size=batch_size)
+
+        def score() -> Answers:
+            model.set_attn_implementation("sdpa")
+            with matmul_precision("highest"):
+                return theirs._loglikelihood_tokens(requests, disable_tqdm=True)
+
+        return score
+
+    def crosstune(precision: str) -> Callable[[], Answers]:
+        def score() -> Answers:
+            with matmul_precision(precision):
+                return ours._loglikelihood_tokens(requests)
+
+        return score
+
+    trials, _ = in_turns({str(size): harness(size) for size in _BATCH_SIZES}, rounds=1)
+    best = min(trials, key=lambda size: trials[size][0])
+    theirs = f"lm-evaluation-harness `hf`, batch {best}"
+    sides = {
+        theirs: harness(int(best)),
+        "crosstune, equal kernels": crosstune("highest"),
+        "crosstune, its kernels": crosstune("medium"),
+    }
+    seconds, answers = in_turns(sides, rounds)
+    rows: list[dict[str, Any]] = [
+        {
+            "side": name,
+            "requests_per_s": len(requests) / statistics.median(seconds[name]),
+            "ratio": median_ratio(seconds[theirs], seconds[name]),
+            "largest_difference": f"{assert_equal(answers[theirs], answers[name]):.0e}",
+        }
+        for name in sides
+    ]
+    facts = {"shape": shape, "items": items, "rounds": rounds, "threads": threads, "seconds": seconds}
+    facts["seconds_by_batch_size"] = {size: found[0] for size, found in trials.items()}
+    write_results("multiple_choice", ("", "requests/s", "ratio", "largest difference"), rows, facts)
+
+
+if __name__ == "__main__":
+    typer.run(main)

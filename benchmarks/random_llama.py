@@ -1,0 +1,96 @@
+"""What the benchmarks of scoring and generation share: a LLaMA of random weights, a tokenizer, turns, and results."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+from tokenizers import Tokenizer, models
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from crosstune.artifacts import hardware, versions
+from crosstune.terminal import console
+
+VOCABULARY = 32_000
+SHAPES = {  # hidden size, layers, heads
+    "30M": (384, 6, 6),
+    "60M": (512, 8, 8),
+    "120M": (768, 10, 12),
+}
+
+
+def make_model(shape: str, weight_deviation: float) -> LlamaForCausalLM:
+    """Return a float32 model of random weights with this standard deviation."""
+    hidden, layers, heads = SHAPES[shape]
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=hidden,
+        intermediate_size=hidden * 8 // 3,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=1024,
+        initializer_range=weight_deviation,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """Return a tokenizer of as many words; the requests are token ids already."""
+    words = ["<unk>", "<s>", "</s>", *(f"w{index}" for index in range(3, VOCABULARY))]
+    words_to_ids = {word: index for index, word in enumerate(words)}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words_to_ids, unk_token="<unk>")),
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<unk>",
+    )
+
+
+@contextmanager
+def matmul_precision(value: str) -> Iterator[None]:
+    """Use torch's float32 kernels (``highest``) or oneDNN's (``medium``), as ``crosstune.models`` chooses them."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(value)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def in_turns(sides: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Run all sides once per round and return seconds and results; the order turns, so that no side is always first."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    results: dict[str, Any] = {}
+    names = list(sides)
+    for number in range(rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            started = time.perf_counter()
+            results[name] = sides[name]()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds, results
+
+
+def median_ratio(theirs: list[float], ours: list[float]) -> float:
+    """Return the median over rounds of how many times faster ours is; a busy machine slows both of a round."""
+    return statistics.median(left / right for left, right in zip(theirs, ours, strict=True))
+
+
+def write_results(name: str, columns: tuple[str, ...], rows: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    """Print a table, and write ``benchmarks/results/NAME.json``."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="left" if column == columns[0] else "right")
+    for row in rows:
+        table.add_row(*(f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row.values()))
+    console.print(table)
+    path = Path(__file__).parent / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    content = {**facts, "sides": rows, "hardware": hardware(), "versions": versions()}
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
