@@ -32,6 +32,7 @@ HOSTILE = {
     4: "half a pair \ud83d, a null \x00, {{ braces }}",
     5: "",
 }
+FAILED = {5: ["empty"], 7: ["wrong language", "no stop"]}
 
 
 @pytest.fixture(autouse=True)
@@ -228,6 +229,7 @@ def output_row(task: str, item: int, correct: bool | None, generator: random.Ran
         "reference": reference,
         "correct": correct,
         "finished": item != 7,
+        **({"failures": FAILED.get(item, [])} if correct is None or task == "movies" else {}),
     }
 
 

@@ -11,6 +11,8 @@ from crosstune.artifacts import RunFolder
 from crosstune.recipe import Recipe
 from crosstune.report import stage
 
+from .conftest import CELLS, SYSTEMS
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 QUIET = ("--disable-background-networking", "--disable-component-update")
@@ -68,6 +70,10 @@ def test_filters_search_and_more_work(page: Path, tmp_path: Path) -> None:
         change("search", "MOVIES-NOWHERE"); look();
         change("search", "the TEACHER gave a"); look();
         document.querySelector("#systems input").click(); look();
+        change("search", ""); change("verdict", ""); change("judged", "");
+        change("failure", "no stop"); look();
+        change("failure", "empty"); look();
+        change("failure", ""); look();
         document.title = seen.join(" | ");
     """
     document = document_after(page, script, tmp_path / "profile")
@@ -81,5 +87,21 @@ def test_filters_search_and_more_work(page: Path, tmp_path: Path) -> None:
         "0 items, 0 shown 0",
         "40 items, 4 shown 4",
         "40 items, 4 shown 4",
+        "1 items, 1 shown 1",
+        "1 items, 1 shown 1",
+        "40 items, 4 shown 4",
     ]
     assert items_of(document).count('class="answer"') == 4 * 4
+
+
+def test_a_failure_is_marked_on_its_answer_and_drawn_in_the_bars(page: Path, tmp_path: Path) -> None:
+    script = """
+        document.getElementById("failure").value = "wrong language";
+        document.getElementById("filters").dispatchEvent(new Event("input"));
+    """
+    document = document_after(page, script, tmp_path / "profile")
+    assert items_of(document).count('<span class="limit">wrong language</span>') == len(SYSTEMS)
+    section = re.search(r'<section id="failures">(.*?)</section>', document, re.DOTALL)
+    assert section is not None
+    assert section[1].count('class="chart bars"') == 1 + len(CELLS)
+    assert section[1].count("3 %</text>") == (1 + len(CELLS)) * len(SYSTEMS)
