@@ -34,7 +34,7 @@ class CellFailures:
 def read_failures(recipe: Recipe, outputs: Outputs, labels: Mapping[str, str]) -> list[CellFailures]:
     """Return the failures of every generated task, in the order of the outputs; none where no answer was judged."""
     found = []
-    for task in outputs.num_items:
+    for task in dict.fromkeys(task for _, task in outputs.failures):
         rows = []
         for system in recipe.systems:
             judged = outputs.failures.get((system, task))

@@ -25,7 +25,7 @@ class Outputs:
         items: for the explorer, by task and item id: prompt, reference, and the answers by system.
         correct: by system and task: item id to right or wrong, of every item where that is known.
         ids: by system and task: the items that were answered, in their order.
-        failures: by system and task: of each answer in words, what is wrong with it.
+        failures: by system and task (cell, of one with several wordings): of each answer in words, what is wrong.
         num_items: by task, how many items there are in all.
         num_kept: by task, how many of them are in ``items``.
     """
@@ -64,7 +64,7 @@ def _keep(recipe: Recipe, outputs: Outputs, system: str, row: dict[str, Any]) ->
     if row.get("correct") is not None:
         outputs.correct.setdefault((system, task), {})[item] = bool(row["correct"])
     if "failures" in row:
-        outputs.failures.setdefault((system, task), []).append(tuple(row["failures"]))
+        outputs.failures.setdefault((system, str(row.get("wordings_of", task))), []).append(tuple(row["failures"]))
     key = (task, item)
     if key not in outputs.items:
         # The first system with the task chooses the items, and the others follow.
