@@ -328,3 +328,12 @@ def test_prompts_that_fill_the_model_stay_unanswered_and_are_counted(
     rows = [row for row in read_jsonl(run.system("base") / "evaluation" / "outputs.jsonl") if row["task"] == "nsmc"]
     assert (rows[1]["output"], rows[1]["correct"], rows[1]["finished"]) == ("", False, False)
     assert notes == ["nsmc: 1 prompts fill all 256 positions and stay unanswered"] * 2
+
+
+def test_answers_in_words_carry_their_failures_and_chosen_ones_none(recipe: Recipe, run: RunFolder) -> None:
+    stage.run(recipe, run)
+    rows = read_jsonl(run.system("base") / "evaluation" / "outputs.jsonl")
+    assert all(("failures" in row) == (row["task"] != "story") for row in rows)
+    judged = [row for row in rows if "failures" in row]
+    assert judged and all(("no stop" in row["failures"]) == (not row["finished"]) for row in judged)
+    assert any("no stop" in row["failures"] for row in judged)
