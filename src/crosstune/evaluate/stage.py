@@ -81,7 +81,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, system: TrainedSystem, comet: C
     """Return the hash of all that decides the scores. How many rows run side by side is not part of it."""
     settings = recipe.evaluate
     return fingerprint(
-        "scores, outputs, resamples",
+        "scores, outputs, failures, resamples",
         {label: task.model_dump(mode="json") for label, task in settings.tasks.items()},
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks_with_files},
         {label: task.file_hashes() for label, task in _harness_tasks(recipe, run).items()},
