@@ -87,7 +87,7 @@ def sentencepiece() -> PreTrainedTokenizerFast:
 
 
 @given(texts=st.lists(st.tuples(st.just("") | TEXT, TEXT), min_size=1, max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_encoding_by_words_gives_the_tokens_that_the_tokenizer_gives_at_once(
     sentencepiece: PreTrainedTokenizerFast, texts: list[tuple[str, str]]
 ) -> None:

@@ -84,7 +84,7 @@ def test_gradients_flow_through_shared_prefixes_as_through_copies() -> None:
         torch.testing.assert_close(apart, shared, atol=1e-3, rtol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=25), min_size=1, max_size=12), st.booleans())
 def test_every_token_has_its_place_and_position(rows: list[list[int]], share: bool) -> None:
     layout = packing.lay_out(rows, share)

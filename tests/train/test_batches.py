@@ -18,7 +18,7 @@ def seen(schedule: Schedule) -> list[list[int]]:
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.floats(0.1, 4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_row_is_seen_once_an_epoch(num_rows: int, batch_size: int, num_epochs: float) -> None:
     content = {**stage(global_batch_size=batch_size), "num_steps": None, "num_epochs": num_epochs}
     schedule = make_schedule(num_rows, Stage.model_validate_json(json.dumps(content)), (1, 0))
@@ -45,7 +45,7 @@ def make_row(tokens: list[int], index: int) -> Row:
 @given(
     st.lists(st.lists(st.integers(3, 5), max_size=30), min_size=1, max_size=25), st.integers(1, 4), st.integers(1, 80)
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_the_split_keeps_every_row_and_the_budget(texts: list[list[int]], num_ranks: int, budget: int) -> None:
     rows = [make_row(tokens, index) for index, tokens in enumerate(texts)]
     ranks = split_over_ranks(rows, num_ranks, budget)
