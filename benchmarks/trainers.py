@@ -180,7 +180,7 @@ def make_stage(num_steps: int) -> Any:
 def make_segments(batches: list[list[Row]]) -> list[Any]:
     from crosstune.train.rows import Segment
 
-    return [(Segment(tuple(tokens), prompt, 1, "paper", ""),) for batch in batches for tokens, prompt in batch]
+    return [(Segment(tuple(tokens), prompt, 1, "ko", "paper", ""),) for batch in batches for tokens, prompt in batch]
 
 
 def useful_flops(model: Any, batch: list[Row]) -> float:

@@ -39,7 +39,7 @@ def test_epochs_and_stages_have_orders_of_their_own() -> None:
 
 
 def make_row(tokens: list[int], index: int) -> Row:
-    return (Segment((1, *tokens, 2), 1, 3, "a", f"f:{index}"),)
+    return (Segment((1, *tokens, 2), 1, 3, "en", "a", f"f:{index}"),)
 
 
 @given(

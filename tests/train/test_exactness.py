@@ -34,7 +34,7 @@ def make_rows(seed: int = 0, number: int = 36) -> list[Row]:
     for index in range(number):
         prompt = (instruction if index % 3 else ()) + tokens(generator.randrange(1, 12))
         completion = (*tokens(generator.randrange(1, 15)), 2)
-        rows.append((Segment(prompt + completion, len(prompt), 10, "ab"[index % 2], f"f:{index}"),))
+        rows.append((Segment(prompt + completion, len(prompt), 10, "en", "ab"[index % 2], f"f:{index}"),))
     # A row of the batch may hold several documents.
     rows[5] = (*rows[5], *rows[6], *rows[7])
     return rows
@@ -50,7 +50,7 @@ def run_steps(model: PreTrainedModel, micro_batch_tokens: int, stage: Stage) -> 
     rows = make_rows()
     schedule = Schedule(len(rows), NUM_STEPS * stage.global_batch_size, stage.global_batch_size, (1,))
     settings = Train(micro_batch_tokens=micro_batch_tokens)
-    job = Job("test", 0, stage, settings, 1, rows, schedule, ["a", "b"], Trainable(model))
+    job = Job("test", 0, stage, settings, 1, rows, schedule, [("en", "a"), ("en", "b")], Trainable(model))
     losses = []
     for step in range(NUM_STEPS):
         batch = [rows[index] for index in schedule.rows_of_step(step)]

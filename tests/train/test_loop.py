@@ -80,6 +80,8 @@ def test_bits_per_byte_and_sources_follow_from_the_loss(make_run: MakeRun) -> No
         nats = sum(source["loss"] * source["supervised_tokens"] for source in row["sources"].values())
         assert set(counts) == {"pairs", "alpaca"}
         assert row["loss"] == pytest.approx(nats / sum(counts.values()))
+        # Here a language is a source: pairs are Korean, Alpaca is English.
+        assert row["languages"] == {"en": row["sources"]["alpaca"], "ko": row["sources"]["pairs"]}
         assert row["supervised_tokens"] == row["step"] * sum(counts.values())
     examples = make_examples()
     num_bytes = sum(len(example.encode()) for example in examples)

@@ -23,7 +23,7 @@ from crosstune.train.loss import summed_loss
 from crosstune.train.methods import Trainable
 from crosstune.train.metrics import MetricsFile, StepResult, row_of_step
 from crosstune.train.position import Position, Totals
-from crosstune.train.rows import Row, Segment
+from crosstune.train.rows import Corpus, Row, Segment
 from crosstune.train.tracking import log
 from crosstune.train.validation import Validation
 
@@ -36,7 +36,7 @@ class Job:
         title: for the progress bar.
         index: the stage's number.
         seed: of the run, for what is random inside a step (LoRA's dropout).
-        sources: every source of the rows, sorted: the order of per-source losses.
+        corpora: every language and source of the rows, sorted: the order of their losses.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Job:
     seed: int
     rows: Sequence[Row]
     schedule: Schedule
-    sources: Sequence[str]
+    corpora: Sequence[Corpus]
     trainable: Trainable
     validation: Validation | None = None
 
@@ -138,7 +138,7 @@ def train_step(
         losses.append(loss.per_segment[: len(segments)])
     # Fetched from the device once a step, not once a micro-batch.
     nats_of_seen = list(zip(seen, torch.cat(losses).tolist(), strict=True))
-    nats = _nats_by_source(job, accelerator, nats_of_seen)
+    nats = _nats_by_corpus(job, accelerator, nats_of_seen)
     grad_norm = float(accelerator.clip_grad_norm_(model.parameters(), job.stage.max_grad_norm))
     if not np.isfinite([*nats.values(), grad_norm]).all():
         bad = [segment.origin for segment, value in nats_of_seen if not np.isfinite(value)]
@@ -177,11 +177,11 @@ def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any
     return model, optimizer
 
 
-def _nats_by_source(job: Job, accelerator: Accelerator, seen: Sequence[tuple[Segment, float]]) -> dict[str, float]:
-    """Return the summed loss of the global batch by source, the same on every rank."""
-    nats = dict.fromkeys(job.sources, 0.0)
+def _nats_by_corpus(job: Job, accelerator: Accelerator, seen: Sequence[tuple[Segment, float]]) -> dict[Corpus, float]:
+    """Return the summed loss of the global batch by language and source, the same on every rank."""
+    nats = dict.fromkeys(job.corpora, 0.0)
     for segment, value in seen:
-        nats[segment.source] += value
+        nats[segment.corpus] += value
     if accelerator.num_processes == 1:
         return nats
     summed = accelerator.reduce(

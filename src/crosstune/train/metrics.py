@@ -1,15 +1,16 @@
-"""Files of rows by step, as metrics.jsonl: loss by source, and bits per byte, which compares across tokenizers."""
+"""Files of rows by step, as metrics.jsonl: loss by source and language, and bits per byte, for any tokenizer."""
 
 import json
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crosstune.artifacts import write_jsonl
 from crosstune.train.position import Position, Totals
-from crosstune.train.rows import Row
+from crosstune.train.rows import Corpus, Row
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,12 @@ class StepResult:
     """What one optimiser step did.
 
     Attributes:
-        nats: summed loss of the global batch by source.
+        nats: summed loss of the global batch by language and source.
         grad_norm: before clipping.
         learning_rate: of this step.
     """
 
-    nats: dict[str, float]
+    nats: dict[Corpus, float]
     grad_norm: float
     learning_rate: float
 
@@ -65,7 +66,7 @@ def row_of_step(stage: int, batch: Sequence[Row], totals: Totals, result: StepRe
     num_bytes = 0
     for row in batch:
         for segment in row:
-            counts[segment.source] += segment.num_supervised
+            counts[segment.corpus] += segment.num_supervised
             num_bytes += segment.num_bytes
     nats = sum(result.nats.values())
     return {
@@ -78,9 +79,23 @@ def row_of_step(stage: int, batch: Sequence[Row], totals: Totals, result: StepRe
         "tokens": totals.tokens,
         "supervised_tokens": totals.supervised_tokens,
         "seconds": round(totals.seconds, 3),
-        "sources": {
-            source: {"loss": result.nats[source] / count, "supervised_tokens": count}
-            for source, count in counts.items()
-            if count
-        },
+        "sources": _grouped(result.nats, counts, lambda corpus: corpus[1]),
+        "languages": _grouped(result.nats, counts, lambda corpus: corpus[0]),
+    }
+
+
+def _grouped(
+    nats: dict[Corpus, float], counts: dict[Corpus, int], key: Callable[[Corpus], str]
+) -> dict[str, dict[str, float]]:
+    """Return the loss per supervised token of each group that the step saw, groups in alphabetical order."""
+    members = defaultdict(list)
+    for corpus, count in counts.items():
+        if count:
+            members[key(corpus)].append(corpus)
+    return {
+        group: {
+            "loss": sum(nats[corpus] for corpus in members[group]) / sum(counts[corpus] for corpus in members[group]),
+            "supervised_tokens": sum(counts[corpus] for corpus in members[group]),
+        }
+        for group in sorted(members)
     }

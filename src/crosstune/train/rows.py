@@ -14,6 +14,10 @@ from crosstune.terminal import note
 _CHUNK = 4096
 
 
+# A language and a source: a source may hold several languages.
+Corpus = tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Tokens that attend to themselves only.
@@ -22,6 +26,7 @@ class Segment:
         tokens: BOS, prompt, completion, EOS.
         num_prompt: how many leading tokens are given, not learnt; at least one, since nothing predicts the first.
         num_bytes: UTF-8 bytes of the supervised text, for bits per byte.
+        language: ISO 639-1 code of the supervised text.
         source: the recipe's name of the corpus.
         origin: file and line of the raw row.
     """
@@ -29,6 +34,7 @@ class Segment:
     tokens: tuple[int, ...]
     num_prompt: int
     num_bytes: int
+    language: str
     source: str
     origin: str
 
@@ -36,6 +42,11 @@ class Segment:
     def num_supervised(self) -> int:
         """Return the number of tokens that the loss counts."""
         return len(self.tokens) - self.num_prompt
+
+    @property
+    def corpus(self) -> Corpus:
+        """Return what its loss is counted under."""
+        return self.language, self.source
 
 
 # One of the global batch: one instruction, or several short documents up to the maximum length.
@@ -76,7 +87,9 @@ def _segments(tokens: pa.Table) -> Iterator[Segment]:
         column = batch.column("tokens")
         values = column.flatten().to_numpy().tolist()
         offsets = (column.offsets.to_numpy() - column.offsets[0].as_py()).tolist()
-        others = [batch.column(name).to_pylist() for name in ("num_prompt", "num_bytes", "source", "origin")]
+        others = [
+            batch.column(name).to_pylist() for name in ("num_prompt", "num_bytes", "language", "source", "origin")
+        ]
         for first, last, *facts in zip(offsets, offsets[1:], *others, strict=False):
             yield Segment(tuple(values[first:last]), *facts)
 

@@ -164,7 +164,7 @@ def _train_stage(
         seed=task.seed,
         rows=rows,
         schedule=make_schedule(len(rows), stage, (task.seed, index)),
-        sources=sorted({segment.source for row in rows for segment in row}),
+        corpora=sorted({segment.corpus for row in rows for segment in row}),
         trainable=trainable,
         validation=validation,
     )
