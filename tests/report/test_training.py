@@ -7,6 +7,7 @@ from crosstune.artifacts import RunFolder, write_jsonl, write_text
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.report import stage
+from crosstune.report.page import system_figures
 from crosstune.report.training import MAX_POINTS, Curves, read_curves
 
 
@@ -99,3 +100,14 @@ def test_the_page_draws_held_out_text_by_language(recipe: Recipe, run: RunFolder
     section = page[page.index("<h3>Held-out text</h3>") : page.index("<h3>Loss by source</h3>")]
     assert "<figcaption>English</figcaption>" in section and "<figcaption>Korean</figcaption>" in section
     assert section.count("<svg") == 2
+
+
+def test_languages_are_drawn_beside_the_sources(recipe: Recipe, run: RunFolder) -> None:
+    def languages(korean: float, tokens: int) -> dict[str, object]:
+        return {"ko": {"loss": korean, "supervised_tokens": tokens}, "en": {"loss": 1.0, "supervised_tokens": 10}}
+
+    rows = [row(1, 2.0, languages=languages(2.0, 30)), row(2, 2.0, languages=languages(1.0, 10))]
+    curve = curves_of(recipe, run, rows)
+    assert {code: points[-1][1] for code, points in curve.languages.items()} == {"ko": 1.0, "en": 1.0}
+    (figure,) = [one for one in system_figures([curve]) if one["label"] == curve.label]
+    assert {"all Korean", "all English"} <= {label for label, _, _ in figure["legend"]}

@@ -132,12 +132,18 @@ def validation_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[s
 
 
 def system_figures(curves: Sequence[Curves]) -> list[dict[str, Any]]:
-    """Draw each system's loss and the loss by source, on one y axis for all systems."""
+    """Draw each system's loss, and the loss by source and by language, on one y axis for all systems."""
     drawn = []
     for curve in curves:
-        total = Series("all", curve.loss, 7, is_bold=True)
-        sources = [Series(name, points, index) for index, (name, points) in enumerate(sorted(curve.sources.items()))]
-        drawn.append((curve, [*(sources if len(sources) > 1 else []), total]))
+        sources = sorted(curve.sources.items()) if len(curve.sources) > 1 else []
+        names = language_names("en")
+        languages = [
+            (f"all {names.get(code, code)}", points)
+            for code, points in sorted(curve.languages.items())
+            if len(curve.languages) > 1
+        ]
+        parts = [Series(name, points, index) for index, (name, points) in enumerate([*sources, *languages])]
+        drawn.append((curve, [*parts, Series("all", curve.loss, 7, is_bold=True)]))
     if not drawn:
         return []
     y_range = charts.range_of([one for _, series in drawn for one in series])

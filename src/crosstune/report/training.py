@@ -25,6 +25,7 @@ class Curves:
         loss: step and loss in nats per supervised token; steps count on over the system's stages.
         bits_per_byte: step and bits per byte, which compares systems with different tokenizers.
         sources: the loss by source of the examples.
+        languages: the loss by language of the completions.
         stage_starts: the steps at which a further stage began.
         num_rows: how many logged steps the curves come from.
         validation: step and bits per byte of held-out text by language.
@@ -35,6 +36,7 @@ class Curves:
     loss: Points = field(default_factory=list)
     bits_per_byte: Points = field(default_factory=list)
     sources: dict[str, Points] = field(default_factory=dict)
+    languages: dict[str, Points] = field(default_factory=dict)
     stage_starts: list[float] = field(default_factory=list)
     num_rows: int = 0
     validation: dict[str, Points] = field(default_factory=dict)
@@ -100,6 +102,8 @@ class _Bin:
         self._add("bits_per_byte", row.get("bits_per_byte"), weight)
         for source, facts in sources.items():
             self._add(f"source {source}", facts["loss"], facts["supervised_tokens"])
+        for language, facts in (row.get("languages") or {}).items():
+            self._add(f"language {language}", facts["loss"], facts["supervised_tokens"])
 
     def _add(self, key: str, value: float | None, weight: float) -> None:
         # A diverged step logs NaN: it would hide the rest of its bin.
@@ -115,7 +119,8 @@ class _Bin:
             elif key == "bits_per_byte":
                 curves.bits_per_byte.append(point)
             else:
-                curves.sources.setdefault(key.removeprefix("source "), []).append(point)
+                kind, _, name = key.partition(" ")
+                (curves.sources if kind == "source" else curves.languages).setdefault(name, []).append(point)
 
 
 def _rows(path: Path, key: str) -> Iterator[dict[str, Any]]:
