@@ -97,7 +97,7 @@ def test_the_page_draws_held_out_text_by_language(recipe: Recipe, run: RunFolder
     )
     stage.run(recipe, run)
     page = (run.report / "report.html").read_text(encoding="utf-8")
-    section = page[page.index("<h3>Held-out text</h3>") : page.index("<h3>Loss by source</h3>")]
+    section = page[page.index("<h3>Held-out text</h3>") : page.index("<h3>Loss by source and language</h3>")]
     assert "<figcaption>English</figcaption>" in section and "<figcaption>Korean</figcaption>" in section
     assert section.count("<svg") == 2
 
