@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from crosstune import __version__, pipeline
-from crosstune.artifacts import RunFolder
+from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.serve import commands
 from crosstune.terminal import console, kept_when_stopped, results
@@ -186,9 +186,18 @@ def report(
     dry_run: DryRun = False,
     update: Update = False,
     as_json: AsJson = False,
+    fail_on_forgetting: Annotated[
+        bool,
+        typer.Option("--fail-on-forgetting", help="exit status 1 where evaluate.max_forgetting is exceeded"),
+    ] = False,
 ) -> None:
     """Run the report stage: everything above -> report/report.html, report.md, tables.csv, tables.tex."""
     _start(("report",), recipe, overrides, (quick, dry_run, update), as_json)
+    if fail_on_forgetting and not dry_run:
+        settings = _load(recipe, overrides, quick)
+        found = read_json(RunFolder(settings.runs_root / settings.name).report / "forgetting.json")
+        if any(one["verdict"] == "fail" for one in found):
+            raise typer.Exit(1)
 
 
 @app.command()

@@ -40,7 +40,7 @@ def data_of(page: str) -> dict[str, list[dict[str, object]]]:
 
 def test_the_report_folder_holds_page_markdown_and_csv(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
-    names = ["failures.csv", "report.html", "report.md", "tables.csv", "tables.tex"]
+    names = ["failures.csv", "forgetting.json", "report.html", "report.md", "tables.csv", "tables.tex"]
     assert sorted(path.name for path in run.report.iterdir()) == names
 
 

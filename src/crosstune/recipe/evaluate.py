@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from crosstune.recipe.section import Count, Direction, Language, Name, Section
+from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share
 
 TaskName = Literal[
     "hellaswag",
@@ -74,6 +74,11 @@ class Evaluate(Section):
     max_batch_rows: Count = Field(128, description="rows generated side by side")
     comet_checkpoint: Path | None = Field(None, description="also score translations with COMET: its .ckpt file")
     comet_command: str = Field("comet-score", description="of unbabel-comet, in an environment of its own")
+    max_forgetting: Share | None = Field(
+        None,
+        description="how much accuracy an adapted system may lose against reference_system, as 0.03; it passes when "
+        "the whole paired interval is above that, and fails when all of it is below",
+    )
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
 
     @property

@@ -37,13 +37,18 @@ class Finding:
     text: str
 
 
-def findings(recipe: Recipe, scores: Scores, tables: Sequence[Table], changes: Table | None) -> list[Finding]:
-    """Return what stands at the top of the page: what was won, what was forgotten, what still breaks."""
+def findings(
+    recipe: Recipe, scores: Scores, tables: Sequence[Table], changes: Table | None, verdict: str
+) -> list[Finding]:
+    """Return what stands at the top of the page: what was won, what was forgotten, what still breaks.
+
+    ``verdict`` says who forgot more than the recipe allows.
+    """
     target = language_names("en").get(recipe.languages.target, recipe.languages.target)
     source = language_names("en").get(recipe.languages.source, recipe.languages.source)
     found = [Finding(f"{target} won", " ".join(text for text in _won(recipe, scores, tables) if text))]
     if changes is not None:
-        found.append(Finding(f"{source} kept", _forgotten(recipe, scores, changes)))
+        found.append(Finding(f"{source} kept", f"{_forgotten(recipe, scores, changes)} {verdict}".strip()))
     found.append(Finding(f"{target} instructions", _instruction_gap(recipe, scores)))
     return [finding for finding in found if finding.text]
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from crosstune.artifacts import RunFolder, write_text
+from crosstune.artifacts import RunFolder, write_json, write_text
 from crosstune.recipe import Recipe
-from crosstune.report import failures
+from crosstune.report import failures, forgetting
 from crosstune.report.changes import change_table, figure_points
 from crosstune.report.findings import best_per_column, findings
 from crosstune.report.latex import to_latex
@@ -34,9 +34,10 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     change = change_table(recipe, scores, outputs, read_resamples(recipe, run))
     changes = stamped(recipe, [change])[0] if change else None
     failed = failures.read_failures(recipe, outputs, task_labels([*further, *main]))
+    forgot = forgetting.verdicts(recipe, scores, changes)
     page = Page(
         title=recipe.report.title or recipe.name,
-        findings=findings(recipe, scores, main, changes),
+        findings=findings(recipe, scores, main, changes, forgetting.sentence(forgot)),
         main_tables=main,
         changes=changes,
         further_tables=further,
@@ -49,6 +50,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     )
     every_table = [*main, *([changes] if changes else []), *further]
     write_text(run.report / "tables.csv", to_csv(scores, recipe.seed))
+    write_json(run.report / "forgetting.json", forgetting.to_json(forgot))
     write_text(run.report / "failures.csv", failures.to_csv(failed))
     markdown = to_markdown(
         (page.title, recipe.description), page.findings, every_table, failures.to_markdown(failed), page.facts
