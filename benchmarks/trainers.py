@@ -151,7 +151,7 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     trainable = make_trainable(model, stage, None, 0)
     trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage))
     schedule = make_schedule(len(rows), stage, (0, 0))
-    job = Job("", 0, stage, Train(**settings), 0, rows, schedule, ["paper"], trainable)
+    job = Job("", 0, stage, Train(**settings), 0, rows, schedule, [("ko", "paper")], trainable)
     if job.settings.flex_attention:
         use_flex_attention(model)
     trained.train()
