@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from crosstune.artifacts import RESAMPLES, RunFolder
 from crosstune.recipe import Recipe
-from crosstune.report.changes import change_table, figure_points, paired_difference
+from crosstune.report.changes import change_table, difference_interval, figure_points
+from crosstune.report.comparisons import Evidence
 from crosstune.report.outputs import Outputs, read_outputs
 from crosstune.report.scores import Score, Scores, read_resamples, read_scores
 
@@ -14,7 +15,7 @@ def test_the_change_is_adapted_minus_reference_with_an_interval_over_the_same_it
     recipe: Recipe, run: RunFolder
 ) -> None:
     scores = read_scores(recipe, run)
-    table = change_table(recipe, scores, read_outputs(recipe, run), {})
+    table = change_table(recipe, Evidence(scores, read_outputs(recipe, run), {}))
     assert table is not None
     assert [row.system for row in table.rows] == ["lora", "continued", "ours", "bilingual"]
     copa = [column.task for column in table.columns].index("choice")
@@ -23,14 +24,14 @@ def test_the_change_is_adapted_minus_reference_with_an_interval_over_the_same_it
     assert cell.value == difference
     assert cell.low is not None and cell.high is not None
     assert cell.low < difference < cell.high < 0
-    assert table.columns[copa].direction_mark(cell) == " ▼"
+    assert table.columns[copa].marks(cell) == " ▼"
 
 
 def test_without_the_items_of_the_score_the_change_has_no_interval(recipe: Recipe, run: RunFolder) -> None:
     scores = read_scores(recipe, run)
     outputs = read_outputs(recipe, run)
     outputs.correct["ours", "hella"].popitem()
-    table = change_table(recipe, scores, outputs, {})
+    table = change_table(recipe, Evidence(scores, outputs, {}))
     assert table is not None
     ours = table.rows[2].cells[0]
     assert ours.value is not None and ours.low is None
@@ -42,12 +43,12 @@ def test_a_change_of_bleu_has_the_paired_bootstraps_interval(recipe: Recipe, run
         np.savez(run.system(system) / "evaluation" / RESAMPLES, **{"pairs_en_ko_en/bleu": values})
     scores, resamples = read_scores(recipe, run), read_resamples(recipe, run)
     assert resamples.keys() == {("llama", "pairs_en_ko_en", "bleu"), ("ours", "pairs_en_ko_en", "bleu")}
-    table = change_table(recipe, scores, read_outputs(recipe, run), resamples)
+    table = change_table(recipe, Evidence(scores, read_outputs(recipe, run), resamples))
     assert table is not None
     place = [(column.task, column.metric) for column in table.columns].index(("pairs_en_ko_en", "bleu"))
     cells = {row.system: row.cells[place] for row in table.rows}
     assert (cells["ours"].low, cells["ours"].high) == pytest.approx((5.1, 8.9))
-    assert table.columns[place].direction_mark(cells["ours"]) == " ▲"
+    assert table.columns[place].marks(cells["ours"]) == " ▲"
     assert cells["bilingual"].value is not None and cells["bilingual"].low is None
 
 
@@ -56,7 +57,7 @@ def test_resamples_of_other_items_or_of_another_number_are_not_paired(recipe: Re
         np.savez(run.system(system) / "evaluation" / RESAMPLES, **{"pairs_en_ko_en/bleu": np.linspace(0, 1, number)})
     scores, resamples, outputs = read_scores(recipe, run), read_resamples(recipe, run), read_outputs(recipe, run)
     outputs.ids["ours", "pairs_en_ko_en"][0] = "another"
-    table = change_table(recipe, scores, outputs, resamples)
+    table = change_table(recipe, Evidence(scores, outputs, resamples))
     assert table is not None
     place = [(column.task, column.metric) for column in table.columns].index(("pairs_en_ko_en", "bleu"))
     assert all(row.cells[place].low is None for row in table.rows)
@@ -64,7 +65,7 @@ def test_resamples_of_other_items_or_of_another_number_are_not_paired(recipe: Re
 
 def test_nothing_is_compared_without_the_reference_system(recipe: Recipe) -> None:
     scores: Scores = {("ours", "hella", "acc"): Score("ours", "hella", "acc", 0.5, 0.4, 0.6, 10, "")}
-    assert change_table(recipe, scores, Outputs(), {}) is None
+    assert change_table(recipe, Evidence(scores, Outputs(), {})) is None
     assert figure_points(recipe, scores) == []
 
 
@@ -77,25 +78,12 @@ def test_the_figure_places_each_adapted_system_by_mean_changes_in_points(recipe:
 
 
 def test_two_systems_that_agree_on_a_few_items_are_not_equal_for_certain() -> None:
-    answers = {str(item): True for item in range(10)}
-    paired = paired_difference(answers, answers)
-    assert paired is not None
-    mean, low, high = paired
-    assert mean == 0 and low < 0 < high
+    low, high = difference_interval(0, 0, 10)
+    assert low < 0 < high
 
 
-def test_no_common_items_give_no_difference() -> None:
-    assert paired_difference({"a": True}, {"b": True}) is None
-
-
-answers = st.dictionaries(st.sampled_from("abcdefghij"), st.booleans(), min_size=1)
-
-
-@given(answers, answers)
-def test_swapping_two_systems_mirrors_the_interval(ours: dict[str, bool], theirs: dict[str, bool]) -> None:
-    one, other = paired_difference(ours, theirs), paired_difference(theirs, ours)
-    assert (one is None) == (other is None)
-    if one is not None and other is not None:
-        assert one[0] == -other[0]
-        assert abs(one[1] + other[2]) < 1e-12
-        assert -1 <= one[1] <= one[2] <= 1
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
+def test_swapping_two_systems_mirrors_the_interval(won: int, lost: int, equal: int) -> None:
+    one, other = (difference_interval(*pair, won + lost + equal) for pair in ((won, lost), (lost, won)))
+    assert one == pytest.approx((-other[1], -other[0]))
+    assert -1 <= one[0] <= one[1] <= 1

@@ -40,7 +40,8 @@ def data_of(page: str) -> dict[str, list[dict[str, object]]]:
 
 def test_the_report_folder_holds_page_markdown_and_csv(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
-    names = ["failures.csv", "forgetting.json", "report.html", "report.md", "tables.csv", "tables.tex"]
+    data = ["comparisons.csv", "failures.csv", "forgetting.json", "levels.json"]
+    names = [*data, "report.html", "report.md", "tables.csv", "tables.tex"]
     assert sorted(path.name for path in run.report.iterdir()) == names
 
 

@@ -7,6 +7,7 @@ import pytest
 from crosstune.artifacts import RunFolder
 from crosstune.recipe import Recipe
 from crosstune.report.changes import change_table
+from crosstune.report.comparisons import Evidence
 from crosstune.report.findings import best_per_column
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Score, Scores, read_scores
@@ -85,7 +86,7 @@ def test_unseen_wordings_have_tables_of_their_own_and_the_rest_is_in_the_files(t
     assert [column.task for column in table.columns] == ["pairs_ko_en_en"]
     only_unseen = make_recipe(tmp_path, evaluate={"reference_system": "lora", "tasks": {"robust": tasks["robust"]}})
     both = {**scores, **as_scores(a_score("lora", "robust_ko_en_en", 3.0, metric="bleu_mean"))}
-    assert change_table(only_unseen, both, Outputs(), {}) is None
+    assert change_table(only_unseen, Evidence(both, Outputs(), {})) is None
     shown = {
         table.title: [(column.task, column.top) for column in table.columns] for table in further_tables(recipe, scores)
     }

@@ -81,9 +81,17 @@ class MixtureFolders:
         data = self._recipe.data
         sources = {part.source: (data.sources[part.source], self._hashes[part.source]) for part in parts}
         evaluation = [fingerprint_of(folder) for folder in self._evaluation_folders()]
+        # The bank's wordings change with the version of this package.
+        instructions = [
+            self._template.translation_instructions(direction, language, part.wordings)
+            for part in parts
+            for direction in part.directions
+            for language in part.instruction_languages
+        ]
         return fingerprint(
             "mixture",
             parts,
+            instructions,
             sources,
             evaluation,
             self._template,

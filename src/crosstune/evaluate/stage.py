@@ -79,9 +79,16 @@ def _items_file(run: RunFolder, label: str) -> Path:
 
 def _fingerprint(recipe: Recipe, run: RunFolder, system: TrainedSystem, comet: Comet | None) -> str:
     """Return the hash of all that decides the scores. How many rows run side by side is not part of it."""
-    settings = recipe.evaluate
+    settings, template = recipe.evaluate, template_of(recipe)
+    instructions = [
+        template.translation_instructions(direction, language, task.wordings)
+        for task in settings.tasks.values()
+        for direction in task.directions
+        for language in task.instruction_languages
+    ]
     return fingerprint(
         "scores, outputs, failures, resamples",
+        instructions,
         {label: task.model_dump(mode="json") for label, task in settings.tasks.items()},
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks_with_files},
         {label: task.file_hashes() for label, task in _harness_tasks(recipe, run).items()},

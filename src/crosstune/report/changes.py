@@ -1,12 +1,12 @@
 """Gain and forgetting: every system's change against the reference system, task by task."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from crosstune.recipe import Recipe
-from crosstune.report.outputs import Outputs
-from crosstune.report.scores import Resamples, Scores, paired_interval
+from crosstune.report.comparisons import Evidence
+from crosstune.report.scores import Scores, paired_interval
 from crosstune.report.tables import (
     Cell,
     Column,
@@ -60,17 +60,20 @@ def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
     ]
 
 
-def change_table(recipe: Recipe, scores: Scores, outputs: Outputs, resamples: Resamples) -> Table | None:
+def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
     """Return every adapted system minus the reference system, with paired intervals; None without a reference."""
-    reference = recipe.evaluate.reference_system
+    reference, scores = recipe.evaluate.reference_system, evidence.scores
     columns = [
         *source_columns(recipe, scores),
         *target_columns(recipe, scores),
         *into_target_columns(recipe, scores),
     ]
-    found = (scores, outputs, resamples)
     rows = tuple(
-        Row(system, label_of(recipe, system), tuple(_change(found, system, reference, column) for column in columns))
+        Row(
+            system,
+            label_of(recipe, system),
+            tuple(_change(evidence, (system, reference), column) for column in columns),
+        )
         for system in recipe.systems
         if system != reference and any(key[0] == system for key in scores)
     )
@@ -102,42 +105,35 @@ def figure_points(recipe: Recipe, scores: Scores) -> list[Change]:
     return points
 
 
-def paired_difference(ours: Mapping[str, bool], theirs: Mapping[str, bool]) -> tuple[float, float, float] | None:
-    """Return the difference of two accuracies over the items that both answered, and its interval; None without items.
+def difference_interval(won: int, lost: int, num_items: int) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two accuracies over the same items.
 
-    The interval is Agresti and Min's (2005): half an item is added to each cell of the 2 x 2 table, so that two systems
-    that agree on all of a few items are not called equal for certain.
+    It is Agresti and Min's (2005): half an item is added to each cell of the 2 x 2 table, so that two systems that
+    agree on all of a few items are not called equal for certain.
+
+    Args:
+        won: items that the first system alone got right.
+        lost: items that the second alone got right.
+        num_items: all of them.
     """
-    items = ours.keys() & theirs.keys()
-    if not items:
-        return None
-    won = sum(ours[item] and not theirs[item] for item in items)
-    lost = sum(theirs[item] and not ours[item] for item in items)
-    n = len(items) + 2
+    n = num_items + 2
     middle = (won - lost) / n
     half = _NORMAL_97_5 * math.sqrt((won + lost + 1) / n**2 - middle**2 / n)
-    return (won - lost) / len(items), max(-1.0, middle - half), min(1.0, middle + half)
+    return max(-1.0, middle - half), min(1.0, middle + half)
 
 
-def _change(found: tuple[Scores, Outputs, Resamples], system: str, reference: str, column: Column) -> Cell:
-    scores, outputs, resamples = found
-    ours = scores.get((system, column.task, column.metric))
-    theirs = scores.get((reference, column.task, column.metric))
-    if ours is None or theirs is None:
+def _change(evidence: Evidence, systems: tuple[str, str], column: Column) -> Cell:
+    difference = evidence.difference(systems, column.task, column.metric)
+    if difference is None:
         return Cell()
-    difference = ours.value - theirs.value
+    bounds = None
     if column.top == 100:
-        pair = [resamples.get((name, column.task, column.metric)) for name in (system, reference)]
-        is_same_items = outputs.ids.get((system, column.task)) == outputs.ids.get((reference, column.task))
-        bounds = paired_interval(pair[0], pair[1]) if is_same_items else None
-        return Cell(difference, *(bounds or (None, None)))
-    right = [outputs.correct.get((name, column.task), {}) for name in (system, reference)]
-    # The interval is shown only for the very items of the score, not for a part of them.
-    is_same_items = right[0].keys() == right[1].keys() and len(right[0]) == ours.n == theirs.n
-    paired = paired_difference(*right) if is_same_items else None
-    if paired is None or abs(paired[0] - difference) > 1e-6:
-        return Cell(difference)
-    return Cell(difference, paired[1], paired[2])
+        resampled = evidence.resampled(systems, column.task, column.metric)
+        bounds = paired_interval(*resampled) if resampled else None
+    else:
+        counts = evidence.won_and_lost(systems, column.task, column.metric)
+        bounds = difference_interval(*counts) if counts else None
+    return Cell(difference, *(bounds or (None, None)))
 
 
 def _mean_change(scores: Scores, system: str, reference: str, columns: Sequence[Column]) -> float | None:

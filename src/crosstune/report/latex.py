@@ -18,6 +18,8 @@ _ESCAPES = {
     "→": r"$\to$",
     "−": "$-$",
     "–": "--",
+    "†": r"\textsuperscript{\textdagger}",
+    "‡": r"\textsuperscript{\textdaggerdbl}",
     "▲": r"$\uparrow$",
     "▼": r"$\downarrow$",
 }
@@ -75,7 +77,7 @@ def _rows(columns: Sequence[Column], row: Row) -> list[str]:
 
 
 def _value(column: Column, cell: Cell) -> str:
-    text = escape(column.text(cell.value) + column.direction_mark(cell))
+    text = escape(column.text(cell.value) + (column.marks(cell) if column.signed else cell.marks))
     return rf"\textbf{{{text}}}" if cell.is_best else text
 
 

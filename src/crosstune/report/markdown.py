@@ -37,8 +37,7 @@ def table_to_markdown(table: Table) -> str:
 
 
 def _heading(column: Column) -> str:
-    chance = f", guessing {column.chance:.2f}" if column.chance else ""
-    return escape(f"{column.name}: {column.detail}{chance}")
+    return escape(": ".join((column.name, ", ".join(part for part in (column.detail, column.levels) if part))))
 
 
 def _paper_line(columns: Sequence[Column], row: Row) -> str:
@@ -56,8 +55,8 @@ def _cell(column: Column, cell: Cell) -> str:
     if cell.spread is not None:
         return f"{text} ± {column.text(cell.spread)}"
     if cell.low is None or cell.high is None:
-        return text
-    return f"{text} [{column.text(cell.low)}, {column.text(cell.high)}]{column.direction_mark(cell)}"
+        return text + column.marks(cell)
+    return f"{text} [{column.text(cell.low)}, {column.text(cell.high)}]{column.marks(cell)}"
 
 
 def escape(text: str) -> str:

@@ -41,7 +41,7 @@ def _rich_table(table: Table) -> RichTable:
         drawn.add_row(Text(row.label), *cells)
         if row.paper:
             figures = [column.paper_text(figure) for column, figure in zip(table.columns, row.paper, strict=True)]
-            padding = [" " * (_interval_width(column) + (column.top == 1)) for column in table.columns]
+            padding = [" " * (_interval_width(column) + (column.top == 1) + 3) for column in table.columns]
             label = Text(f"  {row.paper_label}")
             drawn.add_row(label, *map(str.__add__, figures, padding), style="dim")
     return drawn
@@ -49,14 +49,16 @@ def _rich_table(table: Table) -> RichTable:
 
 def _cell(column: Column, cell: Cell) -> Text:
     """Write value and spread, or half the interval's width: the exact ends are in the report."""
-    text = Text(column.text(cell.value) + column.direction_mark(cell), style="bold" if cell.is_best else "")
+    value = column.text(cell.value) + (column.marks(cell) if column.signed else "")
+    text = Text(value, style="bold" if cell.is_best else "")
     width = _interval_width(column)
     half = cell.spread
     if half is None and cell.low is not None and cell.high is not None:
         half = (cell.high - cell.low) / 2
-    if half is None:
-        return text.append(" " * width)
-    return text.append(f" ± {replace(column, signed=False).text(half):>{width - 3}}", style="dim")
+    spread = "" if half is None else f" ± {replace(column, signed=False).text(half):>{width - 3}}"
+    text.append(f"{spread:{width}}", style="dim")
+    # Two marks at most: padded, so that numbers stand below one another.
+    return text if column.signed else text.append(f"{column.marks(cell):<3}")
 
 
 def _interval_width(column: Column) -> int:

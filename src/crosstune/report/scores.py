@@ -85,13 +85,8 @@ def read_resamples(recipe: Recipe, run: RunFolder) -> Resamples:
     return found
 
 
-def paired_interval(ours: NDArray[np.float64] | None, theirs: NDArray[np.float64] | None) -> tuple[float, float] | None:
-    """Return the 95 % percentile interval of a difference from two systems' resamples (Koehn 2004).
-
-    None where a system has none, or they were resampled differently often.
-    """
-    if ours is None or theirs is None or ours.shape != theirs.shape:
-        return None
+def paired_interval(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 95 % percentile interval of a difference from two systems' resamples (Koehn 2004)."""
     low, high = np.percentile(ours - theirs, [2.5, 97.5])
     return float(low), float(high)
 

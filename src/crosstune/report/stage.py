@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from crosstune.artifacts import RunFolder, write_json, write_text
 from crosstune.recipe import Recipe
-from crosstune.report import failures, forgetting
+from crosstune.report import comparisons, failures, forgetting, levels
 from crosstune.report.changes import change_table, figure_points
 from crosstune.report.findings import best_per_column, findings
 from crosstune.report.latex import to_latex
@@ -16,7 +16,7 @@ from crosstune.report.print_tables import print_tables
 from crosstune.report.run_facts import read_run_facts
 from crosstune.report.scores import read_resamples, read_scores, to_csv
 from crosstune.report.stamp import stamped
-from crosstune.report.tables import further_tables, paper_tables
+from crosstune.report.tables import Table, further_tables, paper_tables
 from crosstune.report.training import read_curves
 from crosstune.terminal import note
 
@@ -30,8 +30,15 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     scores = read_scores(recipe, run)
     outputs = read_outputs(recipe, run)
     paper = [replace(table, sentence=best_per_column(table)) for table in paper_tables(recipe, scores)]
-    main, further = stamped(recipe, paper), stamped(recipe, further_tables(recipe, scores))
-    change = change_table(recipe, scores, outputs, read_resamples(recipe, run))
+    evidence = comparisons.Evidence(scores, outputs, read_resamples(recipe, run))
+    compared = comparisons.compare(evidence, list(recipe.systems))
+    found_levels = levels.read_levels(recipe, run)
+
+    def finished(tables: list[Table]) -> list[Table]:
+        return stamped(recipe, comparisons.marked(recipe, levels.with_levels(tables, found_levels), compared))
+
+    main, further = finished(paper), finished(further_tables(recipe, scores))
+    change = change_table(recipe, evidence)
     changes = stamped(recipe, [change])[0] if change else None
     failed = failures.read_failures(recipe, outputs, task_labels([*further, *main]))
     forgot = forgetting.verdicts(recipe, scores, changes)
@@ -50,6 +57,8 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     )
     every_table = [*main, *([changes] if changes else []), *further]
     write_text(run.report / "tables.csv", to_csv(scores, recipe.seed))
+    write_text(run.report / "comparisons.csv", comparisons.to_csv(compared))
+    write_json(run.report / "levels.json", levels.to_json(found_levels))
     write_json(run.report / "forgetting.json", forgetting.to_json(forgot))
     write_text(run.report / "failures.csv", failures.to_csv(failed))
     markdown = to_markdown(

@@ -41,7 +41,7 @@ METRIC_TITLES = {
 # Tables hold BLEU and chrF++ of translations; the rest, and each wording's own scores, are in the files of scores.
 _FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_mean|_worst)?")
 _WORDING = re.compile(r"_w\d\d$")
-_LESS_IS_BETTER = ("both_keywords",)
+LESS_IS_BETTER = ("both_keywords",)
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Column:
         group: what stands above several columns, such as the instruction's language.
         detail: what stands below the heading: metric, items, chance.
         top: the upper end of the scale, 1 or 100.
+        chance: what guessing gives.
+        majority: what the most frequent answer gives.
         signed: the cells are differences.
         paper: gives the paper's figure for one of its systems.
     """
@@ -63,6 +65,7 @@ class Column:
     detail: str = ""
     top: float = 1.0
     chance: float | None = None
+    majority: float | None = None
     signed: bool = False
     paper: Callable[[str | None], float | None] = lambda paper_system: None
 
@@ -70,6 +73,12 @@ class Column:
     def name(self) -> str:
         """Return the heading on one line."""
         return f"{self.heading}, {self.group}" if self.group else self.heading
+
+    @property
+    def levels(self) -> str:
+        """Return what needs no model: guessing, and always giving the most frequent answer."""
+        levels = (("guessing", self.chance), ("majority", self.majority))
+        return ", ".join(f"{name} {level:.2f}" for name, level in levels if level is not None)
 
     def text(self, value: float | None) -> str:
         """Return a number as tables print it: three decimals of an accuracy, one of BLEU, a true minus sign."""
@@ -84,22 +93,30 @@ class Column:
         """Return the paper's figure, which has two decimals for accuracies, and three for BLEU of 0-1."""
         return MISSING if figure is None else f"{figure:.{1 if self.top == 100 else 2}f}"
 
-    def direction_mark(self, cell: "Cell") -> str:
-        """Return an arrow for a difference whose interval leaves out zero, else nothing."""
-        if not self.signed or cell.low is None or cell.high is None or cell.low <= 0 <= cell.high:
+    def marks(self, cell: "Cell") -> str:
+        """Return a cell's marks; of a difference, an arrow when its interval leaves out zero."""
+        if not self.signed:
+            return f" {cell.marks}" if cell.marks else ""
+        if cell.low is None or cell.high is None or cell.low <= 0 <= cell.high:
             return ""
         return " ▲" if cell.low > 0 else " ▼"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number with its interval or its spread over seeds; ``is_best`` marks the best of its column."""
+    """One number with its interval or its spread over seeds.
+
+    Attributes:
+        is_best: of its column.
+        marks: what a legend below the table explains.
+    """
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
     is_best: bool = False
     spread: float | None = None
+    marks: str = ""
 
 
 @dataclass(frozen=True)
@@ -223,7 +240,7 @@ def mark_best(table: Table) -> Table:
     best: list[str | None] = []
     for index, column in enumerate(table.columns):
         values = [value for row in table.rows if (value := row.cells[index].value) is not None]
-        is_ranked = column.metric not in _LESS_IS_BETTER and len(values) > 1 and max(values) > min(values)
+        is_ranked = column.metric not in LESS_IS_BETTER and len(values) > 1 and max(values) > min(values)
         best.append(column.text(max(values)) if is_ranked else None)
     rows = tuple(
         replace(
