@@ -81,6 +81,18 @@ def test_wordings_are_used_equally_often() -> None:
     assert max(used.values()) - min(used.values()) <= 1
 
 
+def test_fewer_wordings_are_the_banks_first_and_more_than_it_has_are_refused() -> None:
+    part = MixturePart(
+        source="s", directions=("en-ko",), instruction_languages=("ko",), wordings="train", num_wordings=3
+    )
+    used = {example.prompt.split("\n")[1] for example in render(part)}
+    assert used == set(translation_instructions("en-ko", "ko", "train")[:3])
+    with pytest.raises(RecipeError, match="num_wordings: 41, but there are 40 to train on in language 'ko'"):
+        render(part.model_copy(update={"num_wordings": 41}))
+    with pytest.raises(ValueError, match="goes with `wordings: train`"):
+        MixturePart(source="s", directions=("en-ko",), instruction_languages=("ko",), num_wordings=3)
+
+
 def test_the_same_seed_gives_the_same_examples_and_another_seed_others() -> None:
     part = MixturePart(source="s", combinations_per_pair=1, wordings="train", **BOTH)
     assert render(part) == render(part)

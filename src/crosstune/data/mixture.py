@@ -39,14 +39,14 @@ class Renderer:
         """Shuffle the wordings.
 
         Raises:
-            RecipeError: when a row should have more combinations than there are.
+            RecipeError: when a row should have more combinations than there are, or there are too few wordings.
         """
         self._part, self._source, self._template = part, source, template
         self._is_text = source.kind == "text" or part.as_text is not None
         generator = random.Random(f"{seed} combinations {part.source}")
         combinations = [(direction, asked) for direction in part.directions for asked in part.instruction_languages]
         self._wordings = {
-            combination: cycle(_shuffled(template.translation_instructions(*combination, part.wordings), generator))
+            combination: cycle(_shuffled(instructions_of(part, template, combination), generator))
             for combination in combinations
         }
         self._dealt = deal(combinations, part, generator)
@@ -65,6 +65,22 @@ class Renderer:
                 given, wanted = combination[0].split("-")
                 prompt = template.prompt(next(self._wordings[combination]), texts[given])
                 yield Example(prompt, template.completion(texts[wanted]), wanted, part.source, origin)
+
+
+def instructions_of(part: MixturePart, template: Template, combination: Combination) -> tuple[str, ...]:
+    """Return the wordings that ask for a translation in a direction and a language of the instruction.
+
+    Raises:
+        RecipeError: when the part asks for more than there are.
+    """
+    wordings = template.translation_instructions(*combination, part.wordings)
+    if part.num_wordings is not None and part.num_wordings > len(wordings):
+        raise RecipeError(
+            f"data.mixtures: the part of {part.source} asks for num_wordings: {part.num_wordings}, but there are "
+            f"{len(wordings)} to train on in language {combination[1]!r}. Lower it, or add wordings under "
+            f"data.translation_instructions.{combination[1]}.train"
+        )
+    return wordings[: part.num_wordings]
 
 
 def deal(

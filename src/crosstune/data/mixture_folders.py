@@ -15,7 +15,7 @@ from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_curre
 from crosstune.chat_template import template_of
 from crosstune.data import files, filters
 from crosstune.data.mixer import Mixer, Part
-from crosstune.data.mixture import Renderer
+from crosstune.data.mixture import Renderer, instructions_of
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
@@ -83,7 +83,7 @@ class MixtureFolders:
         evaluation = [fingerprint_of(folder) for folder in self._evaluation_folders()]
         # The bank's wordings change with the version of this package.
         instructions = [
-            self._template.translation_instructions(direction, language, part.wordings)
+            instructions_of(part, self._template, (direction, language))
             for part in parts
             for direction in part.directions
             for language in part.instruction_languages

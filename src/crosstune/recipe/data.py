@@ -119,7 +119,10 @@ class MixturePart(Section):
         description="use each pair in this many of its direction x instruction language combinations; all if absent",
     )
     wordings: Literal["paper", "train"] = Field(
-        "paper", description="the paper's one translation instruction, or all training wordings of the bank"
+        "paper", description="the paper's one translation instruction, or the training wordings of the bank"
+    )
+    num_wordings: Count | None = Field(
+        None, description="with `wordings: train`, only the first so many; all if absent"
     )
     as_text: Language | None = Field(None, description="take this language's side as plain text, without instruction")
 
@@ -129,6 +132,8 @@ class MixturePart(Section):
             raise ValueError("`as_text` takes plain text: remove `directions` and `instruction_languages`")
         if bool(self.directions) != bool(self.instruction_languages):
             raise ValueError("`directions` and `instruction_languages` go together: give both or neither")
+        if self.num_wordings is not None and self.wordings != "train":
+            raise ValueError("`num_wordings` goes with `wordings: train`, and only with it")
         return self
 
 
