@@ -56,7 +56,12 @@ def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str) -> None
     heading(f"{name}: {next(stage.purpose for stage in STAGES if stage.name == name)}")
     started = time.monotonic()
     # Imported here: the command line answers --help without loading torch.
-    import_module(f"crosstune.{name}.stage").run(recipe, run)
+    stage = import_module(f"crosstune.{name}.stage")
+    if name == "train" and recipe.train.score_every_steps:
+        # Stages import none of the others: what training needs of evaluation is handed to it.
+        stage.run(recipe, run, score=import_module("crosstune.evaluate.along_training").scorer(recipe, run))
+    else:
+        stage.run(recipe, run)
     _note_stage(run, name, command, time.monotonic() - started)
 
 

@@ -33,13 +33,30 @@ class Advance(Protocol):
         """Advance the bar by an amount of the total, and show a note behind it."""
 
 
+_BAR_WIDTH = 20
+# What stands around a bar and its note: the spinner, the bar, two times, spaces.
+_AROUND = _BAR_WIDTH + 34
+_bars_shown: list[Progress] = []
+
+
 @dataclass
 class _Bar:
     bars: Progress
     task: TaskID
 
     def __call__(self, amount: float = 1, note: str = "") -> None:
-        self.bars.update(self.task, advance=amount, note=note)
+        task = self.bars.tasks[self.task]
+        room = self.bars.console.width - len(task.description) - 2 * len(str(task.total)) - _AROUND
+        self.bars.update(self.task, advance=amount, note=_as_much_as_fits(note, room))
+
+
+def _as_much_as_fits(note: str, room: int) -> str:
+    """Return the first parts of a note, which two spaces set apart, as far as there is room for whole ones."""
+    while len(note) > room:
+        note, separator, _ = note.rpartition("  ")
+        if not separator:
+            return ""
+    return note
 
 
 def heading(text: str) -> None:
@@ -65,11 +82,17 @@ def kept_when_stopped() -> Iterator[None]:
 
 @contextmanager
 def progress(description: str, total: float | None) -> Iterator[Advance]:
-    """Show a bar with the time left, where a total is known; in a pipe or log, only the line at its end."""
+    """Show a bar with the time left, where a total is known; in a pipe or log, only the line at its end.
+
+    One bar at a time: what is done inside a longer step shows none of its own.
+    """
+    if _bars_shown:
+        yield lambda amount=1, note="": None
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("  {task.description}"),
-        BarColumn(),
+        BarColumn(_BAR_WIDTH),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
@@ -77,4 +100,8 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as bars:
-        yield _Bar(bars, bars.add_task(description, total=total, note=""))
+        _bars_shown.append(bars)
+        try:
+            yield _Bar(bars, bars.add_task(description, total=total, note=""))
+        finally:
+            _bars_shown.pop()

@@ -151,7 +151,7 @@ def test_a_scored_system_is_skipped_until_something_that_matters_changes(
 ) -> None:
     stage.run(recipe, run)
     evaluated: list[str] = []
-    monkeypatch.setattr(stage, "_evaluate", lambda _recipe, _run, system, *_: evaluated.append(system.name))
+    monkeypatch.setattr(stage, "_evaluate", lambda _recipe, _run, _suite, system, *_: evaluated.append(system.name))
     faster = recipe.evaluate.model_copy(update={"batch_tokens": 99, "max_batch_rows": 3})
     stage.run(recipe.model_copy(update={"evaluate": faster}), run)
     assert evaluated == []

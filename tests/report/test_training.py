@@ -1,12 +1,13 @@
 import json
 import math
+from typing import Any
 
 import pytest
 
 from crosstune.artifacts import RunFolder, write_jsonl, write_text
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
-from crosstune.report import stage
+from crosstune.report import page, stage
 from crosstune.report.page import system_figures
 from crosstune.report.training import MAX_POINTS, Curves, read_curves
 
@@ -111,3 +112,27 @@ def test_languages_are_drawn_beside_the_sources(recipe: Recipe, run: RunFolder) 
     assert {code: points[-1][1] for code, points in curve.languages.items()} == {"ko": 1.0, "en": 1.0}
     (figure,) = [one for one in system_figures([curve]) if one["label"] == curve.label]
     assert {"all Korean", "all English"} <= {label for label, _, _ in figure["legend"]}
+
+
+def test_scores_along_training_become_one_chart_a_kind_of_task(recipe: Recipe, run: RunFolder) -> None:
+    def scored(step: int, hella: float, bleu: float) -> dict[str, Any]:
+        scores = {"hella": {"acc": hella, "acc_norm": 0.9}, "choice": {"acc": 0.5}, "pairs_en_ko_en": {"bleu": bleu}}
+        return {"stage": 0, "step": step, "scores": scores}
+
+    write_jsonl(run.system("ours") / "scores_along_training.jsonl", [scored(0, 0.7, 0.0), scored(5, 0.6, math.nan)])
+    write_jsonl(run.system("lora") / "scores_along_training.jsonl", [{"stage": 0, "step": 0, "scores": {}}])
+    curves = {curve.system: curve for curve in read_curves(recipe, run)}
+    assert curves["ours"].scores["hella", "acc"] == [(0, 0.7), (5, 0.6)]
+    assert curves["ours"].scores["pairs_en_ko_en", "bleu"] == [(0, 0.0)]
+    figures = dict(page.score_figures(recipe, list(curves.values())))
+    assert list(figures) == ["English tasks", "Translation into Korean"]
+    assert page._means([{0: 0.7, 5: 0.6}, {0: 0.5, 5: 0.5}]) == [(0, 0.6), (5, 0.55)]
+    stage.run(recipe.model_copy(update={"train": recipe.train.model_copy(update={"score_every_steps": 5})}), run)
+    html = (run.report / "report.html").read_text(encoding="utf-8")
+    assert "The suite along training" in html and "every 5 steps" in html
+
+
+def test_a_run_without_scores_along_training_shows_no_chart_of_them(recipe: Recipe, run: RunFolder) -> None:
+    assert page.score_figures(recipe, read_curves(recipe, run)) == []
+    stage.run(recipe, run)
+    assert "The suite along training" not in (run.report / "report.html").read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loop import Job, make_optimizer, train_step
 from crosstune.train.methods import Trainable
 from crosstune.train.rows import Row, Segment
+from crosstune.train.speed import Speed
 from tests.test_packing import CONFIGS
 from tests.train.conftest import stage as stage_content
 
@@ -50,7 +51,7 @@ def run_steps(model: PreTrainedModel, micro_batch_tokens: int, stage: Stage) -> 
     rows = make_rows()
     schedule = Schedule(len(rows), NUM_STEPS * stage.global_batch_size, stage.global_batch_size, (1,))
     settings = Train(micro_batch_tokens=micro_batch_tokens)
-    job = Job("test", 0, stage, settings, 1, rows, schedule, [("en", "a"), ("en", "b")], Trainable(model))
+    job = Job("test", 0, stage, settings, 1, rows, schedule, [("en", "a"), ("en", "b")], Trainable(model), Speed(1, 1))
     losses = []
     for step in range(NUM_STEPS):
         batch = [rows[index] for index in schedule.rows_of_step(step)]

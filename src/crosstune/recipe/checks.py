@@ -18,6 +18,7 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_chat_template(content),
         *_mixtures_in_use(content),
         *_validation(content),
+        *_scored_tasks(content),
         *_directions(content),
         *_columns(content),
         *_systems(content),
@@ -92,6 +93,13 @@ def _validation(content: Mapping[str, Any]) -> Iterator[str]:
     for where, stage in _stages(content):
         if stage.get("mixture") == name:
             yield f"{where}.mixture: {name!r} is the validation text (train.validation): train on another mixture"
+
+
+def _scored_tasks(content: Mapping[str, Any]) -> Iterator[str]:
+    tasks, chosen = _mapping(content, "evaluate", "tasks"), _mapping(content, "train").get("score_tasks")
+    for label in chosen if isinstance(chosen, list | tuple) else ():
+        if label not in tasks:
+            yield f"train.score_tasks: {label!r} is no label of evaluate.tasks; there are {_names(tasks)}"
 
 
 def _directions(content: Mapping[str, Any]) -> Iterator[str]:

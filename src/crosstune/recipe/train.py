@@ -21,6 +21,11 @@ class Train(Section):
         None, description="a mixture of held-out plain text, scored by language while systems train"
     )
     validate_every_steps: Count = 200
+    score_every_steps: Count | None = Field(
+        None, description="score the suite so often while systems train, for the curve of gain and forgetting"
+    )
+    score_tasks: tuple[Name, ...] = Field((), description="which of evaluate.tasks then; all if empty")
+    score_max_items: Count = Field(100, description="items of each task then")
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         (), description="where steps are logged besides metrics.jsonl"
     )

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from crosstune.diagnostics import FAILURES
 from crosstune.prompts import language_names
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.report import charts, failures
-from crosstune.report.changes import Change, into_target_columns
+from crosstune.report.changes import Change, into_target_columns, source_columns, target_columns
 from crosstune.report.charts import Series
 from crosstune.report.failures import CellFailures
 from crosstune.report.findings import Finding
 from crosstune.report.outputs import ITEMS_PER_TASK, Outputs
 from crosstune.report.run_facts import RunFacts
+from crosstune.report.scores import Score, Scores
 from crosstune.report.tables import Cell, Column, Table, label_of
 from crosstune.report.training import Curves
 
@@ -67,6 +68,7 @@ def render(recipe: Recipe, page: Page) -> str:
         gain_figures=gain_figures(recipe, page.figure),
         overview=overview_figure(recipe, page.curves),
         validation_figures=validation_figures(recipe, page.curves),
+        score_figures=score_figures(recipe, page.curves),
         system_figures=system_figures(page.curves),
         failure_figures=failures.figures(page.failures),
         failure_names=FAILURES,
@@ -129,6 +131,39 @@ def validation_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[s
             name = language_names("en").get(language, language)
             figures.append((name, charts.line_chart(series, (520, 300), ("optimiser step", "bits per byte"))))
     return figures
+
+
+def score_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[str, Markup]]:
+    """Draw every system's scores along training, one chart a group of tasks: their mean, of systems with all of them.
+
+    The groups are those of the figure of gain and forgetting: tasks in the known language, tasks in the new one,
+    translation into it.
+    """
+    scored = {(curve.system, *key): points for curve in curves for key, points in curve.scores.items()}
+    found: Scores = {key: Score(*key, points[-1][1], None, None, 0, "") for key, points in scored.items()}
+    name = language_names("en").get
+    groups = (
+        (f"{name(recipe.languages.source)} tasks", "accuracy", source_columns(recipe, found)),
+        (f"{name(recipe.languages.target)} tasks", "accuracy", target_columns(recipe, found)),
+        (f"Translation into {name(recipe.languages.target)}", "BLEU", into_target_columns(recipe, found)),
+    )
+    styles, figures = _styles(recipe), []
+    for title, y_label, columns in groups:
+        keys = [key for column in columns if (key := (column.task, column.metric)) in {key[1:] for key in scored}]
+        series = [
+            Series(curve.label, _means([dict(curve.scores[key]) for key in keys]), styles[curve.system])
+            for curve in curves
+            if keys and all(key in curve.scores for key in keys)
+        ]
+        if series:
+            figures.append((title, charts.line_chart(series, (520, 300), ("optimiser step", y_label))))
+    return figures
+
+
+def _means(lines: Sequence[Mapping[float, float]]) -> list[tuple[float, float]]:
+    """Return the mean of several lines at the steps that all of them have."""
+    common = sorted(set.intersection(*(set(line) for line in lines)))
+    return [(step, sum(line[step] for line in lines) / len(lines)) for step in common]
 
 
 def system_figures(curves: Sequence[Curves]) -> list[dict[str, Any]]:

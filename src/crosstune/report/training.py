@@ -29,6 +29,7 @@ class Curves:
         stage_starts: the steps at which a further stage began.
         num_rows: how many logged steps the curves come from.
         validation: step and bits per byte of held-out text by language.
+        scores: step and score of the suite, by task and metric.
     """
 
     system: str
@@ -40,6 +41,7 @@ class Curves:
     stage_starts: list[float] = field(default_factory=list)
     num_rows: int = 0
     validation: dict[str, Points] = field(default_factory=dict)
+    scores: dict[tuple[str, str], Points] = field(default_factory=dict)
 
 
 def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
@@ -51,22 +53,30 @@ def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
     paths = {system: run.system(system) / "metrics.jsonl" for system in recipe.systems}
     curves = [_curves(path, system, label_of(recipe, system)) for system, path in paths.items() if path.exists()]
     for curve in curves:
-        curve.validation = _validation(run.system(curve.system) / "validation.jsonl")
+        for step, row in _steps(run.system(curve.system) / "validation.jsonl", "bits_per_byte"):
+            for language, bits in row.items():
+                _add(curve.validation, language, (step, bits))
+        for step, row in _steps(run.system(curve.system) / "scores_along_training.jsonl", "scores"):
+            for task, metrics in row.items():
+                for metric, value in metrics.items():
+                    _add(curve.scores, (task, metric), (step, value))
     return [curve for curve in curves if curve.loss]
 
 
-def _validation(path: Path) -> dict[str, Points]:
-    """Return bits per byte of held-out text by language; steps count on over the stages."""
-    points: dict[str, Points] = {}
+def _steps(path: Path, key: str) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Yield step and content of each row under a key, if the file is there; steps count on over the stages."""
     offset, last_step, stage = 0.0, 0.0, 0
-    for row in _rows(path, "bits_per_byte") if path.exists() else ():
+    for row in _rows(path, key) if path.exists() else ():
         if row["stage"] != stage:
             offset += last_step
         stage, last_step = row["stage"], float(row["step"])
-        for language, bits in row["bits_per_byte"].items():
-            if math.isfinite(bits):
-                points.setdefault(language, []).append((offset + last_step, bits))
-    return points
+        yield offset + last_step, row[key]
+
+
+def _add(points: dict[Any, Points], key: Any, point: tuple[float, float]) -> None:
+    # A diverged model scores NaN, which no figure can show.
+    if math.isfinite(point[1]):
+        points.setdefault(key, []).append(point)
 
 
 def _curves(path: Path, system: str, label: str) -> Curves:

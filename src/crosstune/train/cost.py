@@ -42,14 +42,20 @@ class Tokens:
     most_supervised: int
 
 
-def count_tokens(rows: Sequence[Row], schedule: Schedule, num_ranks: int, micro_batch_tokens: int) -> Tokens:
+def count_tokens(
+    rows: Sequence[Row],
+    schedule: Schedule,
+    num_ranks: int,
+    micro_batch_tokens: int,
+    num_sampled: int = _SAMPLED_STEPS,
+) -> Tokens:
     """Count the tokens of a stage: exactly what is seen, and by a sample of its steps what is computed of it."""
     seen = np.bincount(
         [index for step in range(schedule.num_steps) for index in schedule.rows_of_step(step)], minlength=len(rows)
     )
     lengths = np.array([sum(len(segment.tokens) for segment in row) for row in rows])
     supervised = np.array([sum(segment.num_supervised for segment in row) for row in rows])
-    sampled = np.unique(np.linspace(0, schedule.num_steps - 1, _SAMPLED_STEPS).round().astype(int))
+    sampled = np.unique(np.linspace(0, schedule.num_steps - 1, num_sampled).round().astype(int))
     real = computed = padded = attended = largest = most = 0
     for step in sampled:
         batch = [rows[index] for index in schedule.rows_of_step(int(step))]

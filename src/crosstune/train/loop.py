@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -18,14 +18,15 @@ from crosstune.recipe import Stage, Train
 from crosstune.terminal import progress
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
+from crosstune.train.checks import Check
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loss import summed_loss
 from crosstune.train.methods import Trainable
 from crosstune.train.metrics import MetricsFile, StepResult, row_of_step
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Corpus, Row, Segment
+from crosstune.train.speed import Speed
 from crosstune.train.tracking import log
-from crosstune.train.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Job:
         index: the stage's number.
         seed: of the run, for what is random inside a step (LoRA's dropout).
         corpora: every language and source of the rows, sorted: the order of their losses.
+        speed: what the progress line measures speed by.
+        checks: what is looked at while it trains.
     """
 
     title: str
@@ -48,7 +51,8 @@ class Job:
     schedule: Schedule
     corpora: Sequence[Corpus]
     trainable: Trainable
-    validation: Validation | None = None
+    speed: Speed
+    checks: Sequence[Check] = ()
 
 
 def train(
@@ -62,36 +66,36 @@ def train(
     totals = begin.totals
     model, optimizer = _prepare(job, accelerator, begin)
     if accelerator.is_main_process:
-        for file in (metrics, *([job.validation.file] if job.validation else [])):
+        for file in (metrics, *(one.file for one in job.checks)):
             file.begin_at(begin.position if begin.folder else None)
 
     def save() -> None:
         checkpoint = Checkpoint(Position(job.index, totals.steps), totals=totals, done=begin.done)
         checkpoints.write(checkpoint, lambda folder: accelerator.save_state(str(folder)))
 
-    def validate() -> None:
-        if job.validation and job.validation.is_due(totals.steps, num_steps):
-            position = Position(job.index, totals.steps)
-            scores = job.validation.score(accelerator, model, position, job.settings.micro_batch_tokens)
-            log(accelerator, begin.done, {"step": totals.steps, "validation": scores})
+    def look() -> None:
+        position = Position(job.index, totals.steps)
+        for one in job.checks:
+            if one.is_due(position, num_steps):
+                log(accelerator, begin.done, one.run(accelerator, model, position, job.settings.micro_batch_tokens))
 
     num_steps = job.schedule.num_steps
     with progress(job.title, num_steps) as advance, _stop_requests() as stop_requested:
         advance(totals.steps)
-        validate()
+        look()
         for step in range(totals.steps, num_steps):
             started = time.monotonic()
             batch = [job.rows[index] for index in job.schedule.rows_of_step(step)]
             result = train_step(job, accelerator, model, optimizer, (step, batch))
             _count(totals, batch, time.monotonic() - started)
+            row = row_of_step(job.index, batch, totals, result)
             if accelerator.is_main_process and (
                 totals.steps % job.settings.log_every_steps == 0 or totals.steps == num_steps
             ):
-                row = row_of_step(job.index, batch, totals, result)
                 metrics.append(row)
                 log(accelerator, begin.done, row)
-            advance(1, _progress_note(batch, totals, result))
-            validate()
+            advance(1, _progress_note(row, job.speed))
+            look()
             stopping = _on_any_rank(accelerator, stop_requested())
             if stopping or (totals.steps % job.settings.save_every_steps == 0 and totals.steps < num_steps):
                 save()
@@ -204,9 +208,18 @@ def _count(totals: Totals, batch: Sequence[Row], seconds: float) -> None:
     totals.seconds += seconds
 
 
-def _progress_note(batch: Sequence[Row], totals: Totals, result: StepResult) -> str:
-    loss = sum(result.nats.values()) / sum(segment.num_supervised for row in batch for segment in row)
-    return f"loss {loss:.3f}  {totals.tokens / totals.seconds:,.0f} tokens/s"
+def _progress_note(row: Mapping[str, Any], speed: Speed) -> str:
+    """Return the step's numbers in their order of weight: a narrow terminal shows the first ones."""
+    seconds = max(row["seconds"], 1e-3)
+    return "  ".join(
+        (
+            f"loss {row['loss']:.3f}",
+            f"{row['bits_per_byte']:.3f} bits/byte",
+            f"{row['supervised_tokens'] / seconds:,.0f} supervised tokens/s",
+            f"LR {row['learning_rate']:.1e}",
+            f"MFU {speed.mfu(row['step'], seconds):.0%}",
+        )
+    )
 
 
 def _seed(job: Job, step: int, rank: int) -> int:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from crosstune.terminal import note
 from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
+from crosstune.train.checks import Check, ScoreSuite
 from crosstune.train.initialisation import find_sources
 from crosstune.train.loop import Job, train
 from crosstune.train.methods import Trainable, make_trainable, plain_model, refuse_sharded_new_rows, save_adapter
@@ -28,9 +30,10 @@ from crosstune.train.metrics import MetricsFile
 from crosstune.train.new_rows import RowSource, read_subwords
 from crosstune.train.position import Position
 from crosstune.train.rows import Row, make_rows
+from crosstune.train.speed import speed_of
 from crosstune.train.start import Start, build_model
 from crosstune.train.tracking import make_accelerator
-from crosstune.train.validation import Validation, make_validation_rows
+from crosstune.train.validation import make_validation_rows, score_text
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Task:
     Attributes:
         start: what it starts from.
         wanted: the fingerprint of everything that decides how it turns out.
+        score: scores a model on the suite, where that is done while it trains.
         sources: what the rows of its new pieces start from, where its start has none.
     """
 
@@ -48,6 +52,7 @@ class Task:
     name: str
     start: Start
     wanted: str
+    score: ScoreSuite | None = None
     sources: tuple[RowSource, ...] = ()
 
     @property
@@ -153,9 +158,10 @@ def _train_stage(
             "one gets its (new) rows here. Leave it out: systems/NAME/model holds the merged model"
         )
     rows = _rows(task, index, accelerator)
-    validation = _validation(task, stage, accelerator)
     trainable = _trainable(task, begin)
     _check_positions(task, stage, rows, trainable)
+    schedule = make_schedule(len(rows), stage, (task.seed, index))
+    ranks = accelerator.num_processes, accelerator.device, task.recipe.train
     job = Job(
         title=f"{task.name}: {stage.title} on {stage.mixture}",
         index=index,
@@ -163,10 +169,11 @@ def _train_stage(
         settings=task.recipe.train,
         seed=task.seed,
         rows=rows,
-        schedule=make_schedule(len(rows), stage, (task.seed, index)),
+        schedule=schedule,
         corpora=sorted({segment.corpus for row in rows for segment in row}),
         trainable=trainable,
-        validation=validation,
+        speed=speed_of(trainable.model, rows, schedule, stage, ranks),
+        checks=_checks(task, stage, accelerator),
     )
     trained, totals = train(job, accelerator, begin, (checkpoints, MetricsFile(task.folder / "metrics.jsonl")))
     if stage.lora and stage.lora.keep_adapter:
@@ -208,14 +215,28 @@ def _tokens(task: Task, mixture: str, accelerator: Accelerator) -> pa.Table:
         return mixture_tokens(task.run, mixture, task.system.tokenizer)
 
 
-def _validation(task: Task, stage: Stage, accelerator: Accelerator) -> Validation | None:
-    """Return the held-out text that is scored while the stage trains, if the recipe has any."""
+def _checks(task: Task, stage: Stage, accelerator: Accelerator) -> list[Check]:
+    """Return what the recipe wants to be looked at while the stage trains: held-out text, the suite."""
     settings = task.recipe.train
-    if settings.validation is None:
-        return None
-    tokens = _tokens(task, settings.validation, accelerator)
-    rows = make_validation_rows(tokens, stage.model_copy(update={"mixture": settings.validation}))
-    return Validation(rows, settings.validate_every_steps, MetricsFile(task.folder / "validation.jsonl"))
+    checks = []
+    if settings.validation is not None:
+        tokens = _tokens(task, settings.validation, accelerator)
+        rows = make_validation_rows(tokens, stage.model_copy(update={"mixture": settings.validation}))
+        file = MetricsFile(task.folder / "validation.jsonl")
+        look = partial(score_text, rows)
+        checks.append(Check("validation", "bits_per_byte", look, settings.validate_every_steps, file))
+    if settings.score_every_steps is not None and task.score is not None:
+        score, tokenizer = task.score, load_tokenizer(str(task.start.tokenizer))
+        if accelerator.num_processes > 1:
+            raise BadInputError(
+                f"train.score_every_steps: {settings.score_every_steps} scores the suite inside training, which works "
+                f"with one process; {accelerator.num_processes} were launched. Leave it out: train.validation shows "
+                "gain and forgetting on several, and `crosstune evaluate` scores the result"
+            )
+        file = MetricsFile(task.folder / "scores_along_training.jsonl")
+        every_steps = settings.score_every_steps
+        checks.append(Check("suite", "scores", lambda _, model, __: score(model, tokenizer), every_steps, file))
+    return checks
 
 
 def _trainable(task: Task, begin: Checkpoint) -> Trainable:

@@ -5,7 +5,6 @@ Bits per byte, because the number of tokens of a text changes with the vocabular
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -17,43 +16,18 @@ from torch import Tensor, nn
 from crosstune.recipe import Stage
 from crosstune.train.batches import split_over_ranks
 from crosstune.train.loss import summed_loss
-from crosstune.train.metrics import MetricsFile
-from crosstune.train.position import Position
 from crosstune.train.rows import Row, make_rows
 
 
-@dataclass(frozen=True)
-class Validation:
-    """The held-out text of a run.
-
-    Attributes:
-        rows: token rows by language.
-        every_steps: how often it is scored, besides the begin and the end of a stage.
-        file: where the scores go.
-    """
-
-    rows: Mapping[str, Sequence[Row]]
-    every_steps: int
-    file: MetricsFile
-
-    def is_due(self, step: int, num_steps: int) -> bool:
-        """Return whether the text is scored behind a step of a stage."""
-        return step % self.every_steps == 0 or step == num_steps
-
-    def score(self, accelerator: Accelerator, model: nn.Module, position: Position, budget: int) -> dict[str, float]:
-        """Score the text and write a row, unless a run that was interrupted has done so; return bits per byte.
-
-        ``budget`` is the number of tokens of a forward pass.
-        """
-        if self.file.has_row_at(position):
-            return {}
-        was_training = model.training
-        model.eval()
-        bits = {language: bits_per_byte(accelerator, model, rows, budget) for language, rows in self.rows.items()}
-        model.train(was_training)
-        if accelerator.is_main_process:
-            self.file.append({"stage": position.stage, "step": position.step, "bits_per_byte": bits})
-        return bits
+def score_text(
+    rows: Mapping[str, Sequence[Row]], accelerator: Accelerator, model: nn.Module, budget: int
+) -> dict[str, float]:
+    """Return bits per byte by language; ``budget`` is the number of tokens of a forward pass."""
+    was_training = model.training
+    model.eval()
+    bits = {language: bits_per_byte(accelerator, model, of_one, budget) for language, of_one in rows.items()}
+    model.train(was_training)
+    return bits
 
 
 def make_validation_rows(tokens: pa.Table, stage: Stage) -> dict[str, list[Row]]:

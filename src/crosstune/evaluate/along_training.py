@@ -1,0 +1,40 @@
+"""The suite, scored while a system trains: what training calls every so many steps."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crosstune.artifacts import RunFolder
+from crosstune.evaluate.outputs import OutputLog
+from crosstune.evaluate.suite import Suite
+from crosstune.recipe import Recipe
+
+
+def scorer(
+    recipe: Recipe, run: RunFolder
+) -> Callable[[PreTrainedModel, PreTrainedTokenizerBase], dict[str, dict[str, float]]]:
+    """Return a function that scores a model on a draw of the recipe's suite, as {task: {metric: value}}.
+
+    It leaves the model as it was: its mode, its attention.
+    """
+    settings = recipe.train
+    folder = tempfile.TemporaryDirectory(prefix=".scoring_", dir=run.root)
+    suite = Suite.of(recipe, run).smaller(settings.score_tasks, settings.score_max_items, Path(folder.name))
+
+    def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, float]]:
+        attention, was_training = model.config._attn_implementation, model.training
+        model.eval()  # type: ignore[no-untyped-call]
+        with OutputLog(Path(folder.name) / "answers.jsonl", "") as log:
+            results = suite.score(model, tokenizer, log)
+        log.remove()
+        model.set_attn_implementation(attention)
+        model.train(was_training)
+        found: dict[str, dict[str, float]] = {}
+        for result in results:
+            for one in result.scores:
+                found.setdefault(one.task, {})[one.metric] = one.value
+        return found
+
+    return score

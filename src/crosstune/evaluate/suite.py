@@ -1,0 +1,96 @@
+"""The suite: a recipe's tasks with their items, and what a model scores on them."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crosstune.artifacts import RunFolder, write_jsonl
+from crosstune.chat_template import template_of
+from crosstune.evaluate.comet import Comet
+from crosstune.evaluate.generated_tasks import GENERATED, Generator
+from crosstune.evaluate.items import Item, read_items
+from crosstune.evaluate.multiple_choice import score_in_harness
+from crosstune.evaluate.outputs import OutputLog
+from crosstune.evaluate.scores import Result
+from crosstune.evaluate.task_files import HarnessTask
+from crosstune.prompts import Template
+from crosstune.recipe import Evaluate, EvaluationTask, Recipe
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The tasks of a recipe, by label.
+
+    Attributes:
+        items: of the tasks whose items the data stage wrote.
+        harness_tasks: those that the harness runs; answers of the others are written by our own loop.
+    """
+
+    tasks: Mapping[str, EvaluationTask]
+    items: Mapping[str, list[Item]]
+    harness_tasks: Mapping[str, HarnessTask]
+    settings: Evaluate
+    template: Template
+
+    @classmethod
+    def of(cls, recipe: Recipe, run: RunFolder) -> Self:
+        """Read every evaluation set and find every task, so that a bad one stops the run before a model is loaded."""
+        languages = (recipe.languages.source, recipe.languages.target)
+        template, root = template_of(recipe), recipe.data_root or run.world
+        items = {
+            label: read_items(items_file(run, label), task.task, languages)
+            for label, task in recipe.evaluate.tasks_with_files.items()
+        }
+        harness_tasks = {
+            label: HarnessTask.of(task, items_file(run, label), template, root)
+            for label, task in recipe.evaluate.tasks.items()
+            if task.task not in GENERATED
+        }
+        for task in harness_tasks.values():
+            if task.items is None:
+                task.load()
+        return cls(recipe.evaluate.tasks, items, harness_tasks, recipe.evaluate, template)
+
+    def smaller(self, labels: Sequence[str], max_items: int, folder: Path) -> Self:
+        """Return the suite with some of its tasks (all, without labels) and a draw of their items, kept in a folder."""
+        tasks = {label: task for label, task in self.tasks.items() if not labels or label in labels}
+        items, harness_tasks = {}, {}
+        for label, task in tasks.items():
+            if label in self.items:
+                items[label] = _drawn(self.items[label], max_items, task.sample_seed)
+            if label in self.harness_tasks:
+                path = folder / f"{label}.jsonl"
+                if label in items:
+                    write_jsonl(path, items[label])
+                    harness_tasks[label] = replace(self.harness_tasks[label], items=path)
+                else:
+                    fewer = min(max_items, task.max_items or max_items)
+                    harness_tasks[label] = replace(self.harness_tasks[label], max_items=fewer)
+        return replace(self, tasks=tasks, items=items, harness_tasks=harness_tasks)
+
+    def score(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, log: OutputLog, comet: Comet | None = None
+    ) -> list[Result]:
+        """Let a model answer all tasks, in their order; ``log`` keeps answers as they come."""
+        settings = self.settings
+        results = score_in_harness(model, tokenizer, self.harness_tasks, settings.batch_tokens, settings.num_bootstrap)
+        generator = Generator(model, tokenizer, self.template, settings, log, comet)
+        for label, task in self.tasks.items():
+            if label not in results:
+                results[label] = generator.score(label, task, self.items[label])
+        return [results[label] for label in self.tasks]
+
+
+def items_file(run: RunFolder, label: str) -> Path:
+    """Return where the data stage puts a task's items."""
+    return run.evaluation_set(label) / "items.jsonl"
+
+
+def _drawn(items: list[Item], max_items: int, seed: int) -> list[Item]:
+    if len(items) <= max_items:
+        return items
+    return [items[index] for index in sorted(random.Random(seed).sample(range(len(items)), max_items))]

@@ -1,0 +1,71 @@
+"""How fast training is: useful operations per second, beside what the machine itself reaches in a matrix product."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from crosstune.recipe import Stage, Train
+from crosstune.train.batches import Schedule
+from crosstune.train.cost import count_tokens, flops
+from crosstune.train.rows import Row
+
+_SAMPLED_STEPS = 20
+_PRODUCTS = 5
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a stage's speed is measured by.
+
+    Attributes:
+        flops_per_step: useful floating-point operations of a step on average, forward and backward.
+        matrix_rate: floating-point operations per second of a large matrix product, over all ranks.
+    """
+
+    flops_per_step: float
+    matrix_rate: float
+
+    def mfu(self, steps: int, seconds: float) -> float:
+        """Return the model FLOPs utilisation (Chowdhery et al. 2022, https://arxiv.org/abs/2204.02311), from 0 to 1.
+
+        It is measured against the machine's own matrix rate, not against its maker's figure.
+        """
+        return self.flops_per_step * steps / seconds / self.matrix_rate
+
+
+def speed_of(
+    model: Any,
+    rows: Sequence[Row],
+    schedule: Schedule,
+    stage: Stage,
+    ranks: tuple[int, torch.device, Train],
+) -> Speed:
+    """Count a stage's operations and measure the machine's rate; ``ranks``: how many, this one's device, settings."""
+    num_ranks, device, settings = ranks
+    tokens = count_tokens(rows, schedule, num_ranks, settings.micro_batch_tokens, _SAMPLED_STEPS)
+    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    return Speed(flops(model, tokens, stage) / schedule.num_steps, num_ranks * matrix_rate(device, dtype))
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Return the floating-point operations per second of a large matrix product, the best of a few: under 0.2 s."""
+    size = 8192 if device.type == "cuda" else 1024
+    left, right = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
+    fastest = float("inf")
+    with torch.no_grad():
+        # The first one loads the kernel.
+        for _ in range(1 + _PRODUCTS):
+            _wait_for(device)
+            started = time.perf_counter()
+            torch.nn.functional.linear(left, right)
+            _wait_for(device)
+            fastest = min(fastest, time.perf_counter() - started)
+    return 2 * size**3 / fastest
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

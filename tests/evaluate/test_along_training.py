@@ -1,0 +1,62 @@
+"""The suite scored inside training: the same numbers as afterwards, and a model that is left as it was."""
+
+import json
+from pathlib import Path
+
+import torch
+from tests.evaluate.test_stage import CELLS, ITEMS, TASKS, recipe, run
+
+from crosstune.artifacts import RunFolder, read_json
+from crosstune.evaluate import stage
+from crosstune.evaluate.along_training import scorer
+from crosstune.evaluate.suite import Suite
+from crosstune.models import load_model, load_tokenizer
+from crosstune.packing import ATTENTION
+from crosstune.recipe import Recipe
+
+__all__ = ["recipe", "run"]
+
+
+def with_settings(recipe: Recipe, **settings: object) -> Recipe:
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=settings)})
+
+
+def test_the_scores_are_those_of_the_evaluate_stage(recipe: Recipe, run: RunFolder, model_folder: Path) -> None:
+    stage.run(recipe, run)
+    expected: dict[str, dict[str, float]] = {}
+    for row in read_json(run.system("base") / "evaluation" / "scores.json")["scores"]:
+        expected.setdefault(row["task"], {})[row["metric"]] = row["value"]
+    model, tokenizer = load_model(str(model_folder)), load_tokenizer(str(model_folder))
+    score = scorer(recipe, run)
+    # Twice: no answer is remembered from one model to the next.
+    assert score(model, tokenizer) == score(model, tokenizer) == expected
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert score(model, tokenizer) != expected
+
+
+def test_the_model_keeps_its_mode_and_its_attention(recipe: Recipe, run: RunFolder, model_folder: Path) -> None:
+    model, tokenizer = load_model(str(model_folder)), load_tokenizer(str(model_folder))
+    model.set_attn_implementation(ATTENTION)
+    for is_training in (True, False):
+        model.train(is_training)
+        scorer(recipe, run)(model, tokenizer)
+        assert model.training is is_training
+        assert model.config._attn_implementation == ATTENTION
+
+
+def test_only_the_chosen_tasks_are_scored_on_a_draw_of_their_items(
+    recipe: Recipe, run: RunFolder, model_folder: Path, tmp_path: Path
+) -> None:
+    chosen = with_settings(recipe, score_tasks=("story", "translate"), score_max_items=1)
+    model, tokenizer = load_model(str(model_folder)), load_tokenizer(str(model_folder))
+    assert set(scorer(chosen, run)(model, tokenizer)) == {"story", *CELLS}
+    suite = Suite.of(recipe, run)
+    first, again = (suite.smaller(["story"], 2, tmp_path) for _ in range(2))
+    assert first.items == again.items and list(first.tasks) == ["story"]
+    ids = [item["id"] for item in first.items["story"]]
+    assert len(ids) == 2 and ids == sorted(ids) and set(ids) < {item["id"] for item in ITEMS["story"]}
+    lines = (tmp_path / "story.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ids
+    assert list(suite.smaller([], 99, tmp_path).tasks) == list(TASKS)

@@ -1,0 +1,100 @@
+"""The suite scored while training: at the right steps, once, without touching what is learnt."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from crosstune.artifacts import RunFolder
+from crosstune.errors import BadInputError, RecipeError
+from crosstune.recipe import yaml_file
+from crosstune.train import stage as train_stage
+from crosstune.train import system as train_system
+from tests.train.conftest import MakeRun, scratch, stage
+
+SCORED: dict[str, Any] = {"score_every_steps": 3}
+
+
+class Suite:
+    """Stands for the suite: a number that tells one model from the next, and random numbers drawn on the way."""
+
+    def __init__(self) -> None:
+        self.vocabularies: list[int] = []
+
+    def __call__(self, model: Any, tokenizer: Any) -> dict[str, dict[str, float]]:
+        torch.rand(3)
+        self.vocabularies.append(len(tokenizer))
+        return {"sum": {"acc": sum(parameter.sum().item() for parameter in model.parameters())}}
+
+
+def scores(run: RunFolder, name: str = "base") -> list[dict[str, Any]]:
+    path = run.system(name) / "scores_along_training.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
+    return dict(AutoModelForCausalLM.from_pretrained(run.system(name) / "model").state_dict())
+
+
+def test_the_suite_is_scored_at_begin_and_end_and_every_so_many_steps(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=8), stage(num_steps=3)])}, **SCORED)
+    suite = Suite()
+    train_stage.run(recipe, run, score=suite)
+    assert [(row["stage"], row["step"]) for row in scores(run)] == [(0, 0), (0, 3), (0, 6), (0, 8), (1, 0), (1, 3)]
+    assert len({row["scores"]["sum"]["acc"] for row in scores(run)}) == 5  # the second stage begins as the first ended
+    assert set(suite.vocabularies) == {400}
+
+
+def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Path) -> None:
+    lora = {"rank": 2, "alpha": 4, "dropout": 0.5, "targets": ["q_proj"]}
+    systems = {"base": scratch(), "lora": {"start": "base", "tokenizer": "base"}}
+    systems["lora"] |= {"stages": [stage(method="lora", lora=lora)]}
+    found = []
+    for folder, settings in (("with", SCORED), ("without", {})):
+        recipe, run = make_run(systems, root=tmp_path / folder, **settings)
+        train_stage.run(recipe, run, score=Suite() if settings else None)
+        found.append(weights(run, "base") | {f"lora.{name}": weight for name, weight in weights(run, "lora").items()})
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_a_run_that_breaks_off_has_every_score_once(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(BaseException):
+        """Stands for a kill."""
+
+    systems = {"base": scratch(stages=[stage(num_steps=8)])}
+    recipe, whole = make_run(systems, root=tmp_path / "whole", **SCORED)
+    train_stage.run(recipe, whole, score=Suite())
+    recipe, broken = make_run(systems, root=tmp_path / "broken", **SCORED)
+    real_step, calls = train_system.train.__globals__["train_step"], iter(range(5))
+
+    def step_or_break(*arguments: Any) -> Any:
+        if next(calls, None) is None:
+            raise Interrupted
+        return real_step(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
+        with pytest.raises(Interrupted):
+            train_stage.run(recipe, broken, score=Suite())
+    again = Suite()
+    train_stage.run(recipe, broken, score=again)
+    assert scores(broken) == scores(whole)
+    assert len(again.vocabularies) == 2  # steps 6 and 8; 0 and 3 were scored before
+
+
+def test_several_processes_are_told_what_to_do_instead(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, run = make_run({"base": scratch()}, **SCORED)
+    monkeypatch.setattr("accelerate.Accelerator.num_processes", 2)
+    with pytest.raises(BadInputError, match=r"score_every_steps: 3 .* 2 were launched.*train\.validation"):
+        train_stage.run(recipe, run, score=Suite())
+
+
+def test_a_task_that_the_recipe_lacks_cannot_be_scored(recipe_content: dict[str, Any]) -> None:
+    recipe_content["train"] = {"score_every_steps": 10, "score_tasks": ["nothing"]}
+    with pytest.raises(RecipeError, match=r"train\.score_tasks: 'nothing' is no label of evaluate\.tasks; there are"):
+        yaml_file.validate(recipe_content, "test")

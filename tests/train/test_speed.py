@@ -1,0 +1,57 @@
+"""The progress line's numbers: useful operations counted as the plan counts them, and a rate that the machine has."""
+
+import time
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from crosstune.recipe import Train
+from crosstune.terminal import _as_much_as_fits
+from crosstune.tokens import mixture_tokens
+from crosstune.train import stage as train_stage
+from crosstune.train.batches import make_schedule
+from crosstune.train.cost import count_tokens, flops
+from crosstune.train.loop import _progress_note
+from crosstune.train.rows import make_rows
+from crosstune.train.speed import Speed, matrix_rate, speed_of
+from tests.train.conftest import MakeRun, scratch
+
+
+def test_the_share_is_useful_operations_by_time_and_rate() -> None:
+    assert Speed(flops_per_step=3e9, matrix_rate=1e10).mfu(steps=10, seconds=6.0) == 0.5
+
+
+def test_the_rate_is_that_of_a_product_timed_by_hand() -> None:
+    left = torch.ones(1024, 1024)
+    left @ left
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        torch.nn.functional.linear(left, left)
+        times.append(time.perf_counter() - started)
+    by_hand = 2 * 1024**3 / min(times)
+    # Other work on the machine moves both; an error of units or of the count is a factor of two or more.
+    assert by_hand / 2 < matrix_rate(torch.device("cpu"), torch.float32) < by_hand * 2
+
+
+def test_a_step_costs_what_the_plan_says(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch()})
+    train_stage.run(recipe, run)
+    model, stage = AutoModelForCausalLM.from_pretrained(run.system("base") / "model"), recipe.systems["base"].stages[0]
+    rows, _ = make_rows(mixture_tokens(run, stage.mixture, "base"), stage)
+    schedule = make_schedule(len(rows), stage, (3, 0))
+    settings = Train(micro_batch_tokens=200)
+    whole = flops(model, count_tokens(rows, schedule, 2, 200), stage)
+    speed = speed_of(model, rows, schedule, stage, (2, torch.device("cpu"), settings))
+    assert speed.flops_per_step == pytest.approx(whole / schedule.num_steps)
+
+
+def test_the_progress_line_says_what_a_trainer_watches() -> None:
+    row: dict[str, Any] = {"loss": 2.3456, "bits_per_byte": 0.789, "supervised_tokens": 5000, "seconds": 2.0}
+    row |= {"learning_rate": 5.5e-4, "step": 10}
+    note = _progress_note(row, Speed(1e9, 1e10))
+    assert note == "loss 2.346  0.789 bits/byte  2,500 supervised tokens/s  LR 5.5e-04  MFU 50%"
+    assert _as_much_as_fits(note, 40) == "loss 2.346  0.789 bits/byte"
+    assert _as_much_as_fits(note, 200) == note and _as_much_as_fits(note, 5) == ""
