@@ -82,6 +82,12 @@ def _start(
 
         sys.stdout.write(yaml_file.dump(recipe))
         return
+    if recipe.seeds and stages == pipeline.STAGE_NAMES and not as_json:
+        from crosstune.study.command import run_seeds
+
+        with kept_when_stopped():
+            run_seeds(recipe, path, overrides or [], quick, shlex.join(["crosstune", *sys.argv[1:]]))
+        return
     results.quiet = as_json
     with kept_when_stopped():
         run_folder = pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)

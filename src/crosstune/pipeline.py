@@ -43,6 +43,11 @@ def run_stages(recipe: "Recipe", names: Sequence[str], command: str, update: boo
         RunFolderError: when the folder holds a run of another recipe (and not ``update``), or is in use.
     """
     run = RunFolder(recipe.runs_root / recipe.name)
+    if recipe.seeds:
+        raise RunFolderError(
+            f"the recipe has seeds {list(recipe.seeds)}: `crosstune run RECIPE`, without --json, runs all of it once "
+            "with each, in a folder of its own. For one run, or a single stage, add seeds=[]"
+        )
     _refuse_several_processes(names)
     with _only_process_in(run):
         _claim(recipe, run, update)

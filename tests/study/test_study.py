@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from crosstune.errors import RecipeError
+from crosstune import pipeline
+from crosstune.artifacts import read_json
+from crosstune.errors import RecipeError, RunFolderError
+from crosstune.recipe import yaml_file
 from crosstune.study.comparison import difference_interval
 from crosstune.study.run import folder_of, run_all
-from crosstune.study.settings import load_study, runs_of
+from crosstune.study.settings import load_study, runs_of, study_of_seeds
 from tests.command_line import crosstune
 
 ROOT = Path(__file__).parent.parent.parent
@@ -91,6 +94,44 @@ def test_the_interval_covers_items_and_seeds() -> None:
     unpaired = difference_interval([generator.permutation(items) + 1], [items])
     assert paired == pytest.approx((1, 1)) and unpaired[0] is not None and unpaired[0] < -1
     assert difference_interval([items[:10]], [items]) == (None, None)
+
+
+def test_a_recipe_with_seeds_is_a_study_of_its_adapted_systems(tmp_path: Path) -> None:
+    path = ROOT / "recipes" / "miniature.yaml"
+    overrides = ["seeds=[4, 5]", f"runs_root={tmp_path}"]
+    recipe = yaml_file.load_recipe(path, overrides)
+    study = study_of_seeds(recipe, path)
+    runs = list(runs_of(study, path, overrides, quick=False))
+    assert study.systems == ("lora", "continued", "ours", "bilingual")
+    assert [(run.cell, run.seed, run.recipe.seeds) for run in runs] == [("miniature", 4, ()), ("miniature", 5, ())]
+    assert {run.recipe.seed_of("llama") for run in runs} == {1}
+    assert [run.recipe.seed_of("bilingual") for run in runs] == [4, 5]
+    with pytest.raises(RecipeError, match="has one twice"):
+        yaml_file.load_recipe(path, ["seeds=[4, 4]"])
+    with pytest.raises(RecipeError, match="remove `seed` of ours"):
+        yaml_file.load_recipe(path, ["seeds=[4, 5]", "systems.ours.seed=3"])
+    with pytest.raises(RunFolderError, match=r"has seeds \[4, 5\].*add seeds=\[\]"):
+        pipeline.run_stages(recipe, ("data",), "crosstune data", update=False)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("quick_run")
+def test_a_recipe_with_seeds_shows_means_and_spreads(quick_run: tuple[Path, str], tmp_path: Path) -> None:
+    root = tmp_path / "miniature_quick"
+    shutil.copytree(quick_run[0], root / "miniature_quick_seed_1", ignore=shutil.ignore_patterns(".lock"))
+    settings = ["systems.lora=null", "systems.continued=null", "systems.bilingual=null", "seeds=[1, 2]"]
+    settings += ["systems.ours.stages.0.num_epochs=null", "systems.ours.stages.0.num_steps=3", f"runs_root={tmp_path}"]
+    done = crosstune("run", str(ROOT / "recipes" / "miniature.yaml"), "--quick", *settings)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with (root / "study.csv").open(encoding="utf-8", newline="") as file:
+        rows = {(row["system"], row["metric"]): row for row in csv.DictReader(file) if row["task"] == "hellaswag"}
+    assert rows["ours", "acc"]["num_seeds"] == "2" and float(rows["ours", "acc"]["sd"]) >= 0
+    values = []
+    for seed in (1, 2):
+        scores = read_json(root / f"miniature_quick_seed_{seed}/systems/ours/evaluation/scores.json")["scores"]
+        values.append(next(row["value"] for row in scores if (row["task"], row["metric"]) == ("hellaswag", "acc")))
+    assert float(rows["ours", "acc"]["mean"]) == pytest.approx(sum(values) / 2)
+    assert "LLaMA (Ours)" in (root / "study.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

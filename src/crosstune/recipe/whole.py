@@ -1,9 +1,9 @@
 """A whole recipe."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from crosstune.recipe.data import Data, World
 from crosstune.recipe.evaluate import Evaluate, Report
@@ -31,6 +31,9 @@ class Recipe(Section):
     name: Name
     description: str = ""
     seed: int
+    seeds: tuple[int, ...] = Field(
+        (), description="`crosstune run` trains and scores every adapted system once with each, and shows their spread"
+    )
     runs_root: Path = Field(Path("runs"), description="the run lies in runs_root/name")
     data_root: Path | None = Field(None, description="folder that source and task paths are relative to")
     world: World | None = Field(None, description="write the miniature world and use it as data_root")
@@ -41,6 +44,15 @@ class Recipe(Section):
     train: Train = Train()
     evaluate: Evaluate
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _seeds_count_once(self) -> Self:
+        if len({*self.seeds}) < len(self.seeds):
+            raise ValueError(f"`seeds` {list(self.seeds)} has one twice: it would count as two runs")
+        own = [name for name, system in self.systems.items() if system.seed is not None]
+        if self.seeds and own:
+            raise ValueError(f"`seeds` are those of all adapted systems: remove `seed` of {', '.join(own)}")
+        return self
 
     def seed_of(self, system: str) -> int:
         """Return the seed of a system's training."""

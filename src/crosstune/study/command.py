@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from crosstune.artifacts import commit, write_text
+from crosstune.recipe import Recipe
 from crosstune.report.print_tables import print_tables
 from crosstune.report.scores import read_scores
 from crosstune.study.comparison import compare, to_csv
 from crosstune.study.run import folder_of, run_all
-from crosstune.study.settings import load_study, runs_of
+from crosstune.study.settings import Study, load_study, runs_of, study_of_seeds
 from crosstune.study.tables import tables_of, to_markdown
 from crosstune.terminal import note
 
@@ -18,7 +19,16 @@ def run(path: Path, overrides: list[str], quick: bool, dry_run: bool, command: s
     Raises:
         RecipeError: when the study or one of its cells has mistakes; all are checked before the first is run.
     """
-    study = load_study(path)
+    _run(load_study(path), path, (overrides, quick, dry_run), command)
+
+
+def run_seeds(recipe: Recipe, path: Path, overrides: list[str], quick: bool, command: str) -> None:
+    """Run a recipe once with each of its ``seeds``, and write ``study.md`` and ``study.csv`` beside the runs."""
+    _run(study_of_seeds(recipe, path), path, (overrides, quick, False), command)
+
+
+def _run(study: Study, path: Path, options: tuple[list[str], bool, bool], command: str) -> None:
+    overrides, quick, dry_run = options
     runs = list(runs_of(study, path, overrides, quick))
     if dry_run:
         for one in runs:

@@ -59,6 +59,22 @@ def load_study(path: Path) -> Study:
     return yaml_file.load_section(path, Study)
 
 
+def study_of_seeds(recipe: Recipe, path: Path) -> Study:
+    """Return the study of one cell that a recipe with ``seeds`` is: its adapted systems, once with each."""
+    reference = recipe.evaluate.reference_system
+    adapted = tuple(name for name, system in recipe.systems.items() if system.stages and name != reference)
+    cells: dict[str, Changes] = {recipe.name: {}}
+    return Study(
+        name=recipe.name,
+        description=recipe.description,
+        recipe=path.resolve(),
+        systems=adapted,
+        seeds=recipe.seeds,
+        cells=cells,
+        reference=recipe.name,
+    )
+
+
 def runs_of(study: Study, path: Path, overrides: list[str], quick: bool) -> Iterator[StudyRun]:
     """Yield the runs: all cells with the first seed, then with the next.
 
@@ -72,8 +88,10 @@ def runs_of(study: Study, path: Path, overrides: list[str], quick: bool) -> Iter
         for cell, changes in study.cells.items():
             seeds = {f"systems.{system}.seed": seed for system in study.systems}
             settings = [f"{key}={json.dumps(value)}" for key, value in {**study.common, **changes, **seeds}.items()]
+            # The study's seeds take the place of the recipe's own.
+            settings += [*overrides, "seeds=[]"]
             try:
-                recipe = yaml_file.load_recipe(path.parent / study.recipe, [*settings, *overrides], quick=quick)
+                recipe = yaml_file.load_recipe(path.parent / study.recipe, settings, quick=quick)
             except RecipeError as error:
                 raise RecipeError(f"{path}: cells.{cell}: {error}") from None
             yield StudyRun(cell, seed, _only_what_is_compared(recipe, study, cell, seed))

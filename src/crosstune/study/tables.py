@@ -13,6 +13,10 @@ from crosstune.study.comparison import Finding
 from crosstune.study.settings import Study
 
 SPREAD_NOTE = "± is the standard deviation over {} seeds; bold is the best of a column."
+_OVER_WORDINGS = (
+    ("bleu_mean", ", mean of the unseen instructions"),
+    ("bleu_worst", ", worst of the unseen instructions"),
+)
 CHANGE_NOTE = (
     "The range is the 95 % interval of the difference over items and seeds (two-level bootstrap). ▲ ▼ mark a "
     "difference whose interval leaves out zero."
@@ -31,7 +35,8 @@ def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[F
             for cell, system in dict.fromkeys((finding.cell, finding.system) for finding in findings)
         ]
         notes = (SPREAD_NOTE.format(len(study.seeds)),) if len(study.seeds) > 1 else ()
-        tables.append(mark_best(Table("", title, tuple(columns), tuple(rows), notes=notes, rows_are="cell")))
+        rows_are = "cell" if len(study.cells) > 1 else "system"
+        tables.append(mark_best(Table("", title, tuple(columns), tuple(rows), notes=notes, rows_are=rows_are)))
         changes = [
             Row(system, _label(study, recipe, cell, system), tuple(_change(findings, cell, system, c) for c in columns))
             for cell in study.cells
@@ -61,11 +66,16 @@ def _groups(recipe: Recipe, scores: Scores) -> list[tuple[str, list[Column]]]:
     accuracy = [*source_columns(recipe, scores), *target_columns(recipe, scores)]
     labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
     groups = [("Accuracy", accuracy)]
-    groups += [(f"Translation, BLEU ({label})", translation_columns(recipe, scores, label, "bleu")) for label in labels]
+    for label in labels:
+        is_one = recipe.evaluate.tasks[label].wordings == "paper"
+        for metric, which in (("bleu", ""),) if is_one else _OVER_WORDINGS:
+            groups.append((f"Translation, BLEU{which} ({label})", translation_columns(recipe, scores, label, metric)))
     return [(title, columns) for title, columns in groups if columns]
 
 
 def _label(study: Study, recipe: Recipe, cell: str, system: str) -> str:
+    if len(study.cells) == 1:
+        return label_of(recipe, system)
     if system not in study.systems:
         return f"{label_of(recipe, system)}, which all start from"
     return cell if len(study.systems) == 1 else f"{cell}: {label_of(recipe, system)}"
