@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # End only when they are stopped: tests/serve/test_server.py and test_compare.py run them.
 ENDLESS = ("serve", "compare")
-# Need corpora or machines that are not here; test_end_to_end.py and study/ run these recipes on small ones.
-ELSEWHERE = ("llama2_7b_korean", "real_small", "ablations", "slurm")
+# Need corpora, machines or hours that are not here; test_end_to_end.py and study/ run these on small ones.
+ELSEWHERE = ("llama2_7b_korean", "real_small", "ablations", "slurm", "seeds=")
 
 
 def commands() -> Iterator[tuple[str, str]]:
