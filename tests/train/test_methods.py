@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTr
 from crosstune.errors import BadInputError
 from crosstune.recipe import NewRows, Stage
 from crosstune.train.loop import make_optimizer
-from crosstune.train.methods import make_trainable, plain_model, refuse_sharded_new_rows
+from crosstune.train.methods import make_trainable, plain_model, refuse_sharded_weights
 from crosstune.train.new_rows import CONFIG_KEY, RowSource, extend_embeddings, matrices
 from tests.train.conftest import stage as stage_content
 
@@ -123,9 +123,9 @@ def test_new_rows_under_sharding_are_refused_with_the_way_out() -> None:
     class Sharded:
         distributed_type = "FSDP"
 
-    refuse_sharded_new_rows(Sharded(), make_stage())  # type: ignore[arg-type]
+    refuse_sharded_weights(Sharded(), make_stage())  # type: ignore[arg-type]
     with pytest.raises(BadInputError, match=r"launched with FSDP, which splits.*launch it without: torchrun"):
-        refuse_sharded_new_rows(Sharded(), make_stage(trains=["new_input_rows"]))  # type: ignore[arg-type]
+        refuse_sharded_weights(Sharded(), make_stage(trains=["new_input_rows"]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("tied", [True, False])

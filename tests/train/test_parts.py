@@ -39,14 +39,14 @@ def what_moves(model: PreTrainedModel, **changes: Any) -> dict[str, torch.Tensor
     frozen = choose_parts(model, stage, OLD)
     optimizer = make_optimizer(model, stage)
     if frozen:
-        frozen.remember()
+        frozen.begin(None)
     ids = torch.arange(50)[None]
     for _ in range(3):
         model(input_ids=ids, labels=ids).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         if frozen:
-            frozen.restore()
+            frozen.after_step(1e-3)
     rows = {name: (weight != before[name]).reshape(len(weight), -1) for name, weight in model.named_parameters()}
     return {name: moved.any(dim=1) for name, moved in rows.items() if moved.any()}
 

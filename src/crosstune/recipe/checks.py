@@ -147,15 +147,27 @@ def _systems(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"systems.{name}.tokenizer: `extended` needs a `tokenizer.extension` section"
         if _starts_from_itself(systems, name):
             yield f"systems.{name}.start: leads back to {name!r} itself; begin with `scratch`, a folder or a hub id"
+            continue
+        other = _mapping(system, "merge").get("system")
+        if other is not None and other not in (comes_from := list(_comes_from(systems, name))):
+            yield (
+                f"systems.{name}.merge.system: {other!r} is none of the systems that {name!r} comes from "
+                f"({', '.join(comes_from) or 'none'})"
+            )
 
 
 def _starts_from_itself(systems: Mapping[str, Any], name: str) -> bool:
-    start = _get(systems[name], "start")
+    return name in _comes_from(systems, name)
+
+
+def _comes_from(systems: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield the systems that one starts from, the nearest first; at most as many as there are."""
     for _ in systems:
-        if start == name:
-            return True
-        start = _get(systems.get(start), "start") if isinstance(start, str) else None
-    return False
+        start = _get(systems.get(name), "start")
+        if not isinstance(start, str) or start not in systems:
+            return
+        yield start
+        name = start
 
 
 def _mapping(content: Any, *path: str) -> Mapping[str, Any]:

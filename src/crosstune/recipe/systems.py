@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from crosstune.recipe.section import Count, Name, Section, Share
+from crosstune.recipe.section import Count, Language, Name, Section, Share
 
 
 class Architecture(Section):
@@ -66,6 +66,24 @@ class Lora(Section):
     keep_adapter: bool = Field(False, description="also write the adapters by themselves, to systems/NAME/adapter")
 
 
+class KlToStart(Section):
+    """A pull of the predictions towards those of the model as the stage began, on some of the rows."""
+
+    weight: Annotated[float, Field(gt=0)] = Field(description="of the divergence beside the cross-entropy, per token")
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = Field(
+        description="of the completions that it is for: the language that should not be forgotten"
+    )
+
+
+class Merge(Section):
+    """Interpolation of the trained weights with those of a system that this one comes from."""
+
+    system: Name | None = Field(
+        None, description="what it starts from, directly or through other systems; its own start if absent"
+    )
+    weight: Annotated[float, Field(gt=0, lt=1)] = Field(description="of the other's weights; rows of new pieces stay")
+
+
 Part = Literal["all", "new_input_rows", "new_output_rows", "output_rows", "layers", "top_layers"]
 ROW_PARTS: frozenset[Part] = frozenset({"new_input_rows", "new_output_rows"})
 
@@ -91,6 +109,16 @@ class Stage(Section):
     adam_betas: tuple[Share, Share] = (0.9, 0.95)
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="end with an exponential moving average of the weights"
+    )
+    l2_to_start: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="decay weights towards those that the stage began with, as weight_decay does towards zero"
+    )
+    kl_to_start: KlToStart | None = None
+    old_rows_lr_scale: Share = Field(
+        1.0, description="learning rate of the embedding matrices' old rows, as a share of all others'"
+    )
     max_length_tokens: Annotated[int, Field(ge=2)] = 512
     on_too_long: Literal["stop", "drop", "truncate"] = "stop"
 
@@ -100,6 +128,12 @@ class Stage(Section):
             raise ValueError("give exactly one of `num_epochs` and `num_steps`")
         if (self.method == "lora") != (self.lora is not None):
             raise ValueError("`lora` settings go with `method: lora`, and only with it")
+        if self.old_rows_lr_scale < 1 and self.trains != ("all",):
+            raise ValueError(
+                "`old_rows_lr_scale` goes with `method: full` and `trains: [all]`: otherwise name the parts"
+            )
+        if self.old_rows_lr_scale < 1 and self.method == "lora":
+            raise ValueError("`old_rows_lr_scale` goes with `method: full`: adapters leave old rows as they are")
         self._check_parts()
         return self
 
@@ -112,6 +146,17 @@ class Stage(Section):
     def title(self) -> str:
         """Return what moves, in a few words: the method, or the parts where only some weights move."""
         return self.method if self.trains == ("all",) else " + ".join(self.trains)
+
+    @property
+    def pulls(self) -> list[str]:
+        """Return the settings that act on the weights beside the gradient, by name."""
+        settings = {
+            "ema_decay": self.ema_decay,
+            "l2_to_start": self.l2_to_start,
+            "kl_to_start": self.kl_to_start,
+            "old_rows_lr_scale": None if self.old_rows_lr_scale == 1 else self.old_rows_lr_scale,
+        }
+        return [name for name, value in settings.items() if value is not None]
 
     def _check_parts(self) -> None:
         parts = set(self.trains)
@@ -136,6 +181,7 @@ class System(Section):
     architecture: Architecture | None = None
     new_rows: NewRows = NewRows()
     stages: tuple[Stage, ...] = ()
+    merge: Merge | None = None
     seed: int | None = Field(
         None, description="of its training (order of examples, new rows, adapters, dropout); the recipe's if absent"
     )
@@ -157,4 +203,10 @@ class System(Section):
                     f"stages.{index} trains the rows of new pieces, but this system's tokenizer is `base`, which has "
                     "none: set `tokenizer: extended`, or train other parts"
                 )
+            if self.tokenizer == "base" and stage.old_rows_lr_scale < 1:
+                raise ValueError(
+                    f"stages.{index}.old_rows_lr_scale: this system's tokenizer is `base`: all of its rows are old"
+                )
+        if self.merge and self.start == "scratch":
+            raise ValueError("`merge` needs something to merge with, and this system starts from scratch")
         return self

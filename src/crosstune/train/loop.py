@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from crosstune.errors import CrosstuneError
@@ -27,6 +29,8 @@ from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Corpus, Row, Segment
 from crosstune.train.speed import Speed
 from crosstune.train.tracking import log
+
+_LEVERS = "levers.safetensors"
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def train(
 
     def save() -> None:
         checkpoint = Checkpoint(Position(job.index, totals.steps), totals=totals, done=begin.done)
-        checkpoints.write(checkpoint, lambda folder: accelerator.save_state(str(folder)))
+        checkpoints.write(checkpoint, lambda folder: _save_state(job, accelerator, folder))
 
     def look() -> None:
         position = Position(job.index, totals.steps)
@@ -95,6 +99,8 @@ def train(
                 metrics.append(row)
                 log(accelerator, begin.done, row)
             advance(1, _progress_note(row, job.speed))
+            if totals.steps == num_steps:
+                _finish(job)
             look()
             stopping = _on_any_rank(accelerator, stop_requested())
             if stopping or (totals.steps % job.settings.save_every_steps == 0 and totals.steps < num_steps):
@@ -136,7 +142,7 @@ def train_step(
         # without rows of its own computes another's, for nothing: it must take part in the gathering of weights.
         weight = accelerator.num_processes / num_supervised if segments else 0.0
         with nullcontext() if accelerator.sync_gradients else accelerator.no_sync(model), _memory_advice(job):
-            loss = summed_loss(model, segments or batch[0], accelerator.device)
+            loss = summed_loss(model, segments or batch[0], accelerator.device, job.trainable.penalty)
             accelerator.backward(loss.total * weight)
         seen += segments
         losses.append(loss.per_segment[: len(segments)])
@@ -147,10 +153,12 @@ def train_step(
     if not np.isfinite([*nats.values(), grad_norm]).all():
         bad = [segment.origin for segment, value in nats_of_seen if not np.isfinite(value)]
         raise CrosstuneError(_not_finite(job, step, gather_object(bad)))
+    for lever in job.trainable.levers:
+        lever.before_step()
     optimizer.step()
     optimizer.zero_grad()
-    if job.trainable.frozen:
-        job.trainable.frozen.restore()
+    for lever in job.trainable.levers:
+        lever.after_step(rate)
     return StepResult(nats, grad_norm, rate)
 
 
@@ -176,9 +184,36 @@ def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any
     model.train()
     if begin.position.step:
         accelerator.load_state(str(begin.folder))
-    if job.trainable.frozen:
-        job.trainable.frozen.remember()
+    saved = _saved_states(begin.folder) if begin.folder and begin.position.step else {}
+    for place, lever in enumerate(job.trainable.levers):
+        lever.begin(saved.get(place))
     return model, optimizer
+
+
+def _finish(job: Job) -> None:
+    for lever in job.trainable.levers:
+        lever.finish()
+
+
+def _save_state(job: Job, accelerator: Accelerator, folder: Path) -> None:
+    accelerator.save_state(str(folder))
+    states = {
+        f"{place}.{name}": tensor.contiguous()
+        for place, lever in enumerate(job.trainable.levers)
+        for name, tensor in lever.state().items()
+    }
+    if states and accelerator.is_main_process:
+        save_file(states, folder / _LEVERS)
+
+
+def _saved_states(folder: Path) -> dict[int, dict[str, torch.Tensor]]:
+    """Return what the levers of a stage left in a checkpoint, by their place."""
+    found: dict[int, dict[str, torch.Tensor]] = {}
+    if (folder / _LEVERS).exists():
+        for name, tensor in load_file(folder / _LEVERS).items():
+            place, _, rest = name.partition(".")
+            found.setdefault(int(place), {})[rest] = tensor
+    return found
 
 
 def _nats_by_corpus(job: Job, accelerator: Accelerator, seen: Sequence[tuple[Segment, float]]) -> dict[Corpus, float]:

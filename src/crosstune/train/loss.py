@@ -1,6 +1,6 @@
 """The loss of a micro-batch: summed over its supervised tokens, the head run at their positions only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,16 @@ from crosstune.train.rows import Segment
 # On a GPU it should keep the device busy: 1,024 rows are 190 MB.
 _CHUNK_ROWS = {"cpu": 64, "cuda": 1024}
 
+Penalty = Callable[[Sequence[Segment], np.ndarray, Tensor], Tensor | None]
+"""What is added to a loss: from the segments, the segment of each row of logits, and the logits; in nats, summed."""
+
 
 @dataclass(frozen=True)
 class SummedLoss:
     """The loss of a micro-batch, not yet divided by anything.
 
     Attributes:
-        total: nats over all supervised tokens; carries the gradient.
+        total: nats over all supervised tokens, and what a penalty adds; carries the gradient.
         per_segment: nats by segment, [segments], detached.
     """
 
@@ -30,24 +33,40 @@ class SummedLoss:
     per_segment: Tensor
 
 
-def summed_loss(model: nn.Module, segments: Sequence[Segment], device: torch.device) -> SummedLoss:
-    """Return the cross-entropy of the segments' supervised tokens, summed.
+def summed_loss(
+    model: nn.Module, segments: Sequence[Segment], device: torch.device, penalty: Penalty | None = None
+) -> SummedLoss:
+    """Return the cross-entropy of the segments' supervised tokens, summed; ``penalty`` may add to the total.
 
     The caller divides by the number of supervised tokens in the global batch, over all ranks and micro-batches, so that
     no split changes the gradient.
     """
+    logits = predicted_logits(model, segments, device)
+    targets = [token for segment in segments for token in segment.tokens[segment.num_prompt :]]
+    owners = np.repeat(np.arange(len(segments)), [segment.num_supervised for segment in segments])
+    losses = cross_entropy(logits, torch.tensor(targets, device=device))
+    per_segment = torch.zeros(len(segments), device=device)
+    per_segment.index_add_(0, torch.from_numpy(owners).to(device), losses.detach())
+    total = losses.sum()
+    added = penalty(segments, owners, logits) if penalty else None
+    return SummedLoss(total if added is None else total + added, per_segment)
+
+
+def predicted_logits(model: nn.Module, segments: Sequence[Segment], device: torch.device) -> Tensor:
+    """Return the logits that predict the segments' supervised tokens, [supervised tokens, pieces]."""
     layout = lay_out([segment.tokens for segment in segments], share_prefixes=True, device=device)
     # The token at place i is predicted at the packed position of place i - 1.
     positions = np.concatenate(
         [places[segment.num_prompt - 1 : -1] for segment, places in zip(segments, layout.token_positions, strict=True)]
     )
-    targets = [token for segment in segments for token in segment.tokens[segment.num_prompt :]]
-    owners = np.repeat(np.arange(len(segments)), [segment.num_supervised for segment in segments])
-    logits = logits_at(model, layout, torch.from_numpy(positions).to(device))
-    losses = cross_entropy(logits, torch.tensor(targets, device=device))
-    per_segment = torch.zeros(len(segments), device=device)
-    per_segment.index_add_(0, torch.from_numpy(owners).to(device), losses.detach())
-    return SummedLoss(losses.sum(), per_segment)
+    return logits_at(model, layout, torch.from_numpy(positions).to(device))
+
+
+def row_chunks(logits: Tensor) -> Iterator[slice]:
+    """Yield slices of a few rows each: as many as the device best works on at a time."""
+    num_rows = _CHUNK_ROWS.get(logits.device.type, 256)
+    for first in range(0, len(logits), num_rows):
+        yield slice(first, first + num_rows)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -67,9 +86,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
         losses = torch.empty(len(targets), device=logits.device)
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
-        num_rows = _CHUNK_ROWS.get(logits.device.type, 256)
-        for first in range(0, len(targets), num_rows):
-            rows = slice(first, first + num_rows)
+        for rows in row_chunks(logits):
             wanted = targets[rows, None]
             log_probabilities = logits[rows].float().log_softmax(dim=-1)
             at_target = log_probabilities.gather(1, wanted)

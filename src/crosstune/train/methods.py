@@ -17,8 +17,11 @@ from transformers import PreTrainedModel
 from crosstune.errors import BadInputError
 from crosstune.packing import ATTENTION
 from crosstune.recipe import Lora, Stage
+from crosstune.train.divergence import StartDivergence
+from crosstune.train.levers import Average, Lever, PullToStart, SlowOldRows
+from crosstune.train.loss import Penalty
 from crosstune.train.new_rows import matrices
-from crosstune.train.parts import FrozenOldRows, choose_parts
+from crosstune.train.parts import choose_parts
 
 _SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
@@ -28,11 +31,13 @@ class Trainable:
     """A model whose parameters that are to be trained require gradients.
 
     Attributes:
-        frozen: the rows that stay as they are, where only new rows are trained.
+        levers: what acts on the weights beside the gradient.
+        penalty: what is added to the loss.
     """
 
     model: nn.Module
-    frozen: FrozenOldRows | None = None
+    levers: tuple[Lever, ...] = ()
+    penalty: Penalty | None = None
 
 
 def make_trainable(model: PreTrainedModel, stage: Stage, old_size: int | None, seed: int) -> Trainable:
@@ -44,16 +49,41 @@ def make_trainable(model: PreTrainedModel, stage: Stage, old_size: int | None, s
     model.set_attn_implementation(ATTENTION)
     if stage.method == "lora":
         assert stage.lora is not None
-        return Trainable(_with_adapters(model, stage.lora, old_size, seed))
-    return Trainable(model, choose_parts(model, stage, old_size))
+        return _with_levers(_with_adapters(model, stage.lora, old_size, seed), stage, [])
+    frozen = choose_parts(model, stage, old_size)
+    levers: list[Lever] = [frozen] if frozen else []
+    if stage.old_rows_lr_scale < 1:
+        assert old_size is not None
+        levers.append(SlowOldRows(matrices(model), old_size, stage.old_rows_lr_scale))
+    return _with_levers(model, stage, levers)
 
 
-def refuse_sharded_new_rows(accelerator: Accelerator, stage: Stage) -> None:
-    """Stop where the rows of the embedding matrices are split over the ranks.
+def _with_levers(model: nn.Module, stage: Stage, levers: list[Lever]) -> Trainable:
+    """Add what the stage asks for; the average comes last, since it takes in what the others left."""
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    divergence = None
+    if stage.kl_to_start:
+        divergence = StartDivergence(model, stage.kl_to_start.weight, stage.kl_to_start.languages)
+        levers.append(divergence)
+    if stage.l2_to_start:
+        levers.append(PullToStart(weights, stage.l2_to_start))
+    if stage.ema_decay:
+        levers.append(Average(weights, stage.ema_decay))
+    return Trainable(model, tuple(levers), divergence.penalty if divergence else None)
+
+
+def refuse_sharded_weights(accelerator: Accelerator, stage: Stage) -> None:
+    """Stop where weights are split over the ranks, and something needs them whole.
 
     Raises:
-        BadInputError: for new rows alone under FSDP or DeepSpeed.
+        BadInputError: for new rows alone, or settings that act on weights, under FSDP or DeepSpeed.
     """
+    if stage.pulls and accelerator.distributed_type in _SHARDED:
+        raise BadInputError(
+            f"`{'`, `'.join(stage.pulls)}` was launched with {accelerator.distributed_type}, which splits the weights, "
+            "but it needs them whole: launch it without: torchrun --nproc-per-node N -m crosstune ...; `merge` and "
+            "replay work in either way"
+        )
     if stage.trains_rows and accelerator.distributed_type in _SHARDED:
         raise BadInputError(
             f"`trains: [{', '.join(stage.trains)}]` was launched with {accelerator.distributed_type}, which splits the "

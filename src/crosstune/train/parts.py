@@ -2,43 +2,13 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import Stage
+from crosstune.train.levers import FrozenOldRows
 from crosstune.train.new_rows import input_matrix, matrices, output_matrix
-
-
-class FrozenOldRows:
-    """Trains the new rows of embedding matrices and leaves their old rows.
-
-    A masked gradient alone is no freeze: weight decay moves rows without gradient. So the old rows are put back after
-    each step.
-    """
-
-    def __init__(self, matrices: Sequence[nn.Parameter], old_size: int) -> None:
-        self.old_size = old_size
-        self.old: list[Tensor] = []
-        self.matrices = matrices
-        for matrix in self.matrices:
-            matrix.register_hook(self._only_new)  # type: ignore[no-untyped-call]
-
-    def remember(self) -> None:
-        """Take the old rows as they are now: call it when the weights of a checkpoint are loaded."""
-        self.old = [matrix[: self.old_size].detach().clone() for matrix in self.matrices]
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Put the old rows back, after an optimiser step."""
-        for matrix, old in zip(self.matrices, self.old, strict=True):
-            matrix[: self.old_size] = old
-
-    def _only_new(self, gradient: Tensor) -> Tensor:
-        masked = gradient.clone()
-        masked[: self.old_size] = 0
-        return masked
 
 
 def choose_parts(model: PreTrainedModel, stage: Stage, old_size: int | None) -> FrozenOldRows | None:

@@ -25,7 +25,7 @@ def run(recipe: Recipe, run: RunFolder, score: ScoreSuite | None = None) -> None
         wanted = fingerprint(inputs_of(recipe, run, name, start))
         if _is_trained(run, name, wanted):
             note(f"{name}: trained already")
-        elif recipe.systems[name].stages or start.needs_new_rows:
+        elif recipe.systems[name].stages or recipe.systems[name].merge or start.needs_new_rows:
             train_system(Task(recipe, run, name, start, wanted, score))
         elif is_main_process:
             _point_at_start(run, name, start, wanted)

@@ -1,0 +1,153 @@
+"""What acts on the weights beside the gradient: averages of them, pulls to where they began, slower and frozen rows."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Lever:
+    """Something that a training loop lets act around each optimiser step.
+
+    All of it acts on each rank alike, on whole weights, so it works with any number of ranks that hold all weights.
+    """
+
+    def begin(self, saved: Mapping[str, Tensor] | None) -> None:
+        """Look at the weights that a stage begins with; in its midst, take what a checkpoint saved of ``state``."""
+
+    def before_step(self) -> None:
+        """Act before an optimiser step."""
+
+    def after_step(self, learning_rate: float) -> None:
+        """Act behind an optimiser step."""
+
+    def finish(self) -> None:
+        """Act behind a stage's last step."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what must be in a checkpoint, so that a resumed stage goes on as it would have."""
+        return {}
+
+
+class FrozenOldRows(Lever):
+    """Trains the new rows of embedding matrices and leaves their old rows.
+
+    A masked gradient alone is no freeze: weight decay moves rows without gradient. So the old rows are put back after
+    each step.
+    """
+
+    def __init__(self, matrices: Sequence[nn.Parameter], old_size: int) -> None:
+        self.old_size = old_size
+        self.old: list[Tensor] = []
+        self.matrices = matrices
+        for matrix in self.matrices:
+            matrix.register_hook(self._only_new)  # type: ignore[no-untyped-call]
+
+    def begin(self, saved: Mapping[str, Tensor] | None) -> None:
+        """Take the old rows as they are now: they are what they were at the stage's begin."""
+        self.old = [matrix[: self.old_size].detach().clone() for matrix in self.matrices]
+
+    @torch.no_grad()
+    def after_step(self, learning_rate: float) -> None:
+        """Put the old rows back."""
+        for matrix, old in zip(self.matrices, self.old, strict=True):
+            matrix[: self.old_size] = old
+
+    def _only_new(self, gradient: Tensor) -> Tensor:
+        masked = gradient.clone()
+        masked[: self.old_size] = 0
+        return masked
+
+
+class SlowOldRows(Lever):
+    """Lets the old rows of embedding matrices move a share of the way that each step would take them.
+
+    With AdamW that is a smaller learning rate for these rows: a smaller gradient would change nothing, since the
+    optimiser divides it by its own size.
+    """
+
+    def __init__(self, matrices: Sequence[nn.Parameter], old_size: int, scale: float) -> None:
+        self.old_size, self.scale = old_size, scale
+        self.matrices = matrices
+        self._before: list[Tensor] = []
+
+    @torch.no_grad()
+    def before_step(self) -> None:
+        """Remember where the old rows are."""
+        self._before = [matrix[: self.old_size].clone() for matrix in self.matrices]
+
+    @torch.no_grad()
+    def after_step(self, learning_rate: float) -> None:
+        """Go back by what is too much of the way."""
+        for matrix, before in zip(self.matrices, self._before, strict=True):
+            matrix[: self.old_size].lerp_(before, 1 - self.scale)
+
+
+class PullToStart(Lever):
+    """Decays weights towards those that the stage began with, as AdamW's weight decay does towards zero.
+
+    L2-SP (Li et al. 2018, https://arxiv.org/abs/1802.01483), decoupled from the gradient as in Loshchilov and Hutter
+    2019: after each step w -= learning rate * strength * (w - start).
+    """
+
+    def __init__(self, weights: Mapping[str, nn.Parameter], strength: float) -> None:
+        self._weights, self._strength = weights, strength
+        self._start: dict[str, Tensor] = {}
+
+    def begin(self, saved: Mapping[str, Tensor] | None) -> None:
+        """Take the weights as the start."""
+        self._start = taken(self._weights, saved)
+
+    @torch.no_grad()
+    def after_step(self, learning_rate: float) -> None:
+        """Go a small part of the way back."""
+        for name, weight in self._weights.items():
+            weight.lerp_(self._start[name].to(weight.dtype), learning_rate * self._strength)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the start: a resumed run no longer has it."""
+        return self._start
+
+
+class Average(Lever):
+    """Keeps an exponential moving average of the weights, in float32, and ends the stage with it.
+
+    Early on the decay is lower, min(decay, (1 + steps) / (10 + steps)), so that the start weighs less in a short
+    training (as TensorFlow's ExponentialMovingAverage does with a number of updates).
+    """
+
+    def __init__(self, weights: Mapping[str, nn.Parameter], decay: float) -> None:
+        self._weights, self._decay = weights, decay
+        self._average: dict[str, Tensor] = {}
+        self._num_steps = 0
+
+    def begin(self, saved: Mapping[str, Tensor] | None) -> None:
+        """Take the weights as the average's first value."""
+        self._num_steps = int(saved["num_steps"]) if saved else 0
+        self._average = {name: weight.float() for name, weight in taken(self._weights, saved).items()}
+
+    @torch.no_grad()
+    def after_step(self, learning_rate: float) -> None:
+        """Take the new weights in."""
+        self._num_steps += 1
+        decay = min(self._decay, (1 + self._num_steps) / (10 + self._num_steps))
+        for name, weight in self._weights.items():
+            self._average[name].lerp_(weight.float(), 1 - decay)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Put the average in the place of the weights."""
+        for name, weight in self._weights.items():
+            weight.copy_(self._average[name])
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the average and the number of steps in it."""
+        return {**self._average, "num_steps": torch.tensor(self._num_steps)}
+
+
+def taken(weights: Mapping[str, nn.Parameter], saved: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    """Return copies of weights, or of what a checkpoint saved in their place."""
+    return {
+        name: saved[name].to(weight.device, copy=True) if saved else weight.detach().clone()
+        for name, weight in weights.items()
+    }

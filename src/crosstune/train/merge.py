@@ -1,0 +1,37 @@
+"""Interpolation of a trained model with one that it comes from: what was forgotten comes back, what was won stays.
+
+Model soups and WiSE-FT (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903), over the rows that both models have.
+"""
+
+import torch
+from transformers import PreTrainedModel
+
+from crosstune.errors import BadInputError
+from crosstune.train.new_rows import matrices
+
+
+@torch.no_grad()
+def merge(model: PreTrainedModel, other: PreTrainedModel, weight: float, num_common_rows: int) -> None:
+    """Move a model's weights to (1 - weight) x its own + weight x the other's, computed in float32 and cast.
+
+    Args:
+        model: is changed.
+        other: has the same shape, but for the rows of the embedding matrices.
+        weight: of the other, between 0 and 1.
+        num_common_rows: of the embedding matrices, those that stand for the same pieces in both; the rest stays.
+
+    Raises:
+        BadInputError: when the models have other weights than each other.
+    """
+    theirs = dict(other.named_parameters())
+    with_rows = {id(matrix) for matrix in matrices(model)}
+    for name, own in model.named_parameters():
+        others = theirs.get(name)
+        rows = num_common_rows if id(own) in with_rows else len(own)
+        if others is None or others.shape[1:] != own.shape[1:] or len(others) < rows:
+            found = "does not have" if others is None else f"has with shape {tuple(others.shape)}"
+            raise BadInputError(
+                f"merge: the weight {name}, of shape {tuple(own.shape)} here, is one that the other model {found}: "
+                "models of different shapes cannot be merged"
+            )
+        own[:rows] = own[:rows].float().lerp(others[:rows].to(own.device).float(), weight).to(own.dtype)
