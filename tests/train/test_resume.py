@@ -115,17 +115,83 @@ def wait_for_rows(run: RunFolder, number: int, process: subprocess.Popen[bytes])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_process_is_resumed(make_run: MakeRun, tmp_path: Path, how: signal.Signals) -> None:
+def test_a_process_that_is_asked_to_stop_is_resumed(make_run: MakeRun, tmp_path: Path) -> None:
     recipe, whole = make_run(SYSTEMS, root=tmp_path / "whole", save_every_steps=2)
     train_stage.run(recipe, whole)
     recipe, killed = make_run(SYSTEMS, root=tmp_path / "killed", save_every_steps=2)
     process = start(recipe, killed, tmp_path / "killed")
     wait_for_rows(killed, 5, process)
-    process.send_signal(how)
+    process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)
     train_stage.run(recipe, killed)
     assert_same(result(whole), result(killed))
+
+
+# Libraries are loaded once, and each life is a fork; it is killed a random time after its first new step, or after its
+# begin: while it loads, trains, writes a checkpoint, goes from stage to stage, saves the model.
+KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+from crosstune.artifacts import RunFolder
+from crosstune.recipe import yaml_file
+from crosstune.train import stage
+torch.set_num_threads(1)
+recipe, run = yaml_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2]))
+draw, num_kills = random.Random(int(sys.argv[3])), 0
+
+def num_bytes_of_metrics():
+    return sum(path.stat().st_size for path in run.root.glob("systems/*/metrics.jsonl"))
+
+while True:
+    before = num_bytes_of_metrics()
+    child = os.fork()
+    if child == 0:
+        # What training itself has to say of a crash goes to the log of the test.
+        stage.run(recipe, run)
+        os._exit(0)
+    if num_kills < int(sys.argv[4]):
+        begun = time.monotonic()
+        if draw.random() < 0.7:
+            while num_bytes_of_metrics() <= before and time.monotonic() < begun + 30:
+                if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                    break
+                time.sleep(0.001)
+            time.sleep(draw.uniform(0, 0.12))
+        else:
+            time.sleep(draw.uniform(0, 0.6))
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    num_kills += os.WIFSIGNALED(status)
+    if os.WIFEXITED(status):
+        print(num_kills)
+        sys.exit(os.WEXITSTATUS(status))
+"""
+LIVES = 20
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_twenty_times_ends_like_one_that_never_was(make_run: MakeRun, tmp_path: Path) -> None:
+    systems = {
+        "base": scratch(stages=[stage("korean", num_steps=60), stage("paper", num_steps=60)]),
+        "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=60)]},
+    }
+    recipe, whole = make_run(systems, root=tmp_path / "whole", save_every_steps=3)
+    train_stage.run(recipe, whole)
+    num_kills = 0
+    # Where a run ends before it was killed so often, the next one goes on with being killed.
+    while num_kills < LIVES:
+        root = tmp_path / f"after_{num_kills}"
+        recipe, killed = make_run(systems, root=root, save_every_steps=3)
+        (root / "recipe.yaml").write_text(yaml_file.dump(recipe), encoding="utf-8")
+        arguments = [str(root / "recipe.yaml"), str(killed.root), str(num_kills), str(LIVES - num_kills)]
+        environment = {**os.environ, "PYTHONPATH": str(Path(yaml_file.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", KILLER, *arguments], capture_output=True, text=True, env=environment, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        num_kills += int(done.stdout)
+        assert_same(result(whole), result(killed))
 
 
 def interrupt_after(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, num_steps: int) -> tuple[Recipe, RunFolder]:
