@@ -103,11 +103,11 @@ def _claim(recipe: "Recipe", run: RunFolder, update: bool) -> None:
 
 def _refuse_several_processes(names: Sequence[str]) -> None:
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    if world_size > 1 and tuple(names) != ("train",):
+    if world_size > 1 and tuple(names) not in (("train",), ("evaluate",)):
         raise RunFolderError(
-            f"{world_size} processes were launched for the stages {', '.join(names)}, but only `crosstune train` runs "
-            "on several. Run `crosstune data` and `crosstune tokenizer` first, then launch `crosstune train`, then "
-            "`crosstune evaluate` and `crosstune report`."
+            f"{world_size} processes were launched for the stages {', '.join(names)}, but only `crosstune train` and "
+            "`crosstune evaluate` run on several. Run `crosstune data` and `crosstune tokenizer` first, then launch "
+            "`crosstune train` and `crosstune evaluate`, then run `crosstune report`."
         )
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from crosstune.artifacts import RunFolder, read_jsonl
+from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, scratch, stage
@@ -22,19 +22,18 @@ SYSTEMS: dict[str, Any] = {
     "base": scratch(stages=[stage("korean", num_steps=5), stage("paper", num_steps=5)]),
     "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=4)]},
 }
-FSDP = ["--use_fsdp", "--fsdp_version", "2", "--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP"]
+# Without a GPU, accelerate's own launcher starts one process, unless it shards.
+TORCHRUN = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
+FSDP = ["accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
+FSDP += ["--dynamo_backend", "no", "--use_fsdp", "--fsdp_version", "2"]
+FSDP += ["--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP", "--main_process_port"]
 
 
-CPU = ["--cpu"]
-
-
-def launch(recipe: Recipe, folder: Path, options: list[str], port: int) -> subprocess.Popen[str]:
+def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subprocess.Popen[str]:
     path = folder / "launched.yaml"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1"]
-    settings = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(port)]
     return subprocess.Popen(
-        [*launcher, *settings, *options, "-m", "crosstune", "--debug", "train", str(path)],
+        [sys.executable, "-m", *launcher, str(port), "-m", "crosstune", "--debug", "train", str(path)],
         env={
             **os.environ,
             "PYTHONPATH": str(Path(yaml_file.__file__).parent.parent),
@@ -61,13 +60,14 @@ def losses(run: RunFolder, name: str) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("options", "port"), [(CPU, 29611), (FSDP, 29612)], ids=["ddp", "fsdp2"])
-def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, options: list[str], port: int) -> None:
+@pytest.mark.parametrize(("launcher", "port"), [(TORCHRUN, 29611), (FSDP, 29612)], ids=["ddp", "fsdp2"])
+def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, launcher: list[str], port: int) -> None:
     recipe, single = make_run(SYSTEMS, root=tmp_path / "single")
     train_stage.run(recipe, single)
     recipe, double = make_run(SYSTEMS, root=tmp_path / "double")
-    finish(launch(recipe, tmp_path / "double", options, port))
+    finish(launch(recipe, tmp_path / "double", launcher, port))
     for name in SYSTEMS:
+        assert {done["num_processes"] for done in read_json(double.system(name) / "system.json")["stages"]} == {2}
         assert losses(double, name) == pytest.approx(losses(single, name), rel=1e-5)
         for key, weight in weights(single, name).items():
             torch.testing.assert_close(weights(double, name)[key], weight, rtol=1e-3, atol=1e-5)

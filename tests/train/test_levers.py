@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
-from crosstune.artifacts import RunFolder
+from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Stage, yaml_file
 from crosstune.recipe.systems import System
@@ -25,7 +25,7 @@ from crosstune.train.loss import summed_loss
 from crosstune.train.methods import make_trainable, refuse_sharded_weights
 from crosstune.train.rows import Segment
 from tests.train.conftest import MakeRun, scratch, stage
-from tests.train.test_distributed import CPU, finish, launch
+from tests.train.test_distributed import TORCHRUN, finish, launch
 from tests.train.test_parts import make_model
 
 PULLS: dict[str, Any] = {
@@ -219,7 +219,8 @@ def test_two_processes_learn_with_all_of_them_what_one_learns(make_run: MakeRun,
     recipe, single = make_run(SYSTEMS, root=tmp_path / "single")
     train_stage.run(recipe, single)
     recipe, double = make_run(SYSTEMS, root=tmp_path / "double")
-    finish(launch(recipe, tmp_path / "double", CPU, 29617))
+    finish(launch(recipe, tmp_path / "double", TORCHRUN, 29617))
+    assert {done["num_processes"] for done in read_json(double.system("ours") / "system.json")["stages"]} == {2}
     for name, weight in weights(single, "ours").items():
         torch.testing.assert_close(weights(double, "ours")[name], weight, rtol=1e-3, atol=1e-5)
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.diagnostics import Asked, failures
 from crosstune.encoding import encode_prompts
+from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.generation import Generated, Limits, generate
@@ -75,11 +76,14 @@ class Generator:
             note(f"{cell.name}: {too_long} prompts fill all {limits.max_positions} positions and stay unanswered")
         with progress(cell.name, len(cell.ids)) as advance:
             advance(len(done))
-            for place, generated in generate(self.model, encoded, int(self.tokenizer.eos_token_id), limits):
-                row = self._row(cell, todo[place], generated)
+            mine, written = ranks.share([len(prompt) for prompt in encoded]), {}
+            asked = [encoded[place] for place in mine]
+            for index, generated in generate(self.model, asked, int(self.tokenizer.eos_token_id), limits):
+                row = self._row(cell, todo[mine[index]], generated)
                 self.log.append(row)
-                done[row["id"]] = row
+                written[mine[index]] = row
                 advance(1)
+        done |= {row["id"]: row for row in ranks.gather(written).values()}
         return [done[item_id] for item_id in cell.ids]
 
     def _row(self, cell: Cell, index: int, generated: Generated) -> Row:

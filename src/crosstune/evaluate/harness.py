@@ -17,6 +17,7 @@ from lm_eval.models.utils import (
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from crosstune.evaluate import ranks
 from crosstune.evaluate.generation import Limits, generate
 from crosstune.evaluate.scoring import Pair, log_likelihoods
 from crosstune.models import load_model, load_tokenizer
@@ -147,11 +148,14 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
             )
         prompts = [self.tok_encode(context)[-room:] for context, _ in group]
         limits = Limits(limit, self.max_length, self._max_rows, self._batch_tokens)
-        for index, generated in generate(self.model, prompts, self.eot_token_id, limits, self._stopper(until)):
+        mine, written = ranks.share([len(prompt) for prompt in prompts]), {}
+        asked = [prompts[place] for place in mine]
+        for index, generated in generate(self.model, asked, self.eot_token_id, limits, self._stopper(until)):
             text = self.tokenizer.decode(list(generated.tokens), skip_special_tokens=True)
-            text = postprocess_generated_text(generation=text, stop=until, think_end_token=None)
-            self.cache_hook.add_partial("generate_until", group[index], text)
-            yield index, text
+            written[mine[index]] = postprocess_generated_text(generation=text, stop=until, think_end_token=None)
+        for place, text in ranks.gather(written).items():
+            self.cache_hook.add_partial("generate_until", group[place], text)
+            yield place, text
 
     def _stopper(self, until: list[str]) -> Callable[[list[int]], bool]:
         # A stop text of n characters lies in the last n tokens; a few more hold a character that bytes spell.

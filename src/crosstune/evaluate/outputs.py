@@ -6,24 +6,34 @@ from types import TracebackType
 from typing import Any, Self
 
 from crosstune.artifacts import write_jsonl
+from crosstune.evaluate import ranks
 
 Row = dict[str, Any]
 
 
 class OutputLog:
-    """A file of answers that grows; its first line says from which model and settings they came."""
+    """A file of answers that grows, one per process; its first line says from which model and settings they came."""
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         """Open the log; answers under another fingerprint are discarded."""
         self.path = path
-        rows = _read(path, fingerprint)
+        # Of all processes, however many there were when the evaluation was interrupted.
+        rows = [row for found in self._paths() for row in _read(found, fingerprint)]
         self.num_found = len(rows)
         self._rows: dict[str, dict[str, Row]] = {}
         for row in rows:
             self._rows.setdefault(row["task"], {})[row["id"]] = row
-        # Replaced as a whole: a kill between emptying the file and writing it again would lose what was there.
-        write_jsonl(path, ({"fingerprint": fingerprint}, *rows))
-        self._file = path.open("a", encoding="utf-8")
+        ranks.wait()
+        if ranks.rank() == 0:
+            # Replaced as a whole: a kill between emptying the file and writing it again would lose what was there.
+            write_jsonl(path, ({"fingerprint": fingerprint}, *rows))
+            for other in self._paths()[1:]:
+                other.unlink()
+        ranks.wait()
+        own = path if ranks.rank() == 0 else path.with_suffix(f".{ranks.rank()}.jsonl")
+        if ranks.rank():
+            write_jsonl(own, [{"fingerprint": fingerprint}])
+        self._file = own.open("a", encoding="utf-8")
 
     def rows_of(self, task: str) -> dict[str, Row]:
         """Return the answers that are there, by item id."""
@@ -37,7 +47,15 @@ class OutputLog:
     def remove(self) -> None:
         """Delete the log, once its answers are safe elsewhere."""
         self._file.close()
-        self.path.unlink(missing_ok=True)
+        ranks.wait()
+        if ranks.rank() == 0:
+            for path in self._paths():
+                path.unlink()
+
+    def _paths(self) -> list[Path]:
+        """Return the files of all processes that are there, the main one's first."""
+        others = sorted(self.path.parent.glob(f"{self.path.stem}.*{self.path.suffix}"))
+        return [path for path in (self.path, *others) if path.is_file()]
 
     def __enter__(self) -> Self:
         return self

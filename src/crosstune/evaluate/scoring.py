@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from crosstune import packing
+from crosstune.evaluate import ranks
 
 # Logits of one batch: 2**27 float32 numbers are 512 MB, 2,896 positions of a vocabulary of 46,336.
 MAX_LOGITS = 2**27
@@ -49,11 +50,28 @@ def log_likelihoods(
                 f"the model needs at least one of each and reads at most {max_length}"
             )
     model.set_attn_implementation(packing.ATTENTION)
+    mine = _share(pairs)
     results: dict[int, Likelihood] = {}
-    for batch in _batches(pairs, max_length, batch_tokens, MAX_LOGITS // model.config.vocab_size):
-        results.update(zip(batch, _score(model, [pairs[index] for index in batch], max_length), strict=True))
+    for batch in _batches([pairs[index] for index in mine], max_length, batch_tokens, _max_scored(model)):
+        places = [mine[index] for index in batch]
+        results.update(zip(places, _score(model, [pairs[place] for place in places], max_length), strict=True))
         advance(len(batch))
+    results = ranks.gather(results)
     return [results[index] for index in range(len(pairs))]
+
+
+def _max_scored(model: PreTrainedModel) -> int:
+    return MAX_LOGITS // int(model.config.vocab_size)
+
+
+def _share(pairs: Sequence[Pair]) -> list[int]:
+    """Return the indices of this process's pairs: those of one context stay together, and so computed once."""
+    by_context: dict[tuple[int, ...], list[int]] = {}
+    for index, pair in enumerate(pairs):
+        by_context.setdefault(tuple(pair.context), []).append(index)
+    groups = list(by_context.values())
+    sizes = [len(pairs[group[0]].context) + sum(len(pairs[i].continuation) for i in group) for group in groups]
+    return sorted(index for place in ranks.share(sizes) for index in groups[place])
 
 
 def _batches(pairs: Sequence[Pair], max_length: int, batch_tokens: int, max_scored: int) -> Iterator[list[int]]:

@@ -1,6 +1,8 @@
 """The evaluate stage: every system answers every task; answers, scores and intervals are written beside it."""
 
+from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,17 +17,20 @@ from crosstune.artifacts import (
     write_json,
     write_jsonl,
 )
+from crosstune.evaluate import ranks
 from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.outputs import OutputLog
-from crosstune.evaluate.scores import Score
+from crosstune.evaluate.scores import Result, Score
 from crosstune.evaluate.suite import Suite
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
 from crosstune.recipe import Recipe
-from crosstune.terminal import note
+from crosstune.terminal import console, note
 
 
 def run(recipe: Recipe, run: RunFolder) -> None:
     """Score every system on every task; a system that is scored already is skipped."""
+    ranks.device()
+    console.quiet = console.quiet or ranks.rank() > 0
     systems = [find_system(run, name) for name in recipe.systems_in_order]
     suite = Suite.of(recipe, run)
     settings = recipe.evaluate
@@ -33,7 +38,10 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     for system in systems:
         folder = run.system(system.name) / "evaluation"
         wanted = _fingerprint(recipe, run, suite, system, comet)
-        if is_current(folder, wanted):
+        is_scored = is_current(folder, wanted)
+        # Before the main process may write this folder.
+        ranks.wait()
+        if is_scored:
             note(f"{system.name}: scored already")
         else:
             _evaluate(recipe, run, suite, system, wanted, comet)
@@ -70,17 +78,22 @@ def _evaluate(
     log = OutputLog(run.system(system.name) / ".evaluation.partial.jsonl", wanted)
     if log.num_found:
         note(f"{system.name}: goes on after {log.num_found} answers of an interrupted evaluation")
-    with log, whole_folder(run.system(system.name) / "evaluation", wanted, facts) as folder:
-        results = suite.score(model, tokenizer, log, comet)
-        rows = [row for result in results for row in result.rows]
-        scores = [score for result in results for score in result.scores]
-        write_jsonl(folder / "outputs.jsonl", rows)
-        write_json(folder / "scores.json", {"scores": [score.row() for score in scores]})
-        # For the paired differences of the report.
-        resamples: dict[str, Any] = {f"{score.task}/{score.metric}": score.resamples for score in scores}
-        np.savez(folder / RESAMPLES, **resamples)
+    with log:
+        results = suite.score(model, tokenizer, log, comet if ranks.rank() == 0 else None)
+        if ranks.rank() == 0:
+            with whole_folder(run.system(system.name) / "evaluation", wanted, facts) as folder:
+                _write(results, folder)
     log.remove()
-    _summarise(scores)
+    _summarise([score for result in results for score in result.scores])
+
+
+def _write(results: Sequence[Result], folder: Path) -> None:
+    scores = [score for result in results for score in result.scores]
+    write_jsonl(folder / "outputs.jsonl", (row for result in results for row in result.rows))
+    write_json(folder / "scores.json", {"scores": [score.row() for score in scores]})
+    # For the paired differences of the report.
+    resamples: dict[str, Any] = {f"{score.task}/{score.metric}": score.resamples for score in scores}
+    np.savez(folder / RESAMPLES, **resamples)
 
 
 def _summarise(scores: list[Score]) -> None:

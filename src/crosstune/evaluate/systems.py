@@ -8,6 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RunFolderError
+from crosstune.evaluate import ranks
 from crosstune.models import load_model, load_tokenizer, prepare_libraries
 
 
@@ -44,10 +45,10 @@ def find_system(run: RunFolder, name: str) -> TrainedSystem:
 def load_system(
     system: TrainedSystem, precision: Literal["float32", "bf16"]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a system's model, onto the GPU where there is one, and its tokenizer."""
+    """Load a system's model, onto this process's GPU where there is one, and its tokenizer."""
     prepare_libraries()
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     tokenizer = load_tokenizer(system.tokenizer)
     model = load_model(system.model, system.revision, dtype)
-    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
+    model.to(ranks.device())  # type: ignore[arg-type]
     return model, tokenizer

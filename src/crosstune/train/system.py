@@ -182,7 +182,8 @@ def _train_stage(
         save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
     model = plain_model(accelerator, trained, lambda: _trainable(task, begin).model)
     accelerator.free_memory()
-    return model, {"mixture": stage.mixture, "method": stage.method, "trains": list(stage.trains), **asdict(totals)}
+    done = {"mixture": stage.mixture, "method": stage.method, "trains": list(stage.trains)}
+    return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals)}
 
 
 def _merge(task: Task, model: PreTrainedModel) -> None:
