@@ -142,6 +142,7 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     from crosstune.flex import use_flex_attention
     from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
+    from crosstune.train.last_layer import skip_unread_positions
     from crosstune.train.loop import Job, make_optimizer, train_step
     from crosstune.train.methods import make_trainable
     from crosstune.train.speed import Speed
@@ -156,11 +157,12 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     if job.settings.flex_attention:
         use_flex_attention(model)
     trained.train()
-    for step in range(len(batches)):
-        batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
-        turn.begin()
-        result = train_step(job, accelerator, trained, optimizer, (step, batch))
-        turn.end(sum(result.nats.values()) / sum(row[0].num_supervised for row in batch))
+    with skip_unread_positions(model):
+        for step in range(len(batches)):
+            batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
+            turn.begin()
+            result = train_step(job, accelerator, trained, optimizer, (step, batch))
+            turn.end(sum(result.nats.values()) / sum(row[0].num_supervised for row in batch))
 
 
 def make_stage(num_steps: int) -> Any:
