@@ -57,7 +57,7 @@ TRIED = {
 }
 VARIANTS = COMPARED | TRIED
 # On this side a batch is split by tokens: larger tensors leave the core's cache.
-MICRO_BATCH_TOKENS = 1024
+MICRO_BATCH_TOKENS = 2048
 
 Row = tuple[list[int], int]
 """Tokens, and how many of them are the prompt."""
@@ -98,7 +98,10 @@ def make_batches(rows: list[Row], seed: int, grouped: bool) -> list[list[Row]]:
     by_length = sorted(batches, key=lambda batch: len(batch[0][0]))
     chosen = [by_length[(2 * index + 1) * len(by_length) // (2 * wanted)] for index in range(wanted)]
     random.Random(seed).shuffle(chosen)
-    return chosen
+    # The warm-up takes the longest: what follows finds the memory that it needs, as it does in all but the first steps
+    # of a long training.
+    longest = max(chosen, key=lambda batch: len(batch[0][0]))
+    return [longest, *(batch for batch in chosen if batch is not longest)]
 
 
 MARK = "turn: "
@@ -142,6 +145,7 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     from crosstune.flex import use_flex_attention
     from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
+    from crosstune.train.last_layer import skip_unread_positions
     from crosstune.train.loop import Job, make_optimizer, train_step
     from crosstune.train.methods import make_trainable
     from crosstune.train.speed import Speed
@@ -156,11 +160,12 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     if job.settings.flex_attention:
         use_flex_attention(model)
     trained.train()
-    for step in range(len(batches)):
-        batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
-        turn.begin()
-        result = train_step(job, accelerator, trained, optimizer, (step, batch))
-        turn.end(sum(result.nats.values()) / sum(row[0].num_supervised for row in batch))
+    with skip_unread_positions(model):
+        for step in range(len(batches)):
+            batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
+            turn.begin()
+            result = train_step(job, accelerator, trained, optimizer, (step, batch))
+            turn.end(sum(result.nats.values()) / sum(row[0].num_supervised for row in batch))
 
 
 def make_stage(num_steps: int) -> Any:
@@ -212,7 +217,6 @@ def matrix_rate() -> float:
 def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Turn) -> None:
     """Train with HF Trainer, or TRL's SFTTrainer, with the batches as they are."""
     import torch
-    from datasets import Dataset
     from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -245,6 +249,7 @@ def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Tu
         "logging_nan_inf_filter": False,
     }
     if variant.trainer == "trl":
+        from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 
         class Ours(SFTTrainer):  # type: ignore[misc]

@@ -120,15 +120,18 @@ def lay_out(rows: Sequence[Sequence[int]], share_prefixes: bool, device: torch.d
 def logits_at(model: nn.Module, layout: Layout, positions: Tensor) -> Tensor:
     """Run the model over a layout and return the logits at some packed positions only, [len(positions), vocabulary].
 
-    The model's attention must be ``packing.ATTENTION`` (``model.set_attn_implementation``).
+    The model's attention must be ``packing.ATTENTION`` (``model.set_attn_implementation``). ``positions`` are best left
+    on the CPU: how many differ is asked of them.
     """
+    device = layout.input_ids.device
     # transformers' models apply the head only to the positions of `logits_to_keep`, which may repeat.
     output = model(
         input_ids=layout.input_ids,
         position_ids=layout.position_ids,
         use_cache=False,
-        logits_to_keep=positions,
+        logits_to_keep=positions.to(device),
         packed_layout=layout,
+        read_positions=torch.unique(positions).to(device),
     )
     # squeeze, not [0]: the gradient of an index is a matrix of zeros into which the gradient is copied.
     logits: Tensor = output.logits.squeeze(0)

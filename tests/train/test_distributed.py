@@ -70,7 +70,9 @@ def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, laun
         assert {done["num_processes"] for done in read_json(double.system(name) / "system.json")["stages"]} == {2}
         assert losses(double, name) == pytest.approx(losses(single, name), rel=1e-5)
         for key, weight in weights(single, name).items():
-            torch.testing.assert_close(weights(double, name)[key], weight, rtol=1e-3, atol=1e-5)
+            # Adam divides a gradient by its own size, so that one next to zero turns rounding into movement: allowed is
+            # a hundredth of a step (learning rate 5e-3).
+            torch.testing.assert_close(weights(double, name)[key], weight, rtol=1e-3, atol=5e-5)
 
 
 @pytest.mark.slow

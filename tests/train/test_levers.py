@@ -127,14 +127,14 @@ def test_the_loss_takes_in_the_divergence_of_the_chosen_languages_only() -> None
     segments = [Segment((1, 5, 9, 8, 2), 2, 4, language, "s", "o") for language in ("ko", "en", "en")]
     segments[2] = Segment((1, 7, 3, 2), 1, 4, "en", "s", "o")
     device = torch.device("cpu")
-    at_start = summed_loss(model, segments, device, divergence.penalty)
+    at_start = summed_loss(model, segments, device, penalty=divergence.penalty)
     # Nothing has moved yet: no divergence.
     torch.testing.assert_close(at_start.total, summed_loss(model, segments, device).total)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(4.0)
     plain = summed_loss(model, segments, device)
-    with_divergence = summed_loss(model, segments, device, divergence.penalty)
+    with_divergence = summed_loss(model, segments, device, penalty=divergence.penalty)
     torch.testing.assert_close(with_divergence.per_segment, plain.per_segment)
     start = make_trainable(make_model(), Stage.model_validate_json(json.dumps(stage())), None, 0).model
     expected = 0.0

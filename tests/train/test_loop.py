@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
+from transformers.models.llama.modeling_llama import LlamaMLP
 
 from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.errors import BadInputError, CrosstuneError
@@ -156,3 +157,18 @@ def test_too_long_examples_are_written_down(make_run: MakeRun) -> None:
     rows = read_jsonl(run.system("base") / "too_long_in_stage_0.jsonl")
     assert rows and all(row["num_tokens"] > 30 and row["treatment"] == "left out" for row in rows)
     assert json.dumps(rows[0]).startswith('{"origin": "')
+
+
+def test_the_last_layer_computes_less_than_the_others(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])})
+    seen: list[int] = []
+    real = LlamaMLP.forward
+
+    def count(self: Any, states: torch.Tensor) -> torch.Tensor:
+        seen.append(states.shape[-2])
+        return real(self, states)
+
+    monkeypatch.setattr(LlamaMLP, "forward", count)
+    train_stage.run(recipe, run)
+    num_supervised = metrics(run)[0]["supervised_tokens"]
+    assert sum(seen[1::2]) <= num_supervised < sum(seen[0::2])

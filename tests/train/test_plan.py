@@ -129,6 +129,20 @@ def test_operations_are_six_per_weight_and_token() -> None:
     assert flops(model, TOKENS, full) == pytest.approx(expected)
 
 
+def test_operations_of_the_last_layer_that_are_skipped_are_not_useful() -> None:
+    model = LlamaForCausalLM(CONFIGS[0])
+    plain = GPTNeoXForCausalLM(CONFIGS[3])
+    full = Stage(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
+    layer = model.model.layers[-1]
+    skipped = sum(part.weight.numel() for part in layer.modules() if isinstance(part, nn.Linear))
+    skipped -= layer.self_attn.k_proj.weight.numel() + layer.self_attn.v_proj.weight.numel()
+    everywhere = replace(TOKENS, supervised=TOKENS.computed)
+    for found, fewer in ((model, 6 * skipped), (plain, 0)):
+        head = 6 * found.get_output_embeddings().weight.numel()
+        saved = (fewer + head) * (TOKENS.computed - TOKENS.supervised)
+        assert flops(found, everywhere, full) - flops(found, TOKENS, full) == pytest.approx(saved)
+
+
 def test_a_plan_covers_every_stage_of_every_system(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora={"rank": 2})]}
     ours = {"start": "base", "tokenizer": "extended", "stages": [stage(trains=["new_input_rows"]), stage("korean")]}

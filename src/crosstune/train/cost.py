@@ -1,6 +1,6 @@
 """What a stage costs: its tokens, what packing saves of them, and the floating-point operations that are left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from crosstune.packing import runs_with_shared_prefix
 from crosstune.recipe import Stage
 from crosstune.train.batches import Schedule, split_over_ranks
+from crosstune.train.last_layer import last_layer, unread_modules
 from crosstune.train.rows import Row, Segment
 
 # Steps whose batches are laid out to count what packing saves; the others are like them.
@@ -86,19 +87,24 @@ def flops(model: PreTrainedModel, tokens: Tokens, stage: Stage) -> float:
     """Return the useful floating-point operations of a stage, forward and backward; recomputation not counted.
 
     Two per weight of a matrix and token forward, twice that backward (Kaplan et al. 2020, section 2.1,
-    https://arxiv.org/abs/2001.08361); the head at supervised positions only; attention by the pairs that attend.
-    Weights that are not trained cost no gradient of their own.
+    https://arxiv.org/abs/2001.08361); the head, and what of the last layer can be skipped elsewhere, at supervised
+    positions only; attention by the pairs that attend. Weights that are not trained cost no gradient of their own.
     """
     config: Any = model.config.get_text_config(decoder=True)
     head: nn.Parameter = model.get_output_embeddings().weight  # type: ignore[no-untyped-call]
-    inside = sum(
-        part.weight.numel() for part in model.modules() if isinstance(part, nn.Linear) and part.weight is not head
-    )
+    inside = _matrix_weights(part for part in model.modules() if getattr(part, "weight", None) is not head)
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     attention = 2 * 2 * config.num_hidden_layers * config.num_attention_heads * head_size
     passes = 3 if {"all", "layers"} & set(stage.trains) and stage.method == "full" else 2
-    layers = float(2 * inside * tokens.computed + attention * tokens.attended)
+    layer = last_layer(model)
+    unread = [part for module in unread_modules(layer) for part in module.modules()] if layer else []
+    skipped = _matrix_weights(unread) * max(0, tokens.computed - tokens.supervised)
+    layers = float(2 * (inside * tokens.computed - skipped) + attention * tokens.attended)
     return passes * layers + 6.0 * head.numel() * tokens.supervised
+
+
+def _matrix_weights(modules: Iterable[nn.Module]) -> int:
+    return sum(part.weight.numel() for part in modules if isinstance(part, nn.Linear))
 
 
 def _computed(segments: Sequence[Segment]) -> tuple[int, int]:

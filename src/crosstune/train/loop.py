@@ -21,6 +21,7 @@ from crosstune.terminal import progress
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
+from crosstune.train.last_layer import skip_unread_positions
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loss import summed_loss
 from crosstune.train.methods import Trainable
@@ -84,7 +85,11 @@ def train(
                 log(accelerator, begin.done, one.run(accelerator, model, position, job.settings.micro_batch_tokens))
 
     num_steps = job.schedule.num_steps
-    with progress(job.title, num_steps) as advance, _stop_requests() as stop_requested:
+    with (
+        progress(job.title, num_steps) as advance,
+        _stop_requests() as stop_requested,
+        skip_unread_positions(job.trainable.model),
+    ):
         advance(totals.steps)
         look()
         for step in range(totals.steps, num_steps):
@@ -142,8 +147,8 @@ def train_step(
         # without rows of its own computes another's, for nothing: it must take part in the gathering of weights.
         weight = accelerator.num_processes / num_supervised if segments else 0.0
         with nullcontext() if accelerator.sync_gradients else accelerator.no_sync(model), _memory_advice(job):
-            loss = summed_loss(model, segments or batch[0], accelerator.device, job.trainable.penalty)
-            accelerator.backward(loss.total * weight)
+            loss = summed_loss(model, segments or batch[0], accelerator.device, weight, job.trainable.penalty)
+            accelerator.backward(loss.total)
         seen += segments
         losses.append(loss.per_segment[: len(segments)])
     # Fetched from the device once a step, not once a micro-batch.

@@ -22,11 +22,11 @@ Penalty = Callable[[Sequence[Segment], np.ndarray, Tensor], Tensor | None]
 
 @dataclass(frozen=True)
 class SummedLoss:
-    """The loss of a micro-batch, not yet divided by anything.
+    """The loss of a micro-batch.
 
     Attributes:
-        total: nats over all supervised tokens, and what a penalty adds; carries the gradient.
-        per_segment: nats by segment, [segments], detached.
+        total: nats over all supervised tokens, and what a penalty adds, times the weight; carries the gradient.
+        per_segment: nats by segment, [segments], detached and not weighted.
     """
 
     total: Tensor
@@ -34,22 +34,26 @@ class SummedLoss:
 
 
 def summed_loss(
-    model: nn.Module, segments: Sequence[Segment], device: torch.device, penalty: Penalty | None = None
+    model: nn.Module,
+    segments: Sequence[Segment],
+    device: torch.device,
+    weight: float = 1.0,
+    penalty: Penalty | None = None,
 ) -> SummedLoss:
-    """Return the cross-entropy of the segments' supervised tokens, summed; ``penalty`` may add to the total.
+    """Return the cross-entropy of the segments' supervised tokens, summed and weighted; ``penalty`` may add to it.
 
-    The caller divides by the number of supervised tokens in the global batch, over all ranks and micro-batches, so that
-    no split changes the gradient.
+    The caller's weight is one by the number of supervised tokens in the global batch, over all ranks and micro-batches,
+    so that no split changes the gradient.
     """
     logits = predicted_logits(model, segments, device)
     targets = [token for segment in segments for token in segment.tokens[segment.num_prompt :]]
     owners = np.repeat(np.arange(len(segments)), [segment.num_supervised for segment in segments])
-    losses = cross_entropy(logits, torch.tensor(targets, device=device))
-    per_segment = torch.zeros(len(segments), device=device)
-    per_segment.index_add_(0, torch.from_numpy(owners).to(device), losses.detach())
-    total = losses.sum()
+    # Before the cross-entropy, which overwrites the logits.
     added = penalty(segments, owners, logits) if penalty else None
-    return SummedLoss(total if added is None else total + added, per_segment)
+    total, losses = cross_entropy(logits, torch.tensor(targets, device=device), weight)
+    per_segment = torch.zeros(len(segments), device=device)
+    per_segment.index_add_(0, torch.from_numpy(owners).to(device), losses)
+    return SummedLoss(total if added is None else total + weight * added, per_segment)
 
 
 def predicted_logits(model: nn.Module, segments: Sequence[Segment], device: torch.device) -> Tensor:
@@ -59,7 +63,7 @@ def predicted_logits(model: nn.Module, segments: Sequence[Segment], device: torc
     positions = np.concatenate(
         [places[segment.num_prompt - 1 : -1] for segment, places in zip(segments, layout.token_positions, strict=True)]
     )
-    return logits_at(model, layout, torch.from_numpy(positions).to(device))
+    return logits_at(model, layout, torch.from_numpy(positions))
 
 
 def row_chunks(logits: Tensor) -> Iterator[slice]:
@@ -69,37 +73,43 @@ def row_chunks(logits: Tensor) -> Iterator[slice]:
         yield slice(first, first + num_rows)
 
 
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of each row in nats, [rows], in float32, a few rows at a time.
+def cross_entropy(logits: Tensor, targets: Tensor, weight: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Return the weighted sum of the rows' cross-entropy, with gradient, and each row's in nats, [rows], without.
 
-    torch's own keeps the logits of all rows in float32, and their softmax beside it. Logits: [rows, pieces]; targets:
-    [rows].
+    Overwrites the logits: their gradient takes their place, a few rows at a time. torch's own keeps the logits of all
+    rows in float32 and their softmax beside them. Logits: [rows, pieces]; targets: [rows]; losses are in float32.
     """
-    losses: Tensor = _ChunkedCrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
-    return losses
+    total, losses = _ChunkedCrossEntropy.apply(logits, targets, weight)  # type: ignore[no-untyped-call]
+    return total, losses
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Computes the gradient together with the loss, while a chunk of the softmax is at hand."""
+    """Computes the gradient together with the loss, while a chunk of the softmax is in the cache."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, weight: float) -> tuple[Tensor, Tensor]:
         losses = torch.empty(len(targets), device=logits.device)
-        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        # Shares memory and version with the logits: autograd notices if something else still needs them.
+        gradient = logits.detach()
         for rows in row_chunks(logits):
             wanted = targets[rows, None]
-            log_probabilities = logits[rows].float().log_softmax(dim=-1)
-            at_target = log_probabilities.gather(1, wanted)
-            losses[rows] = -at_target[:, 0]
-            if gradient is not None:
+            chunk = logits[rows].float()
+            probabilities = chunk.softmax(dim=1)
+            # The largest logit less the log of its probability is the log of the sum, and that probability is never 0.
+            log_sum = chunk.amax(1, keepdim=True) - probabilities.amax(1, keepdim=True).log()
+            losses[rows] = (log_sum - chunk.gather(1, wanted)).squeeze(1)
+            if ctx.needs_input_grad[0]:
                 # The gradient by the logits: their softmax, less one at the target, subtracted before it is rounded.
-                torch.exp(log_probabilities, out=gradient[rows])
-                gradient[rows].scatter_(1, wanted, (at_target.exp() - 1).to(gradient.dtype))
-        ctx.save_for_backward(gradient)
-        return losses
+                probabilities.scatter_add_(1, wanted, torch.full_like(log_sum, -1.0))
+                torch.mul(probabilities, weight, out=gradient[rows])
+        ctx.gradient = gradient
+        ctx.mark_non_differentiable(losses)
+        return losses.sum() * weight, losses
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
-        (gradient,) = ctx.saved_tensors
-        # In place: the matrix is as large as the logits, and nobody else reads it.
-        return gradient.mul_(upstream[0][:, None].to(gradient.dtype)), None
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        gradient: Tensor = ctx.gradient
+        # Mostly 1, and the matrix is large; but a GPU would have to be waited for to know.
+        if gradient.device.type != "cpu" or upstream[0] != 1:
+            gradient.mul_(upstream[0].to(gradient.dtype))
+        return gradient, None, None

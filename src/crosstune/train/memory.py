@@ -35,7 +35,7 @@ class Memory:
     Attributes:
         working_weights: copies of weights in the precision of the products, gathered layers where weights are sharded.
         activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
-        logits: of the supervised positions, their gradient, and a chunk in float32.
+        logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32.
         other: CUDA context and fragmentation, assumed.
     """
 
@@ -74,7 +74,7 @@ def estimate_memory(trained: nn.Module, tokens: Tokens, settings: Train, num_sha
         working = num_weights * 2 if settings.precision == "bf16" else 0
     activations = _activations(trained, tokens.largest_micro_batch, settings)
     vocabulary = _plain(trained).get_output_embeddings().weight.shape[0]
-    logits = tokens.most_supervised * vocabulary * 2 * bytes_per_value
+    logits = tokens.most_supervised * vocabulary * bytes_per_value
     logits += min(_CHUNK_ROWS, tokens.most_supervised) * vocabulary * 2 * _FLOAT
     parts = {
         "weights": num_weights * _FLOAT / num_shards,

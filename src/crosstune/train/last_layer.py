@@ -1,0 +1,73 @@
+"""Skip what the last layer would compute at positions where no logits are read.
+
+Attention needs the last layer's keys and values everywhere. Its queries, the projection of what was attended to, and
+the feed-forward network matter only where the head reads: before a supervised token. These modules treat every position
+apart, so hooks hand them the positions that are read, and put their outputs back in place with zeros elsewhere. Losses
+and gradients stay the same but for rounding.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from peft import PeftModel
+from torch import Tensor, nn
+
+# Families whose last layer is followed by the final norm and the head alone, with the names of the modules concerned.
+_MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
+_MODULES = ("self_attn.q_proj", "self_attn.o_proj", "mlp")
+
+
+@contextmanager
+def skip_unread_positions(trained: nn.Module) -> Iterator[None]:
+    """Let a model compute only what `packing.logits_at` reads, while in this context; others than LLaMA's stay as is.
+
+    ``trained`` is the model as it is trained, adapters included, wrapped for several ranks or not.
+    """
+    layer = last_layer(trained)
+    skip = _Skip()
+    handles = []
+    if layer is not None:
+        handles.append(layer.register_forward_pre_hook(skip.remember, with_kwargs=True))
+        for part in unread_modules(layer):
+            handles += [part.register_forward_pre_hook(skip.take), part.register_forward_hook(skip.put)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def last_layer(trained: nn.Module) -> nn.Module | None:
+    """Return the last layer of a model of LLaMA's family, None of any other."""
+    model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
+    return model.get_decoder().layers[-1] if model.config.model_type in _MODEL_TYPES else None
+
+
+def unread_modules(layer: nn.Module) -> list[nn.Module]:
+    """Return the modules of a last layer that are needed only where logits are read."""
+    return [layer.get_submodule(name) for name in _MODULES]
+
+
+class _Skip:
+    """The hooks, and what the layer that is running was asked for."""
+
+    def __init__(self) -> None:
+        self.read: Tensor | None = None
+        self.num_tokens = 0
+
+    def remember(self, _layer: nn.Module, inputs: tuple[Tensor, ...], options: dict[str, Any]) -> None:
+        # Set at each call of the layer, which gradient checkpointing repeats in the backward pass.
+        self.read = options.get("read_positions")
+        self.num_tokens = inputs[0].shape[1]
+
+    def take(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """Hand on [read positions, size] of [1, packed length, size]."""
+        return None if self.read is None else (inputs[0].squeeze(0).index_select(0, self.read),)
+
+    def put(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        """Return [1, packed length, size] of [read positions, size]."""
+        if self.read is None:
+            return None
+        everywhere = output.new_zeros(self.num_tokens, output.shape[1])
+        return everywhere.index_copy(0, self.read, output).unsqueeze(0)
