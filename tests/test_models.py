@@ -65,3 +65,27 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
     # The heap grows for the first two or three of the twenty.
     assert faults("prepare_libraries()") < 0.5 * faults("")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or torch.cuda.is_available(), reason="glibc on a CPU only")
+def test_the_largest_tensors_go_back_to_the_kernel() -> None:
+    script = """
+import torch
+from crosstune.models import prepare_libraries
+prepare_libraries()
+
+def resident():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return int(line.split()[1]) // 1024
+
+before = resident()
+kept = []
+for step in range(6):
+    tensor = torch.ones((280 + 10 * step) * 2**18)  # MiB of float32, each a little larger than the one before
+    kept.append(torch.ones(2**12))  # what makes a hole of the tensor's place
+    del tensor
+print(resident() - before)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(crosstune.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=environment)
+    assert int(done.stdout) < 100
