@@ -126,6 +126,21 @@ def test_one_source_may_be_text_and_translation_in_one_mixture(recipe_content: d
     assert sorted(example.completion for example in examples if not example.prompt) == ["가.", "멈춰."]
 
 
+@pytest.mark.parametrize("replay", [{"source": "korean"}, {"source": "pairs", "as_text": "en"}], ids=["text", "side"])
+def test_replayed_text_makes_up_its_share_of_an_instruction_mixture(
+    recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path, replay: dict[str, Any]
+) -> None:
+    rows = [{"instruction": f"Say {number}", "input": "", "output": f"Number {number}"} for number in range(12)]
+    (tmp_path / "corpora" / "alpaca.json").write_text(json.dumps(rows))
+    mixture = [{"source": "alpaca", "weight": 6}, {**replay, "weight": 1}]
+    recipe_content["data"]["mixtures"]["paper"] = mixture
+    do(recipe_content, run)
+    examples = read_examples(run.mixture("paper") / "examples.parquet")
+    assert sorted((example.source, bool(example.prompt)) for example in examples) == sorted(
+        [("alpaca", True)] * 12 + [(replay["source"], False)] * 2
+    )
+
+
 def test_a_row_is_no_duplicate_of_one_that_the_mixture_does_not_use(
     recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
 ) -> None:

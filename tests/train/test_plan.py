@@ -1,5 +1,8 @@
 """Plans: counted tokens are those that training computes, counted memory what autograd saves; what cannot fit stops."""
 
+import json
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +21,7 @@ from crosstune.train.batches import make_schedule, split_over_ranks
 from crosstune.train.cost import Tokens, count_tokens, flops
 from crosstune.train.machines import GPUS, Machine
 from crosstune.train.memory import estimate_memory, fake_model, saved_bytes
-from crosstune.train.plan import make_plan, refuse_what_does_not_fit
+from crosstune.train.plan import _Case, _remedies, make_plan, refuse_what_does_not_fit
 from crosstune.train.print_plan import print_plan, to_json
 from crosstune.train.rows import make_rows
 from tests.train.conftest import MakeRun, scratch, stage
@@ -118,6 +121,34 @@ def test_checkpointing_and_sharding_save_what_they_should() -> None:
     assert (plain.weights, plain.gradients, plain.optimizer) == (4 * num_weights, 4 * num_weights, 8 * num_weights)
     assert sharded.weights == plain.weights / 4 and sharded.optimizer == plain.optimizer / 4
     assert plain.total == sum(vars(plain).values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_kept", "num_logits"),
+    [
+        ({"ema_decay": 0.9}, lambda weights, row: weights, 0),
+        ({"l2_to_start": 0.1}, lambda weights, row: weights, 0),
+        ({"kl_to_start": {"weight": 0.1, "languages": ["en"]}}, lambda weights, row: weights, 3),
+        ({"old_rows_lr_scale": 0.1}, lambda weights, row: 2 * 400 * row, 0),
+        ({"trains": ["new_input_rows"]}, lambda weights, row: 400 * row, 0),
+    ],
+    ids=["ema", "l2", "kl", "slow_rows", "frozen_rows"],
+)
+def test_levers_weigh_what_they_keep_on_every_gpu(
+    settings: dict[str, Any], num_kept: Callable[[int, int], int], num_logits: int
+) -> None:
+    cases = [
+        _Case(CONFIGS[0], 400, Stage.model_validate_json(json.dumps(stage(**changes))), Train(), TOKENS, num_gpus)
+        for changes, num_gpus in (({}, 1), (settings, 1), (settings, 8))
+    ]
+    plain, pulled, on_many = (case.memory() for case in cases)
+    num_weights = int(plain.weights) // 4
+    assert plain.levers == 0
+    assert pulled.levers == 4 * num_kept(num_weights, 64) + num_logits * 4 * 300 * 500
+    # What the levers act on is not split: launched on many GPUs, each holds all of it.
+    assert on_many == pulled and pulled.weights == plain.weights
+    offers_gpus = [any("GPUs" in remedy for remedy in _remedies(case, math.inf)) for case in cases]
+    assert offers_gpus == [True, False, False]
 
 
 def test_operations_are_six_per_weight_and_token() -> None:

@@ -64,6 +64,17 @@ def test_short_documents_fill_rows_and_begin_anew_in_each(base_tokenizer: PreTra
     assert sum(used) / (100 * len(used)) > 0.7
 
 
+def test_text_replayed_among_instructions_is_learnt_from_its_first_token(
+    base_tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    replayed = [Example("", f"the cat {verb}. " * 3, "en", "english", f"e:{verb}") for verb in ("sleeps", "runs")]
+    segments = [segment for row in rows_of([*pairs(), *replayed], base_tokenizer) for segment in row]
+    assert [segment.origin for segment in segments] == [example.origin for example in [*pairs(), *replayed]]
+    for example, segment in zip([*pairs(), *replayed], segments, strict=True):
+        assert (segment.num_supervised == len(segment.tokens) - 1) == (example in replayed)
+        assert segment.language == example.language and segment.num_bytes == len(example.completion.encode())
+
+
 def test_a_too_long_example_stops_with_its_origin(base_tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(BadInputError, match=r"mixture 'paper': p:0 has \d+ tokens, but max_length_tokens is 10.*drop"):
         rows_of(pairs(), base_tokenizer, max_length_tokens=10)

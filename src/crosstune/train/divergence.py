@@ -20,6 +20,9 @@ class StartDivergence(Lever):
     gradients. Learning without forgetting (Li and Hoiem 2016, https://arxiv.org/abs/1606.09282), on replayed rows.
     """
 
+    # The start's, the chosen rows of the model's, and the gradient; all rows, where all are in the languages.
+    num_logits = 3
+
     def __init__(self, model: nn.Module, weight: float, languages: Sequence[str]) -> None:
         self._model, self._weight, self._languages = model, weight, frozenset(languages)
         self._start: nn.Module | None = None
@@ -36,6 +39,10 @@ class StartDivergence(Lever):
         """Return the start: a resumed run no longer has it."""
         assert self._start is not None
         return {name: weight.detach() for name, weight in self._start.named_parameters()}
+
+    def num_kept(self) -> int:
+        """Return the values of the start, adapters included."""
+        return sum(weight.numel() for weight in self._model.parameters())
 
     def penalty(self, segments: Sequence[Segment], owners: np.ndarray, logits: Tensor) -> Tensor | None:
         """Return the weighted divergence in nats, summed; None where no segment is in one of the languages.

@@ -10,7 +10,12 @@ class Lever:
     """Something that a training loop lets act around each optimiser step.
 
     All of it acts on each rank alike, on whole weights, so it works with any number of ranks that hold all weights.
+
+    Attributes:
+        num_logits: how many matrices as large as a micro-batch's logits it needs at a time.
     """
+
+    num_logits = 0
 
     def begin(self, saved: Mapping[str, Tensor] | None) -> None:
         """Look at the weights that a stage begins with; in its midst, take what a checkpoint saved of ``state``."""
@@ -27,6 +32,10 @@ class Lever:
     def state(self) -> dict[str, Tensor]:
         """Return what must be in a checkpoint, so that a resumed stage goes on as it would have."""
         return {}
+
+    def num_kept(self) -> int:
+        """Return how many values, in float32, are kept beside the weights through a step."""
+        return 0
 
 
 class FrozenOldRows(Lever):
@@ -52,6 +61,10 @@ class FrozenOldRows(Lever):
         """Put the old rows back."""
         for matrix, old in zip(self.matrices, self.old, strict=True):
             matrix[: self.old_size] = old
+
+    def num_kept(self) -> int:
+        """Return the values of the old rows."""
+        return sum(self.old_size * matrix.shape[1] for matrix in self.matrices)
 
     def _only_new(self, gradient: Tensor) -> Tensor:
         masked = gradient.clone()
@@ -82,6 +95,10 @@ class SlowOldRows(Lever):
         for matrix, before in zip(self.matrices, self._before, strict=True):
             matrix[: self.old_size].lerp_(before, 1 - self.scale)
 
+    def num_kept(self) -> int:
+        """Return the values of the old rows."""
+        return sum(self.old_size * matrix.shape[1] for matrix in self.matrices)
+
 
 class PullToStart(Lever):
     """Decays weights towards those that the stage began with, as AdamW's weight decay does towards zero.
@@ -107,6 +124,10 @@ class PullToStart(Lever):
     def state(self) -> dict[str, Tensor]:
         """Return the start: a resumed run no longer has it."""
         return self._start
+
+    def num_kept(self) -> int:
+        """Return the values of the start."""
+        return sum(weight.numel() for weight in self._weights.values())
 
 
 class Average(Lever):
@@ -143,6 +164,10 @@ class Average(Lever):
     def state(self) -> dict[str, Tensor]:
         """Return the average and the number of steps in it."""
         return {**self._average, "num_steps": torch.tensor(self._num_steps)}
+
+    def num_kept(self) -> int:
+        """Return the values of the average."""
+        return sum(weight.numel() for weight in self._weights.values())
 
 
 def taken(weights: Mapping[str, nn.Parameter], saved: Mapping[str, Tensor] | None) -> dict[str, Tensor]:

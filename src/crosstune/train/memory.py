@@ -5,7 +5,7 @@ counted, not estimated: the model runs on fake tensors, which have shapes and no
 saves is added up. So the count holds for any architecture that transformers knows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from transformers import AttentionInterface
 
 from crosstune.recipe import Train
 from crosstune.train.cost import Tokens
+from crosstune.train.levers import Lever
 
 _ATTENTION = "crosstune_counted"
 # The CUDA context and libraries, and what the allocator cannot use: assumptions, not measurements.
@@ -36,6 +37,7 @@ class Memory:
         working_weights: copies of weights in the precision of the products, gathered layers where weights are sharded.
         activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
         logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32.
+        levers: copies of weights, and of logits at most, that levers against forgetting and frozen rows need.
         other: CUDA context and fragmentation, assumed.
     """
 
@@ -45,6 +47,7 @@ class Memory:
     working_weights: float
     activations: float
     logits: float
+    levers: float
     other: float
 
     @property
@@ -53,7 +56,9 @@ class Memory:
         return float(sum(vars(self).values()))
 
 
-def estimate_memory(trained: nn.Module, tokens: Tokens, settings: Train, num_shards: int) -> Memory:
+def estimate_memory(
+    trained: nn.Module, tokens: Tokens, settings: Train, num_shards: int, levers: Sequence[Lever] = ()
+) -> Memory:
     """Return the memory of a step on each GPU.
 
     Args:
@@ -61,6 +66,7 @@ def estimate_memory(trained: nn.Module, tokens: Tokens, settings: Train, num_sha
         tokens: of the stage; its largest micro-batch counts.
         settings: precision and checkpointing.
         num_shards: over how many GPUs weights, gradients and optimiser state are split; 1 for none.
+        levers: of the stage; they keep whole weights on each GPU.
     """
     num_weights = sum(parameter.numel() for parameter in trained.parameters())
     num_trained = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
@@ -74,15 +80,16 @@ def estimate_memory(trained: nn.Module, tokens: Tokens, settings: Train, num_sha
         working = num_weights * 2 if settings.precision == "bf16" else 0
     activations = _activations(trained, tokens.largest_micro_batch, settings)
     vocabulary = _plain(trained).get_output_embeddings().weight.shape[0]
-    logits = tokens.most_supervised * vocabulary * bytes_per_value
-    logits += min(_CHUNK_ROWS, tokens.most_supervised) * vocabulary * 2 * _FLOAT
+    all_logits = tokens.most_supervised * vocabulary * bytes_per_value
+    chunk = min(_CHUNK_ROWS, tokens.most_supervised) * vocabulary * 2 * _FLOAT
     parts = {
         "weights": num_weights * _FLOAT / num_shards,
         "gradients": num_trained * _FLOAT / num_shards,
         "optimizer": num_trained * _ADAM / num_shards,
         "working_weights": float(working),
         "activations": float(activations),
-        "logits": float(logits),
+        "logits": float(all_logits + chunk),
+        "levers": float(sum(lever.num_kept() * _FLOAT + lever.num_logits * all_logits for lever in levers)),
     }
     return Memory(**parts, other=_CONTEXT_BYTES + _FRAGMENTATION * sum(parts.values()))
 

@@ -118,16 +118,27 @@ class _Case:
     tokens: Tokens
     num_gpus: int
 
+    @property
+    def needs_whole_weights(self) -> bool:
+        """Return whether each GPU must hold all weights: training refuses to split them."""
+        return bool(self.stage.pulls) or self.stage.trains_rows
+
     def flops(self) -> float:
         """Return the useful operations of the stage."""
         with torch.device("meta"):
             return flops(self._model(), self.tokens, self.stage)
 
     def memory(self) -> Memory:
-        """Return the memory of a step; several GPUs share weights and optimiser state, as the launch files say."""
-        trained, mode = fake_model(lambda: make_trainable(self._model(), self.stage, self.old_size, seed=0).model)
+        """Return the memory of a step.
+
+        Several GPUs share weights and optimiser state, as the launch files say, unless the stage needs weights whole.
+        """
+        num_shards = 1 if self.needs_whole_weights else self.num_gpus
+        with torch.device("meta"):
+            trainable = make_trainable(self._model(), self.stage, self.old_size, seed=0)
+        trained, mode = fake_model(lambda: trainable.model)
         with mode:
-            return estimate_memory(trained, self.tokens, self.settings, self.num_gpus)
+            return estimate_memory(trained, self.tokens, self.settings, num_shards, trainable.levers)
 
     def with_micro_batches_of(self, num_tokens: int) -> "_Case":
         """Return the case with smaller micro-batches, their supervised tokens in proportion."""
@@ -161,11 +172,11 @@ def _remedies(case: _Case, limit: float) -> Iterator[str]:
         if changes and tried.memory().total <= limit:
             yield " ".join(changes)
             break
-    for num_gpus in _MORE_GPUS:
+    for num_gpus in () if case.needs_whole_weights else _MORE_GPUS:
         if num_gpus > case.num_gpus and replace(spared, num_gpus=num_gpus).memory().total <= limit:
             yield " ".join([f"{num_gpus} GPUs (--gpus {num_gpus})", *sayings])
             break
-    if case.stage.title == "full":
+    if case.stage.title == "full" and case.stage.old_rows_lr_scale == 1:
         lora = spared.stage.model_copy(update={"method": "lora", "lora": Lora()})
         if replace(spared, stage=lora).memory().total <= limit:
             yield " ".join(["method: lora", *sayings])

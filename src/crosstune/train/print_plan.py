@@ -10,7 +10,7 @@ from rich.table import Table
 from crosstune.train.machines import Machine
 from crosstune.train.plan import StagePlan
 
-_PARTS = ("weights", "gradients", "optimizer", "working_weights", "activations", "logits", "other")
+_PARTS = ("weights", "gradients", "optimizer", "working_weights", "activations", "logits", "levers", "other")
 
 
 def print_plan(plans: Sequence[StagePlan], machine: Machine) -> None:
@@ -20,7 +20,8 @@ def print_plan(plans: Sequence[StagePlan], machine: Machine) -> None:
     output.print(_memory_table(plans, machine))
     output.print(
         f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
-        "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2).",
+        "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2), "
+        "but for stages with levers or new rows alone, which need them whole.",
         style="dim",
     )
 
