@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from crosstune.recipe import Evaluate
 from crosstune.terminal import console
 
 SENTENCES = [
@@ -27,6 +28,10 @@ SENTENCES = [
     "이 영화는 정말 재미있고 배우들의 연기가 좋았다.",
     "Baking cookies: A boy mixes flour and sugar. He then puts the bowl on the table.",
 ]
+
+
+def settings(num_bootstrap: int) -> Evaluate:
+    return Evaluate(reference_system="base", tasks={}, batch_tokens=512, num_bootstrap=num_bootstrap)
 
 
 @pytest.fixture(autouse=True)

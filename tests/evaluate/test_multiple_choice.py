@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from lm_eval.models.huggingface import HFLM
+from tests.evaluate.conftest import settings
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from crosstune.artifacts import write_jsonl
@@ -118,7 +119,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, HarnessTask]:
 def results(
     llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, files: dict[str, HarnessTask]
 ) -> dict[str, Result]:
-    return score_in_harness(llama, tokenizer, files, batch_tokens=512, num_bootstrap=100)
+    return score_in_harness(llama, tokenizer, files, settings(100))
 
 
 def figures(result: Result) -> dict[str, float]:
@@ -210,4 +211,4 @@ def test_the_signature_names_harness_task_and_version(results: dict[str, Result]
 
 
 def test_nothing_to_choose_loads_nothing(llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    assert score_in_harness(llama, tokenizer, {}, 512, 100) == {}
+    assert score_in_harness(llama, tokenizer, {}, settings(100)) == {}

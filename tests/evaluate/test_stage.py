@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from crosstune.artifacts import RESAMPLES, RunFolder, read_json, read_jsonl, whole_folder, write_json, write_jsonl
 from crosstune.errors import BadInputError, RunFolderError
-from crosstune.evaluate import generated_tasks, stage
+from crosstune.evaluate import generated_tasks, scoring, stage
 from crosstune.evaluate.generation import Generated
 from crosstune.recipe import Recipe
 
@@ -188,7 +188,7 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
     with pytest.raises(KeyboardInterrupt):
         stage.run(recipe, again)
     partial = again.system("base") / ".evaluation.partial.jsonl"
-    assert len(partial.read_text(encoding="utf-8").splitlines()) == 1 + 5
+    assert sum('"output"' in line for line in partial.read_text(encoding="utf-8").splitlines()) == 5
     with partial.open("a", encoding="utf-8") as file:
         file.write('{"task": "nsmc", "id": "n1", "outp')  # what a kill leaves
     monkeypatch.setattr(generated_tasks, "generate", generate)
@@ -337,3 +337,34 @@ def test_answers_in_words_carry_their_failures_and_chosen_ones_none(recipe: Reci
     judged = [row for row in rows if "failures" in row]
     assert judged and all(("no stop" in row["failures"]) == (not row["finished"]) for row in judged)
     assert any("no stop" in row["failures"] for row in judged)
+
+
+def test_interrupted_multiple_choice_goes_on_behind_what_was_scored(
+    recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"batch_tokens": 24})})
+    rewrite(run, "story", [{**item, "ctx_a": f"{item['id']}: a boy mixes flour."} for item in ITEMS["story"]])
+    stage.run(few, run)
+    folder = run.system("base") / "evaluation"
+    whole = {name: (folder / name).read_bytes() for name in ("outputs.jsonl", "scores.json")}
+    (folder / "manifest.json").unlink()
+    real, scored = scoring._score, 0
+
+    def score(model: Any, pairs: Any, max_length: int) -> Any:
+        nonlocal scored
+        if scored and not is_second_try:
+            raise KeyboardInterrupt
+        scored += len(pairs)
+        return real(model, pairs, max_length)
+
+    monkeypatch.setattr(scoring, "_score", score)
+    is_second_try = False
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(few, run)
+    assert 0 < scored < 16
+    is_second_try = True
+    stage.run(few, run)
+    # Each of the sixteen endings once, and none of those that were there.
+    assert scored == 16
+    assert {name: (folder / name).read_bytes() for name in whole} == whole
+    assert not list(run.system("base").glob(".evaluation*"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import lm_eval
 import pytest
+from tests.evaluate.conftest import settings
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from crosstune.artifacts import write_jsonl
@@ -141,7 +142,7 @@ def test_a_task_of_the_users_own_is_scored_by_name(
         "all": HarnessTask("capitals", include_path=local_tasks),
         "some": HarnessTask("capitals", include_path=local_tasks, max_items=3, sample_seed=5),
     }
-    results = score_in_harness(llama, tokenizer, tasks, 512, 100)
+    results = score_in_harness(llama, tokenizer, tasks, settings(100))
     (whole,), (some,) = results["all"].scores, results["some"].scores
     assert (whole.metric, whole.n, some.n) == ("acc", 7, 3)
     assert f"harness:{lm_eval.__version__}|task:capitals|v:2.5|shots:0|bs:100" in whole.signature
@@ -168,7 +169,9 @@ def test_a_task_that_writes_is_scored_by_each_filter_and_its_own_aggregation(
             for name, function in (("lower", "lowercase"), ("first", "take_first"))
         ).replace("lowercase}]", "lowercase}, {function: take_first}]")
     )
-    result = score_in_harness(llama, tokenizer, {"w": HarnessTask("write", include_path=local_tasks)}, 512, 300)["w"]
+    result = score_in_harness(llama, tokenizer, {"w": HarnessTask("write", include_path=local_tasks)}, settings(300))[
+        "w"
+    ]
     assert [score.metric for score in result.scores] == ["exact_match_lower", "exact_match_first"]
     assert all(len(score.resamples) == 100 and "|bs:100|" in score.signature for score in result.scores)
     assert len(result.rows) == 7 and all(row["correct"] is None for row in result.rows)

@@ -1,6 +1,8 @@
 """lm-evaluation-harness's model ``crosstune``: packed scoring with the harness's own token rules."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from typing import Any
 
 import torch
@@ -19,16 +21,23 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.evaluate import ranks
 from crosstune.evaluate.generation import Limits, generate
-from crosstune.evaluate.scoring import Pair, log_likelihoods
+from crosstune.evaluate.outputs import OutputLog
+from crosstune.evaluate.scoring import Likelihood, Pair, log_likelihoods
 from crosstune.models import load_model, load_tokenizer
 from crosstune.terminal import progress
 
 DEFAULT_MAX_GENERATED = 256
+_LIKELIHOODS = "(log-likelihoods)"  # in the log, where a task's label cannot have brackets
+
+
+def _key(pair: Pair) -> str:
+    """Return what a pair is found again by: two tasks may ask the same."""
+    return hashlib.blake2b(repr((pair.context, pair.continuation)).encode(), digest_size=16).hexdigest()
 
 
 @register_model("crosstune")
 class CrosstuneLM(TemplateLM):  # type: ignore[misc]
-    """A causal language model, scored in packed rows.
+    """A causal language model, scored in packed rows; with a ``log``, an interrupted scoring goes on where it was.
 
     Which tokens are context and which continuation is decided by the harness's ``TemplateLM``; what is ours is how they
     are computed. Equal item by item to the harness's ``hf`` model.
@@ -47,6 +56,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         super().__init__()
         self._batch_tokens = int(options.pop("batch_tokens", 8192))
         self._max_rows = int(options.pop("max_batch_rows", 128))
+        self._log: OutputLog | None = options.pop("log", None)
         # The harness's command line always sends these two; batches here are counted in tokens.
         unknown = set(options) - {"batch_size", "max_batch_size"}
         if unknown:
@@ -99,13 +109,35 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         self, requests: Sequence[tuple[tuple[str, str] | None, list[int], list[int]]], **_options: Any
     ) -> list[tuple[float, bool]]:
         pairs = [Pair(context, continuation) for _, context, continuation in requests]
-        with progress("continuations scored", len(pairs)) as advance:
-            likelihoods = log_likelihoods(self.model, pairs, self.max_length, self._batch_tokens, advance)
+        likelihoods = self._likelihoods(pairs)
         answers = [(likelihood.log_probability, likelihood.is_greedy) for likelihood in likelihoods]
         for (text, _, _), answer in zip(requests, answers, strict=True):
             if text is not None:
                 self.cache_hook.add_partial("loglikelihood", text, answer)
         return answers
+
+    def _likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """Score pairs, but for those that the log of an interrupted evaluation holds."""
+        keys = [_key(pair) for pair in pairs]
+        known = {key: Likelihood(*row["answer"]) for key, row in self._known().items()}
+        todo = [index for index, key in enumerate(keys) if key not in known]
+        with progress("continuations scored", len(pairs)) as advance:
+            advance(len(pairs) - len(todo))
+
+            def answered(indices: Sequence[int], answers: Sequence[Likelihood]) -> None:
+                advance(len(indices))
+                if self._log:
+                    for index, answer in zip(indices, answers, strict=True):
+                        row = {"task": _LIKELIHOODS, "id": keys[todo[index]], "answer": list(astuple(answer))}
+                        self._log.append(row)
+
+            asked = [pairs[index] for index in todo]
+            found = log_likelihoods(self.model, asked, self.max_length, self._batch_tokens, answered)
+        known |= {keys[index]: answer for index, answer in zip(todo, found, strict=True)}
+        return [known[key] for key in keys]
+
+    def _known(self) -> dict[str, dict[str, Any]]:
+        return self._log.rows_of(_LIKELIHOODS) if self._log else {}
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
         """Score whole texts in windows of ``max_length``, each token once."""

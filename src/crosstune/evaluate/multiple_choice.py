@@ -8,8 +8,10 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Result, Score, Scored, aggregated_score, macro_f1_score, mean_score
 from crosstune.evaluate.task_files import HarnessTask
+from crosstune.recipe import Evaluate
 
 Row = dict[str, Any]
 
@@ -18,10 +20,10 @@ def score_in_harness(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     tasks: Mapping[str, HarnessTask],
-    batch_tokens: int,
-    num_bootstrap: int,
+    settings: Evaluate,
+    log: OutputLog | None = None,
 ) -> dict[str, Result]:
-    """Score tasks, given by label."""
+    """Score tasks, given by label; ``log`` keeps log-likelihoods as they come."""
     if not tasks:
         return {}
     # Loading the harness takes three seconds, so only a run that scores loads it.
@@ -32,7 +34,7 @@ def score_in_harness(
     with _quiet_harness():
         loaded = {label: task.load() for label, task in tasks.items()}
         results = lm_eval.evaluate(
-            CrosstuneLM(model, tokenizer, batch_tokens=batch_tokens),
+            CrosstuneLM(model, tokenizer, batch_tokens=settings.batch_tokens, log=log),
             {"tasks": loaded},
             samples={label: drawn for label, task in tasks.items() if (drawn := task.draw(loaded[label]))} or None,
             bootstrap_iters=0,  # the intervals are ours: the harness has standard errors only
@@ -45,7 +47,7 @@ def score_in_harness(
         if loaded[label].config.doc_to_text == "query":
             signature += f"|prompt:{task.prompt.name}"
         samples = sorted(results["samples"][label], key=lambda sample: sample["doc_id"])
-        scored = Scored(label, signature, num_bootstrap)
+        scored = Scored(label, signature, settings.num_bootstrap)
         found[label] = Result(_rows(scored.task, samples), _scores(scored, samples, loaded[label].aggregation()))
     return found
 

@@ -40,9 +40,9 @@ def log_likelihoods(
     pairs: Sequence[Pair],
     max_length: int,
     batch_tokens: int,
-    advance: Callable[[float], None] = lambda _: None,
+    answered: Callable[[Sequence[int], Sequence[Likelihood]], None] = lambda _indices, _answers: None,
 ) -> list[Likelihood]:
-    """Score continuations, in the order given; ``advance`` is told of each batch's size."""
+    """Score continuations, in the order given; ``answered`` is told of each batch as it is done."""
     for pair in pairs:
         if not pair.context or not 0 < len(pair.continuation) <= max_length:
             raise ValueError(
@@ -54,8 +54,9 @@ def log_likelihoods(
     results: dict[int, Likelihood] = {}
     for batch in _batches([pairs[index] for index in mine], max_length, batch_tokens, _max_scored(model)):
         places = [mine[index] for index in batch]
-        results.update(zip(places, _score(model, [pairs[place] for place in places], max_length), strict=True))
-        advance(len(batch))
+        scored = _score(model, [pairs[place] for place in places], max_length)
+        results.update(zip(places, scored, strict=True))
+        answered(places, scored)
     results = ranks.gather(results)
     return [results[index] for index in range(len(pairs))]
 

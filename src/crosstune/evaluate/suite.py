@@ -77,7 +77,7 @@ class Suite:
     ) -> list[Result]:
         """Let a model answer all tasks, in their order; ``log`` keeps answers as they come."""
         settings = self.settings
-        results = score_in_harness(model, tokenizer, self.harness_tasks, settings.batch_tokens, settings.num_bootstrap)
+        results = score_in_harness(model, tokenizer, self.harness_tasks, settings, log)
         generator = Generator(model, tokenizer, self.template, settings, log, comet)
         for label, task in self.tasks.items():
             if label not in results:
