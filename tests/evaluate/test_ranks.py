@@ -25,7 +25,7 @@ from crosstune.artifacts import RunFolder
 from crosstune.evaluate import outputs, ranks, stage
 from crosstune.recipe import yaml_file
 append, counts = outputs.OutputLog.append, []
-outputs.OutputLog.append = lambda log, row: (counts.append(row["id"]), append(log, row))
+outputs.OutputLog.append = lambda log, row: (counts.append(row["task"]), append(log, row))
 stage.run(yaml_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2])))
 Path(sys.argv[2], f"answered_by_{ranks.rank()}").write_text(str(len(counts)))
 """
@@ -95,7 +95,8 @@ def test_two_processes_score_as_one_does(recipe: Recipe, run: RunFolder, tmp_pat
         (folder / "manifest.json").unlink()
         assert not list(run.system(name).glob(".evaluation*"))
     answered = [int((run.root / f"answered_by_{rank}").read_text()) for rank in range(2)]
-    assert sum(answered) == 2 * (4 * 2 + 3) and min(answered) > 0
+    # Two systems: four cells of two sentences, three reviews, and four questions with four endings each.
+    assert sum(answered) == 2 * (4 * 2 + 3 + 4 * 4) and min(answered) > 2 * 4
     stage.run(recipe, run)
     for name, (rows, scores) in found.items():
         folder = run.system(name) / "evaluation"
