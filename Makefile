@@ -29,7 +29,7 @@ benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core,
 	for model in M S miniature; do \
 	  $(BIN)/python benchmarks/training.py --model $$model --json benchmarks/results/training_$$(echo $$model | tr MS ms).json || exit 1; \
 	done
-	for model in M S; do \
+	for model in M S miniature; do \
 	  $(BIN)/python benchmarks/training_profile.py --model $$model --json benchmarks/results/profile_$$(echo $$model | tr MS ms).json || exit 1; \
 	done
 	$(BIN)/python benchmarks/performance_tables.py

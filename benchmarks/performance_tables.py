@@ -43,8 +43,9 @@ def training_table(model: str) -> str:
 
 
 def profile_table() -> str:
-    profiles = [read(f"profile_{model}.json") for model in ("m", "s")]
-    lines = ["| share of a step's time | " + " | ".join(found["model"] for found in profiles) + " |", "|---|---|---|"]
+    profiles = [read(f"profile_{model}.json") for model in MODELS]
+    lines = ["| share of a step's time | " + " | ".join(found["model"] for found in profiles) + " |"]
+    lines.append("|---" * (1 + len(profiles)) + "|")
     for kind in profiles[0]["shares"]:
         lines.append(f"| {kind} | " + " | ".join(f"{found['shares'].get(kind, 0):.0%}" for found in profiles) + " |")
     return "\n".join(lines)
