@@ -6,6 +6,7 @@ what was written before an interruption, and cut answers at stop texts that hide
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
 from typing import Any
 
@@ -16,7 +17,7 @@ from crosstune.encoding import encode_prompts
 from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
-from crosstune.evaluate.generation import Generated, Limits, generate
+from crosstune.evaluate.generation import Generated, Limits, Write, generate
 from crosstune.evaluate.items import Item
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
@@ -40,7 +41,10 @@ GENERATED = ("nsmc_generate", "translation")
 
 @dataclass(frozen=True)
 class Generator:
-    """A model that answers, the template it is asked with, and the log of its answers."""
+    """A model that answers, the template it is asked with, and the log of its answers.
+
+    ``write`` is another engine that answers in the model's place.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -48,6 +52,7 @@ class Generator:
     settings: Evaluate
     log: OutputLog
     comet: Comet | None = None
+    write: Write | None = None
 
     def score(self, label: str, task: EvaluationTask, items: Sequence[Item]) -> Result:
         """Answer all cells of a task and score them."""
@@ -58,7 +63,7 @@ class Generator:
             for cell in cells:
                 answers = self._answer(cell)
                 rows += answers
-                of_cells.append(score_cell(cell, answers, self.template.name, self.settings.num_bootstrap, self.comet))
+                of_cells.append(score_cell(cell, answers, self.template.name, self.settings, self.comet))
             scores += over_wordings(name, of_cells) if name else []
             scores += chain.from_iterable(of_cells)
         return Result(rows, scores)
@@ -78,7 +83,8 @@ class Generator:
             advance(len(done))
             mine, written = ranks.share([len(prompt) for prompt in encoded]), {}
             asked = [encoded[place] for place in mine]
-            for index, generated in generate(self.model, asked, int(self.tokenizer.eos_token_id), limits):
+            write = self.write or partial(generate, self.model)
+            for index, generated in write(asked, int(self.tokenizer.eos_token_id), limits):
                 row = self._row(cell, todo[mine[index]], generated)
                 self.log.append(row)
                 written[mine[index]] = row
@@ -117,10 +123,12 @@ def max_positions(model: PreTrainedModel) -> int:
 
 
 def score_cell(
-    cell: Cell, rows: Sequence[Row], prompt: str, num_bootstrap: int, comet: Comet | None = None
+    cell: Cell, rows: Sequence[Row], prompt: str, settings: Evaluate, comet: Comet | None = None
 ) -> list[Score]:
     """Score a cell's rows; ``prompt`` names the template, for the signature."""
-    signature = f"prompt:{prompt}|decoding:greedy|max_new_tokens:{cell.max_new_tokens}"
+    num_bootstrap = settings.num_bootstrap
+    engine = "" if settings.engine == "transformers" else f"|engine:{settings.engine}"
+    signature = f"prompt:{prompt}|decoding:greedy{engine}|max_new_tokens:{cell.max_new_tokens}"
     if cell.wordings_of:
         signature = f"wording:{cell.name.removeprefix(cell.wordings_of)[1:]}|{signature}"
     outputs = [row["output"] for row in rows]

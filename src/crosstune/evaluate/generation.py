@@ -42,6 +42,10 @@ class Limits:
     batch_tokens: int
 
 
+Write = Callable[[Sequence[Sequence[int]], int, Limits], Iterator[tuple[int, Generated]]]
+"""Continues token rows greedily up to an EOS: from prompts, EOS, limits to (index of the prompt, what was written)."""
+
+
 def generate(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],

@@ -23,6 +23,7 @@ from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Result, Score
 from crosstune.evaluate.suite import Suite
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
+from crosstune.evaluate.vllm_engine import writer
 from crosstune.recipe import Recipe
 from crosstune.terminal import console, note
 
@@ -62,7 +63,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
         {label: task.model_dump(mode="json") for label, task in settings.tasks.items()},
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks_with_files},
         {label: task.file_hashes() for label, task in suite.harness_tasks.items()},
-        [settings.precision, settings.num_bootstrap, recipe.data.prompt, recipe.languages],
+        [settings.precision, settings.engine, settings.num_bootstrap, recipe.data.prompt, recipe.languages],
         comet.fingerprint if comet else "",
         system.fingerprint,
     )
@@ -75,11 +76,12 @@ def _evaluate(
     note(f"{system.name}: {len(suite.tasks)} evaluation sets")
     facts: dict[str, Any] = {"system": system.name, "items": {label: len(rows) for label, rows in suite.items.items()}}
     model, tokenizer = load_system(system, recipe.evaluate.precision)
+    write = writer(system, recipe.evaluate.precision) if recipe.evaluate.engine == "vllm" else None
     log = OutputLog(run.system(system.name) / ".evaluation.partial.jsonl", wanted)
     if log.num_found:
         note(f"{system.name}: goes on after {log.num_found} answers of an interrupted evaluation")
     with log:
-        results = suite.score(model, tokenizer, log, comet if ranks.rank() == 0 else None)
+        results = suite.score(model, tokenizer, log, comet if ranks.rank() == 0 else None, write)
         if ranks.rank() == 0:
             with whole_folder(run.system(system.name) / "evaluation", wanted, facts) as folder:
                 _write(results, folder)

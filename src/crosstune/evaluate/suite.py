@@ -12,6 +12,7 @@ from crosstune.artifacts import RunFolder, write_jsonl
 from crosstune.chat_template import template_of
 from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.generated_tasks import GENERATED, Generator
+from crosstune.evaluate.generation import Write
 from crosstune.evaluate.items import Item, read_items
 from crosstune.evaluate.multiple_choice import score_in_harness
 from crosstune.evaluate.outputs import OutputLog
@@ -73,12 +74,17 @@ class Suite:
         return replace(self, tasks=tasks, items=items, harness_tasks=harness_tasks)
 
     def score(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, log: OutputLog, comet: Comet | None = None
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        log: OutputLog,
+        comet: Comet | None = None,
+        write: Write | None = None,
     ) -> list[Result]:
-        """Let a model answer all tasks, in their order; ``log`` keeps answers as they come."""
+        """Let a model answer all tasks, in their order; ``log`` keeps answers as they come, ``write`` may give them."""
         settings = self.settings
         results = score_in_harness(model, tokenizer, self.harness_tasks, settings, log)
-        generator = Generator(model, tokenizer, self.template, settings, log, comet)
+        generator = Generator(model, tokenizer, self.template, settings, log, comet, write)
         for label, task in self.tasks.items():
             if label not in results:
                 results[label] = generator.score(label, task, self.items[label])

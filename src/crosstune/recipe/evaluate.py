@@ -70,6 +70,9 @@ class Evaluate(Section):
     reference_system: Name
     tasks: dict[Name, EvaluationTask]
     precision: Literal["float32", "bf16"] = "float32"
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers", description="what generates answers; vllm is an extra, for a GPU"
+    )
     batch_tokens: Count = Field(8192, description="tokens per forward pass")
     max_batch_rows: Count = Field(128, description="rows generated side by side")
     comet_checkpoint: Path | None = Field(None, description="also score translations with COMET: its .ckpt file")
