@@ -1,9 +1,13 @@
 """What acts on the weights beside the gradient: averages of them, pulls to where they began, slower and frozen rows."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+_FILE = "levers.safetensors"
 
 
 class Lever:
@@ -176,3 +180,24 @@ def taken(weights: Mapping[str, nn.Parameter], saved: Mapping[str, Tensor] | Non
         name: saved[name].to(weight.device, copy=True) if saved else weight.detach().clone()
         for name, weight in weights.items()
     }
+
+
+def save_states(levers: Sequence[Lever], folder: Path) -> None:
+    """Write what the levers need to go on into a checkpoint, if they need anything."""
+    states = {
+        f"{place}.{name}": tensor.contiguous()
+        for place, lever in enumerate(levers)
+        for name, tensor in lever.state().items()
+    }
+    if states:
+        save_file(states, folder / _FILE)
+
+
+def saved_states(folder: Path) -> dict[int, dict[str, Tensor]]:
+    """Return what the levers of a stage left in a checkpoint, by their place."""
+    found: dict[int, dict[str, Tensor]] = {}
+    if (folder / _FILE).exists():
+        for name, tensor in load_file(folder / _FILE).items():
+            place, _, rest = name.partition(".")
+            found.setdefault(int(place), {})[rest] = tensor
+    return found

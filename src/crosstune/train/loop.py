@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from crosstune.errors import CrosstuneError
@@ -23,6 +22,7 @@ from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
 from crosstune.train.last_layer import skip_unread_positions
 from crosstune.train.learning_rate import learning_rate
+from crosstune.train.levers import save_states, saved_states
 from crosstune.train.loss import summed_loss
 from crosstune.train.methods import Trainable
 from crosstune.train.metrics import MetricsFile, StepResult, row_of_step
@@ -30,8 +30,6 @@ from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Corpus, Row, Segment
 from crosstune.train.speed import Speed
 from crosstune.train.tracking import log
-
-_LEVERS = "levers.safetensors"
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any
     model.train()
     if begin.position.step:
         accelerator.load_state(str(begin.folder))
-    saved = _saved_states(begin.folder) if begin.folder and begin.position.step else {}
+    saved = saved_states(begin.folder) if begin.folder and begin.position.step else {}
     for place, lever in enumerate(job.trainable.levers):
         lever.begin(saved.get(place))
     return model, optimizer
@@ -202,23 +200,8 @@ def _finish(job: Job) -> None:
 
 def _save_state(job: Job, accelerator: Accelerator, folder: Path) -> None:
     accelerator.save_state(str(folder))
-    states = {
-        f"{place}.{name}": tensor.contiguous()
-        for place, lever in enumerate(job.trainable.levers)
-        for name, tensor in lever.state().items()
-    }
-    if states and accelerator.is_main_process:
-        save_file(states, folder / _LEVERS)
-
-
-def _saved_states(folder: Path) -> dict[int, dict[str, torch.Tensor]]:
-    """Return what the levers of a stage left in a checkpoint, by their place."""
-    found: dict[int, dict[str, torch.Tensor]] = {}
-    if (folder / _LEVERS).exists():
-        for name, tensor in load_file(folder / _LEVERS).items():
-            place, _, rest = name.partition(".")
-            found.setdefault(int(place), {})[rest] = tensor
-    return found
+    if accelerator.is_main_process:
+        save_states(job.trainable.levers, folder)
 
 
 def _nats_by_corpus(job: Job, accelerator: Accelerator, seen: Sequence[tuple[Segment, float]]) -> dict[Corpus, float]:

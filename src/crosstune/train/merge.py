@@ -6,8 +6,30 @@ Model soups and WiSE-FT (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903)
 import torch
 from transformers import PreTrainedModel
 
+from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError
-from crosstune.train.new_rows import matrices
+from crosstune.models import load_model
+from crosstune.recipe import Recipe
+from crosstune.terminal import note
+from crosstune.train.new_rows import matrices, read_subwords
+from crosstune.train.start import Start
+
+
+def merge_with_ancestor(model: PreTrainedModel, recipe: Recipe, run: RunFolder, name: str, start: Start) -> None:
+    """Merge a system's trained model with what its ``merge`` names: a system that it comes from, or its own start."""
+    system = recipe.systems[name]
+    assert system.merge is not None
+    other = system.merge.system or system.start
+    path, revision, is_extended = start.model, start.revision, not start.needs_new_rows
+    if other in recipe.systems:
+        facts = read_json(run.system(other) / "system.json")
+        path, revision = run.locate(facts["model"]), facts["revision"]
+        is_extended = recipe.systems[other].tokenizer == "extended"
+    num_common_rows = model.config.vocab_size
+    if system.tokenizer == "extended" and not is_extended:
+        num_common_rows = read_subwords(start.tokenizer).old_size
+    note(f"{name}: merged with {other}, weight {system.merge.weight:g}")
+    merge(model, load_model(path, revision), system.merge.weight, num_common_rows)
 
 
 @torch.no_grad()

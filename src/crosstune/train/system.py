@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.artifacts import RunFolder, read_json, write_json, write_jsonl, write_text
+from crosstune.artifacts import RunFolder, write_json, write_jsonl, write_text
 from crosstune.errors import BadInputError
 from crosstune.flex import use_flex_attention
 from crosstune.models import load_model, load_tokenizer
@@ -25,7 +25,7 @@ from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check, ScoreSuite
 from crosstune.train.initialisation import find_sources
 from crosstune.train.loop import Job, train
-from crosstune.train.merge import merge
+from crosstune.train.merge import merge_with_ancestor
 from crosstune.train.methods import Trainable, make_trainable, plain_model, refuse_sharded_weights, save_adapter
 from crosstune.train.metrics import MetricsFile
 from crosstune.train.new_rows import RowSource, read_subwords
@@ -96,7 +96,8 @@ def train_system(task: Task) -> None:
         if begin.position.stage < len(task.system.stages):
             begin = _save_between_stages(begin, checkpoints, model, tokenizer)
     if accelerator.is_main_process:
-        _merge(task, model)
+        if task.system.merge:
+            merge_with_ancestor(model, task.recipe, task.run, task.name, task.start)
         num_parameters = sum(parameter.numel() for parameter in model.parameters())
         save_model(model, tokenizer, task.folder / "model")
         if (task.folder / "adapter").is_dir():
@@ -184,24 +185,6 @@ def _train_stage(
     accelerator.free_memory()
     done = {"mixture": stage.mixture, "method": stage.method, "trains": list(stage.trains)}
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals)}
-
-
-def _merge(task: Task, model: PreTrainedModel) -> None:
-    """Merge the model with one that it comes from, where the recipe says so."""
-    settings = task.system.merge
-    if settings is None:
-        return
-    systems, name = task.recipe.systems, settings.system or task.system.start
-    path, revision, old_size = task.start.model, task.start.revision, None
-    if name in systems:
-        facts = read_json(task.run.system(name) / "system.json")
-        path, revision = task.run.locate(facts["model"]), facts["revision"]
-    is_extended = systems[name].tokenizer == "extended" if name in systems else not task.start.needs_new_rows
-    if task.system.tokenizer == "extended" and not is_extended:
-        old_size = read_subwords(task.start.tokenizer).old_size
-    note(f"{task.name}: merged with {name}, weight {settings.weight:g}")
-    other = load_model(path, revision)
-    merge(model, other, settings.weight, model.config.vocab_size if old_size is None else old_size)
 
 
 def _sources(task: Task, accelerator: Accelerator) -> tuple[RowSource, ...]:
