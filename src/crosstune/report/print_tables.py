@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from crosstune.report.comparisons import BEATS_ALL, DIFFERS
 from crosstune.report.tables import Cell, Column, Table
 from crosstune.terminal import results
 
@@ -19,8 +20,9 @@ def print_tables(tables: Sequence[Table], page: Path) -> None:
         results.print(_rich_table(table))
         if table.stamp:
             results.print(Text(table.stamp, style="bold yellow"))
-        if table.sentence:
-            results.print(Text(table.sentence, style="dim"))
+        legend = [text for text in table.notes if text.startswith((DIFFERS, BEATS_ALL))]
+        for text in filter(None, (table.sentence, *legend)):
+            results.print(Text(text, style="dim"))
     results.print()
     results.print(Text("The report: ").append(str(page), style="bold"), soft_wrap=True)
 
