@@ -208,15 +208,16 @@ def report(
 
 @app.command()
 def study(
-    path: Annotated[Path, typer.Argument(metavar="STUDY", help="a file such as recipes/ablations/mixtures.yaml")],
+    path: Annotated[Path, typer.Argument(metavar="STUDY", help="a study file, or a folder of them: recipes/ablations")],
     overrides: Overrides = None,
     quick: Quick = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check every cell and list the runs, and stop")] = False,
 ) -> None:
     """Run a grid of changes to one recipe over several seeds, and compare the cells in one report.
 
-    Each run has a folder in runs/STUDY; what is equal is made once, what is there is skipped, what was interrupted goes
-    on. Writes study.md and study.csv: means, spreads over seeds, differences with intervals.
+    A folder's studies run one after another. Each run has a folder in runs/STUDY; what is equal is made once, across
+    studies, too; what is there is skipped, what was interrupted goes on. Writes study.md and study.csv: means, spreads
+    over seeds, differences with intervals.
     """
     from crosstune.study.command import run as run_study
 

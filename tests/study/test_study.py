@@ -10,12 +10,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from crosstune import pipeline
-from crosstune.artifacts import read_json
+from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RecipeError, RunFolderError
-from crosstune.recipe import yaml_file
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.study.comparison import difference_interval
-from crosstune.study.run import folder_of, run_all
-from crosstune.study.settings import load_study, runs_of, study_of_seeds
+from crosstune.study.run import folder_of, nearest_finished, run_all
+from crosstune.study.settings import load_studies, load_study, runs_of, study_of_seeds
 from tests.command_line import crosstune
 
 ROOT = Path(__file__).parent.parent.parent
@@ -81,6 +81,51 @@ def test_mistakes_of_a_cell_are_named_with_it(tmp_path: Path, changes: dict[str,
     path = write_study(tmp_path, **changes)
     with pytest.raises(RecipeError, match=message):
         list(runs_of(load_study(path), path, [], quick=False))
+
+
+def test_a_folder_holds_its_studies_in_the_order_of_their_files(tmp_path: Path) -> None:
+    for name in ("second", "first"):
+        write_study(tmp_path, name=name).rename(tmp_path / f"{name}.yaml")
+    assert [study.name for study in load_studies(tmp_path).values()] == ["first", "second"]
+    assert list(load_studies(tmp_path / "second.yaml")) == [tmp_path / "second.yaml"]
+
+
+def test_studies_of_a_folder_have_names_of_their_own(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"the folder holds no \.yaml file; name a study file"):
+        load_studies(tmp_path)
+    shutil.copy(write_study(tmp_path), tmp_path / "twin.yaml")
+    with pytest.raises(RecipeError, match=r"twin\.yaml: `name` 'grid' is also that of .*study\.yaml"):
+        load_studies(tmp_path)
+
+
+def finish(recipe: Recipe) -> Path:
+    """Write what tells a finished run: its recipe and its report."""
+    root = recipe.runs_root / recipe.name
+    (root / "report").mkdir(parents=True)
+    (root / "report" / "report.html").touch()
+    (root / "recipe.yaml").write_text(yaml_file.dump(recipe), encoding="utf-8")
+    return root
+
+
+def test_a_run_begins_from_the_nearest_finished_one_of_any_study(tmp_path: Path) -> None:
+    settings = [f"runs_root={tmp_path}"]
+
+    def runs(name: str, *overrides: str) -> list[Recipe]:
+        path = write_study(tmp_path, name=name)
+        return [run.recipe for run in runs_of(load_study(path), path, [*settings, *overrides], quick=False)]
+
+    wanted, faster, wanted_again, _ = runs("grid")
+    assert nearest_finished(wanted) is None
+    # Of another base model, however alike it is otherwise: there is little to share.
+    finish(runs("bigger", "systems.llama.stages.0.learning_rate=0.5")[0])
+    assert nearest_finished(wanted) is None
+    recipe = yaml_file.load_recipe(ROOT / "recipes" / "miniature.yaml", settings)
+    of_recipe = finish(recipe)
+    assert nearest_finished(wanted) == RunFolder(of_recipe)
+    elsewhere = finish(runs("other")[1])
+    assert nearest_finished(faster) == RunFolder(elsewhere)
+    other_seed = finish(wanted_again)
+    assert nearest_finished(wanted) == RunFolder(other_seed)
 
 
 def test_the_interval_covers_items_and_seeds() -> None:

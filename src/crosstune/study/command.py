@@ -1,5 +1,6 @@
 """`crosstune study`: runs, comparison, report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from crosstune.artifacts import commit, write_text
@@ -8,32 +9,43 @@ from crosstune.report.print_tables import print_tables
 from crosstune.report.scores import read_scores
 from crosstune.study.comparison import compare, to_csv
 from crosstune.study.run import folder_of, run_all
-from crosstune.study.settings import Study, load_study, runs_of, study_of_seeds
+from crosstune.study.settings import Study, StudyRun, load_studies, runs_of, study_of_seeds
 from crosstune.study.tables import tables_of, to_markdown
-from crosstune.terminal import note
+from crosstune.terminal import heading, note
+
+Grid = tuple[Study, Sequence[StudyRun]]
+"""A study and its runs."""
 
 
 def run(path: Path, overrides: list[str], quick: bool, dry_run: bool, command: str) -> None:
-    """Run a study file's grid and write ``study.md`` and ``study.csv`` beside its runs.
+    """Run a study file's grid, or those of all files of a folder; write ``study.md`` and ``study.csv`` beside the runs.
 
     Raises:
-        RecipeError: when the study or one of its cells has mistakes; all are checked before the first is run.
+        RecipeError: when a study or one of its cells has mistakes; all are checked before the first is run.
     """
-    _run(load_study(path), path, (overrides, quick, dry_run), command)
+    grids = [(study, list(runs_of(study, file, overrides, quick))) for file, study in load_studies(path).items()]
+    if dry_run:
+        _list_runs(grids)
+        return
+    for number, (study, runs) in enumerate(grids, start=1):
+        if len(grids) > 1:
+            heading(f"study [{number}/{len(grids)}]: {study.name}")
+        _run(study, runs, command)
 
 
 def run_seeds(recipe: Recipe, path: Path, overrides: list[str], quick: bool, command: str) -> None:
     """Run a recipe once with each of its ``seeds``, and write ``study.md`` and ``study.csv`` beside the runs."""
-    _run(study_of_seeds(recipe, path), path, (overrides, quick, False), command)
+    study = study_of_seeds(recipe, path)
+    _run(study, list(runs_of(study, path, overrides, quick)), command)
 
 
-def _run(study: Study, path: Path, options: tuple[list[str], bool, bool], command: str) -> None:
-    overrides, quick, dry_run = options
-    runs = list(runs_of(study, path, overrides, quick))
-    if dry_run:
+def _list_runs(grids: Sequence[Grid]) -> None:
+    for study, runs in grids:
         for one in runs:
-            note(f"{one.cell}, seed {one.seed}: {', '.join(one.recipe.systems)} -> {folder_of(one).root}")
-        return
+            note(f"{study.name}: {one.cell}, seed {one.seed}: {', '.join(one.recipe.systems)} -> {folder_of(one).root}")
+
+
+def _run(study: Study, runs: Sequence[StudyRun], command: str) -> None:
     run_all(runs, command)
     recipe = runs[0].recipe
     findings = compare(study, runs)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from crosstune import pipeline
 from crosstune.artifacts import RunFolder
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.study.settings import StudyRun
-from crosstune.terminal import heading, results
+from crosstune.terminal import heading, note, results
 
 # Written once and replaced as a whole, never changed: a second name costs nothing.
 _LINKED = (".safetensors", ".parquet", ".npz")
 _LEFT_OUT = shutil.ignore_patterns("report", "checkpoints", ".*", "*.tmp")
+_FINISHED = "report/report.html"
 
 
 def run_all(runs: Sequence[StudyRun], command: str) -> None:
@@ -23,9 +25,9 @@ def run_all(runs: Sequence[StudyRun], command: str) -> None:
     for number, run in enumerate(runs, start=1):
         heading(f"[{number}/{len(runs)}] {run.cell}, seed {run.seed}")
         folder = folder_of(run)
-        finished = _nearest_finished(run, runs)
-        if not folder.root.exists() and finished is not None:
-            _begin_from(finished, folder)
+        if not folder.root.exists() and (finished := nearest_finished(run.recipe)):
+            note(f"begins with what {finished.root} made")
+            _begin_from(finished, folder, run.recipe)
         # The tables of a single run are not the study's result.
         results.quiet = True
         try:
@@ -39,18 +41,34 @@ def folder_of(run: StudyRun) -> RunFolder:
     return RunFolder(run.recipe.runs_root / run.recipe.name)
 
 
-def _nearest_finished(wanted: StudyRun, runs: Sequence[StudyRun]) -> RunFolder | None:
-    """Return a finished run's folder, of the same cell if there is one: it has most in common."""
-    finished = [run for run in runs if (folder_of(run).report / "report.html").exists()]
-    finished.sort(key=lambda run: run.cell != wanted.cell)
-    return folder_of(finished[0]) if finished else None
+def nearest_finished(recipe: Recipe) -> RunFolder | None:
+    """Return the finished run of any study, or of the recipe itself, that differs least; None without one.
+
+    The base model has to be the same: it costs the most, and runs that do not share it are of another experiment.
+    """
+    wanted = yaml_file.dump(recipe)
+    base = f"systems.{recipe.evaluate.reference_system}."
+    found: list[tuple[int, Path]] = []
+    # Studies lie beside one another, each run in its study's folder; a run of the recipe itself lies beside them.
+    for depth in ("*", "*/*"):
+        for page in sorted(recipe.runs_root.parent.glob(f"{depth}/{_FINISHED}")):
+            folder = RunFolder(page.parent.parent)
+            changes = yaml_file.differences(folder.recipe.read_text(encoding="utf-8"), wanted)
+            if not any(change.startswith(base) for change in changes):
+                found.append((len(changes), folder.root))
+    return RunFolder(min(found)[1]) if found else None
 
 
-def _begin_from(finished: RunFolder, folder: RunFolder) -> None:
-    """Copy a run folder, aside and renamed; large files get a second name instead."""
+def _begin_from(finished: RunFolder, folder: RunFolder, recipe: Recipe) -> None:
+    """Copy a run folder, aside and renamed, less other recipes' systems; large files get a second name."""
+
+    def left_out(parent: str, names: list[str]) -> set[str]:
+        others = set(names) - set(recipe.systems) if Path(parent) == finished.root / "systems" else set()
+        return _LEFT_OUT(parent, names) | others
+
     temporary = folder.root.with_name(f".{folder.root.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(finished.root, temporary, ignore=_LEFT_OUT, copy_function=_copy_or_link)
+    shutil.copytree(finished.root, temporary, ignore=left_out, copy_function=_copy_or_link)
     temporary.rename(folder.root)
 
 

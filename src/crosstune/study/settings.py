@@ -59,6 +59,27 @@ def load_study(path: Path) -> Study:
     return yaml_file.load_section(path, Study)
 
 
+def load_studies(path: Path) -> dict[Path, Study]:
+    """Read a study file, or all of a folder in the order of their file names.
+
+    Raises:
+        RecipeError: for a folder without studies, for two studies whose runs would share a folder, or as `load_study`.
+    """
+    files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    if not files:
+        raise RecipeError(f"{path}: studies were asked for, but the folder holds no .yaml file; name a study file")
+    studies = {file: load_study(file) for file in files}
+    by_name: dict[str, Path] = {}
+    for file, study in studies.items():
+        if study.name in by_name:
+            raise RecipeError(
+                f"{file}: `name` {study.name!r} is also that of {by_name[study.name]}; their runs would share a "
+                "folder: give each study a name of its own"
+            )
+        by_name[study.name] = file
+    return studies
+
+
 def study_of_seeds(recipe: Recipe, path: Path) -> Study:
     """Return the study of one cell that a recipe with ``seeds`` is: its adapted systems, once with each."""
     reference = recipe.evaluate.reference_system
