@@ -1,6 +1,7 @@
 """Generation is token for token what transformers' greedy generation writes, whatever the batch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -67,6 +68,26 @@ def test_the_batch_does_not_change_the_answers(
     eos = frequent_token(llama, prompts)
     small = Limits(24, 256, max_rows, batch_tokens)
     assert answers(llama, prompts, eos, small) == answers(llama, prompts, eos, LIMITS)
+
+
+def test_free_slots_are_refilled_while_others_write(llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = [list(range(3, 3 + length)) for length in range(20, 32)]
+    eos = frequent_token(llama, prompts)
+    expected = [reference(llama, prompt, eos, 24) for prompt in prompts]
+    assert {answer.finished for answer in expected} == {True, False}
+    rows_per_call = []
+    forward = llama.forward
+
+    def count(**inputs: Any) -> Any:
+        rows_per_call.append(inputs["input_ids"].shape[0])
+        return forward(**inputs)
+
+    monkeypatch.setattr(llama, "forward", count)
+    assert answers(llama, prompts, eos, Limits(24, 256, 3, 4096)) == expected
+    # All three slots write until nobody waits; the first prompts are read together.
+    assert max(rows_per_call) == 3 and rows_per_call[0] == 3
+    num_tokens = sum(len(answer.tokens) + answer.finished for answer in expected)
+    assert sum(rows_per_call) == num_tokens, "a slot wrote for a row that had ended"
 
 
 def test_a_row_at_the_models_last_position_stops_unfinished(

@@ -1,15 +1,16 @@
-"""Greedy generation in batches of similar length; it stops at EOS or at the limit and at nothing else."""
+"""Greedy generation in slots that are refilled as answers end; it stops at EOS or at the limit and at nothing else."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-# Finished rows leave the batch when this share of it is done: leaving costs a copy of the keys and values.
-LEAVE_SHARE = 0.25
+# New prompts are read when this share of the slots is free: read together they cost less than one by one.
+REFILL_SHARE = 0.125
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Limits:
     Attributes:
         max_new_tokens: per row, the EOS included.
         max_positions: prompt and new tokens together; a row that has no room left stops unfinished.
-        max_rows: rows per batch.
-        batch_tokens: prompt tokens per batch, padding included.
+        max_rows: at most so many side by side.
+        batch_tokens: at most so many prompt tokens side by side, each counted as the longest.
     """
 
     max_new_tokens: int
@@ -58,67 +59,47 @@ def generate(
     ``should_stop`` sees a row's new tokens after each step and may end it.
     """
     model.set_attn_implementation("sdpa")
-    for batch in _batches(prompts, limits):
-        if not len(prompts[batch[0]]):
+    for group in _groups(prompts):
+        if not len(prompts[group[0]]):
             raise ValueError(
                 "a prompt without any token cannot be continued: the tokenizer has no BOS, so give it text"
             )
-        yield from _generate_batch(model, [(index, prompts[index]) for index in batch], eos, limits, should_stop)
+        rows = []
+        for index in group:
+            room = min(limits.max_new_tokens, limits.max_positions - len(prompts[index]))
+            if room > 0:
+                rows.append(_Row(index, prompts[index], room))
+            else:
+                yield index, Generated((), False)
+        if rows:
+            num_slots = max(1, min(limits.max_rows, limits.batch_tokens // len(rows[0].prompt), len(rows)))
+            yield from _generate_group(model, rows, num_slots, eos, should_stop)
 
 
-def _batches(prompts: Sequence[Sequence[int]], limits: Limits) -> Iterator[list[int]]:
-    """Yield indices of prompts of similar length, the longest first: memory runs out at once or never."""
+def _groups(prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Yield indices of prompts, the longest first: memory runs out at once or never.
+
+    Within a group no prompt is shorter than half the longest: one long prompt does not keep the slots few for all.
+    """
     order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
-    first = 0
-    while first < len(order):
-        longest = max(1, len(prompts[order[first]]))
-        rows = max(1, min(limits.max_rows, limits.batch_tokens // longest))
-        yield order[first : first + rows]
-        first += rows
-
-
-@torch.inference_mode()
-def _generate_batch(
-    model: PreTrainedModel,
-    prompts: list[tuple[int, Sequence[int]]],
-    eos: int,
-    limits: Limits,
-    should_stop: Callable[[list[int]], bool] | None,
-) -> Iterator[tuple[int, Generated]]:
-    rows, start = [], []
-    for index, prompt in prompts:
-        row = _Row(index, min(limits.max_new_tokens, limits.max_positions - len(prompt)), [])
-        if row.room > 0:
-            rows.append(row)
-            start.append(prompt)
-        else:
-            yield index, Generated((), False)
-    if not rows:
-        return
-    batch = _Batch(model, start, max(row.room for row in rows))
-    logits = batch.start(start)
-    while True:
-        for row, token in zip(rows, logits.argmax(-1).tolist(), strict=True):
-            if row.is_open:
-                row.take(token, eos, should_stop)
-                if not row.is_open:
-                    yield row.index, Generated(tuple(row.tokens), row.finished)
-        staying = [place for place, row in enumerate(rows) if row.is_open]
-        if not staying:
-            return
-        if len(staying) <= (1 - LEAVE_SHARE) * len(rows):
-            batch.keep(staying)
-            rows = [rows[place] for place in staying]
-        logits = batch.step([row.tokens[-1] if row.tokens else eos for row in rows])
+    group: list[int] = []
+    for index in order:
+        if group and 2 * len(prompts[index]) < len(prompts[group[0]]):
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
 
 
 @dataclass
 class _Row:
-    """One row of a batch: its number among the prompts, how many tokens it may write, and those it wrote."""
+    """A prompt, its number among the prompts, how many tokens may follow it, and those that do."""
 
     index: int
+    prompt: Sequence[int]
     room: int
-    tokens: list[int]
+    tokens: list[int] = field(default_factory=list)
     is_open: bool = True
     finished: bool = False
 
@@ -132,49 +113,91 @@ class _Row:
         self.is_open = not self.finished and len(self.tokens) < self.room
 
 
-class _Batch:
-    """Rows continued side by side, padded on the left, with their keys and values."""
+@torch.inference_mode()
+def _generate_group(
+    model: PreTrainedModel,
+    rows: list[_Row],
+    num_slots: int,
+    eos: int,
+    should_stop: Callable[[list[int]], bool] | None,
+) -> Iterator[tuple[int, Generated]]:
+    waiting = deque(rows)
+    slots = _Slots(model, num_slots, max(len(row.prompt) + row.room for row in rows))
+    writing: list[_Row] = []
+    while waiting or writing:
+        free = num_slots - len(writing)
+        if waiting and free >= REFILL_SHARE * num_slots:
+            taking = [waiting.popleft() for _ in range(min(free, len(waiting)))]
+            logits = slots.join([row.prompt for row in taking])
+            writing += taking
+        else:
+            taking = writing
+            logits = slots.step([row.tokens[-1] for row in writing])
+        for row, token in zip(taking, logits.argmax(-1).tolist(), strict=True):
+            row.take(token, eos, should_stop)
+        # From the last one back: the row that fills a gap has been looked at.
+        for place in reversed(range(len(writing))):
+            row = writing[place]
+            if not row.is_open:
+                yield row.index, Generated(tuple(row.tokens), row.finished)
+                slots.leave(place)
+                writing[place] = writing[-1]
+                writing.pop()
 
-    def __init__(self, model: PreTrainedModel, prompts: list[Sequence[int]], room: int) -> None:
+
+class _Slots:
+    """Rows continued side by side, with their keys and values; those in use are always the first ones."""
+
+    def __init__(self, model: PreTrainedModel, num_slots: int, max_length: int) -> None:
         self._model = model
-        self._length = max(len(prompt) for prompt in prompts)
-        padding = [self._length - len(prompt) for prompt in prompts]
-        self._padding = torch.tensor(padding, device=model.device)
-        self._visible = torch.arange(self._length + room, device=model.device)[None] >= self._padding[:, None]
+        self._lengths: list[int] = []
         num_layers = model.config.get_text_config(decoder=True).num_hidden_layers
-        self._layers = [_RoomyLayer(room) for _ in range(num_layers)]
+        self._layers = [_SlotLayer(num_slots, max_length) for _ in range(num_layers)]
         self._cache = Cache(layers=list(self._layers))
 
-    def start(self, prompts: list[Sequence[int]]) -> Tensor:
-        """Read the prompts and return the logits behind each, [rows, vocabulary]."""
-        rows = [[0] * (self._length - len(prompt)) + list(prompt) for prompt in prompts]
-        seen = self._visible[:, None, : self._length]
-        causal = torch.ones(self._length, self._length, dtype=torch.bool, device=seen.device).tril()
+    def join(self, prompts: list[Sequence[int]]) -> Tensor:
+        """Read prompts into free slots and return the logits behind each, [prompts, vocabulary]."""
+        longest = max(map(len, prompts))
+        rows = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
+        padding = torch.tensor([longest - len(prompt) for prompt in prompts])[:, None]
+        places = torch.arange(longest)
+        causal = places[:, None] >= places
         # Padding attends to itself: a query that sees nothing would give NaN, and NaN times zero weight is NaN.
-        mask = (causal & seen) | torch.eye(self._length, dtype=torch.bool, device=seen.device)
-        positions = (torch.arange(self._length, device=seen.device)[None] - self._padding[:, None]).clamp(min=0)
-        return self._forward(torch.tensor(rows, device=seen.device), positions, mask[:, None])
+        mask = (causal & (places >= padding)[:, None]) | torch.eye(longest, dtype=torch.bool)
+        read = Cache(layers=[DynamicLayer() for _ in self._layers])  # type: ignore[no-untyped-call]
+        logits = self._forward(rows, (places - padding).clamp(min=0), mask[:, None], read)
+        for layer, found in zip(self._layers, read.layers, strict=True):
+            assert found.keys is not None and found.values is not None
+            layer.join(len(self._lengths), found.keys, found.values, [len(prompt) for prompt in prompts])
+        self._lengths += map(len, prompts)
+        return logits
 
     def step(self, tokens: list[int]) -> Tensor:
         """Append one token to each row and return the logits behind it, [rows, vocabulary]."""
-        positions = (self._length - self._padding)[:, None]
-        self._length += 1
-        mask = self._visible[:, None, None, : self._length]
-        return self._forward(torch.tensor(tokens, device=mask.device)[:, None], positions, mask)
-
-    def keep(self, places: list[int]) -> None:
-        """Let all other rows leave the batch."""
-        index = torch.tensor(places, device=self._padding.device)
-        self._padding, self._visible = self._padding[index], self._visible[index]
+        positions = torch.tensor(self._lengths, device=self._model.device)
+        longest = max(self._lengths) + 1
         for layer in self._layers:
-            layer.keep(index)
+            layer.writes_at(positions, longest)
+        mask = torch.arange(longest, device=positions.device) <= positions[:, None]
+        self._lengths = [length + 1 for length in self._lengths]
+        return self._forward(torch.tensor(tokens)[:, None], positions[:, None], mask[:, None, None], self._cache)
 
-    def _forward(self, input_ids: Tensor, position_ids: Tensor, mask: Tensor) -> Tensor:
+    def leave(self, place: int) -> None:
+        """Free a slot; the last row moves into it."""
+        last = len(self._lengths) - 1
+        if place < last:
+            for layer in self._layers:
+                layer.move(last, place, self._lengths[last])
+            self._lengths[place] = self._lengths[last]
+        self._lengths.pop()
+
+    def _forward(self, input_ids: Tensor, position_ids: Tensor, mask: Tensor, cache: Cache) -> Tensor:
+        device = self._model.device
         output = self._model(
-            input_ids=input_ids,
-            position_ids=position_ids,
-            attention_mask=mask,
-            past_key_values=self._cache,
+            input_ids=input_ids.to(device),
+            position_ids=position_ids.to(device),
+            attention_mask=mask.to(device),
+            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
@@ -182,32 +205,42 @@ class _Batch:
         return logits
 
 
-class _RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """Keys and values with room for those to come; transformers' own layer copies all of them at every step."""
+class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """A layer's keys and values, [slots, heads, max_length, size], each row from its slot's first place on."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, num_slots: int, max_length: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._room = room
-        self._length = 0
+        self._num_slots, self._max_length = num_slots, max_length
         self._buffers: tuple[Tensor, ...] = ()
+        self._positions = torch.empty(0)
+        self._longest = 0
+
+    def join(self, first: int, keys: Tensor, values: Tensor, lengths: list[int]) -> None:
+        """Copy rows, [rows, heads, length, size], padded on their left, into slots from ``first`` on."""
+        if not self._buffers:
+            self.lazy_initialization(keys, values)
+            self._buffers = tuple(
+                states.new_zeros(self._num_slots, states.shape[1], self._max_length, states.shape[-1])
+                for states in (keys, values)
+            )
+        for buffer, states in zip(self._buffers, (keys, values), strict=True):
+            for row, length in enumerate(lengths):
+                buffer[first + row, :, :length] = states[row, :, states.shape[2] - length :]
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy a slot's row into another slot."""
+        for buffer in self._buffers:
+            buffer[target, :, :length] = buffer[source, :, :length]
+
+    def writes_at(self, positions: Tensor, longest: int) -> None:
+        """Say where the next keys and values go, [rows], and how long the longest row is with them."""
+        self._positions, self._longest = positions, longest
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
-        """Append keys and values, [rows, heads, new, size], and return all of them so far."""
-        if not self._buffers:
-            self.lazy_initialization(key_states, value_states)
-            rows, heads, new = key_states.shape[:3]
-            self._buffers = tuple(
-                states.new_empty(rows, heads, new + self._room, states.shape[-1])
-                for states in (key_states, value_states)
-            )
-        end = self._length + key_states.shape[2]
+        """Write one key and value per row, [rows, heads, 1, size], and return all rows, padded to the longest."""
+        num_rows = len(self._positions)
+        rows = torch.arange(num_rows, device=self._positions.device)
         for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, self._length : end] = states
-        self._length = end
-        self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
+            buffer[rows, :, self._positions] = states[:, :, 0]
+        self.keys, self.values = (buffer[:num_rows, :, : self._longest] for buffer in self._buffers)
         return self.keys, self.values
-
-    def keep(self, index: Tensor) -> None:
-        """Drop all rows but these."""
-        self._buffers = tuple(buffer.index_select(0, index) for buffer in self._buffers)
-        self.keys, self.values = (buffer[:, :, : self._length] for buffer in self._buffers)
