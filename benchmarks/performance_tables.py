@@ -31,13 +31,15 @@ def training_table(model: str) -> str:
         f"Model {content['model']}; this core multiplies matrices at {content['matrix_gflops']:.0f} GFLOP/s; commit "
         f"{content['commit']}; {content['hardware']['processor']}; torch {content['versions']['torch']}.",
         "",
-        "| trainer | tokens per CPU second | crosstune is faster by | useful share of the matrix rate | peak MB |",
-        "|---|---|---|---|---|",
+        "| trainer | tokens per CPU second | crosstune is faster by | by the clock | useful share of the matrix rate "
+        "| peak MB |",
+        "|---|---|---|---|---|---|",
     ]
+    ours = content["results"][0]["tokens_per_second"]
     for row in content["results"]:
         lines.append(
             f"| {NAMES.get(row['variant'], row['variant'])} | {row['tokens_per_cpu_second']:,.0f} | "
-            f"{row['crosstune_is_faster']:.2f} × | {row['share_of_matrix_rate']:.0%} | {row['peak_mb']:,} |"
+            f"{row['crosstune_is_faster']:.2f} × | {ours / row['tokens_per_second']:.2f} × | {row['share_of_matrix_rate']:.0%} | {row['peak_mb']:,} |"
         )
     return "\n".join(lines)
 

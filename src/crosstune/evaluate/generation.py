@@ -164,9 +164,9 @@ class _Slots:
         causal = places[:, None] >= places
         # Padding attends to itself: a query that sees nothing would give NaN, and NaN times zero weight is NaN.
         mask = (causal & (places >= padding)[:, None]) | torch.eye(longest, dtype=torch.bool)
-        read = Cache(layers=[DynamicLayer() for _ in self._layers])  # type: ignore[no-untyped-call]
-        logits = self._forward(rows, (places - padding).clamp(min=0), mask[:, None], read)
-        for layer, found in zip(self._layers, read.layers, strict=True):
+        read = [DynamicLayer() for _ in self._layers]  # type: ignore[no-untyped-call]
+        logits = self._forward(rows, (places - padding).clamp(min=0), mask[:, None], Cache(layers=list(read)))
+        for layer, found in zip(self._layers, read, strict=True):
             assert found.keys is not None and found.values is not None
             layer.join(len(self._lengths), found.keys, found.values, [len(prompt) for prompt in prompts])
         self._lengths += map(len, prompts)
