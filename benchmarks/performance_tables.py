@@ -39,7 +39,8 @@ def training_table(model: str) -> str:
     for row in content["results"]:
         lines.append(
             f"| {NAMES.get(row['variant'], row['variant'])} | {row['tokens_per_cpu_second']:,.0f} | "
-            f"{row['crosstune_is_faster']:.2f} × | {ours / row['tokens_per_second']:.2f} × | {row['share_of_matrix_rate']:.0%} | {row['peak_mb']:,} |"
+            f"{row['crosstune_is_faster']:.2f} × | {ours / row['tokens_per_second']:.2f} × | "
+            f"{row['share_of_matrix_rate']:.0%} | {row['peak_mb']:,} |"
         )
     return "\n".join(lines)
 
