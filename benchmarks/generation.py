@@ -1,6 +1,6 @@
 """Greedy generation of translation-length answers, beside transformers' `generate`, left-padded, in turns.
 
-    python benchmarks/generation.py [--shape 30M] [--prompts 64] [--rounds 5] [--threads 1]
+    python benchmarks/generation.py [--shape 30M] [--prompts 192] [--rounds 5] [--threads 1]
 
 Both sides get the same prompts and weights; transformers' side is sorted by length and runs at each batch size once,
 and then at its best. One token id in forty ends an answer, so that lengths vary as those of translations do (a random
@@ -80,7 +80,7 @@ def with_kernels(precision: str, work: Callable[[], Answers]) -> Callable[[], An
 
 def main(
     shape: Annotated[str, typer.Option(help="30M, 60M or 120M")] = "30M",
-    prompts: Annotated[int, typer.Option(help="how many are continued")] = 64,
+    prompts: Annotated[int, typer.Option(help="how many are continued")] = 192,
     rounds: int = 5,
     threads: int = 1,
 ) -> None:

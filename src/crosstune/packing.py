@@ -253,6 +253,14 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, group: _Group, options: t
         )
     length = query.shape[2]
     mask = group.mask if group.mask is not None else torch.ones(length, length, dtype=torch.bool).tril()
+    return attend_plain((query, key, value), mask, scaling, dropout)
+
+
+def attend_plain(
+    states: tuple[Tensor, Tensor, Tensor], mask: Tensor, scaling: float | None, dropout: float = 0.0
+) -> Tensor:
+    """Attend by plain matrix products, where the mask is true. Query, key, value: [rows, heads, length, head size]."""
+    query, key, value = states
     # Added, not filled in: the backward pass of an addition is free.
     bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, float("-inf"))
     scores = (query * (scaling or query.shape[3] ** -0.5)) @ key.transpose(2, 3) + bias

@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune import packing
+from crosstune.last_layer import skip_unread_positions
 from crosstune.recipe import Stage, Train
 from crosstune.train.batches import Schedule
-from crosstune.train.last_layer import skip_unread_positions
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loop import Job, make_optimizer, train_step
 from crosstune.train.methods import Trainable

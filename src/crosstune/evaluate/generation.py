@@ -3,11 +3,17 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import Cache, PreTrainedModel
+from torch import Tensor, nn
+from transformers import AttentionInterface, Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from crosstune.packing import MAX_PLAIN_ATTENTION, attend_plain
+
+_ATTENTION = "crosstune_slots"
 
 # New prompts are read when this share of the slots is free: read together they cost less than one by one.
 REFILL_SHARE = 0.125
@@ -58,7 +64,7 @@ def generate(
 
     ``should_stop`` sees a row's new tokens after each step and may end it.
     """
-    model.set_attn_implementation("sdpa")
+    model.set_attn_implementation(_ATTENTION)
     for group in _groups(prompts):
         if not len(prompts[group[0]]):
             raise ValueError(
@@ -79,12 +85,13 @@ def generate(
 def _groups(prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
     """Yield indices of prompts, the longest first: memory runs out at once or never.
 
-    Within a group no prompt is shorter than half the longest: one long prompt does not keep the slots few for all.
+    Within a group no prompt is shorter than a quarter of the longest: one long prompt does not keep the slots few for
+    all.
     """
     order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
     group: list[int] = []
     for index in order:
-        if group and 2 * len(prompts[index]) < len(prompts[group[0]]):
+        if group and 4 * len(prompts[index]) < len(prompts[group[0]]):
             yield group
             group = []
         group.append(index)
@@ -213,16 +220,17 @@ class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self._num_slots, self._max_length = num_slots, max_length
         self._buffers: tuple[Tensor, ...] = ()
         self._positions = torch.empty(0)
-        self._longest = 0
+        self._longest = self._num_clear = 0
 
     def join(self, first: int, keys: Tensor, values: Tensor, lengths: list[int]) -> None:
         """Copy rows, [rows, heads, length, size], padded on their left, into slots from ``first`` on."""
         if not self._buffers:
             self.lazy_initialization(keys, values)
             self._buffers = tuple(
-                states.new_zeros(self._num_slots, states.shape[1], self._max_length, states.shape[-1])
+                states.new_empty(self._num_slots, states.shape[1], self._max_length, states.shape[-1])
                 for states in (keys, values)
             )
+        self._clear(max(lengths))
         for buffer, states in zip(self._buffers, (keys, values), strict=True):
             for row, length in enumerate(lengths):
                 buffer[first + row, :, :length] = states[row, :, states.shape[2] - length :]
@@ -235,6 +243,14 @@ class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def writes_at(self, positions: Tensor, longest: int) -> None:
         """Say where the next keys and values go, [rows], and how long the longest row is with them."""
         self._positions, self._longest = positions, longest
+        self._clear(longest)
+
+    def _clear(self, longest: int) -> None:
+        """Put zeros at places that no row has reached: what is not seen must be finite, since NaN times zero is NaN."""
+        if longest > self._num_clear:
+            for buffer in self._buffers:
+                buffer[:, :, self._num_clear : longest] = 0
+            self._num_clear = longest
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Write one key and value per row, [rows, heads, 1, size], and return all rows, padded to the longest."""
@@ -244,3 +260,26 @@ class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
             buffer[rows, :, self._positions] = states[:, :, 0]
         self.keys, self.values = (buffer[:num_rows, :, : self._longest] for buffer in self._buffers)
         return self.keys, self.values
+
+
+def _slot_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Attend where the mask says so, as transformers' ``sdpa``; on CPUs faster."""
+    # The fused kernel computes each row and head by itself: with oneDNN's products, one token for each of 90 rows of
+    # 120 keys and 6 heads takes it 13.5 ms, plain products 4.3 ms (one core with AVX-512).
+    if query.device.type == "cpu" and (query.shape[2] == 1 or key.shape[2] <= MAX_PLAIN_ATTENTION):
+        repeats = query.shape[1] // key.shape[1]
+        if repeats > 1:  # grouped-query attention: each key head serves several query heads
+            key, value = (states.repeat_interleave(repeats, dim=1) for states in (key, value))
+        return attend_plain((query, key, value), attention_mask, scaling).transpose(1, 2), None
+    return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+
+
+AttentionInterface.register(_ATTENTION, _slot_attention)

@@ -18,6 +18,13 @@ from crosstune.report.tables import (
     translation_columns,
 )
 
+FORGOTTEN = "change of accuracy on the tasks of the known language, points"
+"""What the x axis of a figure of gain and forgetting shows."""
+GAINS = (
+    ("Translation into the new language", "change of BLEU"),
+    ("Tasks in the new language", "change of accuracy, points"),
+)
+"""Titles and y axes of the figures of gain and forgetting."""
 _NORMAL_97_5 = 1.959964
 
 
@@ -36,6 +43,11 @@ class Change:
     english: float
     korean: float | None
     into_target: float | None
+
+    @property
+    def gains(self) -> tuple[float | None, float | None]:
+        """Return what was won, in the order of `GAINS`."""
+        return self.into_target, self.korean
 
 
 def source_columns(recipe: Recipe, scores: Scores) -> list[Column]:

@@ -7,10 +7,12 @@ Every series has a colour, a dash and a marker of its own, so the charts also re
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from markupsafe import Markup, escape
 
 NUM_STYLES = 8
+_STYLES = Path(__file__).parent / "template" / "chart.css"
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2", "1 2", "9 3 2 3 2 3")
 # Each fits a circle of radius 1 around the origin.
 _MARKERS = (
@@ -38,7 +40,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 26, 38
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a line chart, or one point of a scatter chart."""
+    """One line of a line chart, or one point or path of a scatter chart."""
 
     label: str
     points: Sequence[tuple[float, float]]
@@ -82,20 +84,40 @@ def line_chart(
     return _svg(frame, labels, drawn + "".join(_line(frame, one) for one in series))
 
 
-def scatter_chart(points: Sequence[Series], size: tuple[int, int], labels: tuple[str, str]) -> Markup:
-    """Draw one labelled marker per series, with lines through zero, which stands for the reference."""
-    xs = [0.0, *(x for one in points for x, _ in one.points)]
-    ys = [0.0, *(y for one in points for _, y in one.points)]
+def scatter_chart(series: Sequence[Series], size: tuple[int, int], labels: tuple[str, str]) -> Markup:
+    """Draw a labelled marker per series, with lines through zero, which stands for the reference.
+
+    A series of several points is joined by a line, and labelled at its first.
+    """
+    xs = [0.0, *(x for one in series for x, _ in one.points)]
+    ys = [0.0, *(y for one in series for _, y in one.points)]
     frame = Frame(_range(xs, margin=0.18), _range(ys, margin=0.1), *size)
     zero_x, zero_y = frame.place(0, 0)
     lines = f"M{zero_x:.1f} {_TOP}V{frame.height - _BOTTOM}M{_LEFT} {zero_y:.1f}H{frame.width - _RIGHT}"
     body = f'<path class="zero" d="{lines}"/>'
     taken: list[tuple[float, float, float, float]] = []
-    places = [frame.place(*one.points[0]) for one in points]
-    taken.extend((x - 7, y - 7, x + 7, y + 7) for x, y in places)
-    for one, (x, y) in zip(points, places, strict=True):
-        body += _marker(one.style, x, y, 6) + _point_label(one, (x, y), frame, taken)
+    places = [[frame.place(*point) for point in one.points] for one in series]
+    taken.extend((x - 7, y - 7, x + 7, y + 7) for path in places for x, y in path)
+    for one, path in zip(series, places, strict=True):
+        if len(path) > 1:
+            body += f'<path class="line s{one.style % NUM_STYLES}" d="{_joined(path)}"/>'
+        body += _marker(one.style, *path[0], 6) + "".join(_marker(one.style, x, y, 3.5) for x, y in path[1:])
+        body += _point_label(one, path[0], frame, taken)
     return _svg(frame, labels, body)
+
+
+def styles() -> str:
+    """Return the charts' style sheet, with the colours of light and dark pages."""
+    return _STYLES.read_text(encoding="utf-8")
+
+
+def standalone(chart: Markup) -> str:
+    """Return a chart as a file of its own, with its styles and a background."""
+    opening, body = chart.split(">", 1)
+    return (
+        f'{opening} xmlns="http://www.w3.org/2000/svg"><style>\n{styles()}</style>'
+        f'<rect width="100%" height="100%" fill="var(--paper)"/>{body}\n'
+    )
 
 
 def legend_mark(style: int, is_bold: bool = False) -> Markup:
@@ -198,14 +220,18 @@ def _svg(frame: Frame, labels: tuple[str, str], body: str) -> Markup:
 
 def _line(frame: Frame, series: Series) -> str:
     places = [frame.place(x, y) for x, y in series.points]
-    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     weight = " bold" if series.is_bold else ""
-    drawn = f'<path class="line s{series.style % NUM_STYLES}{weight}" d="{path}"{_dash(series.style, series.is_bold)}/>'
+    style, dash = f"line s{series.style % NUM_STYLES}{weight}", _dash(series.style, series.is_bold)
+    drawn = f'<path class="{style}" d="{_joined(places)}"{dash}/>'
     if not series.is_bold:
         # Markers of different series start at different places, so that close lines do not cover one another's.
         every = max(1, len(places) // 6)
         drawn += "".join(_marker(series.style, x, y, 3.2) for x, y in places[(series.style * every) // 5 :: every])
     return f"<g><title>{escape(series.label)}</title>{drawn}</g>"
+
+
+def _joined(places: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
 
 
 def _dash(style: int, is_bold: bool) -> str:

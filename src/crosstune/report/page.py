@@ -14,7 +14,14 @@ from crosstune.diagnostics import FAILURES
 from crosstune.prompts import language_names
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.report import charts, failures
-from crosstune.report.changes import Change, into_target_columns, source_columns, target_columns
+from crosstune.report.changes import (
+    FORGOTTEN,
+    GAINS,
+    Change,
+    into_target_columns,
+    source_columns,
+    target_columns,
+)
 from crosstune.report.charts import Series
 from crosstune.report.failures import CellFailures
 from crosstune.report.findings import Finding
@@ -62,7 +69,7 @@ def render(recipe: Recipe, page: Page) -> str:
         facts=page.facts,
         reference=label_of(recipe, recipe.evaluate.reference_system),
         recipe_text=yaml_file.dump(recipe),
-        styles=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        styles=Markup(charts.styles() + (_TEMPLATES / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         gain_figures=gain_figures(recipe, page.figure),
@@ -82,23 +89,17 @@ def render(recipe: Recipe, page: Page) -> str:
 
 def gain_figures(recipe: Recipe, changes: Sequence[Change]) -> list[tuple[str, Markup]]:
     """Draw what was won in the target language against what was forgotten in the source language."""
-    panels = (
-        ("Translation into the new language", "change of BLEU", [change.into_target for change in changes]),
-        ("Tasks in the new language", "change of accuracy, points", [change.korean for change in changes]),
-    )
-    styles = _styles(recipe)
+    styles, reference = _styles(recipe), recipe.evaluate.reference_system
     figures = []
-    for title, y_label, values in panels:
+    for number, (title, y_label) in enumerate(GAINS):
         points = [
-            Series(change.label, [(change.english, value)], styles[change.system])
-            for change, value in zip(changes, values, strict=True)
-            if value is not None
+            Series(change.label, [(change.english, gain)], styles[change.system])
+            for change in changes
+            if (gain := change.gains[number]) is not None
         ]
         if points:
-            reference = recipe.evaluate.reference_system
             points.insert(0, Series(label_of(recipe, reference), [(0.0, 0.0)], styles[reference]))
-            labels = ("change of accuracy on the tasks of the known language, points", y_label)
-            figures.append((title, charts.scatter_chart(points, (520, 360), labels)))
+            figures.append((title, charts.scatter_chart(points, (520, 360), (FORGOTTEN, y_label))))
     return figures
 
 

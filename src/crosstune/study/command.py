@@ -8,6 +8,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.print_tables import print_tables
 from crosstune.report.scores import read_scores
 from crosstune.study.comparison import compare, to_csv
+from crosstune.study.figure import figures
 from crosstune.study.run import folder_of, run_all
 from crosstune.study.settings import Study, StudyRun, load_studies, runs_of, study_of_seeds
 from crosstune.study.tables import tables_of, to_markdown
@@ -18,7 +19,7 @@ Grid = tuple[Study, Sequence[StudyRun]]
 
 
 def run(path: Path, overrides: list[str], quick: bool, dry_run: bool, command: str) -> None:
-    """Run a study file's grid, or those of all files of a folder; write ``study.md`` and ``study.csv`` beside the runs.
+    """Run a study file's grid, or those of all files of a folder, and write their reports beside the runs.
 
     Raises:
         RecipeError: when a study or one of its cells has mistakes; all are checked before the first is run.
@@ -34,7 +35,7 @@ def run(path: Path, overrides: list[str], quick: bool, dry_run: bool, command: s
 
 
 def run_seeds(recipe: Recipe, path: Path, overrides: list[str], quick: bool, command: str) -> None:
-    """Run a recipe once with each of its ``seeds``, and write ``study.md`` and ``study.csv`` beside the runs."""
+    """Run a recipe once with each of its ``seeds``, and write the report beside the runs."""
     study = study_of_seeds(recipe, path)
     _run(study, list(runs_of(study, path, overrides, quick)), command)
 
@@ -49,7 +50,12 @@ def _run(study: Study, runs: Sequence[StudyRun], command: str) -> None:
     run_all(runs, command)
     recipe = runs[0].recipe
     findings = compare(study, runs)
-    tables = tables_of(study, recipe, read_scores(recipe, folder_of(runs[0])), findings)
+    scores = read_scores(recipe, folder_of(runs[0]))
+    tables = tables_of(study, recipe, scores, findings)
+    drawn = {}
+    for number, (title, svg) in enumerate(figures(study, recipe, scores, findings).items(), start=1):
+        drawn[title] = f"gain_{number}.svg"
+        write_text(recipe.runs_root / drawn[title], svg)
     write_text(recipe.runs_root / "study.csv", to_csv(findings))
-    write_text(recipe.runs_root / "study.md", to_markdown(study, tables, command, commit()))
+    write_text(recipe.runs_root / "study.md", to_markdown(study, tables, drawn, command, commit()))
     print_tables(tables, recipe.runs_root / "study.md")

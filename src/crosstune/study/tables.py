@@ -1,6 +1,6 @@
 """A study's tables, as Markdown and on the terminal: cells down, tasks across."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from crosstune.recipe import Recipe
@@ -50,16 +50,29 @@ def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[F
     return stamped(recipe, tables)
 
 
-def to_markdown(study: Study, tables: Sequence[Table], command: str, commit: str) -> str:
-    """Return the study's report."""
+def to_markdown(study: Study, tables: Sequence[Table], figures: Mapping[str, str], command: str, commit: str) -> str:
+    """Return the study's report; ``figures`` are titles and file names."""
     cells = [
         f"- **{escape(cell)}**: " + ("; ".join(f"`{key}={value}`" for key, value in changes.items()) or "as the recipe")
         for cell, changes in study.cells.items()
     ]
     parts = [f"# {escape(study.name)}", escape(study.description), "\n".join(cells)]
+    parts.extend(
+        f"## {title}, against what was forgotten\n\n![{title}]({name})\n\n{_read(study)}"
+        for title, name in figures.items()
+    )
     parts.extend(table_to_markdown(table) for table in tables)
     parts.append(f"Made by `{command}`" + (f" at commit `{commit}`." if commit else "."))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _read(study: Study) -> str:
+    """Return how a figure is read."""
+    path = f" A line leads through {', '.join(study.systems)}." if len(study.systems) > 1 else ""
+    return (
+        "Means over the seeds. To the right of the dotted line a system gained in the language that the model knew, to "
+        f"the left it forgot; the higher, the more it gained in the new language.{path}"
+    )
 
 
 def _groups(recipe: Recipe, scores: Scores) -> list[tuple[str, list[Column]]]:

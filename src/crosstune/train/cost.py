@@ -8,10 +8,10 @@ import numpy as np
 from torch import nn
 from transformers import PreTrainedModel
 
+from crosstune.last_layer import last_layer, unread_modules
 from crosstune.packing import runs_with_shared_prefix
 from crosstune.recipe import Stage
 from crosstune.train.batches import Schedule, split_over_ranks
-from crosstune.train.last_layer import last_layer, unread_modules
 from crosstune.train.rows import Row, Segment
 
 # Steps whose batches are laid out to count what packing saves; the others are like them.

@@ -15,12 +15,12 @@ from accelerate.utils import DistributedType, gather_object
 from torch import nn
 
 from crosstune.errors import CrosstuneError
+from crosstune.last_layer import skip_unread_positions
 from crosstune.recipe import Stage, Train
 from crosstune.terminal import progress
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
-from crosstune.train.last_layer import skip_unread_positions
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.levers import save_states, saved_states
 from crosstune.train.loss import summed_loss

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, MistralConfig, Qwen3Config
 
 from crosstune import packing
-from crosstune.train.last_layer import last_layer, skip_unread_positions, unread_modules
+from crosstune.last_layer import last_layer, skip_unread_positions, unread_modules
 from tests.test_packing import CONFIGS, SHAPE, random_rows
 
 FAMILY = {

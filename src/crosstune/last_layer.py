@@ -1,9 +1,9 @@
 """Skip what the last layer would compute at positions where no logits are read.
 
 Attention needs the last layer's keys and values everywhere. Its queries, the projection of what was attended to, and
-the feed-forward network matter only where the head reads: before a supervised token. These modules treat every position
-apart, so hooks hand them the positions that are read, and put their outputs back in place with zeros elsewhere. Losses
-and gradients stay the same but for rounding.
+the feed-forward network matter only where the head reads: before a token that is supervised or scored. These modules
+treat every position apart, so hooks hand them the positions that are read, and put their outputs back in place with
+zeros elsewhere. Losses and gradients stay the same but for rounding.
 """
 
 from collections.abc import Iterator
@@ -16,24 +16,29 @@ from torch import Tensor, nn
 # Families whose last layer is followed by the final norm and the head alone, with the names of the modules concerned.
 _MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 _MODULES = ("self_attn.q_proj", "self_attn.o_proj", "mlp")
+_skipping: set[nn.Module] = set()
 
 
 @contextmanager
 def skip_unread_positions(trained: nn.Module) -> Iterator[None]:
     """Let a model compute only what `packing.logits_at` reads, while in this context; others than LLaMA's stay as is.
 
-    ``trained`` is the model as it is trained, adapters included, wrapped for several ranks or not.
+    ``trained`` is the model as it is trained, adapters included, wrapped for several ranks or not. Within such a
+    context of the same model, as where it is scored while it is trained, another changes nothing.
     """
     layer = last_layer(trained)
+    if layer is None or layer in _skipping:
+        yield
+        return
     skip = _Skip()
-    handles = []
-    if layer is not None:
-        handles.append(layer.register_forward_pre_hook(skip.remember, with_kwargs=True))
-        for part in unread_modules(layer):
-            handles += [part.register_forward_pre_hook(skip.take), part.register_forward_hook(skip.put)]
+    handles = [layer.register_forward_pre_hook(skip.remember, with_kwargs=True)]
+    for part in unread_modules(layer):
+        handles += [part.register_forward_pre_hook(skip.take), part.register_forward_hook(skip.put)]
+    _skipping.add(layer)
     try:
         yield
     finally:
+        _skipping.remove(layer)
         for handle in handles:
             handle.remove()
 
