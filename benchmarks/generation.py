@@ -1,22 +1,23 @@
 """Greedy generation of translation-length answers, beside transformers' `generate`, left-padded, in turns.
 
-    python benchmarks/generation.py [--shape 30M] [--prompts 192] [--rounds 5] [--threads 1]
+    python benchmarks/generation.py [--shape 28M] [--prompts 192] [--rounds 5] [--threads 1]
 
 Both sides get the same prompts and weights; transformers' side is sorted by length and runs at each batch size once,
 and then at its best. One token id in forty ends an answer, so that lengths vary as those of translations do (a random
 model has no EOS habit). "Equal kernels" are torch's default ones on both sides; ours, as `crosstune evaluate` sets
 them, are oneDNN's. With equal kernels every answer must be equal, token for token. Prints a table and writes
-benchmarks/results/generation.json.
+benchmarks/results/generation_SHAPE.json.
 """
 
 import random
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
-from random_llama import VOCABULARY, in_turns, make_model, matmul_precision, median_ratio, write_results
+from random_llama import RESULTS, VOCABULARY, in_turns, make_model, matmul_precision, median_ratio, write_results
 from transformers import LlamaForCausalLM
 
 from crosstune.evaluate.generation import Limits, generate
@@ -79,10 +80,11 @@ def with_kernels(precision: str, work: Callable[[], Answers]) -> Callable[[], An
 
 
 def main(
-    shape: Annotated[str, typer.Option(help="30M, 60M or 120M")] = "30M",
+    shape: Annotated[str, typer.Option(help="tiny, 28M, 49M or 106M")] = "28M",
     prompts: Annotated[int, typer.Option(help="how many are continued")] = 192,
     rounds: int = 5,
     threads: int = 1,
+    json: Annotated[Path | None, typer.Option(help="where results go; benchmarks/results if absent")] = None,
 ) -> None:
     torch.set_num_threads(threads)
     model, texts = make_model(shape, _WEIGHT_DEVIATION), make_prompts(prompts)
@@ -113,7 +115,12 @@ def main(
         raise SystemExit(f"with equal kernels only {rows[1]['equal_answers']} of {prompts} answers are equal")
     facts = {"shape": shape, "prompts": prompts, "new_tokens": num_tokens, "rounds": rounds, "threads": threads}
     facts |= {"seconds": seconds, "seconds_by_batch_size": {size: found[0] for size, found in trials.items()}}
-    write_results("generation", ("", "new tokens/s", "ratio", "equal answers"), rows, facts)
+    write_results(
+        json or RESULTS / f"generation_{shape.lower()}.json",
+        ("", "new tokens/s", "ratio", "equal answers"),
+        rows,
+        facts,
+    )
 
 
 if __name__ == "__main__":

@@ -1,23 +1,33 @@
 """Log-likelihoods of HellaSwag-length items, beside lm-evaluation-harness's own Hugging Face model, in turns.
 
-    python benchmarks/multiple_choice.py [--shape 60M] [--items 16] [--rounds 5] [--threads 1]
+    python benchmarks/multiple_choice.py [--shape 49M] [--items 16] [--rounds 5] [--threads 1]
 
 Both sides get the same token ids and the same weights through the same method of the harness. The harness's model runs
 at each batch size once, and then at its best. "Equal kernels" are torch's default ones on both sides; ours, as
 `crosstune evaluate` sets them, are oneDNN's. Stops when any log-likelihood differs by more than 1e-4 or any greedy flag
-differs. Prints a table and writes benchmarks/results/multiple_choice.json.
+differs. Prints a table and writes benchmarks/results/multiple_choice_SHAPE.json.
 """
 
 import logging
 import random
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 from lm_eval.models.huggingface import HFLM
-from random_llama import VOCABULARY, in_turns, make_model, make_tokenizer, matmul_precision, median_ratio, write_results
+from random_llama import (
+    RESULTS,
+    VOCABULARY,
+    in_turns,
+    make_model,
+    make_tokenizer,
+    matmul_precision,
+    median_ratio,
+    write_results,
+)
 
 from crosstune.evaluate.harness import CrosstuneLM
 
@@ -53,10 +63,11 @@ def assert_equal(expected: Answers, found: Answers) -> float:
 
 
 def main(
-    shape: Annotated[str, typer.Option(help="30M, 60M or 120M")] = "60M",
+    shape: Annotated[str, typer.Option(help="tiny, 28M, 49M or 106M")] = "49M",
     items: Annotated[int, typer.Option(help="questions of four endings")] = 16,
     rounds: int = 5,
     threads: int = 1,
+    json: Annotated[Path | None, typer.Option(help="where results go; benchmarks/results if absent")] = None,
 ) -> None:
     torch.set_num_threads(threads)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -100,7 +111,12 @@ def main(
     ]
     facts = {"shape": shape, "items": items, "rounds": rounds, "threads": threads, "seconds": seconds}
     facts["seconds_by_batch_size"] = {size: found[0] for size, found in trials.items()}
-    write_results("multiple_choice", ("", "requests/s", "ratio", "largest difference"), rows, facts)
+    write_results(
+        json or RESULTS / f"multiple_choice_{shape.lower()}.json",
+        ("", "requests/s", "ratio", "largest difference"),
+        rows,
+        facts,
+    )
 
 
 if __name__ == "__main__":

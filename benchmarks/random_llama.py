@@ -13,15 +13,19 @@ from rich.table import Table
 from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from crosstune.artifacts import hardware, versions
+from crosstune.artifacts import commit, hardware, versions
 from crosstune.terminal import console
 
-VOCABULARY = 32_000
-SHAPES = {  # hidden size, layers, heads
-    "30M": (384, 6, 6),
-    "60M": (512, 8, 8),
-    "120M": (768, 10, 12),
+VOCABULARY = 46_336  # pieces, as LLaMA-2 has with the paper's Korean ones
+SHAPES = {  # hidden size, layers, heads; named by the parameters of the layers and the output head
+    "tiny": (32, 1, 2),
+    "28M": (384, 6, 6),
+    "49M": (512, 8, 8),
+    "106M": (768, 10, 12),
 }
+
+
+RESULTS = Path(__file__).parent / "results"
 
 
 def make_model(shape: str, weight_deviation: float) -> LlamaForCausalLM:
@@ -82,15 +86,13 @@ def median_ratio(theirs: list[float], ours: list[float]) -> float:
     return statistics.median(left / right for left, right in zip(theirs, ours, strict=True))
 
 
-def write_results(name: str, columns: tuple[str, ...], rows: list[dict[str, Any]], facts: dict[str, Any]) -> None:
-    """Print a table, and write ``benchmarks/results/NAME.json``."""
+def write_results(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    """Print a table, and write it as JSON."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, justify="left" if column == columns[0] else "right")
     for row in rows:
         table.add_row(*(f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row.values()))
     console.print(table)
-    path = Path(__file__).parent / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    content = {**facts, "sides": rows, "hardware": hardware(), "versions": versions()}
+    content = {**facts, "sides": rows, "commit": commit(), "hardware": hardware(), "versions": versions()}
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -143,9 +143,9 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     from accelerate import Accelerator
 
     from crosstune.flex import use_flex_attention
+    from crosstune.last_layer import skip_unread_positions
     from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
-    from crosstune.train.last_layer import skip_unread_positions
     from crosstune.train.loop import Job, make_optimizer, train_step
     from crosstune.train.methods import make_trainable
     from crosstune.train.speed import Speed

@@ -13,12 +13,32 @@ import crosstune
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.slow
-def test_the_gpu_benchmark_runs_tiny_and_says_what_it_leaves_out(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / "gpu_train.py"), "--tiny", "--seconds", "1"]
-    command += ["--variants", "crosstune", "crosstune_fp8", "trainer", "--json", str(tmp_path / "gpu.json")]
+def run_benchmark(name: str, *arguments: str) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / name), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(crosstune.__file__).parents[1]), "CUDA_VISIBLE_DEVICES": ""}
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "amount", "equal"),
+    [("multiple_choice", "--items", "largest_difference"), ("generation", "--prompts", "equal_answers")],
+)
+def test_evaluation_benchmarks_run_tiny_and_their_sides_agree(
+    tmp_path: Path, name: str, amount: str, equal: str
+) -> None:
+    out = tmp_path / "found.json"
+    run_benchmark(f"{name}.py", "--shape", "tiny", amount, "3", "--rounds", "1", "--json", str(out))
+    found = json.loads(out.read_text())
+    theirs, ours, _ = found["sides"]
+    assert theirs["ratio"] == 1 and ours["ratio"] > 0 and found["hardware"]
+    assert ours[equal] == 3 if equal == "equal_answers" else float(ours[equal]) <= 1e-4
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_runs_tiny_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    variants = ("--variants", "crosstune", "crosstune_fp8", "trainer")
+    run_benchmark("gpu_train.py", "--tiny", "--seconds", "1", *variants, "--json", str(tmp_path / "gpu.json"))
     ours, fp8, trainer = json.loads((tmp_path / "gpu.json").read_text())["results"]
     assert ours["timed_steps"] >= 1 and ours["tokens_per_second"] > 0 and 0 < ours["share_of_matrix_rate"] < 1
     assert all(loss > 5 for loss in ours["losses"])  # ln 512 = 6.2

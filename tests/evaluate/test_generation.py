@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from crosstune.encoding import encode_prompt
 from crosstune.evaluate.generation import Generated, Limits, generate
+from crosstune.packing import MAX_PLAIN_ATTENTION
 
 PROMPTS = [
     "The man broke his toe",
@@ -88,6 +89,21 @@ def test_free_slots_are_refilled_while_others_write(llama: PreTrainedModel, monk
     assert max(rows_per_call) == 3 and rows_per_call[0] == 3
     num_tokens = sum(len(answer.tokens) + answer.finished for answer in expected)
     assert sum(rows_per_call) == num_tokens, "a slot wrote for a row that had ended"
+
+
+def test_prompts_longer_than_plain_attention_reads_give_the_same_answers(llama: PreTrainedModel) -> None:
+    prompts = [[3 + (7 * place) % 50 for place in range(length)] for length in (230, MAX_PLAIN_ATTENTION, 60)]
+    eos = frequent_token(llama, prompts)
+    expected = [reference(llama, prompt, eos, 24) for prompt in prompts]
+    assert answers(llama, prompts, eos, LIMITS) == expected
+
+
+def test_what_no_row_has_reached_is_never_read(llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = [list(range(3, 3 + length)) for length in (9, 30, 14)]
+    expected = [reference(llama, prompt, -1, 24) for prompt in prompts]
+    # Memory that was just given out may hold anything.
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda self, *shape: self.new_full(shape, float("nan")))
+    assert answers(llama, prompts, -1, LIMITS) == expected
 
 
 def test_a_row_at_the_models_last_position_stops_unfinished(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.report.charts import NUM_STYLES, Series, legend_mark, line_chart, scatter_chart, ticks
+from crosstune.report.charts import NUM_STYLES, Series, legend_mark, line_chart, scatter_chart, standalone, ticks
 
 numbers = st.floats(-1e6, 1e6)
 
@@ -22,6 +22,19 @@ def test_labels_are_escaped() -> None:
     chart = scatter_chart([Series(hostile, [(1, 1)], 0)], (400, 200), (hostile, hostile))
     assert "<script" not in chart
     ElementTree.fromstring(chart)
+
+
+def test_a_chart_of_its_own_brings_its_styles_and_joins_the_points_of_a_series() -> None:
+    chart = scatter_chart(
+        [Series("one", [(1, 1)], 0), Series("path", [(1, 2), (2, 3), (3, 3)], 1)], (400, 200), ("", "")
+    )
+    file = ElementTree.fromstring(standalone(chart))
+    svg = "{http://www.w3.org/2000/svg}"
+    assert file.tag == f"{svg}svg" and "--s1" in (file.findtext(f"{svg}style") or "")
+    lines = [path.get("d") or "" for path in file.iter(f"{svg}path") if path.get("class") == "line s1"]
+    assert [line.count("L") for line in lines] == [2]
+    markers = [path.get("class") for path in file.iter(f"{svg}path") if "marker" in (path.get("class") or "")]
+    assert markers == ["marker s0", *["marker s1"] * 3]
 
 
 def test_series_differ_in_dash_and_marker_not_only_in_colour() -> None:

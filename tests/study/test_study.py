@@ -4,6 +4,7 @@ import csv
 import shutil
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -206,4 +207,7 @@ def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Pa
     assert [(row["cell"], row["num_seeds"], row["n"]) for row in ours] == [("paper", "2", "40"), ("faster", "2", "40")]
     assert not ours[0]["low"] and float(ours[1]["low"]) <= float(ours[1]["difference"]) <= float(ours[1]["high"])
     report = (tmp_path / "grid" / "study.md").read_text(encoding="utf-8")
+    drawn = ElementTree.parse(tmp_path / "grid" / "gain_1.svg").getroot()
+    labels = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "point"}
+    assert labels == {"LLaMA", "paper", "faster"} and "(gain_1.svg)" in report
     assert "LLaMA, which all start from" in report and "systems.ours.stages.0.learning_rate=0.001" in report
