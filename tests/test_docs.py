@@ -3,6 +3,8 @@
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +65,15 @@ def test_a_command_of_the_docs_runs(workplace: Path, page: str, command: str) ->
     said = question.removeprefix('echo "').rstrip().removesuffix('"')
     done = crosstune(*arguments, cwd=workplace, given=f"{said}\n" if said else "")
     assert done.returncode == 0, f"{page}: {command}\n{done.stderr[-2000:]}"
+
+
+def test_the_figures_of_the_results_are_those_of_the_files_that_they_show(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(ROOT / "docs" / "draw_results.py"), str(tmp_path)], check=True)
+    drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    committed = {path.name: path.read_bytes() for path in (ROOT / "docs" / "results").iterdir()}
+    assert drawn == {name: committed[name] for name in drawn}
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\(results/(.*?)\)", page)) == set(committed)
 
 
 def test_the_docs_hold_commands_and_the_recipes_that_they_name_are_there() -> None:

@@ -54,6 +54,15 @@ def test_logits_and_gradients_equal_the_plain_path(name: str) -> None:
     assert_equal_when_skipping(make_model(FAMILY[name]))
 
 
+def test_a_context_within_a_context_of_the_same_model_changes_nothing() -> None:
+    model = make_model(FAMILY["llama"])
+    with skip_unread_positions(model):
+        assert_equal_when_skipping(model)
+        found, _ = results(model)
+    expected, _ = results(model)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
 def test_layers_that_are_computed_again_for_the_backward_pass_skip_the_same() -> None:
     model = make_model(FAMILY["llama"])
     model.gradient_checkpointing_enable({"use_reentrant": False})

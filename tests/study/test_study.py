@@ -14,7 +14,7 @@ from crosstune import pipeline
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RecipeError, RunFolderError
 from crosstune.recipe import Recipe, yaml_file
-from crosstune.study.comparison import difference_interval
+from crosstune.study.comparison import Difference, Finding, corrected, resampled_differences
 from crosstune.study.run import folder_of, nearest_finished, run_all
 from crosstune.study.settings import load_studies, load_study, runs_of, study_of_seeds
 from tests.command_line import crosstune
@@ -129,17 +129,34 @@ def test_a_run_begins_from_the_nearest_finished_one_of_any_study(tmp_path: Path)
     assert nearest_finished(wanted) == RunFolder(other_seed)
 
 
+def interval(ours: list[Any], theirs: list[Any]) -> tuple[float, float]:
+    differences = resampled_differences(ours, theirs)
+    assert differences is not None
+    low, high = np.percentile(differences, [2.5, 97.5])
+    return float(low), float(high)
+
+
 def test_the_interval_covers_items_and_seeds() -> None:
     generator = np.random.default_rng(1)
     items = generator.normal(0, 1, 4000)
     # Two seeds far apart: however sure the items are, the difference is not.
-    apart = difference_interval([items + 5, items + 15], [items, items])
-    near = difference_interval([items + 10, items + 10], [items, items])
+    apart = interval([items + 5, items + 15], [items, items])
+    near = interval([items + 10, items + 10], [items, items])
     assert near == pytest.approx((10, 10)) and apart == pytest.approx((5, 15))
-    paired = difference_interval([items + 1], [items])
-    unpaired = difference_interval([generator.permutation(items) + 1], [items])
-    assert paired == pytest.approx((1, 1)) and unpaired[0] is not None and unpaired[0] < -1
-    assert difference_interval([items[:10]], [items]) == (None, None)
+    paired = interval([items + 1], [items])
+    unpaired = interval([generator.permutation(items) + 1], [items])
+    assert paired == pytest.approx((1, 1)) and unpaired[0] < -1
+    assert resampled_differences([items[:10]], [items]) is None
+
+
+def test_p_values_are_corrected_over_the_cells_of_a_task_and_metric() -> None:
+    def finding(metric: str, p: float | None) -> Finding:
+        to_reference = None if p is None else Difference(0.1, 0.0, 0.2, p)
+        return Finding("cell", "ours", "hellaswag", metric, (0.5,), 10, to_reference, Difference(0.3))
+
+    found = corrected([finding("acc", None), finding("acc", 0.02), finding("acc_norm", 0.03), finding("acc", 0.01)])
+    assert [one.to_reference and one.to_reference.p_holm for one in found] == [None, 0.02, 0.03, 0.02]
+    assert {one.to_base and one.to_base.p_holm for one in found} == {None}
 
 
 def test_a_recipe_with_seeds_is_a_study_of_its_adapted_systems(tmp_path: Path) -> None:
@@ -206,6 +223,10 @@ def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Pa
     ours = [row for row in rows if row["system"] == "ours" and row["task"] == "copa" and row["metric"] == "acc"]
     assert [(row["cell"], row["num_seeds"], row["n"]) for row in ours] == [("paper", "2", "40"), ("faster", "2", "40")]
     assert not ours[0]["low"] and float(ours[1]["low"]) <= float(ours[1]["difference"]) <= float(ours[1]["high"])
+    # One cell is compared: nothing to correct for.
+    assert not ours[0]["p"] and 0 < float(ours[1]["p"]) <= 1 and ours[1]["p_holm"] == ours[1]["p"]
+    assert all(float(row["to_base_low"]) <= float(row["to_base"]) <= float(row["to_base_high"]) for row in ours)
+    assert all(float(row["to_base_p"]) <= float(row["to_base_p_holm"]) for row in ours)
     report = (tmp_path / "grid" / "study.md").read_text(encoding="utf-8")
     drawn = ElementTree.parse(tmp_path / "grid" / "gain_1.svg").getroot()
     labels = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "point"}

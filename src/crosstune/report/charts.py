@@ -5,8 +5,9 @@ Every series has a colour, a dash and a marker of its own, so the charts also re
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from markupsafe import Markup, escape
@@ -98,6 +99,7 @@ def scatter_chart(series: Sequence[Series], size: tuple[int, int], labels: tuple
     taken: list[tuple[float, float, float, float]] = []
     places = [[frame.place(*point) for point in one.points] for one in series]
     taken.extend((x - 7, y - 7, x + 7, y + 7) for path in places for x, y in path)
+    taken.extend((x - 2, y - 2, x + 2, y + 2) for path in places for x, y in _along(path))
     for one, path in zip(series, places, strict=True):
         if len(path) > 1:
             body += f'<path class="line s{one.style % NUM_STYLES}" d="{_joined(path)}"/>'
@@ -111,21 +113,25 @@ def styles() -> str:
     return _STYLES.read_text(encoding="utf-8")
 
 
-def standalone(chart: Markup) -> str:
-    """Return a chart as a file of its own, with its styles and a background."""
+def standalone(chart: Markup, legend: Sequence[Series] = ()) -> str:
+    """Return a chart as a file of its own, with its styles, a background, and a legend in its upper right."""
     opening, body = chart.split(">", 1)
+    rows = "".join(
+        f'<g transform="translate(0 {_TOP + 16 * number})">'
+        f'<svg x="62%" width="32" height="12" viewBox="0 0 32 12">{_sample(one.style, one.is_bold)}</svg>'
+        f'<text class="label" x="62%" dx="40" y="10">{escape(one.label)}</text></g>'
+        for number, one in enumerate(legend)
+    )
     return (
         f'{opening} xmlns="http://www.w3.org/2000/svg"><style>\n{styles()}</style>'
-        f'<rect width="100%" height="100%" fill="var(--paper)"/>{body}\n'
+        f'<rect width="100%" height="100%" fill="var(--paper)"/>{body.removesuffix("</svg>")}{rows}</svg>\n'
     )
 
 
 def legend_mark(style: int, is_bold: bool = False) -> Markup:
     """Draw the sample of a line that stands in a legend."""
-    weight = " bold" if is_bold else ""
-    line = f'<path class="line s{style % NUM_STYLES}{weight}" d="M1 6H31"{_dash(style, is_bold)}/>'
-    mark = "" if is_bold else _marker(style, 16, 6, 3.5)
-    return Markup(f'<svg class="mark" viewBox="0 0 32 12" width="32" height="12" aria-hidden="true">{line}{mark}</svg>')
+    sample = _sample(style, is_bold)
+    return Markup(f'<svg class="mark" viewBox="0 0 32 12" width="32" height="12" aria-hidden="true">{sample}</svg>')
 
 
 def stacked_bars(rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
@@ -218,6 +224,12 @@ def _svg(frame: Frame, labels: tuple[str, str], body: str) -> Markup:
     )
 
 
+def _sample(style: int, is_bold: bool) -> str:
+    weight = " bold" if is_bold else ""
+    line = f'<path class="line s{style % NUM_STYLES}{weight}" d="M1 6H31"{_dash(style, is_bold)}/>'
+    return line + ("" if is_bold else _marker(style, 16, 6, 3.5))
+
+
 def _line(frame: Frame, series: Series) -> str:
     places = [frame.place(x, y) for x, y in series.points]
     weight = " bold" if series.is_bold else ""
@@ -228,6 +240,13 @@ def _line(frame: Frame, series: Series) -> str:
         every = max(1, len(places) // 6)
         drawn += "".join(_marker(series.style, x, y, 3.2) for x, y in places[(series.style * every) // 5 :: every])
     return f"<g><title>{escape(series.label)}</title>{drawn}</g>"
+
+
+def _along(path: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Yield places on the lines of a path, so close that no label fits between."""
+    for (x, y), (next_x, next_y) in pairwise(path):
+        count = 1 + int(math.dist((x, y), (next_x, next_y)) / 8)
+        yield from ((x + (next_x - x) * part / count, y + (next_y - y) * part / count) for part in range(count))
 
 
 def _joined(places: Sequence[tuple[float, float]]) -> str:

@@ -94,12 +94,11 @@ class Column:
         return MISSING if figure is None else f"{figure:.{1 if self.top == 100 else 2}f}"
 
     def marks(self, cell: "Cell") -> str:
-        """Return a cell's marks; of a difference, an arrow when its interval leaves out zero."""
-        if not self.signed:
-            return f" {cell.marks}" if cell.marks else ""
-        if cell.low is None or cell.high is None or cell.low <= 0 <= cell.high:
-            return ""
-        return " ▲" if cell.low > 0 else " ▼"
+        """Return a cell's marks; of a difference, first an arrow when its interval leaves out zero."""
+        arrow = ""
+        if self.signed and cell.low is not None and cell.high is not None and not cell.low <= 0 <= cell.high:
+            arrow = "▲" if cell.low > 0 else "▼"
+        return f" {arrow}{cell.marks}" if arrow or cell.marks else ""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstune.report.comparisons import holm, paired_bootstrap
 from crosstune.report.scores import Resamples, Scores, read_resamples, read_scores
 from crosstune.study.run import folder_of
 from crosstune.study.settings import Study, StudyRun
@@ -25,8 +26,35 @@ CSV_COLUMNS = (
     "difference",
     "low",
     "high",
+    "p",
+    "p_holm",
+    "to_base",
+    "to_base_low",
+    "to_base_high",
+    "to_base_p",
+    "to_base_p_holm",
 )  # fmt: skip
 _SEED = 12345
+Key = tuple[str, str, str]
+"""System, task, metric."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far the means over the seeds of two systems are apart.
+
+    Attributes:
+        low: lower end of the 95 % interval over items and seeds; None where items were not resampled alike.
+        high: its upper end.
+        p: of the two-sided test that there is no difference; None without an interval.
+        p_holm: corrected for all differences of this kind on this task and metric.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,10 +63,9 @@ class Finding:
 
     Attributes:
         values: by seed.
-        difference: of the means, to the same system in the reference cell; None there.
-        low: lower end of the difference's 95 % interval; None where items were not resampled alike.
-        high: its upper end.
         n: items.
+        to_reference: difference to the same system in the reference cell; None there.
+        to_base: difference to the model that all start from; None for itself.
     """
 
     cell: str
@@ -46,10 +73,9 @@ class Finding:
     task: str
     metric: str
     values: tuple[float, ...]
-    difference: float | None
-    low: float | None
-    high: float | None
     n: int
+    to_reference: Difference | None = None
+    to_base: Difference | None = None
 
     @property
     def mean(self) -> float:
@@ -71,56 +97,87 @@ class _Found:
 
 
 def compare(study: Study, runs: Sequence[StudyRun]) -> list[Finding]:
-    """Read the scores of finished runs and set every cell beside the reference cell."""
+    """Read the scores of finished runs and set every cell beside the reference cell and the base model."""
     found = {cell: _Found([], []) for cell in study.cells}
     for run in runs:
         found[run.cell].scores.append(read_scores(run.recipe, folder_of(run)))
         found[run.cell].resamples.append(read_resamples(run.recipe, folder_of(run)))
     base = runs[0].recipe.evaluate.reference_system
-    findings = [
-        _finding(found, study, cell, key)
-        for cell, content in found.items()
-        for key in content.scores[0]
-        if key[0] in study.systems or (key[0] == base and cell == study.reference)
+    findings = []
+    for cell, content in found.items():
+        for key in content.scores[0]:
+            is_base = key[0] == base
+            if key[0] not in study.systems and not (is_base and cell == study.reference):
+                continue
+            values = tuple(scores[key].value for scores in content.scores)
+            to_reference = _difference(content, key, found[study.reference], key) if cell != study.reference else None
+            to_base = None if is_base else _difference(content, key, content, (base, *key[1:]))
+            findings.append(Finding(cell, *key, values, content.scores[0][key].n, to_reference, to_base))
+    return corrected(findings)
+
+
+def _difference(ours: _Found, key: Key, theirs: _Found, their_key: Key) -> Difference | None:
+    """Compare two systems' scores over all seeds; None where one of them has no score."""
+    if not all(their_key in scores for scores in theirs.scores):
+        return None
+    means = [
+        float(np.mean([scores[one].value for scores in side.scores]))
+        for side, one in ((ours, key), (theirs, their_key))
     ]
-    return findings
+    value = means[0] - means[1]
+    sides = [
+        [resamples[one] for resamples in side.resamples if one in resamples]
+        for side, one in ((ours, key), (theirs, their_key))
+    ]
+    if len(sides[0]) < len(ours.scores) or len(sides[1]) < len(theirs.scores):
+        return Difference(value)
+    resampled = resampled_differences(*sides)
+    if resampled is None:
+        return Difference(value)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return Difference(value, float(low), float(high), paired_bootstrap(value, resampled))
 
 
-def _finding(found: Mapping[str, _Found], study: Study, cell: str, key: tuple[str, str, str]) -> Finding:
-    values = tuple(scores[key].value for scores in found[cell].scores)
-    reference = found[study.reference]
-    difference = low = high = None
-    if cell != study.reference and all(key in scores for scores in reference.scores):
-        difference = float(np.mean(values) - np.mean([scores[key].value for scores in reference.scores]))
-        ours, theirs = (
-            [resamples[key] for resamples in content.resamples if key in resamples]
-            for content in (found[cell], reference)
-        )
-        if len(ours) == len(values) and len(theirs) == len(reference.scores):
-            low, high = difference_interval(ours, theirs)
-    return Finding(cell, *key, values, difference, low, high, found[cell].scores[0][key].n)
+def corrected(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings with p-values corrected, each kind of difference over those of one task and metric."""
+    by_score: dict[tuple[str, str], list[int]] = {}
+    for index, finding in enumerate(findings):
+        by_score.setdefault((finding.task, finding.metric), []).append(index)
+    result = list(findings)
+    for indices in by_score.values():
+        to_reference = _corrected([findings[index].to_reference for index in indices])
+        to_base = _corrected([findings[index].to_base for index in indices])
+        for index, *differences in zip(indices, to_reference, to_base, strict=True):
+            result[index] = replace(findings[index], to_reference=differences[0], to_base=differences[1])
+    return result
 
 
-def difference_interval(
+def _corrected(differences: Sequence[Difference | None]) -> list[Difference | None]:
+    p_values = [one.p for one in differences if one is not None and one.p is not None]
+    corrected_values = iter(holm(p_values))
+    return [one if one is None or one.p is None else replace(one, p_holm=next(corrected_values)) for one in differences]
+
+
+def resampled_differences(
     ours: Sequence[NDArray[np.float64]], theirs: Sequence[NDArray[np.float64]]
-) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of the difference of two cells' means, over items and seeds.
+) -> NDArray[np.float64] | None:
+    """Return differences of two cells' means on resampled items and seeds; None where items were not resampled alike.
 
     Each side holds, by seed, a score's values on the same resamples of the items. In every resample as many seeds as
-    there are are drawn anew, too, on each side by itself: the interval covers what other items and other seeds would
-    have given (two-level bootstrap; Bouthillier et al. 2021, https://arxiv.org/abs/2103.03098).
+    there are are drawn anew, too, on each side by itself: they spread as what other items and other seeds would have
+    given (two-level bootstrap; Bouthillier et al. 2021, https://arxiv.org/abs/2103.03098).
     """
     sizes = {len(values) for values in (*ours, *theirs)}
     if len(sizes) != 1:
-        return None, None
+        return None
     generator = np.random.default_rng(_SEED)
     means = []
     for side in (ours, theirs):
         values = np.stack(side)
         seeds = generator.integers(len(side), size=values.shape)
         means.append(np.take_along_axis(values, seeds, axis=0).mean(axis=0))
-    low, high = np.percentile(means[0] - means[1], [2.5, 97.5])
-    return float(low), float(high)
+    differences: NDArray[np.float64] = means[0] - means[1]
+    return differences
 
 
 def to_csv(findings: Sequence[Finding]) -> str:
@@ -134,13 +191,9 @@ def to_csv(findings: Sequence[Finding]) -> str:
 
 def _csv_row(finding: Finding) -> tuple[Any, ...]:
     what = (finding.cell, finding.system, finding.task, finding.metric)
-    return (
-        *what,
-        finding.mean,
-        finding.sd,
-        len(finding.values),
-        finding.n,
-        finding.difference,
-        finding.low,
-        finding.high,
-    )
+    differences = [
+        value
+        for one in (finding.to_reference, finding.to_base)
+        for value in (astuple(one) if one else (None,) * len(fields(Difference)))
+    ]
+    return (*what, finding.mean, finding.sd, len(finding.values), finding.n, *differences)

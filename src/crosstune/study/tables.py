@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from crosstune.recipe import Recipe
 from crosstune.report.changes import source_columns, target_columns
+from crosstune.report.comparisons import ALPHA
 from crosstune.report.markdown import escape, table_to_markdown
 from crosstune.report.scores import Scores
 from crosstune.report.stamp import stamped
 from crosstune.report.tables import Cell, Column, Row, Table, label_of, mark_best, translation_columns
-from crosstune.study.comparison import Finding
+from crosstune.study.comparison import Difference, Finding
 from crosstune.study.settings import Study
 
 SPREAD_NOTE = "± is the standard deviation over {} seeds; bold is the best of a column."
@@ -19,12 +20,12 @@ _OVER_WORDINGS = (
 )
 CHANGE_NOTE = (
     "The range is the 95 % interval of the difference over items and seeds (two-level bootstrap). ▲ ▼ mark a "
-    "difference whose interval leaves out zero."
+    "difference whose interval leaves out zero, † one with p < 0.05 after Holm's correction over all rows of a column."
 )
 
 
 def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[Finding]) -> list[Table]:
-    """Return two tables per kind of task: means with their spread, and differences to the reference cell.
+    """Return tables per kind of task: means with their spread, differences to the base model and the reference cell.
 
     ``scores`` are those of one run, for the tasks that there are.
     """
@@ -37,16 +38,11 @@ def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[F
         notes = (SPREAD_NOTE.format(len(study.seeds)),) if len(study.seeds) > 1 else ()
         rows_are = "cell" if len(study.cells) > 1 else "system"
         tables.append(mark_best(Table("", title, tuple(columns), tuple(rows), notes=notes, rows_are=rows_are)))
-        changes = [
-            Row(system, _label(study, recipe, cell, system), tuple(_change(findings, cell, system, c) for c in columns))
-            for cell in study.cells
-            for system in study.systems
-            if cell != study.reference
-        ]
-        if changes:
-            signed = tuple(replace(column, signed=True, chance=None) for column in columns)
+        base = label_of(recipe, recipe.evaluate.reference_system)
+        tables.append(_change_table(study, recipe, findings, columns, f"{title}: change against {base}"))
+        if len(study.cells) > 1:
             about = f"{title}: change against the cell {study.reference}"
-            tables.append(Table("", about, signed, tuple(changes), notes=(CHANGE_NOTE,), rows_are="cell"))
+            tables.append(_change_table(study, recipe, findings, columns, about, is_to_base=False))
     return stamped(recipe, tables)
 
 
@@ -104,6 +100,28 @@ def _mean(findings: Sequence[Finding], cell: str, system: str, column: Column) -
     return Cell() if finding is None else Cell(finding.mean, spread=finding.sd)
 
 
-def _change(findings: Sequence[Finding], cell: str, system: str, column: Column) -> Cell:
-    finding = _find(findings, cell, system, column)
-    return Cell() if finding is None else Cell(finding.difference, finding.low, finding.high)
+def _change_table(
+    study: Study,
+    recipe: Recipe,
+    findings: Sequence[Finding],
+    columns: Sequence[Column],
+    title: str,
+    is_to_base: bool = True,
+) -> Table:
+    rows = []
+    for cell in study.cells:
+        for system in study.systems:
+            if is_to_base or cell != study.reference:
+                found = [_find(findings, cell, system, column) for column in columns]
+                cells = [_change((one.to_base if is_to_base else one.to_reference) if one else None) for one in found]
+                rows.append(Row(system, _label(study, recipe, cell, system), tuple(cells)))
+    signed = tuple(replace(column, signed=True, chance=None) for column in columns)
+    rows_are = "cell" if len(study.cells) > 1 else "system"
+    return Table("", title, signed, tuple(rows), notes=(CHANGE_NOTE,), rows_are=rows_are)
+
+
+def _change(difference: Difference | None) -> Cell:
+    if difference is None:
+        return Cell()
+    is_significant = difference.p_holm is not None and difference.p_holm < ALPHA
+    return Cell(difference.value, difference.low, difference.high, marks="†" if is_significant else "")

@@ -1,0 +1,53 @@
+"""Draw the figures of docs/results.md from the studies' and benchmarks' results: `python docs/draw_results.py`."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from statistics import mean
+
+from crosstune.report.charts import Series, line_chart, scatter_chart, standalone
+
+ROOT = Path(__file__).parent.parent
+INSTRUCTIONS = {"en": "English", "ko": "Korean"}
+
+
+def main(folder: Path) -> None:
+    """Write every figure into a folder."""
+    folder.mkdir(exist_ok=True)
+    for language, name in INSTRUCTIONS.items():
+        (folder / f"wordings_{language}.svg").write_text(wordings(language, name), encoding="utf-8")
+    (folder / "initialisation.svg").write_text(initialisation(), encoding="utf-8")
+
+
+def wordings(language: str, name: str) -> str:
+    """Draw BLEU into Korean under unseen wordings against BLEU under the one that was learnt."""
+    with (ROOT / "recipes" / "ablations" / "mixtures.csv").open(encoding="utf-8", newline="") as file:
+        rows = {(row["cell"], row["task"], row["metric"]): float(row["mean"]) for row in csv.DictReader(file)}
+    drawn = []
+    for style, cell in enumerate(dict.fromkeys(cell for cell, _, _ in rows), start=1):
+        learnt = rows[cell, f"translate_en_ko_{language}", "bleu"]
+        unseen = [rows[cell, f"held_out_en_ko_{language}", f"bleu_{which}"] for which in ("mean", "worst")]
+        if learnt > 1:
+            drawn.append(Series(cell, [(learnt, value) for value in unseen], style))
+    equal = Series("no loss", [(80, 80), (0, 0)], 0)
+    labels = (
+        f"En→Ko BLEU under the {name} instruction of training",
+        "under ten unseen wordings: mean, and worst (small)",
+    )
+    return standalone(scatter_chart([equal, *drawn], (760, 460), labels))
+
+
+def initialisation() -> str:
+    """Draw bits per byte of held-out Korean text by the start of the new rows."""
+    path = ROOT / "benchmarks" / "results" / "initialisation_miniature.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    series = [
+        Series(method, [(int(step), mean(values)) for step, values in one["bits_per_byte"].items()], style)
+        for style, (method, one) in enumerate(found["methods"].items())
+    ]
+    return standalone(line_chart(series, (760, 400), ("optimiser step", "bits per byte of Korean text")), series)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "results")
