@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # End only when they are stopped: tests/serve/test_server.py and test_compare.py run them.
 ENDLESS = ("serve", "compare")
 # Need corpora, machines or hours that are not here; test_end_to_end.py and study/ run these on small ones.
-ELSEWHERE = ("llama2_7b_korean", "real_small", "ablations", "slurm", "seeds=")
+ELSEWHERE = ("llama2_7b_korean", "real_small", "real_medium", "ablations", "slurm", "seeds=")
 
 
 def commands() -> Iterator[tuple[str, str]]:
