@@ -18,8 +18,9 @@ from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, scratch, stage
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
+PULLS: dict[str, Any] = {"l2_to_start": 5.0, "ema_decay": 0.9}
 SYSTEMS: dict[str, Any] = {
-    "base": scratch(stages=[stage("korean", num_steps=5), stage("paper", num_steps=5)]),
+    "base": scratch(stages=[stage("korean", num_steps=5), stage("paper", num_steps=5, **PULLS)]),
     "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=4)]},
 }
 # Without a GPU, accelerate's own launcher starts one process, unless it shards.
@@ -77,7 +78,7 @@ def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, laun
 
 @pytest.mark.slow
 def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(make_run: MakeRun, tmp_path: Path) -> None:
-    systems = {"base": scratch(stages=[stage(num_steps=20)])}
+    systems = {"base": scratch(stages=[stage(num_steps=20, **PULLS)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole")
     finish(launch(recipe, tmp_path / "whole", FSDP, 29613))
     recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100)

@@ -80,7 +80,7 @@ def test_old_rows_go_a_share_of_the_way() -> None:
 
 def test_weights_decay_towards_the_start() -> None:
     matrix, start = fresh(), fresh().detach()
-    found = moved([PullToStart({"w": matrix}, strength=2.0)], matrix)
+    found = moved([PullToStart(nn.ParameterDict({"w": matrix}), strength=2.0)], matrix)
     expected, weight = [], fresh()
     optimizer = torch.optim.AdamW([weight], lr=0.05, weight_decay=0.1)
     for step in range(4):
@@ -95,7 +95,7 @@ def test_weights_decay_towards_the_start() -> None:
 
 def test_the_average_is_that_of_the_weights_and_takes_their_place() -> None:
     matrix, average = fresh(), fresh().detach().clone()
-    lever = Average({"w": matrix}, decay=0.3)
+    lever = Average(nn.ParameterDict({"w": matrix}), decay=0.3)
     for number, weight in enumerate(moved([lever], matrix), start=1):
         decay = min(0.3, (1 + number) / (10 + number))
         average = decay * average + (1 - decay) * weight
@@ -226,10 +226,17 @@ def test_two_processes_learn_with_all_of_them_what_one_learns(make_run: MakeRun,
 
 
 @pytest.mark.parametrize("name", PULLS)
-def test_split_weights_are_refused(name: str) -> None:
-    sharded: Any = SimpleNamespace(distributed_type=DistributedType.FSDP)
-    with pytest.raises(BadInputError, match=f"`{name}` was launched with .*FSDP.* needs them whole"):
-        refuse_sharded_weights(sharded, Stage.model_validate_json(json.dumps(stage(**{name: PULLS[name]}))))
+def test_split_weights_are_refused_where_whole_ones_are_needed(name: str) -> None:
+    pulled = Stage.model_validate_json(json.dumps(stage(**{name: PULLS[name]})))
+    deepspeed: Any = SimpleNamespace(distributed_type=DistributedType.DEEPSPEED, is_fsdp2=False)
+    with pytest.raises(BadInputError, match=f"`{name}` was launched with .*DEEPSPEED.* needs them whole"):
+        refuse_sharded_weights(deepspeed, pulled)
+    fsdp: Any = SimpleNamespace(distributed_type=DistributedType.FSDP, is_fsdp2=True)
+    if name in ("l2_to_start", "ema_decay"):
+        refuse_sharded_weights(fsdp, pulled)
+    else:
+        with pytest.raises(BadInputError, match=f"`{name}` was launched with .*FSDP.* needs them whole"):
+            refuse_sharded_weights(fsdp, pulled)
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ def test_full_training_moves_everything_after_another_method() -> None:
 def test_new_rows_under_sharding_are_refused_with_the_way_out() -> None:
     class Sharded:
         distributed_type = "FSDP"
+        is_fsdp2 = True
 
     refuse_sharded_weights(Sharded(), make_stage())  # type: ignore[arg-type]
     with pytest.raises(BadInputError, match=r"launched with FSDP, which splits.*launch it without: torchrun"):

@@ -158,6 +158,11 @@ class Stage(Section):
         }
         return [name for name, value in settings.items() if value is not None]
 
+    @property
+    def pulls_on_whole_weights(self) -> list[str]:
+        """Return those of them that weights cannot be split for over GPUs."""
+        return [name for name in self.pulls if name in ("kl_to_start", "old_rows_lr_scale")]
+
     def _check_parts(self) -> None:
         parts = set(self.trains)
         if self.method == "lora" and parts != {"all"}:

@@ -6,20 +6,21 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-
-_FILE = "levers.safetensors"
+from torch.distributed.tensor import DTensor
 
 
 class Lever:
     """Something that a training loop lets act around each optimiser step.
 
-    All of it acts on each rank alike, on whole weights, so it works with any number of ranks that hold all weights.
+    All of it acts on each rank alike, so it works with any number of ranks that hold all weights.
 
     Attributes:
         num_logits: how many matrices as large as a micro-batch's logits it needs at a time.
+        needs_whole_weights: false where it treats every weight by itself, and so works on a rank's part of them.
     """
 
     num_logits = 0
+    needs_whole_weights = True
 
     def begin(self, saved: Mapping[str, Tensor] | None) -> None:
         """Look at the weights that a stage begins with; in its midst, take what a checkpoint saved of ``state``."""
@@ -111,18 +112,20 @@ class PullToStart(Lever):
     2019: after each step w -= learning rate * strength * (w - start).
     """
 
-    def __init__(self, weights: Mapping[str, nn.Parameter], strength: float) -> None:
-        self._weights, self._strength = weights, strength
+    needs_whole_weights = False
+
+    def __init__(self, model: nn.Module, strength: float) -> None:
+        self._model, self._strength = model, strength
         self._start: dict[str, Tensor] = {}
 
     def begin(self, saved: Mapping[str, Tensor] | None) -> None:
         """Take the weights as the start."""
-        self._start = taken(self._weights, saved)
+        self._start = taken(trained_here(self._model), saved)
 
     @torch.no_grad()
     def after_step(self, learning_rate: float) -> None:
         """Go a small part of the way back."""
-        for name, weight in self._weights.items():
+        for name, weight in trained_here(self._model).items():
             weight.lerp_(self._start[name].to(weight.dtype), learning_rate * self._strength)
 
     def state(self) -> dict[str, Tensor]:
@@ -131,7 +134,7 @@ class PullToStart(Lever):
 
     def num_kept(self) -> int:
         """Return the values of the start."""
-        return sum(weight.numel() for weight in self._weights.values())
+        return sum(weight.numel() for weight in self._model.parameters() if weight.requires_grad)
 
 
 class Average(Lever):
@@ -141,28 +144,30 @@ class Average(Lever):
     training (as TensorFlow's ExponentialMovingAverage does with a number of updates).
     """
 
-    def __init__(self, weights: Mapping[str, nn.Parameter], decay: float) -> None:
-        self._weights, self._decay = weights, decay
+    needs_whole_weights = False
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._model, self._decay = model, decay
         self._average: dict[str, Tensor] = {}
         self._num_steps = 0
 
     def begin(self, saved: Mapping[str, Tensor] | None) -> None:
         """Take the weights as the average's first value."""
         self._num_steps = int(saved["num_steps"]) if saved else 0
-        self._average = {name: weight.float() for name, weight in taken(self._weights, saved).items()}
+        self._average = {name: weight.float() for name, weight in taken(trained_here(self._model), saved).items()}
 
     @torch.no_grad()
     def after_step(self, learning_rate: float) -> None:
         """Take the new weights in."""
         self._num_steps += 1
         decay = min(self._decay, (1 + self._num_steps) / (10 + self._num_steps))
-        for name, weight in self._weights.items():
+        for name, weight in trained_here(self._model).items():
             self._average[name].lerp_(weight.float(), 1 - decay)
 
     @torch.no_grad()
     def finish(self) -> None:
         """Put the average in the place of the weights."""
-        for name, weight in self._weights.items():
+        for name, weight in trained_here(self._model).items():
             weight.copy_(self._average[name])
 
     def state(self) -> dict[str, Tensor]:
@@ -171,10 +176,19 @@ class Average(Lever):
 
     def num_kept(self) -> int:
         """Return the values of the average."""
-        return sum(weight.numel() for weight in self._weights.values())
+        return sum(weight.numel() for weight in self._model.parameters() if weight.requires_grad)
 
 
-def taken(weights: Mapping[str, nn.Parameter], saved: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+def trained_here(model: nn.Module) -> dict[str, Tensor]:
+    """Return the trained weights by name, of split ones (FSDP2) this rank's part; what is written into them stays."""
+    return {
+        name: weight.to_local() if isinstance(weight, DTensor) else weight
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
+
+
+def taken(weights: Mapping[str, Tensor], saved: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
     """Return copies of weights, or of what a checkpoint saved in their place."""
     return {
         name: saved[name].to(weight.device, copy=True) if saved else weight.detach().clone()
@@ -182,22 +196,26 @@ def taken(weights: Mapping[str, nn.Parameter], saved: Mapping[str, Tensor] | Non
     }
 
 
-def save_states(levers: Sequence[Lever], folder: Path) -> None:
-    """Write what the levers need to go on into a checkpoint, if they need anything."""
+def save_states(levers: Sequence[Lever], folder: Path, part: int | None) -> None:
+    """Write what the levers need to go on into a checkpoint, if they need anything; ``part`` of split weights."""
     states = {
         f"{place}.{name}": tensor.contiguous()
         for place, lever in enumerate(levers)
         for name, tensor in lever.state().items()
     }
     if states:
-        save_file(states, folder / _FILE)
+        save_file(states, folder / _file_name(part))
 
 
-def saved_states(folder: Path) -> dict[int, dict[str, Tensor]]:
-    """Return what the levers of a stage left in a checkpoint, by their place."""
+def saved_states(folder: Path, part: int | None) -> dict[int, dict[str, Tensor]]:
+    """Return what the levers of a stage left in a checkpoint, by their place; ``part`` of split weights."""
     found: dict[int, dict[str, Tensor]] = {}
-    if (folder / _FILE).exists():
-        for name, tensor in load_file(folder / _FILE).items():
+    if (folder / _file_name(part)).exists():
+        for name, tensor in load_file(folder / _file_name(part)).items():
             place, _, rest = name.partition(".")
             found.setdefault(int(place), {})[rest] = tensor
     return found
+
+
+def _file_name(part: int | None) -> str:
+    return "levers.safetensors" if part is None else f"levers_{part}.safetensors"

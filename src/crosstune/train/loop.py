@@ -187,7 +187,7 @@ def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any
     model.train()
     if begin.position.step:
         accelerator.load_state(str(begin.folder))
-    saved = saved_states(begin.folder) if begin.folder and begin.position.step else {}
+    saved = saved_states(begin.folder, _part(accelerator)) if begin.folder and begin.position.step else {}
     for place, lever in enumerate(job.trainable.levers):
         lever.begin(saved.get(place))
     return model, optimizer
@@ -200,8 +200,14 @@ def _finish(job: Job) -> None:
 
 def _save_state(job: Job, accelerator: Accelerator, folder: Path) -> None:
     accelerator.save_state(str(folder))
-    if accelerator.is_main_process:
-        save_states(job.trainable.levers, folder)
+    part = _part(accelerator)
+    if accelerator.is_main_process or part is not None:
+        save_states(job.trainable.levers, folder, part)
+
+
+def _part(accelerator: Accelerator) -> int | None:
+    """Return which part of split weights is here; None where each rank has all of them."""
+    return accelerator.process_index if accelerator.is_fsdp2 else None
 
 
 def _nats_by_corpus(job: Job, accelerator: Accelerator, seen: Sequence[tuple[Segment, float]]) -> dict[Corpus, float]:

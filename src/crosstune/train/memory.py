@@ -66,7 +66,7 @@ def estimate_memory(
         tokens: of the stage; its largest micro-batch counts.
         settings: precision and checkpointing.
         num_shards: over how many GPUs weights, gradients and optimiser state are split; 1 for none.
-        levers: of the stage; they keep whole weights on each GPU.
+        levers: of the stage; where weights are split, so is what they keep.
     """
     num_weights = sum(parameter.numel() for parameter in trained.parameters())
     num_trained = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
@@ -89,7 +89,9 @@ def estimate_memory(
         "working_weights": float(working),
         "activations": float(activations),
         "logits": float(all_logits + chunk),
-        "levers": float(sum(lever.num_kept() * _FLOAT + lever.num_logits * all_logits for lever in levers)),
+        "levers": float(
+            sum(lever.num_kept() * _FLOAT / num_shards + lever.num_logits * all_logits for lever in levers)
+        ),
     }
     return Memory(**parts, other=_CONTEXT_BYTES + _FRAGMENTATION * sum(parts.values()))
 

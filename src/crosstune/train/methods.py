@@ -60,15 +60,14 @@ def make_trainable(model: PreTrainedModel, stage: Stage, old_size: int | None, s
 
 def _with_levers(model: nn.Module, stage: Stage, levers: list[Lever]) -> Trainable:
     """Add what the stage asks for; the average comes last, since it takes in what the others left."""
-    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     divergence = None
     if stage.kl_to_start:
         divergence = StartDivergence(model, stage.kl_to_start.weight, stage.kl_to_start.languages)
         levers.append(divergence)
     if stage.l2_to_start:
-        levers.append(PullToStart(weights, stage.l2_to_start))
+        levers.append(PullToStart(model, stage.l2_to_start))
     if stage.ema_decay:
-        levers.append(Average(weights, stage.ema_decay))
+        levers.append(Average(model, stage.ema_decay))
     return Trainable(model, tuple(levers), divergence.penalty if divergence else None)
 
 
@@ -78,11 +77,12 @@ def refuse_sharded_weights(accelerator: Accelerator, stage: Stage) -> None:
     Raises:
         BadInputError: for new rows alone, or settings that act on weights, under FSDP or DeepSpeed.
     """
-    if stage.pulls and accelerator.distributed_type in _SHARDED:
+    pulls = stage.pulls_on_whole_weights if accelerator.is_fsdp2 else stage.pulls
+    if pulls and accelerator.distributed_type in _SHARDED:
         raise BadInputError(
-            f"`{'`, `'.join(stage.pulls)}` was launched with {accelerator.distributed_type}, which splits the weights, "
-            "but it needs them whole: launch it without: torchrun --nproc-per-node N -m crosstune ...; `merge` and "
-            "replay work in either way"
+            f"`{'`, `'.join(pulls)}` was launched with {accelerator.distributed_type}, which splits the weights, but "
+            "it needs them whole: launch it without: torchrun --nproc-per-node N -m crosstune ...; `merge` and replay "
+            "work in either way, `l2_to_start` and `ema_decay` with FSDP2, too"
         )
     if stage.trains_rows and accelerator.distributed_type in _SHARDED:
         raise BadInputError(

@@ -121,7 +121,7 @@ class _Case:
     @property
     def needs_whole_weights(self) -> bool:
         """Return whether each GPU must hold all weights: training refuses to split them."""
-        return bool(self.stage.pulls) or self.stage.trains_rows
+        return bool(self.stage.pulls_on_whole_weights) or self.stage.trains_rows
 
     def flops(self) -> float:
         """Return the useful operations of the stage."""

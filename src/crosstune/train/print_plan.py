@@ -21,7 +21,7 @@ def print_plan(plans: Sequence[StagePlan], machine: Machine) -> None:
     output.print(
         f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
         "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2), "
-        "but for stages with levers or new rows alone, which need them whole.",
+        "but for stages with kl_to_start, old_rows_lr_scale or new rows alone, which need them whole.",
         style="dim",
     )
 
