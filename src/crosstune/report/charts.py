@@ -280,6 +280,10 @@ def _point_label(
         ("start", x + 8, y + 18),
         ("end", x - 8, y - 10),
         ("end", x - 8, y + 18),
+        ("start", x + 4, y - 24),
+        ("end", x - 4, y - 24),
+        ("start", x + 4, y + 32),
+        ("end", x - 4, y + 32),
     ]
     left_of = {"start": 0.0, "middle": -width / 2, "end": -width}
     boxes = [(a, (bx + left_of[a], by - 11, bx + left_of[a] + width, by + 4), bx, by) for a, bx, by in options]
