@@ -274,7 +274,9 @@ def _slot_attention(
     """Attend where the mask says so, as transformers' ``sdpa``; on CPUs faster."""
     # The fused kernel computes each row and head by itself: with oneDNN's products, one token for each of 90 rows of
     # 120 keys and 6 heads takes it 13.5 ms, plain products 4.3 ms (one core with AVX-512).
-    if query.device.type == "cpu" and (query.shape[2] == 1 or key.shape[2] <= MAX_PLAIN_ATTENTION):
+    # In float32 only: in bfloat16 the fused kernel sums with more digits.
+    is_short = query.shape[2] == 1 or key.shape[2] <= MAX_PLAIN_ATTENTION
+    if query.device.type == "cpu" and query.dtype == torch.float32 and is_short:
         repeats = query.shape[1] // key.shape[1]
         if repeats > 1:  # grouped-query attention: each key head serves several query heads
             key, value = (states.repeat_interleave(repeats, dim=1) for states in (key, value))
