@@ -14,6 +14,8 @@ from crosstune import pipeline
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RecipeError, RunFolderError
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.report.scores import Score, Scores
+from crosstune.study import comparison
 from crosstune.study.comparison import Difference, Finding, corrected, resampled_differences
 from crosstune.study.run import folder_of, nearest_finished, run_all
 from crosstune.study.settings import load_studies, load_study, runs_of, study_of_seeds
@@ -147,6 +149,27 @@ def test_the_interval_covers_items_and_seeds() -> None:
     unpaired = interval([generator.permutation(items) + 1], [items])
     assert paired == pytest.approx((1, 1)) and unpaired[0] < -1
     assert resampled_differences([items[:10]], [items]) is None
+
+
+def test_a_score_that_a_seed_lacks_is_kept_and_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_study(tmp_path)
+    study = load_study(path)
+    runs = list(runs_of(study, path, [f"runs_root={tmp_path}"], quick=False))
+
+    def scores(recipe: Recipe, _run: RunFolder) -> Scores:
+        metrics = ["acc"] if recipe.name == "faster_seed_1" else ["acc", "acc_answered"]
+        return {
+            (system, "nsmc", metric): Score(system, "nsmc", metric, 0.5, None, None, 10, "")
+            for system in ("llama", "ours")
+            for metric in metrics
+        }
+
+    monkeypatch.setattr(comparison, "read_scores", scores)
+    monkeypatch.setattr(comparison, "read_resamples", lambda _recipe, _run: {})
+    found = {(one.cell, one.metric): one for one in comparison.compare(study, runs) if one.system == "ours"}
+    assert len(found["faster", "acc_answered"].values) == 1 and found["faster", "acc_answered"].to_reference is None
+    assert len(found["faster", "acc"].values) == 2 and found["faster", "acc"].to_reference == Difference(0.0)
+    assert found["paper", "acc_answered"].to_base == Difference(0.0)
 
 
 def test_p_values_are_corrected_over_the_cells_of_a_task_and_metric() -> None:

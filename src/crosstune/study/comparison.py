@@ -62,7 +62,7 @@ class Finding:
     """One system's score on one task in one cell.
 
     Attributes:
-        values: by seed.
+        values: by seed, of those that have this score.
         n: items.
         to_reference: difference to the same system in the reference cell; None there.
         to_base: difference to the model that all start from; None for itself.
@@ -105,20 +105,22 @@ def compare(study: Study, runs: Sequence[StudyRun]) -> list[Finding]:
     base = runs[0].recipe.evaluate.reference_system
     findings = []
     for cell, content in found.items():
-        for key in content.scores[0]:
+        for key in dict.fromkeys(key for scores in content.scores for key in scores):
             is_base = key[0] == base
             if key[0] not in study.systems and not (is_base and cell == study.reference):
                 continue
-            values = tuple(scores[key].value for scores in content.scores)
+            # A score may be missing with some seeds: there is no accuracy among answers where none was given.
+            found_scores = [scores[key] for scores in content.scores if key in scores]
+            values = tuple(score.value for score in found_scores)
             to_reference = _difference(content, key, found[study.reference], key) if cell != study.reference else None
             to_base = None if is_base else _difference(content, key, content, (base, *key[1:]))
-            findings.append(Finding(cell, *key, values, content.scores[0][key].n, to_reference, to_base))
+            findings.append(Finding(cell, *key, values, found_scores[0].n, to_reference, to_base))
     return corrected(findings)
 
 
 def _difference(ours: _Found, key: Key, theirs: _Found, their_key: Key) -> Difference | None:
-    """Compare two systems' scores over all seeds; None where one of them has no score."""
-    if not all(their_key in scores for scores in theirs.scores):
+    """Compare two systems' scores over all seeds; None where one of them has no score with a seed."""
+    if not all(one in scores for side, one in ((ours, key), (theirs, their_key)) for scores in side.scores):
         return None
     means = [
         float(np.mean([scores[one].value for scores in side.scores]))
