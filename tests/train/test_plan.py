@@ -124,18 +124,18 @@ def test_checkpointing_and_sharding_save_what_they_should() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "num_kept", "num_logits"),
+    ("settings", "num_kept", "num_logits", "is_split"),
     [
-        ({"ema_decay": 0.9}, lambda weights, row: weights, 0),
-        ({"l2_to_start": 0.1}, lambda weights, row: weights, 0),
-        ({"kl_to_start": {"weight": 0.1, "languages": ["en"]}}, lambda weights, row: weights, 3),
-        ({"old_rows_lr_scale": 0.1}, lambda weights, row: 2 * 400 * row, 0),
-        ({"trains": ["new_input_rows"]}, lambda weights, row: 400 * row, 0),
+        ({"ema_decay": 0.9}, lambda weights, row: weights, 0, True),
+        ({"l2_to_start": 0.1}, lambda weights, row: weights, 0, True),
+        ({"kl_to_start": {"weight": 0.1, "languages": ["en"]}}, lambda weights, row: weights, 3, False),
+        ({"old_rows_lr_scale": 0.1}, lambda weights, row: 2 * 400 * row, 0, False),
+        ({"trains": ["new_input_rows"]}, lambda weights, row: 400 * row, 0, False),
     ],
     ids=["ema", "l2", "kl", "slow_rows", "frozen_rows"],
 )
-def test_levers_weigh_what_they_keep_on_every_gpu(
-    settings: dict[str, Any], num_kept: Callable[[int, int], int], num_logits: int
+def test_levers_weigh_what_they_keep(
+    settings: dict[str, Any], num_kept: Callable[[int, int], int], num_logits: int, is_split: bool
 ) -> None:
     cases = [
         _Case(CONFIGS[0], 400, Stage.model_validate_json(json.dumps(stage(**changes))), Train(), TOKENS, num_gpus)
@@ -145,10 +145,13 @@ def test_levers_weigh_what_they_keep_on_every_gpu(
     num_weights = int(plain.weights) // 4
     assert plain.levers == 0
     assert pulled.levers == 4 * num_kept(num_weights, 64) + num_logits * 4 * 300 * 500
-    # What the levers act on is not split: launched on many GPUs, each holds all of it.
-    assert on_many == pulled and pulled.weights == plain.weights
     offers_gpus = [any("GPUs" in remedy for remedy in _remedies(case, math.inf)) for case in cases]
-    assert offers_gpus == [True, False, False]
+    if is_split:  # each GPU keeps its part of what the lever needs, beside its part of the weights
+        assert on_many.levers == pulled.levers / 8 and on_many.weights == pulled.weights / 8
+        assert offers_gpus == [True, True, True]
+    else:  # launched on many GPUs, each holds all of it
+        assert on_many == pulled and pulled.weights == plain.weights
+        assert offers_gpus == [True, False, False]
 
 
 def test_operations_are_six_per_weight_and_token() -> None:
