@@ -42,6 +42,12 @@ def choose(
     return items, drops.records
 
 
+def test_held_out_text_is_read_as_a_source_of_text_is(tmp_path: Path) -> None:
+    items, drops = choose(tmp_path, "bits_per_byte", "한 줄.\n\n또 한 줄.\n", language="ko")
+    assert [(item["id"], item["text"]) for item in items] == [("f0:1", "한 줄."), ("f0:3", "또 한 줄.")]
+    assert [row["reason"] for row in drops] == ["empty text"]
+
+
 @pytest.mark.parametrize("label", [3, "3"])
 def test_hellaswag_labels_are_numbers_or_texts(tmp_path: Path, label: Any) -> None:
     items, _ = choose(tmp_path, "hellaswag", json.dumps({**HELLASWAG, "label": label, "source_id": "x"}))

@@ -91,7 +91,12 @@ BOOLQ = [
     {"id": "b1", "paragraph": "아이가 밀가루를 섞는다.", "question": "아이가 섞는가?", "label": 1},
     {"id": "b2", "paragraph": "남자는 창문을 열었다.", "question": "창문은 닫혔다.", "label": 0},
 ]
-ALL = {
+TEXTS = [
+    {"id": "t1", "text": "The man broke his toe because he dropped a hammer on his foot."},
+    {"id": "t2", "text": "남자는 망치를 발에 떨어뜨려서 발가락이 부러졌다."},
+    {"id": "t3", "text": "이 영화는 정말 재미있다. " * 20},
+]
+ALL: dict[str, list[dict[str, Any]]] = {
     "hellaswag": HELLASWAG,
     "copa_2011_test": COPA,
     "copa_2011_test_v04": COPA,
@@ -102,6 +107,7 @@ ALL = {
     "kobest_copa": KOBEST_COPA,
     "kobest_hellaswag": KOBEST_HELLASWAG,
     "kobest_sentineg": SENTINEG,
+    "bits_per_byte": TEXTS,
 }
 
 
@@ -147,7 +153,11 @@ def test_scores_and_likelihoods_are_those_of_the_harnesss_own_model(
         for metric, value in figures(result).items():
             assert value == pytest.approx(expected["results"][label][f"{metric},none"]), (label, metric)
         for row, sample in zip(result.rows, expected["samples"][label], strict=True):
-            reference = [answer[0] for answer in sample["filtered_resps"]]
+            reference = [answer[0] for answer in sample["filtered_resps"] if isinstance(answer, tuple)]
+            if not reference:
+                bits = -sample["filtered_resps"][0] / len(row["prompt"].encode()) / np.log(2)
+                assert row["output"] == f"{bits:.3f} bits per byte"
+                continue
             np.testing.assert_allclose(row["log_likelihoods"], reference, atol=1e-4)
 
 
@@ -157,6 +167,7 @@ def test_each_task_has_its_metrics(results: dict[str, Result]) -> None:
     assert metrics["copa_2011_test"] == ["acc"]
     for task in ("kobest_boolq", "kobest_copa", "kobest_sentineg", "nsmc_likelihood"):
         assert metrics[task] == ["acc", "f1"]
+    assert metrics["bits_per_byte"] == ["bits_per_byte"]
     assert sorted(metrics["kobest_hellaswag"]) == ["acc", "acc_norm", "f1"]
 
 
@@ -199,10 +210,20 @@ def test_boolq_is_asked_as_the_harness_does(results: dict[str, Result]) -> None:
 
 
 def test_a_row_says_what_was_chosen_and_whether_it_is_right(results: dict[str, Result]) -> None:
-    for result in results.values():
-        for row in result.rows:
+    for label, result in results.items():
+        for row in result.rows if label != "my_bits_per_byte" else ():
             assert row["correct"] == (row["output"] == row["reference"])
         assert [row["id"] for row in result.rows] == [item["id"] for item in ALL[result.rows[0]["task"][3:]]]
+
+
+def test_bits_per_byte_are_those_of_all_texts_together(results: dict[str, Result]) -> None:
+    result = results["my_bits_per_byte"]
+    bits = [float(row["output"].split()[0]) for row in result.rows]
+    num_bytes = [len(row["prompt"].encode()) for row in result.rows]
+    [score] = result.scores
+    assert score.value == pytest.approx(np.average(bits, weights=num_bytes), abs=1e-3)
+    assert score.low <= score.value <= score.high and len(score.resamples) == 100
+    assert {row["correct"] for row in result.rows} == {None}
 
 
 def test_the_signature_names_harness_task_and_version(results: dict[str, Result]) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.report.conftest import make_recipe
 
 from crosstune.artifacts import RESAMPLES, RunFolder
 from crosstune.recipe import Recipe
@@ -9,6 +10,7 @@ from crosstune.report.changes import change_table, difference_interval, figure_p
 from crosstune.report.comparisons import Evidence
 from crosstune.report.outputs import Outputs, read_outputs
 from crosstune.report.scores import Score, Scores, read_resamples, read_scores
+from crosstune.report.tables import further_tables
 
 
 def test_the_change_is_adapted_minus_reference_with_an_interval_over_the_same_items(
@@ -50,6 +52,31 @@ def test_a_change_of_bleu_has_the_paired_bootstraps_interval(recipe: Recipe, run
     assert (cells["ours"].low, cells["ours"].high) == pytest.approx((5.1, 8.9))
     assert table.columns[place].marks(cells["ours"]) == " ▲"
     assert cells["bilingual"].value is not None and cells["bilingual"].low is None
+
+
+def test_held_out_text_is_compared_by_the_paired_bootstrap_and_its_least_is_best(run: RunFolder) -> None:
+    tasks = {
+        label: {"task": "bits_per_byte", "language": language, "paths": [f"{label}.txt"]}
+        for label, language in (("english", "en"), ("korean", "ko"))
+    }
+    recipe = make_recipe(run.root.parent, evaluate={"reference_system": "llama", "tasks": tasks})
+    scores: Scores = {}
+    outputs = Outputs()
+    resamples = {}
+    for system, value in (("llama", 2.0), ("ours", 1.5), ("continued", 2.5)):
+        key = (system, "korean", "bits_per_byte")
+        scores[key] = Score(*key, value, value - 0.1, value + 0.1, 2, "")
+        outputs.ids[system, "korean"] = ["1", "2"]
+        resamples[key] = value + np.linspace(-0.1, 0.1, 100)
+    table = change_table(recipe, Evidence(scores, outputs, resamples))
+    assert table is not None
+    assert [column.name for column in table.columns] == ["English text", "Korean text"]
+    cells = {row.system: row.cells[1] for row in table.rows}
+    assert (cells["ours"].value, cells["ours"].low, cells["ours"].high) == pytest.approx((-0.5, -0.5, -0.5))
+    assert table.columns[1].marks(cells["ours"]) == " ▼"
+    [further] = further_tables(recipe, scores)
+    assert further.title == "Held-out text"
+    assert [row.system for row in further.rows if row.cells[0].is_best] == ["ours"]
 
 
 def test_resamples_of_other_items_or_of_another_number_are_not_paired(recipe: Recipe, run: RunFolder) -> None:

@@ -23,6 +23,10 @@ def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Lan
         for row in read_source(Source(kind="parallel", paths=task.paths), paths, root, languages):
             yield row if isinstance(row, BadRow) else {"id": row.origin, **row.texts, "origin": row.origin}
         return
+    if task.task == "bits_per_byte":
+        for row in read_source(Source(kind="text", language=task.language, paths=task.paths), paths, root, languages):
+            yield row if isinstance(row, BadRow) else {"id": row.origin, **row.texts, "origin": row.origin}
+        return
     for path in paths:
         yield from _items_of_file(task, path, place(path, root), several=len(paths) > 1)
 

@@ -22,9 +22,11 @@ _TEXTS: dict[str, tuple[str, ...]] = {
     "kobest_copa": ("premise", "question", "alternative_1", "alternative_2"),
     "kobest_hellaswag": ("context", "ending_1", "ending_2", "ending_3", "ending_4"),
     "kobest_sentineg": ("sentence",),
+    "bits_per_byte": ("text",),
 }
 # HellaSwag's context is these two, joined: either may be all of it.
 _MAY_BE_EMPTY = ("ctx_a", "ctx_b")
+_WITHOUT_LABEL = ("translation", "bits_per_byte")
 _NUM_LABELS = {"hellaswag": 4, "kobest_hellaswag": 4}
 _ENGLISH_QUESTIONS, _KOREAN_QUESTIONS = ("cause", "effect"), ("원인", "결과")
 
@@ -74,7 +76,7 @@ def _problem(item: Any, task: str, languages: Sequence[str]) -> str:
     missing = [key for key in ("id", *texts) if not _is_text(item.get(key), key in _MAY_BE_EMPTY)]
     if missing:
         return f"no text under {', '.join(missing)}"
-    if task == "translation":
+    if task in _WITHOUT_LABEL:
         return ""
     label, num_labels = item.get("label"), _NUM_LABELS.get(task, 2)
     if not isinstance(label, int) or not 0 <= label < num_labels:
@@ -93,7 +95,7 @@ def _is_text(value: Any, may_be_empty: bool = False) -> bool:
 
 
 def _wanted(task: str, languages: Sequence[str]) -> str:
-    if task == "translation":
-        return "the texts " + ", ".join(("id", *languages))
+    if task in _WITHOUT_LABEL:
+        return "the texts " + ", ".join(("id", *(languages if task == "translation" else _TEXTS[task])))
     endings = ", four endings" if task == "hellaswag" else ""
     return f"the texts {', '.join(('id', *_TEXTS[task]))}{endings} and a label from 0 to {_NUM_LABELS.get(task, 2) - 1}"

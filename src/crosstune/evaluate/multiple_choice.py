@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,15 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.evaluate.outputs import OutputLog
-from crosstune.evaluate.scores import Result, Score, Scored, aggregated_score, macro_f1_score, mean_score
+from crosstune.evaluate.scores import (
+    Result,
+    Score,
+    Scored,
+    aggregated_score,
+    bits_per_byte_score,
+    macro_f1_score,
+    mean_score,
+)
 from crosstune.evaluate.task_files import HarnessTask
 from crosstune.recipe import Evaluate
 
@@ -72,6 +81,8 @@ def _score(scored: Scored, metric: str, values: list[Any], aggregation: Any) -> 
     if name == "macro_f1_score":
         references, predictions = zip(*values, strict=True)
         return macro_f1_score(scored, references, predictions)
+    if name == "bits_per_byte":
+        return bits_per_byte_score(scored, values)
     return aggregated_score(scored, metric, values, aggregation)
 
 
@@ -84,6 +95,10 @@ def _row(label: str, sample: Row) -> Row:
     arguments, answers = sample["arguments"], sample["filtered_resps"]
     row = {"task": label, "id": str(sample["doc"].get("id", sample["doc_id"])), "prompt": arguments[0][0]}
     correct = bool(sample["acc"]) if "acc" in sample else None
+    if "bits_per_byte" in sample:
+        log_probability, num_bytes = sample["bits_per_byte"]
+        bits = -log_probability / num_bytes / math.log(2)
+        return {**row, "output": f"{bits:.3f} bits per byte", "reference": "", "correct": None}
     if len(arguments) == 1:
         output = answers[0] if isinstance(answers[0], str) else json.dumps(answers[0])
         return {**row, "output": output, "reference": str(sample["target"]), "correct": correct}

@@ -66,6 +66,18 @@ def mean_score(scored: Scored, metric: str, values: Sequence[float]) -> Score:
     return scored.make(metric, float(column.mean()), resamples, len(column))
 
 
+def bits_per_byte_score(scored: Scored, values: Sequence[tuple[float, int]]) -> Score:
+    """Score texts from their (log-probability in nats, bytes of UTF-8): all bits over all bytes; less is better."""
+    sums = np.asarray(values, np.float64)
+
+    def bits_per_byte(of: Array) -> Array:
+        bits: Array = -of[:, 0] / of[:, 1] / np.log(2)
+        return bits
+
+    value = float(bits_per_byte(sums.sum(0)[None])[0])
+    return scored.make("bits_per_byte", value, resample(sums, bits_per_byte, scored.num_bootstrap), len(values))
+
+
 def aggregated_score(
     scored: Scored, metric: str, values: Sequence[Any], aggregate: Callable[[list[Any]], float]
 ) -> Score:

@@ -19,6 +19,7 @@ TaskName = Literal[
     "kobest_copa",
     "kobest_hellaswag",
     "kobest_sentineg",
+    "bits_per_byte",
     "translation",
     "harness",
 ]
@@ -31,6 +32,7 @@ class EvaluationTask(Section):
     paths: tuple[str, ...] = ()
     name: str = Field("", description="harness: the name of a task of lm-evaluation-harness, as arc_easy")
     include_path: Path | None = Field(None, description="harness: a folder with further task files (YAML)")
+    language: Language | None = Field(None, description="bits_per_byte: of the text")
     max_items: Count | None = None
     sample_seed: int = Field(1234, description="which items are drawn when there are more than max_items")
     directions: tuple[Direction, ...] = ()
@@ -52,6 +54,12 @@ class EvaluationTask(Section):
             raise ValueError(f"`task: {self.task}` needs `paths`, its files")
         elif self.name or self.include_path:
             raise ValueError("`name` and `include_path` go with `task: harness`, and only with it")
+        return self
+
+    @model_validator(mode="after")
+    def _language_of_text(self) -> Self:
+        if (self.task == "bits_per_byte") != (self.language is not None):
+            raise ValueError("`task: bits_per_byte` needs the `language` of its text, and no other task takes one")
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from crosstune.report.tables import (
     columns_of,
     label_of,
     paper_translations,
+    text_columns,
     translation_columns,
 )
 
@@ -79,6 +80,7 @@ def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
         *source_columns(recipe, scores),
         *target_columns(recipe, scores),
         *into_target_columns(recipe, scores),
+        *text_columns(recipe, scores),
     ]
     rows = tuple(
         Row(
@@ -99,7 +101,7 @@ def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
         rows=rows,
         notes=(
             "The range is the 95 % interval of the difference over the same items: Agresti and Min's for accuracies, "
-            "the paired bootstrap for BLEU. ▲ ▼ mark a difference whose interval leaves out zero.",
+            "the paired bootstrap for the others. ▲ ▼ mark a difference whose interval leaves out zero.",
         ),
     )
 
@@ -139,12 +141,12 @@ def _change(evidence: Evidence, systems: tuple[str, str], column: Column) -> Cel
     if difference is None:
         return Cell()
     bounds = None
-    if column.top == 100:
-        resampled = evidence.resampled(systems, column.task, column.metric)
-        bounds = paired_interval(*resampled) if resampled else None
-    else:
+    if column.metric == "acc":
         counts = evidence.won_and_lost(systems, column.task, column.metric)
         bounds = difference_interval(*counts) if counts else None
+    else:
+        resampled = evidence.resampled(systems, column.task, column.metric)
+        bounds = paired_interval(*resampled) if resampled else None
     return Cell(difference, *(bounds or (None, None)))
 
 

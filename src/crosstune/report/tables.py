@@ -32,6 +32,7 @@ METRIC_TITLES = {
     "acc_answered": "accuracy where answered",
     "bleu": "BLEU",
     "chrf++": "chrF++",
+    "bits_per_byte": "bits per byte, less is better",
     **{
         f"{metric}_{name}": f"{title}, {name} of the unseen instructions"
         for metric, title in (("bleu", "BLEU"), ("chrf++", "chrF++"))
@@ -41,7 +42,9 @@ METRIC_TITLES = {
 # Tables hold BLEU and chrF++ of translations; the rest, and each wording's own scores, are in the files of scores.
 _FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_mean|_worst)?")
 _WORDING = re.compile(r"_w\d\d$")
-LESS_IS_BETTER = ("both_keywords",)
+LESS_IS_BETTER = ("both_keywords", "bits_per_byte")
+# Neither more nor less of it is better by itself.
+_UNRANKED = ("both_keywords",)
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,12 @@ def columns_of(recipe: Recipe, scores: Scores, kind_prefix: str) -> list[Column]
     return [_column(recipe, scores, label, "acc") for label in tasks]
 
 
+def text_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the columns of held-out texts in bits per byte, in the recipe's order."""
+    tasks = [label for label, task in recipe.evaluate.tasks.items() if task.task == "bits_per_byte"]
+    return [_column(recipe, scores, label, "bits_per_byte") for label in tasks]
+
+
 def translation_columns(recipe: Recipe, scores: Scores, label: str, metric: str) -> list[Column]:
     """Return a translation task's cells in the paper's order: by instruction, into the source language first."""
     task = recipe.evaluate.tasks[label]
@@ -239,8 +248,9 @@ def mark_best(table: Table) -> Table:
     best: list[str | None] = []
     for index, column in enumerate(table.columns):
         values = [value for row in table.rows if (value := row.cells[index].value) is not None]
-        is_ranked = column.metric not in LESS_IS_BETTER and len(values) > 1 and max(values) > min(values)
-        best.append(column.text(max(values)) if is_ranked else None)
+        is_ranked = column.metric not in _UNRANKED and len(values) > 1 and max(values) > min(values)
+        choose = min if column.metric in LESS_IS_BETTER else max
+        best.append(column.text(choose(values)) if is_ranked else None)
     rows = tuple(
         replace(
             row,
@@ -271,8 +281,11 @@ def _cell(score: Score | None) -> Cell:
 def _column(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     settings = recipe.evaluate.tasks.get(task)
     kind = settings.task if settings else ""
-    is_only_one = sum(other.task == kind for other in recipe.evaluate.tasks.values()) == 1
-    title = TITLES.get(kind, task)
+    language = settings.language if settings else None
+    is_only_one = [(other.task, other.language) for other in recipe.evaluate.tasks.values()].count(
+        (kind, language)
+    ) == 1
+    title = f"{language_names('en').get(language, language)} text" if language else TITLES.get(kind, task)
     top = 100.0 if metric.startswith(("bleu", "chrf++")) else 1.0
     chance = CHANCE.get(kind) if metric in ("acc", "acc_norm") else None
     return Column(
@@ -319,6 +332,8 @@ def _group_title(recipe: Recipe, task: str, metric: str) -> str:
         return "NSMC: how the question was answered"
     if kind == "nsmc_likelihood":
         return "NSMC: the likelier of the two words"
+    if kind == "bits_per_byte":
+        return "Held-out text"
     if kind == "harness":
         return "Further tasks of lm-evaluation-harness"
     if kind:

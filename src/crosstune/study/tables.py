@@ -9,7 +9,7 @@ from crosstune.report.comparisons import ALPHA
 from crosstune.report.markdown import escape, table_to_markdown
 from crosstune.report.scores import Scores
 from crosstune.report.stamp import stamped
-from crosstune.report.tables import Cell, Column, Row, Table, label_of, mark_best, translation_columns
+from crosstune.report.tables import Cell, Column, Row, Table, label_of, mark_best, text_columns, translation_columns
 from crosstune.study.comparison import Difference, Finding
 from crosstune.study.settings import Study
 
@@ -79,6 +79,7 @@ def _groups(recipe: Recipe, scores: Scores) -> list[tuple[str, list[Column]]]:
         is_one = recipe.evaluate.tasks[label].wordings == "paper"
         for metric, which in (("bleu", ""),) if is_one else _OVER_WORDINGS:
             groups.append((f"Translation, BLEU{which} ({label})", translation_columns(recipe, scores, label, metric)))
+    groups.append(("Held-out text, bits per byte", text_columns(recipe, scores)))
     return [(title, columns) for title, columns in groups if columns]
 
 
