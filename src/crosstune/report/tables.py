@@ -282,9 +282,8 @@ def _column(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     settings = recipe.evaluate.tasks.get(task)
     kind = settings.task if settings else ""
     language = settings.language if settings else None
-    is_only_one = [(other.task, other.language) for other in recipe.evaluate.tasks.values()].count(
-        (kind, language)
-    ) == 1
+    others = recipe.evaluate.tasks.values()
+    is_only_one = sum(other.task == kind and other.language == language for other in others) == 1
     title = f"{language_names('en').get(language, language)} text" if language else TITLES.get(kind, task)
     top = 100.0 if metric.startswith(("bleu", "chrf++")) else 1.0
     chance = CHANCE.get(kind) if metric in ("acc", "acc_norm") else None
