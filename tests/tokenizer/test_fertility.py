@@ -33,10 +33,10 @@ def test_the_table_sets_the_tokenizers_side_by_side(small_base: BpeTokenizer) ->
     ]
     table = fertility.as_table(rows)
     assert [column.header.replace("\n", " ") for column in table.columns][3:] == [
-        "tokens per word, base",
-        "tokens per word, extended",
-        "bytes per token, base",
-        "bytes per token, extended",
+        "tokens per word base",
+        "tokens per word extended",
+        "bytes per token base",
+        "bytes per token extended",
     ]
     assert [list(column.cells) for column in table.columns] == [
         ["news"],

@@ -79,7 +79,7 @@ def as_table(rows: list[Fertility]) -> Table:
         table.add_column(heading, overflow="fold")
     names = list(dict.fromkeys(row.tokenizer for row in rows))
     measures = ("tokens\nper word", "bytes\nper token")
-    for heading in ("lines", *(f"{measure},\n{name}" for measure in measures for name in names)):
+    for heading in ("lines", *(f"{measure}\n{name}" for measure in measures for name in names)):
         table.add_column(heading, justify="right")
     found = {(row.text, row.language, row.tokenizer): row for row in rows}
     for text, language in dict.fromkeys((row.text, row.language) for row in rows):

@@ -100,8 +100,8 @@ def _ties(path: Path) -> str:
     if count == 1:
         return ""
     return (
-        f"{count:,} of its pieces have the same score, {score + 0.0:g}: SentencePiece joins the leftmost pair of them first, "
-        "which no list of merges can repeat. "
+        f"{count:,} of its pieces have the same score, {score + 0.0:g}: SentencePiece joins the leftmost pair of them "
+        "first, which no list of merges can repeat. "
     )
 
 
