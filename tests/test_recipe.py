@@ -199,6 +199,20 @@ def test_every_recipe_of_the_repository_loads(path: Path) -> None:
     yaml_file.load_recipe(path, ["data_root=corpora"] if needs_root else [])
 
 
+def test_the_seven_stages_go_from_new_input_rows_inwards_and_end_with_the_layers_alone() -> None:
+    path = RECIPES / "llama2_7b_korean" / "seven_stages.yaml"
+    stages = yaml_file.load_recipe(path, ["data_root=corpora"]).systems["continued"].stages
+    assert [set(stage.trains) for stage in stages[:5]] == [
+        {"new_input_rows"},
+        {"new_output_rows"},
+        {"new_input_rows", "new_output_rows"},
+        {"output_rows"},
+        {"new_input_rows", "output_rows"},
+    ]
+    adapters = [stage.lora for stage in stages[5:]]
+    assert [lora.train_new_rows for lora in adapters if lora] == [True, False]
+
+
 def test_weights_are_given_to_all_parts_of_a_mixture_or_to_none(recipe_content: dict[str, Any]) -> None:
     recipe_content["data"]["mixtures"]["paper"][0]["weight"] = 2
     with pytest.raises(RecipeError, match=r"data\.mixtures\.paper: some parts have a `weight` and some .*\(alpaca\)"):

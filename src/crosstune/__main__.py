@@ -16,7 +16,7 @@ from crosstune import __version__, pipeline
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.serve import commands
-from crosstune.terminal import console, kept_when_stopped, results
+from crosstune.terminal import console, kept_when_stopped, note, results
 from crosstune.train.machines import GPUS, Machine
 
 if TYPE_CHECKING:
@@ -268,22 +268,32 @@ def sweep(
     from crosstune.tokenizer.sweep import as_table
     from crosstune.tokenizer.sweep import sweep as measure
 
-    Console(highlight=False).print(as_table(measure(settings, run_folder, pieces or [])))
+    results.print(as_table(measure(settings, run_folder, pieces or [])))
+    note(f"written: {run_folder.root / 'tokenizer'}/sweep.json and sweep.svg")
 
 
 @app.command()
 def verify(
     tokenizer: Annotated[Path, typer.Argument(metavar="TOKENIZER", help="the extended one: a folder or .model file")],
     base: Annotated[Path, typer.Option("--base", help="what it was made from: a folder or .model file")],
-    text: Annotated[list[Path] | None, typer.Option("--text", help="UTF-8 text, a domain each; repeatable")] = None,
+    text: Annotated[
+        list[Path] | None, typer.Option("--text", help="a file of UTF-8 text, one line each; repeatable, a domain each")
+    ] = None,
     parallel: Annotated[
-        tuple[Path, Path] | None, typer.Option("--parallel", help="source and target side, for parity")
+        tuple[Path, Path] | None,
+        typer.Option(
+            "--parallel",
+            help="two files whose n-th lines are translations, the source language first: parity of tokens",
+        ),
     ] = None,
     source: Annotated[str, typer.Option("--from", metavar="CODE", help="source language, ISO 639-1")] = "en",
     target: Annotated[str, typer.Option("--to", metavar="CODE", help="target language, ISO 639-1")] = "ko",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, with every failing case")] = False,
 ) -> None:
-    """Prove that an extended tokenizer keeps what its base does; exit status 1 where a property fails."""
+    """Prove that an extended tokenizer keeps what its base does, and measure how much shorter text becomes.
+
+    The exit status is 1 where a property fails, and 2 where something cannot be read or is no extension of the base.
+    """
     from crosstune.recipe import Languages
     from crosstune.tokenizer.compare import Texts, compare, print_report
 
@@ -291,7 +301,7 @@ def verify(
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
     else:
-        print_report(report, Console(highlight=False))
+        print_report(report, results)
     if not report["holds"]:
         raise typer.Exit(1)
 

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -12,12 +12,41 @@ from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
 
 PAIRS: dict[str, tuple[BpeTokenizer, BpeTokenizer]] = {}
 
+SYLLABLES = st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3)
+KOREAN = st.one_of(
+    st.text(SYLLABLES, min_size=1, max_size=4),
+    # The last is 한, written in its letters.
+    st.sampled_from(["책을", "도서관에서", "선생님은", "책", "뷁", "ㅋㅋㅋ", "ㅠㅠ", "\u1112\u1161\u11ab"]),
+)
+EMOJI = st.sampled_from(["👍🏽", "👩‍👩‍👧‍👦", "🇰🇷", "❤️", "☕", "🙂"])
+SPACES = st.text(" \t\n", min_size=1, max_size=4)
+SOURCE = st.one_of(
+    st.sampled_from(["the", "Book", "don't", "3.14%", "### Response:", "naïve", "“quoted”", "—", "…"]),
+    st.text(st.characters(max_codepoint=0x24F), min_size=1, max_size=5),
+)
+SOURCE_MIXES = st.lists(st.one_of(SOURCE, EMOJI, SPACES)).map("".join)
+MIXES = st.lists(st.one_of(KOREAN, SOURCE, EMOJI, SPACES)).map("".join)
+
 
 @pytest.fixture(autouse=True, scope="module")
 def pairs(small_base: BpeTokenizer, byte_level_base: BpeTokenizer, korean: list[str]) -> None:
     for name, base in (("sentencepiece", small_base), ("byte_level", byte_level_base)):
         new = learn_new_pieces(base, korean, Wish("ko", 600, "seen"))
         PAIRS[name] = (base, extend(base, new, 600))
+
+
+@settings(max_examples=25)
+@pytest.mark.parametrize("style", ["sentencepiece", "byte_level"])
+@given(corpus=st.lists(MIXES, max_size=8), text=SOURCE_MIXES)
+def test_whatever_it_is_learnt_from_old_ids_and_old_cuts_stay(style: str, corpus: list[str], text: str) -> None:
+    base, _ = PAIRS[style]
+    new = learn_new_pieces(base, corpus * 2, Wish("ko", 500, "seen", character_coverage=1.0))
+    extended = extend(base, new, 500)
+    assert {piece: extended.tokenizer.token_to_id(piece) for piece in base.pieces} == base.pieces
+    assert sorted(extended.pieces.values()) == list(range(base.size + 500))
+    assert extended.encode_lines([text]) == base.encode_lines([text])
+    assert [piece for piece in new.pieces if extended.cut(piece) != [piece]] == []
+    assert extended.decode_lines(extended.encode_lines(corpus)) == corpus
 
 
 @pytest.mark.parametrize("style", ["sentencepiece", "byte_level"])
@@ -37,13 +66,13 @@ class TestExtended:
         base, extended = PAIRS[style]
         assert extended.merges[: len(base.merges)] == base.merges
 
-    @given(st.text(alphabet=st.characters(max_codepoint=0x24F, exclude_characters="\u0378")))
-    def test_text_in_latin_letters_is_cut_as_before(self, style: str, text: str) -> None:
+    @given(SOURCE_MIXES)
+    def test_text_without_target_letters_is_cut_as_before(self, style: str, text: str) -> None:
         base, extended = PAIRS[style]
         assert extended.encode_lines([text]) == base.encode_lines([text])
 
-    @given(st.text(alphabet="학생은 도서관에서책을\nread 1."))
-    def test_mixed_text_survives(self, style: str, text: str) -> None:
+    @given(MIXES)
+    def test_mixes_of_korean_english_emoji_and_spaces_survive(self, style: str, text: str) -> None:
         _, extended = PAIRS[style]
         assert extended.decode_lines(extended.encode_lines([text])) == [text]
 

@@ -26,6 +26,29 @@ def test_json_and_table_name_the_splitter(small_base: BpeTokenizer) -> None:
     assert "4.000" in text
 
 
+def test_the_table_sets_the_tokenizers_side_by_side(small_base: BpeTokenizer) -> None:
+    rows = [
+        fertility.measure(("news", "ko"), [line], name, small_base.tokenizer)
+        for line, name in (("책 책", "base"), ("the the", "extended"))
+    ]
+    table = fertility.as_table(rows)
+    assert [column.header.replace("\n", " ") for column in table.columns][3:] == [
+        "tokens per word base",
+        "tokens per word extended",
+        "bytes per token base",
+        "bytes per token extended",
+    ]
+    assert [list(column.cells) for column in table.columns] == [
+        ["news"],
+        ["ko"],
+        ["1"],
+        ["4.000"],
+        ["1.000"],
+        ["0.875"],
+        ["3.500"],
+    ]
+
+
 def test_parity_compares_the_sides_of_parallel_texts_and_of_no_others(small_base: BpeTokenizer) -> None:
     sides = {
         ("news", "en"): ["the the"],
@@ -39,4 +62,4 @@ def test_parity_compares_the_sides_of_parallel_texts_and_of_no_others(small_base
     assert found == [
         {"text": "news", "tokenizer": "base", "languages": "ko / en", "parity": round(korean / english, 4)}
     ]
-    assert fertility.parity_line(found[0]).startswith("parity ko / en, news, base: ")
+    assert fertility.parity_line(found[0]).startswith("parity (tokens ko / en), news, base: ")

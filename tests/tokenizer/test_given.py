@@ -54,7 +54,7 @@ def test_a_sentencepiece_file_and_a_folder_with_one_are_converted(
 
 
 def test_nothing_there_and_no_revision_names_both_places(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"'meta/none' was asked, but neither .* is there.* `revision`"):
+    with pytest.raises(BadInputError, match=r"'meta/none' was asked, but nothing is at .* or meta/none\. .*`revision`"):
         given.find(wanted("meta/none"), tmp_path, "tokenizer.base.path")
 
 

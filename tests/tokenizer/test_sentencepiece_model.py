@@ -1,5 +1,6 @@
 import json
 import random
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,5 +78,27 @@ def test_a_conversion_that_cuts_differently_is_refused(
     path = train_sentencepiece(tmp_path / "t.model", english)
     content, _ = sentencepiece_model.convert(path)
     content["model"]["merges"] = content["model"]["merges"][::-1]
-    with pytest.raises(BadInputError, match=r"the conversion cuts '.*' into .* and SentencePiece into"):
+    with pytest.raises(BadInputError, match=r"the conversion cuts '.*' into .* and SentencePiece into .*Give a folder"):
         sentencepiece_model.refuse_unequal(path, Tokenizer.from_str(json.dumps(content)))
+
+
+def test_pieces_that_were_appended_with_one_score_are_the_reason_why_a_conversion_is_refused(
+    tmp_path: Path, train_sentencepiece: TrainSentencePiece, english: list[str]
+) -> None:
+    path = train_sentencepiece(tmp_path / "t.model", english)
+    # With the base's first merge, ten. The leftmost pair of 안녕하세요 is 안 + 녕, the first of the list 세 + 요.
+    pieces = (*"안녕하세요", "세요", "녕하", "하세", "안녕")
+    path.write_bytes(path.read_bytes() + b"".join(map(piece_of_score_0, pieces)))
+    content, _ = sentencepiece_model.convert(path)
+    with pytest.raises(
+        BadInputError,
+        match=r"into \.\.\. \['안', '녕하', '세요', ','\] .* 10 of its pieces have the same score, 0: Sent",
+    ):
+        sentencepiece_model.refuse_unequal(path, Tokenizer.from_str(json.dumps(content)))
+
+
+def piece_of_score_0(text: str) -> bytes:
+    """Return a piece as a .model file spells it, field 1 of the file: in it field 1, the text, and 2, the score."""
+    spelt = text.encode()
+    piece = bytes([1 << 3 | 2, len(spelt)]) + spelt + bytes([2 << 3 | 5]) + struct.pack("<f", 0.0)
+    return bytes([1 << 3 | 2, len(piece)]) + piece

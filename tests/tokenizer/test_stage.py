@@ -12,6 +12,7 @@ from crosstune.recipe import Recipe
 from crosstune.terminal import console
 from crosstune.tokenizer import stage
 from crosstune.tokenizer.texts import sample_lines
+from crosstune.tokenizer.verify import AWKWARD, part_lines
 
 BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}
 EXTENSION = {
@@ -43,6 +44,19 @@ def test_base_and_extended_tokenizer_are_made_proved_and_measured(make_run: Make
     assert (rows["old_size"], rows["new_size"], len(rows["subwords"]), len(rows["padding"])) == (420, 672, 252, 92)
     assert read_json(run.tokenizer("extended") / "verification.json")["holds"]
     assert read_json(run.tokenizer("extended") / "manifest.json")["size"] == 672
+
+
+def test_lines_of_every_mixture_prove_the_extension_though_it_is_learnt_from_one(
+    make_run: MakeRun, tmp_path: Path, train_sentencepiece: Callable[..., Path], english: list[str]
+) -> None:
+    base = {"kind": "given", "path": str(train_sentencepiece(tmp_path / "base.model", english))}
+    recipe, run = make_run(base, EXTENSION)
+    stage.run(recipe, run)
+    properties = read_json(run.tokenizer("extended") / "verification.json")["properties"]
+    (row,) = (row for row in properties if row["name"] == "source-language text is cut as before")
+    lines = {line for text in english for line in text.split("\n") if line}
+    built_in = part_lines(AWKWARD, recipe.languages)["source"]
+    assert row["checked"] == len(lines) + len(built_in)
 
 
 def test_fertility_is_measured_on_translation_sets_before_and_after(make_run: MakeRun) -> None:
@@ -141,6 +155,13 @@ def test_a_missing_mixture_names_the_stage_to_run(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE)
     (run.mixture("english") / "examples.parquet").unlink()
     with pytest.raises(RunFolderError, match="run the data stage first"):
+        stage.run(recipe, run)
+
+
+def test_a_missing_translation_set_names_the_stage_to_run_too(make_run: MakeRun) -> None:
+    recipe, run = make_run(BASE, translation=True)
+    (run.evaluation_set("news") / "items.jsonl").unlink()
+    with pytest.raises(RunFolderError, match=r"items\.jsonl is missing: run the data stage first"):
         stage.run(recipe, run)
 
 

@@ -9,7 +9,7 @@ from crosstune.recipe import Recipe
 from crosstune.tokenizer import stage
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.learn import Wish, first_pieces, learn_new_pieces
-from crosstune.tokenizer.sweep import sweep
+from crosstune.tokenizer.sweep import Point, as_table, sweep
 
 BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}
 EXTENSION = {"kind": "learned", "mixture": "korean", "num_new_pieces": 120, "required_syllables": "seen"}
@@ -36,8 +36,18 @@ def test_more_pieces_make_text_shorter_in_table_file_and_plot(make_run: MakeRun)
     assert lengths == sorted(lengths, reverse=True)
     assert len(set(lengths)) == 4
     assert [row["tokens_per_word"] for row in read_json(run.root / "tokenizer" / "sweep.json")["points"]] == lengths
-    drawn = ElementTree.parse(run.root / "tokenizer" / "sweep.svg").iter("{http://www.w3.org/2000/svg}circle")
-    assert len(list(drawn)) == 3
+    drawing = ElementTree.parse(run.root / "tokenizer" / "sweep.svg")
+    assert len(list(drawing.iter("{http://www.w3.org/2000/svg}circle"))) == 3
+    words = [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    assert words.count("100") == words.count("130") == 1
+    assert f"news (base: {lengths[0]:.2f})" in words
+
+
+def test_the_table_has_a_row_for_each_size_and_a_column_for_each_text() -> None:
+    points = [Point(text, size, length, 1.0) for size, length in ((0, 6.0), (100, 2.5)) for text in ("news", "talk")]
+    table = as_table(points)
+    assert [column.header for column in table.columns] == ["new pieces", "news", "talk"]
+    assert [list(column.cells) for column in table.columns] == [["0", "100"], ["6.000", "2.500"], ["6.000", "2.500"]]
 
 
 def test_sizes_below_the_characters_and_recipes_that_learn_nothing_are_refused(make_run: MakeRun) -> None:

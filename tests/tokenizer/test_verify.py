@@ -47,7 +47,14 @@ def test_a_merge_that_touches_english_is_found_with_every_line(
     extended = extend(small_base, NewPieces(["▁theb"], [("▁the", "b")]), 4)
     found = failed(verify.verify(small_base, extended, samples(["thebes", "the book", "a thebe"], korean, [])))
     assert list(found) == ["source-language text is cut as before"]
-    assert [case["text"] for case in found["source-language text is cut as before"]] == ["thebes", "a thebe"]
+    first, second = found["source-language text is cut as before"]
+    assert (first["text"], second["text"]) == ("thebes", "a thebe")
+    assert first["before"][0] == "▁the" and first["after"][0] == "▁theb"
+
+
+def test_the_share_of_the_cases_in_which_a_property_holds_is_reported() -> None:
+    properties = [verify.Property("some", 8, ["a", "b"]), verify.Property("none checked", 0)]
+    assert [row["share"] for row in verify.as_json(properties)["properties"]] == [0.75, 1.0]
 
 
 def test_a_promised_character_without_a_piece_is_found(small_base: BpeTokenizer, korean: list[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -86,6 +87,34 @@ def test_adapters_are_kept_unmerged_when_asked_and_give_the_merged_model(make_ru
     merged, again = weights(run, "lora"), load_file(tmp_path / "exported" / "model.safetensors")
     assert merged.keys() == again.keys()
     assert all(torch.allclose(merged[name], again[name], atol=1e-6) for name in merged)
+
+
+# peft 0.21 reads an attribute that transformers 5.23 has renamed.
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_extended_model_loads_generates_and_round_trips_through_peft(make_run: MakeRun, tied: bool) -> None:
+    """In plain transformers and peft: nothing of ours after training."""
+    base = scratch(stages=[stage(num_steps=1)])
+    base["architecture"]["tie_embeddings"] = tied
+    adapters = {"rank": 2, "targets": ["q_proj", "down_proj"], "train_new_rows": True, "keep_adapter": True}
+    ours = {"start": "base", "tokenizer": "extended", "stages": [stage("korean", num_steps=2)]}
+    adapted = {"start": "ours", "tokenizer": "extended", "stages": [stage("pairs", method="lora", lora=adapters)]}
+    recipe, run = make_run({"base": base, "ours": ours, "adapted": adapted})
+    train_stage.run(recipe, run)
+    start, merged = weights(run, "ours"), weights(run, "adapted")
+    whole = AutoModelForCausalLM.from_pretrained(run.system("ours") / "model")
+    again = PeftModel.from_pretrained(whole, run.system("adapted") / "adapter").merge_and_unload().state_dict()
+    assert all(torch.allclose(merged[name], again[name], atol=1e-6) for name in merged)
+    rows = "model.embed_tokens.weight"
+    assert torch.equal(merged[rows][:400], start[rows][:400])
+    assert (merged[rows][400:] != start[rows][400:]).any()
+    folder = run.system("adapted") / "model"
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    assert model.config.vocab_size == len(tokenizer) > 400
+    ids = tokenizer("선생님은 책을", return_tensors="pt").input_ids
+    answer = model.generate(ids, max_new_tokens=5, min_new_tokens=5, do_sample=False)
+    assert answer.shape == (1, ids.shape[1] + 5)
+    assert tokenizer.decode(answer[0][1 : ids.shape[1]]) == "선생님은 책을"
 
 
 def test_adapters_alone_are_refused_where_the_model_gets_new_rows(make_run: MakeRun) -> None:

@@ -41,6 +41,11 @@ class BpeTokenizer:
         return vocabulary | {token["content"]: token["id"] for token in self.content["added_tokens"]}
 
     @cached_property
+    def piece_of(self) -> dict[int, str]:
+        """The piece of every id."""
+        return {index: piece for piece, index in self.pieces.items()}
+
+    @cached_property
     def merges(self) -> list[Merge]:
         """The merges, the first ranked highest."""
         merges = self.content["model"]["merges"]

@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from crosstune.errors import BadInputError
-from crosstune.recipe import GivenTokenizer, Languages
+from crosstune.recipe import Languages
 from crosstune.tokenizer import extension, fertility, given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 
@@ -36,9 +36,9 @@ def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
     Raises:
         BadInputError: when a file cannot be read, or the tokenizer is no extension of the base.
     """
-    domains = {str(path): _read_lines(path) for path in texts.files}
+    domains = {_name(path, texts.files): _read_lines(path) for path in texts.files}
     before = BpeTokenizer(_load(base, "--base"))
-    extended = extension.as_given(before, BpeTokenizer(_load(tokenizer, "TOKENIZER")), "TOKENIZER")
+    extended = extension.as_given(before, BpeTokenizer(_load(tokenizer, "TOKENIZER")), ("--base", "TOKENIZER"))
     pairs = _parallel_lines(texts)
     lines = [line for domain in [*domains.values(), *pairs.values()] for line in domain]
     samples = _samples(lines, extended, texts.languages)
@@ -68,24 +68,40 @@ def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
 
 def print_report(report: dict[str, Any], console: Console) -> None:
     """Print the properties, the first failures of each, and the lengths."""
-    failures = [
-        f"{row['name']}:\n" + "\n".join(f"  {case}" for case in row["failures"][:_SHOWN_FAILURES])
-        for row in report["properties"]
-        if not row["holds"]
-    ]
     tables: list[Table] = [verify.as_table(report)]
     if report["fertility"]:
         tables.append(fertility.as_table([fertility.Fertility(**row) for row in report["fertility"]]))
     console.print(Group(*tables))
-    for failure in failures:
-        console.print(failure, markup=False)
     for row in report["parity"]:
         console.print(fertility.parity_line(row), markup=False)
+    for row in report["properties"]:
+        if not row["holds"]:
+            console.print(_failures(row), markup=False)
+    if not report["fertility"]:
+        console.print(
+            "Checked on a few built-in lines only: give --text FILE, in both languages, to prove and measure."
+        )
+
+
+def _failures(row: dict[str, Any]) -> str:
+    shown = row["failures"][:_SHOWN_FAILURES]
+    rest = "" if len(shown) == row["failed"] else f"; the first {len(shown)} of them, all with --json"
+    counts = f"{row['failed']:,} of {row['checked']:,} fail, {row['share']:.2%} hold"
+    return "\n".join([f"{row['name']}: {counts}{rest}", *(f"  {case}" for case in shown)])
+
+
+def _name(path: Path, others: list[Path]) -> str:
+    """Return a short name of a file: whole paths only where the names are the same."""
+    return path.name if [other.name for other in set(others)].count(path.name) == 1 else str(path)
 
 
 def _load(path: Path, setting: str) -> dict[str, Any]:
-    found = given.find(GivenTokenizer(kind="given", path=str(path)), Path(), setting)
-    return given.load(found.fetch(), setting)[0]
+    if not path.exists():
+        raise BadInputError(
+            f"{setting}: {path} was asked as a tokenizer, but is not there. Give a folder with tokenizer.json, such as "
+            "`save_pretrained` writes, or a SentencePiece .model file."
+        )
+    return given.load(path, setting)[0]
 
 
 def _read_lines(path: Path) -> list[str]:

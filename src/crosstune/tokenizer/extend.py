@@ -37,14 +37,14 @@ def new_pieces(base: BpeTokenizer, extended: BpeTokenizer) -> list[str]:
     misplaced = [piece for position, (index, piece) in enumerate(added) if index != base.size + position]
     if moved or misplaced or not added:
         found = (
-            f"{len(moved)} of {len(base.pieces)} old pieces moved or left (first: {moved[:3]})"
+            f"{len(moved):,} of {len(base.pieces):,} old pieces moved or left (first: {moved[:3]})"
             if moved
-            else f"{len(misplaced)} of {len(added)} new pieces are not in order from id {base.size} on"
+            else f"{len(misplaced):,} of {len(added):,} new pieces are not in order from id {base.size} on"
         )
         raise BadInputError(
-            f"tokenizer.extension: an extension of tokenizer.base was asked, but {found}. Every old piece must keep "
-            "its id and new ones must follow without gaps, or the model's old rows mean something else. Give the "
-            "extended tokenizer that was made from this base, or let `kind: learned` make one."
+            f"an extension of the base tokenizer was asked, but {found}. Every old piece must keep its id and new ones "
+            "must follow without gaps, or the model's old rows mean something else. Give the extended tokenizer that "
+            "was made from this base, or let `tokenizer.extension: {kind: learned}` of a recipe make one."
         )
     return [piece for _, piece in added]
 

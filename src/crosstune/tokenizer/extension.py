@@ -87,17 +87,19 @@ def learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTok
 
 def _take(fetch: Callable[[], Path], base: BpeTokenizer) -> Extended:
     content, _ = given.load(fetch(), _SETTING)
-    return as_given(base, BpeTokenizer(content), _SETTING)
+    return as_given(base, BpeTokenizer(content), ("tokenizer.base", _SETTING))
 
 
-def as_given(base: BpeTokenizer, extended: BpeTokenizer, setting: str) -> Extended:
+def as_given(base: BpeTokenizer, extended: BpeTokenizer, settings: tuple[str, str]) -> Extended:
     """Return an extended tokenizer that others made, with what it promises by its pieces.
+
+    ``settings`` is where the user gave the two, for messages.
 
     Raises:
         BadInputError: when it does not extend the base, or either cannot be extended at all.
     """
-    refuse_unextendable(base, "tokenizer.base")
-    refuse_unextendable(extended, setting)
+    refuse_unextendable(base, settings[0])
+    refuse_unextendable(extended, settings[1])
     # A letter that has a piece of its own was meant to be written with it; a dead piece promises nothing.
     added = (piece for piece in new_pieces(base, extended) if extended.cut(piece) == [piece])
     letters = [extended.surface(piece) or "" for piece in added]

@@ -69,17 +69,22 @@ def as_json(rows: list[Fertility], parities: list[dict[str, Any]], made_from: st
 
 def parity_line(row: dict[str, Any]) -> str:
     """Return one parity for the terminal."""
-    return f"parity {row['languages']}, {row['text']}, {row['tokenizer']}: {row['parity']:.3f}"
+    return f"parity (tokens {row['languages']}), {row['text']}, {row['tokenizer']}: {row['parity']:.3f}"
 
 
 def as_table(rows: list[Fertility]) -> Table:
-    """Return the rows as a table for the terminal."""
+    """Return the rows as a table for the terminal, the tokenizers side by side."""
     table = Table(title=f"fertility (words: {WORD_SPLITTER})", title_justify="left")
-    for heading in ("text", "language", "tokenizer"):
+    for heading in ("text", "language"):
         table.add_column(heading, overflow="fold")
-    for heading in ("lines", "tokens per word", "bytes per token"):
+    names = list(dict.fromkeys(row.tokenizer for row in rows))
+    measures = ("tokens\nper word", "bytes\nper token")
+    for heading in ("lines", *(f"{measure}\n{name}" for measure in measures for name in names)):
         table.add_column(heading, justify="right")
-    for row in rows:
-        numbers = f"{row.lines:,}", f"{row.tokens_per_word:.3f}", f"{row.bytes_per_token:.3f}"
-        table.add_row(row.text, row.language, row.tokenizer, *numbers)
+    found = {(row.text, row.language, row.tokenizer): row for row in rows}
+    for text, language in dict.fromkeys((row.text, row.language) for row in rows):
+        sides = [found[text, language, name] for name in names]
+        per_word = (f"{row.tokens_per_word:.3f}" for row in sides)
+        per_token = (f"{row.bytes_per_token:.3f}" for row in sides)
+        table.add_row(text, language, f"{sides[0].lines:,}", *per_word, *per_token)
     return table

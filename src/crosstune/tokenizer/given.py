@@ -34,14 +34,15 @@ def find(wanted: GivenTokenizer, data_root: Path, setting: str) -> Found:
     Raises:
         BadInputError: when it is nowhere.
     """
-    for candidate in (data_root / wanted.path, Path(wanted.path)):
+    candidates = dict.fromkeys((data_root / wanted.path, Path(wanted.path)))
+    for candidate in candidates:
         if candidate.exists():
             files = [candidate] if candidate.is_file() else [candidate / name for name in _FILES]
             hashes = [(file.name, hash_file(file)) for file in files if file.is_file()]
             return Found(fingerprint(hashes), partial(Path, candidate))
     if wanted.revision is None:
         raise BadInputError(
-            f"{setting}: {wanted.path!r} was asked, but neither {data_root / wanted.path} nor {wanted.path} is there. "
+            f"{setting}: {wanted.path!r} was asked, but nothing is at {' or '.join(map(str, candidates))}. "
             "Give a tokenizer folder, a SentencePiece .model file, or a hub id together with `revision`."
         )
     return Found(fingerprint(wanted.path, wanted.revision), partial(_download, wanted.path, wanted.revision, setting))

@@ -1,6 +1,7 @@
 """Turn a SentencePiece BPE ``.model`` such as LLaMA-2's into an equal fast tokenizer."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,28 @@ def refuse_unequal(path: Path, tokenizer: Tokenizer) -> None:
     texts = [*_PROBES, *("".join(draw.choices(candidates, k=12)) for _ in range(500))]
     for text, encoding in zip(texts, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True):
         if encoding.ids != reference.encode(text):
+            ours, theirs = _from_first_difference(encoding.tokens, reference.encode(text, out_type=str))
             raise BadInputError(
-                f"{path} was asked as a fast tokenizer, but the conversion cuts {text!r} into {encoding.tokens} and "
-                f"SentencePiece into {reference.encode(text, out_type=str)}. Convert it with the model's own tools, "
-                "save it as tokenizer.json, and give that folder."
+                f"{path} was asked as a fast tokenizer, but the conversion cuts {text!r} into ... {ours} ... and "
+                f"SentencePiece into ... {theirs} .... {_ties(path)}Give a folder with the "
+                "model's own tokenizer.json, or extend the base anew with `tokenizer.extension: {kind: learned}`."
             )
+
+
+def _from_first_difference(ours: list[str], theirs: list[str]) -> tuple[list[str], list[str]]:
+    first = next((index for index, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), 0)
+    return ours[first : first + 4], theirs[first : first + 4]
+
+
+def _ties(path: Path) -> str:
+    scores = Counter(piece.score for piece in sentencepiece_file.read(path).pieces if piece.kind == NORMAL)
+    score, count = scores.most_common(1)[0]
+    if count == 1:
+        return ""
+    return (
+        f"{count:,} of its pieces have the same score, {score + 0.0:g}: SentencePiece joins the leftmost pair of them "
+        "first, which no list of merges can repeat. "
+    )
 
 
 def merges_by_score(pieces: Sequence[Piece]) -> list[Merge]:

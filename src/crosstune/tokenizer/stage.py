@@ -65,8 +65,14 @@ def _samples(recipe: Recipe, run: RunFolder, promised: list[str], dead_allowed: 
     sentences = [
         line for sides in texts.translation_lines(recipe, run).values() for side in sides.values() for line in side
     ]
-    drawn = texts.sample_lines(texts.recipe_texts(recipe, run), _VERIFIED_LINES, recipe.seed)
-    parted = verify.part_lines([*verify.AWKWARD, *drawn, *sentences], recipe.languages)
+    # Of every mixture, since what pieces are learnt from holds little of the source language.
+    share = -(-_VERIFIED_LINES // len(recipe.data.mixtures))
+    drawn = {
+        line
+        for name in recipe.data.mixtures
+        for line in texts.sample_lines(texts.mixture_texts(run.mixture(name)), share, recipe.seed)
+    }
+    parted = verify.part_lines([*verify.AWKWARD, *sorted(drawn), *sentences], recipe.languages)
     return verify.Samples(parted["source"], parted["other"], parted["target"], promised, dead_allowed)
 
 

@@ -59,45 +59,50 @@ def sweep(recipe: Recipe, run: RunFolder, sizes: list[int]) -> list[Point]:
 
 
 def as_table(points: list[Point]) -> Table:
-    """Return the points as a table for the terminal."""
-    table = Table(title=f"fertility by number of new pieces (words: {fertility.WORD_SPLITTER})", title_justify="left")
-    table.add_column("text")
-    for heading in ("new pieces", "tokens per word", "bytes per token"):
+    """Return the tokens per word as a table for the terminal, a row for each size and a column for each text."""
+    table = Table(title=f"tokens per {fertility.WORD_SPLITTER} word", title_justify="left")
+    for heading in ("new pieces", *_texts(points)):
         table.add_column(heading, justify="right")
-    for point in points:
-        numbers = f"{point.num_new_pieces:,}", f"{point.tokens_per_word:.3f}", f"{point.bytes_per_token:.3f}"
-        table.add_row(point.text, *numbers)
+    for size in dict.fromkeys(point.num_new_pieces for point in points):
+        lengths = (f"{point.tokens_per_word:.3f}" for point in points if point.num_new_pieces == size)
+        table.add_row(f"{size:,}", *lengths)
     return table
 
 
 def as_svg(points: list[Point]) -> str:
-    """Return a line chart of tokens per word, one line for each text; the base is left out, far above the others."""
+    """Return a line chart of tokens per word, one line for each text; the base, far above the others, is a number."""
     drawn = [point for point in points if point.num_new_pieces]
-    width, height, margin = 640, 320, 56
     most = max(point.num_new_pieces for point in drawn)
     low, high = (choose(point.tokens_per_word for point in drawn) for choose in (min, max))
+    left, right, top, bottom = 40, 520, 60, 270
 
     def place(point: Point) -> tuple[float, float]:
-        x = margin + (width - 2 * margin) * point.num_new_pieces / most
-        y = margin + (height - 2 * margin) * (high - point.tokens_per_word) / max(high - low, 1e-9)
+        x = left + (right - left) * point.num_new_pieces / most
+        y = top + (bottom - 20 - top) * (high - point.tokens_per_word) / max(high - low, 1e-9)
         return round(x, 1), round(y, 1)
 
     parts = [
-        f'<text x="{width / 2}" y="{height - 8}" text-anchor="middle">new pieces</text>',
-        f'<text x="{margin}" y="18">tokens per {fertility.WORD_SPLITTER} word</text>',
+        f'<text x="{left}" y="20">tokens per {fertility.WORD_SPLITTER} word (the axis does not begin at 0)</text>',
+        f'<path d="M {left} {bottom} H {right}" stroke="gray"/>',
+        f'<text x="{(left + right) / 2}" y="{bottom + 42}" text-anchor="middle">new pieces</text>',
     ]
-    for name in dict.fromkeys(point.text for point in drawn):
+    for size, x in {point.num_new_pieces: place(point)[0] for point in drawn}.items():
+        parts.append(f'<text x="{x}" y="{bottom + 20}" text-anchor="middle">{size:,}</text>')
+    for name in _texts(points):
         line = [(point, *place(point)) for point in drawn if point.text == name]
         path = " ".join(f"{x},{y}" for _, x, y in line)
         parts.append(f'<polyline points="{path}" fill="none" stroke="black"/>')
-        _, end_x, end_y = line[-1]
-        parts.append(f'<text x="{end_x}" y="{end_y + 18}" text-anchor="end">{_escape(name)}</text>')
+        base = next(point.tokens_per_word for point in points if point.text == name)
+        parts.append(f'<text x="{right + 12}" y="{line[-1][2] + 4}">{_escape(name)} (base: {base:.2f})</text>')
         for point, x, y in line:
             parts.append(f'<circle cx="{x}" cy="{y}" r="3"/>')
-            parts.append(f'<text x="{x}" y="{y - 8}" text-anchor="middle">{point.tokens_per_word:.2f}</text>')
-            parts.append(f'<text x="{x}" y="{height - 28}" text-anchor="middle">{point.num_new_pieces:,}</text>')
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif"'
+            parts.append(f'<text x="{x + 4}" y="{y - 8}" text-anchor="middle">{point.tokens_per_word:.2f}</text>')
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 324" font-family="sans-serif"'
     return f'{head} font-size="12" style="background: white">\n' + "\n".join(parts) + "\n</svg>\n"
+
+
+def _texts(points: list[Point]) -> list[str]:
+    return list(dict.fromkeys(point.text for point in points))
 
 
 def _escape(text: str) -> str:

@@ -23,8 +23,7 @@ def mixture_texts(folder: Path, description: str = "") -> Iterator[str]:
         RunFolderError: when the data stage has not written it.
     """
     path = folder / "examples.parquet"
-    if not path.is_file():
-        raise RunFolderError(f"{path} is missing: run the data stage first (crosstune data RECIPE)")
+    _refuse_missing(path)
     file = pq.ParquetFile(path)
     with progress(description, file.metadata.num_rows) if description else nullcontext() as advance:
         for batch in file.iter_batches(_ROWS_PER_BATCH, columns=["prompt", "completion"]):
@@ -32,6 +31,11 @@ def mixture_texts(folder: Path, description: str = "") -> Iterator[str]:
                 yield prompt + completion
             if advance is not None:
                 advance(batch.num_rows)
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.is_file():
+        raise RunFolderError(f"{path} is missing: run the data stage first (crosstune data RECIPE)")
 
 
 def recipe_texts(recipe: Recipe, run: RunFolder) -> Iterator[str]:
@@ -48,12 +52,18 @@ def data_root(recipe: Recipe, run: RunFolder) -> Path:
 
 
 def translation_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[str]]]:
-    """Return the sentences of each translation set, by its label and language."""
+    """Return the sentences of each translation set, by its label and language.
+
+    Raises:
+        RunFolderError: when the data stage has not written one.
+    """
     languages = (recipe.languages.source, recipe.languages.target)
     found: dict[str, dict[str, list[str]]] = {}
     for label, task in recipe.evaluate.tasks.items():
         if task.task == "translation":
-            items = read_jsonl(run.evaluation_set(label) / "items.jsonl")
+            path = run.evaluation_set(label) / "items.jsonl"
+            _refuse_missing(path)
+            items = read_jsonl(path)
             found[label] = {language: [item[language] for item in items] for language in languages}
     return found
 

@@ -103,13 +103,25 @@ def equals_slow(extended: BpeTokenizer, model: Path, samples: Samples) -> Proper
     # Special tokens inside a text are found by the fast one alone; SentencePiece reads them as letters.
     plain = [line for line in lines if not any(token in line for token in extended.added)]
     pairs = zip(plain, extended.encode_lines(plain), slow.encode(plain), strict=True)
-    different = [{"text": line, "fast": fast, "slow": ids} for line, fast, ids in pairs if fast != ids]
+    different = [
+        {"text": line, "fast": _spelt(extended, fast), "slow": _spelt(extended, ids)}
+        for line, fast, ids in pairs
+        if fast != ids
+    ]
     return Property("fast and SentencePiece's own tokenizer agree", len(plain), different)
 
 
 def as_json(properties: list[Property]) -> dict[str, Any]:
-    """Return the content of ``verification.json``."""
-    rows = [asdict(item) | {"failed": len(item.failures), "holds": not item.failures} for item in properties]
+    """Return the content of ``verification.json``; ``share`` is that of the checked cases in which a property holds."""
+    rows = [
+        asdict(item)
+        | {
+            "failed": len(item.failures),
+            "share": 1 - len(item.failures) / max(item.checked, 1),
+            "holds": not item.failures,
+        }
+        for item in properties
+    ]
     return {"holds": all(row["holds"] or not row["required"] for row in rows), "properties": rows}
 
 
@@ -161,8 +173,16 @@ def _old_pieces_stay(base: BpeTokenizer, extended: BpeTokenizer) -> Property:
 
 def _stays(name: str, base: BpeTokenizer, extended: BpeTokenizer, lines: list[str], required: bool = True) -> Property:
     pairs = zip(lines, base.encode_lines(lines), extended.encode_lines(lines), strict=True)
-    different = [{"text": line, "before": before, "after": after} for line, before, after in pairs if before != after]
+    different = [
+        {"text": line, "before": _spelt(base, before), "after": _spelt(extended, after)}
+        for line, before, after in pairs
+        if before != after
+    ]
     return Property(name, len(lines), different, required)
+
+
+def _spelt(tokenizer: BpeTokenizer, ids: list[int]) -> list[str]:
+    return [tokenizer.piece_of.get(index, f"id {index}") for index in ids]
 
 
 def _round_trip(name: str, base: BpeTokenizer, extended: BpeTokenizer, lines: list[str]) -> Property:
@@ -180,11 +200,11 @@ def _round_trip(name: str, base: BpeTokenizer, extended: BpeTokenizer, lines: li
 
 def _promised_stay_whole(extended: BpeTokenizer, promised: list[str]) -> Property:
     texts = [*promised, *(f" {character}" for character in promised)]
-    piece_of = {index: piece for piece, index in extended.pieces.items()}
+    spelt = [_spelt(extended, ids) for ids in extended.encode_lines(texts)]
     broken = [
-        {"text": text, "pieces": [piece_of[index] for index in ids]}
-        for text, ids in zip(texts, extended.encode_lines(texts), strict=True)
-        if any(_is_part(extended, piece_of[index]) for index in ids)
+        {"text": text, "pieces": pieces}
+        for text, pieces in zip(texts, spelt, strict=True)
+        if any(_is_part(extended, piece) for piece in pieces)
     ]
     return Property("promised characters never fall apart into bytes", len(texts), broken)
 
@@ -202,8 +222,7 @@ def _new_pieces_are_reachable(base: BpeTokenizer, extended: BpeTokenizer, dead_a
 
 def _dummies_are_never_produced(extended: BpeTokenizer, samples: Samples) -> Property:
     dummies = set(padding_ids(extended))
-    piece_of = {index: piece for piece, index in extended.pieces.items() if index in dummies}
-    lines = [*piece_of.values(), *samples.source_lines, *samples.target_lines]
+    lines = [*(extended.piece_of[index] for index in dummies), *samples.source_lines, *samples.target_lines]
     produced = [
         line for line, ids in zip(lines, extended.encode_lines(lines), strict=True) if not dummies.isdisjoint(ids)
     ]
