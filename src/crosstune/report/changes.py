@@ -62,13 +62,21 @@ def target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
 
 def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
     """Return the translation cells whose direction leads into the target language."""
-    into = "_".join(recipe.languages.directions[0].split("-"))
-    labels = paper_translations(recipe)
+    return _columns_of_direction(recipe, scores, recipe.languages.directions[0])
+
+
+def from_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the translation cells whose direction leads out of the target language."""
+    return _columns_of_direction(recipe, scores, recipe.languages.directions[1])
+
+
+def _columns_of_direction(recipe: Recipe, scores: Scores, direction: str) -> list[Column]:
+    cell = direction.replace("-", "_")
     return [
         column
-        for label in labels
+        for label in paper_translations(recipe)
         for column in translation_columns(recipe, scores, label, "bleu")
-        if column.task.startswith(f"{label}_{into}_")
+        if column.task.startswith(f"{label}_{cell}_")
     ]
 
 
