@@ -12,19 +12,20 @@ from crosstune.report.tables import Cell, Column, Row, Table, label_of
 
 def best_per_column(table: Table) -> str:
     """Say which system is best in which columns, and how many others' intervals overlap with the best's."""
-    won: dict[str, list[tuple[str, str]]] = {}
+    won: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for index, column in enumerate(table.columns):
         best = [row for row in table.rows if row.cells[index].is_best]
         others = [row for row in table.rows if row not in best]
-        for row in best:
-            won.setdefault(row.label, []).append((column.name, _clearance(row.cells[index], others, index)))
+        if best:
+            labels = tuple(row.label for row in best)
+            won.setdefault(labels, []).append((column.name, _clearance(best[0].cells[index], others, index)))
     if len(won) == 1 and len(table.columns) > 1:
-        [(label, columns)] = won.items()
+        [(labels, columns)] = won.items()
         if len(columns) == len(table.columns) and len({clearance for _, clearance in columns}) == 1:
-            return f"{label} is best in every column{_bracket(columns[0][1])}."
+            return f"{_are_best(labels)} in every column{_bracket(columns[0][1])}."
     parts = [
-        f"{label} is best on {_join([name + _bracket(clearance) for name, clearance in columns])}"
-        for label, columns in won.items()
+        f"{_are_best(labels)} on {_join([name + _bracket(clearance) for name, clearance in columns])}"
+        for labels, columns in won.items()
     ]
     return f"{'; '.join(parts)}." if parts else ""
 
@@ -116,6 +117,10 @@ def _instruction_gap(recipe: Recipe, scores: Scores) -> str:
         if len(values) == 2 and max(values) >= 1:
             parts.append(f"{first.text(values[0])} → {second.text(values[1])} for {label_of(recipe, system)}")
     return f"{first.heading} BLEU, {first.group} → {second.group}: {'; '.join(parts)}." if parts else ""
+
+
+def _are_best(labels: Sequence[str]) -> str:
+    return f"{_join(labels)} {'are' if len(labels) > 1 else 'is'} best"
 
 
 def _join(names: Sequence[str]) -> str:
