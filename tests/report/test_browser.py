@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.browser import Browser, browser, needs_browser
 
 from crosstune.report import stage
-from tests.browser import Browser, browser, needs_browser
 
 from .conftest import CELLS, SYSTEMS, make_recipe, write_run
 
