@@ -16,13 +16,14 @@ from crosstune.serve.export import export, export_gguf
 
 def test_a_model_is_written_in_shards_of_the_chosen_precision(chat_folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "exported"
+    (chat_folder / "README.md").write_text("# The model card\n", encoding="utf-8")
     export(str(chat_folder), target, "bf16", "50KB")
     assert len(list(target.glob("*.safetensors"))) > 1
     original = AutoModelForCausalLM.from_pretrained(chat_folder).state_dict()
     exported = AutoModelForCausalLM.from_pretrained(target, dtype="auto").state_dict()
     assert original.keys() == exported.keys()
     assert all(torch.equal(exported[name], weight.to(torch.bfloat16)) for name, weight in original.items())
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md"):
         assert (target / name).read_bytes() == (chat_folder / name).read_bytes()
 
 

@@ -11,7 +11,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from crosstune.artifacts import read_json, write_text
+from crosstune.artifacts import MODEL_CARD, read_json, write_text
 from crosstune.errors import BadInputError
 from crosstune.models import load_model, load_tokenizer, prepare_libraries
 from crosstune.prompts import TEMPLATES
@@ -43,7 +43,7 @@ def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: 
     source = Path(model)
     if source.is_dir():
         # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
-        for name in _TOKENIZER_FILES:
+        for name in (*_TOKENIZER_FILES, MODEL_CARD):
             if (source / name).exists():
                 shutil.copyfile(source / name, temporary / name)
     else:
