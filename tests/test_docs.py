@@ -29,7 +29,7 @@ def commands() -> Iterator[tuple[str, str]]:
         for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
                 command = " ".join(line.partition(" #")[0].split())
-                if re.match(r"(echo .* \| )?crosstune ", command):
+                if re.match(r"(echo .* \| )?(\.venv/bin/)?crosstune ", command):
                     yield page.name, command
 
 
