@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from crosstune.__main__ import app
 from tests.command_line import crosstune
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # End only when they are stopped: tests/serve/test_server.py and test_compare.py run them.
 ENDLESS = ("serve", "compare")
-# Need corpora, machines or hours that are not here; test_end_to_end.py and study/ run these on small ones.
+# Need corpora, machines or hours that are not here: their recipes are checked as they stand, and test_end_to_end.py,
+# study/, data/test_scale.py and tokenizer/ run the commands themselves on small ones.
 ELSEWHERE = ("llama2_7b_korean", "real_small", "real_medium", "ablations", "slurm", "seeds=")
 
 
@@ -26,7 +29,7 @@ def commands() -> Iterator[tuple[str, str]]:
         for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
                 command = " ".join(line.partition(" #")[0].split())
-                if re.match(r"(echo .* \| )?crosstune ", command):
+                if re.match(r"(echo .* \| )?(\.venv/bin/)?crosstune ", command):
                     yield page.name, command
 
 
@@ -38,6 +41,29 @@ def runnable() -> list[tuple[str, str]]:
         if command.split()[1] not in ENDLESS and not any(name in command for name in ELSEWHERE)
     }
     return [(page, command) for command, page in found.items()]
+
+
+def resolvable() -> list[tuple[str, str]]:
+    """Return the commands that are not run here, but whose recipe or study can be checked where it lies."""
+    found = dict.fromkeys(
+        (page, command)
+        for page, command in commands()
+        if any(name in command for name in ELSEWHERE)
+        and command.split()[1] in ("run", "study", "data", "tokenizer", "evaluate", "report")
+    )
+    return list(found)
+
+
+def mentioned() -> list[tuple[str, str]]:
+    """Return every call of crosstune with arguments: in bash blocks, by a launcher, and in the text."""
+    found = dict.fromkeys(commands())
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for code in re.findall(r"`([^`]+)`", text):
+            # "crosstune is faster by" is the name of a column.
+            called = re.fullmatch(r"(?:.* -m )?(crosstune (?!is )[a-z]+ .+)", " ".join(code.split()))
+            found |= {(page.name, called[1]): None} if called else {}
+    return list(found)
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +91,22 @@ def test_a_command_of_the_docs_runs(workplace: Path, page: str, command: str) ->
     said = question.removeprefix('echo "').rstrip().removesuffix('"')
     done = crosstune(*arguments, cwd=workplace, given=f"{said}\n" if said else "")
     assert done.returncode == 0, f"{page}: {command}\n{done.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize(("page", "command"), resolvable(), ids=lambda value: value)
+def test_a_command_for_other_machines_has_a_recipe_that_holds_together(page: str, command: str) -> None:
+    done = crosstune(*shlex.split(command)[1:], "--dry-run", cwd=ROOT)
+    assert done.returncode == 0, f"{page}: {command}\n{done.stderr[-2000:]}"
+
+
+def test_every_command_has_the_arguments_and_options_that_it_is_shown_with() -> None:
+    known = get_command(app).commands  # type: ignore[attr-defined]
+    assert len(mentioned()) > 50
+    for page, command in mentioned():
+        name, *arguments = shlex.split(command.rpartition("| ")[2])[1:]
+        assert name in known, f"{page}: {command}"
+        # Parses only: what it would do is not done.
+        known[name].make_context(name, arguments)
 
 
 def test_the_figures_of_the_results_are_those_of_the_files_that_they_show(tmp_path: Path) -> None:

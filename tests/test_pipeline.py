@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from crosstune import __main__ as command_line
 from crosstune import pipeline
 from crosstune.artifacts import read_json
 from crosstune.errors import RunFolderError
@@ -69,6 +70,28 @@ def test_a_users_mistake_ends_in_a_message_without_traceback() -> None:
     done = crosstune("run", "nothing.yaml")
     assert done.returncode == 2 and "cannot read this recipe" in done.stderr and "Traceback" not in done.stderr
     assert "Traceback" in crosstune("--debug", "run", "nothing.yaml").stderr
+
+
+def test_what_stands_in_brackets_in_a_message_is_shown() -> None:
+    assert "no[thing].yaml" in crosstune("run", "no[thing].yaml").stderr
+
+
+def test_an_error_that_nobody_foresaw_says_how_to_see_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise KeyError("[lost]")
+
+    monkeypatch.setattr(command_line, "app", broken)
+    monkeypatch.setattr("sys.argv", ["crosstune", "run", "r.yaml"])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    message = capsys.readouterr().err
+    assert ended.value.code == 1 and "unexpected error: KeyError: '[lost]'" in message
+    assert "crosstune --debug run r.yaml" in message and "Traceback" not in message
+    monkeypatch.setattr("sys.argv", ["crosstune", "--debug", "run", "r.yaml"])
+    with pytest.raises(KeyError):
+        command_line.main()
 
 
 def test_help_names_every_stage_and_loads_nothing_heavy() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from crosstune import __version__, pipeline
 from crosstune.artifacts import RunFolder, read_json
@@ -337,8 +338,17 @@ def main() -> None:
         if "--debug" in sys.argv[1:]:
             raise
         console.quiet = False
-        console.print("[bold red]error:[/bold red]", str(error), markup=True, soft_wrap=True)
+        console.print("[bold red]error:[/bold red]", escape(str(error)), soft_wrap=True)
         sys.exit(2)
+    except Exception as error:
+        if "--debug" in sys.argv[1:]:
+            raise
+        console.quiet = False
+        what = f"{type(error).__name__}: {error}"
+        console.print("[bold red]unexpected error:[/bold red]", escape(what), soft_wrap=True)
+        again = shlex.join(["crosstune", "--debug", *sys.argv[1:]])
+        console.print(escape(f"crosstune did not foresee this. To see where it happened: {again}"), soft_wrap=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

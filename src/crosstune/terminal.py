@@ -61,7 +61,7 @@ def _as_much_as_fits(note: str, room: int) -> str:
 
 def heading(text: str) -> None:
     """Announce a stage."""
-    console.print(f"[bold]{text}[/bold]", soft_wrap=True)
+    console.print(text, style="bold", markup=False, soft_wrap=True)
 
 
 def note(text: str) -> None:

@@ -1,107 +1,147 @@
-"""The page in a real browser, where one is installed."""
+"""The page in a real browser, as it is written: with its own policy, which lets no other script run."""
 
-import re
-import shutil
-import subprocess
+import base64
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.browser import Browser, browser, needs_browser
 
-from crosstune.artifacts import RunFolder
-from crosstune.recipe import Recipe
 from crosstune.report import stage
 
-from .conftest import CELLS, SYSTEMS
+from .conftest import CELLS, SYSTEMS, make_recipe, write_run
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
-QUIET = ("--disable-background-networking", "--disable-component-update")
-
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+pytestmark = needs_browser
 
 
-def document_after(page: Path, script: str, profile: Path) -> str:
-    """Return the document after the page's script and then ours have run; errors are written into it."""
-    text = page.read_text(encoding="utf-8")
-    # Our own script is not the one that the policy allows.
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
-    catcher = "<script>onerror = (message) => { document.title = `error: ${message}`; };</script>"
-    text = text.replace("<head>", f"<head>{catcher}").replace("</body>", f"<script>{script}</script></body>")
-    changed = page.with_name("changed.html")
-    changed.write_text(text, encoding="utf-8")
-    command = [str(BROWSER), *FLAGS, *QUIET, f"--user-data-dir={profile}", "--dump-dom", changed.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as tab:
+        yield tab
 
 
-def items_of(document: str) -> str:
-    found = re.search(r'<div id="items">(.*?)<button id="more"', document, re.DOTALL)
-    assert found is not None
-    return found[1]
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    recipe = make_recipe(tmp_path_factory.mktemp("runs"))
+    run = write_run(recipe)
+    stage.run(recipe, run)
+    return (run.report / "report.html").as_uri()
 
 
 @pytest.fixture
-def page(recipe: Recipe, run: RunFolder) -> Path:
-    stage.run(recipe, run)
-    return run.report / "report.html"
+def page(tab: Browser, address: str) -> Browser:
+    tab.open(address)
+    return tab
 
 
-def test_hostile_answers_are_shown_and_do_nothing(page: Path, tmp_path: Path) -> None:
-    document = document_after(page, "", tmp_path / "profile")
-    assert "<title>The paper in miniature: crosstune report</title>" in document
-    shown = items_of(document)
-    assert "&lt;script&gt;document.title = 'broken'&lt;/script&gt;&lt;img src=x" in shown
-    assert "<script" not in shown and "<img" not in shown
-    assert shown.count("<article") == 4
+def change(page: Browser, name: str, value: str) -> None:
+    """Set one of the explorer's filters, as a person does."""
+    page.evaluate(
+        f"(() => {{ const box = document.getElementById('{name}'); box.value = {value!r}; "
+        "box.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
 
 
-def test_filters_search_and_more_work(page: Path, tmp_path: Path) -> None:
-    script = """
-        const byId = (id) => document.getElementById(id);
-        const change = (id, value) => {
-          byId(id).value = value;
-          byId(id).dispatchEvent(new Event("input", {bubbles: true}));
-        };
-        const seen = [];
-        const look = () => seen.push(`${byId("found").textContent} ${document.querySelectorAll("article").length}`);
-        change("task", "movies"); look();
-        change("judged", "llama"); change("verdict", "right"); look();
-        change("verdict", "wrong"); look();
-        byId("more").click(); look();
-        change("search", "MOVIES-NOWHERE"); look();
-        change("search", "the TEACHER gave a"); look();
-        document.querySelector("#systems input").click(); look();
-        change("search", ""); change("verdict", ""); change("judged", "");
-        change("failure", "no stop"); look();
-        change("failure", "empty"); look();
-        change("failure", ""); look();
-        document.title = seen.join(" | ");
-    """
-    document = document_after(page, script, tmp_path / "profile")
-    title = re.search(r"<title>(.*?)</title>", document)
-    assert title is not None
-    assert title[1].split(" | ") == [
-        "40 items, 4 shown 4",
-        "0 items, 0 shown 0",
-        "40 items, 4 shown 4",
-        "40 items, 8 shown 8",
-        "0 items, 0 shown 0",
-        "40 items, 4 shown 4",
-        "40 items, 4 shown 4",
-        "1 items, 1 shown 1",
-        "1 items, 1 shown 1",
-        "40 items, 4 shown 4",
-    ]
-    assert items_of(document).count('class="answer"') == 4 * 4
+def found(page: Browser) -> tuple[str, int]:
+    text = page.evaluate("document.getElementById('found').textContent")
+    return str(text), int(page.evaluate("document.querySelectorAll('article').length"))
 
 
-def test_a_failure_is_marked_on_its_answer_and_drawn_in_the_bars(page: Path, tmp_path: Path) -> None:
-    script = """
-        document.getElementById("failure").value = "wrong language";
-        document.getElementById("filters").dispatchEvent(new Event("input"));
-    """
-    document = document_after(page, script, tmp_path / "profile")
-    assert items_of(document).count('<span class="limit">wrong language</span>') == len(SYSTEMS)
-    section = re.search(r'<section id="failures">(.*?)</section>', document, re.DOTALL)
-    assert section is not None
-    assert section[1].count('class="chart bars"') == 1 + len(CELLS)
-    assert section[1].count("3 %</text>") == (1 + len(CELLS)) * len(SYSTEMS)
+def shown(page: Browser) -> str:
+    return str(page.evaluate("document.getElementById('items').innerHTML"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_fits_its_window_asks_for_nothing_and_complains_of_nothing(
+    tab: Browser, address: str, width: int, scheme: str
+) -> None:
+    tab.open(address, width, scheme)
+    assert tab.evaluate("document.title") == "The paper in miniature: crosstune report"
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, paper.strip("rgb()").split(","))) < 200) == (scheme == "dark")
+    assert found(tab) == ("40 items, 4 shown", 4)
+    assert tab.requests == [address]
+    assert tab.complaints == []
+
+
+def test_a_request_and_an_error_of_a_page_would_be_seen(tab: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<img src='http://127.0.0.1:9/picture.png'><script>missing()</script>", encoding="utf-8")
+    tab.open(page.as_uri())
+    assert tab.requests == [page.as_uri(), "http://127.0.0.1:9/picture.png"]
+    assert any("missing is not defined" in complaint for complaint in tab.complaints)
+
+
+def test_hostile_answers_are_shown_and_do_nothing(page: Browser) -> None:
+    for _ in range(9):
+        page.evaluate("document.getElementById('more').click()")
+    assert found(page) == ("40 items, 40 shown", 40)
+    items = shown(page)
+    assert "&lt;script&gt;document.title = 'broken'&lt;/script&gt;&lt;img src=x" in items
+    assert "<script" not in items and "<img" not in items
+    assert page.evaluate("document.title") == "The paper in miniature: crosstune report"
+    long = "[...document.querySelectorAll('.answer .text')].find((text) => text.textContent.startsWith('아주 긴 답'))"
+    assert page.evaluate(f"{long}.textContent.length") > 2000
+    assert page.evaluate(f"{long}.getBoundingClientRect().height") < 300
+    backwards = "[...document.querySelectorAll('.answer .text')].find((text) => text.textContent.includes('sdrawkcab'))"
+    assert page.evaluate(f"getComputedStyle({backwards}).unicodeBidi") == "isolate"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.complaints == [] and len(page.requests) == 1
+
+
+def test_filters_search_and_more_work(page: Browser) -> None:
+    change(page, "task", "movies")
+    assert found(page) == ("40 items, 4 shown", 4)
+    change(page, "judged", "llama")
+    change(page, "verdict", "right")
+    assert found(page) == ("No item is like this.", 0)
+    change(page, "verdict", "wrong")
+    assert found(page) == ("40 items, 4 shown", 4)
+    page.evaluate("document.getElementById('more').click()")
+    assert found(page) == ("40 items, 8 shown", 8)
+    change(page, "search", "MOVIES-NOWHERE")
+    assert found(page) == ("No item is like this.", 0)
+    change(page, "search", "the TEACHER gave a")
+    assert found(page) == ("40 items, 4 shown", 4)
+    page.evaluate("document.querySelector('#systems input').click()")
+    assert shown(page).count('class="answer"') == 4 * 4
+    for name in ("search", "verdict", "judged"):
+        change(page, name, "")
+    change(page, "failure", "no stop")
+    assert found(page) == ("1 item, 1 shown", 1)
+    change(page, "failure", "empty")
+    assert found(page) == ("1 item, 1 shown", 1)
+    change(page, "failure", "")
+    assert found(page) == ("40 items, 4 shown", 4)
+
+
+def test_right_and_wrong_can_be_asked_for_only_where_it_is_known(page: Browser) -> None:
+    disabled = "document.getElementById('verdict').disabled"
+    change(page, "task", "movies")
+    assert not page.evaluate(disabled)
+    change(page, "verdict", "right")
+    change(page, "task", f"pairs_{CELLS[1]}")
+    assert page.evaluate(disabled)
+    assert found(page) == ("40 items, 4 shown", 4)
+
+
+def test_answers_to_one_item_stand_side_by_side(page: Browser) -> None:
+    tops = page.evaluate(
+        "[...document.querySelector('article').querySelectorAll('.answer')].map((one) => one.offsetTop)"
+    )
+    assert len(tops) == len(SYSTEMS) and len(set(tops)) <= 2
+
+
+def test_a_failure_is_marked_on_its_answer_and_drawn_in_the_bars(page: Browser) -> None:
+    change(page, "failure", "wrong language")
+    assert shown(page).count('<span class="limit">wrong language</span>') == len(SYSTEMS)
+    bars = str(page.evaluate("document.getElementById('failures').innerHTML"))
+    assert bars.count('class="chart bars"') == 1 + len(CELLS)
+    assert bars.count("3 %</text>") == (1 + len(CELLS)) * len(SYSTEMS)
+
+
+def test_the_page_prints(page: Browser) -> None:
+    printed = base64.b64decode(page.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
+    assert printed.startswith(b"%PDF") and printed.count(b"/Type /Page\n") > 3

@@ -1,6 +1,7 @@
 from crosstune.artifacts import RunFolder, read_jsonl, write_jsonl
 from crosstune.recipe import Recipe
-from crosstune.report import charts
+from crosstune.report.bars import pattern_definitions, stacked_bars
+from crosstune.report.charts import NUM_STYLES
 from crosstune.report.failures import CellFailures, figures, read_failures, to_csv, to_markdown
 from crosstune.report.outputs import read_outputs
 
@@ -39,11 +40,11 @@ def test_a_bar_counts_an_answer_once_and_its_parts_stand_one_behind_the_other() 
     ((label, chart),) = figures([CELL])
     assert label == "En | Ko"
     assert "50 %" in chart and chart.count('class="part') == 1
-    drawn = charts.stacked_bars([("<b>", [0.25, 0.0, 0.5])])
+    drawn = stacked_bars([("<b>", [0.25, 0.0, 0.5])])
     assert "<b>" not in drawn and "75 %" in drawn
     assert 'x="170.0" y="4" width="74.5"' in drawn and 'x="244.5" y="4" width="149.0"' in drawn
 
 
 def test_every_fill_has_its_own_pattern() -> None:
-    patterns = charts.pattern_definitions().split("<pattern ")[1:]
-    assert len({pattern.partition("<path")[2] for pattern in patterns}) == len(patterns) == charts.NUM_STYLES
+    patterns = pattern_definitions().split("<pattern ")[1:]
+    assert len({pattern.partition("<path")[2] for pattern in patterns}) == len(patterns) == NUM_STYLES

@@ -41,6 +41,7 @@ def test_the_papers_tables_stand_there_with_intervals_and_the_papers_figures(lat
         ("50 % of A_1 & B", r"50 \% of A\_1 \& B"),
         ("\\input{secret} ~ ^ $x$ #", r"\textbackslash{}input\{secret\} \textasciitilde{} \textasciicircum{} \$x\$ \#"),
         ("En→Ko −0.1 –", r"En$\to$Ko $-$0.1 --"),
+        ("p < 0.05 | >", r"p \textless{} 0.05 \textbar{} \textgreater{}"),
         ("two\nlines", "two lines"),
     ],
 )

@@ -15,11 +15,12 @@ def test_the_most_frequent_answer_of_a_tasks_own_items_stands_beside_guessing(re
     }
     for name in ("report.html", "report.md"):
         text = (run.report / name).read_text(encoding="utf-8")
-        assert "guessing 0.25, majority 0.60" in text and "guessing 0.50, majority 0.75" in text
+        assert "guessing\u00a00.25, majority\u00a00.60" in text
+        assert "guessing\u00a00.50, majority\u00a00.75" in text
 
 
 def test_without_items_only_guessing_is_shown(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     assert read_json(run.report / "levels.json") == {}
     text = (run.report / "report.md").read_text(encoding="utf-8")
-    assert "guessing 0.25" in text and "majority" not in text
+    assert "guessing\u00a00.25" in text and "majority" not in text

@@ -45,11 +45,13 @@ def test_the_card_shows_this_model_beside_the_reference_only(card: str) -> None:
     assert "| LLaMA (base) |" in table and "| LLaMA (ours, the paper's) |" in table
     assert "bilingual" not in table and "LoRA" not in table
     assert "Won and forgotten" in table
+    # What compares a system with others that are not shown.
+    assert "†" not in table and "‡" not in table
 
 
 def test_the_card_says_what_it_was_trained_on(card: str) -> None:
-    assert "stage 1: full on the mixture `paper`, 1 epochs, 8 rows per step, learning rate 0.0006" in card
-    assert "aihub: 11,950 examples of 12,000 rows of `pairs.json`; 50 rows were dropped" in card
+    assert "stage 1: full on the mixture `paper`, epochs: 1, 8 rows per step, learning rate 0.0006" in card
+    assert "aihub: 11,950 examples of 12,000 rows of `pairs.json`; dropped: 50" in card
     assert (
         "### Instruction:\nTranslate the following sentences from English to Korean\nYour text\n### Response:" in card
     )

@@ -56,6 +56,9 @@ def test_the_extension_is_told_with_its_proof_and_its_parity(recipe: Recipe, run
     assert extension.parity == {"news": {"base": 3.199, "extended": 1.027}}
     stage.run(recipe, run)
     page = (run.report / "report.html").read_text(encoding="utf-8")
-    assert "the Korean side has 3.20, then 1.03 times the tokens of the English side (base, then extended)" in page
+    assert (
+        "The sentences of news take 3.20 times as many tokens in Korean as in English with the base tokenizer" in page
+    )
+    assert "1.03 times as many tokens in Korean as in English with the extended tokenizer." in page
     (run.tokenizer("extended") / "manifest.json").unlink()
     assert read_run_facts(recipe, run).extension is None

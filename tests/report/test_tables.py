@@ -8,7 +8,7 @@ from crosstune.artifacts import RunFolder
 from crosstune.recipe import Recipe
 from crosstune.report.changes import change_table
 from crosstune.report.comparisons import Evidence
-from crosstune.report.findings import best_per_column
+from crosstune.report.findings import best_per_column, findings
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Score, Scores, read_scores
 from crosstune.report.tables import Cell, Table, further_tables, paper_tables
@@ -182,6 +182,21 @@ def test_the_sentence_says_who_is_best_and_whose_intervals_overlap(recipe: Recip
     assert best_per_column(paper_tables(recipe, scores)[0]) == (
         "LLaMA (base) is best on HellaSwag (interval overlaps with 1 other); "
         "LLaMA (ours, the paper's) is best on NSMC, generated (clear of all others)."
+    )
+
+
+def test_systems_that_print_the_same_best_number_are_named_together(recipe: Recipe) -> None:
+    values = {"llama": 0.5, "ours": 1.0, "bilingual": 1.0}
+    scores = as_scores(*(a_score(system, "movies", value) for system, value in values.items()))
+    tables = paper_tables(recipe, scores)
+    assert best_per_column(tables[0]) == (
+        "LLaMA (ours, the paper's) and LLaMA (bilingual) are best on NSMC, generated (clear of all others)."
+    )
+    won = findings(recipe, scores, tables, None, "")[0]
+    assert won.title == "Best in Korean"
+    assert won.lines == (
+        "NSMC, generated: LLaMA (ours, the paper's) and LLaMA (bilingual), accuracy 1.000 [0.950, 1.050]; "
+        "LLaMA (base) has 0.500, guessing gives 0.50.",
     )
 
 

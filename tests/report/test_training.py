@@ -11,6 +11,8 @@ from crosstune.report import page, stage
 from crosstune.report.page import system_figures
 from crosstune.report.training import MAX_POINTS, Curves, read_curves
 
+from .conftest import SYSTEMS
+
 
 def curves_of(recipe: Recipe, run: RunFolder, rows: list[dict[str, object]]) -> Curves:
     write_jsonl(run.system("ours") / "metrics.jsonl", rows)
@@ -100,7 +102,7 @@ def test_the_page_draws_held_out_text_by_language(recipe: Recipe, run: RunFolder
     page = (run.report / "report.html").read_text(encoding="utf-8")
     section = page[page.index("<h3>Held-out text</h3>") : page.index("<h3>Loss by source and language</h3>")]
     assert "<figcaption>English</figcaption>" in section and "<figcaption>Korean</figcaption>" in section
-    assert section.count("<svg") == 2
+    assert section.count('<svg class="chart"') == 2 and section.count('<svg class="mark"') == len(SYSTEMS)
 
 
 def test_languages_are_drawn_beside_the_sources(recipe: Recipe, run: RunFolder) -> None:

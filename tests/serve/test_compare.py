@@ -17,6 +17,7 @@ from crosstune.artifacts import read_jsonl
 from crosstune.errors import BadInputError
 from crosstune.serve import compare
 from crosstune.serve.contestants import Answer, Panel, Question, contestants_of, questions_of
+from tests.browser import browser, needs_browser
 from tests.command_line import ENVIRONMENT, crosstune
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quick_run")]
@@ -119,3 +120,34 @@ def test_the_page_asks_every_system(address: str, quick_run: tuple[Path, str]) -
     assert list(shown[0::2]) == [answer.text for answer in answers]
     written = [int(about.partition(" ")[0]) for about in shown[1::2]]
     assert written == [answer.num_tokens for answer in answers]
+
+
+@needs_browser
+def test_in_a_browser_the_answers_stand_side_by_side_and_nothing_is_asked_of_others(
+    address: str, quick_run: tuple[Path, str], tmp_path: Path
+) -> None:
+    buttons = "[...document.querySelectorAll('button')].filter((one) => one.textContent.trim() === 'Ask all')"
+    told = "[...document.querySelectorAll('p')].filter((one) => / tokens, (stopped|hit)/.test(one.textContent))"
+    contestants = contestants_of([quick_run[0]])
+    with browser(tmp_path / "profile") as tab:
+        tab.open(address)
+        tab.wait_for(f"{buttons}.length === 1")
+        tab.evaluate(f"{buttons}[0].click()")
+        tab.wait_for(f"{told}.length === {len(contestants)}")
+        boxes = dict(
+            tab.evaluate(
+                "[...document.querySelectorAll('label')].map((one) => [one.innerText.trim().split('\\n')[0], "
+                "one.querySelector('textarea, input')]).filter(([name, box]) => box)"
+                ".map(([name, box]) => [name, box.value])"
+            )
+        )
+        lines = tab.evaluate(f"new Set({told}.map((one) => one.getBoundingClientRect().top)).size")
+        complaints, requests = tab.complaints, tab.requests
+    assert complaints == [] and all(one.startswith(f"{address}/") for one in requests)
+    assert lines == 1
+    asked = [question for question in questions_of(contestants[0])["NSMC"] if question.text == boxes["input"]]
+    assert asked and asked[0].instruction == boxes["instruction"] and asked[0].reference == boxes["reference"]
+    panel = Panel(contestants, models_in_memory=8)
+    for place, contestant in enumerate(contestants):
+        answer = panel.answer(place, boxes["instruction"], boxes["input"], 256)
+        assert boxes[contestant.label] == answer.text

@@ -1,28 +1,33 @@
 """`crosstune export`: plain folders in any precision and shard size, adapters merged; GGUF by its converter."""
 
+import io
 import sys
 import types
 from pathlib import Path
 
 import pytest
+import sentencepiece
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from crosstune.artifacts import read_json, write_json
 from crosstune.errors import BadInputError
 from crosstune.prompts import TEMPLATES
 from crosstune.serve.export import export, export_gguf
+from tests.evaluate.conftest import SENTENCES
 
 
 def test_a_model_is_written_in_shards_of_the_chosen_precision(chat_folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "exported"
+    (chat_folder / "README.md").write_text("# The model card\n", encoding="utf-8")
     export(str(chat_folder), target, "bf16", "50KB")
     assert len(list(target.glob("*.safetensors"))) > 1
     original = AutoModelForCausalLM.from_pretrained(chat_folder).state_dict()
     exported = AutoModelForCausalLM.from_pretrained(target, dtype="auto").state_dict()
     assert original.keys() == exported.keys()
     assert all(torch.equal(exported[name], weight.to(torch.bfloat16)) for name, weight in original.items())
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md"):
         assert (target / name).read_bytes() == (chat_folder / name).read_bytes()
 
 
@@ -74,7 +79,41 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return script
 
 
+def slow_tokenizer(folder: Path, texts: list[str]) -> None:
+    """Put a SentencePiece model into a folder, and its pieces into tokenizer.json."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=400,
+        byte_fallback=True,
+        minloglevel=2,
+    )
+    (folder / "tokenizer.model").write_bytes(model.getvalue())
+    slow = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    content = read_json(folder / "tokenizer.json")
+    content["model"]["vocab"] = {slow.id_to_piece(index): index for index in range(slow.get_piece_size())}
+    write_json(folder / "tokenizer.json", content)
+
+
+def test_gguf_is_not_made_where_the_order_of_the_merges_would_be_lost(
+    converter: Path, chat_folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "model.gguf"
+    with pytest.raises(BadInputError, match=r"write_sentencepiece: true.*or serve the folder as it is"):
+        export_gguf(chat_folder, target, "float16", converter)
+    slow_tokenizer(chat_folder, SENTENCES)
+    content = read_json(chat_folder / "tokenizer.json")
+    content["model"]["vocab"]["새"] = len(content["model"]["vocab"])
+    write_json(chat_folder / "tokenizer.json", content)
+    with pytest.raises(BadInputError, match=r"holds 400 pieces that are not the 401 of tokenizer.json"):
+        export_gguf(chat_folder, target, "float16", converter)
+    assert not target.exists()
+
+
 def test_gguf_is_made_by_the_converter(converter: Path, chat_folder: Path, tmp_path: Path) -> None:
+    slow_tokenizer(chat_folder, SENTENCES)
     export_gguf(chat_folder, tmp_path / "model.gguf", "float16", converter)
     assert (tmp_path / "model.gguf").read_text() == f"{chat_folder} f16"
 

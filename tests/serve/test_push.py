@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub.errors import HFValidationError
+from rich.console import Console
 
 from crosstune.errors import BadInputError
 from crosstune.serve import push as module
@@ -73,6 +74,24 @@ def test_what_the_hub_refuses_is_a_message(monkeypatch: pytest.MonkeyPatch, mode
     monkeypatch.setattr(module, "HfApi", lambda: Hub(error=HFValidationError("no such name")))
     with pytest.raises(BadInputError, match=r"no such name.*hf auth login"):
         push(model, "bad name", public=False, dry_run=False)
+
+
+def test_without_a_network_there_is_a_message(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    class ConnectError(Exception):
+        """As the hub's HTTP library has it: no OSError."""
+
+    monkeypatch.setattr(module, "HfApi", lambda: Hub(error=ConnectError("Name or service not known")))
+    with pytest.raises(BadInputError, match=r"did not take .* as me/ours: Name or service not known"):
+        push(model, "me/ours", public=False, dry_run=False)
+
+
+def test_what_would_go_is_shown(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "console", Console(stderr=True, width=100))
+    push(model, "me/ours", public=False, dry_run=True)
+    shown = capsys.readouterr().err
+    assert "README.md" in shown and "model.safetensors" in shown and ".secret" not in shown
 
 
 def test_a_folder_without_card_or_weights_is_refused(hub: Hub, chat_folder: Path, tmp_path: Path) -> None:

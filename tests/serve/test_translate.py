@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crosstune.errors import BadInputError
-from crosstune.serve import translate
+from crosstune.serve import commands, translate
 from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.serve.translate import Request, translate_file, translate_pipe
 
@@ -75,6 +75,18 @@ def test_an_interrupted_file_goes_on_behind_its_last_whole_line(
     monkeypatch.setattr(assistant, "answers", answers)
     translate_file(assistant, REQUEST, source, target, str(chat_folder))
     assert target.read_bytes() == whole.read_bytes()
+
+
+def test_a_stopped_file_says_how_it_goes_on(
+    chat_folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(translate, "translate_file", stopped)
+    with pytest.raises(SystemExit) as ended:
+        commands.translate(str(chat_folder), source)
+    assert ended.value.code == 130 and "Run the same command again to go on" in capsys.readouterr().err
 
 
 def test_nothing_is_overwritten_and_nothing_mixed(

@@ -43,6 +43,17 @@ def test_a_system_from_scratch_learns_and_loads_in_plain_transformers(make_run: 
     assert all(path.suffix in {".json", ".safetensors", ".jinja"} for path in folder.iterdir())
 
 
+def test_a_sentencepiece_model_of_the_tokenizer_goes_into_the_model_folder(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])})
+    (run.tokenizer("base") / "tokenizer.model").write_bytes(b"as the tokenizer stage wrote it")
+    train_stage.run(recipe, run)
+    folder = run.system("base") / "model"
+    assert (folder / "tokenizer.model").read_bytes() == b"as the tokenizer stage wrote it"
+    assert AutoTokenizer.from_pretrained(folder).encode("a") == AutoTokenizer.from_pretrained(
+        run.tokenizer("base")
+    ).encode("a")
+
+
 def test_finished_systems_are_skipped_and_changed_ones_trained_again(make_run: MakeRun, tmp_path: Path) -> None:
     recipe, run = make_run({"base": scratch()})
     train_stage.run(recipe, run)

@@ -63,18 +63,53 @@ def target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
 
 def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
     """Return the translation cells whose direction leads into the target language."""
-    into = "_".join(recipe.languages.directions[0].split("-"))
-    labels = paper_translations(recipe)
+    return _columns_of_direction(recipe, scores, recipe.languages.directions[0])
+
+
+def from_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the translation cells whose direction leads out of the target language."""
+    return _columns_of_direction(recipe, scores, recipe.languages.directions[1])
+
+
+def _columns_of_direction(recipe: Recipe, scores: Scores, direction: str) -> list[Column]:
+    cell = direction.replace("-", "_")
     return [
         column
-        for label in labels
+        for label in paper_translations(recipe)
         for column in translation_columns(recipe, scores, label, "bleu")
-        if column.task.startswith(f"{label}_{into}_")
+        if column.task.startswith(f"{label}_{cell}_")
     ]
 
 
 def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
-    """Return every adapted system minus the reference system, with paired intervals; None without a reference."""
+    """Return every adapted system minus the reference system, with paired intervals; None without a reference.
+
+    Below 1 BLEU nothing is translated: a difference of two such scores has no interval, and is marked as nothing.
+    """
+    table = _differences(recipe, evidence)
+    if table is None:
+        return None
+
+    def is_nothing(system: str, column: Column) -> bool:
+        pair = (system, recipe.evaluate.reference_system)
+        scores = [evidence.scores.get((one, column.task, column.metric)) for one in pair]
+        return column.metric == "bleu" and all(score is not None and score.value < 1 for score in scores)
+
+    rows = tuple(
+        replace(
+            row,
+            cells=tuple(
+                replace(cell, low=None, high=None) if is_nothing(row.system, column) else cell
+                for column, cell in zip(table.columns, row.cells, strict=True)
+            ),
+        )
+        for row in table.rows
+    )
+    left_out = ("Where neither system reaches 1 BLEU, nothing is translated, and no interval is given.",)
+    return replace(table, rows=rows, notes=table.notes + left_out * (rows != table.rows))
+
+
+def _differences(recipe: Recipe, evidence: Evidence) -> Table | None:
     reference, scores = recipe.evaluate.reference_system, evidence.scores
     columns = [
         *source_columns(recipe, scores),

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from crosstune.diagnostics import FAILURES
 from crosstune.recipe import Recipe
-from crosstune.report import charts
+from crosstune.report.bars import stacked_bars
 from crosstune.report.markdown import escape
 from crosstune.report.outputs import Outputs
 from crosstune.report.tables import label_of
@@ -52,7 +52,7 @@ def figures(cells: Sequence[CellFailures]) -> list[tuple[str, Markup]]:
     return [
         (
             cell.label,
-            charts.stacked_bars(
+            stacked_bars(
                 [(label, [first.get(name, 0) / n for name in FAILURES]) for _, label, n, _, first in cell.rows]
             ),
         )

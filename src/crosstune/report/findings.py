@@ -5,36 +5,37 @@ from dataclasses import dataclass
 
 from crosstune.prompts import language_names
 from crosstune.recipe import Recipe
-from crosstune.report.changes import into_target_columns, source_columns, target_columns
+from crosstune.report.changes import from_target_columns, into_target_columns, source_columns, target_columns
 from crosstune.report.scores import Scores
 from crosstune.report.tables import Cell, Column, Row, Table, label_of
 
 
 def best_per_column(table: Table) -> str:
     """Say which system is best in which columns, and how many others' intervals overlap with the best's."""
-    won: dict[str, list[tuple[str, str]]] = {}
+    won: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for index, column in enumerate(table.columns):
         best = [row for row in table.rows if row.cells[index].is_best]
         others = [row for row in table.rows if row not in best]
-        for row in best:
-            won.setdefault(row.label, []).append((column.name, _clearance(row.cells[index], others, index)))
+        if best:
+            labels = tuple(row.label for row in best)
+            won.setdefault(labels, []).append((column.name, _clearance(best[0].cells[index], others, index)))
     if len(won) == 1 and len(table.columns) > 1:
-        [(label, columns)] = won.items()
+        [(labels, columns)] = won.items()
         if len(columns) == len(table.columns) and len({clearance for _, clearance in columns}) == 1:
-            return f"{label} is best in every column{_bracket(columns[0][1])}."
+            return f"{_are_best(labels)} in every column{_bracket(columns[0][1])}."
     parts = [
-        f"{label} is best on {_join([name + _bracket(clearance) for name, clearance in columns])}"
-        for label, columns in won.items()
+        f"{_are_best(labels)} on {_join([name + _bracket(clearance) for name, clearance in columns])}"
+        for labels, columns in won.items()
     ]
     return f"{'; '.join(parts)}." if parts else ""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of what the numbers say, under a few words."""
+    """Sentences of what the numbers say, under a few words."""
 
     title: str
-    text: str
+    lines: tuple[str, ...]
 
 
 def findings(
@@ -46,17 +47,19 @@ def findings(
     """
     target = language_names("en").get(recipe.languages.target, recipe.languages.target)
     source = language_names("en").get(recipe.languages.source, recipe.languages.source)
-    found = [Finding(f"{target} won", " ".join(text for text in _won(recipe, scores, tables) if text))]
+    found = [(f"Best in {target}", tuple(_won(recipe, scores, tables)))]
     if changes is not None:
-        found.append(Finding(f"{source} kept", f"{_forgotten(recipe, scores, changes)} {verdict}".strip()))
-    found.append(Finding(f"{target} instructions", _instruction_gap(recipe, scores)))
-    return [finding for finding in found if finding.text]
+        found.append((f"{source} forgotten", (*_forgotten(recipe, scores, changes), verdict)))
+    found.append((f"Asked in {target}", (_instruction_gap(recipe, scores),)))
+    written = [Finding(title, tuple(line for line in lines if line)) for title, lines in found]
+    return [finding for finding in written if finding.lines]
 
 
 def _won(recipe: Recipe, scores: Scores, tables: Sequence[Table]) -> Iterator[str]:
-    """Say who is best at translating into the target language and at its accuracy tasks."""
-    into = [column.task for column in into_target_columns(recipe, scores)][:1]
-    wanted = {*into, *(column.task for column in target_columns(recipe, scores))}
+    """Say who is best at the target language's accuracy tasks and at translating out of it and into it."""
+    directions = (into_target_columns(recipe, scores), from_target_columns(recipe, scores))
+    wanted = {column.task for columns in directions for column in columns[:1]}
+    wanted |= {column.task for column in target_columns(recipe, scores)}
     for table in tables:
         for index, column in enumerate(table.columns):
             if column.task in wanted:
@@ -64,22 +67,22 @@ def _won(recipe: Recipe, scores: Scores, tables: Sequence[Table]) -> Iterator[st
 
 
 def _best_against_reference(recipe: Recipe, table: Table, column: Column, index: int) -> str:
-    best = next((row for row in table.rows if row.cells[index].is_best), None)
-    if best is None:
+    best = [row for row in table.rows if row.cells[index].is_best]
+    if not best:
         return ""
     reference = next(row for row in table.rows if row.system == recipe.evaluate.reference_system)
     at = column.text(reference.cells[index].value)
-    if best is reference:
+    if reference in best:
         return f"{column.name}: no adapted system is above {reference.label} ({at})."
     metric = column.detail.partition(",")[0]
     chance = f", guessing gives {column.chance:.2f}" if column.chance else ""
     return (
-        f"{column.name}: {best.label} is best, {metric} {_with_interval(column, best.cells[index])}; "
-        f"{reference.label} has {at}{chance}."
+        f"{column.name}: {_join([row.label for row in best])}, {metric} "
+        f"{_with_interval(column, best[0].cells[index])}; {reference.label} has {at}{chance}."
     )
 
 
-def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> str:
+def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> Iterator[str]:
     """Say which adapted systems are below the reference on a source-language task beyond the paired interval."""
     known = {column.task for column in source_columns(recipe, scores)}
     lost, kept = [], []
@@ -92,11 +95,12 @@ def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> str:
             lost.append(f"{row.label} ({', '.join(below)})")
         else:
             kept.append(row.label)
-    against = label_of(recipe, recipe.evaluate.reference_system)
     # Semicolons, because labels contain commas.
-    parts = [f"No measurable loss against {against}: {'; '.join(kept)}." if kept else ""]
-    parts.append(f"Loss: {'; '.join(lost)}." if lost else "")
-    return " ".join(part for part in parts if part)
+    if lost:
+        yield f"Measurable loss: {'; '.join(lost)}."
+    if kept:
+        against = label_of(recipe, recipe.evaluate.reference_system)
+        yield f"No measurable loss against {against}: {'; '.join(kept)}."
 
 
 def _instruction_gap(recipe: Recipe, scores: Scores) -> str:
@@ -113,6 +117,10 @@ def _instruction_gap(recipe: Recipe, scores: Scores) -> str:
         if len(values) == 2 and max(values) >= 1:
             parts.append(f"{first.text(values[0])} → {second.text(values[1])} for {label_of(recipe, system)}")
     return f"{first.heading} BLEU, {first.group} → {second.group}: {'; '.join(parts)}." if parts else ""
+
+
+def _are_best(labels: Sequence[str]) -> str:
+    return f"{_join(labels)} {'are' if len(labels) > 1 else 'is'} best"
 
 
 def _join(names: Sequence[str]) -> str:

@@ -15,6 +15,10 @@ _ESCAPES = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    # In the fonts that pdflatex takes by itself, these three print as other signs.
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     "→": r"$\to$",
     "−": "$-$",
     "–": "--",

@@ -13,7 +13,7 @@ def to_markdown(
     """Return the whole of report.md; ``heading`` is title and description, ``failed`` the section on failures."""
     title, description = heading
     parts = [f"# {escape(title)}", escape(description)]
-    parts.append("\n".join(f"- **{escape(finding.title)}.** {escape(finding.text)}" for finding in found))
+    parts.append("\n".join(f"- **{escape(one.title)}.** {escape(' '.join(one.lines))}" for one in found))
     parts.extend(table_to_markdown(table) for table in tables)
     parts.append(failed)
     parts.append(f"Made by `{facts.command}`" + (f" at commit `{facts.commit}`." if facts.commit else "."))

@@ -118,7 +118,7 @@ def _results(recipe: Recipe, system: str, tables: Sequence[Table]) -> Iterator[s
 
 def _plain(row: Row) -> Row:
     """Return a row without the paper's figures, and without marks that compare it with rows that are not shown."""
-    return replace(row, paper=(), cells=tuple(replace(cell, is_best=False) for cell in row.cells))
+    return replace(row, paper=(), cells=tuple(replace(cell, is_best=False, marks="") for cell in row.cells))
 
 
 def _provenance(recipe: Recipe, run: RunFolder, system: str, facts: RunFacts) -> Iterator[str]:
@@ -138,7 +138,7 @@ def _training_lines(recipe: Recipe, system: str) -> Iterator[str]:
     if start in recipe.systems:
         yield f"- starts from the run's system {escape(label_of(recipe, start))}"
     for number, stage in enumerate(recipe.systems[system].stages, start=1):
-        length = f"{stage.num_epochs:g} epochs" if stage.num_epochs else f"{stage.num_steps} steps"
+        length = f"epochs: {stage.num_epochs:g}" if stage.num_epochs else f"steps: {stage.num_steps}"
         yield (
             f"- stage {number}: {stage.title} on the mixture `{stage.mixture}`, {length}, {stage.global_batch_size} "
             f"rows per step, learning rate {stage.learning_rate:g} ({stage.schedule}), at most "
@@ -158,7 +158,7 @@ def _data_lines(recipe: Recipe, run: RunFolder, system: str) -> Iterator[str]:
             paths = ", ".join(f"`{path}`" for path in recipe.data.sources[part["source"]].paths)
             yield (
                 f"    - {part['source']}: {part['examples']:,} examples of {part['rows_read']:,} rows of {paths}; "
-                f"{dropped:,} rows were dropped"
+                f"dropped: {dropped:,}"
             )
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from crosstune.diagnostics import FAILURES
 from crosstune.prompts import language_names
 from crosstune.recipe import Recipe, yaml_file
-from crosstune.report import charts, failures
+from crosstune.report import bars, charts, failures
 from crosstune.report.changes import (
     FORGOTTEN,
     GAINS,
@@ -61,7 +61,7 @@ def render(recipe: Recipe, page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(count=_count, duration=_duration, percent=_percent, parity="{:.2f}".format)
-    environment.globals.update(bar=bar, legend_mark=charts.legend_mark, fill_mark=charts.fill_mark)
+    environment.globals.update(bar=bar, legend_mark=charts.legend_mark, fill_mark=bars.fill_mark)
     script = (_TEMPLATES / "explorer.js").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
         recipe=recipe,
@@ -79,7 +79,7 @@ def render(recipe: Recipe, page: Page) -> str:
         system_figures=system_figures(page.curves),
         failure_figures=failures.figures(page.failures),
         failure_names=FAILURES,
-        pattern_definitions=charts.pattern_definitions(),
+        pattern_definitions=bars.pattern_definitions(),
         explorer=explorer_data(recipe, page),
         source_name=language_names("en").get(recipe.languages.source, recipe.languages.source),
         target_name=language_names("en").get(recipe.languages.target, recipe.languages.target),

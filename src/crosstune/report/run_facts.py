@@ -125,7 +125,7 @@ def _run_command(command: str) -> str:
 def _hardware(facts: dict[str, Any]) -> str:
     parts = [
         str(facts.get("processor", "")),
-        f"{facts['cores']} cores" if facts.get("cores") else "",
+        f"{facts['cores']} core{'s' * (facts['cores'] != 1)}" if facts.get("cores") else "",
         f"{facts['memory_gb']:g} GB" if facts.get("memory_gb") else "",
         *(str(device) for device in facts.get("accelerators", ())),
     ]

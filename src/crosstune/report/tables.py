@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Literal
 
 from crosstune.prompts import language_names
 from crosstune.recipe import Recipe
@@ -81,7 +82,8 @@ class Column:
     def levels(self) -> str:
         """Return what needs no model: guessing, and always giving the most frequent answer."""
         levels = (("guessing", self.chance), ("majority", self.majority))
-        return ", ".join(f"{name} {level:.2f}" for name, level in levels if level is not None)
+        # A no-break space: a name and its level stay on one line of a narrow heading.
+        return ", ".join(f"{name}\u00a0{level:.2f}" for name, level in levels if level is not None)
 
     def text(self, value: float | None) -> str:
         """Return a number as tables print it: three decimals of an accuracy, one of BLEU, a true minus sign."""
@@ -96,11 +98,17 @@ class Column:
         """Return the paper's figure, which has two decimals for accuracies, and three for BLEU of 0-1."""
         return MISSING if figure is None else f"{figure:.{1 if self.top == 100 else 2}f}"
 
+    def judgement(self, cell: "Cell") -> Literal["", "better", "worse"]:
+        """Say whether a difference whose interval leaves out zero is one for the better."""
+        if not self.signed or cell.low is None or cell.high is None or cell.low <= 0 <= cell.high:
+            return ""
+        return "better" if (cell.low > 0) != (self.metric in LESS_IS_BETTER) else "worse"
+
     def marks(self, cell: "Cell") -> str:
         """Return a cell's marks; of a difference, first an arrow when its interval leaves out zero."""
         arrow = ""
-        if self.signed and cell.low is not None and cell.high is not None and not cell.low <= 0 <= cell.high:
-            arrow = "▲" if cell.low > 0 else "▼"
+        if self.judgement(cell):
+            arrow = "▲" if cell.low is not None and cell.low > 0 else "▼"
         return f" {arrow}{cell.marks}" if arrow or cell.marks else ""
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from crosstune.terminal import kept_when_stopped, results
+
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, as runs/miniature/systems/ours/model")]
 Prompt = Annotated[
     Literal["paper-v1", "alpaca", "kullm"] | None,
@@ -60,7 +62,8 @@ def translate(
         translate_pipe(assistant, request)
         return
     target = output or file.with_name(f"{file.name}.{to}")
-    translate_file(assistant, request, file, target, model)
+    with kept_when_stopped():
+        translate_file(assistant, request, file, target, model)
     sys.stdout.write(f"{target}\n")
 
 
@@ -152,7 +155,6 @@ def score(
     from crosstune.report.scores import read_scores, to_json
     from crosstune.score import Asked, Choice
     from crosstune.score import score as run
-    from crosstune.terminal import kept_when_stopped, results
 
     results.quiet = as_json
     asked = Asked(model, tokenizer or model, revision, prompt, max_new_tokens, precision)

@@ -11,11 +11,12 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from crosstune.artifacts import read_json, write_text
+from crosstune.artifacts import MODEL_CARD, read_json, write_text
 from crosstune.errors import BadInputError
 from crosstune.models import load_model, load_tokenizer, prepare_libraries
 from crosstune.prompts import TEMPLATES
 from crosstune.terminal import note
+from crosstune.tokenizer import sentencepiece_file
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "float16": torch.float16}
 Dtype = Literal["float32", "bf16", "float16"]
@@ -43,7 +44,7 @@ def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: 
     source = Path(model)
     if source.is_dir():
         # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
-        for name in _TOKENIZER_FILES:
+        for name in (*_TOKENIZER_FILES, MODEL_CARD):
             if (source / name).exists():
                 shutil.copyfile(source / name, temporary / name)
     else:
@@ -60,7 +61,8 @@ def export_gguf(model: Path, target: Path, dtype: Dtype, converter: Path | None)
     """Write a GGUF file with llama.cpp's own converter.
 
     Raises:
-        BadInputError: when the converter or its library is not there, or refuses the model.
+        BadInputError: when the converter or its library is not there, or refuses the model, or would write a tokenizer
+            that cuts text in other pieces than the model's own.
     """
     _refuse_existing(target)
     if not model.is_dir():
@@ -76,6 +78,7 @@ def export_gguf(model: Path, target: Path, dtype: Dtype, converter: Path | None)
             f"GGUF is written by llama.cpp's converter, but {lacking}. Do: pip install gguf; git clone "
             "https://github.com/ggml-org/llama.cpp; then give --converter llama.cpp/" + _CONVERTER
         )
+    _refuse_a_tokenizer_that_would_cut_otherwise(model)
     kind = {"float32": "f32", "bf16": "bf16", "float16": "f16"}[dtype]
     temporary = target.with_name(f".{target.name}.tmp")
     command = [sys.executable, str(script), str(model), "--outfile", str(temporary), "--outtype", kind]
@@ -99,6 +102,33 @@ def _load(model: str, dtype: torch.dtype) -> PreTrainedModel:
 def _refuse_existing(target: Path) -> None:
     if target.exists():
         raise BadInputError(f"{target} exists already, and nothing is overwritten: remove it, or give another path")
+
+
+def _refuse_a_tokenizer_that_would_cut_otherwise(model: Path) -> None:
+    """Stop where the converter would lose the order of the merges.
+
+    It takes a tokenizer of SentencePiece's kind (byte fallback) from tokenizer.model. Where that is missing it reads
+    the pieces from tokenizer.json and gives all of them one score: llama.cpp then joins them from left to right.
+    """
+    path, slow = model / "tokenizer.json", model / "tokenizer.model"
+    settings = read_json(path)["model"] if path.exists() else {}
+    if not settings.get("byte_fallback"):
+        return
+    if not slow.exists():
+        raise BadInputError(
+            f"GGUF of {model} would cut text in other pieces than the model was trained on: llama.cpp's converter "
+            "knows the order of a vocabulary like this from tokenizer.model only, and there is none. Set "
+            "tokenizer.extension.write_sentencepiece: true (the base needs a tokenizer.model, as LLaMA-2 has it) and "
+            "train again; or serve the folder as it is, with vLLM or transformers"
+        )
+    pieces = [piece.text for piece in sentencepiece_file.read(slow).pieces]
+    known = {text: index for text, index in settings["vocab"].items() if index < len(pieces)}
+    if len(settings["vocab"]) != len(pieces) or known != {text: index for index, text in enumerate(pieces)}:
+        raise BadInputError(
+            f"{slow} holds {len(pieces)} pieces that are not the {len(settings['vocab'])} of {path.name}, but those of "
+            "another tokenizer, and llama.cpp's converter would read it. Set tokenizer.extension.write_sentencepiece: "
+            "true, and train again"
+        )
 
 
 def _find_converter() -> Path | None:

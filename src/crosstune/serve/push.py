@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 from rich.table import Table
 
 from crosstune.errors import BadInputError
-from crosstune.terminal import console, note
+from crosstune.terminal import console, heading, note
 
 
 def push(model: Path, repository: str, public: bool, dry_run: bool) -> None:
@@ -31,11 +30,14 @@ def push(model: Path, repository: str, public: bool, dry_run: bool) -> None:
                 "or say --public"
             )
         done = api.upload_folder(repo_id=repository, folder_path=model, allow_patterns=[path.name for path in files])
-    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+    except BadInputError:
+        raise
+    except Exception as error:
+        # Without a network the hub's client raises the errors of its HTTP library, which is another in every version.
         raise BadInputError(
             f"the hub did not take {model} as {repository}: {error}. Check the name (owner/name), and that you are "
             "signed in with a token that may write: hf auth login"
-        ) from None
+        ) from error
     note(f"{done.commit_url}")
 
 
@@ -55,7 +57,8 @@ def _files(model: Path) -> list[Path]:
 
 
 def _show(files: list[Path], model: Path, where: str) -> None:
-    table = Table(title=f"{model} -> {where}", title_justify="left", box=None, pad_edge=False)
+    heading(f"{model} -> {where}")
+    table = Table(box=None, pad_edge=False)
     table.add_column("file")
     table.add_column("bytes", justify="right")
     for path in files:

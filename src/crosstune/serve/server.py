@@ -41,6 +41,8 @@ def serve(model: str, host: str, port: int) -> None:
     note(f"{model} is served by {engine}: OpenAI clients find it at http://{host}:{port}/v1 as model {model!r}")
     # transformers' server lists the hub's cache among its models, and fails where there is none yet.
     Path(HF_HUB_CACHE).mkdir(parents=True, exist_ok=True)
+    # Its command line would ask the package index for a newer version.
+    os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
     os.execv(arguments[0], arguments)
 
 

@@ -143,6 +143,9 @@ def _copy_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(Path(tokenizer.name_or_path) / name, folder / name)
+    slow = Path(tokenizer.name_or_path) / "tokenizer.model"
+    if slow.exists():
+        shutil.copyfile(slow, folder / slow.name)
     if isinstance(tokenizer.chat_template, str):
         write_text(folder / "chat_template.jinja", tokenizer.chat_template)
 

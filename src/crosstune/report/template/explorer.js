@@ -41,6 +41,10 @@
   }
   byId("failure").parentElement.hidden = !data.failures.length;
 
+  // A translation is neither right nor wrong.
+  const isJudged = (item) => Object.values(item.answers).some((answer) => typeof answer.correct === "boolean");
+  const judgedTasks = new Set(data.items.filter(isJudged).map((item) => item.task));
+
   const chosen = () => {
     const boxes = [...byId("systems").querySelectorAll("input:checked")].map((box) => box.value);
     return present.filter((system) => boxes.includes(system.name));
@@ -48,7 +52,7 @@
 
   const matches = (item, systems) => {
     if (item.task !== byId("task").value) return false;
-    const verdict = byId("verdict").value;
+    const verdict = judgedTasks.has(item.task) ? byId("verdict").value : "";
     const judged = byId("judged").value;
     const names = judged ? [judged] : systems.map((system) => system.name);
     const failure = byId("failure").value;
@@ -99,9 +103,11 @@
 
   const draw = () => {
     const systems = chosen();
+    byId("verdict").disabled = !judgedTasks.has(byId("task").value);
     const found = data.items.filter((item) => matches(item, systems));
     byId("items").replaceChildren(...found.slice(0, shownItems).map((item) => itemCard(item, systems)));
-    byId("found").textContent = `${found.length} items, ${Math.min(found.length, shownItems)} shown`;
+    const count = `${found.length} item${found.length === 1 ? "" : "s"}`;
+    byId("found").textContent = found.length ? `${count}, ${Math.min(found.length, shownItems)} shown` : "No item is like this.";
     byId("more").hidden = found.length <= shownItems;
   };
 

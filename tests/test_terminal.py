@@ -1,0 +1,95 @@
+"""What people see: headings, progress and notes on stderr, results on stdout, colour at terminals only."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from crosstune import terminal
+from crosstune.artifacts import RunFolder
+from tests.command_line import ENVIRONMENT, crosstune
+from tests.report.conftest import make_recipe, write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return write_run(make_recipe(tmp_path_factory.mktemp("runs")))
+
+
+def report(run: RunFolder, *options: str) -> "subprocess.CompletedProcess[str]":
+    before = [option for option in options if option == "--quiet"]
+    done = crosstune(*before, "report", str(run.recipe), *(option for option in options if option not in before))
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_pipe_gets_headings_on_stderr_and_tables_and_the_reports_place_on_stdout_without_colour(
+    run: RunFolder,
+) -> None:
+    done = report(run)
+    assert done.stderr.startswith("report: everything above -> report/report.html")
+    assert done.stdout.lstrip().startswith("Table 3. Accuracy") and "Table 4. Translation" in done.stdout
+    assert done.stdout.rstrip().endswith(f"The report: {run.report}/report.html")
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_quiet_leaves_the_results(run: RunFolder) -> None:
+    done = report(run, "--quiet")
+    assert done.stderr == "" and done.stdout == report(run).stdout
+
+
+def test_json_is_all_that_stands_on_stdout(run: RunFolder) -> None:
+    found = json.loads(report(run, "--json").stdout)
+    assert {"system", "task", "metric", "value", "low", "high"} <= found[0].keys()
+
+
+def test_a_terminal_gets_colour_unless_it_asks_for_none(run: RunFolder) -> None:
+    def seen(**environment: str) -> str:
+        reader, writer = pty.openpty()
+        command = [sys.executable, "-m", "crosstune", "report", str(run.recipe)]
+        subprocess.run(
+            command, stdout=writer, stderr=subprocess.DEVNULL, env={**ENVIRONMENT, "TERM": "xterm", **environment}
+        )
+        os.close(writer)
+        parts = []
+        # Reading what a closed terminal held ends in an error on Linux.
+        while part := _read(reader):
+            parts.append(part)
+        os.close(reader)
+        return b"".join(parts).decode()
+
+    assert "\x1b[1m" in seen() and "\x1b[3" not in seen(NO_COLOR="1")
+
+
+def _read(reader: int) -> bytes:
+    try:
+        return os.read(reader, 1 << 16)
+    except OSError:
+        return b""
+
+
+def test_what_stands_in_brackets_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal.console, "quiet", False)
+    terminal.heading("runs/[old]")
+    terminal.note("[bold]")
+    assert capsys.readouterr().err == "runs/[old]\n  [bold]\n"
+
+
+def test_progress_leaves_one_line_in_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal.console, "quiet", False)
+    with terminal.progress("translate book", 3) as advance, terminal.progress("inside", 2) as inner:
+        for _ in range(3):
+            advance()
+            inner()
+    shown = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert len(shown) == 1 and "translate book" in shown[0] and "3/3" in shown[0]
+
+
+def test_a_note_behind_a_bar_is_shortened_by_whole_parts() -> None:
+    assert terminal._as_much_as_fits("loss 1.0  bits 2.0  rate 3", 20) == "loss 1.0  bits 2.0"
+    assert terminal._as_much_as_fits("loss 1.0", 4) == ""
