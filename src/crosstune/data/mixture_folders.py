@@ -152,6 +152,9 @@ class MixtureFolders:
             "used": part.num_used,
             "examples": part.num_examples,
         }
+        if settings.directions:
+            facts["wordings"] = part.renderer.num_wordings
+            facts["wording_noise"] = {"share": settings.wording_noise, "changed": part.renderer.noise.num_changed}
         if settings.weight is not None:
             once = part.num_used * part.renderer.examples_per_row
             facts["repeats"] = round(part.num_examples / once, 4)
