@@ -10,8 +10,8 @@ from crosstune.recipe import Wordings
 
 NUM_TRAINING_WORDINGS = 400
 
-# By the language of the instruction. Korean names of languages end in a vowel, and the particles go with that. The paper
-# published the first English one, from English to Korean.
+# By the language of the instruction. Korean names of languages end in a vowel, and the particles go with that.
+# The paper published the first English one, from English to Korean.
 _WRITTEN = {
     "en": Wordings(
         train=(
