@@ -114,6 +114,14 @@ def test_noise_changes_a_share_of_the_instructions_and_nothing_else() -> None:
         MixturePart(source="s", wording_noise=0.5)
 
 
+def test_noise_takes_words_of_all_training_wordings_however_few_are_asked_in() -> None:
+    part = MixturePart(source="s", wordings="train", num_wordings=1, wording_noise=1.0, **BOTH)
+    words = {word for example in render(part) for word in example.prompt.split("\n")[1].split()}
+    first = {word for wording in translation_instructions("en-ko", "en", "train")[:8] for word in wording.split()}
+    bank = {word for wording in translation_instructions("en-ko", "en", "train") for word in wording.split()}
+    assert len(words & bank - first) > 20
+
+
 def test_words_for_noise_hold_no_name_of_a_language() -> None:
     names = mixture.names_of(("en-ko", "ko"))
     assert names == ("영어", "한국어")

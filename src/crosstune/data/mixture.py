@@ -49,7 +49,8 @@ class Renderer:
         wordings = {combination: instructions_of(part, template, combination) for combination in combinations}
         self.num_wordings = {" ".join(combination): len(different) for combination, different in wordings.items()}
         self._words = {
-            combination: words_of(different, names_of(combination)) for combination, different in wordings.items()
+            combination: words_of(template.translation_instructions(*combination, "train"), names_of(combination))
+            for combination in combinations
         }
         self._wordings = {
             combination: cycle(_shuffled(different, generator)) for combination, different in wordings.items()
