@@ -22,15 +22,17 @@ def main(folder: Path) -> None:
 
 def wordings(language: str, name: str) -> str:
     """Draw BLEU into Korean under unseen wordings against BLEU under the one that was learnt."""
-    with (ROOT / "recipes" / "ablations" / "mixtures.csv").open(encoding="utf-8", newline="") as file:
-        rows = {(row["cell"], row["task"], row["metric"]): float(row["mean"]) for row in csv.DictReader(file)}
+    rows: dict[tuple[str, str, str], float] = {}
+    for study in ("mixtures", "wordings"):
+        with (ROOT / "recipes" / "ablations" / f"{study}.csv").open(encoding="utf-8", newline="") as file:
+            rows |= {(row["cell"], row["task"], row["metric"]): float(row["mean"]) for row in csv.DictReader(file)}
     drawn = []
     for style, cell in enumerate(dict.fromkeys(cell for cell, _, _ in rows), start=1):
         learnt = rows[cell, f"translate_en_ko_{language}", "bleu"]
         unseen = [rows[cell, f"held_out_en_ko_{language}", f"bleu_{which}"] for which in ("mean", "worst")]
         if learnt > 1:
             drawn.append(Series(cell, [(learnt, value) for value in unseen], style))
-    equal = Series("no loss", [(80, 80), (0, 0)], 0)
+    equal = Series("no loss", [(90, 90), (0, 0)], 0)
     labels = (
         f"En→Ko BLEU under the {name} instruction of training",
         "under ten unseen wordings: mean, and worst (small)",

@@ -62,6 +62,12 @@ def test_the_audit_counts_and_shows_each_source(recipe_content: dict[str, Any], 
     assert "Name 1 things.\n### Response:⟦\nthing </s>⟧" in said
 
 
+def test_the_audit_says_where_instructions_are_changed(recipe_content: dict[str, Any], run: RunFolder) -> None:
+    assert "wording_noise" not in audited(recipe_content, run)
+    recipe_content["data"]["mixtures"]["paper"][0]["wording_noise"] = 0.25
+    assert "pairs: wording_noise in 25% of the translation instructions" in audited(recipe_content, run)
+
+
 def test_supervised_tokens_are_green_in_a_terminal(recipe_content: dict[str, Any], run: RunFolder) -> None:
     assert "32m⟦" in audited(recipe_content, run, color=True)
 

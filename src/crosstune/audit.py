@@ -81,6 +81,11 @@ def audit(recipe: Recipe, run: RunFolder, console: Console) -> None:
         sources = audit_sources(tokens, use.max_length_tokens)
         facts.append({**asdict(use), "sources": [asdict(source) for source in sources]})
         console.print(_as_table(use.title, sources), soft_wrap=True)
+        for part in recipe.data.mixtures[use.mixture]:
+            if part.wording_noise:
+                console.print(
+                    f"{part.source}: wording_noise in {part.wording_noise:.0%} of the translation instructions"
+                )
         for source in sources:
             console.print(f"\n{source.source}:", style="bold")
             for example in rendered(tokens, source.source, tokenizer, use.max_length_tokens):

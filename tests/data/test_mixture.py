@@ -89,8 +89,8 @@ def test_fewer_wordings_are_the_banks_first_and_more_than_it_has_are_refused() -
     )
     used = {example.prompt.split("\n")[1] for example in render(part)}
     assert used == set(translation_instructions("en-ko", "ko", "train")[:3])
-    with pytest.raises(RecipeError, match="num_wordings: 41, but there are 40 to train on in language 'ko'"):
-        render(part.model_copy(update={"num_wordings": 41}))
+    with pytest.raises(RecipeError, match="num_wordings: 401, but there are 400 to train on in language 'ko'"):
+        render(part.model_copy(update={"num_wordings": 401}))
     with pytest.raises(ValueError, match="goes with `wordings: train`"):
         MixturePart(source="s", directions=("en-ko",), instruction_languages=("ko",), num_wordings=3)
 
@@ -99,6 +99,33 @@ def test_the_same_seed_gives_the_same_examples_and_another_seed_others() -> None
     part = MixturePart(source="s", combinations_per_pair=1, wordings="train", **BOTH)
     assert render(part) == render(part)
     assert render(part) != render(part, seed=2)
+
+
+def test_noise_changes_a_share_of_the_instructions_and_nothing_else() -> None:
+    part = MixturePart(source="s", wordings="train", num_wordings=8, **BOTH)
+    plain, noisy = render(part), render(part.model_copy(update={"wording_noise": 0.5}))
+    changed = [old.prompt != new.prompt for old, new in zip(plain, noisy, strict=True)]
+    assert 30 <= sum(changed) <= 65
+    for old, new in zip(plain, noisy, strict=True):
+        assert (old.completion, old.origin, old.language) == (new.completion, new.origin, new.language)
+        assert old.prompt.split("\n")[2:] == new.prompt.split("\n")[2:]
+    assert noisy == render(part.model_copy(update={"wording_noise": 0.5}))
+    with pytest.raises(ValueError, match="`wording_noise` changes translation instructions"):
+        MixturePart(source="s", wording_noise=0.5)
+
+
+def test_noise_takes_words_of_all_training_wordings_however_few_are_asked_in() -> None:
+    part = MixturePart(source="s", wordings="train", num_wordings=1, wording_noise=1.0, **BOTH)
+    words = {word for example in render(part) for word in example.prompt.split("\n")[1].split()}
+    first = {word for wording in translation_instructions("en-ko", "en", "train")[:8] for word in wording.split()}
+    bank = {word for wording in translation_instructions("en-ko", "en", "train") for word in wording.split()}
+    assert len(words & bank - first) > 20
+
+
+def test_words_for_noise_hold_no_name_of_a_language() -> None:
+    names = mixture.names_of(("en-ko", "ko"))
+    assert names == ("영어", "한국어")
+    assert mixture.words_of(["영어에서 한국어로: 번역하세요", "번역하세요 글을"], names) == ["글을", "번역하세요"]
 
 
 def weigh(*parts: tuple[float | None, int, int], seed: int = 1) -> list[Counter[int]]:

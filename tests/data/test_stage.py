@@ -13,6 +13,7 @@ from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.data import stage
 from crosstune.errors import BadInputError
 from crosstune.examples import read_examples
+from crosstune.prompts import translation_instructions
 from crosstune.recipe import yaml_file
 from crosstune.terminal import console
 
@@ -77,8 +78,20 @@ def test_every_row_is_used_or_dropped_with_a_reason(recipe_content: dict[str, An
         "not_drawn": 0,
         "used": 2,
         "examples": 2,
+        "wordings": {"en-ko en": 1},
+        "wording_noise": {"share": 0.0, "changed": 0},
     }
     assert len(read_jsonl(run.evaluation_set("hellaswag") / "items.jsonl")) == 1
+
+
+def test_noise_in_instructions_is_counted_in_the_manifest(recipe_content: dict[str, Any], run: RunFolder) -> None:
+    recipe_content["data"]["mixtures"]["paper"][0] |= {"wording_noise": 1.0, "wordings": "train", "num_wordings": 8}
+    do(recipe_content, run)
+    part = read_json(run.mixture("paper") / "manifest.json")["parts"][0]
+    asked = [example.prompt.split("\n")[1] for example in read_examples(run.mixture("paper") / "examples.parquet")]
+    written = set(translation_instructions("en-ko", "en", "train"))
+    assert part["wordings"] == {"en-ko en": 8}
+    assert part["wording_noise"] == {"share": 1.0, "changed": sum(one not in written for one in asked[:2])}
 
 
 def test_quality_settings_keep_what_they_are_told_to(recipe_content: dict[str, Any], run: RunFolder) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from crosstune.evaluate.cells import Cell, cells_of
-from crosstune.prompts import BANK, TEMPLATES
+from crosstune.instruction_bank import BANK
+from crosstune.prompts import TEMPLATES
 from crosstune.recipe import EvaluationTask, Wordings
 
 PAPER = TEMPLATES["paper-v1"]

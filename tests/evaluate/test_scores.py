@@ -173,7 +173,7 @@ def test_several_references_are_scored_as_sacrebleu_does() -> None:
     assert found["bleu"].value > translation_scores(SCORED, outputs, one(first), "en")[0].value
 
 
-def test_mean_and_worst_over_wordings_are_those_of_each_resample() -> None:
+def test_best_mean_and_worst_over_wordings_are_those_of_each_resample() -> None:
     _, references = (list(column) for column in zip(*ENGLISH, strict=True))
     wordings = [
         translation_scores(Scored(f"cell_w{n}", "prompt:x", 100), outputs, one(references), "en")
@@ -184,12 +184,27 @@ def test_mean_and_worst_over_wordings_are_those_of_each_resample() -> None:
         values = [scores[place].value for scores in wordings]
         resamples = np.stack([scores[place].resamples for scores in wordings])
         worst = max if metric == "ter" else min
-        mean, lowest = found[f"{metric}_mean"], found[f"{metric}_worst"]
+        best = min if metric == "ter" else max
+        mean, lowest, highest = (found[f"{metric}_{name}"] for name in ("mean", "worst", "best"))
+        assert highest.value == best(values)
+        assert highest.resamples.tolist() == [best(drawn) for drawn in resamples.T.tolist()]
         assert (mean.value, lowest.value) == (pytest.approx(np.mean(values)), worst(values))
         assert np.allclose(mean.resamples, resamples.mean(0)) and mean.task == "cell"
         assert lowest.resamples.tolist() == [worst(drawn) for drawn in resamples.T.tolist()]
         assert (lowest.low, lowest.high) == pytest.approx(tuple(np.percentile(lowest.resamples, [2.5, 97.5])))
+        share = found.get(f"{metric}_worst_to_best")
+        if share is None:
+            assert metric == "ter"
+        else:
+            assert share.value == pytest.approx(min(values) / max(values))
+            assert np.allclose(share.resamples, resamples.min(0) / resamples.max(0))
     assert found["bleu_worst"].signature.startswith("worst_of:3 wordings|nrefs:1|")
+
+
+def test_the_worst_wording_s_share_of_nothing_is_nothing() -> None:
+    wordings = [translation_scores(SCORED, ["x", "y"], one(["고양이", "개"]), "ko") for _ in range(2)]
+    found = {score.metric: score.value for score in over_wordings("cell", wordings)}
+    assert (found["bleu_best"], found["bleu_worst_to_best"]) == (0, 0)
 
 
 def test_a_score_of_any_aggregation_is_resampled_by_it() -> None:

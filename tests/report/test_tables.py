@@ -79,7 +79,7 @@ def test_unseen_wordings_have_tables_of_their_own_and_the_rest_is_in_the_files(t
         *(
             a_score("llama", "robust_ko_en_en", 4.0, metric=f"{metric}_{name}")
             for metric in metrics
-            for name in ("mean", "worst")
+            for name in ("best", "mean", "worst", "worst_to_best")
         ),
     )
     (table,) = paper_tables(recipe, scores)
@@ -95,7 +95,13 @@ def test_unseen_wordings_have_tables_of_their_own_and_the_rest_is_in_the_files(t
         **{
             f"Translation, {metric}, {name} of the unseen instructions": [("robust_ko_en_en", 100)]
             for metric in ("BLEU", "chrF++")
-            for name in ("mean", "worst")
+            for name in ("best", "mean", "worst")
+        },
+        **{
+            f"Translation, {metric}, worst of the unseen instructions as a share of their best": [
+                ("robust_ko_en_en", 1)
+            ]
+            for metric in ("BLEU", "chrF++")
         },
     }
 

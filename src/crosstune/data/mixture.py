@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstune.data.spool import Keys, mixed
+from crosstune.data.wording_noise import WordingNoise
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.examples import Example
-from crosstune.prompts import Template
+from crosstune.prompts import Template, language_names
 from crosstune.recipe import MixturePart, Source
 
 Combination = tuple[str, str]
@@ -36,7 +37,7 @@ class Renderer:
     """Makes the examples of a part from its rows, one row after the other."""
 
     def __init__(self, part: MixturePart, source: Source, template: Template, seed: int) -> None:
-        """Shuffle the wordings.
+        """Shuffle the wordings; ``noise`` counts those that it changes.
 
         Raises:
             RecipeError: when a row should have more combinations than there are, or there are too few wordings.
@@ -45,11 +46,17 @@ class Renderer:
         self._is_text = source.kind == "text" or part.as_text is not None
         generator = random.Random(f"{seed} combinations {part.source}")
         combinations = [(direction, asked) for direction in part.directions for asked in part.instruction_languages]
-        self._wordings = {
-            combination: cycle(_shuffled(instructions_of(part, template, combination), generator))
+        wordings = {combination: instructions_of(part, template, combination) for combination in combinations}
+        self.num_wordings = {" ".join(combination): len(different) for combination, different in wordings.items()}
+        self._words = {
+            combination: words_of(template.translation_instructions(*combination, "train"), names_of(combination))
             for combination in combinations
         }
+        self._wordings = {
+            combination: cycle(_shuffled(different, generator)) for combination, different in wordings.items()
+        }
         self._dealt = deal(combinations, part, generator)
+        self.noise = WordingNoise(part.wording_noise, random.Random(f"{seed} wording noise {part.source}"))
         self.examples_per_row = (part.combinations_per_pair or len(combinations)) if combinations else 1
 
     def render(self, origin: str, texts: Mapping[str, str]) -> Iterator[Example]:
@@ -63,8 +70,27 @@ class Renderer:
         else:
             for combination in next(self._dealt):
                 given, wanted = combination[0].split("-")
-                prompt = template.prompt(next(self._wordings[combination]), texts[given])
+                prompt = template.prompt(self._instruction(combination), texts[given])
                 yield Example(prompt, template.completion(texts[wanted]), wanted, part.source, origin)
+
+    def _instruction(self, combination: Combination) -> str:
+        """Return the next wording of a combination, changed where noise is asked for and falls on it."""
+        wording = next(self._wordings[combination])
+        name = names_of(combination)[1]
+        return self.noise.changed(wording, name, self._words[combination])
+
+
+def names_of(combination: Combination) -> tuple[str, str]:
+    """Return the names of source and target in the language of the instruction."""
+    direction, language = combination
+    source, target = direction.split("-")
+    return language_names(language)[source], language_names(language)[target]
+
+
+def words_of(wordings: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the different words of wordings in alphabetical order, without those that hold one of some names."""
+    words = {word for wording in wordings for word in wording.split()}
+    return sorted(word for word in words if not any(name in word for name in names))
 
 
 def instructions_of(part: MixturePart, template: Template, combination: Combination) -> tuple[str, ...]:

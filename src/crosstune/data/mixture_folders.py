@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,7 @@ from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_curre
 from crosstune.chat_template import template_of
 from crosstune.data import files, filters
 from crosstune.data.mixer import Mixer, Part
-from crosstune.data.mixture import Renderer, instructions_of
+from crosstune.data.mixture import Combination, Renderer, instructions_of
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
@@ -83,10 +83,11 @@ class MixtureFolders:
         evaluation = [fingerprint_of(folder) for folder in self._evaluation_folders()]
         # The bank's wordings change with the version of this package.
         instructions = [
-            instructions_of(part, self._template, (direction, language))
+            wordings
             for part in parts
             for direction in part.directions
             for language in part.instruction_languages
+            for wordings in self._wordings(part, (direction, language))
         ]
         return fingerprint(
             "mixture",
@@ -99,6 +100,13 @@ class MixtureFolders:
             self._recipe.languages,
             self._recipe.seed,
         )
+
+    def _wordings(self, part: MixturePart, combination: Combination) -> Iterable[tuple[str, ...]]:
+        """Return the wordings that a part asks in, and those whose words its noise takes, where these are others."""
+        found = [instructions_of(part, self._template, combination)]
+        if part.wording_noise:
+            found.append(self._template.translation_instructions(*combination, "train"))
+        return dict.fromkeys(found)
 
     def _evaluation_folders(self) -> list[Path]:
         if not self._recipe.data.quality.drop_evaluation_overlap:
@@ -152,6 +160,9 @@ class MixtureFolders:
             "used": part.num_used,
             "examples": part.num_examples,
         }
+        if settings.directions:
+            facts["wordings"] = part.renderer.num_wordings
+            facts["wording_noise"] = {"share": settings.wording_noise, "changed": part.renderer.noise.num_changed}
         if settings.weight is not None:
             once = part.num_used * part.renderer.examples_per_row
             facts["repeats"] = round(part.num_examples / once, 4)

@@ -165,21 +165,31 @@ def translation_metrics(target_language: str) -> dict[str, Any]:
 
 
 def over_wordings(task: str, scores: Sequence[Sequence[Score]]) -> list[Score]:
-    """Return each metric's mean over wordings of the instruction, and its worst, from the wordings' scores.
+    """Return each metric's best, mean and worst over wordings of the instruction, from the wordings' scores.
 
-    Resamples are combined draw by draw: all wordings are asked about the same items, and resampled alike.
+    ``worst_to_best`` is the worst as a share of the best, 0 where the best is nothing; a metric of which less is better
+    has none. Resamples are combined draw by draw: all wordings are asked about the same items, and resampled alike.
     """
     found = []
     for members in zip(*scores, strict=True):
         metric, n, resamples = members[0].metric, members[0].n, np.stack([score.resamples for score in members])
-        worst = np.max if metric in LESS_IS_BETTER else np.min
-        for name, combine in (("mean", np.mean), ("worst", worst)):
+        ways: dict[str, Callable[..., Any]] = {"best": np.max, "mean": np.mean, "worst": np.min}
+        if metric in LESS_IS_BETTER:
+            ways |= {"best": np.min, "worst": np.max}
+        else:
+            ways["worst_to_best"] = _worst_to_best
+        for name, combine in ways.items():
             values = [score.value for score in members]
             combined = combine(resamples, axis=0)
             signature = f"{name}_of:{len(members)} wordings|{members[0].signature}"
             low, high = interval(combined)
             found.append(Score(task, f"{metric}_{name}", float(combine(values)), low, high, n, signature, combined))
     return found
+
+
+def _worst_to_best(values: Any, axis: int = 0) -> Any:
+    worst, best = np.min(values, axis), np.max(values, axis)
+    return np.divide(worst, best, out=np.zeros_like(best), where=best > 0)
 
 
 def _corpus_score(

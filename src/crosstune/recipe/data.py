@@ -124,6 +124,11 @@ class MixturePart(Section):
     num_wordings: Count | None = Field(
         None, description="with `wordings: train`, only the first so many; all if absent"
     )
+    wording_noise: Share = Field(
+        0.0,
+        description="in this share of the translation rows some words of the instruction, never the target language's "
+        "name, are dropped, swapped or replaced, so that the name alone has to tell what is asked",
+    )
     as_text: Language | None = Field(None, description="take this language's side as plain text, without instruction")
 
     @model_validator(mode="after")
@@ -134,6 +139,8 @@ class MixturePart(Section):
             raise ValueError("`directions` and `instruction_languages` go together: give both or neither")
         if self.num_wordings is not None and self.wordings != "train":
             raise ValueError("`num_wordings` goes with `wordings: train`, and only with it")
+        if self.wording_noise and not self.directions:
+            raise ValueError("`wording_noise` changes translation instructions: it goes with `directions`")
         return self
 
 

@@ -37,11 +37,15 @@ METRIC_TITLES = {
     **{
         f"{metric}_{name}": f"{title}, {name} of the unseen instructions"
         for metric, title in (("bleu", "BLEU"), ("chrf++", "chrF++"))
-        for name in ("mean", "worst")
+        for name in ("best", "mean", "worst")
+    },
+    **{
+        f"{metric}_worst_to_best": f"{title}, worst of the unseen instructions as a share of their best"
+        for metric, title in (("bleu", "BLEU"), ("chrf++", "chrF++"))
     },
 }
 # Tables hold BLEU and chrF++ of translations; the rest, and each wording's own scores, are in the files of scores.
-_FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_mean|_worst)?")
+_FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_best|_mean|_worst|_worst_to_best)?")
 _WORDING = re.compile(r"_w\d\d$")
 LESS_IS_BETTER = ("both_keywords", "bits_per_byte")
 # Neither more nor less of it is better by itself.
@@ -293,14 +297,13 @@ def _column(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     others = recipe.evaluate.tasks.values()
     is_only_one = sum(other.task == kind and other.language == language for other in others) == 1
     title = f"{language_names('en').get(language, language)} text" if language else TITLES.get(kind, task)
-    top = 100.0 if metric.startswith(("bleu", "chrf++")) else 1.0
     chance = CHANCE.get(kind) if metric in ("acc", "acc_norm") else None
     return Column(
         task=task,
         metric=metric,
         heading=title if is_only_one or title == task else f"{title} ({task})",
         detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
-        top=top,
+        top=_top(metric),
         chance=chance,
         paper=lambda paper_system: paper.accuracy(paper_system, kind) if metric == "acc" else None,
     )
@@ -315,9 +318,14 @@ def _translation_column(scores: Scores, label: str, metric: str, direction: str,
         heading=f"{source.capitalize()}→{target.capitalize()}",
         group=f"{language_names('en').get(instruction, instruction)} instruction",
         detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
-        top=100.0 if metric.startswith(("bleu", "chrf++")) else 1.0,
+        top=_top(metric),
         paper=lambda paper_system: paper.bleu(paper_system, direction, instruction) if metric == "bleu" else None,
     )
+
+
+def _top(metric: str) -> float:
+    is_share = metric.endswith("_worst_to_best")
+    return 100.0 if metric.startswith(("bleu", "chrf++")) and not is_share else 1.0
 
 
 def _all_translation_columns(recipe: Recipe, scores: Scores, pairs: Iterable[tuple[str, str]]) -> list[Column]:

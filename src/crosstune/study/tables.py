@@ -17,6 +17,7 @@ SPREAD_NOTE = "± is the standard deviation over {} seeds; bold is the best of a
 _OVER_WORDINGS = (
     ("bleu_mean", ", mean of the unseen instructions"),
     ("bleu_worst", ", worst of the unseen instructions"),
+    ("bleu_worst_to_best", ", worst of the unseen instructions as a share of their best"),
 )
 CHANGE_NOTE = (
     "The range is the 95 % interval of the difference over items and seeds (two-level bootstrap). ▲ ▼ mark a "
