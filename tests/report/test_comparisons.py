@@ -11,6 +11,7 @@ from scipy.stats import binomtest, false_discovery_control
 from crosstune.artifacts import RESAMPLES, RunFolder
 from crosstune.recipe import Recipe
 from crosstune.report import stage
+from crosstune.report.cells import Table
 from crosstune.report.comparisons import (
     Comparison,
     Evidence,
@@ -23,7 +24,7 @@ from crosstune.report.comparisons import (
 )
 from crosstune.report.outputs import read_outputs
 from crosstune.report.scores import read_resamples, read_scores
-from crosstune.report.tables import Table, paper_tables
+from crosstune.report.tables import paper_tables
 
 
 def evidence_of(recipe: Recipe, run: RunFolder) -> Evidence:

@@ -6,8 +6,8 @@ from tests.report.conftest import make_recipe, write_run
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.recipe import Recipe
 from crosstune.report import stage
+from crosstune.report.cells import Cell
 from crosstune.report.forgetting import verdict
-from crosstune.report.tables import Cell
 
 
 @pytest.mark.parametrize(

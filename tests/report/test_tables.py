@@ -6,12 +6,13 @@ import pytest
 
 from crosstune.artifacts import RunFolder
 from crosstune.recipe import Recipe
+from crosstune.report.cells import Cell, Table
 from crosstune.report.changes import change_table
 from crosstune.report.comparisons import Evidence
 from crosstune.report.findings import best_per_column, findings
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Score, Scores, read_scores
-from crosstune.report.tables import Cell, Table, further_tables, paper_tables
+from crosstune.report.tables import further_tables, paper_tables
 
 from .conftest import make_recipe, recipe_content, write_run
 

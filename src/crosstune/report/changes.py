@@ -5,19 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from crosstune.recipe import Recipe
+from crosstune.report.cells import Cell, Column, Row, Table
+from crosstune.report.columns import columns_of, paper_translations, text_columns, translation_columns
 from crosstune.report.comparisons import Evidence
 from crosstune.report.scores import Scores, paired_interval
-from crosstune.report.tables import (
-    Cell,
-    Column,
-    Row,
-    Table,
-    columns_of,
-    label_of,
-    paper_translations,
-    text_columns,
-    translation_columns,
-)
+from crosstune.report.tables import label_of
 
 FORGOTTEN = "change of accuracy on the tasks of the known language, points"
 """What the x axis of a figure of gain and forgetting shows."""

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstune.recipe import Recipe
+from crosstune.report.cells import LESS_IS_BETTER, Row, Table
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Resamples, Scores
-from crosstune.report.tables import LESS_IS_BETTER, Row, Table, label_of
+from crosstune.report.tables import label_of
 
 ALPHA = 0.05
 CSV_COLUMNS = ("task", "metric", "system", "other", "difference", "test", "p", "p_holm", "num_pairs")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from crosstune.prompts import language_names
 from crosstune.recipe import Recipe
+from crosstune.report.cells import Cell, Column, Row, Table
 from crosstune.report.changes import from_target_columns, into_target_columns, source_columns, target_columns
 from crosstune.report.scores import Scores
-from crosstune.report.tables import Cell, Column, Row, Table, label_of
+from crosstune.report.tables import label_of
 
 
 def best_per_column(table: Table) -> str:

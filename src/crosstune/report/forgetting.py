@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from crosstune.recipe import Recipe
+from crosstune.report.cells import Cell, Table
 from crosstune.report.changes import source_columns
 from crosstune.report.scores import Scores
-from crosstune.report.tables import Cell, Table
 
 Verdict = Literal["pass", "fail", "undecided"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from crosstune.report.tables import Cell, Column, Row, Table
+from crosstune.report.cells import Cell, Column, Row, Table
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",

@@ -8,7 +8,8 @@ from typing import Any
 
 from crosstune.artifacts import RunFolder
 from crosstune.recipe import Recipe
-from crosstune.report.tables import CHANCE, Table
+from crosstune.report.cells import Table
+from crosstune.report.columns import CHANCE
 
 
 @dataclass(frozen=True)

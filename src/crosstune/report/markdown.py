@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from crosstune.report.cells import MISSING, Cell, Column, Row, Table
 from crosstune.report.findings import Finding
 from crosstune.report.run_facts import RunFacts
-from crosstune.report.tables import MISSING, Cell, Column, Row, Table
 
 
 def to_markdown(

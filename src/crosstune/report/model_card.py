@@ -14,10 +14,12 @@ from crosstune.artifacts import MODEL_CARD, RunFolder, read_json, write_text
 from crosstune.chat_template import template_of
 from crosstune.prompts import language_names
 from crosstune.recipe import Recipe
+from crosstune.report.cells import Row, Table
+from crosstune.report.columns import METRIC_TITLES
 from crosstune.report.markdown import escape, table_to_markdown
 from crosstune.report.run_facts import RunFacts
 from crosstune.report.scores import Scores
-from crosstune.report.tables import METRIC_TITLES, Row, Table, label_of
+from crosstune.report.tables import label_of
 
 
 def write_model_cards(recipe: Recipe, run: RunFolder, tables: Sequence[Table], facts: RunFacts, scores: Scores) -> None:

@@ -14,6 +14,7 @@ from crosstune.diagnostics import FAILURES
 from crosstune.prompts import language_names
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.report import bars, charts, failures
+from crosstune.report.cells import Cell, Column, Table
 from crosstune.report.changes import (
     FORGOTTEN,
     GAINS,
@@ -28,7 +29,7 @@ from crosstune.report.findings import Finding
 from crosstune.report.outputs import ITEMS_PER_TASK, Outputs
 from crosstune.report.run_facts import RunFacts
 from crosstune.report.scores import Score, Scores
-from crosstune.report.tables import Cell, Column, Table, label_of
+from crosstune.report.tables import label_of
 from crosstune.report.training import Curves
 
 _TEMPLATES = Path(__file__).parent / "template"

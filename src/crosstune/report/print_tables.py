@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from crosstune.report.cells import Cell, Column, Table
 from crosstune.report.comparisons import BEATS_ALL, DIFFERS
-from crosstune.report.tables import Cell, Column, Table
 from crosstune.terminal import results
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from crosstune.artifacts import RunFolder, write_json, write_text
 from crosstune.recipe import Recipe
 from crosstune.report import comparisons, failures, forgetting, levels
+from crosstune.report.cells import Table
 from crosstune.report.changes import change_table, figure_points
 from crosstune.report.findings import best_per_column, findings
 from crosstune.report.latex import to_latex
@@ -16,7 +17,7 @@ from crosstune.report.print_tables import print_tables
 from crosstune.report.run_facts import read_run_facts
 from crosstune.report.scores import read_resamples, read_scores, to_csv
 from crosstune.report.stamp import stamped
-from crosstune.report.tables import Table, further_tables, paper_tables
+from crosstune.report.tables import further_tables, paper_tables
 from crosstune.report.training import read_curves
 from crosstune.terminal import note
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from crosstune.recipe import Recipe
-from crosstune.report.tables import Table
+from crosstune.report.cells import Table
 
 OVERLAP = (
     "Training rows that hold texts of the evaluation sets were kept: the recipe says drop_evaluation_overlap: false. "

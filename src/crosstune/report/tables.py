@@ -1,171 +1,24 @@
-"""The tables of a report: which columns a recipe's tasks give, and every system's cell in them."""
+"""The tables of a report: the paper's, and those of every other score, with every system's cell in them."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Literal
+from collections.abc import Sequence
 
-from crosstune.prompts import language_names
 from crosstune.recipe import Recipe
 from crosstune.report import paper
+from crosstune.report.cells import Cell, Column, Row, Table, mark_best
+from crosstune.report.columns import (
+    METRIC_TITLES,
+    all_translation_columns,
+    column_of,
+    columns_of,
+    paper_translations,
+    translation_columns,
+)
 from crosstune.report.scores import Score, Scores
 
-MISSING = "–"
-TITLES = {
-    "hellaswag": "HellaSwag",
-    "copa_2011_test": "COPA",
-    "copa_superglue_val": "COPA (SuperGLUE)",
-    "nsmc_generate": "NSMC, generated",
-    "nsmc_likelihood": "NSMC, likelier word",
-    "kobest_boolq": "KoBEST BoolQ",
-    "kobest_copa": "KoBEST COPA",
-    "kobest_hellaswag": "KoBEST HellaSwag",
-    "kobest_sentineg": "KoBEST SentiNeg",
-}
-CHANCE = dict.fromkeys(TITLES, 0.5) | {"hellaswag": 0.25, "kobest_hellaswag": 0.25}
-METRIC_TITLES = {
-    "acc": "accuracy",
-    "acc_norm": "accuracy, length-normalised",
-    "f1": "F1",
-    "answered": "answered",
-    "both_keywords": "both words in the answer",
-    "acc_answered": "accuracy where answered",
-    "bleu": "BLEU",
-    "chrf++": "chrF++",
-    "bits_per_byte": "bits per byte, less is better",
-    **{
-        f"{metric}_{name}": f"{title}, {name} of the unseen instructions"
-        for metric, title in (("bleu", "BLEU"), ("chrf++", "chrF++"))
-        for name in ("best", "mean", "worst")
-    },
-    **{
-        f"{metric}_worst_to_best": f"{title}, worst of the unseen instructions as a share of their best"
-        for metric, title in (("bleu", "BLEU"), ("chrf++", "chrF++"))
-    },
-}
 # Tables hold BLEU and chrF++ of translations; the rest, and each wording's own scores, are in the files of scores.
 _FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_best|_mean|_worst|_worst_to_best)?")
 _WORDING = re.compile(r"_w\d\d$")
-LESS_IS_BETTER = ("both_keywords", "bits_per_byte")
-# Neither more nor less of it is better by itself.
-_UNRANKED = ("both_keywords",)
-
-
-@dataclass(frozen=True)
-class Column:
-    """One task and metric.
-
-    Attributes:
-        group: what stands above several columns, such as the instruction's language.
-        detail: what stands below the heading: metric, items, chance.
-        top: the upper end of the scale, 1 or 100.
-        chance: what guessing gives.
-        majority: what the most frequent answer gives.
-        signed: the cells are differences.
-        paper: gives the paper's figure for one of its systems.
-    """
-
-    task: str
-    metric: str
-    heading: str
-    group: str = ""
-    detail: str = ""
-    top: float = 1.0
-    chance: float | None = None
-    majority: float | None = None
-    signed: bool = False
-    paper: Callable[[str | None], float | None] = lambda paper_system: None
-
-    @property
-    def name(self) -> str:
-        """Return the heading on one line."""
-        return f"{self.heading}, {self.group}" if self.group else self.heading
-
-    @property
-    def levels(self) -> str:
-        """Return what needs no model: guessing, and always giving the most frequent answer."""
-        levels = (("guessing", self.chance), ("majority", self.majority))
-        # A no-break space: a name and its level stay on one line of a narrow heading.
-        return ", ".join(f"{name}\u00a0{level:.2f}" for name, level in levels if level is not None)
-
-    def text(self, value: float | None) -> str:
-        """Return a number as tables print it: three decimals of an accuracy, one of BLEU, a true minus sign."""
-        if value is None:
-            return MISSING
-        decimals = 1 if self.top == 100 else 3
-        # Adding 0.0 turns a rounded -0.0 into 0.0.
-        rounded = round(value, decimals) + 0.0
-        return f"{rounded:{'+' if self.signed and rounded else ''}.{decimals}f}".replace("-", "−")
-
-    def paper_text(self, figure: float | None) -> str:
-        """Return the paper's figure, which has two decimals for accuracies, and three for BLEU of 0-1."""
-        return MISSING if figure is None else f"{figure:.{1 if self.top == 100 else 2}f}"
-
-    def judgement(self, cell: "Cell") -> Literal["", "better", "worse"]:
-        """Say whether a difference whose interval leaves out zero is one for the better."""
-        if not self.signed or cell.low is None or cell.high is None or cell.low <= 0 <= cell.high:
-            return ""
-        return "better" if (cell.low > 0) != (self.metric in LESS_IS_BETTER) else "worse"
-
-    def marks(self, cell: "Cell") -> str:
-        """Return a cell's marks; of a difference, first an arrow when its interval leaves out zero."""
-        arrow = ""
-        if self.judgement(cell):
-            arrow = "▲" if cell.low is not None and cell.low > 0 else "▼"
-        return f" {arrow}{cell.marks}" if arrow or cell.marks else ""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number with its interval or its spread over seeds.
-
-    Attributes:
-        is_best: of its column.
-        marks: what a legend below the table explains.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    is_best: bool = False
-    spread: float | None = None
-    marks: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One system's cells, and the paper's figures for it where it has some."""
-
-    system: str
-    label: str
-    cells: tuple[Cell, ...]
-    paper_label: str = ""
-    paper: tuple[float | None, ...] = ()
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as every output shows it: terminal, Markdown, HTML.
-
-    Attributes:
-        stamp: what a reader must know before any of its numbers.
-    """
-
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    sentence: str = ""
-    notes: tuple[str, ...] = ()
-    rows_are: str = "system"
-    stamp: str = ""
-
-    @property
-    def groups(self) -> list[tuple[str, int]]:
-        """Return headings over neighbouring columns with the number of columns; none if no column has one."""
-        groups = [(group, len(list(columns))) for group, columns in groupby(self.columns, lambda column: column.group)]
-        return groups if any(group for group, _ in groups) else []
 
 
 def label_of(recipe: Recipe, system: str) -> str:
@@ -193,47 +46,17 @@ def further_tables(recipe: Recipe, scores: Scores) -> list[Table]:
     """Return tables of every score that the paper's tables do not hold."""
     shown = {(column.task, column.metric) for table in paper_tables(recipe, scores) for column in table.columns}
     rest = [pair for pair in _pairs(scores) if pair not in shown and not _is_for_files_only(*pair)]
-    cells = {(column.task, column.metric): column for column in _all_translation_columns(recipe, scores, rest)}
+    cells = {(column.task, column.metric): column for column in all_translation_columns(recipe, scores, rest)}
     places = {pair: place for place, pair in enumerate(cells)}
     groups: dict[str, list[Column]] = {}
     for task, metric in sorted(rest, key=lambda pair: places.get(pair, -1)):
-        column = cells.get((task, metric)) or _column(recipe, scores, task, metric)
+        column = cells.get((task, metric)) or column_of(recipe, scores, task, metric)
         groups.setdefault(_group_title(recipe, task, metric), []).append(column)
     return [build_table(recipe, scores, "", title, columns) for title, columns in groups.items()]
 
 
-def paper_translations(recipe: Recipe) -> list[str]:
-    """Return the labels of the translation tasks that ask in the paper's words."""
-    tasks = recipe.evaluate.tasks.items()
-    return [label for label, task in tasks if task.task == "translation" and task.wordings == "paper"]
-
-
 def _is_for_files_only(task: str, metric: str) -> bool:
     return bool(_FILES_ONLY.fullmatch(metric) or _WORDING.search(task))
-
-
-def columns_of(recipe: Recipe, scores: Scores, kind_prefix: str) -> list[Column]:
-    """Return the accuracy columns of the recipe's tasks of some kinds, in the recipe's order."""
-    tasks = [label for label, task in recipe.evaluate.tasks.items() if task.task.startswith(kind_prefix)]
-    return [_column(recipe, scores, label, "acc") for label in tasks]
-
-
-def text_columns(recipe: Recipe, scores: Scores) -> list[Column]:
-    """Return the columns of held-out texts in bits per byte, in the recipe's order."""
-    tasks = [label for label, task in recipe.evaluate.tasks.items() if task.task == "bits_per_byte"]
-    return [_column(recipe, scores, label, "bits_per_byte") for label in tasks]
-
-
-def translation_columns(recipe: Recipe, scores: Scores, label: str, metric: str) -> list[Column]:
-    """Return a translation task's cells in the paper's order: by instruction, into the source language first."""
-    task = recipe.evaluate.tasks[label]
-    order = recipe.languages.directions[::-1]
-    languages = (recipe.languages.source, recipe.languages.target)
-    return [
-        _translation_column(scores, label, metric, direction, instruction)
-        for instruction in sorted(task.instruction_languages, key=languages.index)
-        for direction in sorted(task.directions, key=order.index)
-    ]
 
 
 def build_table(recipe: Recipe, scores: Scores, name: str, title: str, columns: Sequence[Column]) -> Table:
@@ -255,27 +78,6 @@ def build_table(recipe: Recipe, scores: Scores, name: str, title: str, columns: 
     return mark_best(Table(name, title, tuple(columns), tuple(rows), notes=_notes(columns, rows)))
 
 
-def mark_best(table: Table) -> Table:
-    """Mark the best cell of every column, by the numbers as printed, so that equal prints are equally marked."""
-    best: list[str | None] = []
-    for index, column in enumerate(table.columns):
-        values = [value for row in table.rows if (value := row.cells[index].value) is not None]
-        is_ranked = column.metric not in _UNRANKED and len(values) > 1 and max(values) > min(values)
-        choose = min if column.metric in LESS_IS_BETTER else max
-        best.append(column.text(choose(values)) if is_ranked else None)
-    rows = tuple(
-        replace(
-            row,
-            cells=tuple(
-                replace(cell, is_best=mark is not None and column.text(cell.value) == mark)
-                for cell, column, mark in zip(row.cells, table.columns, best, strict=True)
-            ),
-        )
-        for row in table.rows
-    )
-    return replace(table, rows=rows)
-
-
 def _notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
     notes = []
     if any(cell.low is not None for row in rows for cell in row.cells):
@@ -288,55 +90,6 @@ def _notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _cell(score: Score | None) -> Cell:
     return Cell() if score is None else Cell(score.value, score.low, score.high)
-
-
-def _column(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
-    settings = recipe.evaluate.tasks.get(task)
-    kind = settings.task if settings else ""
-    language = settings.language if settings else None
-    others = recipe.evaluate.tasks.values()
-    is_only_one = sum(other.task == kind and other.language == language for other in others) == 1
-    title = f"{language_names('en').get(language, language)} text" if language else TITLES.get(kind, task)
-    chance = CHANCE.get(kind) if metric in ("acc", "acc_norm") else None
-    return Column(
-        task=task,
-        metric=metric,
-        heading=title if is_only_one or title == task else f"{title} ({task})",
-        detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
-        top=_top(metric),
-        chance=chance,
-        paper=lambda paper_system: paper.accuracy(paper_system, kind) if metric == "acc" else None,
-    )
-
-
-def _translation_column(scores: Scores, label: str, metric: str, direction: str, instruction: str) -> Column:
-    source, target = direction.split("-")
-    task = f"{label}_{source}_{target}_{instruction}"
-    return Column(
-        task=task,
-        metric=metric,
-        heading=f"{source.capitalize()}→{target.capitalize()}",
-        group=f"{language_names('en').get(instruction, instruction)} instruction",
-        detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
-        top=_top(metric),
-        paper=lambda paper_system: paper.bleu(paper_system, direction, instruction) if metric == "bleu" else None,
-    )
-
-
-def _top(metric: str) -> float:
-    is_share = metric.endswith("_worst_to_best")
-    return 100.0 if metric.startswith(("bleu", "chrf++")) and not is_share else 1.0
-
-
-def _all_translation_columns(recipe: Recipe, scores: Scores, pairs: Iterable[tuple[str, str]]) -> list[Column]:
-    metrics = sorted({metric for _, metric in pairs})
-    labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
-    return [
-        column
-        for metric in metrics
-        for label in labels
-        for column in translation_columns(recipe, scores, label, metric)
-    ]
 
 
 def _group_title(recipe: Recipe, task: str, metric: str) -> str:
@@ -358,15 +111,3 @@ def _group_title(recipe: Recipe, task: str, metric: str) -> str:
 
 def _pairs(scores: Scores) -> list[tuple[str, str]]:
     return list(dict.fromkeys((task, metric) for _, task, metric in scores))
-
-
-def _items(scores: Scores, task: str, metric: str) -> list[int]:
-    return sorted({score.n for (_, *pair), score in scores.items() if pair == [task, metric]})
-
-
-def _detail(metric_title: str, items: list[int]) -> str:
-    if not items:
-        return metric_title
-    count = f"{items[0]:,}" if len(items) == 1 else f"{items[0]:,} to {items[-1]:,}"
-    # No-break spaces keep "n = 500" on one line of a narrow heading.
-    return f"{metric_title}, n\u00a0=\u00a0{count}"

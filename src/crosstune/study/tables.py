@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from crosstune.recipe import Recipe
+from crosstune.report.cells import Cell, Column, Row, Table, mark_best
 from crosstune.report.changes import source_columns, target_columns
+from crosstune.report.columns import text_columns, translation_columns
 from crosstune.report.comparisons import ALPHA
 from crosstune.report.markdown import escape, table_to_markdown
 from crosstune.report.scores import Scores
 from crosstune.report.stamp import stamped
-from crosstune.report.tables import Cell, Column, Row, Table, label_of, mark_best, text_columns, translation_columns
+from crosstune.report.tables import label_of
 from crosstune.study.comparison import Difference, Finding
 from crosstune.study.settings import Study
 

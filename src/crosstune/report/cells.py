@@ -1,0 +1,148 @@
+"""A table as every output shows it, and its parts: columns, rows, cells."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal
+
+MISSING = "–"
+LESS_IS_BETTER = ("both_keywords", "bits_per_byte")
+# Neither more nor less of it is better by itself.
+_UNRANKED = ("both_keywords",)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One task and metric.
+
+    Attributes:
+        group: what stands above several columns, such as the instruction's language.
+        detail: what stands below the heading: metric, items, chance.
+        top: the upper end of the scale, 1 or 100.
+        chance: what guessing gives.
+        majority: what the most frequent answer gives.
+        signed: the cells are differences.
+        paper: gives the paper's figure for one of its systems.
+    """
+
+    task: str
+    metric: str
+    heading: str
+    group: str = ""
+    detail: str = ""
+    top: float = 1.0
+    chance: float | None = None
+    majority: float | None = None
+    signed: bool = False
+    paper: Callable[[str | None], float | None] = lambda paper_system: None
+
+    @property
+    def name(self) -> str:
+        """Return the heading on one line."""
+        return f"{self.heading}, {self.group}" if self.group else self.heading
+
+    @property
+    def levels(self) -> str:
+        """Return what needs no model: guessing, and always giving the most frequent answer."""
+        levels = (("guessing", self.chance), ("majority", self.majority))
+        # A no-break space: a name and its level stay on one line of a narrow heading.
+        return ", ".join(f"{name}\u00a0{level:.2f}" for name, level in levels if level is not None)
+
+    def text(self, value: float | None) -> str:
+        """Return a number as tables print it: three decimals of an accuracy, one of BLEU, a true minus sign."""
+        if value is None:
+            return MISSING
+        decimals = 1 if self.top == 100 else 3
+        # Adding 0.0 turns a rounded -0.0 into 0.0.
+        rounded = round(value, decimals) + 0.0
+        return f"{rounded:{'+' if self.signed and rounded else ''}.{decimals}f}".replace("-", "−")
+
+    def paper_text(self, figure: float | None) -> str:
+        """Return the paper's figure, which has two decimals for accuracies, and three for BLEU of 0-1."""
+        return MISSING if figure is None else f"{figure:.{1 if self.top == 100 else 2}f}"
+
+    def judgement(self, cell: "Cell") -> Literal["", "better", "worse"]:
+        """Say whether a difference whose interval leaves out zero is one for the better."""
+        if not self.signed or cell.low is None or cell.high is None or cell.low <= 0 <= cell.high:
+            return ""
+        return "better" if (cell.low > 0) != (self.metric in LESS_IS_BETTER) else "worse"
+
+    def marks(self, cell: "Cell") -> str:
+        """Return a cell's marks; of a difference, first an arrow when its interval leaves out zero."""
+        arrow = ""
+        if self.judgement(cell):
+            arrow = "▲" if cell.low is not None and cell.low > 0 else "▼"
+        return f" {arrow}{cell.marks}" if arrow or cell.marks else ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number with its interval or its spread over seeds.
+
+    Attributes:
+        is_best: of its column.
+        marks: what a legend below the table explains.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    is_best: bool = False
+    spread: float | None = None
+    marks: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system's cells, and the paper's figures for it where it has some."""
+
+    system: str
+    label: str
+    cells: tuple[Cell, ...]
+    paper_label: str = ""
+    paper: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as every output shows it: terminal, Markdown, HTML.
+
+    Attributes:
+        stamp: what a reader must know before any of its numbers.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    sentence: str = ""
+    notes: tuple[str, ...] = ()
+    rows_are: str = "system"
+    stamp: str = ""
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Return headings over neighbouring columns with the number of columns; none if no column has one."""
+        groups = [(group, len(list(columns))) for group, columns in groupby(self.columns, lambda column: column.group)]
+        return groups if any(group for group, _ in groups) else []
+
+
+def mark_best(table: Table) -> Table:
+    """Mark the best cell of every column, by the numbers as printed, so that equal prints are equally marked."""
+    best: list[str | None] = []
+    for index, column in enumerate(table.columns):
+        values = [value for row in table.rows if (value := row.cells[index].value) is not None]
+        is_ranked = column.metric not in _UNRANKED and len(values) > 1 and max(values) > min(values)
+        choose = min if column.metric in LESS_IS_BETTER else max
+        best.append(column.text(choose(values)) if is_ranked else None)
+    rows = tuple(
+        replace(
+            row,
+            cells=tuple(
+                replace(cell, is_best=mark is not None and column.text(cell.value) == mark)
+                for cell, column, mark in zip(row.cells, table.columns, best, strict=True)
+            ),
+        )
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
