@@ -13,7 +13,15 @@ from crosstune.evaluate.task_files import FOLDER
 
 LM_EVAL = Path(sys.executable).with_name("lm_eval")
 ONE_PROCESS = [str(LM_EVAL)]
-TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29633", "-m", "lm_eval"]
+TWO_PROCESSES = [
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--nproc-per-node=2",
+    "--master-port=29633",
+    "-m",
+    "lm_eval",
+]
 
 
 @pytest.mark.slow
