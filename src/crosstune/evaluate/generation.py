@@ -271,7 +271,7 @@ def _slot_attention(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attend where the mask says so, as transformers' ``sdpa``, but faster on CPUs; without one, to all that came before."""
+    """Attend where the mask says so, as transformers' ``sdpa``, faster on CPUs; without one, to all before it."""
     # The fused kernel computes each row and head by itself: with oneDNN's products, one token for each of 90 rows of
     # 120 keys and 6 heads takes it 13.5 ms, plain products 4.3 ms (one core with AVX-512).
     # In float32 only: in bfloat16 the fused kernel sums with more digits.

@@ -55,6 +55,7 @@ class Column:
         chance: what guessing gives.
         majority: what the most frequent answer gives.
         signed: the cells are differences.
+        paper_decimals: of the paper's figures.
         paper: gives the paper's figure for one of its systems.
     """
 
@@ -67,6 +68,7 @@ class Column:
     chance: float | None = None
     majority: float | None = None
     signed: bool = False
+    paper_decimals: int = 2
     paper: Callable[[str | None], float | None] = lambda paper_system: None
 
     @property
@@ -90,8 +92,8 @@ class Column:
         return f"{rounded:{'+' if self.signed and rounded else ''}.{decimals}f}".replace("-", "−")
 
     def paper_text(self, figure: float | None) -> str:
-        """Return the paper's figure, which has two decimals for accuracies, and three for BLEU of 0-1."""
-        return MISSING if figure is None else f"{figure:.{1 if self.top == 100 else 2}f}"
+        """Return the paper's figure as precisely as the paper prints it."""
+        return MISSING if figure is None else f"{figure:.{self.paper_decimals}f}"
 
     def marks(self, cell: "Cell") -> str:
         """Return a cell's marks; of a difference, first an arrow when its interval leaves out zero."""
@@ -296,6 +298,7 @@ def _translation_column(scores: Scores, label: str, metric: str, direction: str,
         group=f"{language_names('en').get(instruction, instruction)} instruction",
         detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
         top=100.0 if metric.startswith(("bleu", "chrf++")) else 1.0,
+        paper_decimals=1,
         paper=lambda paper_system: paper.bleu(paper_system, direction, instruction) if metric == "bleu" else None,
     )
 
