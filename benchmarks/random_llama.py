@@ -69,15 +69,19 @@ def matmul_precision(value: str) -> Iterator[None]:
 
 
 def in_turns(sides: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Run all sides once per round and return seconds and results; the order turns, so that no side is always first."""
+    """Run all sides once per round and return seconds and results; the order turns, so that no side is always first.
+
+    With one thread they are seconds of the processor, which other programs that share it take no part in.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     results: dict[str, Any] = {}
     names = list(sides)
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            started = time.perf_counter()
+            started = clock()
             results[name] = sides[name]()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(clock() - started)
     return seconds, results
 
 

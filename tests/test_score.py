@@ -64,6 +64,8 @@ def test_a_folder_is_scored_and_the_papers_tables_are_printed(
     assert all(
         heading in printed for heading in ("HellaSwag", "COPA", "NSMC, generated", "Ko→En", "Korean instruction")
     )
+    assert "HellaSwag: accuracy, n\u00a0=\u00a03, guessing 0.25, majority 0.33\n" in printed
+    assert "\nBLEU, n\u00a0=\u00a02\n" in printed
     scores = read_json(out / "systems" / "model" / "evaluation" / "scores.json")["scores"]
     found = {(score["task"], score["metric"]): score["n"] for score in scores}
     cells = {f"ntrex_{cell}": 2 for cell in ("ko_en_en", "ko_en_ko", "en_ko_en", "en_ko_ko")}
@@ -83,6 +85,8 @@ def test_a_suite_without_the_papers_tasks_prints_its_own_tables(
     run(model_folder, data_root, tmp_path / "scores", suite="korean", skip_missing=True)
     printed = capsys.readouterr().out
     assert "NSMC: the likelier of the two words" in printed and "Table 3" not in printed
+    headings = [line.split() for line in printed.splitlines() if "accuracy" in line]
+    assert headings[0] == ["system", "accuracy", "F1"] or headings[0] == ["accuracy", "F1"]
 
 
 def test_json_holds_every_score_and_nothing_else_is_printed(

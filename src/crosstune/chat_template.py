@@ -48,7 +48,8 @@ def from_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> Template:
     if not tokenizer.chat_template:
         raise BadInputError(
             f"data.prompt: chat was asked, but the tokenizer {tokenizer.name_or_path!r} has no chat template. Give one "
-            f"that has (tokenizer.base.path), or set data.prompt to one of {', '.join(TEMPLATES)}"
+            f"that has (tokenizer.base.path; `crosstune score --tokenizer`), or set data.prompt (--prompt) to one of "
+            f"{', '.join(TEMPLATES)}"
         )
 
     def render(text: str, *answer: str) -> str:

@@ -1,4 +1,4 @@
-"""The harness's command line finds our model and our tasks."""
+"""The harness's own command line finds our model and our tasks."""
 
 import os
 import re
@@ -11,18 +11,35 @@ import pytest
 from crosstune.artifacts import write_jsonl
 from crosstune.evaluate.task_files import FOLDER
 
+LM_EVAL = Path(sys.executable).with_name("lm_eval")
+ONE_PROCESS = [str(LM_EVAL)]
+TWO_PROCESSES = [
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--nproc-per-node=2",
+    "--master-port=29633",
+    "-m",
+    "lm_eval",
+]
+
 
 @pytest.mark.slow
-def test_the_harnesss_command_line_scores_a_folder_on_a_local_file(tmp_path: Path, model_folder: Path) -> None:
+@pytest.mark.parametrize("command", [ONE_PROCESS, TWO_PROCESSES])
+def test_the_harnesss_command_line_scores_a_folder_on_a_local_file(
+    command: list[str], tmp_path: Path, model_folder: Path
+) -> None:
     item = {"premise": "It fell.", "choice1": "He ran.", "choice2": "He left.", "question": "effect", "label": 0}
     write_jsonl(tmp_path / "items.jsonl", [{"id": str(index), **item} for index in range(3)])
-    source = Path(FOLDER).parents[2]
-    command = [
-        *(sys.executable, "-m", "crosstune.evaluate", "--model", "crosstune"),
-        *("--model_args", f"pretrained={model_folder}", "--tasks", "copa_2011_test"),
-        *("--include_path", str(FOLDER), "--metadata", f'{{"path": "{tmp_path / "items.jsonl"}"}}'),
+    arguments = [
+        *("--model", "crosstune", "--model_args", f"pretrained={model_folder}"),
+        *("--tasks", f"{FOLDER / 'crosstune.yaml'},copa_2011_test", "--include_path", str(FOLDER)),
+        *("--metadata", f'{{"path": "{tmp_path / "items.jsonl"}"}}'),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(source), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(FOLDER.parents[2]), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("crosstune ({'pretrained'") == 1
     assert re.search(r"\|copa_2011_test\|\s*1\|none\s*\|\s*0\|acc", done.stdout)

@@ -140,3 +140,15 @@ def test_a_limit_that_leaves_no_room_for_the_prompt_is_refused(
 def test_pairs_that_cannot_be_scored_are_refused(llama: PreTrainedModel, pair: scoring.Pair) -> None:
     with pytest.raises(ValueError, match="the model needs at least one of each and reads at most 8"):
         scoring.log_likelihoods(llama, [pair], max_length=8, batch_tokens=64)
+
+
+def test_of_equally_likely_tokens_greedy_decoding_writes_the_first() -> None:
+    import torch
+
+    logits = torch.zeros(3, 5)
+    logits[1, [2, 4]] = 1.0
+    index, targets = torch.tensor([0, 0, 1, 1, 2]), torch.tensor([0, 1, 2, 4, 3])
+    largest, normaliser = scoring._largest_and_normaliser(logits)
+    is_largest = logits[index, targets] == largest[index]
+    assert scoring._is_likeliest(logits, index, targets, is_largest).tolist() == [True, False, True, False, False]
+    torch.testing.assert_close(normaliser, logits.logsumexp(-1))

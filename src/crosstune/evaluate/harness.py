@@ -23,7 +23,7 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.generation import Limits, generate
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scoring import Likelihood, Pair, log_likelihoods
-from crosstune.models import load_model, load_tokenizer
+from crosstune.models import load_model, load_tokenizer, prepare_libraries
 from crosstune.terminal import progress
 
 DEFAULT_MAX_GENERATED = 256
@@ -66,13 +66,16 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
             )
         if isinstance(pretrained, str):
             tokenizer = tokenizer or pretrained
+            prepare_libraries()
             pretrained = load_model(pretrained, revision, getattr(torch, dtype))
         if tokenizer is None:
             raise ValueError("a loaded model needs its tokenizer: pass `tokenizer`, loaded or as a folder")
         self.tokenizer = load_tokenizer(tokenizer, revision) if isinstance(tokenizer, str) else tokenizer
         self.model = pretrained
+        if ranks.num_ranks() > 1:
+            self.model.to(ranks.device())  # type: ignore[arg-type]
         # The harness's command line asks for cuda:0 by default, with or without a GPU.
-        if device and (torch.cuda.is_available() or not device.startswith("cuda")):
+        elif device and (torch.cuda.is_available() or not device.startswith("cuda")):
             self.model.to(torch.device(device))  # type: ignore[arg-type]
         self._device = self.model.device
 

@@ -22,6 +22,7 @@ class Column:
         chance: what guessing gives.
         majority: what the most frequent answer gives.
         signed: the cells are differences.
+        paper_decimals: of the paper's figures.
         paper: gives the paper's figure for one of its systems.
     """
 
@@ -34,6 +35,7 @@ class Column:
     chance: float | None = None
     majority: float | None = None
     signed: bool = False
+    paper_decimals: int = 2
     paper: Callable[[str | None], float | None] = lambda paper_system: None
 
     @property
@@ -58,8 +60,8 @@ class Column:
         return f"{rounded:{'+' if self.signed and rounded else ''}.{decimals}f}".replace("-", "−")
 
     def paper_text(self, figure: float | None) -> str:
-        """Return the paper's figure, which has two decimals for accuracies, and three for BLEU of 0-1."""
-        return MISSING if figure is None else f"{figure:.{1 if self.top == 100 else 2}f}"
+        """Return the paper's figure as precisely as the paper prints it."""
+        return MISSING if figure is None else f"{figure:.{self.paper_decimals}f}"
 
     def judgement(self, cell: "Cell") -> Literal["", "better", "worse"]:
         """Say whether a difference whose interval leaves out zero is one for the better."""

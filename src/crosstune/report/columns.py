@@ -102,6 +102,7 @@ def _translation_column(scores: Scores, label: str, metric: str, direction: str,
         group=f"{language_names('en').get(instruction, instruction)} instruction",
         detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
         top=_top(metric),
+        paper_decimals=1,
         paper=lambda paper_system: paper.bleu(paper_system, direction, instruction) if metric == "bleu" else None,
     )
 

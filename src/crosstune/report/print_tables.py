@@ -1,6 +1,6 @@
 """The paper's tables on the terminal: results, so they go to stdout and can be piped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +16,55 @@ from crosstune.terminal import results
 def print_tables(tables: Sequence[Table], page: Path) -> None:
     """Print the tables and where the report lies."""
     for table in tables:
-        results.print()
-        results.print(_rich_table(table))
+        for piece in _pieces(_with_metrics(table)):
+            results.print()
+            results.print(_rich_table(piece))
         if table.stamp:
             results.print(Text(table.stamp, style="bold yellow"))
         legend = [text for text in table.notes if text.startswith((DIFFERS, BEATS_ALL))]
-        for text in filter(None, (table.sentence, *legend)):
+        for text in filter(None, (table.sentence, *_details(table), *legend)):
             results.print(Text(text, style="dim"))
     results.print()
     results.print(Text("The report: ").append(str(page), style="bold"), soft_wrap=True)
+
+
+def _details(table: Table) -> list[str]:
+    """Return what was counted in each column, on how many items, and what needs no model; once where all are alike."""
+    details = [", ".join(filter(None, (column.detail, column.levels))) for column in table.columns]
+    if len(set(details)) == 1:
+        return details[:1]
+    return [f"{column.name}: {detail}" for column, detail in zip(table.columns, details, strict=True)]
+
+
+def _with_metrics(table: Table) -> Table:
+    """Return the table with metrics in the headings of columns called alike: accuracy and F1 of a task."""
+    names = [column.name for column in table.columns]
+
+    def heading(column: Column) -> str:
+        metric = column.detail.partition(", n\u00a0=")[0]
+        return f"{column.heading}\n{metric}" if names.count(column.name) > 1 else column.heading
+
+    return replace(table, columns=tuple(replace(column, heading=heading(column)) for column in table.columns))
+
+
+def _pieces(table: Table) -> Iterator[Table]:
+    """Yield the table in pieces of as many columns as fit side by side."""
+    first = 0
+    for last in range(1, len(table.columns) + 1):
+        if last == len(table.columns) or _width(_piece(table, first, last + 1)) > results.width:
+            yield _piece(table, first, last)
+            first = last
+
+
+def _width(table: Table) -> int:
+    # By itself a measure ends at the terminal's width.
+    return results.measure(_rich_table(table), options=results.options.update(max_width=10_000)).maximum
+
+
+def _piece(table: Table, first: int, last: int) -> Table:
+    rows = tuple(replace(row, cells=row.cells[first:last], paper=row.paper[first:last]) for row in table.rows)
+    title = f"{table.title}, continued" if first else table.title
+    return replace(table, title=title, columns=table.columns[first:last], rows=rows)
 
 
 def _rich_table(table: Table) -> RichTable:

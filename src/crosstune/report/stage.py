@@ -13,6 +13,7 @@ from crosstune.report.markdown import to_markdown
 from crosstune.report.model_card import write_model_cards
 from crosstune.report.outputs import read_outputs
 from crosstune.report.page import Page, render, task_labels
+from crosstune.report.paper_scale import on_paper_scale
 from crosstune.report.print_tables import print_tables
 from crosstune.report.run_facts import read_run_facts
 from crosstune.report.scores import read_resamples, read_scores, to_csv
@@ -39,6 +40,8 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         return stamped(recipe, comparisons.marked(recipe, levels.with_levels(tables, found_levels), compared))
 
     main, further = finished(paper), finished(further_tables(recipe, scores))
+    if recipe.report.paper_figures:
+        further += [on_paper_scale(table) for table in main if table.columns[0].metric == "bleu"]
     change = change_table(recipe, evidence)
     changes = stamped(recipe, [change])[0] if change else None
     failed = failures.read_failures(recipe, outputs, task_labels([*further, *main]))

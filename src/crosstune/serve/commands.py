@@ -127,7 +127,7 @@ def score(
         Literal["paper", "korean", "all"],
         typer.Option(help="paper: HellaSwag, COPA, NSMC, translation; korean: KoBEST, NSMC by likelihood"),
     ] = "paper",
-    tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id [MODEL]")] = "",
+    tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id; MODEL's own if absent")] = "",
     prompt: Annotated[
         Literal["paper-v1", "alpaca", "kullm", "chat"],
         typer.Option("--prompt", help="the template around instructions; chat: the tokenizer's own"),
@@ -142,15 +142,19 @@ def score(
     max_new_tokens: MaxNewTokens = 256,
     precision: Annotated[Literal["float32", "bf16"], typer.Option(help="of the weights")] = "float32",
     revision: Annotated[str | None, typer.Option(help="of a hub id: the commit")] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="where scores go [runs/MODEL_SUITE]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="where scores go; in runs/ if absent")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")] = False,
 ) -> None:
     """Score any model on the paper's benchmarks, without a recipe, and print its Tables 3 and 4.
 
-    Files are found anywhere under DIR by the names that their authors gave them: hellaswag_val.jsonl, copa-test.xml,
-    ratings_test.txt, newstest2019-src.eng.txt and -ref.kor.txt, COPA/test.tsv of KoBEST.
+    Files are found anywhere under DIR by the names that their authors gave them, as hellaswag_val.jsonl, copa-test.xml,
+    ratings_test.txt, newstest2019-src.eng.txt and KoBEST's COPA/test.tsv; what is missing is listed.
 
-    What was scored before is kept, and what was interrupted goes on:  crosstune score MODEL --data-root data
+    The same command keeps what was scored before, and goes on with what was interrupted.
+
+    Example: crosstune score runs/miniature/systems/ours/model --data-root data --skip-missing
     """
     from crosstune.report.scores import read_scores, to_json
     from crosstune.score import Asked, Choice
