@@ -53,4 +53,4 @@ def test_columns_called_alike_name_their_metrics_and_items_stand_below(
     )
     text = printed(alike, 120, run, monkeypatch)
     assert any(re.search(r"\saccuracy\s+F1\s", line) for line in text.splitlines())
-    assert f"{first.name}: {first.detail}, guessing 0.25\n" in text
+    assert f"{first.name}: {first.detail}, {first.levels}\n" in text
