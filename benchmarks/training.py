@@ -22,7 +22,6 @@ from trainers import (
     BATCH_ROWS,
     COMPARED,
     MARK,
-    MICRO_BATCH_TOKENS,
     MODELS,
     TIMED_STEPS,
     VARIANTS,
@@ -59,7 +58,7 @@ def run_one(arguments: argparse.Namespace) -> None:
     model = build_model(shape, variant.attention)
     if variant.trainer == "crosstune":
         turn.say({"flops": [useful_flops(model, batch) for batch in batches], "matrix_rate": matrix_rate()})
-        run_crosstune(model, batches, turn, micro_batch_tokens=MICRO_BATCH_TOKENS)
+        run_crosstune(model, batches, turn, micro_batch_tokens=variant.micro_batch_tokens)
     else:
         turn.say({})
         run_trainer(model, batches, variant, turn)

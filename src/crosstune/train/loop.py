@@ -15,12 +15,12 @@ from accelerate.utils import DistributedType, gather_object
 from torch import nn
 
 from crosstune.errors import CrosstuneError
-from crosstune.last_layer import skip_unread_positions
 from crosstune.recipe import Stage, Train
 from crosstune.terminal import progress
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
+from crosstune.train.fast_paths import fast_paths
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.levers import save_states, saved_states
 from crosstune.train.loss import summed_loss
@@ -86,7 +86,7 @@ def train(
     with (
         progress(job.title, num_steps) as advance,
         _stop_requests() as stop_requested,
-        skip_unread_positions(job.trainable.model),
+        fast_paths(job.trainable.model, accelerator),
     ):
         advance(totals.steps)
         look()
