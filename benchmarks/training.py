@@ -19,23 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from trainers import (
-    BATCH_ROWS,
     COMPARED,
     MARK,
     MODELS,
-    TIMED_STEPS,
     VARIANTS,
-    WARMUP_STEPS,
-    Row,
     Turn,
     build_model,
-    make_batches,
-    make_rows,
     matrix_rate,
     run_crosstune,
     run_trainer,
     useful_flops,
 )
+from training_rows import BATCH_ROWS, TIMED_STEPS, WARMUP_STEPS, Row, make_batches, make_rows
 
 LARGEST_LOSS_DIFFERENCE = 1e-5
 
