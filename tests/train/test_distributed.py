@@ -40,7 +40,7 @@ def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subp
         [sys.executable, "-m", *launcher, str(port), "-m", "crosstune", "--debug", "train", str(path)],
         env={
             **os.environ,
-            "PYTHONPATH": str(Path(yaml_file.__file__).parent.parent),
+            "PYTHONPATH": str(Path(yaml_file.__file__).parents[2]),
             "OMP_NUM_THREADS": "1",
             "ACCELERATE_USE_CPU": "true",
         },
