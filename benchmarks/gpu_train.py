@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import trainers
+import training_rows
 
 # The same few batches over and over; the first time is not counted: it allocates, compiles and chooses kernels.
 PASSES = 50
@@ -91,8 +92,8 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name, shape = arguments.one, SHAPES["tiny" if arguments.tiny else "7b"]
-    rows = trainers.make_rows(shape["vocab_size"], 4096, seed=1)
-    batches = trainers.make_batches(rows, seed=2, grouped=True)
+    rows = training_rows.make_rows(shape["vocab_size"], 4096, seed=1)
+    batches = training_rows.make_batches(rows, seed=2, grouped=True)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device(device):
         model = trainers.build_model(shape, "sdpa")

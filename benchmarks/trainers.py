@@ -1,7 +1,6 @@
 """The trainers that the training benchmarks compare, with their models, rows and batches."""
 
 import json
-import random
 import resource
 import sys
 import tempfile
@@ -9,9 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-BATCH_ROWS = 32
-WARMUP_STEPS, TIMED_STEPS = 1, 5
+from training_rows import BATCH_ROWS, Row
+
 LEARNING_RATE = 1e-4
+MICRO_BATCH_TOKENS = 2048
 MODELS: dict[str, dict[str, Any]] = {
     # The head is most of the work: flatters whoever skips it.
     "S": {"vocab_size": 46_336, "hidden_size": 256, "num_hidden_layers": 6, "intermediate_size": 688, "heads": 4},
@@ -29,18 +29,23 @@ MODELS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A trainer and its settings; `fast`: with the process settings of `crosstune.models.prepare_libraries`."""
+    """A trainer and its settings; `fast`: with the process settings of `crosstune.models.prepare_libraries`.
+
+    On this side a batch is split by tokens, `micro_batch_tokens`; larger tensors leave the core's cache.
+    """
 
     trainer: str
     attention: str = "eager"
     micro_batches: int = 1
     fast: bool = True
     padding_free: bool = False
+    micro_batch_tokens: int = MICRO_BATCH_TOKENS
 
 
-# The fastest of every trainer, and Trainer and TRL without our process settings.
+# The fastest of every trainer, ours with less memory as well, and Trainer and TRL without our process settings.
 COMPARED = {
     "crosstune": Variant("crosstune"),
+    "crosstune_1024": Variant("crosstune", micro_batch_tokens=1024),
     "trainer": Variant("trainer", micro_batches=4),
     "trl": Variant("trl", micro_batches=4),
     "trainer_as_is": Variant("trainer", micro_batches=4, fast=False),
@@ -56,53 +61,6 @@ TRIED = {
     "trl_padding_free_sdpa": Variant("trl", "sdpa", padding_free=True),
 }
 VARIANTS = COMPARED | TRIED
-# On this side a batch is split by tokens: larger tensors leave the core's cache.
-MICRO_BATCH_TOKENS = 2048
-
-Row = tuple[list[int], int]
-"""Tokens, and how many of them are the prompt."""
-
-
-def make_rows(vocab_size: int, number: int, seed: int) -> list[Row]:
-    """Draw rows with the lengths of the paper's mixture: two thirds translations under one instruction of 13 tokens."""
-    generator = random.Random(seed)
-    instruction = [generator.randrange(3, vocab_size) for _ in range(13)]
-
-    def tokens(length: float) -> list[int]:
-        return [generator.randrange(3, vocab_size) for _ in range(max(2, round(length)))]
-
-    rows: list[Row] = []
-    for _ in range(number):
-        if generator.random() < 0.66:
-            source = tokens(generator.lognormvariate(3.0, 0.45))
-            prompt = [1, *instruction, *source, *tokens(4)]
-            completion = tokens(1.15 * len(source))
-        else:
-            prompt = [1, *tokens(generator.lognormvariate(3.2, 0.5)), *tokens(4)]
-            completion = tokens(min(400, generator.lognormvariate(4.0, 0.9)))
-        rows.append(([*prompt, *completion, 2], len(prompt)))
-    return rows
-
-
-def make_batches(rows: list[Row], seed: int, grouped: bool) -> list[list[Row]]:
-    """Return some batches, in random order: of rows of similar length as HF's grouping makes them, or of any rows."""
-    if not grouped:
-        wanted = (WARMUP_STEPS + TIMED_STEPS) * BATCH_ROWS
-        drawn = random.Random(seed).sample(rows, wanted)
-        return [drawn[first : first + BATCH_ROWS] for first in range(0, wanted, BATCH_ROWS)]
-    ordered = sorted(rows, key=lambda row: len(row[0]))
-    batches = [ordered[first : first + BATCH_ROWS] for first in range(0, len(ordered), BATCH_ROWS)]
-    random.Random(seed).shuffle(batches)
-    # A few batches stand for all: one from each part of the range of lengths.
-    wanted = WARMUP_STEPS + TIMED_STEPS
-    by_length = sorted(batches, key=lambda batch: len(batch[0][0]))
-    chosen = [by_length[(2 * index + 1) * len(by_length) // (2 * wanted)] for index in range(wanted)]
-    random.Random(seed).shuffle(chosen)
-    # The warm-up takes the longest: what follows finds the memory that it needs, as it does in all but the first steps
-    # of a long training.
-    longest = max(chosen, key=lambda batch: len(batch[0][0]))
-    return [longest, *(batch for batch in chosen if batch is not longest)]
-
 
 MARK = "turn: "
 
@@ -143,9 +101,9 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     from accelerate import Accelerator
 
     from crosstune.flex import use_flex_attention
-    from crosstune.last_layer import skip_unread_positions
     from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
+    from crosstune.train.fast_paths import fast_paths
     from crosstune.train.loop import Job, make_optimizer, train_step
     from crosstune.train.methods import make_trainable
     from crosstune.train.speed import Speed
@@ -160,7 +118,7 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     if job.settings.flex_attention:
         use_flex_attention(model)
     trained.train()
-    with skip_unread_positions(model):
+    with fast_paths(model, accelerator):
         for step in range(len(batches)):
             batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
             turn.begin()

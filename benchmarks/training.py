@@ -19,24 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from trainers import (
-    BATCH_ROWS,
     COMPARED,
     MARK,
-    MICRO_BATCH_TOKENS,
     MODELS,
-    TIMED_STEPS,
     VARIANTS,
-    WARMUP_STEPS,
-    Row,
     Turn,
     build_model,
-    make_batches,
-    make_rows,
     matrix_rate,
     run_crosstune,
     run_trainer,
     useful_flops,
 )
+from training_rows import BATCH_ROWS, TIMED_STEPS, WARMUP_STEPS, Row, make_batches, make_rows
 
 LARGEST_LOSS_DIFFERENCE = 1e-5
 
@@ -59,7 +53,7 @@ def run_one(arguments: argparse.Namespace) -> None:
     model = build_model(shape, variant.attention)
     if variant.trainer == "crosstune":
         turn.say({"flops": [useful_flops(model, batch) for batch in batches], "matrix_rate": matrix_rate()})
-        run_crosstune(model, batches, turn, micro_batch_tokens=MICRO_BATCH_TOKENS)
+        run_crosstune(model, batches, turn, micro_batch_tokens=variant.micro_batch_tokens)
     else:
         turn.say({})
         run_trainer(model, batches, variant, turn)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import trainers
+import training_rows
 
 KINDS = {
     "matrix products": ("aten::mm", "aten::addmm"),
@@ -47,12 +48,12 @@ class Profiled:
         self.profiler = profile(activities=[ProfilerActivity.CPU], record_shapes=True)
 
     def begin(self) -> None:
-        if self.step == trainers.WARMUP_STEPS:
+        if self.step == training_rows.WARMUP_STEPS:
             self.profiler.start()
         self.step += 1
 
     def end(self, loss: float) -> None:
-        if self.step == trainers.WARMUP_STEPS + trainers.TIMED_STEPS:
+        if self.step == training_rows.WARMUP_STEPS + training_rows.TIMED_STEPS:
             self.profiler.stop()
 
 
@@ -89,8 +90,8 @@ def main() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     prepare_libraries()
     shape = trainers.MODELS[arguments.model]
-    rows = trainers.make_rows(shape["vocab_size"], 4096, seed=1)
-    batches = trainers.make_batches(rows, seed=2, grouped=True)
+    rows = training_rows.make_rows(shape["vocab_size"], 4096, seed=1)
+    batches = training_rows.make_batches(rows, seed=2, grouped=True)
     turn = Profiled()
     settings = {"micro_batch_tokens": arguments.micro_batch_tokens}
     trainers.run_crosstune(trainers.build_model(shape, "eager"), batches, turn, **settings)

@@ -45,8 +45,14 @@ def skip_unread_positions(trained: nn.Module) -> Iterator[None]:
 
 def last_layer(trained: nn.Module) -> nn.Module | None:
     """Return the last layer of a model of LLaMA's family, None of any other."""
+    decoder = family_decoder(trained)
+    return None if decoder is None else decoder.layers[-1]
+
+
+def family_decoder(trained: nn.Module) -> Any:
+    """Return embeddings, layers and final norm of a model of LLaMA's family, None of any other."""
     model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
-    return model.get_decoder().layers[-1] if model.config.model_type in _MODEL_TYPES else None
+    return model.get_decoder() if model.config.model_type in _MODEL_TYPES else None
 
 
 def unread_modules(layer: nn.Module) -> list[nn.Module]:

@@ -263,7 +263,8 @@ def attend_plain(
     query, key, value = states
     # Added, not filled in: the backward pass of an addition is free.
     bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, float("-inf"))
-    scores = (query * (scaling or query.shape[3] ** -0.5)) @ key.transpose(2, 3) + bias
+    scores = (query * (scaling or query.shape[3] ** -0.5)) @ key.transpose(2, 3)
+    scores += bias
     return torch.dropout(scores.softmax(dim=-1), dropout, train=dropout > 0) @ value
 
 

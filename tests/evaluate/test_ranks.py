@@ -79,7 +79,7 @@ def test_two_processes_score_as_one_does(recipe: Recipe, run: RunFolder, tmp_pat
     path, program = tmp_path / "recipe.yaml", tmp_path / "program.py"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
     program.write_text(PROGRAM, encoding="utf-8")
-    source = {"PYTHONPATH": str(Path(yaml_file.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+    source = {"PYTHONPATH": str(Path(yaml_file.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*launcher, str(program), str(path), str(run.root)],
         env={**os.environ, **source},

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
 from crosstune.artifacts import RunFolder, read_json, read_jsonl
@@ -20,14 +22,15 @@ from tests.train.conftest import MakeRun, scratch, stage
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
 PULLS: dict[str, Any] = {"l2_to_start": 5.0, "ema_decay": 0.9}
 SYSTEMS: dict[str, Any] = {
-    "base": scratch(stages=[stage("korean", num_steps=5), stage("paper", num_steps=5, **PULLS)]),
+    # Five rows a step: two processes cannot share them evenly.
+    "base": scratch(stages=[stage("korean", num_steps=5, global_batch_size=5), stage("paper", num_steps=5, **PULLS)]),
     "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=4)]},
 }
 # Without a GPU, accelerate's own launcher starts one process, unless it shards.
 TORCHRUN = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
-FSDP = ["accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
-FSDP += ["--dynamo_backend", "no", "--use_fsdp", "--fsdp_version", "2"]
-FSDP += ["--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP", "--main_process_port"]
+# With the file that users launch with, on two processes.
+FILE = Path(__file__).parents[2] / "recipes" / "launch" / "one_node_8_gpus.yaml"
+FSDP = ["accelerate.commands.launch", "--config_file", str(FILE), "--num_processes", "2", "--main_process_port"]
 
 
 def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subprocess.Popen[str]:
@@ -37,7 +40,7 @@ def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subp
         [sys.executable, "-m", *launcher, str(port), "-m", "crosstune", "--debug", "train", str(path)],
         env={
             **os.environ,
-            "PYTHONPATH": str(Path(yaml_file.__file__).parent.parent),
+            "PYTHONPATH": str(Path(yaml_file.__file__).parents[2]),
             "OMP_NUM_THREADS": "1",
             "ACCELERATE_USE_CPU": "true",
         },
@@ -58,6 +61,17 @@ def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
 
 def losses(run: RunFolder, name: str) -> list[float]:
     return [row["loss"] for row in read_jsonl(run.system(name) / "metrics.jsonl")]
+
+
+def test_launch_files_are_what_accelerate_and_bash_read() -> None:
+    configs = {path.stem: load_config_from_file(str(path)) for path in FILE.parent.glob("*.yaml")}
+    assert {name: (config.distributed_type, config.num_processes) for name, config in configs.items()} == {
+        "one_node_8_gpus": (DistributedType.FSDP, 8),
+        "deepspeed_zero3_8_gpus": (DistributedType.DEEPSPEED, 8),
+    }
+    assert configs["one_node_8_gpus"].fsdp_config["fsdp_version"] == 2
+    assert configs["deepspeed_zero3_8_gpus"].deepspeed_config["zero_stage"] == 3
+    subprocess.run(["bash", "-n", str(FILE.parent / "slurm_2_nodes.sh")], check=True)
 
 
 @pytest.mark.slow

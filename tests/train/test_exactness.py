@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune import packing
-from crosstune.last_layer import skip_unread_positions
 from crosstune.recipe import Stage, Train
 from crosstune.train.batches import Schedule
+from crosstune.train.fast_paths import fast_paths
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loop import Job, make_optimizer, train_step
 from crosstune.train.methods import Trainable
@@ -54,7 +54,7 @@ def run_steps(model: PreTrainedModel, micro_batch_tokens: int, stage: Stage) -> 
     settings = Train(micro_batch_tokens=micro_batch_tokens)
     job = Job("test", 0, stage, settings, 1, rows, schedule, [("en", "a"), ("en", "b")], Trainable(model), Speed(1, 1))
     losses = []
-    with skip_unread_positions(model):
+    with fast_paths(model, accelerator):
         for step in range(NUM_STEPS):
             batch = [rows[index] for index in schedule.rows_of_step(step)]
             result = train_step(job, accelerator, model, optimizer, (step, batch))

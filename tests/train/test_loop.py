@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
-from transformers.models.llama.modeling_llama import LlamaMLP
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from crosstune import lean_layers
 from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.train import loop
 from crosstune.train import stage as train_stage
 from crosstune.train.loss import SummedLoss
+from crosstune.train.metrics import MetricsFile
 from tests.train.conftest import MakeRun, scratch, stage
 
 
@@ -33,6 +35,22 @@ def test_out_of_memory_names_the_setting_to_change(make_run: MakeRun, monkeypatc
         train_stage.run(recipe, run)
 
 
+def test_memory_of_a_cpu_that_does_not_suffice_names_the_setting_too(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = make_run({"base": scratch()})
+    monkeypatch.setattr(loop, "summed_loss", lambda *_: torch.empty(2**50))
+    with pytest.raises(CrosstuneError, match=r"out of memory with train.micro_batch_tokens=200 .*can't allocate"):
+        train_stage.run(recipe, run)
+
+
+def test_another_fault_than_memory_is_shown_as_it_is(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, run = make_run({"base": scratch()})
+    monkeypatch.setattr(loop, "summed_loss", lambda *_: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):
+        train_stage.run(recipe, run)
+
+
 def test_an_infinite_gradient_stops_before_it_reaches_the_weights(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,7 +65,9 @@ def test_an_infinite_gradient_stops_before_it_reaches_the_weights(
         return SummedLoss(found.total * math.inf, found.per_segment)
 
     monkeypatch.setattr(loop, "summed_loss", breaks)
-    with pytest.raises(CrosstuneError, match=r"gave no finite number in the gradient, though not the loss"):
+    with pytest.raises(
+        CrosstuneError, match=r"gave no finite number in the gradient, though not the loss, of .*: \w:\d"
+    ):
         train_stage.run(recipe, run)
     assert list((run.system("base") / "checkpoints").iterdir())
     monkeypatch.setattr(loop, "summed_loss", real)
@@ -71,6 +91,28 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(make_run: MakeRun, monkeypatc
     ):
         train_stage.run(recipe, run)
     assert [folder.name for folder in (run.system("base") / "checkpoints").iterdir()] == ["stage-00-step-00000002"]
+
+
+def test_a_full_disk_at_the_end_keeps_the_checkpoints_and_the_model_follows(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = make_run({"base": scratch()}, save_every_steps=2)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PreTrainedModel, "save_pretrained", full)
+        with pytest.raises(CrosstuneError, match=r"cannot write the model folder .*base/model .*No space.*make room"):
+            train_stage.run(recipe, run)
+    assert list((run.system("base") / "checkpoints").iterdir())
+    train_stage.run(recipe, run)
+    assert (run.system("base") / "model" / "model.safetensors").exists()
+
+
+def test_a_full_disk_under_the_metrics_says_so() -> None:
+    with pytest.raises(CrosstuneError, match=r"cannot write a row of /dev/full .*No space left.*make room"):
+        MetricsFile(Path("/dev/full")).append({"step": 1})
 
 
 def test_bits_per_byte_and_sources_follow_from_the_loss(make_run: MakeRun) -> None:
@@ -162,13 +204,13 @@ def test_too_long_examples_are_written_down(make_run: MakeRun) -> None:
 def test_the_last_layer_computes_less_than_the_others(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])})
     seen: list[int] = []
-    real = LlamaMLP.forward
+    real = lean_layers._feed_forward
 
-    def count(self: Any, states: torch.Tensor) -> torch.Tensor:
+    def count(network: Any, states: torch.Tensor) -> torch.Tensor:
         seen.append(states.shape[-2])
-        return real(self, states)
+        return real(network, states)
 
-    monkeypatch.setattr(LlamaMLP, "forward", count)
+    monkeypatch.setattr(lean_layers, "_feed_forward", count)
     train_stage.run(recipe, run)
     num_supervised = metrics(run)[0]["supervised_tokens"]
     assert sum(seen[1::2]) <= num_supervised < sum(seen[0::2])

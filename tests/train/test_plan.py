@@ -14,6 +14,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaFo
 
 from crosstune import packing
 from crosstune.errors import BadInputError, RecipeError
+from crosstune.lean_layers import lean_layers
 from crosstune.packing import ATTENTION, lay_out, logits_at
 from crosstune.recipe import Stage, Train
 from crosstune.tokens import mixture_tokens
@@ -93,6 +94,7 @@ def _really_saved(model: nn.Module, layout: packing.Layout, precision: str) -> i
     def run(layout: packing.Layout) -> int:
         saved.clear()
         with (
+            lean_layers(model),
             torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
             torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
         ):

@@ -97,7 +97,7 @@ stage.run(yaml_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2]))
 def start(recipe: Recipe, run: RunFolder, folder: Path) -> subprocess.Popen[bytes]:
     path = folder / "recipe.yaml"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
-    source = str(Path(yaml_file.__file__).parent.parent)
+    source = str(Path(yaml_file.__file__).parents[2])
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(path), str(run.root)],
         env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
@@ -185,7 +185,7 @@ def test_a_run_that_is_killed_twenty_times_ends_like_one_that_never_was(make_run
         recipe, killed = make_run(systems, root=root, save_every_steps=3)
         (root / "recipe.yaml").write_text(yaml_file.dump(recipe), encoding="utf-8")
         arguments = [str(root / "recipe.yaml"), str(killed.root), str(num_kills), str(LIVES - num_kills)]
-        environment = {**os.environ, "PYTHONPATH": str(Path(yaml_file.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(Path(yaml_file.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
             [sys.executable, "-c", KILLER, *arguments], capture_output=True, text=True, env=environment, check=False
         )

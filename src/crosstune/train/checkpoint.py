@@ -8,11 +8,11 @@ from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from safetensors import SafetensorError
 
 from crosstune.artifacts import hash_file, read_json, write_json
-from crosstune.errors import CrosstuneError, RunFolderError
+from crosstune.errors import RunFolderError
 from crosstune.terminal import note
+from crosstune.train.faults import disk_advice
 from crosstune.train.position import Position, Totals
 
 _FACTS = "checkpoint.json"
@@ -61,17 +61,11 @@ class Checkpoints:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
         self.accelerator.wait_for_everyone()
-        try:
+        with disk_advice(f"checkpoint {checkpoint.position.name} into {self.folder}", temporary):
             write_state(temporary)
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
                 self._finish(checkpoint, temporary)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise CrosstuneError(
-                f"cannot write checkpoint {checkpoint.position.name} into {self.folder} ({error}). Earlier checkpoints "
-                "are kept: make room on the disk and run the same command again to go on from the newest"
-            ) from None
         self.accelerator.wait_for_everyone()
 
     def newest(self) -> Checkpoint:

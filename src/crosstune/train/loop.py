@@ -15,12 +15,13 @@ from accelerate.utils import DistributedType, gather_object
 from torch import nn
 
 from crosstune.errors import CrosstuneError
-from crosstune.last_layer import skip_unread_positions
 from crosstune.recipe import Stage, Train
 from crosstune.terminal import progress
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
+from crosstune.train.fast_paths import fast_paths
+from crosstune.train.faults import memory_advice, not_finite
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.levers import save_states, saved_states
 from crosstune.train.loss import summed_loss
@@ -64,6 +65,9 @@ def train(
     """Train a stage from a checkpoint on; return the wrapped model and what it saw.
 
     Ctrl-C and SIGTERM save a checkpoint and end cleanly.
+
+    Raises:
+        CrosstuneError: when a step gives no finite number, a checkpoint cannot be written, or the memory is too small.
     """
     checkpoints, metrics = files
     totals = begin.totals
@@ -86,7 +90,8 @@ def train(
     with (
         progress(job.title, num_steps) as advance,
         _stop_requests() as stop_requested,
-        skip_unread_positions(job.trainable.model),
+        fast_paths(job.trainable.model, accelerator),
+        memory_advice(job.title, job.settings.micro_batch_tokens),
     ):
         advance(totals.steps)
         look()
@@ -126,8 +131,7 @@ def train_step(
     before it begins: no split into ranks and micro-batches changes the gradient.
 
     Raises:
-        CrosstuneError: when the loss or its gradient is not finite (the weights are still those of the step before), or
-            the memory does not suffice.
+        CrosstuneError: when the loss or its gradient is not finite; the weights are still those of the step before.
     """
     step, batch = step_and_batch
     num_supervised = sum(segment.num_supervised for row in batch for segment in row)
@@ -144,7 +148,7 @@ def train_step(
         # Gradients are averaged over ranks once, behind the last micro-batch: hence the factor num_processes. A rank
         # without rows of its own computes another's, for nothing: it must take part in the gathering of weights.
         weight = accelerator.num_processes / num_supervised if segments else 0.0
-        with nullcontext() if accelerator.sync_gradients else accelerator.no_sync(model), _memory_advice(job):
+        with nullcontext() if accelerator.sync_gradients else accelerator.no_sync(model):
             loss = summed_loss(model, segments or batch[0], accelerator.device, weight, job.trainable.penalty)
             accelerator.backward(loss.total)
         seen += segments
@@ -155,7 +159,7 @@ def train_step(
     grad_norm = float(accelerator.clip_grad_norm_(model.parameters(), job.stage.max_grad_norm))
     if not np.isfinite([*nats.values(), grad_norm]).all():
         bad = [segment.origin for segment, value in nats_of_seen if not np.isfinite(value)]
-        raise CrosstuneError(_not_finite(job, step, gather_object(bad)))
+        raise CrosstuneError(not_finite(f"{job.title}: step {step + 1}", gather_object(bad), batch))
     for lever in job.trainable.levers:
         lever.before_step()
     optimizer.step()
@@ -254,27 +258,6 @@ def _progress_note(row: Mapping[str, Any], speed: Speed) -> str:
 def _seed(job: Job, step: int, rank: int) -> int:
     """Return a seed of its own for every step and rank: a resumed step draws what it would have drawn."""
     return int(np.random.SeedSequence([job.seed, job.index, step, rank]).generate_state(1)[0])
-
-
-def _not_finite(job: Job, step: int, origins: Sequence[str]) -> str:
-    where = f"the loss of these rows: {', '.join(origins[:8])}" if origins else "the gradient, though not the loss"
-    return (
-        f"{job.title}: step {step + 1} gave no finite number in {where}{' …' if len(origins) > 8 else ''}. Nothing "
-        "was changed by this step and the last checkpoint is kept. Look at these rows; if nothing is wrong with them, "
-        "lower learning_rate or max_grad_norm, and train this system anew"
-    )
-
-
-@contextmanager
-def _memory_advice(job: Job) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise CrosstuneError(
-            f"{job.title}: out of memory with train.micro_batch_tokens={job.settings.micro_batch_tokens} ({error}). "
-            "Lower it (the result stays the same), or set train.gradient_checkpointing=true, or launch on more GPUs "
-            "with recipes/launch/one_node_8_gpus.yaml; the last checkpoint is kept"
-        ) from None
 
 
 @contextmanager

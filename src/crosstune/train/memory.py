@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AttentionInterface
 
+from crosstune.lean_layers import lean_layers
 from crosstune.recipe import Train
 from crosstune.train.cost import Tokens
 from crosstune.train.levers import Lever
@@ -136,6 +137,7 @@ def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
         return tensor
 
     with (
+        lean_layers(model),
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
     ):
@@ -183,7 +185,8 @@ class _CountedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        output = torch.empty_like(query)
+        # Put together as whole rows afterwards, in a copy.
+        output = torch.empty_like(query, memory_format=torch.contiguous_format)
         ctx.save_for_backward(query, key, value, output)
         return output
 

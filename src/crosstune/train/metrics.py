@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstune.artifacts import write_jsonl
+from crosstune.train.faults import disk_advice
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Corpus, Row
 
@@ -40,8 +41,12 @@ class MetricsFile:
         write_jsonl(self.path, kept)
 
     def append(self, row: dict[str, Any]) -> None:
-        """Write a row behind the others."""
-        with self.path.open("a", encoding="utf-8") as file:
+        """Write a row behind the others.
+
+        Raises:
+            CrosstuneError: when the disk is full.
+        """
+        with disk_advice(f"a row of {self.path}"), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def has_row_at(self, position: Position) -> bool:

@@ -23,6 +23,7 @@ from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check, ScoreSuite
+from crosstune.train.faults import disk_advice
 from crosstune.train.initialisation import find_sources
 from crosstune.train.loop import Job, train
 from crosstune.train.merge import merge_with_ancestor
@@ -125,7 +126,10 @@ def facts_of(
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a plain model folder, aside and renamed, that transformers loads and generates from greedily."""
+    """Write a plain model folder, aside and renamed, that transformers loads and generates from greedily.
+
+    Raises CrosstuneError when it cannot be written; one that was there before is kept.
+    """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     model.set_attn_implementation("sdpa")
@@ -133,8 +137,9 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False
     )
-    model.save_pretrained(temporary)
-    _copy_tokenizer(tokenizer, temporary)
+    with disk_advice(f"the model folder {folder}", temporary):
+        model.save_pretrained(temporary)
+        _copy_tokenizer(tokenizer, temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 

@@ -1,0 +1,65 @@
+"""What training says when the machine or the numbers fail, and what to do then."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from crosstune.errors import CrosstuneError
+from crosstune.train.rows import Row
+
+_MAX_NAMED_ROWS = 8
+
+
+def not_finite(where: str, bad: Sequence[str], batch: Sequence[Row]) -> str:
+    """Return the message for a loss or gradient that is not finite; ``bad`` are the rows whose loss is not."""
+    what = "the loss of these rows" if bad else "the gradient, though not the loss, of these rows"
+    origins = bad or [segment.origin for row in batch for segment in row]
+    return (
+        f"{where} gave no finite number in {what}: {', '.join(origins[:_MAX_NAMED_ROWS])}"
+        f"{' …' if len(origins) > _MAX_NAMED_ROWS else ''}. Nothing was changed by this step and the last checkpoint "
+        "is kept. Look at these rows; if nothing is wrong with them, lower learning_rate or max_grad_norm, and train "
+        "this system anew"
+    )
+
+
+@contextmanager
+def memory_advice(title: str, micro_batch_tokens: int) -> Iterator[None]:
+    """Turn a lack of memory, on a GPU or a CPU, into the settings to change.
+
+    Raises:
+        CrosstuneError: when something within the context does not fit.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # torch has no class of its own for the memory of a CPU.
+        of_cpu = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+        if not of_cpu and not isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise CrosstuneError(
+            f"{title}: out of memory with train.micro_batch_tokens={micro_batch_tokens} ({error}). Lower it (the "
+            "result stays the same), or set train.gradient_checkpointing=true, or launch on more GPUs with "
+            "recipes/launch/one_node_8_gpus.yaml; the last checkpoint is kept"
+        ) from None
+
+
+@contextmanager
+def disk_advice(what: str, unfinished: Path | None = None) -> Iterator[None]:
+    """Turn a failure to write into what to do, and remove the folder that was left half written.
+
+    Raises:
+        CrosstuneError: when something within the context cannot be written.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if unfinished is not None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise CrosstuneError(
+            f"cannot write {what} ({error}). Earlier checkpoints are kept: make room on the disk and run the same "
+            "command again to go on from the newest"
+        ) from None
