@@ -64,7 +64,7 @@ def test_a_folder_is_scored_and_the_papers_tables_are_printed(
     assert all(
         heading in printed for heading in ("HellaSwag", "COPA", "NSMC, generated", "Ko→En", "Korean instruction")
     )
-    assert "HellaSwag: accuracy, n\u00a0=\u00a03, guessing 0.25, majority 0.33\n" in printed
+    assert "HellaSwag: accuracy, n\u00a0=\u00a03, guessing\u00a00.25, majority\u00a00.33\n" in printed
     assert "\nBLEU, n\u00a0=\u00a02\n" in printed
     scores = read_json(out / "systems" / "model" / "evaluation" / "scores.json")["scores"]
     found = {(score["task"], score["metric"]): score["n"] for score in scores}

@@ -123,7 +123,9 @@ def test_unseen_wordings_several_references_and_comet_are_scored(
     assert rows[0]["task"].startswith(f"{CELLS[2]}_w") and rows[0]["reference"] == "바람이 왔다."
     metrics = ("bleu", "chrf++", "bleu_char", "ter", "comet")
     over = [(score["task"], score["metric"]) for score in scores if score["task"] in CELLS]
-    assert over == [(cell, f"{m}_{name}") for cell in CELLS[2:] for m in metrics for name in ("mean", "worst")]
+    ways = ("best", "mean", "worst", "worst_to_best")
+    names = [f"{metric}_{way}" for metric in metrics for way in ways[: 3 if metric == "ter" else 4]]
+    assert over == [(cell, name) for cell in CELLS[2:] for name in names]
     each = [
         score["value"] for score in scores if score["task"].startswith(f"{CELLS[2]}_w") and score["metric"] == "ter"
     ]
