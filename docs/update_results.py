@@ -27,7 +27,7 @@ def main() -> None:
 def _tables(report: str) -> list[str]:
     """Return the sections of Table 3 and Table 4, with a heading one level lower."""
     sections = re.split(r"(?m)^(?=## )", report)
-    return [f"#{section.strip()}" for section in sections if re.match(r"## Table [34]", section)]
+    return [f"#{section.strip()}" for section in sections if re.match(r"## Table [34]:", section)]
 
 
 if __name__ == "__main__":
