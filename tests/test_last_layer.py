@@ -1,6 +1,8 @@
 """Skipping the last layer's unread positions changes nothing that is read."""
 
 import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -39,25 +41,32 @@ def results(model: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
     return logits.detach(), {name: part.grad for name, part in model.named_parameters() if part.grad is not None}
 
 
-def assert_equal_when_skipping(model: nn.Module) -> None:
+FastPath = Callable[[nn.Module], AbstractContextManager[None]]
+
+
+def assert_equal_within(fast_path: FastPath, model: nn.Module) -> None:
     expected, expected_gradients = results(model)
-    with skip_unread_positions(model):
+    with fast_path(model):
         found, gradients = results(model)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
-    assert gradients.keys() == expected_gradients.keys()
-    for name, gradient in gradients.items():
-        torch.testing.assert_close(gradient, expected_gradients[name], atol=1e-7, rtol=1e-5, msg=name)
+    assert_equal_gradients(gradients, expected_gradients)
+
+
+def assert_equal_gradients(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-7, rtol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_logits_and_gradients_equal_the_plain_path(name: str) -> None:
-    assert_equal_when_skipping(make_model(FAMILY[name]))
+    assert_equal_within(skip_unread_positions, make_model(FAMILY[name]))
 
 
 def test_a_context_within_a_context_of_the_same_model_changes_nothing() -> None:
     model = make_model(FAMILY["llama"])
     with skip_unread_positions(model):
-        assert_equal_when_skipping(model)
+        assert_equal_within(skip_unread_positions, model)
         found, _ = results(model)
     expected, _ = results(model)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
@@ -66,12 +75,12 @@ def test_a_context_within_a_context_of_the_same_model_changes_nothing() -> None:
 def test_layers_that_are_computed_again_for_the_backward_pass_skip_the_same() -> None:
     model = make_model(FAMILY["llama"])
     model.gradient_checkpointing_enable({"use_reentrant": False})
-    assert_equal_when_skipping(model)
+    assert_equal_within(skip_unread_positions, model)
 
 
 def test_adapters_skip_with_the_modules_they_adapt() -> None:
     config = LoraConfig(target_modules=["q_proj", "o_proj", "up_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
-    assert_equal_when_skipping(get_peft_model(make_model(FAMILY["llama"]), config))
+    assert_equal_within(skip_unread_positions, get_peft_model(make_model(FAMILY["llama"]), config))
 
 
 def test_the_feed_forward_network_sees_the_positions_that_are_read_only() -> None:
@@ -101,7 +110,7 @@ def test_calls_that_do_not_say_what_they_read_compute_everything() -> None:
 def test_another_architecture_stays_as_it_is() -> None:
     model = make_model(CONFIGS["gpt_neox"])
     assert last_layer(model) is None
-    assert_equal_when_skipping(model)
+    assert_equal_within(skip_unread_positions, model)
 
 
 def test_queries_output_projection_and_feed_forward_are_needed_where_logits_are_read() -> None:

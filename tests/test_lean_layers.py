@@ -10,18 +10,8 @@ from torch import Tensor, nn
 
 from crosstune import packing
 from crosstune.lean_layers import _Gate, _Norm, _Rotation, lean_layers
-from tests.test_last_layer import FAMILY, make_model, results
+from tests.test_last_layer import FAMILY, assert_equal_within, make_model, results
 from tests.test_packing import CONFIGS, random_rows
-
-
-def assert_equal_when_lean(model: nn.Module) -> None:
-    expected, expected_gradients = results(model)
-    with lean_layers(model):
-        found, gradients = results(model)
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
-    assert gradients.keys() == expected_gradients.keys()
-    for name, gradient in gradients.items():
-        torch.testing.assert_close(gradient, expected_gradients[name], atol=1e-7, rtol=1e-5, msg=name)
 
 
 def saved_bytes(model: nn.Module) -> int:
@@ -51,7 +41,7 @@ def test_gradients_are_those_of_the_function() -> None:
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_logits_and_gradients_equal_transformers_own(name: str) -> None:
-    assert_equal_when_lean(make_model(FAMILY[name]))
+    assert_equal_within(lean_layers, make_model(FAMILY[name]))
 
 
 def test_less_is_saved_for_the_backward_pass() -> None:
@@ -64,13 +54,13 @@ def test_less_is_saved_for_the_backward_pass() -> None:
 def test_layers_that_are_computed_again_for_the_backward_pass_are_lean_too() -> None:
     model = make_model(FAMILY["llama"])
     model.gradient_checkpointing_enable({"use_reentrant": False})
-    assert_equal_when_lean(model)
+    assert_equal_within(lean_layers, model)
 
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_adapters_and_frozen_weights_train_alike(name: str) -> None:
     config = LoraConfig(target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
-    assert_equal_when_lean(get_peft_model(make_model(FAMILY[name]), config))
+    assert_equal_within(lean_layers, get_peft_model(make_model(FAMILY[name]), config))
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -112,7 +102,7 @@ def test_afterwards_and_within_another_context_of_the_same_model_nothing_changes
 def test_another_activation_and_another_architecture_stay_as_they_are() -> None:
     config = copy.deepcopy(FAMILY["llama"])
     config.hidden_act = "gelu"
-    assert_equal_when_lean(make_model(config))
+    assert_equal_within(lean_layers, make_model(config))
     other = make_model(CONFIGS["gpt_neox"])
     with lean_layers(other):
         assert not any("forward" in vars(part) for part in other.modules())

@@ -11,7 +11,7 @@ from crosstune import packing
 from crosstune.train.fast_paths import gradients_in_place
 from crosstune.train.loss import summed_loss
 from crosstune.train.rows import Segment
-from tests.test_last_layer import FAMILY, make_model
+from tests.test_last_layer import FAMILY, assert_equal_gradients, make_model
 from tests.test_packing import CONFIGS
 
 MICRO_BATCHES = [
@@ -32,9 +32,7 @@ def assert_equal_in_place(model: nn.Module) -> None:
     expected = gradients(model)
     with gradients_in_place(model):
         found = gradients(model)
-    assert found.keys() == expected.keys()
-    for name, gradient in found.items():
-        torch.testing.assert_close(gradient, expected[name], atol=1e-7, rtol=1e-5, msg=name)
+    assert_equal_gradients(found, expected)
 
 
 @pytest.mark.parametrize("name", FAMILY)

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import torch
 from accelerate import Accelerator
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.artifacts import RunFolder, write_json, write_jsonl, write_text
+from crosstune.artifacts import RunFolder, write_json, write_jsonl
 from crosstune.errors import BadInputError
 from crosstune.flex import use_flex_attention
 from crosstune.models import load_model, load_tokenizer
@@ -23,12 +23,12 @@ from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check, ScoreSuite
-from crosstune.train.faults import disk_advice
 from crosstune.train.initialisation import find_sources
 from crosstune.train.loop import Job, train
 from crosstune.train.merge import merge_with_ancestor
 from crosstune.train.methods import Trainable, make_trainable, plain_model, refuse_sharded_weights, save_adapter
 from crosstune.train.metrics import MetricsFile
+from crosstune.train.model_folder import copy_tokenizer, save_model
 from crosstune.train.new_rows import RowSource, read_subwords
 from crosstune.train.position import Position
 from crosstune.train.rows import Row, make_rows
@@ -102,7 +102,7 @@ def train_system(task: Task) -> None:
         num_parameters = sum(parameter.numel() for parameter in model.parameters())
         save_model(model, tokenizer, task.folder / "model")
         if (task.folder / "adapter").is_dir():
-            _copy_tokenizer(tokenizer, task.folder / "adapter")
+            copy_tokenizer(tokenizer, task.folder / "adapter")
         where = {"model": task.run.name_inside(task.folder / "model"), "revision": None}
         facts = facts_of(task.run, task.start, task.wanted, num_parameters, begin.done)
         write_json(task.folder / "system.json", {**where, **facts})
@@ -123,36 +123,6 @@ def facts_of(
         "num_parameters": num_parameters,
         "stages": list(stages),
     }
-
-
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a plain model folder, aside and renamed, that transformers loads and generates from greedily.
-
-    Raises CrosstuneError when it cannot be written; one that was there before is kept.
-    """
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    model.set_attn_implementation("sdpa")
-    model.eval()  # type: ignore[no-untyped-call]
-    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False
-    )
-    with disk_advice(f"the model folder {folder}", temporary):
-        model.save_pretrained(temporary)
-        _copy_tokenizer(tokenizer, temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
-
-
-def _copy_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(Path(tokenizer.name_or_path) / name, folder / name)
-    slow = Path(tokenizer.name_or_path) / "tokenizer.model"
-    if slow.exists():
-        shutil.copyfile(slow, folder / slow.name)
-    if isinstance(tokenizer.chat_template, str):
-        write_text(folder / "chat_template.jinja", tokenizer.chat_template)
 
 
 def _train_stage(

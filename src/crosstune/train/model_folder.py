@@ -1,0 +1,40 @@
+"""The model folder that training leaves: plain transformers, with its tokenizer."""
+
+import shutil
+from pathlib import Path
+
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from crosstune.artifacts import write_text
+from crosstune.train.faults import disk_advice
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a plain model folder, aside and renamed, that transformers loads and generates from greedily.
+
+    Raises CrosstuneError when it cannot be written; one that was there before is kept.
+    """
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.set_attn_implementation("sdpa")
+    model.eval()  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False
+    )
+    with disk_advice(f"the model folder {folder}", temporary):
+        model.save_pretrained(temporary)
+        copy_tokenizer(tokenizer, temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def copy_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Put a tokenizer's files, and its chat template, beside a model."""
+    # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(Path(tokenizer.name_or_path) / name, folder / name)
+    slow = Path(tokenizer.name_or_path) / "tokenizer.model"
+    if slow.exists():
+        shutil.copyfile(slow, folder / slow.name)
+    if isinstance(tokenizer.chat_template, str):
+        write_text(folder / "chat_template.jinja", tokenizer.chat_template)
