@@ -94,6 +94,23 @@ def test_noise_in_instructions_is_counted_in_the_manifest(recipe_content: dict[s
     assert part["wording_noise"] == {"share": 1.0, "changed": sum(one not in written for one in asked[:2])}
 
 
+def test_noise_borrows_of_the_mixture_s_other_instructions(recipe_content: dict[str, Any], run: RunFolder) -> None:
+    part = recipe_content["data"]["mixtures"]["paper"][0]
+    part |= {
+        "wording_noise": 1.0,
+        "wordings": "train",
+        "directions": ["en-ko", "ko-en"],
+        "instruction_languages": ["en"],
+    }
+    prompts = {}
+    for name, parts in {"alone": [part], "with": recipe_content["data"]["mixtures"]["paper"]}.items():
+        recipe_content["data"]["mixtures"]["paper"] = parts
+        do(recipe_content, run)
+        examples = read_examples(run.mixture("paper") / "examples.parquet")
+        prompts[name] = [example.prompt for example in examples if example.source == "pairs"]
+    assert len(prompts["alone"]) == len(prompts["with"]) and prompts["alone"] != prompts["with"]
+
+
 def test_quality_settings_keep_what_they_are_told_to(recipe_content: dict[str, Any], run: RunFolder) -> None:
     recipe_content["data"]["quality"] = {"drop_duplicates": False, "drop_evaluation_overlap": False}
     do(recipe_content, run)

@@ -56,3 +56,12 @@ def test_the_same_seed_changes_the_same_words() -> None:
 def test_without_words_to_take_those_that_would_be_replaced_are_left_out() -> None:
     made = changed(1.0, *["Into Korean:"] * 50, words=[])
     assert {"Korean:", "Into Korean:"} < {*made} and not any("  " in wording for wording in made)
+
+
+def test_other_tasks_lend_a_few_words_that_follow_one_another() -> None:
+    noise = WordingNoise(1.0, random.Random(1))
+    lent = "Which of these animals can fly?"
+    made = [noise.changed(WORDING, "Korean", WORDS, [lent]).replace("?", " ?") for _ in range(500)]
+    assert all("Korean" in one for one in made)
+    for span in ("Which", "of these", "these animals can", "can fly ?"):
+        assert any(span in one for one in made)

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -36,8 +36,17 @@ def draw(keys: Keys, max_rows: int | None, seed: int, source: str) -> Indices:
 class Renderer:
     """Makes the examples of a part from its rows, one row after the other."""
 
-    def __init__(self, part: MixturePart, source: Source, template: Template, seed: int) -> None:
+    def __init__(
+        self,
+        part: MixturePart,
+        source: Source,
+        template: Template,
+        seed: int,
+        other_instructions: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """Shuffle the wordings; ``noise`` counts those that it changes.
+
+        ``other_instructions`` are, by language, those of the mixture's other tasks, which lend the noise their words.
 
         Raises:
             RecipeError: when a row should have more combinations than there are, or there are too few wordings.
@@ -50,6 +59,10 @@ class Renderer:
         self.num_wordings = {" ".join(combination): len(different) for combination, different in wordings.items()}
         self._words = {
             combination: words_of(template.translation_instructions(*combination, "train"), names_of(combination))
+            for combination in combinations
+        }
+        self._others = {
+            combination: without_names((other_instructions or {}).get(combination[1], ()), names_of(combination))
             for combination in combinations
         }
         self._wordings = {
@@ -77,7 +90,7 @@ class Renderer:
         """Return the next wording of a combination, changed where noise is asked for and falls on it."""
         wording = next(self._wordings[combination])
         name = names_of(combination)[1]
-        return self.noise.changed(wording, name, self._words[combination])
+        return self.noise.changed(wording, name, self._words[combination], self._others[combination])
 
 
 def names_of(combination: Combination) -> tuple[str, str]:
@@ -89,8 +102,12 @@ def names_of(combination: Combination) -> tuple[str, str]:
 
 def words_of(wordings: Sequence[str], names: Sequence[str]) -> list[str]:
     """Return the different words of wordings in alphabetical order, without those that hold one of some names."""
-    words = {word for wording in wordings for word in wording.split()}
-    return sorted(word for word in words if not any(name in word for name in names))
+    return sorted(without_names({word for wording in wordings for word in wording.split()}, names))
+
+
+def without_names(texts: Iterable[str], names: Sequence[str]) -> list[str]:
+    """Return the texts that hold none of some names."""
+    return [text for text in texts if not any(name in text for name in names)]
 
 
 def instructions_of(part: MixturePart, template: Template, combination: Combination) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,12 +19,13 @@ from crosstune.data.mixture import Combination, Renderer, instructions_of
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
-from crosstune.data.spool import Spool
+from crosstune.data.spool import Spool, batches
 from crosstune.errors import BadInputError
 from crosstune.recipe import MixturePart, Recipe, Source
 from crosstune.terminal import console, note, progress
 
 _ROWS_PER_NOTE = 8192
+_LENDING_INSTRUCTIONS = 20_000
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ class MixtureFolders:
     def _write(self, name: str, parts: tuple[MixturePart, ...], wanted: str) -> None:
         summary: dict[str, Any] = {}
         with whole_folder(self._run.mixture(name), wanted, summary) as folder:
-            made = [self._part(settings, folder / f"dropped{index}") for index, settings in enumerate(parts)]
+            others = self._instructions(parts) if any(part.wording_noise for part in parts) else {}
+            made = [self._part(settings, folder / f"dropped{index}", others) for index, settings in enumerate(parts)]
             mixer = Mixer(made, self._recipe.data.quality, self._recipe.seed, folder / "making")
             with progress(f"mixture {name}", total=mixer.num_steps) as advance:
                 for step in mixer.steps(folder / "examples.parquet"):
@@ -133,11 +135,24 @@ class MixtureFolders:
                 )
         console.print(_table(name, summary["parts"]))
 
-    def _part(self, settings: MixturePart, dropped: Path) -> Part:
+    def _part(self, settings: MixturePart, dropped: Path, others: Mapping[str, Sequence[str]]) -> Part:
         source = self._recipe.data.sources[settings.source]
         usable = self._read(settings.source)
-        renderer = Renderer(settings, source, self._template, self._recipe.seed)
+        renderer = Renderer(settings, source, self._template, self._recipe.seed, others)
         return Part(settings, source, usable.spool, renderer, Drops(dropped))
+
+    def _instructions(self, parts: tuple[MixturePart, ...]) -> dict[str, list[str]]:
+        """Return, by language, instructions of a mixture's other tasks: as many as noise may borrow words of."""
+        found: dict[str, dict[str, None]] = {}
+        for part in parts:
+            source = self._recipe.data.sources[part.source]
+            if source.kind == "instructions" and source.language:
+                texts = found.setdefault(source.language, {})
+                for batch in batches(self._read(part.source).spool):
+                    texts.update(dict.fromkeys(batch.column("instruction").to_pylist()))
+                    if len(texts) > _LENDING_INSTRUCTIONS:
+                        break
+        return {language: list(texts)[:_LENDING_INSTRUCTIONS] for language, texts in found.items()}
 
     def _collect_drops(self, parts: Sequence[Part], folder: Path) -> None:
         """Write ``dropped.jsonl``: part by part, what was unusable of its source, then what the mixture dropped."""

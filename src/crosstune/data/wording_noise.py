@@ -1,15 +1,18 @@
 """Noise in translation instructions: words are dropped, swapped or replaced, the target language's name stays.
 
-A system that learnt a few wordings by heart takes an unknown word for another task. Where any word may be missing or
-wrong, the one that never is, the name of the target language, has to tell what is asked.
+A system that learnt a few wordings by heart takes an unknown word for another task, and a word of another task's
+instruction for that task. Where any word may be missing or wrong, the one that never is, the name of the target
+language, has to tell what is asked.
 """
 
 import random
 from collections.abc import Sequence
 
-# Of the words that a changed instruction loses or gets: dropped, replaced by one word, by two, misspelt, swapped.
-_CHANGES = ("drop", "replace", "lengthen", "misspell", "swap")
-_WEIGHTS = (4, 4, 2, 2, 2)
+# Of the words that a changed instruction loses or gets: dropped, replaced by a word of other wordings, by two, by a few
+# that follow one another in another task's instruction, misspelt, swapped.
+_CHANGES = ("drop", "replace", "lengthen", "borrow", "misspell", "swap")
+_WEIGHTS = (4, 3, 1, 4, 2, 2)
+_LONGEST_LOAN = 3
 # Within a name of several words, while the words of an instruction are told apart.
 _NO_SPACE = "\0"
 
@@ -25,10 +28,11 @@ class WordingNoise:
         self._share, self._generator = share, generator
         self.num_changed = 0
 
-    def changed(self, instruction: str, name: str, words: Sequence[str]) -> str:
+    def changed(self, instruction: str, name: str, words: Sequence[str], others: Sequence[str] = ()) -> str:
         """Return the instruction, in a share of the calls with other words.
 
-        Words that hold the ``name`` of the target language stay; ``words`` are what others may be replaced by.
+        Words that hold the ``name`` of the target language stay; ``words`` are what others may be replaced by, and
+        ``others`` instructions of other tasks that may lend some of theirs.
         """
         generator = self._generator
         if generator.random() >= self._share:
@@ -40,12 +44,19 @@ class WordingNoise:
         open_places = [place for place, (word,) in enumerate(kept) if joined not in word]
         for place in open_places:
             if generator.random() < rate:
-                self._change(kept, place, open_places, words or ("",))
+                self._change(kept, place, open_places, words or ("",), others or words or ("",))
         made = " ".join(word for part in kept for word in part if word).replace(joined, name)
         self.num_changed += made != instruction
         return made
 
-    def _change(self, kept: list[list[str]], place: int, open_places: Sequence[int], words: Sequence[str]) -> None:
+    def _change(
+        self,
+        kept: list[list[str]],
+        place: int,
+        open_places: Sequence[int],
+        words: Sequence[str],
+        others: Sequence[str],
+    ) -> None:
         generator = self._generator
         (change,) = generator.choices(_CHANGES, _WEIGHTS)
         if change == "drop":
@@ -54,6 +65,10 @@ class WordingNoise:
             kept[place] = [generator.choice(words)]
         elif change == "lengthen":
             kept[place] = [*kept[place], *generator.choices(words, k=2)]
+        elif change == "borrow":
+            lent = generator.choice(others).split()
+            first = generator.randrange(max(1, len(lent)))
+            kept[place] = lent[first : first + generator.randint(1, _LONGEST_LOAN)]
         elif change == "misspell":
             kept[place] = [_misspelt(word, generator) for word in kept[place]]
         else:

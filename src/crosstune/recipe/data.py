@@ -127,7 +127,8 @@ class MixturePart(Section):
     wording_noise: Share = Field(
         0.0,
         description="in this share of the translation rows some words of the instruction, never the target language's "
-        "name, are dropped, swapped or replaced, so that the name alone has to tell what is asked",
+        "name, are dropped, swapped or replaced, also by words of the mixture's other instructions, so that the name "
+        "alone has to tell what is asked",
     )
     as_text: Language | None = Field(None, description="take this language's side as plain text, without instruction")
 
