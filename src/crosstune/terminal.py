@@ -1,9 +1,11 @@
 """One look for everything that crosstune prints: headings, notes, tables, and progress with the time left."""
 
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TextIO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -33,10 +35,26 @@ class Advance(Protocol):
         """Advance the bar by an amount of the total, and show a note behind it."""
 
 
+@dataclass(frozen=True)
+class BarMoved:
+    """What a process tells the one that shows its bars; ``is_over`` when the bar moves no more."""
+
+    description: str
+    total: float | None
+    amount: float
+    note: str
+    is_over: bool
+
+
+Shown = BarMoved | str
+"""What one process shows for another: a bar that moved, or text."""
+
 _BAR_WIDTH = 20
 # What stands around a bar and its note: the spinner, the bar, two times, spaces.
 _AROUND = _BAR_WIDTH + 34
+_SECONDS_BETWEEN_MOVES = 0.2
 _bars_shown: list[Progress] = []
+_tell: Callable[[Shown], None] | None = None
 
 
 @dataclass
@@ -45,7 +63,7 @@ class _Bar:
     task: TaskID
 
     def __call__(self, amount: float = 1, note: str = "") -> None:
-        task = self.bars.tasks[self.task]
+        task = next(task for task in self.bars.tasks if task.id == self.task)
         room = self.bars.console.width - len(task.description) - 2 * len(str(task.total)) - _AROUND
         self.bars.update(self.task, advance=amount, note=_as_much_as_fits(note, room))
 
@@ -81,6 +99,24 @@ def kept_when_stopped() -> Iterator[None]:
 
 
 @contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a question, to be asked where it is good to stop; a second Ctrl-C stops at once."""
+    asked: list[int] = []
+
+    def remember(number: int, _: object) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    earlier = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def progress(description: str, total: float | None) -> Iterator[Advance]:
     """Show a bar with the time left, where a total is known; in a pipe or log, only the line at its end.
 
@@ -89,6 +125,82 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
     if _bars_shown:
         yield lambda amount=1, note="": None
         return
+    if _tell is not None:
+        bar = _DistantBar(_tell, description, total)
+        bar(0)
+        try:
+            yield bar
+        finally:
+            bar.tell(is_over=True)
+        return
+    with _new_bars() as bars:
+        yield _Bar(bars, bars.add_task(description, total=total, note=""))
+
+
+@contextmanager
+def bars_of_others() -> Iterator[Callable[[str, Shown], None]]:
+    """Show what other processes tell, each by its name: bars that move, and above them text and bars that are over."""
+    with _new_bars() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, told: Shown) -> None:
+            if isinstance(told, str):
+                console.print(told, end="", markup=False, soft_wrap=True)
+                return
+            description = told.description if told.description.startswith(name) else f"{name}: {told.description}"
+            if description not in tasks:
+                tasks[description] = bars.add_task(description, total=told.total, note="")
+            _Bar(bars, tasks[description])(told.amount, told.note)
+            if told.is_over:
+                task = tasks.pop(description)
+                console.print(bars.make_tasks_table([one for one in bars.tasks if one.id == task]))
+                bars.remove_task(task)
+
+        yield show
+
+
+def show_elsewhere(tell: Callable[[Shown], None], quiet: bool, width: int) -> None:
+    """Let another process show what this one prints, and its bars."""
+    global _tell
+    _tell = tell
+    console.quiet, console.width = quiet, width
+    console.file = cast(TextIO, _DistantText(tell))
+
+
+@dataclass
+class _DistantText:
+    """A file whose text another process prints."""
+
+    tell: Callable[[Shown], None]
+
+    def write(self, text: str) -> None:
+        if text:
+            self.tell(text)
+
+    def flush(self) -> None:
+        pass
+
+
+class _DistantBar:
+    """A bar that another process shows; what moves often is told now and then."""
+
+    def __init__(self, tell: Callable[[Shown], None], description: str, total: float | None) -> None:
+        self._tell, self._description, self._total = tell, description, total
+        self._waiting, self._note, self._told_at = 0.0, "", float("-inf")
+
+    def __call__(self, amount: float = 1, note: str = "") -> None:
+        self._waiting, self._note = self._waiting + amount, note
+        if time.monotonic() - self._told_at > _SECONDS_BETWEEN_MOVES:
+            self.tell()
+
+    def tell(self, is_over: bool = False) -> None:
+        """Tell what was not told yet."""
+        self._tell(BarMoved(self._description, self._total, self._waiting, self._note, is_over))
+        self._waiting, self._told_at = 0.0, time.monotonic()
+
+
+@contextmanager
+def _new_bars() -> Iterator[Progress]:
     columns = (
         SpinnerColumn(),
         TextColumn("  {task.description}"),
@@ -102,6 +214,6 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
     with Progress(*columns, console=console) as bars:
         _bars_shown.append(bars)
         try:
-            yield _Bar(bars, bars.add_task(description, total=total, note=""))
+            yield bars
         finally:
             _bars_shown.pop()

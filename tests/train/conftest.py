@@ -89,7 +89,7 @@ def extended_tokenizer() -> PreTrainedTokenizerFast:
 def fill(run: RunFolder, tokenizers: dict[str, PreTrainedTokenizerFast]) -> None:
     mixtures = {"paper": pairs() + instructions(), "korean": documents(), "pairs": pairs()}
     for name, examples in mixtures.items():
-        with whole_folder(run.mixture(name), f"mixture-{name}", {}) as folder:
+        with whole_folder(run.mixture(name), f"mixture-{name}", {"total": len(examples)}) as folder:
             write_examples(folder / "examples.parquet", examples)
     old, new = (len(tokenizers[which]) for which in ("base", "extended"))
     for which, tokenizer in tokenizers.items():

@@ -10,6 +10,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from crosstune import side_by_side
 from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.evaluate.systems import find_system
@@ -251,3 +252,24 @@ def test_a_loss_that_is_no_number_stops_with_the_rows(make_run: MakeRun, tmp_pat
         match=r"step 1 gave no finite number in the loss of these rows: (p|a):\d.*the last checkpoint is kept",
     ):
         train_stage.run(recipe, run)
+
+
+def test_systems_side_by_side_are_those_that_come_one_after_another(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_by_side, "_num_cores", lambda: 2)
+    systems = {
+        "base": scratch(stages=[stage(num_steps=4)]),
+        "korean": {"start": "base", "tokenizer": "extended", "stages": [stage("korean", num_steps=4)]},
+        "pairs": {"start": "base", "tokenizer": "extended", "stages": [stage("pairs", num_steps=9)]},
+    }
+    found = []
+    for number in (1, 2):
+        recipe, run = make_run(systems, root=tmp_path / str(number), validation="pairs")
+        train_stage.run(recipe.model_copy(update={"systems_at_once": number}), run)
+        found.append({name: (weights(run, name), metrics(run, name)) for name in systems})
+    for name in systems:
+        (alone, steps), (beside, other_steps) = found[0][name], found[1][name]
+        assert [row["step"] for row in steps] == [row["step"] for row in other_steps]
+        for weight, values in alone.items():
+            torch.testing.assert_close(beside[weight], values, rtol=1e-5, atol=1e-6)

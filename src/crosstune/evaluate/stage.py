@@ -1,6 +1,7 @@
 """The evaluate stage: every system answers every task; answers, scores and intervals are written beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from crosstune.evaluate.suite import Suite
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
 from crosstune.evaluate.vllm_engine import writer
 from crosstune.recipe import Recipe
+from crosstune.side_by_side import at_once, run_side_by_side
 from crosstune.terminal import console, note
 
 
@@ -32,20 +34,28 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     """Score every system on every task; a system that is scored already is skipped."""
     ranks.device()
     console.quiet = console.quiet or ranks.rank() > 0
-    systems = [find_system(run, name) for name in recipe.systems_in_order]
+    systems = {name: find_system(run, name) for name in recipe.systems_in_order}
     suite = Suite.of(recipe, run)
     settings = recipe.evaluate
     comet = Comet(settings.comet_checkpoint, settings.comet_command) if settings.comet_checkpoint else None
-    for system in systems:
-        folder = run.system(system.name) / "evaluation"
-        wanted = _fingerprint(recipe, run, suite, system, comet)
-        is_scored = is_current(folder, wanted)
+
+    def call_of(name: str) -> Callable[[], None] | None:
+        wanted = _fingerprint(recipe, run, suite, systems[name], comet)
+        is_scored = is_current(run.system(name) / "evaluation", wanted)
         # Before the main process may write this folder.
         ranks.wait()
         if is_scored:
-            note(f"{system.name}: scored already")
-        else:
-            _evaluate(recipe, run, suite, system, wanted, comet)
+            note(f"{name}: scored already")
+            return None
+        return partial(_evaluate, recipe, run, suite, systems[name], wanted, comet)
+
+    limit = at_once(recipe.systems_at_once)
+    if limit > 1:
+        run_side_by_side(list(systems), {}, call_of, limit)
+        return
+    for name in systems:
+        if call := call_of(name):
+            call()
 
 
 def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, comet: Comet | None) -> str:

@@ -41,6 +41,12 @@ class Recipe(Section):
     data: Data
     tokenizer: Tokenizer
     systems: Annotated[dict[Name, System], Field(min_length=1)]
+    systems_at_once: int = Field(
+        1,
+        ge=1,
+        description="without a GPU: how many systems are trained or scored at the same time, each in a process of its "
+        "own with a share of the cores",
+    )
     train: Train = Train()
     evaluate: Evaluate
     report: Report = Report()

@@ -1,9 +1,8 @@
 """The training loop: one visible step, on accelerate."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch import nn
 
 from crosstune.errors import CrosstuneError
 from crosstune.recipe import Stage, Train
-from crosstune.terminal import progress
+from crosstune.terminal import progress, stop_requests
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
@@ -89,7 +88,7 @@ def train(
     num_steps = job.schedule.num_steps
     with (
         progress(job.title, num_steps) as advance,
-        _stop_requests() as stop_requested,
+        stop_requests() as stop_requested,
         fast_paths(job.trainable.model, accelerator),
         memory_advice(job.title, job.settings.micro_batch_tokens),
     ):
@@ -258,21 +257,3 @@ def _progress_note(row: Mapping[str, Any], speed: Speed) -> str:
 def _seed(job: Job, step: int, rank: int) -> int:
     """Return a seed of its own for every step and rank: a resumed step draws what it would have drawn."""
     return int(np.random.SeedSequence([job.seed, job.index, step, rank]).generate_state(1)[0])
-
-
-@contextmanager
-def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a question that the loop asks between steps; a second Ctrl-C stops at once."""
-    asked: list[int] = []
-
-    def remember(number: int, _: object) -> None:
-        if asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    earlier = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

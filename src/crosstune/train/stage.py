@@ -2,34 +2,87 @@
 
 import os
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from crosstune.artifacts import RunFolder, fingerprint, read_json, write_json
 from crosstune.models import prepare_libraries
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, Stage
+from crosstune.side_by_side import at_once, run_side_by_side
 from crosstune.terminal import console, note
+from crosstune.tokens import mixture_tokens
 from crosstune.train.checks import ScoreSuite
-from crosstune.train.start import Start, check_untrained, find_start, inputs_of
+from crosstune.train.start import Start, check_untrained, find_start, inputs_of, mixtures_of
 from crosstune.train.system import Task, facts_of, train_system
 
+MakeScore = Callable[[Recipe, RunFolder], ScoreSuite]
 
-def run(recipe: Recipe, run: RunFolder, score: ScoreSuite | None = None) -> None:
+
+def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None) -> None:
     """Train every system; one that is there for the same inputs and settings is skipped.
 
-    ``score`` scores a model on the suite, where the recipe wants that while systems train.
+    ``make_score`` makes what scores a model on the suite, where the recipe wants that while systems train.
     """
     prepare_libraries()
-    is_main_process = os.environ.get("RANK", "0") == "0"
-    console.quiet = console.quiet or not is_main_process
+    console.quiet = console.quiet or not _is_main_process()
+    limit = at_once(recipe.systems_at_once)
+    if limit > 1:
+        _train_side_by_side(recipe, run, make_score, limit)
+        return
     for name in recipe.systems_in_order:
-        start = find_start(recipe, run, name)
-        wanted = fingerprint(inputs_of(recipe, run, name, start))
-        if _is_trained(run, name, wanted):
-            note(f"{name}: trained already")
-        elif recipe.systems[name].stages or recipe.systems[name].merge or start.needs_new_rows:
-            train_system(Task(recipe, run, name, start, wanted, score))
-        elif is_main_process:
-            _point_at_start(run, name, start, wanted)
-            note(f"{name}: nothing to train, it is {start.model}")
+        if task := _task(recipe, run, name):
+            _train(task, make_score)
+
+
+def _train_side_by_side(recipe: Recipe, run: RunFolder, make_score: MakeScore | None, limit: int) -> None:
+    def call_of(name: str) -> Callable[[], None] | None:
+        task = _task(recipe, run, name)
+        if task is None:
+            return None
+        # Made here: two processes that need the same tokens would both make them.
+        for mixture in (*mixtures_of(task.system, task.start), *filter(None, [recipe.train.validation])):
+            mixture_tokens(run, mixture, task.system.tokenizer)
+        return partial(_train, task, make_score)
+
+    names = _longest_first(recipe, run)
+    after = {name: recipe.systems[name].start for name in names if recipe.systems[name].start in recipe.systems}
+    run_side_by_side(names, after, call_of, limit)
+
+
+def _longest_first(recipe: Recipe, run: RunFolder) -> list[str]:
+    """Return the systems by their number of rows: what takes long should not be left for the end (Graham 1969)."""
+
+    def num_rows(stage: Stage) -> float:
+        if stage.num_steps:
+            return stage.num_steps * stage.global_batch_size
+        return float((stage.num_epochs or 0) * read_json(run.mixture(stage.mixture) / "manifest.json")["total"])
+
+    work = {name: sum(map(num_rows, recipe.systems[name].stages)) for name in recipe.systems_in_order}
+    return sorted(work, key=lambda name: -work[name])
+
+
+def _task(recipe: Recipe, run: RunFolder, name: str) -> Task | None:
+    """Return what is to be trained of a system; None where all of it is there."""
+    start = find_start(recipe, run, name)
+    wanted = fingerprint(inputs_of(recipe, run, name, start))
+    if _is_trained(run, name, wanted):
+        note(f"{name}: trained already")
+    elif recipe.systems[name].stages or recipe.systems[name].merge or start.needs_new_rows:
+        return Task(recipe, run, name, start, wanted)
+    elif _is_main_process():
+        _point_at_start(run, name, start, wanted)
+        note(f"{name}: nothing to train, it is {start.model}")
+    return None
+
+
+def _train(task: Task, make_score: MakeScore | None) -> None:
+    prepare_libraries()  # where this is a process of its own
+    train_system(replace(task, score=make_score(task.recipe, task.run)) if make_score else task)
+
+
+def _is_main_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _is_trained(run: RunFolder, name: str, wanted: str) -> bool:

@@ -74,11 +74,11 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
         "precision": recipe.train.precision,
         "start": start.identity,
         "tokenizer": fingerprint_of(start.tokenizer),
-        "mixtures": [fingerprint_of(run.mixture(mixture)) for mixture in _mixtures(system, start)],
+        "mixtures": [fingerprint_of(run.mixture(mixture)) for mixture in mixtures_of(system, start)],
     }
 
 
-def _mixtures(system: System, start: Start) -> list[str]:
+def mixtures_of(system: System, start: Start) -> list[str]:
     """Return the mixtures that a system learns from; what its new rows are learnt from, where it gets any."""
     of_rows = system.new_rows.mixture if start.needs_new_rows else None
     return [*([of_rows] if of_rows else []), *(stage.mixture for stage in system.stages)]

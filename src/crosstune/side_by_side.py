@@ -1,0 +1,195 @@
+"""Several pieces of work at the same time, each in a process of its own, shown as one.
+
+Small models cannot use many CPU cores each: two trained beside one another end long before the same two with twice the
+threads. A GPU is kept busy by one.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+import torch
+
+from crosstune import terminal
+from crosstune.errors import CrosstuneError
+
+Call = Callable[[], None]
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+# As a shell tells of a program that was stopped from the keyboard.
+_STOPPED = 130
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a process says of the error that ended it."""
+
+    message: str
+    is_foreseen: bool
+
+
+@dataclass(frozen=True)
+class _Running:
+    process: SpawnProcess
+    told: Connection
+
+
+def at_once(wanted: int) -> int:
+    """Return how many pieces of work run at the same time: one on a GPU, or where several processes were launched."""
+    if wanted == 1 or torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return 1
+    return min(wanted, _num_cores())
+
+
+def run_side_by_side(
+    names: Sequence[str], after: Mapping[str, str], call_of: Callable[[str], Call | None], limit: int
+) -> None:
+    """Do the work of every name, at most so many at a time, the first in the order first.
+
+    Args:
+        names: of the pieces of work.
+        after: the name whose work has to be done before that of a name begins.
+        call_of: returns the work of a name when its turn comes; None where nothing is to be done. The call goes to
+            another process: it and what it holds can be pickled.
+        limit: how many run at the same time; they share the cores.
+
+    Raises:
+        CrosstuneError: when one fails; the others are stopped as by Ctrl-C.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, when all have stopped.
+    """
+    waiting, running = list(names), dict[str, _Running]()
+    with terminal.bars_of_others() as show, terminal.stop_requests() as stop_requested:
+        try:
+            while waiting or running:
+                _start_what_can(waiting, running, after, call_of, limit)
+                _listen(running, show)
+                for name in [name for name, one in running.items() if not one.process.is_alive()]:
+                    _end(name, running.pop(name), show)
+                if stop_requested():
+                    raise KeyboardInterrupt
+        except BaseException:
+            _stop(running, show)
+            raise
+
+
+def _start_what_can(
+    waiting: list[str],
+    running: dict[str, _Running],
+    after: Mapping[str, str],
+    call_of: Callable[[str], Call | None],
+    limit: int,
+) -> None:
+    def ready() -> list[str]:
+        return [name for name in waiting if after.get(name) not in (*waiting, *running)]
+
+    while len(running) < limit and ready():
+        num_workers = min(limit, len(running) + len(ready()))
+        name = ready()[0]
+        call = call_of(name)
+        waiting.remove(name)
+        if call is not None:
+            running[name] = _started(name, call, max(1, _num_cores() // num_workers))
+
+
+def _started(name: str, call: Call, num_threads: int) -> _Running:
+    # A process that is forked would share locks of threads that it does not have.
+    context = get_context("spawn")
+    told, tell = context.Pipe(duplex=False)
+    quiet, width = terminal.console.quiet, terminal.console.width
+    process = context.Process(target=_work, args=(call, tell, num_threads, quiet, width), name=name)
+    process.start()
+    tell.close()
+    return _Running(process, told)
+
+
+def _work(call: Call, tell: Connection, num_threads: int, quiet: bool, width: int) -> None:
+    """Do a piece of work in this process, and tell the one that started it what there is to show."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the process that started this one passes it on
+    signal.signal(signal.SIGTERM, _interrupt)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    terminal.show_elsewhere(tell.send, quiet, width)
+    torch.set_num_threads(num_threads)
+    try:
+        call()
+    except KeyboardInterrupt:
+        sys.exit(_STOPPED)
+    except Exception as error:
+        # Its last word; a request to stop must not cut it short.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        is_foreseen = isinstance(error, CrosstuneError)
+        tell.send(_Failure(str(error) if is_foreseen else traceback.format_exc(), is_foreseen))
+        sys.exit(1)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed: a new run would write the same files."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _listen(running: Mapping[str, _Running], show: Callable[[str, terminal.Shown], None]) -> None:
+    """Wait a moment for what the processes have to tell, and show it."""
+    if not running:
+        return
+    names = {one.told: name for name, one in running.items()}
+    for told in connection.wait(list(names), timeout=_SECONDS_BETWEEN_LOOKS):
+        assert isinstance(told, Connection)
+        try:
+            while told.poll():
+                message = told.recv()
+                if isinstance(message, _Failure):
+                    raise _error(message)
+                show(names[told], message)
+        except EOFError:
+            # It has ended, or is about to: without a pause this would be asked again and again.
+            time.sleep(_SECONDS_BETWEEN_LOOKS / 10)
+
+
+def _end(name: str, ended: _Running, show: Callable[[str, terminal.Shown], None]) -> None:
+    """Show what a process told last, and complain where its end was not a good one."""
+    _listen({name: ended}, show)
+    ended.process.join()
+    if ended.process.exitcode == _STOPPED:
+        raise KeyboardInterrupt
+    if ended.process.exitcode:
+        raise CrosstuneError(
+            f"{name}: its process ended with status {ended.process.exitcode} and without a word; on Linux, -9 is most "
+            "often the kernel that ran out of memory. Lower systems_at_once: each process holds a model of its own. "
+            "What was saved is kept; run the same command again to go on"
+        )
+
+
+def _error(failure: _Failure) -> Exception:
+    return CrosstuneError(failure.message) if failure.is_foreseen else RuntimeError(failure.message)
+
+
+def _stop(running: Mapping[str, _Running], show: Callable[[str, terminal.Shown], None]) -> None:
+    """Ask all processes to save and end, and wait until they have."""
+    for one in running.values():
+        one.process.terminate()
+    for name, one in running.items():
+        # A process whose pipe is full would wait for a reader.
+        while one.process.is_alive():
+            try:
+                _listen({name: one}, show)
+            except (CrosstuneError, RuntimeError):
+                continue
+        one.process.join()
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
