@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from crosstune import side_by_side
 from crosstune.artifacts import RESAMPLES, RunFolder, read_json, read_jsonl, whole_folder, write_json, write_jsonl
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate import generated_tasks, scoring, stage
@@ -80,6 +82,19 @@ def rewrite(run: RunFolder, label: str, items: list[Any]) -> Path:
     path = run.evaluation_set(label) / "items.jsonl"
     write_jsonl(path, items)
     return path
+
+
+def test_systems_side_by_side_get_the_same_scores(
+    recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_by_side, "_num_cores", lambda: 2)
+    found = []
+    for number in (1, 2):
+        stage.run(recipe.model_copy(update={"systems_at_once": number}), run)
+        found.append({name: read_json(run.system(name) / "evaluation" / "scores.json") for name in ("base", "ours")})
+        for name in ("base", "ours"):
+            shutil.rmtree(run.system(name) / "evaluation")
+    assert found[0] == found[1]
 
 
 def test_every_system_gets_scores_and_answers(recipe: Recipe, run: RunFolder) -> None:

