@@ -23,7 +23,8 @@ def logit_parts(model: PreTrainedModel, positions: Tensor | None, **inputs: Any)
     ``inputs`` are those of the model's forward. Positions are those of the one row that is read; None are all of all
     rows. Of other families than LLaMA's the logits stand whole in memory, since they may do more than a product.
     """
-    decoder, head = family_decoder(model), model.get_output_embeddings()
+    decoder = family_decoder(model)
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     num_pieces = _NUM_PIECES.get(model.device.type, 2**14)
     if decoder is None or type(head) is not nn.Linear or head.bias is not None:
         logits = model(**inputs, logits_to_keep=0 if positions is None else positions).logits.flatten(0, 1)

@@ -39,15 +39,15 @@ class Slots:
             places[row, : len(path)] = path
         for layer in self._layers:
             layer.reads(len(self._lengths), torch.from_numpy(places).to(self._model.device))
-        ends = torch.tensor([path[-1] for path in layout.token_positions])
+        ends = np.array([path[-1] for path in layout.token_positions])
         self._lengths += map(len, prompts)
         with skip_unread_positions(self._model):
             return self._likeliest(
-                ends.to(self._model.device),
+                torch.from_numpy(ends).to(self._model.device),
                 input_ids=layout.input_ids,
                 position_ids=layout.position_ids,
                 packed_layout=layout,
-                read_positions=ends.unique().to(self._model.device),
+                read_positions=torch.from_numpy(np.unique(ends)).to(self._model.device),
             )
 
     def step(self, tokens: Sequence[int]) -> list[int]:
@@ -151,7 +151,7 @@ def _slot_attention(
     """Attend within the packed row of the prompts, or from one token a row to those that the mask leaves."""
     states = (query, key, value)
     if "packed_layout" in options:
-        packed = AttentionInterface()[packing.ATTENTION]
+        packed = AttentionInterface()[packing.ATTENTION]  # type: ignore[no-untyped-call]
         return packed(module, *states, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
     # In float32 only: in bfloat16 the fused kernel sums with more digits.
     if attention_mask is not None and query.device.type == "cpu" and query.dtype == torch.float32:
