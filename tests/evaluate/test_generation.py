@@ -100,6 +100,13 @@ def test_prompts_longer_than_plain_attention_reads_give_the_same_answers(llama: 
     assert answers(llama, prompts, eos, LIMITS) == expected
 
 
+def test_prompts_that_begin_alike_or_are_equal_are_answered_each(llama: PreTrainedModel) -> None:
+    begin = list(range(3, 23))
+    prompts = [[*begin, 7], [*begin, 40, 41, 42], begin, [*begin, 7], [5, 9]]
+    expected = [reference(llama, prompt, -1, 24) for prompt in prompts]
+    assert answers(llama, prompts, -1, LIMITS) == expected
+
+
 def test_what_no_row_has_reached_is_never_read(llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [list(range(3, 3 + length)) for length in (9, 30, 14)]
     expected = [reference(llama, prompt, -1, 24) for prompt in prompts]
