@@ -1,6 +1,6 @@
 """Greedy generation of translation-length answers, beside transformers' `generate`, left-padded, in turns.
 
-    python benchmarks/generation.py [--shape 28M] [--prompts 192] [--rounds 5] [--threads 1]
+    python benchmarks/generation.py [--shape 28M] [--prompts 192] [--rounds 5] [--threads 1] [--batch-sizes 32,64]
 
 Both sides get the same prompts and weights; transformers' side is sorted by length and runs at each batch size once,
 and then at its best. One token id in forty ends an answer, so that lengths vary as those of translations do (a random
@@ -22,7 +22,6 @@ from transformers import LlamaForCausalLM
 
 from crosstune.evaluate.generation import Limits, generate
 
-_BATCH_SIZES = (8, 16, 32, 64)
 _PROMPT_TOKENS = (30, 90)
 _MAX_NEW_TOKENS = 128
 _STOP_EVERY = 40
@@ -84,6 +83,7 @@ def main(
     prompts: Annotated[int, typer.Option(help="how many are continued")] = 192,
     rounds: int = 5,
     threads: int = 1,
+    batch_sizes: Annotated[str, typer.Option(help="of transformers, the best of which is compared")] = "8,16,32,64,96",
     json: Annotated[Path | None, typer.Option(help="where results go; benchmarks/results if absent")] = None,
 ) -> None:
     torch.set_num_threads(threads)
@@ -92,7 +92,7 @@ def main(
     def transformers(batch_size: int) -> Callable[[], Answers]:
         return with_kernels("highest", lambda: hf_generate(model, texts, batch_size))
 
-    trials, _ = in_turns({str(size): transformers(size) for size in _BATCH_SIZES}, rounds=1)
+    trials, _ = in_turns({size: transformers(int(size)) for size in batch_sizes.split(",")}, rounds=1)
     best = min(trials, key=lambda size: trials[size][0])
     theirs = f"transformers `generate`, batch {best}"
     sides = {

@@ -80,7 +80,7 @@ def _attention(
 ) -> tuple[Tensor, Tensor | None]:
     """Do what these families' attention does, but for the rotary embedding. Hidden states: [rows, length, size]."""
     attend = AttentionInterface().get(attention.config._attn_implementation)  # type: ignore[no-untyped-call]
-    if attend is None or past_key_values is not None or position_embeddings is None:
+    if attend is None or position_embeddings is None:
         return type(attention).forward(  # type: ignore[no-any-return]
             attention, hidden_states, position_embeddings, attention_mask, past_key_values, **options
         )
@@ -91,11 +91,14 @@ def _attention(
     if hasattr(attention, "q_norm"):  # Qwen 3
         query, key = attention.q_norm(query), attention.k_norm(key)
     query, key = (_Rotation.apply(states, *position_embeddings) for states in (query, key))  # type: ignore[no-untyped-call]
+    query, key, value = (states.transpose(1, 2) for states in (query, key, value))
+    if past_key_values is not None:
+        key, value = past_key_values.update(key, value, attention.layer_idx)
     if attention.config.model_type != "llama":
         options["sliding_window"] = getattr(attention, "sliding_window", attention.config.sliding_window)
     output, weights = attend(
         attention,
-        *(states.transpose(1, 2) for states in (query, key, value)),
+        *(query, key, value),
         attention_mask,
         dropout=attention.attention_dropout if attention.training else 0.0,
         scaling=attention.scaling,

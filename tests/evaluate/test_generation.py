@@ -77,13 +77,15 @@ def test_free_slots_are_refilled_while_others_write(llama: PreTrainedModel, monk
     expected = [reference(llama, prompt, eos, 24) for prompt in prompts]
     assert {answer.finished for answer in expected} == {True, False}
     rows_per_call = []
-    forward = llama.forward
+    decoder = llama.get_decoder()
+    forward = decoder.forward
 
     def count(**inputs: Any) -> Any:
-        rows_per_call.append(inputs["input_ids"].shape[0])
+        packed = inputs.get("packed_layout")
+        rows_per_call.append(len(packed.token_positions if packed else inputs["input_ids"]))
         return forward(**inputs)
 
-    monkeypatch.setattr(llama, "forward", count)
+    monkeypatch.setattr(decoder, "forward", count)
     assert answers(llama, prompts, eos, Limits(24, 256, 3, 4096)) == expected
     # All three slots write until nobody waits; the first prompts are read together.
     assert max(rows_per_call) == 3 and rows_per_call[0] == 3
@@ -96,6 +98,13 @@ def test_prompts_longer_than_plain_attention_reads_give_the_same_answers(llama: 
     eos = frequent_token(llama, prompts)
     expected = [reference(llama, prompt, eos, 24) for prompt in prompts]
     assert answers(llama, prompts, eos, LIMITS) == expected
+
+
+def test_prompts_that_begin_alike_or_are_equal_are_answered_each(llama: PreTrainedModel) -> None:
+    begin = list(range(3, 23))
+    prompts = [[*begin, 7], [*begin, 40, 41, 42], begin, [*begin, 7], [5, 9]]
+    expected = [reference(llama, prompt, -1, 24) for prompt in prompts]
+    assert answers(llama, prompts, -1, LIMITS) == expected
 
 
 def test_what_no_row_has_reached_is_never_read(llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_model
 from lm_eval.models.huggingface import HFLM
@@ -10,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from crosstune.evaluate import harness, scoring
 from crosstune.evaluate.harness import CrosstuneLM
+from crosstune.evaluate.logits import likeliest
 
 COOKIES = "Baking cookies: A boy mixes flour and sugar. He"
 PAIRS = [
@@ -66,8 +69,6 @@ def test_what_greedy_decoding_writes_is_marked_greedy(
 
 
 def _tensor(tokens: list[int]) -> Any:
-    import torch
-
     return torch.tensor([tokens])
 
 
@@ -142,13 +143,12 @@ def test_pairs_that_cannot_be_scored_are_refused(llama: PreTrainedModel, pair: s
         scoring.log_likelihoods(llama, [pair], max_length=8, batch_tokens=64)
 
 
-def test_of_equally_likely_tokens_greedy_decoding_writes_the_first() -> None:
-    import torch
-
+@pytest.mark.parametrize("num_pieces", [1, 2, 3, 5])
+def test_of_equally_likely_tokens_greedy_decoding_writes_the_first(num_pieces: int) -> None:
     logits = torch.zeros(3, 5)
     logits[1, [2, 4]] = 1.0
-    index, targets = torch.tensor([0, 0, 1, 1, 2]), torch.tensor([0, 1, 2, 4, 3])
-    largest, normaliser = scoring._largest_and_normaliser(logits)
-    is_largest = logits[index, targets] == largest[index]
-    assert scoring._is_likeliest(logits, index, targets, is_largest).tolist() == [True, False, True, False, False]
-    torch.testing.assert_close(normaliser, logits.logsumexp(-1))
+    rows, targets = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 2, 4, 3])
+    log_probabilities, greedy = scoring._look_up(logits.split(num_pieces, dim=1), rows, targets)
+    assert greedy.tolist() == [True, False, True, False, False]
+    assert log_probabilities == pytest.approx(logits.log_softmax(-1)[rows, targets].numpy(), abs=1e-6)
+    assert likeliest(logits.split(num_pieces, dim=1)) == [0, 2, 0]

@@ -1,22 +1,25 @@
 """Log-likelihoods of continuations: contexts shared by several endings are computed once, the head where it is read."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from crosstune import packing
 from crosstune.evaluate import ranks
+from crosstune.evaluate.logits import logit_parts
 from crosstune.last_layer import skip_unread_positions
+from crosstune.lean_layers import lean_layers
 
 # Logits of one batch: 2**27 float32 numbers are 512 MB, 2,896 positions of a vocabulary of 46,336.
 MAX_LOGITS = 2**27
-# Logits are normalised in parts: 2 MB lie in a core's cache.
-_PART_OF_LOGITS = {"cpu": 2**19}
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def log_likelihoods(
     model.set_attn_implementation(packing.ATTENTION)
     mine = _share(pairs)
     results: dict[int, Likelihood] = {}
-    with skip_unread_positions(model):
+    with skip_unread_positions(model), lean_layers(model):
         for batch in _batches([pairs[index] for index in mine], max_length, batch_tokens, _max_scored(model)):
             places = [mine[index] for index in batch]
             scored = _score(model, [pairs[place] for place in places], max_length)
@@ -112,14 +115,19 @@ def _score(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> list[L
         [path[-len(pair.continuation) :] for pair, path in zip(pairs, layout.token_positions, strict=True)]
     )
     # Endings of one context are all predicted from its last token: each position's logits are computed once.
-    read, place = np.unique(positions, return_inverse=True)
-    logits = packing.logits_at(model, layout, torch.from_numpy(read).to(model.device)).float()
-    index = torch.from_numpy(place).to(model.device)
-    targets = torch.tensor([token for pair in pairs for token in pair.continuation], device=model.device)
-    target_logits = logits[index, targets]
-    largest, normaliser = _largest_and_normaliser(logits)
-    log_probabilities = (target_logits - normaliser[index]).double().cpu().numpy()
-    greedy = _is_likeliest(logits, index, targets, target_logits == largest[index]).cpu().numpy()
+    read, rows = np.unique(positions, return_inverse=True)
+    at = torch.from_numpy(read).to(model.device)
+    parts = logit_parts(
+        model,
+        at,
+        input_ids=layout.input_ids,
+        position_ids=layout.position_ids,
+        use_cache=False,
+        packed_layout=layout,
+        read_positions=at,
+    )
+    targets = np.array([token for pair in pairs for token in pair.continuation])
+    log_probabilities, greedy = _look_up(parts, rows, targets)
     ends = list(accumulate((len(pair.continuation) for pair in pairs), initial=0))
     return [
         Likelihood(float(log_probabilities[first:last].sum()), bool(greedy[first:last].all()))
@@ -127,27 +135,24 @@ def _score(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> list[L
     ]
 
 
-def _largest_and_normaliser(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest logit and the logarithm of the sum of exponentials at each position."""
-    largest, likeliest = [], []
-    for part in torch.split(logits, _num_rows(logits)):
-        largest.append(part.amax(-1))
-        # A third of the time of exponentials and sums one after the other: torch's kernel does all while it passes.
-        likeliest.append(part.log_softmax(-1).amax(-1))
-    return torch.cat(largest), torch.cat(largest) - torch.cat(likeliest)
+def _look_up(parts: Iterable[Tensor], rows: Array, targets: Array) -> tuple[Array, Array]:
+    """Return each target's log-probability, and whether it is the likeliest piece; of equal ones the first one is.
 
-
-def _is_likeliest(logits: Tensor, index: Tensor, targets: Tensor, is_largest: Tensor) -> Tensor:
-    """Return whether each target is the likeliest token at its position, ``index``; of equal logits the first one is.
-
-    Where the largest logit stands is asked only at targets that have it: the search takes longer than all the rest.
+    Parts: [rows, some pieces] each, all pieces together; rows and targets: the row and the piece that are asked of.
     """
-    found = torch.zeros_like(is_largest)
-    (candidates,) = is_largest.nonzero(as_tuple=True)
-    for part in torch.split(candidates, _num_rows(logits)):
-        found[part] = logits[index[part]].argmax(-1) == targets[part]
-    return found
-
-
-def _num_rows(logits: Tensor) -> int:
-    return max(1, _PART_OF_LOGITS.get(logits.device.type, 2**25) // logits.shape[1])
+    logits, is_best, part_of = np.empty(len(targets)), np.empty(len(targets), bool), np.empty(len(targets), np.int64)
+    largest, normalisers, first = [], [], 0
+    for number, part in enumerate(parts):
+        (inside,) = np.nonzero((first <= targets) & (targets < first + part.shape[1]))
+        own = part.index_select(0, torch.from_numpy(rows[inside]).to(part.device))
+        places = torch.from_numpy(targets[inside] - first).to(part.device)
+        logits[inside] = own.gather(1, places[:, None]).squeeze(1).cpu().numpy()
+        is_best[inside] = (own.argmax(1) == places).cpu().numpy()
+        part_of[inside] = number
+        largest.append(part.amax(1))
+        # A third of the time of exponentials and sums one after the other: torch's kernel does all while it passes.
+        normalisers.append(largest[-1] - part.log_softmax(1).amax(1))
+        first += part.shape[1]
+    best_part = torch.stack(largest).argmax(0).cpu().numpy()
+    normaliser = torch.stack(normalisers).logsumexp(0).double().cpu().numpy()
+    return logits - normaliser[rows], is_best & (best_part[rows] == part_of)
