@@ -36,11 +36,12 @@ FSDP = ["accelerate.commands.launch", "--config_file", str(FILE), "--num_process
 def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subprocess.Popen[str]:
     path = folder / "launched.yaml"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
+    program = "tests.train.sharded_on_cpus" if launcher == FSDP else "crosstune"
     return subprocess.Popen(
-        [sys.executable, "-m", *launcher, str(port), "-m", "crosstune", "--debug", "train", str(path)],
+        [sys.executable, "-m", *launcher, str(port), "-m", program, "--debug", "train", str(path)],
         env={
             **os.environ,
-            "PYTHONPATH": str(Path(yaml_file.__file__).parents[2]),
+            "PYTHONPATH": os.pathsep.join(map(str, (Path(yaml_file.__file__).parents[2], Path(__file__).parents[2]))),
             "OMP_NUM_THREADS": "1",
             "ACCELERATE_USE_CPU": "true",
         },
@@ -91,12 +92,19 @@ def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, laun
 
 
 @pytest.mark.slow
-def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(make_run: MakeRun, tmp_path: Path) -> None:
-    systems = {"base": scratch(stages=[stage(num_steps=20, **PULLS)])}
-    recipe, whole = make_run(systems, root=tmp_path / "whole")
-    finish(launch(recipe, tmp_path / "whole", FSDP, 29613))
-    recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100)
-    process = launch(recipe, tmp_path / "stopped", FSDP, 29614)
+@pytest.mark.parametrize(("optimizer", "port"), [("adamw", 29613), ("adamw_8bit", 29643)])
+def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
+    make_run: MakeRun, tmp_path: Path, optimizer: str, port: int
+) -> None:
+    if optimizer == "adamw_8bit":
+        pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
+    # Wide enough that moments take one byte each in halves of the matrices, too.
+    shape = {"hidden_size": 128, "num_layers": 1, "num_heads": 4, "intermediate_size": 128}
+    systems = {"base": scratch(architecture=shape, stages=[stage(num_steps=20, **PULLS)])}
+    recipe, whole = make_run(systems, root=tmp_path / "whole", optimizer=optimizer)
+    finish(launch(recipe, tmp_path / "whole", FSDP, port))
+    recipe, stopped = make_run(systems, root=tmp_path / "stopped", optimizer=optimizer, save_every_steps=100)
+    process = launch(recipe, tmp_path / "stopped", FSDP, port + 1)
     path = stopped.system("base") / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
@@ -105,8 +113,10 @@ def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(make_run: 
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert len(list((stopped.system("base") / "checkpoints").glob("stage-00-step-*"))) == 1
-    finish(launch(recipe, tmp_path / "stopped", FSDP, 29615))
+    (checkpoint,) = (stopped.system("base") / "checkpoints").glob("stage-00-step-*")
+    parts = {path.parent.name for path in checkpoint.rglob("__1_0.distcp")}
+    assert parts == {"pytorch_model_fsdp_0", "optimizer_0"}  # each process wrote its own
+    finish(launch(recipe, tmp_path / "stopped", FSDP, port + 2))
     assert losses(stopped, "base") == losses(whole, "base")
     for key, weight in weights(whole, "base").items():
         assert torch.equal(weights(stopped, "base")[key], weight)
