@@ -174,6 +174,9 @@ def test_moments_in_bytes_are_counted_and_proposed_where_they_make_it_fit() -> N
     spared = light.with_settings(gradient_checkpointing=True, precision="bf16").memory().total
     with_others = "train.optimizer=adamw_8bit train.gradient_checkpointing=true train.precision=bf16"
     assert with_others in list(_remedies(plain, spared))
+    # Not where the others are enough without it.
+    enough = plain.with_settings(gradient_checkpointing=True, precision="bf16").memory().total
+    assert {remedy for remedy in _remedies(plain, enough) if "8bit" in remedy} <= {"train.optimizer=adamw_8bit"}
 
 
 def test_operations_are_six_per_weight_and_token() -> None:

@@ -1,5 +1,6 @@
 """`crosstune plan`: tokens, steps, memory and hours of every training stage, before a cent is spent."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -162,13 +163,15 @@ def _remedies(case: _Case, limit: float) -> Iterator[str]:
     spared = case.with_settings(gradient_checkpointing=True, precision="bf16")
     sizes = [size for size in _SMALLER_MICRO_BATCHES if size < case.settings.micro_batch_tokens]
     smaller = [spared, *(spared.with_micro_batches_of(size) for size in sizes)]
-    yield from _first_that_fits(case, smaller, limit)
+    with_full_moments = _first_that_fits(case, smaller, limit)
+    yield from with_full_moments
     for num_gpus in () if case.needs_whole_weights else _MORE_GPUS:
         if num_gpus > case.num_gpus and replace(spared, num_gpus=num_gpus).memory().total <= limit:
             yield " ".join([f"{num_gpus} GPUs (--gpus {num_gpus})", *_changes(case, spared)])
             break
     if case.settings.optimizer == "adamw":
-        lighter = [tried.with_settings(optimizer="adamw_8bit") for tried in (case, *smaller)]
+        others = [] if with_full_moments else smaller
+        lighter = [tried.with_settings(optimizer="adamw_8bit") for tried in (case, *others)]
         yield from _first_that_fits(case, lighter, limit)
     if case.stage.title == "full" and case.stage.old_rows_lr_scale == 1:
         lora = spared.stage.model_copy(update={"method": "lora", "lora": Lora()})
@@ -176,11 +179,10 @@ def _remedies(case: _Case, limit: float) -> Iterator[str]:
             yield " ".join(["method: lora", *_changes(case, spared)])
 
 
-def _first_that_fits(case: _Case, tries: Sequence[_Case], limit: float) -> Iterator[str]:
-    for tried in tries:
-        if (changes := _changes(case, tried)) and tried.memory().total <= limit:
-            yield " ".join(changes)
-            return
+def _first_that_fits(case: _Case, tries: Sequence[_Case], limit: float) -> list[str]:
+    """Return the changes of the first of some cases that fits, if any does."""
+    fitting = (tried for tried in tries if _changes(case, tried) and tried.memory().total <= limit)
+    return [" ".join(_changes(case, tried)) for tried in itertools.islice(fitting, 1)]
 
 
 def _changes(before: _Case, after: _Case) -> list[str]:
