@@ -25,7 +25,13 @@ SYSTEMS: dict[str, Any] = {
     # Five rows a step: two processes cannot share them evenly.
     "base": scratch(stages=[stage("korean", num_steps=5, global_batch_size=5), stage("paper", num_steps=5, **PULLS)]),
     "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=4)]},
+    "ours": {
+        "start": "base",
+        "tokenizer": "extended",
+        "stages": [stage(num_steps=3), stage(method="lora", lora={**ADAPTERS, "train_new_rows": True}, num_steps=3)],
+    },
 }
+SETTINGS: dict[str, Any] = {"validation": "pairs", "validate_every_steps": 2, "save_every_steps": 2}
 # Without a GPU, accelerate's own launcher starts one process, unless it shards.
 TORCHRUN = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
 # With the file that users launch with, on two processes.
@@ -64,6 +70,11 @@ def losses(run: RunFolder, name: str) -> list[float]:
     return [row["loss"] for row in read_jsonl(run.system(name) / "metrics.jsonl")]
 
 
+def held_out(run: RunFolder, name: str) -> list[float]:
+    rows = read_jsonl(run.system(name) / "validation.jsonl")
+    return [value for row in rows for value in row["bits_per_byte"].values()]
+
+
 def test_launch_files_are_what_accelerate_and_bash_read() -> None:
     configs = {path.stem: load_config_from_file(str(path)) for path in FILE.parent.glob("*.yaml")}
     assert {name: (config.distributed_type, config.num_processes) for name, config in configs.items()} == {
@@ -78,13 +89,14 @@ def test_launch_files_are_what_accelerate_and_bash_read() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("launcher", "port"), [(TORCHRUN, 29611), (FSDP, 29612)], ids=["ddp", "fsdp2"])
 def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, launcher: list[str], port: int) -> None:
-    recipe, single = make_run(SYSTEMS, root=tmp_path / "single")
+    recipe, single = make_run(SYSTEMS, root=tmp_path / "single", **SETTINGS)
     train_stage.run(recipe, single)
-    recipe, double = make_run(SYSTEMS, root=tmp_path / "double")
+    recipe, double = make_run(SYSTEMS, root=tmp_path / "double", **SETTINGS)
     finish(launch(recipe, tmp_path / "double", launcher, port))
     for name in SYSTEMS:
         assert {done["num_processes"] for done in read_json(double.system(name) / "system.json")["stages"]} == {2}
         assert losses(double, name) == pytest.approx(losses(single, name), rel=1e-5)
+        assert held_out(double, name) == pytest.approx(held_out(single, name), rel=1e-5)
         for key, weight in weights(single, name).items():
             # Adam divides a gradient by its own size, so that one next to zero turns rounding into movement: allowed is
             # a hundredth of a step (learning rate 5e-3).

@@ -161,7 +161,8 @@ def _train_stage(
     trained, totals = train(job, accelerator, begin, (checkpoints, MetricsFile(task.folder / "metrics.jsonl")))
     if stage.lora and stage.lora.keep_adapter:
         save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
-    model = plain_model(accelerator, trained, lambda: _trainable(task, begin).model)
+    # Of the same shape; what the stage began with may be gone, where checkpoints followed it.
+    model = plain_model(accelerator, trained, lambda: _trainable(task, replace(begin, folder=None)).model)
     accelerator.free_memory()
     done = {"mixture": stage.mixture, "method": stage.method, "trains": list(stage.trains)}
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals)}
