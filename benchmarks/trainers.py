@@ -104,17 +104,19 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
     from crosstune.train.fast_paths import fast_paths
-    from crosstune.train.loop import Job, make_optimizer, train_step
+    from crosstune.train.loop import Job, train_step
     from crosstune.train.methods import make_trainable
+    from crosstune.train.optimizer import make_optimizer
     from crosstune.train.speed import Speed
 
     stage = make_stage(len(batches))
     rows = make_segments(batches)
     accelerator = Accelerator(cpu=model.device.type == "cpu")
     trainable = make_trainable(model, stage, None, 0)
-    trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage))
+    train = Train(**settings)
+    trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage, train))
     schedule = make_schedule(len(rows), stage, (0, 0))
-    job = Job("", 0, stage, Train(**settings), 0, rows, schedule, [("ko", "paper")], trainable, Speed(1, 1))
+    job = Job("", 0, stage, train, 0, rows, schedule, [("ko", "paper")], trainable, Speed(1, 1))
     if job.settings.flex_attention:
         use_flex_attention(model)
     trained.train()

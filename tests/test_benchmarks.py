@@ -36,6 +36,14 @@ def test_evaluation_benchmarks_run_tiny_and_their_sides_agree(
 
 
 @pytest.mark.slow
+def test_the_optimizer_benchmark_runs_tiny(tmp_path: Path) -> None:
+    pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
+    run_benchmark("optimizer.py", "--shape", "tiny", "--steps", "1", "--json", str(tmp_path / "found.json"))
+    plain, small = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert plain["bytes_per_weight"] == 8 > small["bytes_per_weight"] and small["nanoseconds_per_weight"] > 0
+
+
+@pytest.mark.slow
 def test_the_gpu_benchmark_runs_tiny_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     variants = ("--variants", "crosstune", "crosstune_fp8", "trainer")
     run_benchmark("gpu_train.py", "--tiny", "--seconds", "1", *variants, "--json", str(tmp_path / "gpu.json"))

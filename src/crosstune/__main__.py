@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,8 @@ _ENVIRONMENT = {
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     "LRU_CACHE_CAPACITY": "64",
 }
+# transformers loads torchao where it is installed, which remarks that its kernels for CUDA do not load on a CPU.
+_REMARKING = ("torchao", "torch.utils._pytree")
 
 
 def _start(
@@ -176,6 +179,8 @@ def main() -> None:
     """Run the command line; a user's mistake ends in a message, not in a traceback."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    for name in _REMARKING:
+        getLogger(name).setLevel(ERROR)
     try:
         app()
     except CrosstuneError as error:

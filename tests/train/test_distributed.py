@@ -25,7 +25,13 @@ SYSTEMS: dict[str, Any] = {
     # Five rows a step: two processes cannot share them evenly.
     "base": scratch(stages=[stage("korean", num_steps=5, global_batch_size=5), stage("paper", num_steps=5, **PULLS)]),
     "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=4)]},
+    "ours": {
+        "start": "base",
+        "tokenizer": "extended",
+        "stages": [stage(num_steps=3), stage(method="lora", lora={**ADAPTERS, "train_new_rows": True}, num_steps=3)],
+    },
 }
+SETTINGS: dict[str, Any] = {"validation": "pairs", "validate_every_steps": 2, "save_every_steps": 2}
 # Without a GPU, accelerate's own launcher starts one process, unless it shards.
 TORCHRUN = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
 # With the file that users launch with, on two processes.
@@ -36,11 +42,12 @@ FSDP = ["accelerate.commands.launch", "--config_file", str(FILE), "--num_process
 def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subprocess.Popen[str]:
     path = folder / "launched.yaml"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
+    program = "tests.train.sharded_on_cpus" if launcher == FSDP else "crosstune"
     return subprocess.Popen(
-        [sys.executable, "-m", *launcher, str(port), "-m", "crosstune", "--debug", "train", str(path)],
+        [sys.executable, "-m", *launcher, str(port), "-m", program, "--debug", "train", str(path)],
         env={
             **os.environ,
-            "PYTHONPATH": str(Path(yaml_file.__file__).parents[2]),
+            "PYTHONPATH": os.pathsep.join(map(str, (Path(yaml_file.__file__).parents[2], Path(__file__).parents[2]))),
             "OMP_NUM_THREADS": "1",
             "ACCELERATE_USE_CPU": "true",
         },
@@ -63,6 +70,11 @@ def losses(run: RunFolder, name: str) -> list[float]:
     return [row["loss"] for row in read_jsonl(run.system(name) / "metrics.jsonl")]
 
 
+def held_out(run: RunFolder, name: str) -> list[float]:
+    rows = read_jsonl(run.system(name) / "validation.jsonl")
+    return [value for row in rows for value in row["bits_per_byte"].values()]
+
+
 def test_launch_files_are_what_accelerate_and_bash_read() -> None:
     configs = {path.stem: load_config_from_file(str(path)) for path in FILE.parent.glob("*.yaml")}
     assert {name: (config.distributed_type, config.num_processes) for name, config in configs.items()} == {
@@ -77,13 +89,14 @@ def test_launch_files_are_what_accelerate_and_bash_read() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("launcher", "port"), [(TORCHRUN, 29611), (FSDP, 29612)], ids=["ddp", "fsdp2"])
 def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, launcher: list[str], port: int) -> None:
-    recipe, single = make_run(SYSTEMS, root=tmp_path / "single")
+    recipe, single = make_run(SYSTEMS, root=tmp_path / "single", **SETTINGS)
     train_stage.run(recipe, single)
-    recipe, double = make_run(SYSTEMS, root=tmp_path / "double")
+    recipe, double = make_run(SYSTEMS, root=tmp_path / "double", **SETTINGS)
     finish(launch(recipe, tmp_path / "double", launcher, port))
     for name in SYSTEMS:
         assert {done["num_processes"] for done in read_json(double.system(name) / "system.json")["stages"]} == {2}
         assert losses(double, name) == pytest.approx(losses(single, name), rel=1e-5)
+        assert held_out(double, name) == pytest.approx(held_out(single, name), rel=1e-5)
         for key, weight in weights(single, name).items():
             # Adam divides a gradient by its own size, so that one next to zero turns rounding into movement: allowed is
             # a hundredth of a step (learning rate 5e-3).
@@ -91,12 +104,19 @@ def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, laun
 
 
 @pytest.mark.slow
-def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(make_run: MakeRun, tmp_path: Path) -> None:
-    systems = {"base": scratch(stages=[stage(num_steps=20, **PULLS)])}
-    recipe, whole = make_run(systems, root=tmp_path / "whole")
-    finish(launch(recipe, tmp_path / "whole", FSDP, 29613))
-    recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100)
-    process = launch(recipe, tmp_path / "stopped", FSDP, 29614)
+@pytest.mark.parametrize(("optimizer", "port"), [("adamw", 29613), ("adamw_8bit", 29643)])
+def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
+    make_run: MakeRun, tmp_path: Path, optimizer: str, port: int
+) -> None:
+    if optimizer == "adamw_8bit":
+        pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
+    # Wide enough that moments take one byte each in halves of the matrices, too.
+    shape = {"hidden_size": 128, "num_layers": 1, "num_heads": 4, "intermediate_size": 128}
+    systems = {"base": scratch(architecture=shape, stages=[stage(num_steps=20, **PULLS)])}
+    recipe, whole = make_run(systems, root=tmp_path / "whole", optimizer=optimizer)
+    finish(launch(recipe, tmp_path / "whole", FSDP, port))
+    recipe, stopped = make_run(systems, root=tmp_path / "stopped", optimizer=optimizer, save_every_steps=100)
+    process = launch(recipe, tmp_path / "stopped", FSDP, port + 1)
     path = stopped.system("base") / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
@@ -105,8 +125,10 @@ def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(make_run: 
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert len(list((stopped.system("base") / "checkpoints").glob("stage-00-step-*"))) == 1
-    finish(launch(recipe, tmp_path / "stopped", FSDP, 29615))
+    (checkpoint,) = (stopped.system("base") / "checkpoints").glob("stage-00-step-*")
+    parts = {path.parent.name for path in checkpoint.rglob("__1_0.distcp")}
+    assert parts == {"pytorch_model_fsdp_0", "optimizer_0"}  # each process wrote its own
+    finish(launch(recipe, tmp_path / "stopped", FSDP, port + 2))
     assert losses(stopped, "base") == losses(whole, "base")
     for key, weight in weights(whole, "base").items():
         assert torch.equal(weights(stopped, "base")[key], weight)

@@ -15,8 +15,9 @@ from crosstune.recipe import Stage, Train
 from crosstune.train.batches import Schedule
 from crosstune.train.fast_paths import fast_paths
 from crosstune.train.learning_rate import learning_rate
-from crosstune.train.loop import Job, make_optimizer, train_step
+from crosstune.train.loop import Job, train_step
 from crosstune.train.methods import Trainable
+from crosstune.train.optimizer import make_optimizer
 from crosstune.train.rows import Row, Segment
 from crosstune.train.speed import Speed
 from tests.test_packing import CONFIGS
@@ -47,7 +48,7 @@ def run_steps(model: PreTrainedModel, micro_batch_tokens: int, stage: Stage) -> 
     model.set_attn_implementation(packing.ATTENTION)
     model.train()
     accelerator = Accelerator()
-    optimizer = make_optimizer(model, stage)
+    optimizer = make_optimizer(model, stage, Train())
     model, optimizer = accelerator.prepare(model, optimizer)
     rows = make_rows()
     schedule = Schedule(len(rows), NUM_STEPS * stage.global_batch_size, stage.global_batch_size, (1,))

@@ -12,10 +12,10 @@ from accelerate import Accelerator
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.recipe import NewRows, Stage
-from crosstune.train.loop import make_optimizer
+from crosstune.recipe import NewRows, Stage, Train
 from crosstune.train.methods import make_trainable, plain_model, refuse_sharded_weights
 from crosstune.train.new_rows import CONFIG_KEY, RowSource, extend_embeddings, matrices
+from crosstune.train.optimizer import make_optimizer
 from tests.train.conftest import stage as stage_content
 
 SHAPE: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -138,7 +138,7 @@ def test_new_rows_beside_adapters_move_old_rows_do_not_and_both_are_merged(tied:
     trainable = make_trainable(model, settings, 50, seed=1)
     model.set_attn_implementation("eager")
     ids = torch.tensor([[1, 5, 50, 51, 52, 53]])
-    optimizer = make_optimizer(trainable.model, settings)
+    optimizer = make_optimizer(trainable.model, settings, Train())
     for _ in range(5):
         trainable.model(input_ids=ids, labels=ids).loss.backward()
         optimizer.step()

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.recipe import Stage
+from crosstune.recipe import Stage, Train
 from crosstune.recipe.systems import System
-from crosstune.train.loop import make_optimizer
 from crosstune.train.new_rows import matrices
+from crosstune.train.optimizer import make_optimizer
 from crosstune.train.parts import choose_parts
 from tests.train.conftest import stage as stage_content
 
@@ -37,7 +37,7 @@ def what_moves(model: PreTrainedModel, **changes: Any) -> dict[str, torch.Tensor
     stage = make_stage(weight_decay=0.1, **changes)
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     frozen = choose_parts(model, stage, OLD)
-    optimizer = make_optimizer(model, stage)
+    optimizer = make_optimizer(model, stage, Train())
     if frozen:
         frozen.begin(None)
     ids = torch.arange(50)[None]

@@ -156,6 +156,29 @@ def test_levers_weigh_what_they_keep(
         assert offers_gpus == [True, False, False]
 
 
+def test_moments_in_bytes_are_counted_and_proposed_where_they_make_it_fit() -> None:
+    shape = {**SHAPE, "hidden_size": 256, "intermediate_size": 512}
+    full = Stage.model_validate_json(json.dumps(stage()))
+    plain = _Case(LlamaConfig(**shape, num_key_value_heads=4), None, full, Train(), TOKENS, num_gpus=1)
+    light = plain.with_settings(optimizer="adamw_8bit")
+    matrices = [500 * 256, *[256 * 256] * 12, *[256 * 512] * 9]
+    in_float32 = 500 * 256 + 7 * 256  # embeddings and norms
+    in_bytes = sum(2 * (values + 4 * values / 256 + 1024) for values in matrices)
+    memory = light.memory()
+    assert memory.optimizer == in_bytes + 8 * in_float32 < plain.memory().optimizer / 2.5
+    assert replace(memory, optimizer=0, other=0) == replace(plain.memory(), optimizer=0, other=0)
+    on_two = replace(light, num_gpus=2).memory().optimizer
+    assert on_two == (in_bytes + 8 * in_float32) / 2 + len(matrices) * 1024  # each keeps the tables
+    assert "train.optimizer=adamw_8bit" in list(_remedies(plain, memory.total))
+    assert not any("adamw_8bit" in remedy for remedy in _remedies(light, memory.total - 1))
+    spared = light.with_settings(gradient_checkpointing=True, precision="bf16").memory().total
+    with_others = "train.optimizer=adamw_8bit train.gradient_checkpointing=true train.precision=bf16"
+    assert with_others in list(_remedies(plain, spared))
+    # Not where the others are enough without it.
+    enough = plain.with_settings(gradient_checkpointing=True, precision="bf16").memory().total
+    assert {remedy for remedy in _remedies(plain, enough) if "8bit" in remedy} <= {"train.optimizer=adamw_8bit"}
+
+
 def test_operations_are_six_per_weight_and_token() -> None:
     model = GPTNeoXForCausalLM(CONFIGS[3])
     layers = 3 * (4 * 64 * 64 + 2 * 64 * 160)
@@ -207,8 +230,9 @@ def test_what_cannot_fit_is_refused_with_what_would(make_run: MakeRun) -> None:
     small = replace(MACHINE, gpu=replace(MACHINE.gpu, memory_gb=needed - 0.001))
     plans = make_plan(recipe, run, small)
     assert not plans[0].fits
-    with pytest.raises(RecipeError, match=r"systems\.base\.stages\.0 needs .*train\.gradient_checkpointing=true"):
+    with pytest.raises(RecipeError, match=r"systems\.base\.stages\.0 needs .*gradient_checkpointing=true") as said:
         refuse_what_does_not_fit(plans, small)
+    assert "; or train.optimizer=adamw_8bit" in str(said.value) and "; or method: lora" in str(said.value)
     tiny = replace(MACHINE, gpu=replace(MACHINE.gpu, memory_gb=1))
     with pytest.raises(RecipeError, match="No setting was found"):
         refuse_what_does_not_fit(make_plan(recipe, run, tiny), tiny)

@@ -28,11 +28,57 @@ def test_tensorboard_gets_the_rows_of_the_files_over_all_stages(make_run: MakeRu
     assert [event.step for event in found.Scalars("validation/ko")] == [0, 2, 4, 4, 6, 7]
 
 
+def test_wandb_gets_the_rows_of_the_files_over_all_stages_and_says_where_they_are(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    logged: list[tuple[str, int, dict[str, float]]] = []
+    log = wandb.Run.log
+
+    def noted(run: Any, row: dict[str, float], step: int) -> None:
+        logged.append((run.name, step, row))
+        log(run, row, step=step)
+
+    monkeypatch.setattr(wandb.Run, "log", noted)
+    systems = {"base": scratch(stages=STAGES), "next": {"start": "base", "tokenizer": "base", "stages": STAGES[1:]}}
+    recipe, run = make_run(systems, trackers=["wandb"], validation="korean", validate_every_steps=2)
+    train_stage.run(recipe, run)
+    wandb.teardown()
+    said = capsys.readouterr().err
+    assert said.count("W&B: ") == 2 and "wandb: " not in said
+    for name in systems:
+        rows = [json.loads(line) for line in (run.system(name) / "metrics.jsonl").read_text().splitlines()]
+        found = [row for of_run, step, row in logged if of_run == name and "loss" in row]
+        assert [row["loss"] for row in found] == [row["loss"] for row in rows]
+        (file,) = (run.system(name) / "wandb").glob("offline-run-*/run-*.wandb")
+        assert f"{name}: W&B: {file.parent}" in said
+        kept = file.read_bytes()  # what was logged, and the settings
+        assert all(part in kept for part in (b"validation/ko", b"sources/pairs/loss", b"global_batch_size"))
+    steps = [step for of_run, step, row in logged if of_run == "base" and "loss" in row]
+    assert steps == [1, 2, 3, 4, 5, 6, 7]
+
+
 def test_a_missing_tracker_stops_before_training_with_the_remedy(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking.importlib.util, "find_spec", lambda name: None)
     recipe, run = make_run({"base": scratch(stages=STAGES)}, trackers=["wandb"])
     with pytest.raises(BadInputError, match=r"asks for wandb.*pip install 'crosstune\[track\]'"):
+        train_stage.run(recipe, run)
+    assert not (run.system("base") / "metrics.jsonl").exists()
+
+
+def test_wandb_without_a_login_stops_before_training_with_the_remedy(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    recipe, run = make_run({"base": scratch(stages=STAGES)}, trackers=["wandb"])
+    with pytest.raises(BadInputError, match=r"cannot begin: No API key.*WANDB_MODE=offline"):
         train_stage.run(recipe, run)
     assert not (run.system("base") / "metrics.jsonl").exists()

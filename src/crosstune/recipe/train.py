@@ -11,6 +11,9 @@ class Train(Section):
     """How training runs on the machine; nothing here changes what is learnt (but for rounding)."""
 
     precision: Literal["float32", "bf16"] = "float32"
+    optimizer: Literal["adamw", "adamw_8bit"] = Field(
+        "adamw", description="adamw_8bit keeps AdamW's moments of large matrices in one byte each (extra `eight_bit`)"
+    )
     micro_batch_tokens: Count = Field(4096, description="tokens per forward pass and device")
     gradient_checkpointing: bool = False
     flex_attention: bool = Field(False, description="on CUDA: attention as one FlexAttention kernel, compiled by torch")

@@ -43,7 +43,8 @@ def memory_advice(title: str, micro_batch_tokens: int) -> Iterator[None]:
         raise CrosstuneError(
             f"{title}: out of memory with train.micro_batch_tokens={micro_batch_tokens} ({error}). Lower it (the "
             "result stays the same), or set train.gradient_checkpointing=true, or launch on more GPUs with "
-            "recipes/launch/one_node_8_gpus.yaml; the last checkpoint is kept"
+            "recipes/launch/one_node_8_gpus.yaml; train.optimizer=adamw_8bit needs less, too, and trains this system "
+            "anew. The last checkpoint is kept"
         ) from None
 
 

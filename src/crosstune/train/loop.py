@@ -26,6 +26,7 @@ from crosstune.train.levers import save_states, saved_states
 from crosstune.train.loss import summed_loss
 from crosstune.train.methods import Trainable
 from crosstune.train.metrics import MetricsFile, StepResult, row_of_step
+from crosstune.train.optimizer import make_optimizer, set_learning_rate
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Corpus, Row, Segment
 from crosstune.train.speed import Speed
@@ -138,8 +139,7 @@ def train_step(
     micro_batches = shares[accelerator.process_index]
     torch.manual_seed(_seed(job, step, accelerator.process_index))
     rate = learning_rate(job.stage, step, job.schedule.num_steps)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    set_learning_rate(optimizer, rate)
     seen: list[Segment] = []
     losses: list[torch.Tensor] = []
     for index, segments in enumerate(micro_batches):
@@ -168,24 +168,13 @@ def train_step(
     return StepResult(nats, grad_norm, rate)
 
 
-def make_optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
-    """Return AdamW over what is trained; weight decay is for matrices, not for norms and biases."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": stage.weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=stage.adam_betas, fused=True)
-
-
 def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any, Any]:
     """Hand model and optimiser to accelerate, and load their state where a stage goes on."""
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         # DeepSpeed clips inside its engine, and wants a batch size although the batches are ours.
         settings = {"gradient_clipping": job.stage.max_grad_norm, "train_micro_batch_size_per_gpu": 1}
         accelerator.state.deepspeed_plugin.deepspeed_config.update(settings)
-    optimizer = make_optimizer(job.trainable.model, job.stage)
+    optimizer = make_optimizer(job.trainable.model, job.stage, job.settings)
     model, optimizer = accelerator.prepare(job.trainable.model, optimizer)
     model.train()
     if begin.position.step:

@@ -19,14 +19,14 @@ from crosstune.lean_layers import lean_layers
 from crosstune.recipe import Train
 from crosstune.train.cost import Tokens
 from crosstune.train.levers import Lever
+from crosstune.train.optimizer import bytes_of_moments
 
 _ATTENTION = "crosstune_counted"
 # The CUDA context and libraries, and what the allocator cannot use: assumptions, not measurements.
 _CONTEXT_BYTES = 1.5e9
 _FRAGMENTATION = 0.05
-# AdamW's two moments, gradient and weight, in float32.
+# Gradients and weights are in float32.
 _FLOAT = 4
-_ADAM = 8
 _CHUNK_ROWS = 1024
 
 
@@ -65,7 +65,7 @@ def estimate_memory(
     Args:
         trained: a `fake_model`, in its mode, its trained parameters requiring gradients.
         tokens: of the stage; its largest micro-batch counts.
-        settings: precision and checkpointing.
+        settings: precision, optimiser and checkpointing.
         num_shards: over how many GPUs weights, gradients and optimiser state are split; 1 for none.
         levers: of the stage; where weights are split, so is what they keep.
     """
@@ -86,7 +86,7 @@ def estimate_memory(
     parts = {
         "weights": num_weights * _FLOAT / num_shards,
         "gradients": num_trained * _FLOAT / num_shards,
-        "optimizer": num_trained * _ADAM / num_shards,
+        "optimizer": bytes_of_moments(trained, settings, num_shards),
         "working_weights": float(working),
         "activations": float(activations),
         "logits": float(all_logits + chunk),

@@ -1,5 +1,6 @@
 """`crosstune plan`: tokens, steps, memory and hours of every training stage, before a cent is spent."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +27,7 @@ from crosstune.train.start import config_of
 _RECOMPUTATION = 4 / 3
 _SMALLER_MICRO_BATCHES = (4096, 2048, 1024)
 _MORE_GPUS = (2, 4, 8, 16, 32, 64)
+_SPARING = ("optimizer", "gradient_checkpointing", "precision", "micro_batch_tokens")
 
 
 @dataclass(frozen=True)
@@ -140,15 +142,16 @@ class _Case:
         with mode:
             return estimate_memory(trained, self.tokens, self.settings, num_shards, trainable.levers)
 
+    def with_settings(self, **changes: Any) -> "_Case":
+        """Return the case with other machine settings."""
+        return replace(self, settings=self.settings.model_copy(update=changes))
+
     def with_micro_batches_of(self, num_tokens: int) -> "_Case":
         """Return the case with smaller micro-batches, their supervised tokens in proportion."""
         largest = min(self.tokens.largest_micro_batch, num_tokens)
         most = round(self.tokens.most_supervised * largest / self.tokens.largest_micro_batch)
-        return replace(
-            self,
-            settings=self.settings.model_copy(update={"micro_batch_tokens": num_tokens}),
-            tokens=replace(self.tokens, largest_micro_batch=largest, most_supervised=most),
-        )
+        tokens = replace(self.tokens, largest_micro_batch=largest, most_supervised=most)
+        return replace(self.with_settings(micro_batch_tokens=num_tokens), tokens=tokens)
 
     def _model(self) -> PreTrainedModel:
         model: PreTrainedModel = AutoModelForCausalLM.from_config(self.config)  # type: ignore[no-untyped-call]
@@ -156,27 +159,33 @@ class _Case:
 
 
 def _remedies(case: _Case, limit: float) -> Iterator[str]:
-    """Yield changes that make a case fit: first those that change nothing of what is learnt, then LoRA."""
-    spared = replace(
-        case, settings=case.settings.model_copy(update={"gradient_checkpointing": True, "precision": "bf16"})
-    )
-    sayings = [
-        f"train.{key}={str(value).lower()}"
-        for key, value in (("gradient_checkpointing", True), ("precision", "bf16"))
-        if getattr(case.settings, key) != value
-    ]
-    smaller = [spared, *(spared.with_micro_batches_of(size) for size in _SMALLER_MICRO_BATCHES)]
-    for tried in smaller:
-        size = tried.settings.micro_batch_tokens
-        changes = sayings + ([f"train.micro_batch_tokens={size}"] if size != case.settings.micro_batch_tokens else [])
-        if changes and tried.memory().total <= limit:
-            yield " ".join(changes)
-            break
+    """Yield changes that make a case fit: first those that change nothing of what is learnt, LoRA last."""
+    spared = case.with_settings(gradient_checkpointing=True, precision="bf16")
+    sizes = [size for size in _SMALLER_MICRO_BATCHES if size < case.settings.micro_batch_tokens]
+    smaller = [spared, *(spared.with_micro_batches_of(size) for size in sizes)]
+    with_full_moments = _first_that_fits(case, smaller, limit)
+    yield from with_full_moments
     for num_gpus in () if case.needs_whole_weights else _MORE_GPUS:
         if num_gpus > case.num_gpus and replace(spared, num_gpus=num_gpus).memory().total <= limit:
-            yield " ".join([f"{num_gpus} GPUs (--gpus {num_gpus})", *sayings])
+            yield " ".join([f"{num_gpus} GPUs (--gpus {num_gpus})", *_changes(case, spared)])
             break
+    if case.settings.optimizer == "adamw":
+        others = [] if with_full_moments else smaller
+        lighter = [tried.with_settings(optimizer="adamw_8bit") for tried in (case, *others)]
+        yield from _first_that_fits(case, lighter, limit)
     if case.stage.title == "full" and case.stage.old_rows_lr_scale == 1:
         lora = spared.stage.model_copy(update={"method": "lora", "lora": Lora()})
         if replace(spared, stage=lora).memory().total <= limit:
-            yield " ".join(["method: lora", *sayings])
+            yield " ".join(["method: lora", *_changes(case, spared)])
+
+
+def _first_that_fits(case: _Case, tries: Sequence[_Case], limit: float) -> list[str]:
+    """Return the changes of the first of some cases that fits, if any does."""
+    fitting = (tried for tried in tries if _changes(case, tried) and tried.memory().total <= limit)
+    return [" ".join(_changes(case, tried)) for tried in itertools.islice(fitting, 1)]
+
+
+def _changes(before: _Case, after: _Case) -> list[str]:
+    """Return the overrides that make one case's machine settings the other's."""
+    old, new = before.settings.model_dump(mode="json"), after.settings.model_dump(mode="json")
+    return [f"train.{name}={str(new[name]).lower()}" for name in _SPARING if new[name] != old[name]]

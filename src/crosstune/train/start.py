@@ -68,10 +68,13 @@ def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
 def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[str, Any]:
     """Return everything that decides how a system turns out, for its fingerprint."""
     system = recipe.systems[name]
+    rounding: dict[str, str] = {"precision": recipe.train.precision}
+    if recipe.train.optimizer != "adamw":  # only then, so that what was trained before this setting stays valid
+        rounding["optimizer"] = recipe.train.optimizer
     return {
         "system": system.model_dump(mode="json", exclude={"label", "paper_system", "seed"}),
         "seed": recipe.seed_of(name),
-        "precision": recipe.train.precision,
+        **rounding,
         "start": start.identity,
         "tokenizer": fingerprint_of(start.tokenizer),
         "mixtures": [fingerprint_of(run.mixture(mixture)) for mixture in mixtures_of(system, start)],

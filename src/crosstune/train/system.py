@@ -30,6 +30,7 @@ from crosstune.train.methods import Trainable, make_trainable, plain_model, refu
 from crosstune.train.metrics import MetricsFile
 from crosstune.train.model_folder import copy_tokenizer, save_model
 from crosstune.train.new_rows import RowSource, read_subwords
+from crosstune.train.optimizer import check_optimizer
 from crosstune.train.position import Position
 from crosstune.train.rows import Row, make_rows
 from crosstune.train.speed import speed_of
@@ -78,6 +79,7 @@ def train_system(task: Task) -> None:
     accelerator = make_accelerator(task.recipe, task.name, task.folder)
     _say_how_to_use_all_gpus(accelerator)
     settings = task.recipe.train
+    check_optimizer(settings, accelerator)
     checkpoints = Checkpoints(task.folder / "checkpoints", task.wanted, settings.keep_checkpoints, accelerator)
     begin = checkpoints.newest()
     if accelerator.is_main_process:
@@ -159,7 +161,8 @@ def _train_stage(
     trained, totals = train(job, accelerator, begin, (checkpoints, MetricsFile(task.folder / "metrics.jsonl")))
     if stage.lora and stage.lora.keep_adapter:
         save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
-    model = plain_model(accelerator, trained, lambda: _trainable(task, begin).model)
+    # Of the same shape; what the stage began with may be gone, where checkpoints followed it.
+    model = plain_model(accelerator, trained, lambda: _trainable(task, replace(begin, folder=None)).model)
     accelerator.free_memory()
     done = {"mixture": stage.mixture, "method": stage.method, "trains": list(stage.trains)}
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals)}

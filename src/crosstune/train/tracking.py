@@ -10,13 +10,14 @@ from accelerate.utils import ProjectConfiguration
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import Recipe
+from crosstune.terminal import note
 
 
 def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
     """Return the accelerator of a system's training, logging to the recipe's trackers under the system's name.
 
     Raises:
-        BadInputError: when a tracker is not installed.
+        BadInputError: when a tracker is not installed, or W&B cannot begin: without a login, or out of its reach.
     """
     trackers = recipe.train.trackers
     missing = [tracker for tracker in trackers if importlib.util.find_spec(tracker) is None]
@@ -30,10 +31,36 @@ def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
         log_with=list(trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "tracking")),
     )
-    if trackers:
-        # TensorBoard makes a folder of the name, W&B a project with a run.
-        accelerator.init_trackers(recipe.name, init_kwargs={"wandb": {"name": system, "dir": str(folder)}})
+    # TensorBoard makes a folder of the name, W&B a project with a run.
+    if "wandb" in trackers:
+        _begin_with_wandb(accelerator, recipe, system, folder)
+    elif trackers:
+        accelerator.init_trackers(recipe.name)
     return accelerator
+
+
+def _begin_with_wandb(accelerator: Accelerator, recipe: Recipe, system: str, folder: Path) -> None:
+    from wandb.errors import Error  # an extra
+
+    settings = {
+        "seed": recipe.seed_of(system),
+        "system": recipe.systems[system].model_dump(mode="json"),
+        "train": recipe.train.model_dump(mode="json"),
+    }
+    # What it prints would stand between our lines, and what we print is no news to it.
+    quiet = {"silent": True, "console": "off"}
+    run = {"name": system, "dir": str(folder), "config": settings, "settings": quiet}
+    folder.mkdir(parents=True, exist_ok=True)  # else its files go to a temporary folder
+    try:
+        accelerator.init_trackers(recipe.name, init_kwargs={"wandb": run})
+    except Error as error:
+        raise BadInputError(
+            f"train.trackers asks for wandb, which cannot begin: {error} Or set WANDB_MODE=offline, and send the run "
+            "later with `wandb sync`; or remove it (metrics.jsonl is written in any case)"
+        ) from None
+    if accelerator.is_main_process:
+        begun = accelerator.get_tracker("wandb", unwrap=True)
+        note(f"{system}: W&B: {Path(begun.dir).parent if begun.offline else begun.url}")
 
 
 def log(accelerator: Accelerator, done: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> None:
