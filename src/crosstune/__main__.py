@@ -41,8 +41,10 @@ _ENVIRONMENT = {
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     "LRU_CACHE_CAPACITY": "64",
 }
-# transformers loads torchao where it is installed, which remarks that its kernels for CUDA do not load on a CPU.
-_REMARKING = ("torchao", "torch.utils._pytree")
+# transformers loads torchao where it is installed, which remarks that its kernels for CUDA do not load on a CPU. Here,
+# because processes that are started for systems side by side load this module, and do not call `main`.
+for _name in ("torchao", "torch.utils._pytree"):
+    getLogger(_name).setLevel(ERROR)
 
 
 def _start(
@@ -179,8 +181,6 @@ def main() -> None:
     """Run the command line; a user's mistake ends in a message, not in a traceback."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    for name in _REMARKING:
-        getLogger(name).setLevel(ERROR)
     try:
         app()
     except CrosstuneError as error:
