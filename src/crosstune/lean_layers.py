@@ -149,17 +149,22 @@ class _Rotation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         ctx.save_for_backward(cosine, sine)
-        return _rotate(states, cosine, -sine.chunk(2, -1)[0], sine.chunk(2, -1)[1])
+        # Head by head, as attention wants them; their gradients token by token, as products with weights want them.
+        rows, length, heads, size = states.shape
+        rotated = states.new_empty(rows, heads, length, size, dtype=torch.result_type(states, cosine)).transpose(1, 2)
+        return _rotate(states, rotated, (cosine, -sine.chunk(2, -1)[0], sine.chunk(2, -1)[1]))
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
         cosine, sine = ctx.saved_tensors
-        return _rotate(upstream[0], cosine, sine.chunk(2, -1)[1], -sine.chunk(2, -1)[0]), None, None
+        gradient = torch.empty_like(upstream[0], memory_format=torch.contiguous_format)
+        return _rotate(upstream[0], gradient, (cosine, sine.chunk(2, -1)[1], -sine.chunk(2, -1)[0])), None, None
 
 
-def _rotate(states: Tensor, cosine: Tensor, of_second: Tensor, of_first: Tensor) -> Tensor:
-    """Return the states by their cosines, and to each half the other half by its factor."""
-    rotated = states * cosine.unsqueeze(2)
+def _rotate(states: Tensor, rotated: Tensor, factors: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Write the states by their cosines, and to each half the other half by its factor."""
+    cosine, of_second, of_first = factors
+    torch.mul(states, cosine.unsqueeze(2), out=rotated)
     (first, second), (to_first, to_second) = states.chunk(2, -1), rotated.chunk(2, -1)
     to_first.addcmul_(second, of_second.unsqueeze(2))
     to_second.addcmul_(first, of_first.unsqueeze(2))
