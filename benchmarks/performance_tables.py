@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 MODELS = ("m", "s", "miniature")
 NAMES = {
     "crosstune": "crosstune",
-    "crosstune_1024": "crosstune, micro-batches of 1,024 tokens",
+    "crosstune_1536": "crosstune, micro-batches of 1,536 tokens",
     "trainer": "HF Trainer, our process settings",
     "trl": "TRL SFTTrainer, our process settings",
     "trainer_as_is": "HF Trainer as it comes",

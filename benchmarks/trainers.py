@@ -45,7 +45,7 @@ class Variant:
 # The fastest of every trainer, ours with less memory as well, and Trainer and TRL without our process settings.
 COMPARED = {
     "crosstune": Variant("crosstune"),
-    "crosstune_1024": Variant("crosstune", micro_batch_tokens=1024),
+    "crosstune_1536": Variant("crosstune", micro_batch_tokens=1536),
     "trainer": Variant("trainer", micro_batches=4),
     "trl": Variant("trl", micro_batches=4),
     "trainer_as_is": Variant("trainer", micro_batches=4, fast=False),

@@ -1,5 +1,6 @@
 """Loading models: a folder that is none says so."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import crosstune
 from crosstune.errors import BadInputError
-from crosstune.models import load_model, load_tokenizer
+from crosstune.models import load_model, load_tokenizer, prepare_libraries
 
 
 def test_a_folder_that_is_no_model_says_what_it_holds(tmp_path: Path) -> None:
@@ -89,3 +90,40 @@ print(resident() - before)
     environment = {**os.environ, "PYTHONPATH": str(Path(crosstune.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=environment)
     assert int(done.stdout) < 100
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="counts what glibc's malloc handed out")
+def test_few_products_stay_compiled() -> None:
+    program = """
+import ctypes, torch
+from crosstune.models import prepare_libraries
+{prepare}
+class Counts(ctypes.Structure):
+    _fields_ = [(str(number), ctypes.c_size_t) for number in range(10)]
+count = ctypes.CDLL(None).mallinfo2
+count.restype = Counts
+def used():
+    return getattr(count(), "7") + getattr(count(), "4")
+weight = torch.ones(256, 256)
+before = used()
+for size in range(200, 400):
+    torch.nn.functional.linear(torch.ones(size, 256), weight)
+print(used() - before)
+"""
+
+    def kept(prepare: str) -> int:
+        code = program.format(prepare=prepare)
+        environment = {name: value for name, value in os.environ.items() if not name.endswith("CACHE_CAPACITY")}
+        environment["PYTHONPATH"] = str(Path(crosstune.__file__).parents[1])
+        command = [sys.executable, "-c", code]
+        return int(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
+
+    # A CPU whose products do not go through oneDNN keeps nothing in either case.
+    assert kept("prepare_libraries()") <= 0.3 * kept("torch.set_float32_matmul_precision('medium')") + 2**20
+
+
+def test_who_sets_the_number_of_compiled_products_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    prepare_libraries()
+    assert (os.environ["LRU_CACHE_CAPACITY"], os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) == ("7", "32")

@@ -6,7 +6,7 @@ place on its own tensors and saves its inputs at most. Losses and gradients stay
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -66,8 +66,9 @@ def _norm(norm: Any, states: Tensor) -> Tensor:
 
 
 def _feed_forward(network: Any, states: Tensor) -> Tensor:
-    gated = _Gate.apply(network.gate_proj(states), network.up_proj(states))  # type: ignore[no-untyped-call]
-    return network.down_proj(gated)  # type: ignore[no-any-return]
+    gated: Tensor = _Gate.apply(network.gate_proj(states), network.up_proj(states))  # type: ignore[no-untyped-call]
+    with _multiplied_again(gated):
+        return network.down_proj(gated)  # type: ignore[no-any-return]
 
 
 def _attention(
@@ -136,14 +137,48 @@ class _Gate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
         ctx.save_for_backward(gate, up)
+        ctx.opened = None
         return silu(gate).mul_(up)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor]:
-        gate, up = ctx.saved_tensors
-        by_up = silu(gate).mul_(upstream[0])
+        gate, up, active = _open(ctx)
+        ctx.opened = None
+        by_up = active.mul_(upstream[0])
         by_silu = upstream[0] * up
         return torch.ops.aten.silu_backward.grad_input(by_silu, gate, grad_input=by_silu), by_up
+
+
+def _open(gate_node: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return gate, what goes up, and the SiLU of the gate, in the backward pass."""
+    if gate_node.opened is None:
+        gate, up = gate_node.saved_tensors
+        gate_node.opened = gate, up, silu(gate)
+    return gate_node.opened  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _multiplied_again(gated: Tensor) -> Iterator[None]:
+    """Let who saves the output of `_Gate` while in this context get it by one more product in the backward pass.
+
+    The projection down keeps it for its weight's gradient otherwise: a seventh of what a layer keeps.
+    """
+
+    def pack(saved: Tensor) -> Tensor | torch.Size:
+        is_gated = saved.untyped_storage()._cdata == storage and saved.numel() == size and saved.is_contiguous()
+        return saved.shape if is_gated else saved
+
+    def unpack(kept: Tensor | torch.Size) -> Tensor:
+        if isinstance(kept, Tensor):
+            return kept
+        _, up, active = _open(node)
+        return (active * up).view(kept)
+
+    # autograd keeps both functions: neither may hold the tensor itself. Gate and up come from the node, since where
+    # layers are computed again for the backward pass, they are not there before.
+    node, storage, size = gated.grad_fn, gated.untyped_storage()._cdata, gated.numel()
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack) if node else nullcontext():
+        yield
 
 
 class _Rotation(torch.autograd.Function):
@@ -152,17 +187,22 @@ class _Rotation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         ctx.save_for_backward(cosine, sine)
-        return _rotate(states, cosine, -sine.chunk(2, -1)[0], sine.chunk(2, -1)[1])
+        # Head by head, as attention wants them; their gradients token by token, as products with weights want them.
+        rows, length, heads, size = states.shape
+        rotated = states.new_empty(rows, heads, length, size, dtype=torch.result_type(states, cosine)).transpose(1, 2)
+        return _rotate(states, rotated, (cosine, -sine.chunk(2, -1)[0], sine.chunk(2, -1)[1]))
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
         cosine, sine = ctx.saved_tensors
-        return _rotate(upstream[0], cosine, sine.chunk(2, -1)[1], -sine.chunk(2, -1)[0]), None, None
+        gradient = torch.empty_like(upstream[0], memory_format=torch.contiguous_format)
+        return _rotate(upstream[0], gradient, (cosine, sine.chunk(2, -1)[1], -sine.chunk(2, -1)[0])), None, None
 
 
-def _rotate(states: Tensor, cosine: Tensor, of_second: Tensor, of_first: Tensor) -> Tensor:
-    """Return the states by their cosines, and to each half the other half by its factor."""
-    rotated = states * cosine.unsqueeze(2)
+def _rotate(states: Tensor, rotated: Tensor, factors: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Write the states by their cosines, and to each half the other half by its factor."""
+    cosine, of_second, of_first = factors
+    torch.mul(states, cosine.unsqueeze(2), out=rotated)
     (first, second), (to_first, to_second) = states.chunk(2, -1), rotated.chunk(2, -1)
     to_first.addcmul_(second, of_second.unsqueeze(2))
     to_second.addcmul_(first, of_first.unsqueeze(2))

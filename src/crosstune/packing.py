@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from crosstune.short_attention import Group, attend_groups, for_query_heads, gather
+
 ATTENTION = "crosstune_packed"
 # Sharing a shorter prefix saves less than the masked attention of its continuations costs.
 MIN_SHARED_TOKENS = 8
@@ -38,21 +40,6 @@ class _Node:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Nodes of similar length whose attention is computed together, padded at their right ends.
-
-    Attributes:
-        queries: packed positions, [nodes, longest node].
-        keys: packed positions, [nodes, longest path and node].
-        mask: [nodes, 1, longest node, longest path and node]; None when plain causal attention says the same.
-    """
-
-    queries: Tensor
-    keys: Tensor
-    mask: Tensor | None
-
-
-@dataclass(frozen=True)
 class Layout:
     """Token rows packed into one.
 
@@ -69,7 +56,7 @@ class Layout:
     input_ids: Tensor
     position_ids: Tensor
     token_positions: tuple[np.ndarray, ...]
-    groups: tuple[_Group, ...]
+    groups: tuple[Group, ...]
     output_index: Tensor
     stretch: Tensor
     continued: Tensor
@@ -165,11 +152,11 @@ def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
     return shortest
 
 
-def _group(nodes: list[_Node], num_tokens: int, device: torch.device | None) -> tuple[tuple[_Group, ...], Tensor]:
+def _group(nodes: list[_Node], num_tokens: int, device: torch.device | None) -> tuple[tuple[Group, ...], Tensor]:
     """Gather nodes of similar length into groups, and return where each packed position's output will be."""
     # Continuations of a prefix need a mask, other nodes do not: they are kept apart.
     order = sorted(range(len(nodes)), key=lambda index: (len(nodes[index].path) > 0, nodes[index].length))
-    groups: list[_Group] = []
+    groups: list[Group] = []
     output_index = np.empty(num_tokens, np.int64)
     offset, first = 0, 0
     for last in range(1, len(order) + 1):
@@ -191,7 +178,7 @@ def _similar(shorter: _Node, longer: _Node) -> bool:
     return same_kind and longer.length <= MAX_LENGTH_RATIO * shorter.length + _SLACK_TOKENS
 
 
-def _make_group(members: list[_Node], longest: int, device: torch.device | None) -> _Group:
+def _make_group(members: list[_Node], longest: int, device: torch.device | None) -> Group:
     steps = np.arange(longest)
     lengths = np.array([node.length for node in members])
     # Padded queries repeat the node's last token; their outputs are never read.
@@ -200,7 +187,7 @@ def _make_group(members: list[_Node], longest: int, device: torch.device | None)
     paths = np.array([len(node.path) for node in members])
     if not paths.any():
         index = torch.from_numpy(queries).to(device)
-        return _Group(index, index, None)
+        return Group(index, index, None)
     keys = np.zeros((len(members), int((paths + lengths).max())), np.int64)
     for row, node in enumerate(members):
         keys[row, : len(node.path)] = node.path
@@ -209,10 +196,10 @@ def _make_group(members: list[_Node], longest: int, device: torch.device | None)
     # them: the limit of padded queries is kept inside the node.
     limit = paths[:, None] + np.minimum(steps[None, :], lengths[:, None] - 1)
     mask = np.arange(keys.shape[1])[None, None, :] <= limit[:, :, None]
-    return _Group(
+    return Group(
         torch.from_numpy(queries).to(device),
         torch.from_numpy(keys).to(device),
-        torch.from_numpy(mask[:, None]).to(device),
+        torch.from_numpy(mask).to(device),
     )
 
 
@@ -234,38 +221,43 @@ def _packed_attention(  # noqa: PLR0913 - the signature is transformers'
             "arguments through to its attention, so this model cannot be trained packed"
         )
     refuse_other_attention(module, packed_layout, options)
-    heads = query.shape[1]
-    query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
-    outputs = []
-    for group in packed_layout.groups:
-        gathered_key, gathered_value = (_gather(states, group.keys, heads) for states in (key, value))
-        output = _attend(_gather(query, group.queries, heads), gathered_key, gathered_value, group, (scaling, dropout))
-        outputs.append(output.transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs).index_select(0, packed_layout.output_index)[None], None
+    # Autocast leaves queries and keys in float32 where they were rotated.
+    query, key, value = (states.squeeze(0).to(value.dtype).contiguous() for states in (query, key, value))
+    states = query, key, value
+    scaling = scaling or query.shape[2] ** -0.5
+    is_plain = [_is_plain(group, query.device, dropout) for group in packed_layout.groups]
+    short = [group for group, plain in zip(packed_layout.groups, is_plain, strict=True) if plain]
+    found = iter(attend_groups(states, short, scaling) if short else ())
+    outputs = [
+        next(found) if plain else _attend(states, group, scaling, dropout)
+        for group, plain in zip(packed_layout.groups, is_plain, strict=True)
+    ]
+    joined = torch.cat([output.flatten(1, 2) for output in outputs], dim=1)
+    return joined.index_select(1, packed_layout.output_index).transpose(0, 1)[None], None
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, group: _Group, options: tuple[float | None, float]) -> Tensor:
-    """Attend within each node of a group. Query, key, value: [nodes, heads, length, head size]."""
-    scaling, dropout = options
-    if query.device.type != "cpu" or key.shape[2] > MAX_PLAIN_ATTENTION:
-        return scaled_dot_product_attention(
-            query, key, value, group.mask, dropout_p=dropout, is_causal=group.mask is None, scale=scaling
-        )
-    length = query.shape[2]
-    mask = group.mask if group.mask is not None else torch.ones(length, length, dtype=torch.bool).tril()
-    return attend_plain((query, key, value), mask, scaling, dropout)
+def _is_plain(group: Group, device: torch.device, dropout: float) -> bool:
+    return device.type == "cpu" and group.keys.shape[1] <= MAX_PLAIN_ATTENTION and not dropout
 
 
-def attend_plain(
-    states: tuple[Tensor, Tensor, Tensor], mask: Tensor, scaling: float | None, dropout: float = 0.0
-) -> Tensor:
+def _attend(states: tuple[Tensor, Tensor, Tensor], group: Group, scaling: float, dropout: float) -> Tensor:
+    """Attend within each node of a group by the fused kernel; return [heads, nodes, longest node, size]."""
+    query = gather(states[0], group.queries)
+    key, value = (for_query_heads(gather(taken, group.keys), len(query)) for taken in states[1:])
+    mask = None if group.mask is None else group.mask[None]
+    return scaled_dot_product_attention(
+        query, key, value, mask, dropout_p=dropout, is_causal=mask is None, scale=scaling
+    )
+
+
+def attend_plain(states: tuple[Tensor, Tensor, Tensor], mask: Tensor, scaling: float | None) -> Tensor:
     """Attend by plain matrix products, where the mask is true. Query, key, value: [rows, heads, length, head size]."""
     query, key, value = states
     # Added, not filled in: the backward pass of an addition is free.
     bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, float("-inf"))
     scores = (query * (scaling or query.shape[3] ** -0.5)) @ key.transpose(2, 3)
     scores += bias
-    return torch.dropout(scores.softmax(dim=-1), dropout, train=dropout > 0) @ value
+    return scores.softmax(dim=-1) @ value
 
 
 def refuse_other_attention(module: nn.Module, layout: Layout, options: dict[str, Any]) -> None:
@@ -281,14 +273,6 @@ def refuse_other_attention(module: nn.Module, layout: Layout, options: dict[str,
             f"{type(module).__name__} attends within {window} tokens, but a row has {longest}: "
             f"set max_length_tokens to {window} or less"
         )
-
-
-def _gather(states: Tensor, index: Tensor, heads: int) -> Tensor:
-    """Take [packed length, key heads, size] at [nodes, longest] and return [nodes, heads, longest, size]."""
-    taken = states.index_select(0, index.flatten()).view(*index.shape, *states.shape[1:]).transpose(1, 2)
-    if states.shape[1] != heads:  # grouped-query attention: each key head serves several query heads
-        taken = taken.repeat_interleave(heads // states.shape[1], dim=1)
-    return taken
 
 
 AttentionInterface.register(ATTENTION, _packed_attention)
