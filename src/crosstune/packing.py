@@ -250,16 +250,6 @@ def _attend(states: tuple[Tensor, Tensor, Tensor], group: Group, scaling: float,
     )
 
 
-def attend_plain(states: tuple[Tensor, Tensor, Tensor], mask: Tensor, scaling: float | None) -> Tensor:
-    """Attend by plain matrix products, where the mask is true. Query, key, value: [rows, heads, length, head size]."""
-    query, key, value = states
-    # Added, not filled in: the backward pass of an addition is free.
-    bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, float("-inf"))
-    scores = (query * (scaling or query.shape[3] ** -0.5)) @ key.transpose(2, 3)
-    scores += bias
-    return scores.softmax(dim=-1) @ value
-
-
 def refuse_other_attention(module: nn.Module, layout: Layout, options: dict[str, Any]) -> None:
     """Stop where full causal attention would not be what the model was trained with."""
     if options.get("softcap") is not None:
