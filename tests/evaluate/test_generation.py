@@ -110,8 +110,12 @@ def test_prompts_that_begin_alike_or_are_equal_are_answered_each(llama: PreTrain
 def test_what_no_row_has_reached_is_never_read(llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [list(range(3, 3 + length)) for length in (9, 30, 14)]
     expected = [reference(llama, prompt, -1, 24) for prompt in prompts]
+
     # Memory that was just given out may hold anything.
-    monkeypatch.setattr(torch.Tensor, "new_empty", lambda self, *shape: self.new_full(shape, float("nan")))
+    def not_empty(self: torch.Tensor, *shape: int, **options: Any) -> torch.Tensor:
+        return self.new_full(shape, float("nan"), **options)
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", not_empty)
     assert answers(llama, prompts, -1, LIMITS) == expected
 
 
