@@ -30,16 +30,12 @@ app = typer.Typer(
     ),
 )
 
-# Read by torch's libraries when they load.
+# Read by a library of torch when it loads.
 _ENVIRONMENT = {
     # Idle threads spin for long by default, and where another program wants a core, each parallel product waits for a
     # thread that is not running. A training step of 32 rows on two cores, one of them busy: 1,521 ms; with 16 rows and
     # this short spin 217 ms, and 55 ms when both are free (112 ms without any spin).
     "GOMP_SPINCOUNT": "2000",
-    # oneDNN and PyTorch keep a compiled product for each of the last 1,024 shapes, and packed rows have a
-    # new length at every step: after 80 steps of a small model 1,561 MB, and 708 MB like this, in less time.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
-    "LRU_CACHE_CAPACITY": "64",
 }
 # transformers loads torchao where it is installed, which remarks that its kernels for CUDA do not load on a CPU. Here,
 # because processes that are started for systems side by side load this module, and do not call `main`.
