@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from crosstune.artifacts import RunFolder
 from crosstune.errors import BadInputError, RecipeError
-from crosstune.recipe import yaml_file
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.train import stage as train_stage
 from crosstune.train import system as train_system
 from tests.train.conftest import MakeRun, scratch, stage
@@ -23,6 +23,9 @@ class Suite:
 
     def __init__(self) -> None:
         self.vocabularies: list[int] = []
+
+    def made(self, recipe: Recipe, run: RunFolder) -> "Suite":
+        return self
 
     def __call__(self, model: Any, tokenizer: Any) -> dict[str, dict[str, float]]:
         torch.rand(3)
@@ -42,7 +45,7 @@ def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
 def test_the_suite_is_scored_at_begin_and_end_and_every_so_many_steps(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": scratch(stages=[stage(num_steps=8), stage(num_steps=3)])}, **SCORED)
     suite = Suite()
-    train_stage.run(recipe, run, score=suite)
+    train_stage.run(recipe, run, make_score=suite.made)
     assert [(row["stage"], row["step"]) for row in scores(run)] == [(0, 0), (0, 3), (0, 6), (0, 8), (1, 0), (1, 3)]
     assert len({row["scores"]["sum"]["acc"] for row in scores(run)}) == 5  # the second stage begins as the first ended
     assert set(suite.vocabularies) == {400}
@@ -55,7 +58,7 @@ def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Path)
     found = []
     for folder, settings in (("with", SCORED), ("without", {})):
         recipe, run = make_run(systems, root=tmp_path / folder, **settings)
-        train_stage.run(recipe, run, score=Suite() if settings else None)
+        train_stage.run(recipe, run, make_score=Suite().made if settings else None)
         found.append(weights(run, "base") | {f"lora.{name}": weight for name, weight in weights(run, "lora").items()})
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
@@ -68,7 +71,7 @@ def test_a_run_that_breaks_off_has_every_score_once(
 
     systems = {"base": scratch(stages=[stage(num_steps=8)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **SCORED)
-    train_stage.run(recipe, whole, score=Suite())
+    train_stage.run(recipe, whole, make_score=Suite().made)
     recipe, broken = make_run(systems, root=tmp_path / "broken", **SCORED)
     real_step, calls = train_system.train.__globals__["train_step"], iter(range(5))
 
@@ -80,9 +83,9 @@ def test_a_run_that_breaks_off_has_every_score_once(
     with monkeypatch.context() as patch:
         patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
         with pytest.raises(Interrupted):
-            train_stage.run(recipe, broken, score=Suite())
+            train_stage.run(recipe, broken, make_score=Suite().made)
     again = Suite()
-    train_stage.run(recipe, broken, score=again)
+    train_stage.run(recipe, broken, make_score=again.made)
     assert scores(broken) == scores(whole)
     assert len(again.vocabularies) == 2  # steps 6 and 8; 0 and 3 were scored before
 
@@ -91,7 +94,7 @@ def test_several_processes_are_told_what_to_do_instead(make_run: MakeRun, monkey
     recipe, run = make_run({"base": scratch()}, **SCORED)
     monkeypatch.setattr("accelerate.Accelerator.num_processes", 2)
     with pytest.raises(BadInputError, match=r"score_every_steps: 3 .* 2 were launched.*train\.validation"):
-        train_stage.run(recipe, run, score=Suite())
+        train_stage.run(recipe, run, make_score=Suite().made)
 
 
 def test_a_task_that_the_recipe_lacks_cannot_be_scored(recipe_content: dict[str, Any]) -> None:
