@@ -179,8 +179,8 @@ def test_a_model_learns_what_it_learns_with_adamw(make_run: MakeRun, tmp_path: P
         found.append(torch.tensor(losses(run)))
     plain, small = found
     assert plain[0] == small[0] and plain[0] - plain[-1] > 5
-    # Found on an EPYC (Zen 4): 1.6 % of what was learnt.
-    assert (plain - small).abs().max() < 0.03 * (plain[0] - plain[-1])
+    # Found on an EPYC (Zen 4): 0.16 % of what was learnt.
+    assert (plain - small).abs().max() < 0.01 * (plain[0] - plain[-1])
 
 
 def broken_off(recipe: Any, run: RunFolder, monkeypatch: pytest.MonkeyPatch, generator: random.Random) -> None:
