@@ -26,18 +26,18 @@ def wordings(language: str, name: str) -> str:
     for study in ("mixtures", "wordings"):
         with (ROOT / "recipes" / "ablations" / f"{study}.csv").open(encoding="utf-8", newline="") as file:
             rows |= {(row["cell"], row["task"], row["metric"]): float(row["mean"]) for row in csv.DictReader(file)}
-    drawn = []
-    for style, cell in enumerate(dict.fromkeys(cell for cell, _, _ in rows), start=1):
+    drawn: list[Series] = []
+    for cell in dict.fromkeys(cell for cell, _, _ in rows):
         learnt = rows[cell, f"translate_en_ko_{language}", "bleu"]
         unseen = [rows[cell, f"held_out_en_ko_{language}", f"bleu_{which}"] for which in ("mean", "worst")]
         if learnt > 1:
-            drawn.append(Series(cell, [(learnt, value) for value in unseen], style))
-    equal = Series("no loss", [(90, 90), (0, 0)], 0)
+            drawn.append(Series(cell, [(learnt, value) for value in unseen], len(drawn) + 1))
+    equal = Series("no loss", [(100, 100), (0, 0)], 0)
     labels = (
         f"En→Ko BLEU under the {name} instruction of training",
         "under ten unseen wordings: mean, and worst (small)",
     )
-    return standalone(scatter_chart([equal, *drawn], (760, 460), labels))
+    return standalone(scatter_chart([equal, *drawn], (760, 560), labels))
 
 
 def initialisation() -> str:
