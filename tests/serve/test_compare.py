@@ -141,10 +141,16 @@ def test_in_a_browser_the_answers_stand_side_by_side_and_nothing_is_asked_of_oth
                 ".map(([name, box]) => [name, box.value])"
             )
         )
-        lines = tab.evaluate(f"new Set({told}.map((one) => one.getBoundingClientRect().top)).size")
+        # The boxes' names: a box grows with its answer, and pushes what is told of it down.
+        tops = dict(
+            tab.evaluate(
+                "[...document.querySelectorAll('label')].map((one) => [one.innerText.trim().split('\\n')[0], "
+                "one.getBoundingClientRect().top])"
+            )
+        )
         complaints, requests = tab.complaints, tab.requests
     assert complaints == [] and all(one.startswith(f"{address}/") for one in requests)
-    assert lines == 1
+    assert len({tops[contestant.label] for contestant in contestants}) == 1
     asked = [question for question in questions_of(contestants[0])["NSMC"] if question.text == boxes["input"]]
     assert asked and asked[0].instruction == boxes["instruction"] and asked[0].reference == boxes["reference"]
     panel = Panel(contestants, models_in_memory=8)
