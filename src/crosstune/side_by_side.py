@@ -59,12 +59,17 @@ def run_side_by_side(
         after: the name whose work has to be done before that of a name begins.
         call_of: returns the work of a name when its turn comes; None where nothing is to be done. The call goes to
             another process: it and what it holds can be pickled.
-        limit: how many run at the same time; they share the cores.
+        limit: how many run at the same time; they share the cores. With one, the work is done in this process, and
+            the order has to fit ``after``.
 
     Raises:
         CrosstuneError: when one fails; the others are stopped as by Ctrl-C.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, when all have stopped.
     """
+    if limit == 1:
+        for call in filter(None, map(call_of, names)):
+            call()
+        return
     waiting, running = list(names), dict[str, _Running]()
     with terminal.bars_of_others() as show, terminal.stop_requests() as stop_requested:
         try:

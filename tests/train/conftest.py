@@ -1,6 +1,7 @@
 """A small finished data and tokenizer stage, as training finds them in a run folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from crosstune.artifacts import RunFolder, whole_folder, write_json
 from crosstune.examples import Example, write_examples
 from crosstune.prompts import TEMPLATES
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.train import system as train_system
 
 PAPER = TEMPLATES["paper-v1"]
 INSTRUCTION = "Translate the following sentences from English to Korean"
@@ -101,6 +103,26 @@ def fill(run: RunFolder, tokenizers: dict[str, PreTrainedTokenizerFast]) -> None
                     folder / "subwords.json",
                     {"old_size": old, "new_size": new, "subwords": [*subwords, []], "padding": [new - 1]},
                 )
+
+
+class Interrupted(BaseException):
+    """Stands for a kill at a chosen place."""
+
+
+@contextmanager
+def broken_off_after(num_steps: int) -> Iterator[None]:
+    """Break training off behind so many steps, if it takes more."""
+    calls = iter(range(num_steps))
+    real_step = train_system.train.__globals__["train_step"]
+
+    def step_or_break(*arguments: Any) -> Any:
+        if next(calls, None) is None:
+            raise Interrupted
+        return real_step(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
+        yield
 
 
 MakeRun = Callable[..., tuple[Recipe, RunFolder]]

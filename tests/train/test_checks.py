@@ -12,8 +12,7 @@ from crosstune.artifacts import RunFolder
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.train import stage as train_stage
-from crosstune.train import system as train_system
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
 
 SCORED: dict[str, Any] = {"score_every_steps": 3}
 
@@ -63,27 +62,13 @@ def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Path)
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
-def test_a_run_that_breaks_off_has_every_score_once(
-    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Interrupted(BaseException):
-        """Stands for a kill."""
-
+def test_a_run_that_breaks_off_has_every_score_once(make_run: MakeRun, tmp_path: Path) -> None:
     systems = {"base": scratch(stages=[stage(num_steps=8)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **SCORED)
     train_stage.run(recipe, whole, make_score=Suite().made)
     recipe, broken = make_run(systems, root=tmp_path / "broken", **SCORED)
-    real_step, calls = train_system.train.__globals__["train_step"], iter(range(5))
-
-    def step_or_break(*arguments: Any) -> Any:
-        if next(calls, None) is None:
-            raise Interrupted
-        return real_step(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
-        with pytest.raises(Interrupted):
-            train_stage.run(recipe, broken, make_score=Suite().made)
+    with pytest.raises(Interrupted), broken_off_after(5):
+        train_stage.run(recipe, broken, make_score=Suite().made)
     again = Suite()
     train_stage.run(recipe, broken, make_score=again.made)
     assert scores(broken) == scores(whole)

@@ -18,13 +18,12 @@ from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Stage, yaml_file
 from crosstune.recipe.systems import System
 from crosstune.train import stage as train_stage
-from crosstune.train import system as train_system
 from crosstune.train.divergence import StartDivergence, kl_divergence
 from crosstune.train.levers import Average, Lever, PullToStart, SlowOldRows
 from crosstune.train.loss import summed_loss
 from crosstune.train.methods import make_trainable, refuse_sharded_weights
 from crosstune.train.rows import Segment
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
 from tests.train.test_distributed import TORCHRUN, finish, launch
 from tests.train.test_parts import make_model
 
@@ -155,28 +154,13 @@ def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
     return load_file(run.system(name) / "model" / "model.safetensors")
 
 
-class Interrupted(BaseException):
-    """Stands for a kill."""
-
-
-def test_a_run_with_all_of_them_that_breaks_off_ends_like_one_that_does_not(
-    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_with_all_of_them_that_breaks_off_ends_like_one_that_does_not(make_run: MakeRun, tmp_path: Path) -> None:
     recipe, whole = make_run(SYSTEMS, root=tmp_path / "whole", save_every_steps=2, keep_checkpoints=1)
     train_stage.run(recipe, whole)
     recipe, broken = make_run(SYSTEMS, root=tmp_path / "broken", save_every_steps=2, keep_checkpoints=1)
-    real_step = train_system.train.__globals__["train_step"]
     # In the first stage of `ours`, in its second, and in that again: what it began with is long gone by then.
     for num_steps in (8 + 5, 1 + 2 + 3, 2):
-        calls = iter(range(num_steps))
-
-        def step_or_break(*arguments: Any) -> Any:
-            if next(calls, None) is None:  # noqa: B023 - used up before the next round
-                raise Interrupted
-            return real_step(*arguments)
-
-        with monkeypatch.context() as patch, pytest.raises(Interrupted):
-            patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
+        with pytest.raises(Interrupted), broken_off_after(num_steps):
             train_stage.run(recipe, broken)
     train_stage.run(recipe, broken)
     for name, weight in weights(whole, "ours").items():

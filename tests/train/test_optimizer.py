@@ -22,10 +22,9 @@ from crosstune.train import stage as train_stage
 from crosstune.train import system as train_system
 from crosstune.train.methods import make_trainable
 from crosstune.train.optimizer import bytes_of_moments, check_optimizer, make_optimizer, set_learning_rate
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
 from tests.train.test_distributed import FSDP, TORCHRUN, finish, launch
 from tests.train.test_parts import make_stage
-from tests.train.test_resume import Interrupted
 
 EIGHT_BIT = Train(optimizer="adamw_8bit")
 # Wide enough for matrices of 4,096 values, from which on moments take one byte each.
@@ -183,24 +182,6 @@ def test_a_model_learns_what_it_learns_with_adamw(make_run: MakeRun, tmp_path: P
     assert (plain - small).abs().max() < 0.01 * (plain[0] - plain[-1])
 
 
-def broken_off(recipe: Any, run: RunFolder, monkeypatch: pytest.MonkeyPatch, generator: random.Random) -> None:
-    """Train with breaks behind a few steps each, and then to the end."""
-    real_step = train_system.train.__globals__["train_step"]
-    for _ in range(5):
-        steps = iter(range(generator.randrange(1, 9)))
-
-        def step_or_break(*arguments: Any, steps: Any = steps) -> Any:
-            if next(steps, None) is None:
-                raise Interrupted
-            return real_step(*arguments)
-
-        with monkeypatch.context() as patch:
-            patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
-            with pytest.raises(Interrupted):
-                train_stage.run(recipe, run)
-    train_stage.run(recipe, run)
-
-
 @pytest.mark.slow
 def test_a_run_with_all_levers_that_breaks_off_ends_like_one_that_does_not(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -211,7 +192,11 @@ def test_a_run_with_all_levers_that_breaks_off_ends_like_one_that_does_not(
     recipe, whole = make_run(SYSTEMS, root=tmp_path / "whole", save_every_steps=2, optimizer="adamw_8bit")
     train_stage.run(recipe, whole)
     recipe, broken = make_run(SYSTEMS, root=tmp_path / "broken", save_every_steps=2, optimizer="adamw_8bit")
-    broken_off(recipe, broken, monkeypatch, random.Random(1))
+    generator = random.Random(1)
+    for _ in range(5):
+        with pytest.raises(Interrupted), broken_off_after(generator.randrange(1, 9)):
+            train_stage.run(recipe, broken)
+    train_stage.run(recipe, broken)
     assert is_safe and all(is_safe)
     for name in SYSTEMS:
         assert losses(broken, name) == losses(whole, name)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,10 +20,9 @@ from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.train import stage as train_stage
-from crosstune.train import system as train_system
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.position import Position
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.2, "targets": ["q_proj", "v_proj"]}
 SYSTEMS: dict[str, Any] = {
@@ -49,36 +49,17 @@ def assert_same(left: dict[str, Any], right: dict[str, Any]) -> None:
         assert left[f"{name} metrics"] == right[f"{name} metrics"]
 
 
-class Interrupted(BaseException):
-    """Stands for a kill at a chosen place."""
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_a_run_that_breaks_off_anywhere_ends_like_one_that_does_not(
-    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+    make_run: MakeRun, tmp_path: Path, seed: int
 ) -> None:
     recipe, whole = make_run(SYSTEMS, root=tmp_path / "whole", save_every_steps=2)
     train_stage.run(recipe, whole)
     recipe, broken = make_run(SYSTEMS, root=tmp_path / "broken", save_every_steps=2)
     generator = random.Random(seed)
-    real_step = train_system.train.__globals__["train_step"]
     for _ in range(4):
-        steps_left = generator.randrange(1, 12)
-
-        def step_or_break(*arguments: Any) -> Any:
-            nonlocal steps_left
-            steps_left -= 1
-            if steps_left < 0:
-                raise Interrupted
-            return real_step(*arguments)
-
-        monkeypatch.setitem(train_system.train.__globals__, "train_step", step_or_break)
-        try:
+        with suppress(Interrupted), broken_off_after(generator.randrange(1, 12)):
             train_stage.run(recipe, broken)
-        except Interrupted:
-            continue
-        break
-    monkeypatch.setitem(train_system.train.__globals__, "train_step", real_step)
     train_stage.run(recipe, broken)
     assert_same(result(whole), result(broken))
 
@@ -194,27 +175,15 @@ def test_a_run_that_is_killed_twenty_times_ends_like_one_that_never_was(make_run
         assert_same(result(whole), result(killed))
 
 
-def interrupt_after(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, num_steps: int) -> tuple[Recipe, RunFolder]:
+def interrupt_after(make_run: MakeRun, num_steps: int) -> tuple[Recipe, RunFolder]:
     recipe, run = make_run({"base": scratch(stages=[stage(num_steps=10)])}, save_every_steps=2)
-    real_step = train_system.train.__globals__["train_step"]
-    calls = iter(range(num_steps))
-
-    def step_or_break(*arguments: Any) -> Any:
-        if next(calls, None) is None:
-            raise Interrupted
-        return real_step(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
-        with pytest.raises(Interrupted):
-            train_stage.run(recipe, run)
+    with pytest.raises(Interrupted), broken_off_after(num_steps):
+        train_stage.run(recipe, run)
     return recipe, run
 
 
-def test_a_damaged_checkpoint_is_passed_over(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    recipe, run = interrupt_after(make_run, monkeypatch, 7)
+def test_a_damaged_checkpoint_is_passed_over(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, run = interrupt_after(make_run, 7)
     folders = sorted((run.system("base") / "checkpoints").iterdir())
     assert [folder.name for folder in folders] == ["stage-00-step-00000004", "stage-00-step-00000006"]
     weights = next(folders[-1].glob("*.safetensors"))
@@ -239,21 +208,21 @@ def newest(run: RunFolder, num_ranks: int = 1) -> Checkpoint:
     return checkpoints.newest()
 
 
-def test_resume_is_refused_when_settings_changed(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupt_after(make_run, monkeypatch, 5)
+def test_resume_is_refused_when_settings_changed(make_run: MakeRun) -> None:
+    interrupt_after(make_run, 5)
     recipe, run = make_run({"base": scratch(stages=[stage(num_steps=10, learning_rate=1e-4)])})
     with pytest.raises(RunFolderError, match=r"cannot be resumed: its data, tokenizer, start or settings changed"):
         train_stage.run(recipe, run)
 
 
-def test_resume_is_refused_on_another_number_of_processes(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, run = interrupt_after(make_run, monkeypatch, 5)
+def test_resume_is_refused_on_another_number_of_processes(make_run: MakeRun) -> None:
+    _, run = interrupt_after(make_run, 5)
     with pytest.raises(RunFolderError, match=r"the number of processes changed.*delete .*checkpoints to train"):
         newest(run, num_ranks=8)
 
 
-def test_a_half_written_checkpoint_is_never_taken(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, run = interrupt_after(make_run, monkeypatch, 5)
+def test_a_half_written_checkpoint_is_never_taken(make_run: MakeRun) -> None:
+    _, run = interrupt_after(make_run, 5)
     half = run.system("base") / "checkpoints" / f".{Position(0, 8).name}.tmp"
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"x")

@@ -13,8 +13,7 @@ from crosstune.errors import RecipeError
 from crosstune.examples import read_examples
 from crosstune.recipe import yaml_file
 from crosstune.train import stage as train_stage
-from crosstune.train import system as train_system
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
 
 VALIDATED: dict[str, Any] = {"validation": "korean", "validate_every_steps": 3}
 
@@ -62,29 +61,14 @@ def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Any) 
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
-class Interrupted(BaseException):
-    """Stands for a kill."""
-
-
 @pytest.mark.parametrize("num_steps", [1, 5, 9])
-def test_a_run_that_breaks_off_has_every_score_once(
-    make_run: MakeRun, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, num_steps: int
-) -> None:
+def test_a_run_that_breaks_off_has_every_score_once(make_run: MakeRun, tmp_path: Any, num_steps: int) -> None:
     systems = {"base": scratch(stages=[stage(num_steps=7), stage(num_steps=4)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **VALIDATED)
     train_stage.run(recipe, whole)
     recipe, broken = make_run(systems, root=tmp_path / "broken", **VALIDATED)
-    real_step, calls = train_system.train.__globals__["train_step"], iter(range(num_steps))
-
-    def step_or_break(*arguments: Any) -> Any:
-        if next(calls, None) is None:
-            raise Interrupted
-        return real_step(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setitem(train_system.train.__globals__, "train_step", step_or_break)
-        with pytest.raises(Interrupted):
-            train_stage.run(recipe, broken)
+    with pytest.raises(Interrupted), broken_off_after(num_steps):
+        train_stage.run(recipe, broken)
     train_stage.run(recipe, broken)
     assert scores(broken) == scores(whole)
 

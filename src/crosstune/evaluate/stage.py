@@ -49,13 +49,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
             return None
         return partial(_evaluate, recipe, run, suite, systems[name], wanted, comet)
 
-    limit = at_once(recipe.systems_at_once)
-    if limit > 1:
-        run_side_by_side(list(systems), {}, call_of, limit)
-        return
-    for name in systems:
-        if call := call_of(name):
-            call()
+    run_side_by_side(list(systems), {}, call_of, at_once(recipe.systems_at_once))
 
 
 def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, comet: Comet | None) -> str:

@@ -27,25 +27,18 @@ def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None) -> 
     prepare_libraries()
     console.quiet = console.quiet or not _is_main_process()
     limit = at_once(recipe.systems_at_once)
-    if limit > 1:
-        _train_side_by_side(recipe, run, make_score, limit)
-        return
-    for name in recipe.systems_in_order:
-        if task := _task(recipe, run, name):
-            _train(task, make_score)
 
-
-def _train_side_by_side(recipe: Recipe, run: RunFolder, make_score: MakeScore | None, limit: int) -> None:
     def call_of(name: str) -> Callable[[], None] | None:
         task = _task(recipe, run, name)
         if task is None:
             return None
-        # Made here: two processes that need the same tokens would both make them.
-        for mixture in (*mixtures_of(task.system, task.start), *filter(None, [recipe.train.validation])):
-            mixture_tokens(run, mixture, task.system.tokenizer)
+        if limit > 1:
+            # Made here: two processes that need the same tokens would both make them.
+            for mixture in (*mixtures_of(task.system, task.start), *filter(None, [recipe.train.validation])):
+                mixture_tokens(run, mixture, task.system.tokenizer)
         return partial(_train, task, make_score)
 
-    names = _longest_first(recipe, run)
+    names = recipe.systems_in_order if limit == 1 else _longest_first(recipe, run)
     after = {name: recipe.systems[name].start for name in names if recipe.systems[name].start in recipe.systems}
     run_side_by_side(names, after, call_of, limit)
 
