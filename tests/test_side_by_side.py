@@ -29,7 +29,7 @@ def note_threads(folder: Path, name: str) -> None:
 
 def say(description: str) -> None:
     terminal.note("as it were")
-    with terminal.progress(description, total=30) as advance:
+    with terminal.progress(description, total=30) as advance, terminal.progress("inside it", total=1):
         for _ in range(30):
             advance(1, "loss 1.5")
 
@@ -74,7 +74,7 @@ def test_text_and_bars_of_all_are_shown(monkeypatch: pytest.MonkeyPatch, capfd: 
     monkeypatch.setattr(terminal.console, "width", 120)
     run_side_by_side(["a", "b"], {}, lambda name: partial(say, "a: train" if name == "a" else "score"), 2)
     shown = capfd.readouterr().err
-    assert shown.count("as it were") == 2
+    assert shown.count("as it were") == 2 and "inside it" not in shown
     for bar in ("a: train", "b: score"):
         (line,) = (line for line in shown.splitlines() if bar in line)
         assert "30/30" in line and "loss 1.5" in line

@@ -53,7 +53,7 @@ _BAR_WIDTH = 20
 # What stands around a bar and its note: the spinner, the bar, two times, spaces.
 _AROUND = _BAR_WIDTH + 34
 _SECONDS_BETWEEN_MOVES = 0.2
-_bars_shown: list[Progress] = []
+_bars_shown: list[object] = []
 _tell: Callable[[Shown], None] | None = None
 
 
@@ -127,10 +127,12 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
         return
     if _tell is not None:
         bar = _DistantBar(_tell, description, total)
+        _bars_shown.append(bar)
         bar(0)
         try:
             yield bar
         finally:
+            _bars_shown.pop()
             bar.tell(is_over=True)
         return
     with _new_bars() as bars:
