@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tokenizer.texts import ANY_TEXT, MIXES, SOURCE_MIXES
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from crosstune.errors import BadInputError
@@ -11,21 +12,6 @@ from crosstune.tokenizer.extend import extend, new_pieces, padding_ids, refuse_u
 from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
 
 PAIRS: dict[str, tuple[BpeTokenizer, BpeTokenizer]] = {}
-
-SYLLABLES = st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3)
-KOREAN = st.one_of(
-    st.text(SYLLABLES, min_size=1, max_size=4),
-    # The last is 한, written in its letters.
-    st.sampled_from(["책을", "도서관에서", "선생님은", "책", "뷁", "ㅋㅋㅋ", "ㅠㅠ", "\u1112\u1161\u11ab"]),
-)
-EMOJI = st.sampled_from(["👍🏽", "👩‍👩‍👧‍👦", "🇰🇷", "❤️", "☕", "🙂"])
-SPACES = st.text(" \t\n", min_size=1, max_size=4)
-SOURCE = st.one_of(
-    st.sampled_from(["the", "Book", "don't", "3.14%", "### Response:", "naïve", "“quoted”", "—", "…"]),
-    st.text(st.characters(max_codepoint=0x24F), min_size=1, max_size=5),
-)
-SOURCE_MIXES = st.lists(st.one_of(SOURCE, EMOJI, SPACES)).map("".join)
-MIXES = st.lists(st.one_of(KOREAN, SOURCE, EMOJI, SPACES)).map("".join)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -76,7 +62,7 @@ class TestExtended:
         _, extended = PAIRS[style]
         assert extended.decode_lines(extended.encode_lines([text])) == [text]
 
-    @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁")))
+    @given(ANY_TEXT)
     def test_any_text_survives(self, style: str, text: str) -> None:
         _, extended = PAIRS[style]
         assert extended.decode_lines(extended.encode_lines([text])) == [text]

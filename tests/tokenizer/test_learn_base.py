@@ -3,6 +3,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.tokenizer.texts import ANY_TEXT
 
 from crosstune.errors import BadInputError
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
@@ -48,7 +49,7 @@ def test_learning_twice_gives_the_same_tokenizer_whatever_the_order_of_texts(eng
     assert learn_base(english, 400, "ko") == learn_base(english[::-1], 400, "ko")
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁")))
+@given(ANY_TEXT)
 def test_every_text_survives_encoding_and_decoding(bilingual_base: BpeTokenizer, text: str) -> None:
     assert bilingual_base.decode_lines(bilingual_base.encode_lines([text])) == [text]
 
