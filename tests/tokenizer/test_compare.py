@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.command_line import crosstune
-from tests.tokenizer.conftest import KOREAN
 from transformers import AutoTokenizer
 
 from crosstune.errors import BadInputError
@@ -15,6 +13,8 @@ from crosstune.tokenizer.compare import Texts, compare
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.folder import configuration_of, write_folder
 from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from tests.command_line import crosstune
+from tests.tokenizer.conftest import KOREAN
 
 LANGUAGES = Languages(source="en", target="ko")
 

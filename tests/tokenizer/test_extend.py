@@ -3,13 +3,13 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tokenizer.texts import ANY_TEXT, MIXES, SOURCE_MIXES
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from crosstune.errors import BadInputError
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, new_pieces, padding_ids, refuse_unextendable
 from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from tests.tokenizer.texts import ANY_TEXT, MIXES, SOURCE_MIXES
 
 PAIRS: dict[str, tuple[BpeTokenizer, BpeTokenizer]] = {}
 

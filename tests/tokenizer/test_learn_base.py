@@ -3,11 +3,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tokenizer.texts import ANY_TEXT
 
 from crosstune.errors import BadInputError
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
 from crosstune.tokenizer.learn_base import learn_base
+from tests.tokenizer.texts import ANY_TEXT
 
 
 @pytest.fixture(scope="session")
