@@ -146,6 +146,10 @@ def test_a_dropped_stretch_says_what_it_matches() -> None:
         ({"text": "안녕하세요 세계".encode().decode("cp1252", "replace")}, "text", "broken encoding"),
         ({"instruction": "Say", "input": "", "output": "Itâ€™s fine"}, "instructions", "broken encoding"),
         ({"text": "A café in São Paulo, naïve and für sich."}, "text", ""),
+        ({"text": "The price was <s>9</s> 5 dollars."}, "text", "special token"),
+        ({"instruction": "Say hello", "input": "", "output": "Hello<|im_end|>"}, "instructions", "special token"),
+        ({"en": "Write <unk> there.", "ko": "거기에 <unk>를 쓰세요."}, "parallel", "special token"),
+        ({"text": "if a <s and b> c: print('<span>', a |b| c)"}, "text", ""),
         ({"text": "<br/> &nbsp; <a href='x'></a> https://example.com/a"}, "text", "only mark-up"),
         ({"en": "<b>", "ko": "안녕"}, "parallel", "only mark-up"),
         ({"instruction": "Write a line break", "input": "", "output": "<br/>"}, "instructions", ""),
@@ -164,8 +168,9 @@ def test_text_that_teaches_nothing_is_dropped(texts: dict[str, str], kind: Kind,
 
 
 def test_every_check_can_be_switched_off() -> None:
-    off = {"drop_broken_encoding": False, "drop_markup_only": False, "min_script_share": 0.0, "max_length_ratio": None}
-    assert reasons({"en": "<b>\ufffd", "ko": "hello hello hello hello"}, "parallel", **off) == []
+    off = dict.fromkeys(("drop_broken_encoding", "drop_special_tokens", "drop_markup_only"), False)
+    off |= {"min_script_share": 0.0, "max_length_ratio": None}
+    assert reasons({"en": "<s>\ufffd", "ko": "hello hello hello hello"}, "parallel", **off) == []
 
 
 @given(st.text(alphabet="aZ0_ \n.-'가힣ㄱéİK漢あไ"))

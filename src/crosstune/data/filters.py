@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from crosstune.data.cleaning import clean, normalised
 from crosstune.data.overlap import EvaluationTexts, Kind
 from crosstune.data.rows import Drops, Row
-from crosstune.data.text_checks import is_broken, is_markup_only, length_ratio
+from crosstune.data.text_checks import has_special_token, is_broken, is_markup_only, length_ratio
 from crosstune.recipe import Quality
 from crosstune.scripts import script_share
 
 EMPTY = "empty"
 BROKEN = "broken encoding"
+SPECIAL_TOKEN = "special token"
 MARKUP = "only mark-up"
 IDENTICAL = "identical sides"
 LANGUAGE = "other language"
@@ -60,6 +61,8 @@ def _reason(texts: Mapping[str, str], checks: Checks) -> str:
         return EMPTY
     if quality.drop_broken_encoding and any(map(is_broken, texts.values())):
         return BROKEN
+    if quality.drop_special_tokens and any(map(has_special_token, texts.values())):
+        return SPECIAL_TOKEN
     if checks.kind == "instructions":
         return ""
     # Instructions may ask for mark-up, code or translations: the checks below are for text and pairs.

@@ -1,9 +1,10 @@
-"""What is wrong with a single text, or with a pair: damaged characters, mark-up, another language, odd lengths."""
+"""What is wrong with a single text, or with a pair: damage, special tokens, mark-up, another language, odd lengths."""
 
 import regex
 
 _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 _MARKUP = regex.compile(r"<[^<>]*>|&[a-zA-Z]+;|&#x?[0-9a-fA-F]+;|https?://\S+|\[/?\w+\]")
+_SPECIAL_TOKEN = regex.compile(r"</?s>|<(?:unk|pad|bos|eos|start_of_turn|end_of_turn)>|<\|[\w-]+\|>")
 _LATIN_1 = regex.compile("[\u0080-\u00ff]")
 
 
@@ -23,6 +24,14 @@ def is_broken(text: str) -> bool:
 def is_markup_only(text: str) -> bool:
     """Return whether nothing is left without tags, entities, addresses and signs."""
     return not _LETTER_OR_DIGIT.search(_MARKUP.sub(" ", text))
+
+
+def has_special_token(text: str) -> bool:
+    """Return whether a tokenizer would read a part of the text as BOS, EOS or another special token, not as its letters.
+
+    The names are those of LLaMA, Gemma and, between bars, of LLaMA-3, GPT and Qwen (``<|im_end|>``).
+    """
+    return "<" in text and _SPECIAL_TOKEN.search(text) is not None
 
 
 def length_ratio(left: str, right: str) -> float:

@@ -158,6 +158,7 @@ class Quality(Section):
         13, description="also drop rows that share a run of so many words (characters, without spaces) with an item"
     )
     drop_broken_encoding: bool = True
+    drop_special_tokens: bool = True
     drop_markup_only: bool = True
     min_script_share: Share = Field(
         0.2, description="of the letters of a text, and of each side of a pair, in its language's script"
