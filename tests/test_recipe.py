@@ -82,6 +82,11 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
         ("systems.ours.stages.0.epochs", 3, "systems.ours.stages.0.epochs: unknown setting"),
         ("evaluate.reference_system", "llama", "'llama' is not a system; there are base, ours"),
         ("evaluate.tasks.hellaswag.directions", ["en-ko"], "go with `task: translation`, and only with it"),
+        (
+            "evaluate.tasks.hellaswag.wordings",
+            {"en": ["Can you put it into {target}?", "Translate this into {target}."]},
+            "wordings.en: 'Translate this into {target}.' is one to train on",
+        ),
         ("data_root", None, "give exactly one of `data_root`"),
     ],
 )

@@ -56,7 +56,9 @@ class Template:
         """Return the output of a completion that a model wrote."""
         return completion.removeprefix(self.completion_prefix).removesuffix(self.completion_suffix)
 
-    def translation_instructions(self, direction: str, language: str, wordings: "WordingSet") -> tuple[str, ...]:
+    def translation_instructions(
+        self, direction: str, language: str, wordings: "WordingSet | tuple[str, ...]"
+    ) -> tuple[str, ...]:
         """Return the instructions in a language that ask for a translation; see the function of this name."""
         return translation_instructions(direction, language, wordings, self.own_wordings)
 
@@ -139,12 +141,16 @@ WordingSet = Literal["paper", "train", "held_out"]
 
 
 def translation_instructions(
-    direction: str, instruction_language: str, wordings: WordingSet, own: Mapping[str, Wordings] | None = None
+    direction: str,
+    instruction_language: str,
+    wordings: WordingSet | tuple[str, ...],
+    own: Mapping[str, Wordings] | None = None,
 ) -> tuple[str, ...]:
     """Return the instructions that ask for a translation.
 
     ``paper`` is one wording, the first of the training ones; ``train`` is all of those; ``held_out`` is never trained
-    on and measures robustness to unseen wording. ``own`` are a recipe's wordings; they go before the bank's.
+    on and measures robustness to unseen wording; a tuple is asked as it is. ``own`` are a
+    recipe's wordings; they go before the bank's.
 
     Raises:
         ValueError: for a language that nothing asks in, a direction that is none, or wordings that are not there.
@@ -159,7 +165,8 @@ def translation_instructions(
             f"some in {' and '.join(bank)}, and a direction is two ISO 639-1 codes, as en-ko. A recipe brings its own "
             "under data.translation_instructions"
         )
-    templates = {"paper": found.train[:1], "train": found.train, "held_out": found.held_out}[wordings]
+    named = {"paper": found.train[:1], "train": found.train, "held_out": found.held_out}
+    templates = named[wordings] if isinstance(wordings, str) else wordings
     if not templates:
         raise ValueError(
             f"no held-out translation instruction in language {instruction_language!r}: give some in "

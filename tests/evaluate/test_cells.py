@@ -52,6 +52,29 @@ def test_a_recipes_own_few_wordings_are_all_asked() -> None:
     assert [cell.name for cell in cells_of("t", task, ITEMS, template)] == ["t_en_ko_en_w01", "t_en_ko_en_w02"]
 
 
+def test_a_tasks_own_wordings_are_all_asked_in_the_language_they_are_in() -> None:
+    english = tuple(f"Give me that in {{target}}, {number} times." for number in range(12))
+    found = cells(wordings={"en": english, "ko": ("{source}는 됐고 {target}로.",)})
+    assert [cell.name for cell in found if cell.wordings_of == "t_ko_en_ko"] == ["t_ko_en_ko_w01"]
+    assert [cell.instruction for cell in found if cell.wordings_of == "t_ko_en_ko"] == ["한국어는 됐고 영어로."]
+    assert [cell.instruction for cell in found if cell.wordings_of == "t_en_ko_en"][
+        11
+    ] == "Give me that in Korean, 11 times."
+
+
+@pytest.mark.parametrize(
+    ("wordings", "message"),
+    [
+        ({"en": ("To {target}!",)}, "`wordings` are in en, but `instruction_languages` are en, ko"),
+        ({"en": ("To {target}!",), "ko": ()}, "`wordings` are in en, but"),
+        ({"en": ("Translate!",), "ko": ("{target}로!",)}, "one line that holds {target}"),
+    ],
+)
+def test_own_wordings_are_asked_for_in_every_language(wordings: dict[str, tuple[str, ...]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        cells(wordings=wordings)
+
+
 def test_the_papers_wording_is_one_cell_of_its_own() -> None:
     assert [(cell.name, cell.wordings_of) for cell in cells()] == [
         (f"t_{cell}", "") for cell in ("en_ko_en", "en_ko_ko", "ko_en_en", "ko_en_ko")

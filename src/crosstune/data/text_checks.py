@@ -27,7 +27,7 @@ def is_markup_only(text: str) -> bool:
 
 
 def has_special_token(text: str) -> bool:
-    """Return whether a tokenizer would read a part of the text as BOS, EOS or another special token, not as its letters.
+    """Return whether a tokenizer would read a part of the text as BOS, EOS or another special token.
 
     The names are those of LLaMA, Gemma and, between bars, of LLaMA-3, GPT and Qwen (``<|im_end|>``).
     """

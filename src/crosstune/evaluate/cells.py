@@ -19,7 +19,7 @@ class Cell:
 
     Attributes:
         name: the task's name in the scores: ``LABEL_source_target_instructionlanguage`` of a translation, followed by
-            ``_wNN`` where it is one of several wordings, by their number in the bank.
+            ``_wNN`` where it is one of several wordings, by their number in the bank or the recipe.
         wordings_of: the name of the cell whose wordings it is one of; empty where there is one wording.
         sources: what is translated; NSMC's documents.
         references: of each item, what is right: translations, or NSMC's keyword; the first one is shown.
@@ -62,7 +62,7 @@ def _translation_cells(
     source, target = direction.split("-")
     chosen, references = _references(task, items, source, target)
     name = f"{label}_{source}_{target}_{language}"
-    instructions = template.translation_instructions(direction, language, task.wordings)
+    instructions = template.translation_instructions(direction, language, task.wordings_in(language))
     for number in _drawn(task, len(instructions)):
         yield Cell(
             name=name if task.wordings == "paper" else f"{name}_w{number + 1:02d}",
@@ -92,6 +92,6 @@ def _references(
 
 
 def _drawn(task: EvaluationTask, num_wordings: int) -> list[int]:
-    if task.wordings == "paper" or num_wordings <= NUM_WORDINGS:
+    if task.wordings != "held_out" or num_wordings <= NUM_WORDINGS:
         return list(range(num_wordings))
     return sorted(random.Random(task.sample_seed).sample(range(num_wordings), NUM_WORDINGS))

@@ -56,7 +56,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
     """Return the hash of all that decides the scores. How many rows run side by side is not part of it."""
     settings = recipe.evaluate
     instructions = [
-        suite.template.translation_instructions(direction, language, task.wordings)
+        suite.template.translation_instructions(direction, language, task.wordings_in(language))
         for task in settings.tasks.values()
         for direction in task.directions
         for language in task.instruction_languages

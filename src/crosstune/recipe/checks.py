@@ -20,6 +20,7 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_validation(content),
         *_scored_tasks(content),
         *_directions(content),
+        *_own_wordings(content),
         *_columns(content),
         *_systems(content),
     ]
@@ -125,6 +126,20 @@ def _directions(content: Mapping[str, Any]) -> Iterator[str]:
                     f"{where}.instruction_languages: no instruction asks for a translation in {language!r}, only in "
                     f"{', '.join(sorted(asking))}. Write some under data.translation_instructions.{language}"
                 )
+
+
+def _own_wordings(content: Mapping[str, Any]) -> Iterator[str]:
+    known = {language: wordings.train for language, wordings in BANK.items()}
+    written = _mapping(content, "data", "translation_instructions")
+    known |= {language: _get(wordings, "train") or () for language, wordings in written.items()}
+    for name, task in _mapping(content, "evaluate", "tasks").items():
+        for language, wordings in _mapping(task, "wordings").items():
+            for wording in wordings if isinstance(wordings, list) else ():
+                if wording in known.get(language, ()):
+                    yield (
+                        f"evaluate.tasks.{name}.wordings.{language}: {wording!r} is one to train on, "
+                        "which says nothing of unseen ones: change or remove it"
+                    )
 
 
 def _columns(content: Mapping[str, Any]) -> Iterator[str]:

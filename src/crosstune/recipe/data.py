@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from crosstune.recipe.section import Count, Direction, Language, Name, Paths, Section, Share
+from crosstune.recipe.section import Count, Direction, Language, Name, Paths, Section, Share, Wording
 
 SourceFormat = Literal[
     "auto",
@@ -38,15 +38,6 @@ def _ascii_superset(name: str) -> str:
 
 
 Encoding = Annotated[str, AfterValidator(_ascii_superset)]
-
-
-def _names_target(wording: str) -> str:
-    if "{target}" not in wording or "\n" in wording:
-        raise ValueError("a translation instruction is one line that holds {target} (and {source}, if you like)")
-    return wording
-
-
-Wording = Annotated[str, AfterValidator(_names_target)]
 
 
 class World(Section):

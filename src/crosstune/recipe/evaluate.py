@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share
+from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share, Wording
 
 TaskName = Literal[
     "hellaswag",
@@ -37,8 +37,10 @@ class EvaluationTask(Section):
     sample_seed: int = Field(1234, description="which items are drawn when there are more than max_items")
     directions: tuple[Direction, ...] = ()
     instruction_languages: tuple[Language, ...] = ()
-    wordings: Literal["paper", "held_out"] = Field(
-        "paper", description="translation: the paper's instruction, or ten that no training used, for mean and worst"
+    wordings: Literal["paper", "held_out"] | dict[Language, tuple[Wording, ...]] = Field(
+        "paper",
+        description="translation: the paper's instruction; or ten that no training used, for mean and worst; or your "
+        "own, by the language they are in",
     )
     references: Literal["one", "several"] = Field(
         "one", description="translation; several: a sentence that occurs in many items is asked once, for all of theirs"
@@ -69,7 +71,18 @@ class EvaluationTask(Section):
             raise ValueError("`directions` and `instruction_languages` go with `task: translation`, and only with it")
         if self.task != "translation" and (self.wordings, self.references) != ("paper", "one"):
             raise ValueError("`wordings` and `references` go with `task: translation`, and only with it")
+        if not isinstance(self.wordings, str):
+            given = {language for language, wordings in self.wordings.items() if wordings}
+            if given != {*self.instruction_languages}:
+                raise ValueError(
+                    f"`wordings` are in {', '.join(sorted(given)) or 'no language'}, but `instruction_languages` are "
+                    f"{', '.join(sorted(self.instruction_languages))}: give some in each of these and in no other"
+                )
         return self
+
+    def wordings_in(self, language: str) -> Literal["paper", "held_out"] | tuple[str, ...]:
+        """Return how a translation is asked for in a language: the name of a set of the bank, or the recipe's own."""
+        return self.wordings if isinstance(self.wordings, str) else self.wordings[language]
 
 
 class Evaluate(Section):
