@@ -28,6 +28,7 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     recipe = Path(__file__).parent.parent / "recipes" / "miniature.yaml"
     done = crosstune("--debug", "run", str(recipe), "--quick", f"runs_root={root}")
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "torchao" not in done.stderr, "remarks of a library among ours"
     return root / "miniature_quick", done.stdout
 
 

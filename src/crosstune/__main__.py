@@ -3,7 +3,6 @@
 import os
 import shlex
 import sys
-from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Annotated
 
@@ -37,10 +36,6 @@ _ENVIRONMENT = {
     # this short spin 217 ms, and 55 ms when both are free (112 ms without any spin).
     "GOMP_SPINCOUNT": "2000",
 }
-# transformers loads torchao where it is installed, which remarks that its kernels for CUDA do not load on a CPU. Here,
-# because processes that are started for systems side by side load this module, and do not call `main`.
-for _name in ("torchao", "torch.utils._pytree"):
-    getLogger(_name).setLevel(ERROR)
 
 
 def _start(
