@@ -18,7 +18,7 @@ def load_models_whole(accelerator: Accelerator) -> None:
     then, where rows are added, adapters begin and the trained weights are put back.
     """
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        unset_hf_deepspeed_config()
+        unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
 
 
 def set_engine(accelerator: Accelerator, stage: Stage, settings: Train) -> None:
