@@ -69,7 +69,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 
 def wait_for_steps(run: RunFolder, number: int, process: subprocess.Popen[str]) -> None:
     path = run.system("base") / "metrics.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
         if path.exists() and len(path.read_text().splitlines()) >= number:
             return
