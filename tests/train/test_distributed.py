@@ -35,21 +35,26 @@ SETTINGS: dict[str, Any] = {"validation": "pairs", "validate_every_steps": 2, "s
 # Without a GPU, accelerate's own launcher starts one process, unless it shards.
 TORCHRUN = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
 # With the file that users launch with, on two processes.
-FILE = Path(__file__).parents[2] / "recipes" / "launch" / "one_node_8_gpus.yaml"
-FSDP = ["accelerate.commands.launch", "--config_file", str(FILE), "--num_processes", "2", "--main_process_port"]
+FILES = Path(__file__).parents[2] / "recipes" / "launch"
+LAUNCH = ["accelerate.commands.launch", "--num_processes", "2", "--config_file"]
+FSDP = [*LAUNCH, str(FILES / "one_node_8_gpus.yaml"), "--main_process_port"]
+DEEPSPEED = [*LAUNCH, str(FILES / "deepspeed_zero3_8_gpus.yaml"), "--main_process_port"]
 
 
 def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subprocess.Popen[str]:
     path = folder / "launched.yaml"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
-    program = "tests.train.sharded_on_cpus" if launcher == FSDP else "crosstune"
+    programs = {tuple(FSDP): "tests.train.sharded_on_cpus", tuple(DEEPSPEED): "tests.train.deepspeed_on_cpus"}
+    # accelerate forgets DeepSpeed where it is told to use CPUs.
+    places = {"DS_ACCELERATOR": "cpu", "ACCELERATE_TORCH_DEVICE": "cpu"}
+    program = programs.get(tuple(launcher), "crosstune")
     return subprocess.Popen(
         [sys.executable, "-m", *launcher, str(port), "-m", program, "--debug", "train", str(path)],
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, (Path(yaml_file.__file__).parents[2], Path(__file__).parents[2]))),
             "OMP_NUM_THREADS": "1",
-            "ACCELERATE_USE_CPU": "true",
+            **(places if launcher == DEEPSPEED else {"ACCELERATE_USE_CPU": "true"}),
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -60,6 +65,15 @@ def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subp
 def finish(process: subprocess.Popen[str]) -> None:
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said[-4000:]
+
+
+def wait_for_steps(run: RunFolder, number: int, process: subprocess.Popen[str]) -> None:
+    path = run.system("base") / "metrics.jsonl"
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        if path.exists() and len(path.read_text().splitlines()) >= number:
+            return
+        time.sleep(0.01)
 
 
 def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
@@ -76,14 +90,14 @@ def held_out(run: RunFolder, name: str) -> list[float]:
 
 
 def test_launch_files_are_what_accelerate_and_bash_read() -> None:
-    configs = {path.stem: load_config_from_file(str(path)) for path in FILE.parent.glob("*.yaml")}
+    configs = {path.stem: load_config_from_file(str(path)) for path in FILES.glob("*.yaml")}
     assert {name: (config.distributed_type, config.num_processes) for name, config in configs.items()} == {
         "one_node_8_gpus": (DistributedType.FSDP, 8),
         "deepspeed_zero3_8_gpus": (DistributedType.DEEPSPEED, 8),
     }
     assert configs["one_node_8_gpus"].fsdp_config["fsdp_version"] == 2
     assert configs["deepspeed_zero3_8_gpus"].deepspeed_config["zero_stage"] == 3
-    subprocess.run(["bash", "-n", str(FILE.parent / "slurm_2_nodes.sh")], check=True)
+    subprocess.run(["bash", "-n", str(FILES / "slurm_2_nodes.sh")], check=True)
 
 
 @pytest.mark.slow
@@ -117,12 +131,7 @@ def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
     finish(launch(recipe, tmp_path / "whole", FSDP, port))
     recipe, stopped = make_run(systems, root=tmp_path / "stopped", optimizer=optimizer, save_every_steps=100)
     process = launch(recipe, tmp_path / "stopped", FSDP, port + 1)
-    path = stopped.system("base") / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        if path.exists() and len(path.read_text().splitlines()) >= 3:
-            break
-        time.sleep(0.01)
+    wait_for_steps(stopped, 3, process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     (checkpoint,) = (stopped.system("base") / "checkpoints").glob("stage-00-step-*")

@@ -18,6 +18,7 @@ from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Stage, yaml_file
 from crosstune.recipe.systems import System
 from crosstune.train import stage as train_stage
+from crosstune.train import system as train_system
 from crosstune.train.divergence import StartDivergence, kl_divergence
 from crosstune.train.levers import Average, Lever, PullToStart, SlowOldRows
 from crosstune.train.loss import summed_loss
@@ -221,6 +222,20 @@ def test_split_weights_are_refused_where_whole_ones_are_needed(name: str) -> Non
     else:
         with pytest.raises(BadInputError, match=f"`{name}` was launched with .*FSDP.* needs them whole"):
             refuse_sharded_weights(fsdp, pulled)
+
+
+def test_what_split_weights_cannot_do_is_refused_before_the_first_stage(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Any, stage: Stage) -> None:
+        if stage.l2_to_start:
+            raise BadInputError("split")
+
+    monkeypatch.setattr(train_system, "refuse_sharded_weights", refuse)
+    recipe, run = make_run({"base": scratch(stages=[stage(), stage(l2_to_start=1.0)])})
+    with pytest.raises(BadInputError, match="split"):
+        train_stage.run(recipe, run)
+    assert not (run.system("base") / "metrics.jsonl").exists()
 
 
 @pytest.mark.parametrize(

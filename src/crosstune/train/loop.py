@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, gather_object
+from accelerate.utils import gather_object
 from torch import nn
 
 from crosstune.errors import CrosstuneError
@@ -19,6 +19,7 @@ from crosstune.terminal import progress, stop_requests
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
+from crosstune.train.deepspeed import clip_gradient, set_engine
 from crosstune.train.fast_paths import fast_paths
 from crosstune.train.faults import memory_advice, not_finite
 from crosstune.train.learning_rate import learning_rate
@@ -155,7 +156,7 @@ def train_step(
     # Fetched from the device once a step, not once a micro-batch.
     nats_of_seen = list(zip(seen, torch.cat(losses).tolist(), strict=True))
     nats = _nats_by_corpus(job, accelerator, nats_of_seen)
-    grad_norm = float(accelerator.clip_grad_norm_(model.parameters(), job.stage.max_grad_norm))
+    grad_norm = clip_gradient(accelerator, model, optimizer, job.stage.max_grad_norm)
     if not np.isfinite([*nats.values(), grad_norm]).all():
         bad = [segment.origin for segment, value in nats_of_seen if not np.isfinite(value)]
         raise CrosstuneError(not_finite(f"{job.title}: step {step + 1}", gather_object(bad), batch))
@@ -170,10 +171,7 @@ def train_step(
 
 def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any, Any]:
     """Hand model and optimiser to accelerate, and load their state where a stage goes on."""
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        # DeepSpeed clips inside its engine, and wants a batch size although the batches are ours.
-        settings = {"gradient_clipping": job.stage.max_grad_norm, "train_micro_batch_size_per_gpu": 1}
-        accelerator.state.deepspeed_plugin.deepspeed_config.update(settings)
+    set_engine(accelerator, job.stage, job.settings)
     optimizer = make_optimizer(job.trainable.model, job.stage, job.settings)
     model, optimizer = accelerator.prepare(job.trainable.model, optimizer)
     model.train()

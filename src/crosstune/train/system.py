@@ -80,6 +80,8 @@ def train_system(task: Task) -> None:
     _say_how_to_use_all_gpus(accelerator)
     settings = task.recipe.train
     check_optimizer(settings, accelerator)
+    for stage in task.system.stages:
+        refuse_sharded_weights(accelerator, stage)
     checkpoints = Checkpoints(task.folder / "checkpoints", task.wanted, settings.keep_checkpoints, accelerator)
     begin = checkpoints.newest()
     if accelerator.is_main_process:
@@ -134,7 +136,6 @@ def _train_stage(
     accelerator, checkpoints = machinery
     index = begin.position.stage
     stage = task.system.stages[index]
-    refuse_sharded_weights(accelerator, stage)
     if stage.lora and stage.lora.keep_adapter and (task.start.needs_new_rows or not task.start.model):
         raise BadInputError(
             f"systems.{task.name}.stages.{index}.lora.keep_adapter: adapters alone fit a model that exists, but this "

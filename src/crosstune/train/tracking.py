@@ -11,6 +11,7 @@ from accelerate.utils import ProjectConfiguration
 from crosstune.errors import BadInputError
 from crosstune.recipe import Recipe
 from crosstune.terminal import note
+from crosstune.train.deepspeed import load_models_whole
 
 
 def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
@@ -31,6 +32,7 @@ def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
         log_with=list(trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "tracking")),
     )
+    load_models_whole(accelerator)
     # TensorBoard makes a folder of the name, W&B a project with a run.
     if "wandb" in trackers:
         _begin_with_wandb(accelerator, recipe, system, folder)
