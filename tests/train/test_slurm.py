@@ -32,7 +32,7 @@ for pid in "${pids[@]}"; do wait "$pid" || failed=$?; done
 exit "${failed:-0}"
 """,
 }
-SYSTEMS = {"base": scratch(stages=[stage("korean", num_steps=3), stage("paper", num_steps=20)])}
+SYSTEMS = {"base": scratch(stages=[stage("korean", num_steps=3), stage("paper", num_steps=60)])}
 
 
 def submit(recipe: Recipe, folder: Path) -> psutil.Popen:
@@ -84,15 +84,15 @@ def test_a_slurm_job_of_two_nodes_is_cancelled_and_goes_on_when_requeued(make_ru
     job = submit(recipe, tmp_path / "on_two")
     wait_for_steps(on_two, 6, job)
     scancel(job)
-    said, _ = job.communicate(timeout=120)
+    said, _ = job.communicate(timeout=300)
     assert job.returncode != 0
     checkpoint = max((on_two.system("base") / "checkpoints").glob("stage-01-step-*"))
     facts = read_json(checkpoint / "checkpoint.json")
-    assert facts["num_ranks"] == 2 and 3 <= facts["step"] < 20, said[-4000:]
+    assert facts["num_ranks"] == 2 and 3 <= facts["step"] < 60, said[-4000:]
     assert "--cpus-per-task=1" in (tmp_path / "on_two" / "step").read_text()
 
     job = submit(recipe, tmp_path / "on_two")
-    said, _ = job.communicate(timeout=120)
+    said, _ = job.communicate(timeout=300)
     assert job.returncode == 0, said[-4000:]
     assert f"goes on from stage 2, step {facts['step']}" in said
     assert losses(on_two, "base") == pytest.approx(losses(alone, "base"), rel=1e-5)
