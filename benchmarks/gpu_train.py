@@ -7,7 +7,7 @@ Weights are random and, with gradients and the optimiser's moments, bfloat16 on 
 billion weights, 55 GB, so that they fit on 80 GB. This measures speed, it is no way to train. Each variant is a process
 of its own, one after another; what one has found is written before the next begins, and one that fails says why.
 ``--tiny`` runs the same code with a tiny model, without a GPU too. TRL and torchao's fp8 take part where they are
-installed.
+installed; of crosstune's own dependencies it needs those of ``NEEDED`` only.
 """
 
 import argparse
@@ -39,6 +39,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
     "tiny": {"vocab_size": 512, "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "heads": 2},
 }
+NEEDED = ("torch", "transformers", "accelerate", "peft", "pyarrow", "rich", "pydantic", "ruamel.yaml")
 VARIANTS = ("crosstune", "crosstune_flex", "crosstune_fp8", "trainer", "trl", "trl_padding_free")
 
 
@@ -90,6 +91,8 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run one variant in this process."""
     import torch
 
+    from crosstune.models import prepare_libraries
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name, shape = arguments.one, SHAPES["tiny" if arguments.tiny else "7b"]
     rows = training_rows.make_rows(shape["vocab_size"], 4096, seed=1)
@@ -113,6 +116,7 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     batches, flops = batches * PASSES, flops * PASSES
     try:
         if name.startswith("crosstune"):
+            prepare_libraries()
             flex = {"flex_attention": name == "crosstune_flex"}
             trainers.run_crosstune(model, batches, clock, micro_batch_tokens=4096, **flex)
         else:
@@ -139,6 +143,12 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def lacking() -> str:
+    """Return the packages without which nothing here runs, empty where all are there."""
+    # To look into a package, its outer one is imported, which may lack, too.
+    return " ".join(name for name in NEEDED if not (find_spec(name.partition(".")[0]) and find_spec(name)))
+
+
 def missing(variant: str) -> str | None:
     """Return why a variant cannot run here."""
     import torch
@@ -160,6 +170,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", choices=VARIANTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if find_spec("crosstune") is None:
+        parser.error("crosstune itself is not found: run this with PYTHONPATH=src, or pip install -e .")
+    if packages := lacking():
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        parser.error(
+            f"this needs {packages}: pip install {packages}. Where there is no network, bring them from a machine that "
+            f"has one: pip download --only-binary=:all: --python-version {python} --platform manylinux_2_17_x86_64 "
+            f"-d wheels {packages}; then here: pip install --no-index --find-links wheels {packages}"
+        )
     if arguments.one:
         print(json.dumps(run_one(arguments)))
         return

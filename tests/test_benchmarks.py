@@ -54,3 +54,14 @@ def test_the_gpu_benchmark_runs_tiny_and_says_what_it_leaves_out(tmp_path: Path)
         ours["tokens_per_second"] / trainer["tokens_per_second"], abs=0.01
     )
     assert fp8["left_out"] in ("torchao is not installed", "needs a GPU")
+
+
+def test_the_gpu_benchmark_says_first_what_it_lacks_and_how_to_bring_it() -> None:
+    bare = [sys.executable, "-S", str(ROOT / "benchmarks" / "gpu_train.py"), "--tiny"]
+    done = subprocess.run(
+        bare, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "src")}, timeout=60
+    )
+    assert done.returncode == 2
+    message = " ".join(done.stderr.split())
+    assert "this needs torch transformers" in message and "pydantic ruamel.yaml: pip install torch" in message
+    assert "Where there is no network" in message and "pip install --no-index --find-links wheels torch" in message

@@ -37,6 +37,17 @@ def test_logits_equal_those_of_the_grouped_kernels(name: str) -> None:
     torch.testing.assert_close(*found, atol=2e-5, rtol=1e-5)
 
 
+def test_with_autocast_it_takes_queries_and_keys_that_were_rotated_in_float32() -> None:
+    model, layout = make_model(CONFIGS["llama"]), packing.lay_out(random_rows(3), share_prefixes=True)
+    positions, found = torch.arange(layout.num_tokens), []
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for attention in (packing.ATTENTION, flex.FLEX_ATTENTION):
+            model.set_attn_implementation(attention)
+            found.append(packing.logits_at(model, layout, positions))
+    # Both round to bfloat16, 8 bits, in other places.
+    torch.testing.assert_close(*found, atol=2**-7 * float(found[0].abs().max()), rtol=0)
+
+
 def test_what_it_cannot_compute_is_refused() -> None:
     layout = packing.lay_out([[1, 2, 3]], share_prefixes=False)
     model = make_model(LlamaConfig(**SHAPE, attention_dropout=0.1)).train()

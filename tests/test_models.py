@@ -127,3 +127,10 @@ def test_who_sets_the_number_of_compiled_products_keeps_it(monkeypatch: pytest.M
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     prepare_libraries()
     assert (os.environ["LRU_CACHE_CAPACITY"], os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) == ("7", "32")
+
+
+def test_attention_is_not_planned_anew_for_every_shape() -> None:
+    prepare_libraries()
+    backends = torch.backends.cuda
+    assert not backends.cudnn_sdp_enabled()
+    assert backends.flash_sdp_enabled() and backends.mem_efficient_sdp_enabled() and backends.math_sdp_enabled()

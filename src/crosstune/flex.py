@@ -85,6 +85,8 @@ def _flex_attention(  # noqa: PLR0913 - the signature is transformers'
             "cannot: set train.flex_attention=false"
         )
     refuse_other_attention(module, packed_layout, options)
+    # Autocast leaves queries and keys in float32 where they were rotated.
+    query, key = query.to(value.dtype), key.to(value.dtype)
     # Compiled, it is one kernel; on a CPU it only shows that the mask is right, and has no backward pass.
     attend = _compiled() if query.device.type == "cuda" else flex_attention
     grouped = key.shape[1] != query.shape[1]

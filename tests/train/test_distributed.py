@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
@@ -118,22 +119,51 @@ def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, laun
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("optimizer", "port"), [("adamw", 29613), ("adamw_8bit", 29643)])
-def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
-    make_run: MakeRun, tmp_path: Path, optimizer: str, port: int
+def test_in_bf16_two_processes_that_split_the_weights_learn_next_to_what_one_learns(
+    make_run: MakeRun, tmp_path: Path
 ) -> None:
-    if optimizer == "adamw_8bit":
+    # Two micro-batches a rank and step: gradients are added up over both.
+    systems = {"base": scratch(stages=[stage("korean", num_steps=6, global_batch_size=5, **PULLS)])}
+    found: dict[str, RunFolder] = {}
+    for name, precision in (("float32", "float32"), ("bf16", "bf16"), ("split", "bf16")):
+        AcceleratorState._reset_state(reset_partial_state=True)  # it keeps the precision of the first
+        recipe, found[name] = make_run(systems, root=tmp_path / name, precision=precision, micro_batch_tokens=60)
+        if name == "split":
+            finish(launch(recipe, tmp_path / name, FSDP, 29618))
+        else:
+            train_stage.run(recipe, found[name])
+    whole, single, split = (losses(found[name], "base") for name in ("float32", "bf16", "split"))
+    # One process computes by autocast, products in bf16 and sums in float32; split weights are gathered in bf16, and so
+    # all is computed. bf16 keeps 8 bits, 0.4 %, of each logit, which averages out over the losses of a step: allowed is
+    # a fourth of that, found were 6e-5.
+    assert split == pytest.approx(single, rel=1e-3) and split == pytest.approx(whole, rel=1e-3)
+    assert split != pytest.approx(whole, rel=1e-6)
+    for key, weight in weights(found["split"], "base").items():
+        # They are kept in float32: more than what bf16 can hold.
+        assert weight.dtype == torch.float32 and not torch.equal(weight, weight.bfloat16().float()), key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "port"),
+    [({"optimizer": "adamw"}, 29613), ({"optimizer": "adamw_8bit"}, 29643), ({"precision": "bf16"}, 29646)],
+    ids=["adamw", "adamw_8bit", "bf16"],
+)
+def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
+    make_run: MakeRun, tmp_path: Path, settings: dict[str, Any], port: int
+) -> None:
+    if settings.get("optimizer") == "adamw_8bit":
         pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
     # Wide enough that moments take one byte each in halves of the matrices, too.
     shape = {"hidden_size": 128, "num_layers": 1, "num_heads": 4, "intermediate_size": 128}
     systems = {"base": scratch(architecture=shape, stages=[stage(num_steps=20, **PULLS)])}
-    recipe, whole = make_run(systems, root=tmp_path / "whole", optimizer=optimizer)
+    recipe, whole = make_run(systems, root=tmp_path / "whole", **settings)
     finish(launch(recipe, tmp_path / "whole", FSDP, port))
-    recipe, stopped = make_run(systems, root=tmp_path / "stopped", optimizer=optimizer, save_every_steps=100)
+    recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100, **settings)
     process = launch(recipe, tmp_path / "stopped", FSDP, port + 1)
     wait_for_steps(stopped, 3, process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     (checkpoint,) = (stopped.system("base") / "checkpoints").glob("stage-00-step-*")
     parts = {path.parent.name for path in checkpoint.rglob("__1_0.distcp")}
     assert parts == {"pytorch_model_fsdp_0", "optimizer_0"}  # each process wrote its own

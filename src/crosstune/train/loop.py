@@ -145,10 +145,13 @@ def train_step(
     losses: list[torch.Tensor] = []
     for index, segments in enumerate(micro_batches):
         accelerator.sync_gradients = index + 1 == len(micro_batches)
-        # Gradients are averaged over ranks once, behind the last micro-batch: hence the factor num_processes. A rank
-        # without rows of its own computes another's, for nothing: it must take part in the gathering of weights.
+        # Gradients are averaged over ranks: hence the factor num_processes. A rank without rows of its own computes
+        # another's, for nothing: it must take part in the gathering of weights.
         weight = accelerator.num_processes / num_supervised if segments else 0.0
-        with nullcontext() if accelerator.sync_gradients else accelerator.no_sync(model):
+        # Once, behind the last micro-batch; where weights are split (FSDP2), behind each: until then every rank keeps
+        # the gradients of all weights.
+        is_averaged = accelerator.sync_gradients or accelerator.is_fsdp2
+        with nullcontext() if is_averaged else accelerator.no_sync(model):
             loss = summed_loss(model, segments or batch[0], accelerator.device, weight, job.trainable.penalty)
             accelerator.backward(loss.total)
         seen += segments

@@ -37,7 +37,8 @@ class Memory:
     Attributes:
         working_weights: copies of weights in the precision of the products, gathered layers where weights are sharded.
         activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
-        logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32.
+        logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32; autocast
+            hands logits on in float32, and their gradient back in bf16.
         levers: copies of weights, and of logits at most, that levers against forgetting and frozen rows need.
         other: CUDA context and fragmentation, assumed.
     """
@@ -81,7 +82,8 @@ def estimate_memory(
         working = num_weights * 2 if settings.precision == "bf16" else 0
     activations = _activations(trained, tokens.largest_micro_batch, settings)
     vocabulary = _plain(trained).get_output_embeddings().weight.shape[0]
-    all_logits = tokens.most_supervised * vocabulary * bytes_per_value
+    all_logits = tokens.most_supervised * vocabulary * (bytes_per_value if num_shards > 1 else _FLOAT)
+    rounded = tokens.most_supervised * vocabulary * (_FLOAT - bytes_per_value) if num_shards == 1 else 0
     chunk = min(_CHUNK_ROWS, tokens.most_supervised) * vocabulary * 2 * _FLOAT
     parts = {
         "weights": num_weights * _FLOAT / num_shards,
@@ -89,7 +91,7 @@ def estimate_memory(
         "optimizer": bytes_of_moments(trained, settings, num_shards),
         "working_weights": float(working),
         "activations": float(activations),
-        "logits": float(all_logits + chunk),
+        "logits": float(all_logits + rounded + chunk),
         "levers": float(
             sum(lever.num_kept() * _FLOAT / num_shards + lever.num_logits * all_logits for lever in levers)
         ),

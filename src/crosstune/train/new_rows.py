@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from crosstune.artifacts import read_json
+from crosstune.artifacts import read_json, versions
 from crosstune.recipe import NewRows
 
 CONFIG_KEY = "crosstune_new_rows"
@@ -72,7 +71,7 @@ def extend_embeddings(
         **settings.model_dump(mode="json"),
         "seed": seed,
         "num_rows": dict(sorted(Counter(source.method for source in sources).items())),
-        "versions": {name: version(name) for name in ("crosstune", "torch", "transformers")},
+        "versions": {name: versions()[name] for name in ("crosstune", "torch", "transformers")},
     }
     setattr(model.config, CONFIG_KEY, facts)
 

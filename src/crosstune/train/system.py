@@ -91,15 +91,11 @@ def train_system(task: Task) -> None:
     if begin.folder:
         note(f"{task.name}: goes on from stage {begin.position.stage + 1}, step {begin.position.step}")
     task = replace(task, sources=_sources(task, accelerator))
-    model, tokenizer = build_model(task.start, task.system, task.seed, task.sources)
+    tokenizer = load_tokenizer(str(task.start.tokenizer))
     # Who serves the model prompts it as it was trained; trained with `chat`, by the template that it has already.
     if task.recipe.data.prompt in TEMPLATES:
         tokenizer.chat_template = TEMPLATES[task.recipe.data.prompt].chat_template()
-    while begin.position.stage < len(task.system.stages):
-        model, done = _train_stage(task, begin, (accelerator, checkpoints))
-        begin = Checkpoint(Position(begin.position.stage + 1, 0), done=(*begin.done, done))
-        if begin.position.stage < len(task.system.stages):
-            begin = _save_between_stages(begin, checkpoints, model, tokenizer)
+    model, stages = _train_stages(task, begin, (accelerator, checkpoints), tokenizer)
     if accelerator.is_main_process:
         if task.system.merge:
             merge_with_ancestor(model, task.recipe, task.run, task.name, task.start)
@@ -108,7 +104,7 @@ def train_system(task: Task) -> None:
         if (task.folder / "adapter").is_dir():
             copy_tokenizer(tokenizer, task.folder / "adapter")
         where = {"model": task.run.name_inside(task.folder / "model"), "revision": None}
-        facts = facts_of(task.run, task.start, task.wanted, num_parameters, begin.done)
+        facts = facts_of(task.run, task.start, task.wanted, num_parameters, stages)
         write_json(task.folder / "system.json", {**where, **facts})
         checkpoints.clear()
     accelerator.wait_for_everyone()
@@ -127,6 +123,31 @@ def facts_of(
         "num_parameters": num_parameters,
         "stages": list(stages),
     }
+
+
+def _train_stages(
+    task: Task,
+    begin: Checkpoint,
+    machinery: tuple[Accelerator, Checkpoints],
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[PreTrainedModel, tuple[dict[str, Any], ...]]:
+    """Train the stages from a checkpoint on; return the model that they end in, and what ``system.json`` says of them.
+
+    Without any it is the start, with rows for new pieces.
+    """
+    if not task.system.stages:
+        return build_model(task.start, task.system, task.seed, task.sources)[0], ()
+    accelerator, checkpoints = machinery
+    while True:
+        # What systems and stages before left behind; accelerate's models hold on to themselves.
+        accelerator.free_memory()
+        model, done = _train_stage(task, begin, machinery)
+        begin = Checkpoint(Position(begin.position.stage + 1, 0), done=(*begin.done, done))
+        if begin.position.stage == len(task.system.stages):
+            return model, begin.done
+        begin = _save_between_stages(begin, checkpoints, model, tokenizer)
+        # The next stage loads it: a GPU should not hold both.
+        del model
 
 
 def _train_stage(

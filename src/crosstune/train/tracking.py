@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
+from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import Recipe
@@ -33,6 +35,10 @@ def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "tracking")),
     )
     load_models_whole(accelerator)
+    if accelerator.is_fsdp2 and recipe.train.precision == "bf16":
+        # As accelerate would have it, gradients would be added up over ranks in bf16.
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        accelerator.state.fsdp_plugin.mixed_precision_policy = policy
     # TensorBoard makes a folder of the name, W&B a project with a run.
     if "wandb" in trackers:
         _begin_with_wandb(accelerator, recipe, system, folder)
