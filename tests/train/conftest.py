@@ -1,5 +1,7 @@
 """A small finished data and tokenizer stage, as training finds them in a run folder."""
 
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,3 +182,12 @@ def scratch(**changes: Any) -> dict[str, Any]:
         "stages": [stage()],
         **changes,
     }
+
+
+def wait_for_steps(run: RunFolder, number: int, process: subprocess.Popen[Any]) -> None:
+    path = run.system("base") / "metrics.jsonl"
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        if path.exists() and len(path.read_text().splitlines()) >= number:
+            return
+        time.sleep(0.005)

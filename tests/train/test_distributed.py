@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.train import stage as train_stage
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import MakeRun, scratch, stage, wait_for_steps
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
 PULLS: dict[str, Any] = {"l2_to_start": 5.0, "ema_decay": 0.9}
@@ -68,15 +68,6 @@ def finish(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, said[-4000:]
 
 
-def wait_for_steps(run: RunFolder, number: int, process: subprocess.Popen[str]) -> None:
-    path = run.system("base") / "metrics.jsonl"
-    deadline = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < deadline:
-        if path.exists() and len(path.read_text().splitlines()) >= number:
-            return
-        time.sleep(0.01)
-
-
 def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
     return load_file(run.system(name) / "model" / "model.safetensors")
 
@@ -88,6 +79,17 @@ def losses(run: RunFolder, name: str) -> list[float]:
 def held_out(run: RunFolder, name: str) -> list[float]:
     rows = read_jsonl(run.system(name) / "validation.jsonl")
     return [value for row in rows for value in row["bits_per_byte"].values()]
+
+
+def assert_equal_but_for_rounding(double: RunFolder, single: RunFolder, systems: Iterable[str]) -> None:
+    for name in systems:
+        assert {done["num_processes"] for done in read_json(double.system(name) / "system.json")["stages"]} == {2}
+        assert losses(double, name) == pytest.approx(losses(single, name), rel=1e-5)
+        assert held_out(double, name) == pytest.approx(held_out(single, name), rel=1e-5)
+        for key, weight in weights(single, name).items():
+            # Adam divides a gradient by its own size, so that one next to zero turns rounding into movement: allowed is
+            # a hundredth of a step (learning rate 5e-3).
+            torch.testing.assert_close(weights(double, name)[key], weight, rtol=1e-3, atol=5e-5)
 
 
 def test_launch_files_are_what_accelerate_and_bash_read() -> None:
@@ -108,14 +110,7 @@ def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, laun
     train_stage.run(recipe, single)
     recipe, double = make_run(SYSTEMS, root=tmp_path / "double", **SETTINGS)
     finish(launch(recipe, tmp_path / "double", launcher, port))
-    for name in SYSTEMS:
-        assert {done["num_processes"] for done in read_json(double.system(name) / "system.json")["stages"]} == {2}
-        assert losses(double, name) == pytest.approx(losses(single, name), rel=1e-5)
-        assert held_out(double, name) == pytest.approx(held_out(single, name), rel=1e-5)
-        for key, weight in weights(single, name).items():
-            # Adam divides a gradient by its own size, so that one next to zero turns rounding into movement: allowed is
-            # a hundredth of a step (learning rate 5e-3).
-            torch.testing.assert_close(weights(double, name)[key], weight, rtol=1e-3, atol=5e-5)
+    assert_equal_but_for_rounding(double, single, SYSTEMS)
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +21,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.train import stage as train_stage
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.position import Position
-from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage, wait_for_steps
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.2, "targets": ["q_proj", "v_proj"]}
 SYSTEMS: dict[str, Any] = {
@@ -86,22 +85,13 @@ def start(recipe: Recipe, run: RunFolder, folder: Path) -> subprocess.Popen[byte
     )
 
 
-def wait_for_rows(run: RunFolder, number: int, process: subprocess.Popen[bytes]) -> None:
-    path = run.system("base") / "metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if path.exists() and len(path.read_text().splitlines()) >= number:
-            return
-        time.sleep(0.005)
-
-
 @pytest.mark.slow
 def test_a_process_that_is_asked_to_stop_is_resumed(make_run: MakeRun, tmp_path: Path) -> None:
     recipe, whole = make_run(SYSTEMS, root=tmp_path / "whole", save_every_steps=2)
     train_stage.run(recipe, whole)
     recipe, killed = make_run(SYSTEMS, root=tmp_path / "killed", save_every_steps=2)
     process = start(recipe, killed, tmp_path / "killed")
-    wait_for_rows(killed, 5, process)
+    wait_for_steps(killed, 5, process)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)
     train_stage.run(recipe, killed)

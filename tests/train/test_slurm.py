@@ -14,8 +14,8 @@ import torch
 from crosstune.artifacts import read_json
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.train import stage as train_stage
-from tests.train.conftest import MakeRun, scratch, stage
-from tests.train.test_distributed import FILES, losses, wait_for_steps, weights
+from tests.train.conftest import MakeRun, scratch, stage, wait_for_steps
+from tests.train.test_distributed import FILES, losses, weights
 
 ROOT = FILES.parents[1]
 # SLURM in miniature, both nodes being this machine: a step is a process a node, which knows its place among them.
