@@ -1,13 +1,14 @@
-"""Full fine-tuning of LLaMA-2-7B's shape on one GPU: crosstune beside TRL or HF Trainer, in one call under 9 minutes.
+"""Full fine-tuning of LLaMA-2-7B's shape on one GPU: crosstune beside TRL's SFTTrainer, in one call under 9 minutes.
 
     python benchmarks/gpu_train.py --json benchmarks/results/gpu_train.json
     python benchmarks/gpu_train.py --tiny
 
-Weights are random and, with gradients and the optimiser's moments, bfloat16 on all sides: 8 bytes for each of 6.9
-billion weights, 55 GB, so that they fit on 80 GB. This measures speed, it is no way to train. Each variant is a process
-of its own, one after another; what one has found is written before the next begins, and one that fails says why.
-``--tiny`` runs the same code with a tiny model, without a GPU too. TRL and torchao's fp8 take part where they are
-installed; of crosstune's own dependencies it needs those of ``NEEDED`` only.
+Random weights, 128 rows a step as in the paper. Weights, gradients and the optimiser's moments are bfloat16 on all
+sides, 8 bytes for each of 6.9 billion weights; this measures speed, it is no way to train, but for the variant
+``crosstune_float32_weights``. Each variant is a process of its own, one after another; what one has found is written
+before the next begins, and one that fails says why. With 120 GB and more nobody computes layers twice (gradient
+checkpointing) but where it says so. ``--tiny`` runs the same code with a tiny model, without a GPU too. TRL, Liger and
+torchao's fp8 take part where they are installed; of crosstune's own dependencies it needs those of ``NEEDED`` only.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,15 @@ from typing import Any
 import trainers
 import training_rows
 
-# The same few batches over and over; the first time is not counted: it allocates, compiles and chooses kernels.
-PASSES = 50
+BATCH_ROWS = 128
+# Random batches, each seen once; the first are not timed: they allocate, compile and choose kernels.
+NUM_BATCHES, NUM_WARMUP = 64, 4
+# Batches grouped by length are a few that stand for all, over and over.
+PASSES = 10
 # For imports, building the model and compiling, beside the training itself.
-STARTING_SECONDS = 120
+STARTING_SECONDS = 100
+# Without checkpointing, a token's activations are 5 to 8 MB beside 55 GB of weights, gradients and moments.
+ENOUGH_BYTES = 120e9
 # Of the paper: 301,924 rows, three epochs.
 PAPER_ROWS_SEEN = 3 * 301_924
 SHAPES: dict[str, dict[str, Any]] = {
@@ -40,21 +47,66 @@ SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {"vocab_size": 512, "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "heads": 2},
 }
 NEEDED = ("torch", "transformers", "accelerate", "peft", "pyarrow", "rich", "pydantic", "ruamel.yaml")
-VARIANTS = ("crosstune", "crosstune_flex", "crosstune_fp8", "trainer", "trl", "trl_padding_free")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A variant: a trainer's settings, and those of crosstune's section `train`.
+
+    `grouped`: rows of similar length share a batch, as who pads needs it. `checkpointing`: layers are computed twice.
+    """
+
+    trainer: trainers.Variant
+    settings: dict[str, Any] = field(default_factory=dict)
+    grouped: bool = False
+    checkpointing: bool = False
+    dtype: str = "bfloat16"
+    needs: tuple[str, ...] = ()
+    needs_gpu: bool = False
+
+
+PLAIN = ("crosstune", "crosstune_grouped_kernels")
+OURS = trainers.Variant("crosstune")
+FLEX = {"flex_attention": True}
+VARIANTS = {
+    "crosstune": Setup(OURS, FLEX, needs_gpu=True),
+    "trl_varlen": Setup(trainers.Variant("trl", trainers.VARLEN, 2, padding_free=True), needs=("trl",), needs_gpu=True),
+    "trl_varlen_liger": Setup(
+        trainers.Variant("trl", trainers.VARLEN, 2, padding_free=True, liger=True),
+        needs=("trl", "liger_kernel"),
+        needs_gpu=True,
+    ),
+    "crosstune_fp8": Setup(OURS, {**FLEX, "fp8": True}, needs=("torchao",), needs_gpu=True),
+    "crosstune_float32_weights": Setup(
+        OURS, {**FLEX, "precision": "bf16"}, checkpointing=True, dtype="float32", needs_gpu=True
+    ),
+    "crosstune_grouped_kernels": Setup(OURS),
+    "trl": Setup(trainers.Variant("trl", "sdpa", 2), grouped=True, checkpointing=True, needs=("trl",)),
+    "trl_padding_free": Setup(trainers.Variant("trl", "sdpa", 2, padding_free=True), needs=("trl",)),
+    "trainer": Setup(trainers.Variant("trainer", "sdpa", 4), grouped=True, checkpointing=True),
+}
 
 
 class Clock:
     """Times steps as `trainers.Turn` does, without waiting for turns; a step ends when the device is done.
 
+    With a path for a profile, the first step behind the warm-up is profiled in the place of being timed.
+
     Raises:
         TimeoutError: out of the training, after so many seconds and at least one step behind the warm-up.
     """
 
-    def __init__(self, num_warmup_steps: int, limit_seconds: float) -> None:
-        self.num_warmup_steps, self.limit_seconds = num_warmup_steps, limit_seconds
+    def __init__(self, num_warmup_steps: int, limit_seconds: float, profile: Path | None) -> None:
+        self.num_untimed = num_warmup_steps + (profile is not None)
+        self.limit_seconds, self.profile = limit_seconds, profile
         self.steps: list[dict[str, float]] = []
 
     def begin(self) -> None:
+        from torch.profiler import ProfilerActivity, profile
+
+        self.profiler = profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) if self._is_profiled else None
+        if self.profiler:
+            self.profiler.start()
         self.started = time.perf_counter()
 
     def end(self, loss: float) -> None:
@@ -63,28 +115,22 @@ class Clock:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         now = time.perf_counter()
+        if self.profiler and self.profile:
+            self.profiler.stop()
+            averages = self.profiler.key_averages()
+            table = averages.table(sort_by="self_device_time_total", row_limit=60, max_name_column_width=90)
+            self.profile.write_text(f"{now - self.started:.3f} s\n{table}")
         self.steps.append({"loss": loss, "seconds": now - self.started})
         if sum(step["seconds"] for step in self.timed) > self.limit_seconds:
             raise TimeoutError
 
     @property
+    def _is_profiled(self) -> bool:
+        return self.profile is not None and len(self.steps) == self.num_untimed - 1
+
+    @property
     def timed(self) -> list[dict[str, float]]:
-        return self.steps[self.num_warmup_steps :]
-
-
-def matrix_rate(device: str, size: int) -> float:
-    """Return the bfloat16 operations per second of a large product, at its best of a few."""
-    import torch
-
-    left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    seconds = []
-    for _ in range(20):
-        started = time.perf_counter()
-        left @ right
-        if device == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return 2 * size**3 / min(seconds)
+        return self.steps[self.num_untimed :]
 
 
 def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -92,54 +138,58 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from crosstune.models import prepare_libraries
+    from crosstune.train.speed import matrix_rate
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    name, shape = arguments.one, SHAPES["tiny" if arguments.tiny else "7b"]
-    rows = training_rows.make_rows(shape["vocab_size"], 4096, seed=1)
-    batches = training_rows.make_batches(rows, seed=2, grouped=True)
-    torch.set_default_dtype(torch.bfloat16)
+    total_bytes = torch.cuda.get_device_properties(0).total_memory if device == "cuda" else 0
+    setup, shape = VARIANTS[arguments.one], SHAPES["tiny" if arguments.tiny else "7b"]
+    rate = matrix_rate(torch.device(device), torch.bfloat16)
+    rows = training_rows.make_rows(shape["vocab_size"], NUM_BATCHES * BATCH_ROWS, seed=1)
+    if setup.grouped:
+        batches = PASSES * training_rows.make_batches(rows, 2, grouped=True, batch_rows=BATCH_ROWS)
+    else:
+        batches = training_rows.random_batches(rows, 2, NUM_BATCHES, BATCH_ROWS)
+    dtype = getattr(torch, setup.dtype)
+    torch.set_default_dtype(dtype)
     with torch.device(device):
-        model = trainers.build_model(shape, "sdpa")
+        model = trainers.build_model(shape, setup.trainer.attention)
     torch.set_default_dtype(torch.float32)
-    model.to(torch.bfloat16)
-    flops = [trainers.useful_flops(model, batch) for batch in batches]
-    # A step is too large for the memory beside 7B in one piece: checkpointing on all sides.
-    if not arguments.tiny:
+    model.to(dtype)
+    is_large = total_bytes > ENOUGH_BYTES
+    settings = {"micro_batch_tokens": 10_240 if is_large else 8192, **setup.settings}
+    if not arguments.tiny and (setup.checkpointing or not is_large):
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    if name == "crosstune_fp8":
-        from torchao.float8 import Float8LinearConfig, convert_to_float8_training
-
-        # Padded: packed rows have any length, fp8 products multiples of 16.
-        config = Float8LinearConfig(pad_inner_dim=True)
-        convert_to_float8_training(model, config=config, module_filter_fn=lambda _, where: "lm_head" not in where)
-    clock = Clock(len(batches), arguments.seconds)
-    batches, flops = batches * PASSES, flops * PASSES
+    warmup = len(set(map(id, batches))) if setup.grouped else NUM_WARMUP
+    clock = Clock(warmup, arguments.seconds, arguments.profiles and arguments.profiles / f"{arguments.one}.txt")
+    if settings.pop("fp8", False):
+        multiply_in_fp8(model)
     try:
-        if name.startswith("crosstune"):
+        if setup.trainer.trainer == "crosstune":
             prepare_libraries()
-            flex = {"flex_attention": name == "crosstune_flex"}
-            trainers.run_crosstune(model, batches, clock, micro_batch_tokens=4096, **flex)
+            trainers.run_crosstune(model, batches, clock, **settings)
         else:
-            trainer, _, padding_free = name.partition("_")
-            variant = trainers.Variant(trainer, "sdpa", padding_free=bool(padding_free))
-            trainers.run_trainer(model, batches, variant, clock)
+            trainers.run_trainer(model, batches, setup.trainer, clock)
     except TimeoutError:
         pass
-    steps = slice(clock.num_warmup_steps, len(clock.steps))
+    timed = batches[clock.num_untimed : len(clock.steps)]
     seconds = sum(step["seconds"] for step in clock.timed)
-    tokens_per_second = sum(len(tokens) for batch in batches[steps] for tokens, _ in batch) / seconds
+    tokens_per_second = sum(len(tokens) for batch in timed for tokens, _ in batch) / seconds
+    flops = sum(trainers.useful_flops(model, batch, settings["micro_batch_tokens"]) for batch in timed)
     mean_tokens = sum(len(tokens) for tokens, _ in rows) / len(rows)
-    rate = matrix_rate(device, 256 if arguments.tiny else 8192)
     return {
-        "variant": name,
+        "variant": arguments.one,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "timed_steps": len(clock.timed),
         "tokens_per_second": round(tokens_per_second, 1),
         "matrix_tflops": round(rate / 1e12, 3),
-        "share_of_matrix_rate": round(sum(flops[steps]) / seconds / rate, 3),
+        "matrix_tflops_afterwards": round(matrix_rate(torch.device(device), torch.bfloat16) / 1e12, 3),
+        "share_of_matrix_rate": round(flops / seconds / rate, 3),
         "hours_for_the_paper": round(PAPER_ROWS_SEEN * mean_tokens / tokens_per_second / 3600, 2),
         "peak_gb": round(torch.cuda.max_memory_allocated() / 1e9, 1) if device == "cuda" else None,
+        "checkpointing": bool(model.is_gradient_checkpointing),
+        "settings": settings if setup.trainer.trainer == "crosstune" else vars(setup.trainer),
         "losses": [step["loss"] for step in clock.steps],
+        "seconds": [round(step["seconds"], 4) for step in clock.steps],
     }
 
 
@@ -149,25 +199,24 @@ def lacking() -> str:
     return " ".join(name for name in NEEDED if not (find_spec(name.partition(".")[0]) and find_spec(name)))
 
 
-def missing(variant: str) -> str | None:
+def missing(setup: Setup) -> str | None:
     """Return why a variant cannot run here."""
     import torch
 
-    needed = {"trl": "trl", "trl_padding_free": "trl", "crosstune_fp8": "torchao"}.get(variant)
-    if needed and find_spec(needed) is None:
-        return f"{needed} is not installed"
-    if variant in ("crosstune_flex", "crosstune_fp8") and not torch.cuda.is_available():
-        return "needs a GPU"
-    return None
+    for package in setup.needs:
+        if find_spec(package) is None:
+            return f"{package} is not installed"
+    return "needs a GPU" if setup.needs_gpu and not torch.cuda.is_available() else None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--tiny", action="store_true", help="a tiny model, to see that everything runs")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--seconds", type=float, default=30, help="of training for each variant, at most")
+    parser.add_argument("--seconds", type=float, default=15, help="of training for each variant, at most")
     parser.add_argument("--limit", type=float, default=500, help="seconds for everything")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--profiles", type=Path, help="a folder for a profile of one step of each variant")
     parser.add_argument("--one", choices=VARIANTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if find_spec("crosstune") is None:
@@ -185,7 +234,7 @@ def main() -> None:
     ends = time.monotonic() + arguments.limit
     results: list[dict[str, Any]] = []
     for name in arguments.variants:
-        reason = missing(name)
+        reason = missing(VARIANTS[name])
         result = {"variant": name, "left_out": reason} if reason else run_apart(name, arguments, ends)
         results.append(result | compared(result, results))
         print(json.dumps({key: value for key, value in results[-1].items() if key != "losses"}), flush=True)
@@ -193,10 +242,29 @@ def main() -> None:
             write(arguments.json, results)
 
 
+def multiply_in_fp8(model: Any) -> None:
+    """Let the products of all layers but the last one, where few positions are read, run in torchao's fp8."""
+    import torch
+    from torchao.float8 import Float8LinearConfig, convert_to_float8_training
+    from torchao.float8.float8_linear import Float8Linear
+
+    last = f"layers.{len(model.model.layers) - 1}."
+    emulate = not torch.cuda.is_available()
+    convert_to_float8_training(
+        model,
+        config=Float8LinearConfig(emulate=emulate),
+        module_filter_fn=lambda _, where: "lm_head" not in where and last not in where,
+    )
+    for part in model.modules():
+        if isinstance(part, Float8Linear):
+            part.compile(dynamic=True)
+
+
 def run_apart(name: str, arguments: argparse.Namespace, ends: float) -> dict[str, Any]:
     """Run a variant in a process of its own, and return its result or why there is none."""
     command = [sys.executable, __file__, f"--one={name}", f"--seconds={arguments.seconds}"]
     command += ["--tiny"] if arguments.tiny else []
+    command += [f"--profiles={arguments.profiles}"] if arguments.profiles else []
     # Rows differ in length, so that blocks of memory do, too: growing ones do not break into pieces.
     environment = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", **os.environ}
     # One that hangs must not take the others' time.
@@ -206,14 +274,14 @@ def run_apart(name: str, arguments: argparse.Namespace, ends: float) -> dict[str
     except subprocess.TimeoutExpired:
         return {"variant": name, "left_out": f"was not done after {timeout:.0f} s"}
     if done.returncode:
-        return {"variant": name, "left_out": f"failed: {done.stderr[-800:]}"}
+        return {"variant": name, "left_out": f"failed: {done.stderr[-3000:]}"}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 def compared(result: dict[str, Any], earlier: list[dict[str, Any]]) -> dict[str, float]:
-    """Return by how much the fastest variant of crosstune before it is faster than another trainer."""
-    ours = [one["tokens_per_second"] for one in earlier if one["variant"].startswith("crosstune") and "device" in one]
+    """Return by how much crosstune, in bfloat16 as it is, was faster than another trainer."""
+    ours = [one["tokens_per_second"] for one in earlier if one["variant"] in PLAIN and "device" in one]
     if not ours or "device" not in result or result["variant"].startswith("crosstune"):
         return {}
     return {"crosstune_is_faster": round(max(ours) / result["tokens_per_second"], 2)}

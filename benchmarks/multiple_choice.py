@@ -1,11 +1,12 @@
 """Log-likelihoods of HellaSwag-length items, beside lm-evaluation-harness's own Hugging Face model, in turns.
 
     python benchmarks/multiple_choice.py [--shape 49M] [--items 16] [--rounds 5] [--threads 1]
+    python benchmarks/multiple_choice.py --shape 7B --items 128 --device cuda --dtype bfloat16
 
 Both sides get the same token ids and the same weights through the same method of the harness. The harness's model runs
 at each batch size once, and then at its best. "Equal kernels" are torch's default ones on both sides; ours, as
-`crosstune evaluate` sets them, are oneDNN's. Stops when any log-likelihood differs by more than 1e-4 or any greedy flag
-differs. Prints a table and writes benchmarks/results/multiple_choice_SHAPE.json.
+`crosstune evaluate` sets them, are oneDNN's, on a GPU FlexAttention. In float32 it stops where a log-likelihood differs
+by more than 1e-4 or a greedy flag differs. Prints a table and writes benchmarks/results/multiple_choice_SHAPE.json.
 """
 
 import logging
@@ -14,6 +15,7 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import torch
 import typer
@@ -29,9 +31,10 @@ from random_llama import (
     write_results,
 )
 
+from crosstune import flex, packing
 from crosstune.evaluate.harness import CrosstuneLM
 
-_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+_BATCH_SIZES = {"cpu": (1, 2, 4, 8, 16, 32), "cuda": (8, 16, 32, 64, 128)}
 _NUM_ENDINGS = 4
 # HellaSwag's validation set with LLaMA-2's tokenizer: 69 tokens of context, 26 of each ending, as means.
 _CONTEXT_TOKENS, _ENDING_TOKENS = (24, 114), (8, 44)
@@ -54,28 +57,33 @@ def make_requests(num_items: int) -> list[Request]:
     return requests
 
 
-def assert_equal(expected: Answers, found: Answers) -> float:
-    """Return the largest difference of log-likelihoods; stop where the sides disagree."""
+def largest_difference(expected: Answers, found: Answers, dtype: torch.dtype) -> float:
+    """Return the largest difference of log-likelihoods; stop where the sides disagree in float32."""
     largest = max(abs(left[0] - right[0]) for left, right in zip(expected, found, strict=True))
+    if dtype != torch.float32:
+        return largest
     if largest > _TOLERANCE or [flag for _, flag in expected] != [flag for _, flag in found]:
         raise SystemExit(f"the sides disagree: log-likelihoods differ by up to {largest:.1e}, allowed {_TOLERANCE}")
     return largest
 
 
 def main(
-    shape: Annotated[str, typer.Option(help="tiny, 28M, 49M or 106M")] = "49M",
+    shape: Annotated[str, typer.Option(help="tiny, 28M, 49M, 106M or 7B")] = "49M",
     items: Annotated[int, typer.Option(help="questions of four endings")] = 16,
     rounds: int = 5,
     threads: int = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="of the weights: float32 or bfloat16")] = "float32",
     json: Annotated[Path | None, typer.Option(help="where results go; benchmarks/results if absent")] = None,
 ) -> None:
     torch.set_num_threads(threads)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    model, tokenizer, requests = make_model(shape, weight_deviation=0.02), make_tokenizer(), make_requests(items)
+    model = make_model(shape, 0.02, device, getattr(torch, dtype))
+    tokenizer, requests = make_tokenizer(), make_requests(items)
     ours = CrosstuneLM(model, tokenizer)
 
     def harness(batch_size: int) -> Callable[[], Answers]:
-        theirs = HFLM(pretrained=model, tokenizer=tokenizer, device="cpu", batch_size=batch_size)
+        theirs = HFLM(pretrained=model, tokenizer=tokenizer, device=device, batch_size=batch_size)
 
         def score() -> Answers:
             model.set_attn_implementation("sdpa")
@@ -84,32 +92,38 @@ def main(
 
         return score
 
-    def crosstune(precision: str) -> Callable[[], Answers]:
+    def crosstune(precision: str, attention: str = packing.ATTENTION) -> Callable[[], Answers]:
         def score() -> Answers:
-            with matmul_precision(precision):
+            with matmul_precision(precision), patch.object(packing, "ATTENTION", attention):
                 return ours._loglikelihood_tokens(requests)
 
         return score
 
-    trials, _ = in_turns({str(size): harness(size) for size in _BATCH_SIZES}, rounds=1)
+    if device == "cuda":  # loads and compiles kernels
+        for side in (harness(8), crosstune("highest"), crosstune("highest", flex.FLEX_ATTENTION)):
+            side()
+    trials, _ = in_turns({str(size): harness(size) for size in _BATCH_SIZES[device]}, 1, device)
     best = min(trials, key=lambda size: trials[size][0])
     theirs = f"lm-evaluation-harness `hf`, batch {best}"
     sides = {
         theirs: harness(int(best)),
         "crosstune, equal kernels": crosstune("highest"),
-        "crosstune, its kernels": crosstune("medium"),
+        "crosstune, its kernels": (
+            crosstune("medium") if device == "cpu" else crosstune("highest", flex.FLEX_ATTENTION)
+        ),
     }
-    seconds, answers = in_turns(sides, rounds)
+    seconds, answers = in_turns(sides, rounds, device)
     rows: list[dict[str, Any]] = [
         {
             "side": name,
             "requests_per_s": len(requests) / statistics.median(seconds[name]),
             "ratio": median_ratio(seconds[theirs], seconds[name]),
-            "largest_difference": f"{assert_equal(answers[theirs], answers[name]):.0e}",
+            "largest_difference": f"{largest_difference(answers[theirs], answers[name], model.dtype):.0e}",
         }
         for name in sides
     ]
     facts = {"shape": shape, "items": items, "rounds": rounds, "threads": threads, "seconds": seconds}
+    facts |= {"device": torch.cuda.get_device_name() if device == "cuda" else "cpu", "dtype": dtype}
     facts["seconds_by_batch_size"] = {size: found[0] for size, found in trials.items()}
     write_results(
         json or RESULTS / f"multiple_choice_{shape.lower()}.json",

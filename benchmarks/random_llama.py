@@ -17,31 +17,38 @@ from crosstune.artifacts import commit, hardware, versions
 from crosstune.terminal import console
 
 VOCABULARY = 46_336  # pieces, as LLaMA-2 has with the paper's Korean ones
-SHAPES = {  # hidden size, layers, heads; named by the parameters of the layers and the output head
-    "tiny": (32, 1, 2),
-    "28M": (384, 6, 6),
-    "49M": (512, 8, 8),
-    "106M": (768, 10, 12),
+SHAPES = {  # hidden size, layers, heads, size between; named by the parameters of the layers and the output head
+    "tiny": (32, 1, 2, 85),
+    "28M": (384, 6, 6, 1024),
+    "49M": (512, 8, 8, 1365),
+    "106M": (768, 10, 12, 2048),
+    "7B": (4096, 32, 32, 11_008),
 }
 
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def make_model(shape: str, weight_deviation: float) -> LlamaForCausalLM:
-    """Return a float32 model of random weights with this standard deviation."""
-    hidden, layers, heads = SHAPES[shape]
+def make_model(
+    shape: str, weight_deviation: float, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> LlamaForCausalLM:
+    """Return a model of random weights with this standard deviation."""
+    hidden, layers, heads, between = SHAPES[shape]
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=hidden,
-        intermediate_size=hidden * 8 // 3,
+        intermediate_size=between,
         num_hidden_layers=layers,
         num_attention_heads=heads,
         max_position_embeddings=1024,
         initializer_range=weight_deviation,
     )
-    return LlamaForCausalLM(config).eval()
+    torch.set_default_dtype(dtype)
+    with torch.device(device):
+        model = LlamaForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
+    return model.to(dtype).eval()  # type: ignore[arg-type]
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -68,12 +75,14 @@ def matmul_precision(value: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def in_turns(sides: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
+def in_turns(
+    sides: Mapping[str, Callable[[], Any]], rounds: int, device: str = "cpu"
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Run all sides once per round and return seconds and results; the order turns, so that no side is always first.
 
-    With one thread they are seconds of the processor, which other programs that share it take no part in.
+    With one thread of a CPU they are seconds of the processor, which other programs that share it take no part in.
     """
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    clock = time.process_time if torch.get_num_threads() == 1 and device == "cpu" else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     results: dict[str, Any] = {}
     names = list(sides)

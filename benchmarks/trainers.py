@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from training_rows import BATCH_ROWS, Row
+from training_rows import Row
 
 LEARNING_RATE = 1e-4
 MICRO_BATCH_TOKENS = 2048
@@ -31,7 +31,8 @@ MODELS: dict[str, dict[str, Any]] = {
 class Variant:
     """A trainer and its settings; `fast`: with the process settings of `crosstune.models.prepare_libraries`.
 
-    On this side a batch is split by tokens, `micro_batch_tokens`; larger tensors leave the core's cache.
+    On this side a batch is split by tokens, `micro_batch_tokens`; larger tensors leave the core's cache. `liger`: with
+    Liger's kernels for norms, rotary embedding and gate.
     """
 
     trainer: str
@@ -39,6 +40,7 @@ class Variant:
     micro_batches: int = 1
     fast: bool = True
     padding_free: bool = False
+    liger: bool = False
     micro_batch_tokens: int = MICRO_BATCH_TOKENS
 
 
@@ -82,10 +84,15 @@ class Turn:
         print(f"\n{MARK}{json.dumps(what)}", flush=True)
 
 
+VARLEN = "varlen"
+
+
 def build_model(shape: dict[str, Any], attention: str) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    if attention == VARLEN:
+        register_varlen_attention()
     torch.manual_seed(0)
     config = LlamaConfig(
         **{key: value for key, value in shape.items() if key != "heads"},
@@ -94,6 +101,23 @@ def build_model(shape: dict[str, Any], attention: str) -> Any:
         attn_implementation=attention,
     )
     return LlamaForCausalLM(config)
+
+
+def register_varlen_attention() -> None:
+    """Let models attend by torch's own copy of FlashAttention-2, which a padding-free trainer hands its borders to.
+
+    It stands for the package flash-attn, which has to be compiled: the same kernel without it.
+    """
+    from torch.nn.attention.varlen import varlen_attn
+    from transformers import AttentionInterface
+
+    def attend(_module: Any, query: Any, key: Any, value: Any, _mask: Any, scaling: float, **given: Any) -> Any:
+        states = (each[0].transpose(0, 1) for each in (query, key, value))
+        borders, longest = given["cu_seq_lens_q"], given["max_length_q"]
+        output = varlen_attn(*states, borders, borders, longest, longest, scale=scaling, window_size=(-1, 0))
+        return output[None], None
+
+    AttentionInterface.register(VARLEN, attend)
 
 
 def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: Any) -> None:
@@ -109,9 +133,12 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     from crosstune.train.optimizer import make_optimizer
     from crosstune.train.speed import Speed
 
-    stage = make_stage(len(batches))
+    batch_rows = len(batches[0])
+    stage = make_stage(len(batches), batch_rows)
     rows = make_segments(batches)
-    accelerator = Accelerator(cpu=model.device.type == "cpu")
+    # Autocast where weights are kept in float32 and multiplied in bf16.
+    mixed = settings.get("precision") == "bf16" and model.dtype.itemsize == 4
+    accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="bf16" if mixed else "no")
     trainable = make_trainable(model, stage, None, 0)
     train = Train(**settings)
     trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage, train))
@@ -122,20 +149,20 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     trained.train()
     with fast_paths(model, accelerator):
         for step in range(len(batches)):
-            batch = rows[step * BATCH_ROWS : (step + 1) * BATCH_ROWS]
+            batch = rows[step * batch_rows : (step + 1) * batch_rows]
             turn.begin()
             result = train_step(job, accelerator, trained, optimizer, (step, batch))
             turn.end(sum(result.nats.values()) / sum(row[0].num_supervised for row in batch))
 
 
-def make_stage(num_steps: int) -> Any:
+def make_stage(num_steps: int, batch_rows: int) -> Any:
     from crosstune.recipe import Stage
 
     return Stage(
         mixture="m",
         method="full",
         num_steps=num_steps,
-        global_batch_size=BATCH_ROWS,
+        global_batch_size=batch_rows,
         learning_rate=LEARNING_RATE,
         schedule="constant",
         warmup_ratio=0.0,
@@ -149,15 +176,15 @@ def make_segments(batches: list[list[Row]]) -> list[Any]:
     return [(Segment(tuple(tokens), prompt, 1, "ko", "paper", ""),) for batch in batches for tokens, prompt in batch]
 
 
-def useful_flops(model: Any, batch: list[Row]) -> float:
+def useful_flops(model: Any, batch: list[Row], micro_batch_tokens: int = MICRO_BATCH_TOKENS) -> float:
     """Return the operations that a step needs: shared prefixes once, the head where a token is supervised."""
     from crosstune.train.batches import make_schedule
     from crosstune.train.cost import count_tokens, flops
 
-    stage = make_stage(1)
+    stage = make_stage(1, len(batch))
     rows = make_segments([batch])
     schedule = make_schedule(len(rows), stage, (0, 0))
-    return flops(model, count_tokens(rows, schedule, 1, MICRO_BATCH_TOKENS), stage)
+    return flops(model, count_tokens(rows, schedule, 1, micro_batch_tokens), stage)
 
 
 def matrix_rate() -> float:
@@ -192,7 +219,7 @@ def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Tu
 
     common = {
         "output_dir": tempfile.mkdtemp(),
-        "per_device_train_batch_size": BATCH_ROWS // variant.micro_batches,
+        "per_device_train_batch_size": len(batches[0]) // variant.micro_batches,
         "gradient_accumulation_steps": variant.micro_batches,
         "max_steps": len(batches),
         "learning_rate": LEARNING_RATE,
@@ -204,6 +231,7 @@ def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Tu
         "use_cpu": model.device.type == "cpu",
         "disable_tqdm": True,
         "bf16": model.device.type == "cuda",
+        "use_liger_kernel": variant.liger,
         "dataloader_pin_memory": False,
         "gradient_checkpointing": model.is_gradient_checkpointing,
         "logging_nan_inf_filter": False,

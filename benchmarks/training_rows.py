@@ -30,14 +30,12 @@ def make_rows(vocab_size: int, number: int, seed: int) -> list[Row]:
     return rows
 
 
-def make_batches(rows: list[Row], seed: int, grouped: bool) -> list[list[Row]]:
+def make_batches(rows: list[Row], seed: int, grouped: bool, batch_rows: int = BATCH_ROWS) -> list[list[Row]]:
     """Return some batches, in random order: of rows of similar length as HF's grouping makes them, or of any rows."""
     if not grouped:
-        wanted = (WARMUP_STEPS + TIMED_STEPS) * BATCH_ROWS
-        drawn = random.Random(seed).sample(rows, wanted)
-        return [drawn[first : first + BATCH_ROWS] for first in range(0, wanted, BATCH_ROWS)]
+        return random_batches(rows, seed, WARMUP_STEPS + TIMED_STEPS, batch_rows)
     ordered = sorted(rows, key=lambda row: len(row[0]))
-    batches = [ordered[first : first + BATCH_ROWS] for first in range(0, len(ordered), BATCH_ROWS)]
+    batches = [ordered[first : first + batch_rows] for first in range(0, len(ordered), batch_rows)]
     random.Random(seed).shuffle(batches)
     # A few batches stand for all: one from each part of the range of lengths.
     wanted = WARMUP_STEPS + TIMED_STEPS
@@ -48,3 +46,9 @@ def make_batches(rows: list[Row], seed: int, grouped: bool) -> list[list[Row]]:
     # of a long training.
     longest = max(chosen, key=lambda batch: len(batch[0][0]))
     return [longest, *(batch for batch in chosen if batch is not longest)]
+
+
+def random_batches(rows: list[Row], seed: int, number: int, batch_rows: int) -> list[list[Row]]:
+    """Return batches of rows as they come in training, no row in two of them."""
+    drawn = random.Random(seed).sample(rows, number * batch_rows)
+    return [drawn[first : first + batch_rows] for first in range(0, len(drawn), batch_rows)]

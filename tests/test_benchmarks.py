@@ -45,7 +45,7 @@ def test_the_optimizer_benchmark_runs_tiny(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_gpu_benchmark_runs_tiny_and_says_what_it_leaves_out(tmp_path: Path) -> None:
-    variants = ("--variants", "crosstune", "crosstune_fp8", "trainer")
+    variants = ("--variants", "crosstune_grouped_kernels", "crosstune_fp8", "trainer")
     run_benchmark("gpu_train.py", "--tiny", "--seconds", "1", *variants, "--json", str(tmp_path / "gpu.json"))
     ours, fp8, trainer = json.loads((tmp_path / "gpu.json").read_text())["results"]
     assert ours["timed_steps"] >= 1 and ours["tokens_per_second"] > 0 and 0 < ours["share_of_matrix_rate"] < 1

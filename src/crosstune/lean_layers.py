@@ -2,7 +2,8 @@
 
 transformers writes a norm, a gated feed-forward network and a rotary embedding as a chain of products and sums, each of
 which reads and writes a whole tensor and saves one for the backward pass. Here each chain is one function that works in
-place on its own tensors and saves its inputs at most. Losses and gradients stay the same but for rounding.
+place on its own tensors, on a GPU one kernel, and saves its inputs at most. Losses and gradients stay the same but for
+rounding.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import rms_norm, silu
 from transformers import AttentionInterface
 from transformers.activations import SiLUActivation
 
+from crosstune.fused import gated, gated_backward, rotate_gradient, rotate_states
 from crosstune.last_layer import family_decoder
 
 Forward = Callable[..., Any]
@@ -59,6 +61,8 @@ def _lean_forward(part: Any) -> Forward | None:
 
 
 def _norm(norm: Any, states: Tensor) -> Tensor:
+    if states.is_cuda and states.dtype == norm.weight.dtype:
+        return rms_norm(states, norm.weight.shape, norm.weight, norm.variance_epsilon)
     if states.dtype != torch.float32 or norm.weight.dtype != torch.float32:
         # Where the model's own computes in float32 and rounds in between.
         return type(norm).forward(norm, states)  # type: ignore[no-any-return]
@@ -66,9 +70,9 @@ def _norm(norm: Any, states: Tensor) -> Tensor:
 
 
 def _feed_forward(network: Any, states: Tensor) -> Tensor:
-    gated: Tensor = _Gate.apply(network.gate_proj(states), network.up_proj(states))  # type: ignore[no-untyped-call]
-    with _multiplied_again(gated):
-        return network.down_proj(gated)  # type: ignore[no-any-return]
+    product: Tensor = _Gate.apply(network.gate_proj(states), network.up_proj(states))  # type: ignore[no-untyped-call]
+    with _multiplied_again(product):
+        return network.down_proj(product)  # type: ignore[no-any-return]
 
 
 def _attention(
@@ -138,45 +142,48 @@ class _Gate(torch.autograd.Function):
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
         ctx.save_for_backward(gate, up)
         ctx.opened = None
-        return silu(gate).mul_(up)
+        return gated(gate, up) if gate.is_cuda else silu(gate).mul_(up)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor]:
         gate, up, active = _open(ctx)
         ctx.opened = None
+        if active is None:
+            return gated_backward(upstream[0], gate, up)
         by_up = active.mul_(upstream[0])
         by_silu = upstream[0] * up
         return torch.ops.aten.silu_backward.grad_input(by_silu, gate, grad_input=by_silu), by_up
 
 
-def _open(gate_node: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Return gate, what goes up, and the SiLU of the gate, in the backward pass."""
+def _open(gate_node: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return gate, what goes up, and, but on a GPU, the SiLU of the gate, in the backward pass."""
     if gate_node.opened is None:
+        # Once: where layers are computed again, saved tensors are handed out a single time.
         gate, up = gate_node.saved_tensors
-        gate_node.opened = gate, up, silu(gate)
+        gate_node.opened = gate, up, None if gate.is_cuda else silu(gate)
     return gate_node.opened  # type: ignore[no-any-return]
 
 
 @contextmanager
-def _multiplied_again(gated: Tensor) -> Iterator[None]:
-    """Let who saves the output of `_Gate` while in this context get it by one more product in the backward pass.
+def _multiplied_again(product: Tensor) -> Iterator[None]:
+    """Let who saves this output of `_Gate` while in this context get it by one more product in the backward pass.
 
     The projection down keeps it for its weight's gradient otherwise: a seventh of what a layer keeps.
     """
 
     def pack(saved: Tensor) -> Tensor | torch.Size:
-        is_gated = saved.untyped_storage()._cdata == storage and saved.numel() == size and saved.is_contiguous()
-        return saved.shape if is_gated else saved
+        is_product = saved.untyped_storage()._cdata == storage and saved.numel() == size and saved.is_contiguous()
+        return saved.shape if is_product else saved
 
     def unpack(kept: Tensor | torch.Size) -> Tensor:
         if isinstance(kept, Tensor):
             return kept
-        _, up, active = _open(node)
-        return (active * up).view(kept)
+        gate, up, active = _open(node)
+        return (gated(gate, up) if active is None else active * up).view(kept)
 
     # autograd keeps both functions: neither may hold the tensor itself. Gate and up come from the node, since where
     # layers are computed again for the backward pass, they are not there before.
-    node, storage, size = gated.grad_fn, gated.untyped_storage()._cdata, gated.numel()
+    node, storage, size = product.grad_fn, product.untyped_storage()._cdata, product.numel()
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack) if node else nullcontext():
         yield
 
@@ -187,6 +194,8 @@ class _Rotation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         ctx.save_for_backward(cosine, sine)
+        if states.is_cuda:
+            return rotate_states(states, cosine, sine)
         # Head by head, as attention wants them; their gradients token by token, as products with weights want them.
         rows, length, heads, size = states.shape
         rotated = states.new_empty(rows, heads, length, size, dtype=torch.result_type(states, cosine)).transpose(1, 2)
@@ -195,6 +204,8 @@ class _Rotation(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
         cosine, sine = ctx.saved_tensors
+        if upstream[0].is_cuda:
+            return rotate_gradient(upstream[0], cosine, sine), None, None
         gradient = torch.empty_like(upstream[0], memory_format=torch.contiguous_format)
         return _rotate(upstream[0], gradient, (cosine, sine.chunk(2, -1)[1], -sine.chunk(2, -1)[0])), None, None
 

@@ -67,10 +67,13 @@ class Layout:
         return self.input_ids.shape[1]
 
 
-def lay_out(rows: Sequence[Sequence[int]], share_prefixes: bool, device: torch.device | None = None) -> Layout:
+def lay_out(
+    rows: Sequence[Sequence[int]], share_prefixes: bool, device: torch.device | None = None, multiple_of: int = 1
+) -> Layout:
     """Pack token rows, in any order, into one row.
 
     With ``share_prefixes``, tokens that begin several rows are laid out once; losses and log-likelihoods stay equal.
+    Behind all rows stand a few tokens that nobody reads, where the packed length is to be a multiple of a number.
     """
     runs = runs_with_shared_prefix(rows) if share_prefixes else [(0, [index]) for index in range(len(rows))]
     tokens: list[int] = []
@@ -90,6 +93,8 @@ def lay_out(rows: Sequence[Sequence[int]], share_prefixes: bool, device: torch.d
         for member in members:
             rest = rows[member][shared:]
             token_positions[member] = add(rest, prefix) if rest else prefix
+    if num_lacking := -len(tokens) % multiple_of:
+        add([0] * num_lacking, nothing)
     groups, output_index = _group(nodes, len(tokens), device)
     stretch = np.repeat(np.arange(len(nodes)), [node.length for node in nodes])
     continued = [stretch[node.path[0]] if len(node.path) else number for number, node in enumerate(nodes)]

@@ -22,7 +22,7 @@ def fast_paths(trained: nn.Module, accelerator: Accelerator) -> Iterator[None]:
     ``trained`` is the model as it is trained, adapters included, before it is wrapped for several ranks.
     """
     # Several ranks gather gradients where autograd adds them up, and must see them there.
-    alone = accelerator.distributed_type == DistributedType.NO and accelerator.device.type == "cpu"
+    alone = accelerator.distributed_type == DistributedType.NO
     in_place = gradients_in_place(trained) if alone else nullcontext()
     with skip_unread_positions(trained), lean_layers(trained), in_place:
         yield
@@ -34,6 +34,9 @@ def gradients_in_place(trained: nn.Module) -> Iterator[None]:
 
     autograd makes a gradient of its own for every micro-batch, as large as the weight, and adds it to the sum: for an
     embedding a matrix of zeros but for the rows of a few tokens.
+
+    On a GPU embeddings stay autograd's: threads that add to rows in place do so in any order, and a resumed training
+    would not end with the same weights.
     """
     kinds: dict[type, Any] = {nn.Linear: _linear, nn.Embedding: _embedding}
     with replaced_forwards(
@@ -45,7 +48,7 @@ def gradients_in_place(trained: nn.Module) -> Iterator[None]:
 def _is_plain(weight: Tensor) -> bool:
     """Return whether nothing but autograd's sum waits for the weight's gradient: levers may hook it."""
     waiting = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
-    same_type = not torch.is_autocast_enabled("cpu")
+    same_type = not torch.is_autocast_enabled(weight.device.type)
     return torch.is_grad_enabled() and weight.requires_grad and weight.is_leaf and not waiting and same_type
 
 
@@ -57,7 +60,13 @@ def _linear(layer: nn.Linear, states: Tensor) -> Tensor:
 
 
 def _embedding(table: nn.Embedding, tokens: Tensor) -> Tensor:
-    if not _is_plain(table.weight) or table.max_norm is not None or table.scale_grad_by_freq or table.sparse:
+    if (
+        table.weight.is_cuda
+        or not _is_plain(table.weight)
+        or table.max_norm is not None
+        or table.scale_grad_by_freq
+        or table.sparse
+    ):
         return type(table).forward(table, tokens)
     return _Embedding.apply(table.weight, tokens, table.padding_idx)  # type: ignore[no-any-return,no-untyped-call]
 

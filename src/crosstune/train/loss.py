@@ -15,6 +15,8 @@ from crosstune.train.rows import Segment
 # On a CPU a chunk should stay in its cache: 600 rows, forward and backward, take 139 ms in chunks of 64 and 172 in one.
 # On a GPU it should keep the device busy: 1,024 rows are 190 MB.
 _CHUNK_ROWS = {"cpu": 64, "cuda": 1024}
+# What a GPU's products in eight bits need their inputs' sizes to be.
+_LENGTH_MULTIPLES = {"cuda": 16}
 
 Penalty = Callable[[Sequence[Segment], np.ndarray, Tensor], Tensor | None]
 """What is added to a loss: from the segments, the segment of each row of logits, and the logits; in nats, summed."""
@@ -58,7 +60,8 @@ def summed_loss(
 
 def predicted_logits(model: nn.Module, segments: Sequence[Segment], device: torch.device) -> Tensor:
     """Return the logits that predict the segments' supervised tokens, [supervised tokens, pieces]."""
-    layout = lay_out([segment.tokens for segment in segments], share_prefixes=True, device=device)
+    multiple_of = _LENGTH_MULTIPLES.get(device.type, 1)
+    layout = lay_out([segment.tokens for segment in segments], True, device, multiple_of)
     # The token at place i is predicted at the packed position of place i - 1.
     positions = np.concatenate(
         [places[segment.num_prompt - 1 : -1] for segment, places in zip(segments, layout.token_positions, strict=True)]

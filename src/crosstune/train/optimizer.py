@@ -1,8 +1,6 @@
 """The optimiser of a stage: AdamW, with moments in float32 or in one byte each."""
 
 import math
-import os
-import shutil
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -13,6 +11,7 @@ from accelerate.utils import DistributedType
 from torch import Tensor, nn
 
 from crosstune.errors import BadInputError
+from crosstune.fused import c_compiler
 from crosstune.recipe import Stage, Train
 
 # As torchao stores moments (https://arxiv.org/abs/2110.02861): a byte for each value, a float32 scale for every 256 of
@@ -42,7 +41,7 @@ def check_optimizer(settings: Train, accelerator: Accelerator) -> None:
             "train.optimizer=adamw_8bit was launched with DeepSpeed, whose engine flattens the weights that its "
             "moments belong to: launch with FSDP2 (recipes/launch/one_node_8_gpus.yaml), or set train.optimizer=adamw"
         )
-    if accelerator.device.type == "cuda" and not _c_compiler():
+    if accelerator.device.type == "cuda" and not c_compiler():
         raise BadInputError(
             "train.optimizer=adamw_8bit compiles its step on a GPU, which needs a C compiler, and neither $CC nor gcc "
             "nor clang is here: install one (apt-get install gcc), or set train.optimizer=adamw"
@@ -113,7 +112,3 @@ def _tables(model: nn.Module) -> frozenset[int]:
     """
     embeddings = {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
     return frozenset(embeddings | {id(weight) for name, weight in model.named_parameters() if _OF_PEFT in name})
-
-
-def _c_compiler() -> str | None:
-    return os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
