@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -67,30 +67,36 @@ class Setup:
 
 PLAIN = ("crosstune", "crosstune_grouped_kernels")
 OURS = trainers.Variant("crosstune")
-FLEX = {"flex_attention": True}
+# Twice the rows at a time would not fit beside them: their layers keep 8 MB a token.
+PADDING_FREE = trainers.Variant("trl", "sdpa", 2, padding_free=True)
+# Weights in float32, moments in a byte each, products in fewer bits: no update is rounded away.
+HONEST = {"optimizer": "adamw_8bit", "micro_batch_tokens": 8192}
 VARIANTS = {
-    "crosstune": Setup(OURS, FLEX, needs_gpu=True),
-    "trl_varlen": Setup(trainers.Variant("trl", trainers.VARLEN, 2, padding_free=True), needs=("trl",), needs_gpu=True),
+    "crosstune": Setup(OURS, needs_gpu=True),
     "trl_varlen_liger": Setup(
-        trainers.Variant("trl", trainers.VARLEN, 2, padding_free=True, liger=True),
-        needs=("trl", "liger_kernel"),
-        needs_gpu=True,
+        replace(PADDING_FREE, attention=trainers.VARLEN, liger=True), needs=("trl", "liger_kernel"), needs_gpu=True
     ),
-    "crosstune_fp8": Setup(OURS, {**FLEX, "fp8": True}, needs=("torchao",), needs_gpu=True),
+    "crosstune_fp8": Setup(OURS, {"precision": "fp8"}, needs=("torchao",), needs_gpu=True),
+    "trl_varlen": Setup(replace(PADDING_FREE, attention=trainers.VARLEN), needs=("trl",), needs_gpu=True),
     "crosstune_float32_weights": Setup(
-        OURS, {**FLEX, "precision": "bf16"}, checkpointing=True, dtype="float32", needs_gpu=True
+        OURS, {"precision": "bf16", **HONEST}, dtype="float32", needs=("torchao",), needs_gpu=True
     ),
-    "crosstune_grouped_kernels": Setup(OURS),
+    "trl_padding_free": Setup(PADDING_FREE, needs=("trl",)),
     "trl": Setup(trainers.Variant("trl", "sdpa", 2), grouped=True, checkpointing=True, needs=("trl",)),
-    "trl_padding_free": Setup(trainers.Variant("trl", "sdpa", 2, padding_free=True), needs=("trl",)),
+    "crosstune_fp8_float32_weights": Setup(
+        OURS, {"precision": "fp8", **HONEST}, dtype="float32", needs=("torchao",), needs_gpu=True
+    ),
+    "crosstune_grouped_kernels": Setup(OURS, {"flex_attention": False}),
     "trainer": Setup(trainers.Variant("trainer", "sdpa", 4), grouped=True, checkpointing=True),
 }
 
 
 class Clock:
-    """Times steps as `trainers.Turn` does, without waiting for turns; a step ends when the device is done.
+    """Times steps as `trainers.Turn` does, without waiting for turns.
 
-    With a path for a profile, the first step behind the warm-up is profiled in the place of being timed.
+    A step lasts from the end of the one before it to its own, as the trainer's own thread sees them: between steps
+    nobody waits for the device, as in training, but at the borders of what is timed. With a path for a profile, the
+    first step behind the warm-up is profiled in the place of being timed.
 
     Raises:
         TimeoutError: out of the training, after so many seconds and at least one step behind the warm-up.
@@ -100,37 +106,44 @@ class Clock:
         self.num_untimed = num_warmup_steps + (profile is not None)
         self.limit_seconds, self.profile = limit_seconds, profile
         self.steps: list[dict[str, float]] = []
+        self.ended = time.perf_counter()
 
     def begin(self) -> None:
         from torch.profiler import ProfilerActivity, profile
 
-        self.profiler = profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) if self._is_profiled else None
+        is_profiled = self.profile is not None and len(self.steps) == self.num_untimed - 1
+        self.profiler = profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) if is_profiled else None
         if self.profiler:
             self.profiler.start()
-        self.started = time.perf_counter()
 
     def end(self, loss: float) -> None:
-        import torch
-
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        now = time.perf_counter()
         if self.profiler and self.profile:
+            wait_for_device()
             self.profiler.stop()
             averages = self.profiler.key_averages()
-            table = averages.table(sort_by="self_device_time_total", row_limit=60, max_name_column_width=90)
-            self.profile.write_text(f"{now - self.started:.3f} s\n{table}")
-        self.steps.append({"loss": loss, "seconds": now - self.started})
-        if sum(step["seconds"] for step in self.timed) > self.limit_seconds:
+            self.profile.write_text(averages.table(sort_by="self_device_time_total", row_limit=80))
+        if len(self.steps) + 1 <= self.num_untimed:
+            wait_for_device()
+        now = time.perf_counter()
+        is_last = sum(step["seconds"] for step in self.timed) + now - self.ended > self.limit_seconds
+        if is_last and len(self.steps) >= self.num_untimed:
+            wait_for_device()
+            now = time.perf_counter()
+        self.steps.append({"loss": loss, "seconds": now - self.ended})
+        self.ended = now
+        if is_last and self.timed:
             raise TimeoutError
-
-    @property
-    def _is_profiled(self) -> bool:
-        return self.profile is not None and len(self.steps) == self.num_untimed - 1
 
     @property
     def timed(self) -> list[dict[str, float]]:
         return self.steps[self.num_untimed :]
+
+
+def wait_for_device() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -161,8 +174,6 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     warmup = len(set(map(id, batches))) if setup.grouped else NUM_WARMUP
     clock = Clock(warmup, arguments.seconds, arguments.profiles and arguments.profiles / f"{arguments.one}.txt")
-    if settings.pop("fp8", False):
-        multiply_in_fp8(model)
     try:
         if setup.trainer.trainer == "crosstune":
             prepare_libraries()
@@ -229,54 +240,49 @@ def main() -> None:
             f"-d wheels {packages}; then here: pip install --no-index --find-links wheels {packages}"
         )
     if arguments.one:
-        print(json.dumps(run_one(arguments)))
+        # Imports take a fifth of a variant's time: all but the first do them while others train.
+        import accelerate  # noqa: F401
+        import transformers  # noqa: F401
+
+        if sys.stdin.readline():
+            print(json.dumps(run_one(arguments)))
         return
     ends = time.monotonic() + arguments.limit
     results: list[dict[str, Any]] = []
-    for name in arguments.variants:
-        reason = missing(VARIANTS[name])
-        result = {"variant": name, "left_out": reason} if reason else run_apart(name, arguments, ends)
+    reasons = {name: missing(VARIANTS[name]) for name in arguments.variants}
+    processes = {name: start(name, arguments) for name, reason in reasons.items() if not reason}
+    for name, reason in reasons.items():
+        result = {"variant": name, "left_out": reason} if reason else finish(name, processes[name], arguments, ends)
         results.append(result | compared(result, results))
         print(json.dumps({key: value for key, value in results[-1].items() if key != "losses"}), flush=True)
         if arguments.json:
             write(arguments.json, results)
 
 
-def multiply_in_fp8(model: Any) -> None:
-    """Let the products of all layers but the last one, where few positions are read, run in torchao's fp8."""
-    import torch
-    from torchao.float8 import Float8LinearConfig, convert_to_float8_training
-    from torchao.float8.float8_linear import Float8Linear
-
-    last = f"layers.{len(model.model.layers) - 1}."
-    emulate = not torch.cuda.is_available()
-    convert_to_float8_training(
-        model,
-        config=Float8LinearConfig(emulate=emulate),
-        module_filter_fn=lambda _, where: "lm_head" not in where and last not in where,
-    )
-    for part in model.modules():
-        if isinstance(part, Float8Linear):
-            part.compile(dynamic=True)
-
-
-def run_apart(name: str, arguments: argparse.Namespace, ends: float) -> dict[str, Any]:
-    """Run a variant in a process of its own, and return its result or why there is none."""
+def start(name: str, arguments: argparse.Namespace) -> subprocess.Popen[str]:
+    """Start a variant's process, which waits behind its imports."""
     command = [sys.executable, __file__, f"--one={name}", f"--seconds={arguments.seconds}"]
     command += ["--tiny"] if arguments.tiny else []
     command += [f"--profiles={arguments.profiles}"] if arguments.profiles else []
     # Rows differ in length, so that blocks of memory do, too: growing ones do not break into pieces.
     environment = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", **os.environ}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env=environment, **pipes)
+
+
+def finish(name: str, process: subprocess.Popen[str], arguments: argparse.Namespace, ends: float) -> dict[str, Any]:
+    """Let a variant run in its process, and return its result or why there is none."""
     # One that hangs must not take the others' time.
     timeout = max(1.0, min(ends - time.monotonic(), arguments.seconds + STARTING_SECONDS))
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, env=environment)
+        found, errors = process.communicate("go\n", timeout=timeout)
     except subprocess.TimeoutExpired:
+        process.kill()
         return {"variant": name, "left_out": f"was not done after {timeout:.0f} s"}
-    if done.returncode:
-        return {"variant": name, "left_out": f"failed: {done.stderr[-3000:]}"}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    if process.returncode:
+        return {"variant": name, "left_out": f"failed: {errors[-3000:]}"}
+    result: dict[str, Any] = json.loads(found.splitlines()[-1])
+    return result
 
 
 def compared(result: dict[str, Any], earlier: list[dict[str, Any]]) -> dict[str, float]:

@@ -124,10 +124,11 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     """Train with crosstune's own step; settings as in the recipe's section train."""
     from accelerate import Accelerator
 
-    from crosstune.flex import use_flex_attention
+    from crosstune.flex import packed_attention
     from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
     from crosstune.train.fast_paths import fast_paths
+    from crosstune.train.fp8 import multiply_in_fp8
     from crosstune.train.loop import Job, train_step
     from crosstune.train.methods import make_trainable
     from crosstune.train.optimizer import make_optimizer
@@ -136,16 +137,17 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     batch_rows = len(batches[0])
     stage = make_stage(len(batches), batch_rows)
     rows = make_segments(batches)
-    # Autocast where weights are kept in float32 and multiplied in bf16.
-    mixed = settings.get("precision") == "bf16" and model.dtype.itemsize == 4
+    train = Train(**settings)
+    # Autocast where weights are kept in float32 and multiplied in fewer bits.
+    mixed = train.precision != "float32" and model.dtype.itemsize == 4
     accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="bf16" if mixed else "no")
     trainable = make_trainable(model, stage, None, 0)
-    train = Train(**settings)
+    model.set_attn_implementation(packed_attention(model, train.flex_attention))
+    if train.precision == "fp8":
+        multiply_in_fp8(model)
     trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage, train))
     schedule = make_schedule(len(rows), stage, (0, 0))
     job = Job("", 0, stage, train, 0, rows, schedule, [("ko", "paper")], trainable, Speed(1, 1))
-    if job.settings.flex_attention:
-        use_flex_attention(model)
     trained.train()
     with fast_paths(model, accelerator):
         for step in range(len(batches)):

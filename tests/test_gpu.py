@@ -28,7 +28,8 @@ def losses_and_gradients(
     # FlexAttention takes heads of 16 numbers at least.
     config.hidden_size, config.head_dim = 64, 16
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, dtype=dtype).to(device).train()
+    # In float32 first: drawn in another type, weights are others.
+    model = AutoModelForCausalLM.from_config(config).to(dtype).to(device).train()
     model.set_attn_implementation(attention)
     accelerator = Accelerator(cpu=device == "cpu")
     losses = []

@@ -121,3 +121,28 @@ def test_attention_that_is_not_plainly_causal_is_refused() -> None:
     mistral.set_attn_implementation(packing.ATTENTION)
     with pytest.raises(ValueError, match="set max_length_tokens to 16 or less"):
         packing.logits_at(mistral, layout, torch.tensor([0]))
+
+
+@given(seed=st.integers(0, 1000), max_continuing=st.integers(1, 400), multiple_of=st.sampled_from([1, 16]))
+@settings(max_examples=60)
+def test_copies_of_a_prefix_and_filling_tokens_change_no_row(seed: int, max_continuing: int, multiple_of: int) -> None:
+    rows = random_rows(seed)
+    rows += [rows[0][:10] + row for row in random_rows(seed + 1)]
+    layout = packing.lay_out(rows, share_prefixes=True, multiple_of=multiple_of, max_continuing=max_continuing)
+    plain = packing.lay_out(rows, share_prefixes=True)
+    assert layout.num_tokens % multiple_of == 0
+    assert layout.num_tokens < 1.02 * plain.num_tokens + multiple_of
+    for row, places in zip(rows, layout.token_positions, strict=True):
+        assert layout.input_ids[0, places].tolist() == row
+        assert layout.position_ids[0, places].tolist() == list(range(len(row)))
+    assert sum(node.length for node in layout.nodes) == layout.num_tokens
+
+
+def test_a_prefix_stands_again_where_many_tokens_continue_it() -> None:
+    rows = [[*range(10), 20 + number, *range(60)] for number in range(40)]
+    # 40 rows of 61 tokens of their own: three parts of 813 would do, two in a hundred of their tokens are four copies.
+    layout = packing.lay_out(rows, share_prefixes=True, max_continuing=1000)
+    assert layout.num_tokens == 40 * 61 + 3 * 10
+    assert {len(node.path) for node in layout.nodes} == {0, 10}
+    assert packing.lay_out(rows, share_prefixes=True, max_continuing=300).num_tokens == 40 * 61 + 4 * 10
+    assert packing.lay_out(rows, share_prefixes=True, max_continuing=3000).num_tokens == 40 * 61 + 10

@@ -13,23 +13,32 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from transformers import AttentionInterface, PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.packing import Layout, refuse_other_attention
+from crosstune.fused import can_compile
+from crosstune.packing import ATTENTION, Layout, refuse_other_attention
 
 FLEX_ATTENTION = "crosstune_flex"
+_SMALLEST_HEAD = 16
 
 
-def use_flex_attention(model: PreTrainedModel) -> None:
-    """Let a model attend by FlexAttention from now on.
+def packed_attention(model: PreTrainedModel, wants_flex: bool | None = None) -> str:
+    """Return the name of the attention by which a model computes packed rows: the fastest that works, or as wanted.
 
     Raises:
-        BadInputError: without a CUDA device; on CPUs FlexAttention has no backward pass.
+        BadInputError: when FlexAttention is wanted without a CUDA device; on CPUs it has no backward pass.
     """
-    if not torch.cuda.is_available():
+    if wants_flex and not torch.cuda.is_available():
         raise BadInputError(
             "train.flex_attention=true needs a CUDA device, and torch finds none here; set it to false: the result is "
             "the same"
         )
-    model.set_attn_implementation(FLEX_ATTENTION)
+    fits = torch.cuda.is_available() and can_compile() and _fits(model)
+    return FLEX_ATTENTION if wants_flex or (fits and wants_flex is None) else ATTENTION
+
+
+def _fits(model: PreTrainedModel) -> bool:
+    config: Any = model.config.get_text_config(decoder=True)
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return head_size >= _SMALLEST_HEAD and not getattr(config, "attention_dropout", 0.0)
 
 
 def attends(layout: Layout, query: Tensor, key: Tensor) -> Tensor:

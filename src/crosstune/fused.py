@@ -23,12 +23,17 @@ def c_compiler() -> str | None:
     return os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
 
 
+def can_compile() -> bool:
+    """Return whether torch.compile finds what it needs for a GPU's kernels."""
+    return find_spec("triton") is not None and c_compiler() is not None
+
+
 def compiled_on_gpus(function: Callable[..., T]) -> Callable[..., T]:
     """Let torch compile a function of tensors where they are a GPU's, and what it needs for that is here."""
 
     @cache
     def compiled() -> Callable[..., T]:
-        return torch.compile(function) if find_spec("triton") and c_compiler() else function
+        return torch.compile(function) if can_compile() else function
 
     @wraps(function)
     def call(*tensors: Tensor) -> T:

@@ -6,8 +6,10 @@ prefix and to itself only, with positions counted along the path. Models see it 
 position ids, an attention function registered by name, and a keyword argument that transformers hands through to it.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +24,9 @@ from crosstune.short_attention import Group, attend_groups, for_query_heads, gat
 ATTENTION = "crosstune_packed"
 # Sharing a shorter prefix saves less than the masked attention of its continuations costs.
 MIN_SHARED_TOKENS = 8
+# A prefix that more tokens than these continue is laid out anew where a layout asks for it, as long as copies are not
+# more than this share of the tokens.
+_MAX_COPIED = 0.02
 # A group of nodes is padded to its longest, in attention only; longer than this times the shortest starts a new group.
 MAX_LENGTH_RATIO = 1.3
 _SLACK_TOKENS = 8
@@ -47,8 +52,7 @@ class Layout:
         input_ids: [1, packed length].
         position_ids: [1, packed length], counted along each row's path.
         token_positions: for each row, the packed position of each of its tokens.
-        groups: how attention is computed.
-        output_index: where each packed position's output stands in the concatenated, padded outputs of the groups.
+        nodes: the stretches of tokens that attend alike.
         stretch: the stretch of tokens that each packed position belongs to, numbered, [packed length].
         continued: the stretch that this one continues, its own where it continues none, [packed length].
     """
@@ -56,8 +60,7 @@ class Layout:
     input_ids: Tensor
     position_ids: Tensor
     token_positions: tuple[np.ndarray, ...]
-    groups: tuple[Group, ...]
-    output_index: Tensor
+    nodes: tuple[_Node, ...]
     stretch: Tensor
     continued: Tensor
 
@@ -66,16 +69,43 @@ class Layout:
         """Return the packed length: the tokens that are computed."""
         return self.input_ids.shape[1]
 
+    @property
+    def longest_path(self) -> int:
+        """Return the tokens of the longest row."""
+        return max(len(node.path) + node.length for node in self.nodes)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Return how attention is computed by one kernel per group of similar stretches."""
+        return self._grouped[0]
+
+    @property
+    def output_index(self) -> Tensor:
+        """Return where each packed position's output stands in the concatenated, padded outputs of the groups."""
+        return self._grouped[1]
+
+    @cached_property
+    def _grouped(self) -> tuple[tuple[Group, ...], Tensor]:
+        return _group(self.nodes, self.num_tokens, self.input_ids.device)
+
 
 def lay_out(
-    rows: Sequence[Sequence[int]], share_prefixes: bool, device: torch.device | None = None, multiple_of: int = 1
+    rows: Sequence[Sequence[int]],
+    share_prefixes: bool,
+    device: torch.device | None = None,
+    *,
+    multiple_of: int = 1,
+    max_continuing: int | None = None,
 ) -> Layout:
     """Pack token rows, in any order, into one row.
 
     With ``share_prefixes``, tokens that begin several rows are laid out once; losses and log-likelihoods stay equal.
-    Behind all rows stand a few tokens that nobody reads, where the packed length is to be a multiple of a number.
+    Behind all rows stand a few tokens that nobody reads, where the packed length is to be a multiple of a number. Where
+    more than ``max_continuing`` tokens continue a short prefix, it stands several times.
     """
     runs = runs_with_shared_prefix(rows) if share_prefixes else [(0, [index]) for index in range(len(rows))]
+    if max_continuing is not None:
+        runs = [part for run in runs for part in _with_copies(run, rows, max_continuing)]
     tokens: list[int] = []
     positions: list[int] = []
     nodes: list[_Node] = []
@@ -95,17 +125,15 @@ def lay_out(
             token_positions[member] = add(rest, prefix) if rest else prefix
     if num_lacking := -len(tokens) % multiple_of:
         add([0] * num_lacking, nothing)
-    groups, output_index = _group(nodes, len(tokens), device)
-    stretch = np.repeat(np.arange(len(nodes)), [node.length for node in nodes])
+    stretch = np.repeat(np.arange(len(nodes), dtype=np.int32), [node.length for node in nodes])
     continued = [stretch[node.path[0]] if len(node.path) else number for number, node in enumerate(nodes)]
     return Layout(
         input_ids=torch.tensor([tokens], device=device),
         position_ids=torch.tensor([positions], device=device),
         token_positions=tuple(token_positions),
-        groups=groups,
-        output_index=output_index,
+        nodes=tuple(nodes),
         stretch=torch.from_numpy(stretch).to(device),
-        continued=torch.from_numpy(np.array(continued)[stretch]).to(device),
+        continued=torch.from_numpy(np.array(continued, np.int32)[stretch]).to(device),
     )
 
 
@@ -157,7 +185,20 @@ def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
     return shortest
 
 
-def _group(nodes: list[_Node], num_tokens: int, device: torch.device | None) -> tuple[tuple[Group, ...], Tensor]:
+def _with_copies(
+    run: tuple[int, list[int]], rows: Sequence[Sequence[int]], max_continuing: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield a run's members in parts of equal length, as many as their prefix may have copies."""
+    shared, members = run
+    ends = np.cumsum([len(rows[member]) - shared for member in members])
+    total = max(1, int(ends[-1]))
+    num_copies = min(math.ceil(total / max_continuing), int(_MAX_COPIED * total / shared)) if shared else 1
+    parts = np.clip((ends - 1) * num_copies // total, 0, max(0, num_copies - 1))
+    for part in np.unique(parts):
+        yield shared, [member for member, of in zip(members, parts, strict=True) if of == part]
+
+
+def _group(nodes: Sequence[_Node], num_tokens: int, device: torch.device | None) -> tuple[tuple[Group, ...], Tensor]:
     """Gather nodes of similar length into groups, and return where each packed position's output will be."""
     # Continuations of a prefix need a mask, other nodes do not: they are kept apart.
     order = sorted(range(len(nodes)), key=lambda index: (len(nodes[index].path) > 0, nodes[index].length))
@@ -262,7 +303,7 @@ def refuse_other_attention(module: nn.Module, layout: Layout, options: dict[str,
             f"{type(module).__name__} caps its attention scores (softcap), which packed attention cannot do"
         )
     window = options.get("sliding_window")
-    longest = max(group.keys.shape[1] for group in layout.groups)
+    longest = layout.longest_path
     if window is not None and longest > window:
         raise ValueError(
             f"{type(module).__name__} attends within {window} tokens, but a row has {longest}: "

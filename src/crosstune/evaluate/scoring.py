@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from crosstune import packing
 from crosstune.evaluate import ranks
 from crosstune.evaluate.logits import logit_parts
+from crosstune.flex import packed_attention
 from crosstune.last_layer import skip_unread_positions
 from crosstune.lean_layers import lean_layers
 
@@ -56,7 +57,7 @@ def log_likelihoods(
                 f"cannot score {len(pair.continuation)} continuation tokens after {len(pair.context)} context tokens: "
                 f"the model needs at least one of each and reads at most {max_length}"
             )
-    model.set_attn_implementation(packing.ATTENTION)
+    model.set_attn_implementation(packed_attention(model))
     mine = _share(pairs)
     results: dict[int, Likelihood] = {}
     with skip_unread_positions(model), lean_layers(model):

@@ -10,13 +10,17 @@ from crosstune.recipe.section import Count, Name, Section
 class Train(Section):
     """How training runs on the machine; nothing here changes what is learnt (but for rounding)."""
 
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["float32", "bf16", "fp8"] = Field(
+        "float32", description="of products; weights stay in float32. fp8 is for GPUs that have it (extra `eight_bit`)"
+    )
     optimizer: Literal["adamw", "adamw_8bit"] = Field(
         "adamw", description="adamw_8bit keeps AdamW's moments of large matrices in one byte each (extra `eight_bit`)"
     )
     micro_batch_tokens: Count = Field(4096, description="tokens per forward pass and device")
     gradient_checkpointing: bool = False
-    flex_attention: bool = Field(False, description="on CUDA: attention as one FlexAttention kernel, compiled by torch")
+    flex_attention: bool | None = Field(
+        None, description="attention as one FlexAttention kernel, compiled by torch; on GPUs where it works if absent"
+    )
     log_every_steps: Count = 1
     save_every_steps: Count = 200
     keep_checkpoints: Count = 2

@@ -72,14 +72,14 @@ def estimate_memory(
     """
     num_weights = sum(parameter.numel() for parameter in trained.parameters())
     num_trained = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
-    bytes_per_value = 2 if settings.precision == "bf16" else 4
+    bytes_per_value = 2 if settings.precision != "float32" else 4
     layer, others = _largest_layer(trained), _outside_layers(trained)
     if num_shards > 1:
         # The layer at work and the next one are gathered; embeddings and head stay so through the step.
         working = (2 * layer + others) * bytes_per_value + (layer + others) * _FLOAT
     else:
         # Autocast keeps its copies of the weights until the backward pass has used them.
-        working = num_weights * 2 if settings.precision == "bf16" else 0
+        working = num_weights * 2 if settings.precision != "float32" else 0
     activations = _activations(trained, tokens.largest_micro_batch, settings)
     vocabulary = _plain(trained).get_output_embeddings().weight.shape[0]
     all_logits = tokens.most_supervised * vocabulary * (bytes_per_value if num_shards > 1 else _FLOAT)
@@ -141,7 +141,7 @@ def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
     with (
         lean_layers(model),
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"),
     ):
         ids = torch.zeros(1, num_tokens, dtype=torch.long)
         model(input_ids=ids, position_ids=ids, use_cache=False, logits_to_keep=1)

@@ -91,7 +91,7 @@ def _plan_stage(recipe: Recipe, run: RunFolder, machine: Machine, name: str, ind
     )
     case = _Case(config, old_size, stage, recipe.train, tokens, machine.num_gpus)
     useful, memory = case.flops(), case.memory()
-    peak = machine.gpu.bf16_tflops if recipe.train.precision == "bf16" else machine.gpu.float32_tflops
+    peak = machine.gpu.bf16_tflops if recipe.train.precision != "float32" else machine.gpu.float32_tflops
     done = useful * (_RECOMPUTATION if recipe.train.gradient_checkpointing else 1)
     limit = machine.gpu.memory_gb * 1e9
     fits = memory.total <= limit

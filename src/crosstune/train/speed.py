@@ -46,7 +46,7 @@ def speed_of(
     """Count a stage's operations and measure the machine's rate; ``ranks``: how many, this one's device, settings."""
     num_ranks, device, settings = ranks
     tokens = count_tokens(rows, schedule, num_ranks, settings.micro_batch_tokens, _SAMPLED_STEPS)
-    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if settings.precision != "float32" else torch.float32
     return Speed(flops(model, tokens, stage) / schedule.num_steps, num_ranks * matrix_rate(device, dtype))
 
 

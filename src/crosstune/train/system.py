@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.artifacts import RunFolder, write_json, write_jsonl
 from crosstune.errors import BadInputError
-from crosstune.flex import use_flex_attention
+from crosstune.flex import packed_attention
 from crosstune.models import load_model, load_tokenizer
 from crosstune.prompts import TEMPLATES
 from crosstune.recipe import Recipe, Stage, System
@@ -23,6 +23,7 @@ from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check, ScoreSuite
+from crosstune.train.fp8 import check_fp8, multiply_in_fp8
 from crosstune.train.initialisation import find_sources
 from crosstune.train.loop import Job, train
 from crosstune.train.merge import merge_with_ancestor
@@ -80,6 +81,7 @@ def train_system(task: Task) -> None:
     _say_how_to_use_all_gpus(accelerator)
     settings = task.recipe.train
     check_optimizer(settings, accelerator)
+    check_fp8(settings, accelerator, task.system.stages)
     for stage in task.system.stages:
         refuse_sharded_weights(accelerator, stage)
     checkpoints = Checkpoints(task.folder / "checkpoints", task.wanted, settings.keep_checkpoints, accelerator)
@@ -260,8 +262,9 @@ def _trainable(task: Task, begin: Checkpoint) -> Trainable:
         trainable = make_trainable(model, stage, old_size, task.seed)
     except BadInputError as error:
         raise BadInputError(f"systems.{task.name}.stages.{begin.position.stage}: {error}") from None
-    if task.recipe.train.flex_attention:
-        use_flex_attention(model)
+    model.set_attn_implementation(packed_attention(model, task.recipe.train.flex_attention))
+    if task.recipe.train.precision == "fp8":
+        multiply_in_fp8(model)
     return trainable
 
 

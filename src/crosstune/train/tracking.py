@@ -30,7 +30,7 @@ def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
             "remove it (metrics.jsonl is written in any case)"
         )
     accelerator = Accelerator(
-        mixed_precision="bf16" if recipe.train.precision == "bf16" else "no",
+        mixed_precision="bf16" if recipe.train.precision != "float32" else "no",
         log_with=list(trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "tracking")),
     )
