@@ -272,8 +272,12 @@ def start(name: str, arguments: argparse.Namespace) -> subprocess.Popen[str]:
 
 def finish(name: str, process: subprocess.Popen[str], arguments: argparse.Namespace, ends: float) -> dict[str, Any]:
     """Let a variant run in its process, and return its result or why there is none."""
+    left = ends - time.monotonic()
+    if left < arguments.seconds:
+        process.kill()
+        return {"variant": name, "left_out": "no time was left"}
     # One that hangs must not take the others' time.
-    timeout = max(1.0, min(ends - time.monotonic(), arguments.seconds + STARTING_SECONDS))
+    timeout = min(left, arguments.seconds + STARTING_SECONDS)
     try:
         found, errors = process.communicate("go\n", timeout=timeout)
     except subprocess.TimeoutExpired:

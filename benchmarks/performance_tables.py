@@ -1,4 +1,4 @@
-"""Take the tables of `make benchmark-training` into docs/performance.md, from the JSON in benchmarks/results.
+"""Take the tables of `make benchmark-training` and of the GPU's benchmark into docs/performance.md, from their JSON.
 
 python benchmarks/performance_tables.py
 """
@@ -18,6 +18,18 @@ NAMES = {
     "trl": "TRL SFTTrainer, our process settings",
     "trainer_as_is": "HF Trainer as it comes",
     "trl_as_is": "TRL SFTTrainer as it comes",
+}
+GPU_NAMES = {
+    "crosstune": "crosstune",
+    "crosstune_fp8": "crosstune, `train.precision: fp8`",
+    "crosstune_float32_weights": "crosstune, weights in float32",
+    "crosstune_fp8_float32_weights": "crosstune, weights in float32, `train.precision: fp8`",
+    "crosstune_grouped_kernels": "crosstune, `train.flex_attention: false`",
+    "trl": "TRL SFTTrainer, padded",
+    "trl_padding_free": "TRL SFTTrainer without padding, SDPA",
+    "trl_varlen": "TRL SFTTrainer without padding, FlashAttention-2",
+    "trl_varlen_liger": "TRL SFTTrainer without padding, FlashAttention-2, Liger's kernels",
+    "trainer": "HF Trainer, padded",
 }
 
 
@@ -46,6 +58,30 @@ def training_table(model: str) -> str:
     return "\n".join(lines)
 
 
+def gpu_table(name: str) -> str:
+    content = read(f"{name}.json")
+    rows = [row for row in content["results"] if "left_out" not in row]
+    rates = [row["matrix_tflops"] for row in rows]
+    lines = [
+        f"{rows[0]['device']}, which multiplied matrices at {min(rates):.0f} to {max(rates):.0f} TFLOP/s before each "
+        f"variant; commit {content['commit']}; torch {content['versions']['torch']}, transformers "
+        f"{content['versions']['transformers']}.",
+        "",
+        "| trainer | tokens/s | crosstune is faster by | useful share of the matrix rate | the paper's epochs, hours "
+        "| peak GB | layers computed |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        moments = ", `adamw_8bit`" if row["settings"].get("optimizer") == "adamw_8bit" else ""
+        ratio = f"{row['crosstune_is_faster']:.2f} ×" if "crosstune_is_faster" in row else ""
+        lines.append(
+            f"| {GPU_NAMES[row['variant']]}{moments} | {row['tokens_per_second']:,.0f} | {ratio} | "
+            f"{row['share_of_matrix_rate']:.0%} | {row['hours_for_the_paper']:.2f} | {row['peak_gb']:.0f} | "
+            f"{'twice' if row['checkpointing'] else 'once'} |"
+        )
+    return "\n".join(lines)
+
+
 def profile_table() -> str:
     profiles = [read(f"profile_{model}.json") for model in MODELS]
     lines = ["| share of a step's time | " + " | ".join(found["model"] for found in profiles) + " |"]
@@ -59,6 +95,7 @@ def main() -> None:
     page = ROOT / "docs" / "performance.md"
     text = page.read_text(encoding="utf-8")
     tables = {f"training {model}": training_table(model) for model in MODELS} | {"profile": profile_table()}
+    tables |= {name: gpu_table(name) for name in ("gpu_train", "gpu_train_first")}
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         pattern = re.escape(begin) + ".*?" + re.escape(end)

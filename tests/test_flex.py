@@ -58,7 +58,21 @@ def test_what_it_cannot_compute_is_refused() -> None:
         model(input_ids=torch.tensor([[1, 2, 3]]))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="without a GPU only")
-def test_it_is_refused_where_it_cannot_train() -> None:
+def test_it_is_the_attention_on_gpus_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(flex, "can_compile", lambda: True)
+    wide = {**SHAPE, "hidden_size": 64}  # heads of 16 numbers, as it needs
+    model, narrow = make_model(LlamaConfig(**wide)), make_model(LlamaConfig(**SHAPE))
+    assert flex.packed_attention(model) == flex.packed_attention(narrow, True) == flex.FLEX_ATTENTION
+    assert flex.packed_attention(narrow) == flex.packed_attention(model, False) == packing.ATTENTION
+    assert flex.packed_attention(make_model(LlamaConfig(**wide, attention_dropout=0.1))) == packing.ATTENTION
+    monkeypatch.setattr(flex, "can_compile", lambda: False)
+    assert flex.packed_attention(model) == packing.ATTENTION
+
+
+def test_without_a_gpu_it_is_refused_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    model = make_model(CONFIGS["llama"])
+    assert flex.packed_attention(model) == packing.ATTENTION
     with pytest.raises(BadInputError, match=r"flex_attention=true needs a CUDA device.*set it to false"):
-        flex.use_flex_attention(make_model(CONFIGS["llama"]))
+        flex.packed_attention(model, True)

@@ -70,3 +70,19 @@ def test_ranks_get_about_equal_work() -> None:
     rows = [make_row([3 + index] * (5 + index % 40), index) for index in range(200)]
     work = [sum(len(s.tokens) for batch in rank for s in batch) for rank in split_over_ranks(rows, 4, 500)]
     assert max(work) < 1.05 * min(work)
+
+
+def test_micro_batches_of_a_step_are_about_equal_and_as_few_as_the_budget_allows() -> None:
+    rows = [make_row([3 + index] * (5 + index % 40), index) for index in range(20)]
+    work = [sum(len(s.tokens) for s in batch) for batch in split_over_ranks(rows, 1, 200)[0]]
+    total = sum(len(row[0].tokens) for row in rows)
+    assert total == 330 and len(work) == 2
+    assert max(work) - min(work) < 2 * max(len(row[0].tokens) for row in rows)
+
+
+def test_where_each_micro_batch_needs_a_long_beginning_even_ones_are_not_more() -> None:
+    beginning = list(range(10, 60))
+    rows = [make_row([*beginning, 100 + index], index) for index in range(8)]
+    for budget in range(53, 75):
+        sizes = [len(batch) for batch in split_over_ranks(rows, 1, budget)[0]]
+        assert len(sizes) == -(-8 // ((budget - 51) // 2))

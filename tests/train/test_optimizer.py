@@ -253,7 +253,7 @@ def test_deepspeed_and_gpus_without_a_compiler_are_refused(monkeypatch: pytest.M
     with pytest.raises(BadInputError, match=r"launched with DeepSpeed.*FSDP2 \(recipes/launch/one_node_8_gpus.yaml\)"):
         check_optimizer(EIGHT_BIT, machine(DistributedType.DEEPSPEED))
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(optimizers.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(BadInputError, match=r"needs a C compiler.*install one \(apt-get install gcc\)"):
         check_optimizer(EIGHT_BIT, machine(device="cuda"))
     check_optimizer(EIGHT_BIT, machine())

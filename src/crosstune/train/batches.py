@@ -70,18 +70,41 @@ def split_over_ranks(batch: Sequence[Row], num_ranks: int, budget: int) -> list[
     # Each rank takes a stretch of the rows with its share of the cost.
     middles = np.cumsum(costs) - costs / 2
     owners = np.minimum(num_ranks - 1, middles * num_ranks // costs.sum()).astype(int)
-    ranks: list[list[list[Segment]]] = [[] for _ in range(num_ranks)]
-    filled = [0] * num_ranks
-    for owner, load in zip(owners, loads, strict=True):
-        micro_batches = ranks[owner]
-        cost = load.num_tokens - load.num_shared
-        if not micro_batches or filled[owner] + cost > budget:
-            micro_batches.append([])
-            filled[owner], cost = 0, load.num_tokens
-        micro_batches[-1].extend(load.row)
-        filled[owner] += cost
+    ranks = [
+        _micro_batches([load for load, of in zip(loads, owners, strict=True) if of == rank], budget)
+        for rank in range(num_ranks)
+    ]
     longest = max(len(micro_batches) for micro_batches in ranks)
     return [micro_batches + [[] for _ in range(longest - len(micro_batches))] for micro_batches in ranks]
+
+
+def _micro_batches(loads: Sequence[_Load], budget: int) -> list[list[Segment]]:
+    """Return as few micro-batches as the budget allows, of about the same size.
+
+    A small one behind full ones would take a GPU hardly less time than a full one: LLaMA-2-7B's step of 10,559 tokens
+    on an H200 took 0.91 s with one of 739 at its end, where 9,820 in one took 0.75.
+    """
+    filled = _fill(loads, budget)
+    if len(filled) < 2:
+        return filled
+    total = sum(load.num_tokens - load.num_shared for load in loads)
+    longest = max(load.num_tokens for load in loads)
+    even = _fill(loads, min(budget, total // len(filled) + longest))
+    # Where each needs a long beginning of its own, even ones can be more.
+    return even if len(even) == len(filled) else filled
+
+
+def _fill(loads: Sequence[_Load], budget: int) -> list[list[Segment]]:
+    micro_batches: list[list[Segment]] = []
+    filled = 0
+    for load in loads:
+        cost = load.num_tokens - load.num_shared
+        if not micro_batches or filled + cost > budget:
+            micro_batches.append([])
+            filled, cost = 0, load.num_tokens
+        micro_batches[-1].extend(load.row)
+        filled += cost
+    return micro_batches
 
 
 def _loads(batch: Sequence[Row]) -> Iterator[_Load]:

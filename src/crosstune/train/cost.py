@@ -30,6 +30,7 @@ class Tokens:
         attended: pairs of a token and a token that it attends to (from the same sample).
         largest_micro_batch: computed tokens of the largest micro-batch in the sample.
         most_supervised: supervised tokens of the micro-batch with most of them.
+        most_micro_batches: of a rank in a step, in the sample.
     """
 
     num_rows: int
@@ -41,6 +42,7 @@ class Tokens:
     attended: int
     largest_micro_batch: int
     most_supervised: int
+    most_micro_batches: int
 
 
 def count_tokens(
@@ -57,12 +59,13 @@ def count_tokens(
     lengths = np.array([sum(len(segment.tokens) for segment in row) for row in rows])
     supervised = np.array([sum(segment.num_supervised for segment in row) for row in rows])
     sampled = np.unique(np.linspace(0, schedule.num_steps - 1, num_sampled).round().astype(int))
-    real = computed = padded = attended = largest = most = 0
+    real = computed = padded = attended = largest = most = most_micro_batches = 0
     for step in sampled:
         batch = [rows[index] for index in schedule.rows_of_step(int(step))]
         real += sum(len(segment.tokens) for row in batch for segment in row)
         padded += len(batch) * max(sum(len(segment.tokens) for segment in row) for row in batch)
         for rank in split_over_ranks(batch, num_ranks, micro_batch_tokens):
+            most_micro_batches = max(most_micro_batches, len(rank))
             for micro_batch in filter(None, rank):
                 size, pairs = _computed(micro_batch)
                 computed, attended = computed + size, attended + pairs
@@ -80,6 +83,7 @@ def count_tokens(
         attended=round(attended * scale),
         largest_micro_batch=largest,
         most_supervised=most,
+        most_micro_batches=most_micro_batches,
     )
 
 

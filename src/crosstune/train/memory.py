@@ -35,6 +35,9 @@ class Memory:
     """Bytes per GPU at the peak of a step.
 
     Attributes:
+        gradients: what of them is there at the peak. In the backward pass of a step's only micro-batch they come as
+            activations go, so that the larger of both counts; where several add up, and where ranks average whole ones,
+            all are there beside the activations.
         working_weights: copies of weights in the precision of the products, gathered layers where weights are sharded.
         activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
         logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32; autocast
@@ -59,7 +62,7 @@ class Memory:
 
 
 def estimate_memory(
-    trained: nn.Module, tokens: Tokens, settings: Train, num_shards: int, levers: Sequence[Lever] = ()
+    trained: nn.Module, tokens: Tokens, settings: Train, num_gpus: int, num_shards: int, levers: Sequence[Lever] = ()
 ) -> Memory:
     """Return the memory of a step on each GPU.
 
@@ -67,7 +70,8 @@ def estimate_memory(
         trained: a `fake_model`, in its mode, its trained parameters requiring gradients.
         tokens: of the stage; its largest micro-batch counts.
         settings: precision, optimiser and checkpointing.
-        num_shards: over how many GPUs weights, gradients and optimiser state are split; 1 for none.
+        num_gpus: how many train together.
+        num_shards: over how many of them weights, gradients and optimiser state are split; 1 for none.
         levers: of the stage; where weights are split, so is what they keep.
     """
     num_weights = sum(parameter.numel() for parameter in trained.parameters())
@@ -85,13 +89,17 @@ def estimate_memory(
     all_logits = tokens.most_supervised * vocabulary * (bytes_per_value if num_shards > 1 else _FLOAT)
     rounded = tokens.most_supervised * vocabulary * (_FLOAT - bytes_per_value) if num_shards == 1 else 0
     chunk = min(_CHUNK_ROWS, tokens.most_supervised) * vocabulary * 2 * _FLOAT
+    logits = float(all_logits + rounded + chunk)
+    gradients = num_trained * _FLOAT / num_shards
+    if tokens.most_micro_batches == 1 and num_shards == num_gpus:
+        gradients = max(0.0, gradients - activations - logits)
     parts = {
         "weights": num_weights * _FLOAT / num_shards,
-        "gradients": num_trained * _FLOAT / num_shards,
+        "gradients": gradients,
         "optimizer": bytes_of_moments(trained, settings, num_shards),
         "working_weights": float(working),
         "activations": float(activations),
-        "logits": float(all_logits + rounded + chunk),
+        "logits": logits,
         "levers": float(
             sum(lever.num_kept() * _FLOAT / num_shards + lever.num_logits * all_logits for lever in levers)
         ),

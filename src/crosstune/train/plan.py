@@ -1,6 +1,7 @@
 """`crosstune plan`: tokens, steps, memory and hours of every training stage, before a cent is spent."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -140,7 +141,7 @@ class _Case:
             trainable = make_trainable(self._model(), self.stage, self.old_size, seed=0)
         trained, mode = fake_model(lambda: trainable.model)
         with mode:
-            return estimate_memory(trained, self.tokens, self.settings, num_shards, trainable.levers)
+            return estimate_memory(trained, self.tokens, self.settings, self.num_gpus, num_shards, trainable.levers)
 
     def with_settings(self, **changes: Any) -> "_Case":
         """Return the case with other machine settings."""
@@ -150,7 +151,8 @@ class _Case:
         """Return the case with smaller micro-batches, their supervised tokens in proportion."""
         largest = min(self.tokens.largest_micro_batch, num_tokens)
         most = round(self.tokens.most_supervised * largest / self.tokens.largest_micro_batch)
-        tokens = replace(self.tokens, largest_micro_batch=largest, most_supervised=most)
+        several = self.tokens.most_micro_batches * math.ceil(self.tokens.largest_micro_batch / num_tokens)
+        tokens = replace(self.tokens, largest_micro_batch=largest, most_supervised=most, most_micro_batches=several)
         return replace(self.with_settings(micro_batch_tokens=num_tokens), tokens=tokens)
 
     def _model(self) -> PreTrainedModel:
