@@ -90,6 +90,19 @@ def test_progress_leaves_one_line_in_a_pipe(
     assert len(shown) == 1 and "translate book" in shown[0] and "3/3" in shown[0]
 
 
+def test_where_no_total_was_known_the_line_says_how_much_was_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal.console, "quiet", False)
+    with terminal.progress("read book", None) as advance:
+        advance(7)
+    with terminal.bars_of_others() as show:
+        show("base", terminal.BarMoved("read page", None, 3, "", is_over=False))
+        show("base", terminal.BarMoved("read page", None, 2, "", is_over=True))
+    shown = capsys.readouterr().err
+    assert "7/7" in shown and "5/5" in shown and "?" not in shown
+
+
 def test_a_note_behind_a_bar_is_shortened_by_whole_parts() -> None:
     assert terminal._as_much_as_fits("loss 1.0  bits 2.0  rate 3", 20) == "loss 1.0  bits 2.0"
     assert terminal._as_much_as_fits("loss 1.0", 4) == ""

@@ -73,6 +73,12 @@ class _Bar:
         room = self.bars.console.width - len(task.description) - 2 * len(str(task.total)) - _AROUND
         self.bars.update(self.task, advance=amount, note=_as_much_as_fits(note, room))
 
+    def finish(self) -> None:
+        """Where no total was known beforehand, it is what was done."""
+        task = next(task for task in self.bars.tasks if task.id == self.task)
+        if task.total is None:
+            self.bars.update(self.task, total=task.completed)
+
 
 def _as_much_as_fits(note: str, room: int) -> str:
     """Return the first parts of a note, which two spaces set apart, as far as there is room for whole ones."""
@@ -132,17 +138,19 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
         yield lambda amount=1, note="": None
         return
     if _tell is not None:
-        bar = _DistantBar(_tell, description, total)
-        _bars_shown.append(bar)
-        bar(0)
+        distant = _DistantBar(_tell, description, total)
+        _bars_shown.append(distant)
+        distant(0)
         try:
-            yield bar
+            yield distant
         finally:
             _bars_shown.pop()
-            bar.tell(is_over=True)
+            distant.tell(is_over=True)
         return
     with _new_bars() as bars:
-        yield _Bar(bars, bars.add_task(description, total=total, note=""))
+        bar = _Bar(bars, bars.add_task(description, total=total, note=""))
+        yield bar
+        bar.finish()
 
 
 @contextmanager
@@ -158,8 +166,10 @@ def bars_of_others() -> Iterator[Callable[[str, Shown], None]]:
             description = told.description if told.description.startswith(name) else f"{name}: {told.description}"
             if description not in tasks:
                 tasks[description] = bars.add_task(description, total=told.total, note="")
-            _Bar(bars, tasks[description])(told.amount, told.note)
+            bar = _Bar(bars, tasks[description])
+            bar(told.amount, told.note)
             if told.is_over:
+                bar.finish()
                 task = tasks.pop(description)
                 console.print(bars.make_tasks_table([one for one in bars.tasks if one.id == task]))
                 bars.remove_task(task)

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from accelerate.utils import DistributedType
@@ -52,22 +53,28 @@ def test_two_processes_of_deepspeed_train_as_one_does(make_run: MakeRun, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("signal_number", "port"), [(signal.SIGTERM, 29652), (signal.SIGKILL, 29656)])
 def test_deepspeed_that_is_stopped_goes_on_from_its_checkpoint_and_leaves_weights_in_float32(
-    make_run: MakeRun, tmp_path: Path
+    make_run: MakeRun, tmp_path: Path, signal_number: signal.Signals, port: int
 ) -> None:
     skip_without_deepspeed()
     systems = {"base": scratch(stages=[stage(num_steps=20)])}
     settings: dict[str, Any] = {"precision": "bf16", "gradient_checkpointing": True}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **settings)
-    finish(launch(recipe, tmp_path / "whole", DEEPSPEED, 29652))
-    recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100, **settings)
-    process = launch(recipe, tmp_path / "stopped", DEEPSPEED, 29653)
-    wait_for_steps(stopped, 3, process)
-    process.send_signal(signal.SIGTERM)
+    finish(launch(recipe, tmp_path / "whole", DEEPSPEED, port))
+    # Stopped, it saves by itself; killed, it goes on from the last time that it did.
+    save_every_steps = 100 if signal_number == signal.SIGTERM else 2
+    recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=save_every_steps, **settings)
+    process = launch(recipe, tmp_path / "stopped", DEEPSPEED, port + 1)
+    wait_for_steps(stopped, 5, process)
+    workers = psutil.Process(process.pid).children(recursive=True) if signal_number == signal.SIGKILL else []
+    for one in (process, *workers):
+        one.send_signal(signal_number)
     process.communicate(timeout=300)
-    (checkpoint,) = (stopped.system("base") / "checkpoints").glob("stage-00-step-*")
-    assert len(list(checkpoint.rglob("*_optim_states.pt"))) == 2  # each process wrote its own
-    finish(launch(recipe, tmp_path / "stopped", DEEPSPEED, 29654))
+    assert not (stopped.system("base") / "system.json").exists()
+    checkpoints = list((stopped.system("base") / "checkpoints").glob("stage-00-step-*"))
+    assert len(list(checkpoints[0].rglob("*_optim_states.pt"))) == 2  # each process wrote its own
+    finish(launch(recipe, tmp_path / "stopped", DEEPSPEED, port + 2))
     assert losses(stopped, "base") == losses(whole, "base")
     for key, weight in weights(whole, "base").items():
         assert torch.equal(weights(stopped, "base")[key], weight)

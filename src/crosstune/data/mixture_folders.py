@@ -206,6 +206,7 @@ class MixtureFolders:
             for row in filters.keep_usable(readable_rows, checks, name, drops):
                 texts = [row.texts[column] for column in spool.schema.names[1:]]
                 spool.add((row.origin, *texts), sum(map(len, texts)))
+            advance(num_read % _ROWS_PER_NOTE)
         spool.close()
         drops.close()
         if not num_read:
