@@ -142,7 +142,7 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     mixed = train.precision != "float32" and model.dtype.itemsize == 4
     accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="bf16" if mixed else "no")
     trainable = make_trainable(model, stage, None, 0)
-    model.set_attn_implementation(packed_attention(model, train.flex_attention))
+    model.set_attn_implementation(packed_attention(model, model.device, train.flex_attention))
     if train.precision == "fp8":
         multiply_in_fp8(model)
     trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage, train))

@@ -59,20 +59,18 @@ def test_what_it_cannot_compute_is_refused() -> None:
 
 
 def test_it_is_the_attention_on_gpus_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(flex, "can_compile", lambda: True)
-    wide = {**SHAPE, "hidden_size": 64}  # heads of 16 numbers, as it needs
+    wide, gpu = {**SHAPE, "hidden_size": 64}, torch.device("cuda")  # heads of 16 numbers, as it needs
     model, narrow = make_model(LlamaConfig(**wide)), make_model(LlamaConfig(**SHAPE))
-    assert flex.packed_attention(model) == flex.packed_attention(narrow, True) == flex.FLEX_ATTENTION
-    assert flex.packed_attention(narrow) == flex.packed_attention(model, False) == packing.ATTENTION
-    assert flex.packed_attention(make_model(LlamaConfig(**wide, attention_dropout=0.1))) == packing.ATTENTION
+    assert flex.packed_attention(model, gpu) == flex.packed_attention(narrow, gpu, True) == flex.FLEX_ATTENTION
+    assert flex.packed_attention(narrow, gpu) == flex.packed_attention(model, gpu, False) == packing.ATTENTION
+    assert flex.packed_attention(make_model(LlamaConfig(**wide, attention_dropout=0.1)), gpu) == packing.ATTENTION
     monkeypatch.setattr(flex, "can_compile", lambda: False)
-    assert flex.packed_attention(model) == packing.ATTENTION
+    assert flex.packed_attention(model, gpu) == packing.ATTENTION
 
 
-def test_without_a_gpu_it_is_refused_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    model = make_model(CONFIGS["llama"])
-    assert flex.packed_attention(model) == packing.ATTENTION
+def test_on_a_cpu_it_is_refused_where_it_is_asked_for() -> None:
+    model, cpu = make_model(CONFIGS["llama"]), torch.device("cpu")
+    assert flex.packed_attention(model, cpu) == packing.ATTENTION
     with pytest.raises(BadInputError, match=r"flex_attention=true needs a CUDA device.*set it to false"):
-        flex.packed_attention(model, True)
+        flex.packed_attention(model, cpu, True)

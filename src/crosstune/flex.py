@@ -20,18 +20,20 @@ FLEX_ATTENTION = "crosstune_flex"
 _SMALLEST_HEAD = 16
 
 
-def packed_attention(model: PreTrainedModel, wants_flex: bool | None = None) -> str:
+def packed_attention(model: PreTrainedModel, device: torch.device, wants_flex: bool | None = None) -> str:
     """Return the name of the attention by which a model computes packed rows: the fastest that works, or as wanted.
+
+    ``device`` is where it will compute, wherever it is now.
 
     Raises:
         BadInputError: when FlexAttention is wanted without a CUDA device; on CPUs it has no backward pass.
     """
-    if wants_flex and not torch.cuda.is_available():
+    if wants_flex and device.type != "cuda":
         raise BadInputError(
-            "train.flex_attention=true needs a CUDA device, and torch finds none here; set it to false: the result is "
+            f"train.flex_attention=true needs a CUDA device, and this is {device.type}; set it to false: the result is "
             "the same"
         )
-    fits = torch.cuda.is_available() and can_compile() and _fits(model)
+    fits = device.type == "cuda" and can_compile() and _fits(model)
     return FLEX_ATTENTION if wants_flex or (fits and wants_flex is None) else ATTENTION
 
 

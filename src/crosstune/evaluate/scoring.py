@@ -57,7 +57,7 @@ def log_likelihoods(
                 f"cannot score {len(pair.continuation)} continuation tokens after {len(pair.context)} context tokens: "
                 f"the model needs at least one of each and reads at most {max_length}"
             )
-    model.set_attn_implementation(packed_attention(model))
+    model.set_attn_implementation(packed_attention(model, model.device))
     mine = _share(pairs)
     results: dict[int, Likelihood] = {}
     with skip_unread_positions(model), lean_layers(model):
