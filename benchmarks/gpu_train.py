@@ -4,8 +4,8 @@
     python benchmarks/gpu_train.py --tiny
 
 Random weights, 128 rows a step as in the paper. Weights, gradients and the optimiser's moments are bfloat16 on all
-sides, 8 bytes for each of 6.9 billion weights; this measures speed, it is no way to train, but for the variant
-``crosstune_float32_weights``. Each variant is a process of its own, one after another; what one has found is written
+sides, 8 bytes for each of 6.9 billion weights; this measures speed, it is no way to train, but for the variants
+that have weights in float32. Each variant is a process of its own, one after another; what one has found is written
 before the next begins, and one that fails says why. With 120 GB and more nobody computes layers twice (gradient
 checkpointing) but where it says so. ``--tiny`` runs the same code with a tiny model, without a GPU too. TRL, Liger and
 torchao's fp8 take part where they are installed; of crosstune's own dependencies it needs those of ``NEEDED`` only.
@@ -69,8 +69,10 @@ PLAIN = ("crosstune", "crosstune_grouped_kernels")
 OURS = trainers.Variant("crosstune")
 # Twice the rows at a time would not fit beside them: their layers keep 8 MB a token.
 PADDING_FREE = trainers.Variant("trl", "sdpa", 2, padding_free=True)
-# Weights in float32, moments in a byte each, products in fewer bits: no update is rounded away.
-HONEST = {"optimizer": "adamw_8bit", "micro_batch_tokens": 8192}
+# Weights and moments in float32, products in fewer bits: no update is rounded away. 110 GB, so that layers are computed
+# twice; or moments in a byte each, and layers once.
+FLOAT32 = Setup(OURS, {"precision": "bf16"}, checkpointing=True, dtype="float32", needs_gpu=True)
+BYTES = {"precision": "bf16", "optimizer": "adamw_8bit", "micro_batch_tokens": 8192}
 VARIANTS = {
     "crosstune": Setup(OURS, needs_gpu=True),
     "trl_varlen_liger": Setup(
@@ -78,14 +80,11 @@ VARIANTS = {
     ),
     "crosstune_fp8": Setup(OURS, {"precision": "fp8"}, needs=("torchao",), needs_gpu=True),
     "trl_varlen": Setup(replace(PADDING_FREE, attention=trainers.VARLEN), needs=("trl",), needs_gpu=True),
-    "crosstune_float32_weights": Setup(
-        OURS, {"precision": "bf16", **HONEST}, dtype="float32", needs=("torchao",), needs_gpu=True
-    ),
+    "crosstune_float32_weights": FLOAT32,
     "trl_padding_free": Setup(PADDING_FREE, needs=("trl",)),
     "trl": Setup(trainers.Variant("trl", "sdpa", 2), grouped=True, checkpointing=True, needs=("trl",)),
-    "crosstune_fp8_float32_weights": Setup(
-        OURS, {"precision": "fp8", **HONEST}, dtype="float32", needs=("torchao",), needs_gpu=True
-    ),
+    "crosstune_fp8_float32_weights": replace(FLOAT32, settings={"precision": "fp8"}, needs=("torchao",)),
+    "crosstune_8bit_moments": replace(FLOAT32, settings=BYTES, checkpointing=False, needs=("torchao",)),
     "crosstune_grouped_kernels": Setup(OURS, {"flex_attention": False}),
     "trainer": Setup(trainers.Variant("trainer", "sdpa", 4), grouped=True, checkpointing=True),
 }

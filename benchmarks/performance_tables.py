@@ -24,6 +24,7 @@ GPU_NAMES = {
     "crosstune_fp8": "crosstune, `train.precision: fp8`",
     "crosstune_float32_weights": "crosstune, weights in float32",
     "crosstune_fp8_float32_weights": "crosstune, weights in float32, `train.precision: fp8`",
+    "crosstune_8bit_moments": "crosstune, weights in float32",
     "crosstune_grouped_kernels": "crosstune, `train.flex_attention: false`",
     "trl": "TRL SFTTrainer, padded",
     "trl_padding_free": "TRL SFTTrainer without padding, SDPA",

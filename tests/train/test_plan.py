@@ -147,7 +147,7 @@ def test_gradients_of_an_only_micro_batch_come_as_activations_go() -> None:
 def test_the_memory_of_llama_2_7b_is_what_an_h200_held(
     settings: dict[str, Any], largest_micro_batch: int, measured: float
 ) -> None:
-    """Peaks of `crosstune_float32_weights` in benchmarks/results; 0.627 of the tokens are supervised there."""
+    """Peaks of weights in float32 in benchmarks/results; 0.627 of the tokens are supervised there."""
     config = LlamaConfig(vocab_size=46_336, num_hidden_layers=32, hidden_size=4096, intermediate_size=11_008)
     fake, mode = fake_model(lambda: LlamaForCausalLM(config))
     tokens = replace(
