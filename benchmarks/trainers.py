@@ -124,11 +124,9 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     """Train with crosstune's own step; settings as in the recipe's section train."""
     from accelerate import Accelerator
 
-    from crosstune.flex import packed_attention
     from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
-    from crosstune.train.fast_paths import fast_paths
-    from crosstune.train.fp8 import multiply_in_fp8
+    from crosstune.train.fast_paths import choose_kernels, fast_paths
     from crosstune.train.loop import Job, train_step
     from crosstune.train.methods import make_trainable
     from crosstune.train.optimizer import make_optimizer
@@ -142,9 +140,7 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     mixed = train.precision != "float32" and model.dtype.itemsize == 4
     accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="bf16" if mixed else "no")
     trainable = make_trainable(model, stage, None, 0)
-    model.set_attn_implementation(packed_attention(model, model.device, train.flex_attention))
-    if train.precision == "fp8":
-        multiply_in_fp8(model)
+    choose_kernels(model, model.device, train)
     trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage, train))
     schedule = make_schedule(len(rows), stage, (0, 0))
     job = Job("", 0, stage, train, 0, rows, schedule, [("ko", "paper")], trainable, Speed(1, 1))

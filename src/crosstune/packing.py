@@ -6,11 +6,9 @@ prefix and to itself only, with positions counted along the path. Models see it 
 position ids, an attention function registered by name, and a keyword argument that transformers hands through to it.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,14 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from crosstune.prefixes import runs_with_shared_prefix, with_copies
 from crosstune.short_attention import Group, attend_groups, for_query_heads, gather
 
 ATTENTION = "crosstune_packed"
-# Sharing a shorter prefix saves less than the masked attention of its continuations costs.
-MIN_SHARED_TOKENS = 8
-# A prefix that more tokens than these continue is laid out anew where a layout asks for it, as long as copies are not
-# more than this share of the tokens.
-_MAX_COPIED = 0.02
 # A group of nodes is padded to its longest, in attention only; longer than this times the shortest starts a new group.
 MAX_LENGTH_RATIO = 1.3
 _SLACK_TOKENS = 8
@@ -105,7 +99,7 @@ def lay_out(
     """
     runs = runs_with_shared_prefix(rows) if share_prefixes else [(0, [index]) for index in range(len(rows))]
     if max_continuing is not None:
-        runs = [part for run in runs for part in _with_copies(run, rows, max_continuing)]
+        runs = [part for run in runs for part in with_copies(run, rows, max_continuing)]
     tokens: list[int] = []
     positions: list[int] = []
     nodes: list[_Node] = []
@@ -156,46 +150,6 @@ def logits_at(model: nn.Module, layout: Layout, positions: Tensor) -> Tensor:
     # squeeze, not [0]: the gradient of an index is a matrix of zeros into which the gradient is copied.
     logits: Tensor = output.logits.squeeze(0)
     return logits
-
-
-def runs_with_shared_prefix(rows: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
-    """Return (shared tokens, row indices) of runs of rows that begin alike, in sorted order of the rows."""
-    order = sorted(range(len(rows)), key=lambda index: list(rows[index]))
-    common = [_common_prefix(rows[left], rows[right]) for left, right in pairwise(order)]
-    runs: list[tuple[int, list[int]]] = []
-    first = 0
-    while first < len(order):
-        last, shared = first, 0
-        while last < len(common):
-            # A run grows as long as it keeps most of the prefix that it started with.
-            candidate = common[last] if last == first else min(shared, common[last])
-            if candidate < max(MIN_SHARED_TOKENS, 0.75 * shared):
-                break
-            last, shared = last + 1, candidate
-        runs.append((shared, order[first : last + 1]))
-        first = last + 1
-    return runs
-
-
-def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
-    shortest = min(len(left), len(right))
-    for index in range(shortest):
-        if left[index] != right[index]:
-            return index
-    return shortest
-
-
-def _with_copies(
-    run: tuple[int, list[int]], rows: Sequence[Sequence[int]], max_continuing: int
-) -> Iterator[tuple[int, list[int]]]:
-    """Yield a run's members in parts of equal length, as many as their prefix may have copies."""
-    shared, members = run
-    ends = np.cumsum([len(rows[member]) - shared for member in members])
-    total = max(1, int(ends[-1]))
-    num_copies = min(math.ceil(total / max_continuing), int(_MAX_COPIED * total / shared)) if shared else 1
-    parts = np.clip((ends - 1) * num_copies // total, 0, max(0, num_copies - 1))
-    for part in np.unique(parts):
-        yield shared, [member for member, of in zip(members, parts, strict=True) if of == part]
 
 
 def _group(nodes: Sequence[_Node], num_tokens: int, device: torch.device | None) -> tuple[tuple[Group, ...], Tensor]:

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from crosstune.last_layer import last_layer, unread_modules
-from crosstune.packing import runs_with_shared_prefix
+from crosstune.prefixes import runs_with_shared_prefix
 from crosstune.recipe import Stage
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.rows import Row, Segment

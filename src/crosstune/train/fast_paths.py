@@ -8,11 +8,23 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
+from crosstune.flex import packed_attention
 from crosstune.last_layer import skip_unread_positions
 from crosstune.lean_layers import lean_layers, replaced_forwards
+from crosstune.recipe import Train
+from crosstune.train.fp8 import multiply_in_fp8
+
+
+def choose_kernels(trained: nn.Module, device: torch.device, settings: Train) -> None:
+    """Let a model, as it is trained, attend and multiply by what the device does fastest and the recipe asks for."""
+    model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
+    model.set_attn_implementation(packed_attention(model, device, settings.flex_attention))
+    if settings.precision == "fp8":
+        multiply_in_fp8(model)
 
 
 @contextmanager

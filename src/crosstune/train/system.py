@@ -10,22 +10,20 @@ from typing import Any
 import pyarrow as pa
 import torch
 from accelerate import Accelerator
-from peft import PeftModel
-from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.artifacts import RunFolder, write_json, write_jsonl
 from crosstune.errors import BadInputError
-from crosstune.flex import packed_attention
 from crosstune.models import load_model, load_tokenizer
 from crosstune.prompts import TEMPLATES
-from crosstune.recipe import Recipe, Stage, System, Train
+from crosstune.recipe import Recipe, Stage, System
 from crosstune.terminal import note
 from crosstune.tokens import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check, ScoreSuite
-from crosstune.train.fp8 import check_fp8, multiply_in_fp8
+from crosstune.train.fast_paths import choose_kernels
+from crosstune.train.fp8 import check_fp8
 from crosstune.train.initialisation import find_sources
 from crosstune.train.loop import Job, train
 from crosstune.train.merge import merge_with_ancestor
@@ -168,7 +166,7 @@ def _train_stage(
         )
     rows = _rows(task, index, accelerator)
     trainable = _trainable(task, begin)
-    _choose_kernels(trainable.model, accelerator.device, task.recipe.train)
+    choose_kernels(trainable.model, accelerator.device, task.recipe.train)
     _check_positions(task, stage, rows, trainable)
     schedule = make_schedule(len(rows), stage, (task.seed, index))
     ranks = accelerator.num_processes, accelerator.device, task.recipe.train
@@ -266,14 +264,6 @@ def _trainable(task: Task, begin: Checkpoint) -> Trainable:
     except BadInputError as error:
         raise BadInputError(f"systems.{task.name}.stages.{begin.position.stage}: {error}") from None
     return trainable
-
-
-def _choose_kernels(trained: nn.Module, device: torch.device, settings: Train) -> None:
-    """Let a model, as it is trained, attend and multiply by what the device does fastest and the recipe asks for."""
-    model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
-    model.set_attn_implementation(packed_attention(model, device, settings.flex_attention))
-    if settings.precision == "fp8":
-        multiply_in_fp8(model)
 
 
 def _save_between_stages(
