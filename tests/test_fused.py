@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from crosstune.fused import gated, gated_backward, rotate_gradient, rotate_states
 
+COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+HEADERS = Path(sysconfig.get_path("include")) / "Python.h"
 needs_compiler = pytest.mark.skipif(
-    not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")), reason="needs a C++ compiler"
+    not (COMPILER and HEADERS.exists()), reason="needs a C++ compiler and Python's headers"
 )
 
 
