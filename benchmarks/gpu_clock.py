@@ -36,16 +36,15 @@ class Clock:
             self.profiler.stop()
             averages = self.profiler.key_averages()
             self.profile.write_text(averages.table(sort_by="self_device_time_total", row_limit=80))
-        if len(self.steps) + 1 <= self.num_untimed:
+        is_timed = len(self.steps) >= self.num_untimed
+        spent = sum(step["seconds"] for step in self.timed) + time.perf_counter() - self.ended
+        is_last = is_timed and spent > self.limit_seconds
+        if is_last or not is_timed:
             wait_for_device()
         now = time.perf_counter()
-        is_last = sum(step["seconds"] for step in self.timed) + now - self.ended > self.limit_seconds
-        if is_last and len(self.steps) >= self.num_untimed:
-            wait_for_device()
-            now = time.perf_counter()
         self.steps.append({"loss": loss, "seconds": now - self.ended})
         self.ended = now
-        if is_last and self.timed:
+        if is_last:
             raise TimeoutError
 
     @property

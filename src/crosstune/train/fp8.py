@@ -31,7 +31,7 @@ def check_fp8(settings: Train, accelerator: Accelerator, stages: Sequence[Stage]
     """
     if settings.precision != "fp8":
         return
-    instead = "set train.precision=bf16, which takes a fifth to a quarter longer"
+    instead = "set train.precision=bf16, which takes about an eighth longer"
     if find_spec("torchao") is None:
         raise BadInputError(
             "train.precision=fp8 needs torchao, which is not installed: pip install 'crosstune[eight_bit]', or "

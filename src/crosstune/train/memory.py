@@ -191,7 +191,7 @@ def _outside_layers(trained: nn.Module) -> int:
 
 
 class _CountedAttention(torch.autograd.Function):
-    """Saves what fused attention saves: queries, keys and values of all heads, and the output."""
+    """Saves what fused attention saves: queries, keys and values of all heads, and the output; never run backward."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -199,10 +199,6 @@ class _CountedAttention(torch.autograd.Function):
         output = torch.empty_like(query, memory_format=torch.contiguous_format)
         ctx.save_for_backward(query, key, value, output)
         return output
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        raise NotImplementedError("only counted, never run")
 
 
 def _counted_attention(

@@ -70,7 +70,8 @@ def _check_members(path: Path) -> None:
                 member.file_size = 2**62
                 with archive.open(member) as content:
                     allowed -= _check_member(content, member.filename, allowed, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    # RuntimeError: encrypted, or compressed in a way that zipfile does not know.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise BadInputError(
             f"{path} is no whole spreadsheet (.xlsx): {error}. Copy or download it again, or save it as .xlsx"
         ) from None
