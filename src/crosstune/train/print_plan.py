@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from crosstune.terminal import results
 from crosstune.train.machines import Machine
 from crosstune.train.plan import StagePlan
 
@@ -15,10 +15,9 @@ _PARTS = ("weights", "gradients", "optimizer", "working_weights", "activations",
 
 def print_plan(plans: Sequence[StagePlan], machine: Machine) -> None:
     """Print what each stage computes and how long that takes, then what it keeps in memory."""
-    output = Console(highlight=False)
-    output.print(_cost_table(plans, machine))
-    output.print(_memory_table(plans, machine))
-    output.print(
+    results.print(_cost_table(plans, machine))
+    results.print(_memory_table(plans, machine))
+    results.print(
         f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
         "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2), "
         "but for stages with kl_to_start, old_rows_lr_scale or new rows alone, which need them whole.",
@@ -79,10 +78,12 @@ def _memory_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
     table = _table("Memory per GPU at the peak of a step, GB")
     for column in ("system", "stage"):
         table.add_column(column)
-    for column in (*(part.replace("_", " ") for part in _PARTS), "total", f"of {machine.gpu.memory_gb:g}"):
+    # A narrow terminal has no room for what no stage needs.
+    shown = [part for part in _PARTS if any(getattr(plan.memory, part) for plan in plans)]
+    for column in (*(part.replace("_", " ") for part in shown), "total", f"of {machine.gpu.memory_gb:g}"):
         table.add_column(column, justify="right")
     for plan in plans:
-        parts = (f"{getattr(plan.memory, part) / 1e9:.1f}" for part in _PARTS)
+        parts = (f"{getattr(plan.memory, part) / 1e9:.1f}" for part in shown)
         verdict = "fits" if plan.fits else "[bold red]too much[/bold red]"
         table.add_row(plan.system, str(plan.index), *parts, f"{plan.memory.total / 1e9:.1f}", verdict)
     return table
