@@ -1,6 +1,8 @@
 """Trackers: what the files say they say, too, and one that is missing is named."""
 
 import json
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -42,6 +44,8 @@ def test_wandb_gets_the_rows_of_the_files_over_all_stages_and_says_where_they_ar
         log(run, row, step=step)
 
     monkeypatch.setattr(wandb.Run, "log", noted)
+    monkeypatch.setitem(sys.modules, "openai", ModuleType("openai"))  # W&B has advice for those who import it
+    wandb.teardown()  # as in a new process
     systems = {"base": scratch(stages=STAGES), "next": {"start": "base", "tokenizer": "base", "stages": STAGES[1:]}}
     recipe, run = make_run(systems, trackers=["wandb"], validation="korean", validate_every_steps=2)
     train_stage.run(recipe, run)

@@ -48,20 +48,22 @@ def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
 
 
 def _begin_with_wandb(accelerator: Accelerator, recipe: Recipe, system: str, folder: Path) -> None:
-    from wandb.errors import Error  # an extra
+    import wandb  # an extra
 
     settings = {
         "seed": recipe.seed_of(system),
         "system": recipe.systems[system].model_dump(mode="json"),
         "train": recipe.train.model_dump(mode="json"),
     }
-    # What it prints would stand between our lines, and what we print is no news to it.
-    quiet = {"silent": True, "console": "off"}
-    run = {"name": system, "dir": str(folder), "config": settings, "settings": quiet}
+    run = {"name": system, "dir": str(folder), "config": settings}
     folder.mkdir(parents=True, exist_ok=True)  # else its files go to a temporary folder
     try:
+        if accelerator.is_main_process:
+            # What it prints would stand between our lines, and what we print is no news to it. As settings of a run
+            # these would not silence what it says of other packages that it finds in use.
+            wandb.setup(settings=wandb.Settings(silent=True, console="off"))
         accelerator.init_trackers(recipe.name, init_kwargs={"wandb": run})
-    except Error as error:
+    except wandb.errors.Error as error:
         raise BadInputError(
             f"train.trackers asks for wandb, which cannot begin: {error} Or set WANDB_MODE=offline, and send the run "
             "later with `wandb sync`; or remove it (metrics.jsonl is written in any case)"
