@@ -27,7 +27,9 @@ results: $(READY)  ## take the tables of `make miniature` into README and docs
 benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core, into docs/performance.md, in 8 minutes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmark]'
 	for model in M S miniature; do \
-	  $(BIN)/python benchmarks/training.py --model $$model --json benchmarks/results/training_$$(echo $$model | tr MS ms).json || exit 1; \
+	  results=benchmarks/results/training_$$(echo $$model | tr MS ms); \
+	  $(BIN)/python benchmarks/training.py --model $$model --json $$results.json || exit 1; \
+	  $(BIN)/python benchmarks/training.py --model $$model --precision bf16 --json $${results}_bf16.json || exit 1; \
 	done
 	for model in M S miniature; do \
 	  $(BIN)/python benchmarks/training_profile.py --model $$model --json benchmarks/results/profile_$$(echo $$model | tr MS ms).json || exit 1; \

@@ -31,8 +31,9 @@ MODELS: dict[str, dict[str, Any]] = {
 class Variant:
     """A trainer and its settings; `fast`: with the process settings of `crosstune.models.prepare_libraries`.
 
-    On this side a batch is split by tokens, `micro_batch_tokens`; larger tensors leave the core's cache. `liger`: with
-    Liger's kernels for norms, rotary embedding and gate.
+    `bf16`: products in bfloat16, by autocast, of weights in float32. On this side a batch is split by tokens,
+    `micro_batch_tokens`; larger tensors leave the core's cache. `liger`: with Liger's kernels for norms, rotary
+    embedding and gate.
     """
 
     trainer: str
@@ -41,6 +42,7 @@ class Variant:
     fast: bool = True
     padding_free: bool = False
     liger: bool = False
+    bf16: bool = False
     micro_batch_tokens: int = MICRO_BATCH_TOKENS
 
 
@@ -53,6 +55,15 @@ COMPARED = {
     "trainer_as_is": Variant("trainer", micro_batches=4, fast=False),
     "trl_as_is": Variant("trl", micro_batches=4, fast=False),
 }
+# The same in bfloat16, beside ours in float32.
+COMPARED_IN_BF16 = {
+    "crosstune": Variant("crosstune"),
+    "crosstune_bf16": Variant("crosstune", bf16=True),
+    "trainer_bf16": Variant("trainer", micro_batches=4, bf16=True),
+    "trl_bf16": Variant("trl", micro_batches=4, bf16=True),
+    "trainer_bf16_as_is": Variant("trainer", micro_batches=4, bf16=True, fast=False),
+    "trl_bf16_as_is": Variant("trl", micro_batches=4, bf16=True, fast=False),
+}
 # What else was tried; see docs/performance.md.
 TRIED = {
     "trainer_whole": Variant("trainer"),
@@ -61,8 +72,10 @@ TRIED = {
     "trl_sdpa": Variant("trl", "sdpa", micro_batches=4),
     "trl_padding_free": Variant("trl", padding_free=True),
     "trl_padding_free_sdpa": Variant("trl", "sdpa", padding_free=True),
+    "trainer_bf16_whole": Variant("trainer", bf16=True),
+    "trainer_bf16_sdpa": Variant("trainer", "sdpa", micro_batches=4, bf16=True),
 }
-VARIANTS = COMPARED | TRIED
+VARIANTS = COMPARED | COMPARED_IN_BF16 | TRIED
 
 MARK = "turn: "
 
@@ -185,12 +198,13 @@ def useful_flops(model: Any, batch: list[Row], micro_batch_tokens: int = MICRO_B
     return flops(model, count_tokens(rows, schedule, 1, micro_batch_tokens), stage)
 
 
-def matrix_rate() -> float:
+def matrix_rate(variant: Variant) -> float:
     """Return the operations per second of a product shaped as a layer's, at its best of a few."""
     import torch
 
-    left, right = torch.randn(1024, 1376), torch.randn(1376, 512)
-    out = torch.empty(1024, 512)
+    dtype = torch.bfloat16 if variant.bf16 else torch.float32
+    left, right = torch.randn(1024, 1376, dtype=dtype), torch.randn(1376, 512, dtype=dtype)
+    out = torch.empty(1024, 512, dtype=dtype)
     seconds = []
     for _ in range(15):
         started = time.process_time()
@@ -228,7 +242,7 @@ def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Tu
         "report_to": "none",
         "use_cpu": model.device.type == "cpu",
         "disable_tqdm": True,
-        "bf16": model.device.type == "cuda",
+        "bf16": variant.bf16 or model.device.type == "cuda",
         "use_liger_kernel": variant.liger,
         "dataloader_pin_memory": False,
         "gradient_checkpointing": model.is_gradient_checkpointing,

@@ -20,10 +20,12 @@ from typing import Any
 
 from trainers import (
     COMPARED,
+    COMPARED_IN_BF16,
     MARK,
     MODELS,
     VARIANTS,
     Turn,
+    Variant,
     build_model,
     matrix_rate,
     run_crosstune,
@@ -32,7 +34,9 @@ from trainers import (
 )
 from training_rows import BATCH_ROWS, TIMED_STEPS, WARMUP_STEPS, Row, make_batches, make_rows
 
-LARGEST_LOSS_DIFFERENCE = 1e-5
+# Whose speed the others are compared with; losses are in both cases compared with those in float32.
+OURS = {"float32": "crosstune", "bf16": "crosstune_bf16"}
+LARGEST_LOSS_DIFFERENCE = {"float32": 1e-5, "bf16": 1e-4}
 
 
 def run_one(arguments: argparse.Namespace) -> None:
@@ -52,11 +56,16 @@ def run_one(arguments: argparse.Namespace) -> None:
     turn = Turn()
     model = build_model(shape, variant.attention)
     if variant.trainer == "crosstune":
-        turn.say({"flops": [useful_flops(model, batch) for batch in batches], "matrix_rate": matrix_rate()})
-        run_crosstune(model, batches, turn, micro_batch_tokens=variant.micro_batch_tokens)
+        turn.say({"flops": [useful_flops(model, batch) for batch in batches], "matrix_rate": matrix_rate(variant)})
+        settings = {"micro_batch_tokens": variant.micro_batch_tokens, "precision": precision_of(variant)}
+        run_crosstune(model, batches, turn, **settings)
     else:
         turn.say({})
         run_trainer(model, batches, variant, turn)
+
+
+def precision_of(variant: Variant) -> str:
+    return "bf16" if variant.bf16 else "float32"
 
 
 def batches_of(arguments: argparse.Namespace) -> list[list[Row]]:
@@ -90,7 +99,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
                 worker.stdin.flush()
                 steps[name].append(hear(name, worker))
                 print(f"step {step + 1} {name:22} {steps[name][-1]['cpu_seconds']:6.2f} s", file=sys.stderr)
-    return summary(arguments, said["crosstune"], steps)
+    return summary(arguments, said, steps)
 
 
 def hear(name: str, worker: subprocess.Popen[str]) -> Any:
@@ -102,29 +111,31 @@ def hear(name: str, worker: subprocess.Popen[str]) -> Any:
 
 
 def summary(
-    arguments: argparse.Namespace, said: dict[str, Any], steps: dict[str, list[dict[str, float]]]
+    arguments: argparse.Namespace, said: dict[str, dict[str, Any]], steps: dict[str, list[dict[str, float]]]
 ) -> dict[str, Any]:
     tokens = [sum(len(tokens) for tokens, _ in batch) for batch in batches_of(arguments)][WARMUP_STEPS:]
-    flops = said["flops"][WARMUP_STEPS:]
-    reference = steps["crosstune"]
+    flops = said["crosstune"]["flops"][WARMUP_STEPS:]
     results = []
     for name, found in steps.items():
-        differences = [abs(a["loss"] - b["loss"]) / b["loss"] for a, b in zip(found, reference, strict=True)]
-        if max(differences) > LARGEST_LOSS_DIFFERENCE:
+        precision = precision_of(VARIANTS[name])
+        differences = [abs(a["loss"] - b["loss"]) / b["loss"] for a, b in zip(found, steps["crosstune"], strict=True)]
+        if max(differences) > LARGEST_LOSS_DIFFERENCE[precision]:
             sys.exit(f"{name} does not learn the same: its losses differ from crosstune's by {max(differences):.1e}")
-        timed, ours = found[WARMUP_STEPS:], reference[WARMUP_STEPS:]
-        cpu = sum(step["cpu_seconds"] for step in timed)
+        same_precision = OURS[precision]
+        timed, ours = found[WARMUP_STEPS:], steps[same_precision][WARMUP_STEPS:]
+        cpu, clock = (sum(step[key] for step in timed) for key in ("cpu_seconds", "seconds"))
         results.append(
             {
                 "variant": name,
                 "settings": asdict(VARIANTS[name]),
                 "tokens_per_cpu_second": round(sum(tokens) / cpu, 1),
-                "tokens_per_second": round(sum(tokens) / sum(step["seconds"] for step in timed), 1),
+                "tokens_per_second": round(sum(tokens) / clock, 1),
                 # Of the steps on the same batch, which stand next to each other in time.
                 "crosstune_is_faster": round(
                     statistics.median(a["cpu_seconds"] / b["cpu_seconds"] for a, b in zip(timed, ours, strict=True)), 2
                 ),
-                "share_of_matrix_rate": round(sum(flops) / cpu / said["matrix_rate"], 3),
+                "crosstune_is_faster_by_the_clock": round(clock / sum(step["seconds"] for step in ours), 2),
+                "share_of_matrix_rate": round(sum(flops) / cpu / said[same_precision]["matrix_rate"], 3),
                 "peak_mb": round(found[-1]["peak_mb"]),
                 "largest_loss_difference": max(differences),
                 "steps": found,
@@ -135,7 +146,9 @@ def summary(
         "rows": arguments.rows,
         "batch_rows": BATCH_ROWS,
         "timed_steps": TIMED_STEPS,
-        "matrix_gflops": round(said["matrix_rate"] / 1e9, 1),
+        "matrix_gflops": {
+            precision: round(said[name]["matrix_rate"] / 1e9, 1) for precision, name in OURS.items() if name in said
+        },
         "results": results,
     }
 
@@ -143,7 +156,8 @@ def summary(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--model", choices=MODELS, default="M")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(COMPARED))
+    parser.add_argument("--precision", choices=OURS, default="float32", help="of products, where no variants are named")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, help="crosstune among them (and crosstune_bf16)")
     parser.add_argument("--rows", choices=("grouped", "random"), default="grouped", help="which rows share a batch")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--verbose", action="store_true", help="show what the trainers print")
@@ -152,8 +166,10 @@ def main() -> None:
     if arguments.one:
         run_one(arguments)
         return
-    if "crosstune" not in arguments.variants:
-        parser.error("crosstune must be among the variants: its losses are the reference")
+    arguments.variants = arguments.variants or list(COMPARED if arguments.precision == "float32" else COMPARED_IN_BF16)
+    needed = {"crosstune"} | {OURS[precision_of(VARIANTS[name])] for name in arguments.variants}
+    if missing := needed - set(arguments.variants):
+        parser.error(f"{' and '.join(sorted(missing))} must be among the variants: the others are compared with it")
     from crosstune.artifacts import commit, hardware, versions
 
     result = {**compare(arguments), "commit": commit(), "hardware": hardware(), "versions": versions()}

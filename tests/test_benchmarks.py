@@ -36,6 +36,20 @@ def test_evaluation_benchmarks_run_tiny_and_their_sides_agree(
 
 
 @pytest.mark.slow
+def test_the_training_benchmark_lets_each_precision_be_compared_with_ours_in_it(tmp_path: Path) -> None:
+    variants = ("--variants", "crosstune", "crosstune_1536", "crosstune_bf16")
+    run_benchmark("training.py", "--model", "miniature", *variants, "--json", str(tmp_path / "found.json"))
+    found = json.loads((tmp_path / "found.json").read_text())
+    plain, small, rounded = found["results"]
+    assert plain["crosstune_is_faster"] == rounded["crosstune_is_faster"] == 1
+    assert small["crosstune_is_faster_by_the_clock"] == pytest.approx(
+        plain["tokens_per_second"] / small["tokens_per_second"], abs=0.01
+    )
+    assert small["largest_loss_difference"] <= 1e-5 and 0 < rounded["largest_loss_difference"] <= 1e-4
+    assert found["matrix_gflops"].keys() == {"float32", "bf16"}
+
+
+@pytest.mark.slow
 def test_the_optimizer_benchmark_runs_tiny(tmp_path: Path) -> None:
     pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
     run_benchmark("optimizer.py", "--shape", "tiny", "--steps", "1", "--json", str(tmp_path / "found.json"))
