@@ -81,10 +81,13 @@ MARK = "turn: "
 
 
 class Turn:
-    """A variant's side of the turns: waits for its step, times it, and tells the comparing process."""
+    """A variant's side of the turns: waits for its step, times it, and tells the comparing process.
+
+    It says when it waits: what a trainer does after a step, and when it ends, must not run during another's step.
+    """
 
     def begin(self) -> None:
-        if not sys.stdin.readline():
+        if not self.wait():
             sys.exit(1)
         self.started = time.perf_counter(), time.process_time()
 
@@ -92,6 +95,10 @@ class Turn:
         wall, cpu = time.perf_counter() - self.started[0], time.process_time() - self.started[1]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         self.say({"loss": loss, "seconds": wall, "cpu_seconds": cpu, "peak_mb": peak})
+
+    def wait(self) -> str:
+        self.say({"waits": True})
+        return sys.stdin.readline()
 
     def say(self, what: dict[str, Any]) -> None:
         print(f"\n{MARK}{json.dumps(what)}", flush=True)

@@ -62,6 +62,7 @@ def run_one(arguments: argparse.Namespace) -> None:
     else:
         turn.say({})
         run_trainer(model, batches, variant, turn)
+    turn.wait()
 
 
 def precision_of(variant: Variant) -> str:
@@ -91,6 +92,8 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
             for name in arguments.variants
         }
         said = {name: hear(name, worker) for name, worker in workers.items()}
+        for name, worker in workers.items():
+            hear(name, worker)  # that it waits
         steps: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
         for step in range(WARMUP_STEPS + TIMED_STEPS):
             for name, worker in workers.items():
@@ -98,6 +101,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
                 worker.stdin.write("step\n")
                 worker.stdin.flush()
                 steps[name].append(hear(name, worker))
+                hear(name, worker)
                 print(f"step {step + 1} {name:22} {steps[name][-1]['cpu_seconds']:6.2f} s", file=sys.stderr)
     return summary(arguments, said, steps)
 
