@@ -25,6 +25,7 @@ from typing import Any
 
 import trainers
 import training_rows
+from training_variants import Variant
 
 BATCH_ROWS = 128
 # Random batches, each seen once; the first are not timed: they allocate, compile and choose kernels.
@@ -59,7 +60,7 @@ class Setup:
     `grouped`: rows of similar length share a batch, as who pads needs it. `checkpointing`: layers are computed twice.
     """
 
-    trainer: trainers.Variant
+    trainer: Variant
     settings: dict[str, Any] = field(default_factory=dict)
     grouped: bool = False
     checkpointing: bool = False
@@ -69,9 +70,9 @@ class Setup:
 
 
 PLAIN = ("crosstune", "crosstune_grouped_kernels")
-OURS = trainers.Variant("crosstune")
+OURS = Variant("crosstune")
 # Twice the rows at a time would not fit beside them: their layers keep 8 MB a token.
-PADDING_FREE = trainers.Variant("trl", "sdpa", 2, padding_free=True)
+PADDING_FREE = Variant("trl", "sdpa", 2, padding_free=True)
 # Weights and moments in float32, products in fewer bits: no update is rounded away. 110 GB, so that layers are computed
 # twice; or moments in a byte each, and layers once.
 FLOAT32 = Setup(OURS, {"precision": "bf16"}, checkpointing=True, dtype="float32", needs_gpu=True)
@@ -85,11 +86,11 @@ VARIANTS = {
     "trl_varlen": Setup(replace(PADDING_FREE, attention=trainers.VARLEN), needs=("trl",), needs_gpu=True),
     "crosstune_float32_weights": FLOAT32,
     "trl_padding_free": Setup(PADDING_FREE, needs=("trl",)),
-    "trl": Setup(trainers.Variant("trl", "sdpa", 2), grouped=True, checkpointing=True, needs=("trl",)),
+    "trl": Setup(Variant("trl", "sdpa", 2), grouped=True, checkpointing=True, needs=("trl",)),
     "crosstune_fp8_float32_weights": replace(FLOAT32, settings={"precision": "fp8"}, needs=("torchao",)),
     "crosstune_8bit_moments": replace(FLOAT32, settings=BYTES, checkpointing=False, needs=("torchao",)),
     "crosstune_grouped_kernels": Setup(OURS, {"flex_attention": False}),
-    "trainer": Setup(trainers.Variant("trainer", "sdpa", 4), grouped=True, checkpointing=True),
+    "trainer": Setup(Variant("trainer", "sdpa", 4), grouped=True, checkpointing=True),
 }
 
 

@@ -1,82 +1,16 @@
-"""The trainers that the training benchmarks compare, with their models, rows and batches."""
+"""How the training benchmarks run each trainer: its model, rows and batches, and the turns that it takes."""
 
 import json
 import resource
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from training_rows import Row
+from training_variants import MICRO_BATCH_TOKENS, Variant
 
 LEARNING_RATE = 1e-4
-MICRO_BATCH_TOKENS = 2048
-MODELS: dict[str, dict[str, Any]] = {
-    # The head is most of the work: flatters whoever skips it.
-    "S": {"vocab_size": 46_336, "hidden_size": 256, "num_hidden_layers": 6, "intermediate_size": 688, "heads": 4},
-    # The head is 2 to 4 %: the mix of work of a 7B model.
-    "M": {"vocab_size": 2_048, "hidden_size": 512, "num_hidden_layers": 8, "intermediate_size": 1376, "heads": 8},
-    "miniature": {
-        "vocab_size": 3_200,
-        "hidden_size": 192,
-        "num_hidden_layers": 4,
-        "intermediate_size": 512,
-        "heads": 6,
-    },
-}
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A trainer and its settings; `fast`: with the process settings of `crosstune.models.prepare_libraries`.
-
-    `bf16`: products in bfloat16, by autocast, of weights in float32. On this side a batch is split by tokens,
-    `micro_batch_tokens`; larger tensors leave the core's cache. `liger`: with Liger's kernels for norms, rotary
-    embedding and gate.
-    """
-
-    trainer: str
-    attention: str = "eager"
-    micro_batches: int = 1
-    fast: bool = True
-    padding_free: bool = False
-    liger: bool = False
-    bf16: bool = False
-    micro_batch_tokens: int = MICRO_BATCH_TOKENS
-
-
-# The fastest of every trainer, ours with less memory as well, and Trainer and TRL without our process settings.
-COMPARED = {
-    "crosstune": Variant("crosstune"),
-    "crosstune_1536": Variant("crosstune", micro_batch_tokens=1536),
-    "trainer": Variant("trainer", micro_batches=4),
-    "trl": Variant("trl", micro_batches=4),
-    "trainer_as_is": Variant("trainer", micro_batches=4, fast=False),
-    "trl_as_is": Variant("trl", micro_batches=4, fast=False),
-}
-# The same in bfloat16, beside ours in float32.
-COMPARED_IN_BF16 = {
-    "crosstune": Variant("crosstune"),
-    "crosstune_bf16": Variant("crosstune", bf16=True),
-    "trainer_bf16": Variant("trainer", micro_batches=4, bf16=True),
-    "trl_bf16": Variant("trl", micro_batches=4, bf16=True),
-    "trainer_bf16_as_is": Variant("trainer", micro_batches=4, bf16=True, fast=False),
-    "trl_bf16_as_is": Variant("trl", micro_batches=4, bf16=True, fast=False),
-}
-# What else was tried; see docs/performance.md.
-TRIED = {
-    "trainer_whole": Variant("trainer"),
-    "trainer_sdpa": Variant("trainer", "sdpa", micro_batches=4),
-    "trl_whole": Variant("trl"),
-    "trl_sdpa": Variant("trl", "sdpa", micro_batches=4),
-    "trl_padding_free": Variant("trl", padding_free=True),
-    "trl_padding_free_sdpa": Variant("trl", "sdpa", padding_free=True),
-    "trainer_bf16_whole": Variant("trainer", bf16=True),
-    "trainer_bf16_sdpa": Variant("trainer", "sdpa", micro_batches=4, bf16=True),
-}
-VARIANTS = COMPARED | COMPARED_IN_BF16 | TRIED
-
 MARK = "turn: "
 
 

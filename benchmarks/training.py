@@ -2,8 +2,8 @@
 
     python benchmarks/training.py --model M --json benchmarks/results/training_m.json
 
-Every variant is a process of its own with one thread, and all take turns on one core step by step, so that a busy
-minute of the machine falls on all of them. All get the same rows in the same batches, rows of similar length together
+Every variant is a process of its own with one thread, and takes turns with ours on one core step by step, so that a
+busy minute of the machine falls on both. All get the same rows in the same batches, rows of similar length together
 (which the padding trainers need and ours does not), and must report the same losses.
 """
 
@@ -18,23 +18,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trainers import (
-    COMPARED,
-    COMPARED_IN_BF16,
-    MARK,
-    MODELS,
-    VARIANTS,
-    Turn,
-    Variant,
-    build_model,
-    matrix_rate,
-    run_crosstune,
-    run_trainer,
-    useful_flops,
-)
+from trainers import MARK, Turn, build_model, matrix_rate, run_crosstune, run_trainer, useful_flops
 from training_rows import BATCH_ROWS, TIMED_STEPS, WARMUP_STEPS, Row, make_batches, make_rows
+from training_variants import COMPARED, MODELS, VARIANTS, Variant
 
-# Whose speed the others are compared with; losses are in both cases compared with those in float32.
+# What the others are compared with, and by how much their losses may differ from its losses.
 OURS = {"float32": "crosstune", "bf16": "crosstune_bf16"}
 LARGEST_LOSS_DIFFERENCE = {"float32": 1e-5, "bf16": 1e-4}
 
@@ -74,8 +62,28 @@ def batches_of(arguments: argparse.Namespace) -> list[list[Row]]:
     return make_batches(rows, seed=2, grouped=arguments.rows == "grouped")
 
 
-def compare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Let the variants take turns, and check that they learn the same."""
+def compare(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Let ours take turns with each other variant, and check that they learn the same; return a result of each.
+
+    In pairs, since a process that waits long finds its memory taken back by the machine, and works to get it again.
+    """
+    ours = OURS[arguments.precision]
+    batches = batches_of(arguments)
+    results: list[dict[str, Any]] = []
+    for name in arguments.variants:
+        said, steps = take_turns(arguments, (ours, name))
+        if not results:
+            results.append(summary(ours, said, steps[ours], steps[ours], batches))
+        results.append(summary(name, said, steps[name], steps[ours], batches))
+        if results[-1]["largest_loss_difference"] > LARGEST_LOSS_DIFFERENCE[arguments.precision]:
+            sys.exit(f"{name} does not learn the same: its losses are {[step['loss'] for step in steps[name]]}")
+    return results
+
+
+def take_turns(
+    arguments: argparse.Namespace, names: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, list[dict[str, float]]]]:
+    """Let variants take turns, step by step; return what ours said before, and each one's steps."""
     own = [f"--{name}={getattr(arguments, name)}" for name in ("model", "rows")]
     with contextlib.ExitStack() as processes:
         workers = {
@@ -89,9 +97,9 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
                     env={**os.environ, "OMP_NUM_THREADS": "1"},
                 )
             )
-            for name in arguments.variants
+            for name in names
         }
-        said = {name: hear(name, worker) for name, worker in workers.items()}
+        said = [hear(name, worker) for name, worker in workers.items()]
         for name, worker in workers.items():
             hear(name, worker)  # that it waits
         steps: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
@@ -103,7 +111,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
                 steps[name].append(hear(name, worker))
                 hear(name, worker)
                 print(f"step {step + 1} {name:22} {steps[name][-1]['cpu_seconds']:6.2f} s", file=sys.stderr)
-    return summary(arguments, said, steps)
+    return said[0], steps
 
 
 def hear(name: str, worker: subprocess.Popen[str]) -> Any:
@@ -115,53 +123,38 @@ def hear(name: str, worker: subprocess.Popen[str]) -> Any:
 
 
 def summary(
-    arguments: argparse.Namespace, said: dict[str, dict[str, Any]], steps: dict[str, list[dict[str, float]]]
+    name: str,
+    said: dict[str, Any],
+    steps: list[dict[str, float]],
+    ours: list[dict[str, float]],
+    batches: list[list[Row]],
 ) -> dict[str, Any]:
-    tokens = [sum(len(tokens) for tokens, _ in batch) for batch in batches_of(arguments)][WARMUP_STEPS:]
-    flops = said["crosstune"]["flops"][WARMUP_STEPS:]
-    results = []
-    for name, found in steps.items():
-        precision = precision_of(VARIANTS[name])
-        differences = [abs(a["loss"] - b["loss"]) / b["loss"] for a, b in zip(found, steps["crosstune"], strict=True)]
-        if max(differences) > LARGEST_LOSS_DIFFERENCE[precision]:
-            sys.exit(f"{name} does not learn the same: its losses differ from crosstune's by {max(differences):.1e}")
-        same_precision = OURS[precision]
-        timed, ours = found[WARMUP_STEPS:], steps[same_precision][WARMUP_STEPS:]
-        cpu, clock = (sum(step[key] for step in timed) for key in ("cpu_seconds", "seconds"))
-        results.append(
-            {
-                "variant": name,
-                "settings": asdict(VARIANTS[name]),
-                "tokens_per_cpu_second": round(sum(tokens) / cpu, 1),
-                "tokens_per_second": round(sum(tokens) / clock, 1),
-                # Of the steps on the same batch, which stand next to each other in time.
-                "crosstune_is_faster": round(
-                    statistics.median(a["cpu_seconds"] / b["cpu_seconds"] for a, b in zip(timed, ours, strict=True)), 2
-                ),
-                "crosstune_is_faster_by_the_clock": round(clock / sum(step["seconds"] for step in ours), 2),
-                "share_of_matrix_rate": round(sum(flops) / cpu / said[same_precision]["matrix_rate"], 3),
-                "peak_mb": round(found[-1]["peak_mb"]),
-                "largest_loss_difference": max(differences),
-                "steps": found,
-            }
-        )
+    num_tokens = sum(len(tokens) for batch in batches[WARMUP_STEPS:] for tokens, _ in batch)
+    cpu = sum(step["cpu_seconds"] for step in steps[WARMUP_STEPS:])
+    ratios = [a["cpu_seconds"] / b["cpu_seconds"] for a, b in zip(steps, ours, strict=True)]
     return {
-        "model": arguments.model,
-        "rows": arguments.rows,
-        "batch_rows": BATCH_ROWS,
-        "timed_steps": TIMED_STEPS,
-        "matrix_gflops": {
-            precision: round(said[name]["matrix_rate"] / 1e9, 1) for precision, name in OURS.items() if name in said
-        },
-        "results": results,
+        "variant": name,
+        "settings": asdict(VARIANTS[name]),
+        "tokens_per_cpu_second": round(num_tokens / cpu, 1),
+        "tokens_per_second": round(num_tokens / sum(step["seconds"] for step in steps[WARMUP_STEPS:]), 1),
+        # Of the steps on the same batch, which stand next to each other in time.
+        "crosstune_is_faster": round(statistics.median(ratios[WARMUP_STEPS:]), 2),
+        "share_of_matrix_rate": round(sum(said["flops"][WARMUP_STEPS:]) / cpu / said["matrix_rate"], 3),
+        "matrix_gflops": round(said["matrix_rate"] / 1e9, 1),
+        "peak_mb": round(steps[-1]["peak_mb"]),
+        "largest_loss_difference": max(
+            abs(a["loss"] - b["loss"]) / b["loss"] for a, b in zip(steps, ours, strict=True)
+        ),
+        "steps": steps,
+        "steps_of_crosstune": ours,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--model", choices=MODELS, default="M")
-    parser.add_argument("--precision", choices=OURS, default="float32", help="of products, where no variants are named")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, help="crosstune among them (and crosstune_bf16)")
+    parser.add_argument("--precision", choices=OURS, default="float32", help="of crosstune, with which others compare")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, help="the others")
     parser.add_argument("--rows", choices=("grouped", "random"), default="grouped", help="which rows share a batch")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--verbose", action="store_true", help="show what the trainers print")
@@ -170,13 +163,19 @@ def main() -> None:
     if arguments.one:
         run_one(arguments)
         return
-    arguments.variants = arguments.variants or list(COMPARED if arguments.precision == "float32" else COMPARED_IN_BF16)
-    needed = {"crosstune"} | {OURS[precision_of(VARIANTS[name])] for name in arguments.variants}
-    if missing := needed - set(arguments.variants):
-        parser.error(f"{' and '.join(sorted(missing))} must be among the variants: the others are compared with it")
+    arguments.variants = arguments.variants or COMPARED[arguments.precision]
     from crosstune.artifacts import commit, hardware, versions
 
-    result = {**compare(arguments), "commit": commit(), "hardware": hardware(), "versions": versions()}
+    result = {
+        "model": arguments.model,
+        "rows": arguments.rows,
+        "batch_rows": BATCH_ROWS,
+        "timed_steps": TIMED_STEPS,
+        "results": compare(arguments),
+        "commit": commit(),
+        "hardware": hardware(),
+        "versions": versions(),
+    }
     for row in result["results"]:
         print(
             f"{row['variant']:22} {row['tokens_per_cpu_second']:6.0f} tokens/CPU s {row['tokens_per_second']:6.0f} "

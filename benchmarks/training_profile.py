@@ -12,9 +12,10 @@ from typing import Any
 
 import trainers
 import training_rows
+import training_variants
 
 KINDS = {
-    "matrix products": ("aten::mm", "aten::addmm"),
+    "matrix products": ("aten::mm", "aten::addmm", "aten::addmm_"),
     "attention": ("aten::bmm", "aten::_softmax", "aten::_softmax_backward_data"),
     "activation": ("aten::silu", "aten::silu_backward"),
     "products and sums by element": (
@@ -75,8 +76,8 @@ def time_by_kind(events: Any, vocab_size: int) -> list[tuple[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--model", choices=trainers.MODELS, default="M")
-    parser.add_argument("--micro-batch-tokens", type=int, default=trainers.MICRO_BATCH_TOKENS)
+    parser.add_argument("--model", choices=training_variants.MODELS, default="M")
+    parser.add_argument("--micro-batch-tokens", type=int, default=training_variants.MICRO_BATCH_TOKENS)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
@@ -89,7 +90,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     prepare_libraries()
-    shape = trainers.MODELS[arguments.model]
+    shape = training_variants.MODELS[arguments.model]
     rows = training_rows.make_rows(shape["vocab_size"], 4096, seed=1)
     batches = training_rows.make_batches(rows, seed=2, grouped=True)
     turn = Profiled()
