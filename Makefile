@@ -24,7 +24,7 @@ quick: $(READY)  ## the same from end to end in a minute and a half, too small t
 results: $(READY)  ## take the tables of `make miniature` into README and docs
 	$(BIN)/python docs/update_results.py runs/miniature
 
-benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core, into docs/performance.md, in 8 minutes
+benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core, into docs/performance.md, in 20 minutes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmark]'
 	for model in M S miniature; do \
 	  results=benchmarks/results/training_$$(echo $$model | tr MS ms); \
