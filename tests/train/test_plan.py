@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 from transformers import AutoModelForCausalLM as Auto
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, PretrainedConfig, Qwen2Config
@@ -18,6 +19,7 @@ from crosstune.lean_layers import lean_layers
 from crosstune.packing import ATTENTION, lay_out, logits_at
 from crosstune.recipe import Stage, Train
 from crosstune.tokens import mixture_tokens
+from crosstune.train import print_plan as print_plan_module
 from crosstune.train.batches import make_schedule, split_over_ranks
 from crosstune.train.cost import Tokens, count_tokens, flops
 from crosstune.train.machines import GPUS, Machine
@@ -258,6 +260,34 @@ def test_a_plan_covers_every_stage_of_every_system(make_run: MakeRun, capsys: py
     found = to_json(plans, MACHINE)["stages"]
     assert [entry["num_steps"] for entry in found] == [8, 8, 8, 8]
     assert found[0]["memory_bytes"]["total"] == pytest.approx(plans[0].memory.total)
+
+
+def test_a_narrow_terminal_cuts_no_number_and_no_name(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, run = make_run({"a_system_with_a_long_name": scratch()})
+    plans = make_plan(recipe, run, MACHINE)
+    monkeypatch.setattr(print_plan_module, "results", Console(width=80, highlight=False))
+    print_plan(plans, MACHINE)
+    printed = capsys.readouterr().out
+    assert "…" not in printed and max(map(len, printed.splitlines())) <= 80
+    assert "a_system_with_a_l" in printed and f"{plans[0].tokens.num_rows:,}" in printed
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0.01284, "0.0128"),
+        (12, "12"),
+        (999, "999"),
+        (999_999, "1.00M"),
+        (72_646, "72.6k"),
+        (60.2e6, "60.2M"),
+        (2e13, "20.0T"),
+    ],
+)
+def test_numbers_are_shown_by_three_digits(number: float, shown: str) -> None:
+    assert print_plan_module._short(number) == shown
 
 
 def test_what_cannot_fit_is_refused_with_what_would(make_run: MakeRun) -> None:

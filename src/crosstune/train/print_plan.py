@@ -10,6 +10,12 @@ from crosstune.terminal import results
 from crosstune.train.machines import Machine
 from crosstune.train.plan import StagePlan
 
+_HEADERS = {
+    "gradients": "gradi-\nents",
+    "optimizer": "opti-\nmizer",
+    "working_weights": "working\nweights",
+    "activations": "activa-\ntions",
+}
 _PARTS = ("weights", "gradients", "optimizer", "working_weights", "activations", "logits", "levers", "other")
 
 
@@ -50,47 +56,53 @@ def to_json(plans: Sequence[StagePlan], machine: Machine) -> dict[str, Any]:
 
 def _cost_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
     table = _table(f"What is computed, on {machine.num_gpus} x {machine.gpu.name}")
-    for column in ("system", "stage"):
-        table.add_column(column)
-    for column in ("rows", "steps", "warmup", "tokens", "supervised", "computed", "if padded", "PFLOP", "hours"):
-        table.add_column(column, justify="right")
+    table.add_column("stage", overflow="fold")
+    # Names may break over lines, numbers must not: a header of two lines keeps its column narrow.
+    for column in ("rows", "steps", "warmup", "tokens", "super-\nvised", "com-\nputed", "if\npadded", "PFLOP", "hours"):
+        table.add_column(column, justify="right", no_wrap=True)
     for plan in plans:
         tokens = plan.tokens
         table.add_row(
-            plan.system,
-            f"{plan.stage.title} on {plan.stage.mixture}",
+            f"{plan.system}: {plan.stage.title} on {plan.stage.mixture}",
             f"{tokens.num_rows:,}",
             f"{tokens.num_steps:,}",
             f"{plan.num_warmup_steps:,}",
-            f"{tokens.real:,}",
+            _short(tokens.real),
             f"{tokens.supervised / tokens.real:.0%}",
             f"{tokens.computed / tokens.real:.0%}",
             f"{tokens.padded / tokens.real:.0%}",
-            f"{plan.useful_flops / 1e15:,.4g}",
+            _short(plan.useful_flops / 1e15),
             _hours(plan.hours),
         )
     table.add_section()
-    table.add_row("all", *[""] * 9, _hours(sum(plan.hours for plan in plans)))
+    table.add_row("all", *[""] * 8, _hours(sum(plan.hours for plan in plans)))
     return table
 
 
 def _memory_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
     table = _table("Memory per GPU at the peak of a step, GB")
-    for column in ("system", "stage"):
-        table.add_column(column)
+    table.add_column("stage", overflow="fold")
     # A narrow terminal has no room for what no stage needs.
     shown = [part for part in _PARTS if any(getattr(plan.memory, part) for plan in plans)]
-    for column in (*(part.replace("_", " ") for part in shown), "total", f"of {machine.gpu.memory_gb:g}"):
-        table.add_column(column, justify="right")
+    for column in (*(_HEADERS.get(part, part) for part in shown), "total", f"of {machine.gpu.memory_gb:g}"):
+        table.add_column(column, justify="right", no_wrap=True)
     for plan in plans:
         parts = (f"{getattr(plan.memory, part) / 1e9:.1f}" for part in shown)
         verdict = "fits" if plan.fits else "[bold red]too much[/bold red]"
-        table.add_row(plan.system, str(plan.index), *parts, f"{plan.memory.total / 1e9:.1f}", verdict)
+        table.add_row(f"{plan.system} {plan.index}", *parts, f"{plan.memory.total / 1e9:.1f}", verdict)
     return table
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _short(number: float) -> str:
+    """Return a number by its first three digits: 503k, 1.65M, 0.0128."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= 0.9995 * size:
+            return f"{number / size:#.3g}".rstrip(".") + letter
+    return f"{number:.3g}"
 
 
 def _hours(hours: float) -> str:
