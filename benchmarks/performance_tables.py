@@ -54,9 +54,11 @@ def training_table(name: str) -> str:
         "| trainer | tokens per CPU second | crosstune is faster by | useful share of the matrix rate | peak MB |",
         "|---|---|---|---|---|",
     ]
+    in_bf16 = content["results"][0]["settings"]["bf16"]
     for row in content["results"]:
+        name = "crosstune, float32" if in_bf16 and row["variant"] == "crosstune" else NAMES[row["variant"]]
         lines.append(
-            f"| {NAMES.get(row['variant'], row['variant'])} | {row['tokens_per_cpu_second']:,.0f} | "
+            f"| {name} | {row['tokens_per_cpu_second']:,.0f} | "
             f"{row['crosstune_is_faster']:.2f} × | "
             f"{row['share_of_matrix_rate']:.0%} | {row['peak_mb']:,} |"
         )
