@@ -23,9 +23,9 @@ MODELS: dict[str, dict[str, Any]] = {
 class Variant:
     """A trainer and its settings; `fast`: with the process settings of `crosstune.models.prepare_libraries`.
 
-    `bf16`: products in bfloat16, by autocast, of weights in float32. On this side a batch is split by tokens,
-    `micro_batch_tokens`; larger tensors leave the core's cache. `liger`: with Liger's kernels for norms, rotary
-    embedding and gate.
+    `bf16`: products in bfloat16, by autocast, of weights in float32. The peers split a batch into `micro_batches` by
+    rows, crosstune by `micro_batch_tokens`; larger tensors leave the core's cache. `liger`: with Liger's kernels for
+    norms, rotary embedding and gate.
     """
 
     trainer: str

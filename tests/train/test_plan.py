@@ -287,7 +287,7 @@ def test_a_narrow_terminal_cuts_no_number_and_no_name(
     ],
 )
 def test_numbers_are_shown_by_three_digits(number: float, shown: str) -> None:
-    assert print_plan_module._short(number) == shown
+    assert print_plan_module._three_digits(number) == shown
 
 
 def test_what_cannot_fit_is_refused_with_what_would(make_run: MakeRun) -> None:

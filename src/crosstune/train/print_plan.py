@@ -67,11 +67,11 @@ def _cost_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
             f"{tokens.num_rows:,}",
             f"{tokens.num_steps:,}",
             f"{plan.num_warmup_steps:,}",
-            _short(tokens.real),
+            _three_digits(tokens.real),
             f"{tokens.supervised / tokens.real:.0%}",
             f"{tokens.computed / tokens.real:.0%}",
             f"{tokens.padded / tokens.real:.0%}",
-            _short(plan.useful_flops / 1e15),
+            _three_digits(plan.useful_flops / 1e15),
             _hours(plan.hours),
         )
     table.add_section()
@@ -97,7 +97,7 @@ def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def _short(number: float) -> str:
+def _three_digits(number: float) -> str:
     """Return a number by its first three digits: 503k, 1.65M, 0.0128."""
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if number >= 0.9995 * size:
