@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from crosstune.artifacts import commit, hardware, read_json, versions
+from crosstune.runs.files import read_json
+from crosstune.runs.provenance import commit, hardware, versions
 
 _SYLLABLES = "가나다라마바사아자차카타파하고노도로모보소오조초코토포호기니디리미비시이지치키티피히는을에서"
 _RECIPE = """

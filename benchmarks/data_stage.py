@@ -16,9 +16,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from crosstune.artifacts import RunFolder, commit, hardware, read_json, versions
 from crosstune.data import stage
 from crosstune.recipe import yaml_file
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
+from crosstune.runs.provenance import commit, hardware, versions
 
 PAIRS, ENGLISH, KOREAN, ITEMS = 200_302, 52_002, 49_620, 10_042
 _SYLLABLES = "가나다라마바사아자차카타파하고노도로모보소오조초코토포호기니디리미비시이지치키티피히는을에서"

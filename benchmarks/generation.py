@@ -20,7 +20,7 @@ import typer
 from random_llama import RESULTS, VOCABULARY, in_turns, make_model, matmul_precision, median_ratio, write_results
 from transformers import LlamaForCausalLM
 
-from crosstune.evaluate.generation import Limits, generate
+from crosstune.evaluate.generate.generation import Limits, generate
 
 _PROMPT_TOKENS = (30, 90)
 _MAX_NEW_TOKENS = 128

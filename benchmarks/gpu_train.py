@@ -99,7 +99,7 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
     from gpu_clock import Clock
 
-    from crosstune.models import prepare_libraries
+    from crosstune.models.process import prepare_libraries
     from crosstune.train.speed import matrix_rate
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -247,7 +247,7 @@ def compared(result: dict[str, Any], earlier: list[dict[str, Any]]) -> dict[str,
 
 
 def write(path: Path, results: list[dict[str, Any]]) -> None:
-    from crosstune.artifacts import commit, hardware, versions
+    from crosstune.runs.provenance import commit, hardware, versions
 
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"results": results, "commit": commit(), "hardware": hardware(), "versions": versions()}

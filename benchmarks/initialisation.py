@@ -13,9 +13,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from crosstune.artifacts import RunFolder, hardware, read_json, whole_folder, write_json
-from crosstune.examples import read_examples, write_examples
+from crosstune.prompts.examples import read_examples, write_examples
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs.files import read_json, write_json
+from crosstune.runs.folder import RunFolder, whole_folder
+from crosstune.runs.provenance import hardware
 from crosstune.train import stage as train_stage
 
 HELD_OUT_EVERY = 20

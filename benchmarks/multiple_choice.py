@@ -31,8 +31,9 @@ from random_llama import (
     write_results,
 )
 
-from crosstune import flex, packing
-from crosstune.evaluate.harness import CrosstuneLM
+from crosstune.evaluate.harness.language_model import CrosstuneLM
+from crosstune.models import packing
+from crosstune.models.attention import flex
 
 _BATCH_SIZES = {"cpu": (1, 2, 4, 8, 16, 32), "cuda": (8, 16, 32, 64, 128)}
 _NUM_ENDINGS = 4

@@ -22,7 +22,7 @@ def run_one(shape: str, optimizer: str, num_steps: int) -> dict[str, float | str
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from crosstune.recipe import Stage, Train
-    from crosstune.train.optimizer import bytes_of_moments, make_optimizer
+    from crosstune.train.methods.optimizer import bytes_of_moments, make_optimizer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
@@ -59,7 +59,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
-    from crosstune.artifacts import commit, hardware, versions, write_json
+    from crosstune.runs.files import write_json
+    from crosstune.runs.provenance import commit, hardware, versions
 
     found = [run_one(arguments.shape, optimizer, arguments.steps) for optimizer in ("adamw", "adamw_8bit")]
     for one in found:

@@ -13,7 +13,7 @@ from rich.table import Table
 from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from crosstune.artifacts import commit, hardware, versions
+from crosstune.runs.provenance import commit, hardware, versions
 from crosstune.terminal import console
 
 VOCABULARY = 46_336  # pieces, as LLaMA-2 has with the paper's Korean ones
@@ -66,7 +66,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 @contextmanager
 def matmul_precision(value: str) -> Iterator[None]:
-    """Use torch's float32 kernels (``highest``) or oneDNN's (``medium``), as ``crosstune.models`` chooses them."""
+    """Use torch's float32 kernels (``highest``) or oneDNN's (``medium``), as ``crosstune.models.load`` chooses them."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(value)
     try:

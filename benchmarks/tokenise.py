@@ -29,14 +29,15 @@ from rich.table import Table
 from transformers import PreTrainedTokenizerBase
 from transformers.tokenization_utils_sentencepiece import SentencePieceBackend
 
-from crosstune.artifacts import hardware, versions
-from crosstune.examples import Example, write_examples
-from crosstune.models import load_tokenizer, prepare_libraries
-from crosstune.prompts import TEMPLATES
+from crosstune.models.load import load_tokenizer
+from crosstune.models.process import prepare_libraries
+from crosstune.prompts.examples import Example, write_examples
+from crosstune.prompts.templates import TEMPLATES
+from crosstune.runs.provenance import hardware, versions
 from crosstune.terminal import console
 from crosstune.tokenizer import given
 from crosstune.tokenizer.folder import write_folder
-from crosstune.tokens import read_tokens, write_tokens
+from crosstune.tokens.store import read_tokens, write_tokens
 
 _TEMPLATE = TEMPLATES["alpaca"]
 _ROUNDS = 3

@@ -20,7 +20,8 @@ from pathlib import Path
 # Before the library reads it: the processor's time of one thread is what a busy machine disturbs least.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-from crosstune.artifacts import hardware, versions, write_json
+from crosstune.runs.files import write_json
+from crosstune.runs.provenance import hardware, versions
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend

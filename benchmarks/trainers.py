@@ -78,12 +78,12 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     """Train with crosstune's own step; settings as in the recipe's section train."""
     from accelerate import Accelerator
 
+    from crosstune.models.kernels.inplace_gradients import choose_kernels, fast_paths
     from crosstune.recipe import Train
     from crosstune.train.batches import make_schedule
-    from crosstune.train.fast_paths import choose_kernels, fast_paths
     from crosstune.train.loop import Job, train_step
-    from crosstune.train.methods import make_trainable
-    from crosstune.train.optimizer import make_optimizer
+    from crosstune.train.methods.optimizer import make_optimizer
+    from crosstune.train.methods.trainable import make_trainable
     from crosstune.train.speed import Speed
 
     batch_rows = len(batches[0])

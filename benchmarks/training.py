@@ -31,7 +31,7 @@ def run_one(arguments: argparse.Namespace) -> None:
     """Run one variant in this process, a step each time that a line comes in."""
     import torch
 
-    from crosstune.models import prepare_libraries
+    from crosstune.models.process import prepare_libraries
 
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
@@ -166,7 +166,7 @@ def main() -> None:
     arguments.variants = arguments.variants or COMPARED[arguments.precision]
     if OURS[arguments.precision] in arguments.variants:
         parser.error(f"{OURS[arguments.precision]} is what the others are compared with: leave it out")
-    from crosstune.artifacts import commit, hardware, versions
+    from crosstune.runs.provenance import commit, hardware, versions
 
     result = {
         "model": arguments.model,

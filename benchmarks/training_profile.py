@@ -83,8 +83,8 @@ def main() -> None:
 
     import torch
 
-    from crosstune.artifacts import commit, hardware, versions
-    from crosstune.models import prepare_libraries
+    from crosstune.models.process import prepare_libraries
+    from crosstune.runs.provenance import commit, hardware, versions
 
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):

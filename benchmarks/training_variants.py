@@ -21,7 +21,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A trainer and its settings; `fast`: with the process settings of `crosstune.models.prepare_libraries`.
+    """A trainer and its settings; `fast`: with the process settings of `crosstune.models.process.prepare_libraries`.
 
     `bf16`: products in bfloat16, by autocast, of weights in float32. The peers split a batch into `micro_batches` by
     rows, crosstune by `micro_batch_tokens`; larger tensors leave the core's cache. `liger`: with Liger's kernels for

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-from crosstune.report.charts import Series, line_chart, scatter_chart, standalone
+from crosstune.report.write.charts import Series, line_chart, scatter_chart, standalone
 
 ROOT = Path(__file__).parent.parent
 INSTRUCTIONS = {"en": "English", "ko": "Korean"}

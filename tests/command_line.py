@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from crosstune import pipeline
+from crosstune.runs import pipeline
 
 # For a child process that runs the source tree under test.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)}

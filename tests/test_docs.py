@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from crosstune.__main__ import app
+from crosstune.cli.app import app
 from tests.command_line import crosstune
 
 ROOT = Path(__file__).parent.parent

@@ -8,12 +8,13 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from crosstune import flex, packing
-from crosstune.train.fast_paths import fast_paths
+from crosstune.models import packing
+from crosstune.models.attention import flex
+from crosstune.models.kernels.inplace_gradients import fast_paths
 from crosstune.train.loss import summed_loss
 from crosstune.train.rows import Segment
-from tests.test_last_layer import FAMILY
-from tests.test_packing import random_rows
+from tests.models.kernels.test_skip_unused_positions import FAMILY
+from tests.models.test_packing import random_rows
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

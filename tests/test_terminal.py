@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from crosstune import terminal
-from crosstune.artifacts import RunFolder
+from crosstune.runs.folder import RunFolder
 from tests.command_line import ENVIRONMENT, crosstune
 from tests.report.conftest import make_recipe, write_run
 

@@ -17,8 +17,8 @@ from crosstune.data.mixer import Mixer, Part
 from crosstune.data.mixture import Renderer
 from crosstune.data.rows import Drops
 from crosstune.data.spool import Buckets, Spool, mixed
-from crosstune.examples import Example, read_examples
-from crosstune.prompts import TEMPLATES
+from crosstune.prompts.examples import Example, read_examples
+from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import MixturePart, Quality, Source
 
 SENTENCE = "나는 오늘 아침에 학교에 가는 길에 오래된 친구를 만나서 함께 커피를 마셨다."

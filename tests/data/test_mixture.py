@@ -14,8 +14,8 @@ from crosstune.data import mixture
 from crosstune.data.rows import Row
 from crosstune.data.spool import mixed
 from crosstune.errors import BadInputError, RecipeError
-from crosstune.examples import Example
-from crosstune.prompts import TEMPLATES, translation_instructions
+from crosstune.prompts.examples import Example
+from crosstune.prompts.templates import TEMPLATES, translation_instructions
 from crosstune.recipe import MixturePart, Source
 
 PAIRS = [Row(f"f:{number}", {"en": f"Word {number}.", "ko": f"낱말 {number}."}) for number in range(30)]

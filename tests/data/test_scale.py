@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from tests.command_line import crosstune
 
-from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.data import stage
 from crosstune.data.rows import Row
 from crosstune.errors import BadInputError
-from crosstune.examples import read_examples
+from crosstune.prompts.examples import read_examples
 from crosstune.recipe import yaml_file
+from crosstune.runs.files import read_json, read_jsonl
+from crosstune.runs.folder import RunFolder
 
 pytest.importorskip("datatrove", reason="the extra `scale` is not installed")
 

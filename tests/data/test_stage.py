@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.data import stage
 from crosstune.errors import BadInputError
-from crosstune.examples import read_examples
-from crosstune.prompts import translation_instructions
+from crosstune.prompts.examples import read_examples
+from crosstune.prompts.templates import translation_instructions
 from crosstune.recipe import yaml_file
+from crosstune.runs.files import read_json, read_jsonl
+from crosstune.runs.folder import RunFolder
 from crosstune.terminal import console
 
 HELLASWAG = {"ind": 1, "activity_label": "Roof", "ctx_a": "A man sits on a roof.", "ctx_b": "he", "label": 0}

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from crosstune.data.wording_noise import WordingNoise
-from crosstune.instruction_bank import BANK
+from crosstune.prompts.translation_instructions import BANK
 
 WORDS = ["beautiful", "write", "the"]
 WORDING = "Translate the following sentences from English to Korean"

@@ -4,15 +4,16 @@ import json
 from pathlib import Path
 
 import torch
-from tests.evaluate.test_stage import CELLS, ITEMS, TASKS, recipe, run
 
-from crosstune.artifacts import RunFolder, read_json
 from crosstune.evaluate import stage
 from crosstune.evaluate.along_training import scorer
 from crosstune.evaluate.suite import Suite
-from crosstune.models import load_model, load_tokenizer
-from crosstune.packing import ATTENTION
+from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.packing import ATTENTION
 from crosstune.recipe import Recipe
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
+from tests.evaluate.test_stage import CELLS, ITEMS, TASKS, recipe, run
 
 __all__ = ["recipe", "run"]
 

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from crosstune.evaluate.cells import Cell, cells_of
-from crosstune.instruction_bank import BANK
-from crosstune.prompts import TEMPLATES
-from crosstune.recipe import EvaluationTask, Wordings
+from crosstune.prompts.templates import TEMPLATES
+from crosstune.prompts.translation_instructions import BANK
+from crosstune.prompts.wordings import Wordings
+from crosstune.recipe import EvaluationTask
 
 PAPER = TEMPLATES["paper-v1"]
 ITEMS = [

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.artifacts import write_jsonl
-from crosstune.evaluate.task_files import FOLDER
+from crosstune.evaluate.harness.task_files import FOLDER
+from crosstune.runs.files import write_jsonl
 
 LM_EVAL = Path(sys.executable).with_name("lm_eval")
 ONE_PROCESS = [str(LM_EVAL)]

@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evaluate.test_stage import recipe, run
 
-from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.evaluate import ranks, stage
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scoring import Pair, _share
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs.files import read_json, read_jsonl
+from crosstune.runs.folder import RunFolder
+from tests.evaluate.test_stage import recipe, run
 
 __all__ = ["recipe", "run"]
 # Of each rank's answers, so that the test sees who wrote what.
 PROGRAM = """
 import sys
 from pathlib import Path
-from crosstune.artifacts import RunFolder
+from crosstune.runs.folder import RunFolder
 from crosstune.evaluate import outputs, ranks, stage
 from crosstune.recipe import yaml_file
 append, counts = outputs.OutputLog.append, []

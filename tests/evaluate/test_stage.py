@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from crosstune import side_by_side
-from crosstune.artifacts import RESAMPLES, RunFolder, read_json, read_jsonl, whole_folder, write_json, write_jsonl
 from crosstune.errors import BadInputError, RunFolderError
-from crosstune.evaluate import generated_tasks, scoring, stage
-from crosstune.evaluate.generation import Generated
+from crosstune.evaluate import scoring, stage
+from crosstune.evaluate.generate.generation import Generated
+from crosstune.evaluate.harness import generated_tasks
 from crosstune.recipe import Recipe
+from crosstune.runs import workers as side_by_side
+from crosstune.runs.files import read_json, read_jsonl, write_json, write_jsonl
+from crosstune.runs.folder import RESAMPLES, RunFolder, whole_folder
 
 ITEMS: dict[str, list[dict[str, Any]]] = {
     "story": [

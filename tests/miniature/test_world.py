@@ -11,7 +11,7 @@ import pytest
 from crosstune.miniature import WorldSize, write_world
 from crosstune.miniature.lexicon import NAMES, NOUNS, ROLES, THING_ADJECTIVES, VERBS
 from crosstune.miniature.sentences import third_person
-from crosstune.prompts import NSMC_INSTRUCTION
+from crosstune.prompts.templates import NSMC_INSTRUCTION
 
 SIZE = WorldSize(
     english_documents=1500,

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from crosstune.artifacts import RunFolder, write_json, write_jsonl, write_text
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs.files import write_json, write_jsonl, write_text
+from crosstune.runs.folder import RunFolder
 from crosstune.terminal import console
 
 # name: label, the paper's system, HellaSwag, COPA, NSMC, BLEU in the four cells of Table 4.

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.browser import Browser, browser, needs_browser
 
 from crosstune.report import stage
-
-from .conftest import CELLS, SYSTEMS, make_recipe, write_run
+from tests.browser import Browser, browser, needs_browser
+from tests.report.conftest import CELLS, SYSTEMS, make_recipe, write_run
 
 pytestmark = needs_browser
 

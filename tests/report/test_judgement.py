@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from crosstune.artifacts import RESAMPLES, RunFolder
 from crosstune.recipe import Recipe
-from crosstune.report.cells import Cell
-from crosstune.report.changes import change_table
-from crosstune.report.comparisons import Evidence
 from crosstune.report.outputs import Outputs, read_outputs
 from crosstune.report.scores import read_resamples, read_scores
+from crosstune.report.tables.cells import Cell
+from crosstune.report.tables.changes import change_table
+from crosstune.report.tables.significance import Evidence
+from crosstune.runs.folder import RESAMPLES, RunFolder
 
 
 def test_a_change_of_bleu_where_nothing_is_translated_has_no_interval_and_a_note_says_so(

@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from crosstune.artifacts import RunFolder, write_text
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import ITEMS_PER_TASK, MAX_CHARACTERS, read_outputs
-
-from .conftest import NUM_ITEMS, SYSTEMS
+from crosstune.runs.files import write_text
+from crosstune.runs.folder import RunFolder
+from tests.report.conftest import NUM_ITEMS, SYSTEMS
 
 
 def test_the_same_first_items_of_each_task_are_kept_for_all_systems(recipe: Recipe, run: RunFolder) -> None:

@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
-from crosstune.artifacts import RunFolder, write_json
 from crosstune.recipe import Recipe
 from crosstune.report import stage
 from crosstune.report.run_facts import MixturePart, read_run_facts
+from crosstune.runs.files import write_json
+from crosstune.runs.folder import RunFolder
 
 
 def test_times_and_tokens_are_summed_over_systems(recipe: Recipe, run: RunFolder) -> None:

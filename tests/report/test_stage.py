@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.artifacts import RunFolder, read_json, write_json
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.report import stage
 from crosstune.report.scores import read_scores, to_json
-
-from .conftest import CELLS, SYSTEMS, make_recipe, recipe_content, write_run
+from crosstune.runs.files import read_json, write_json
+from crosstune.runs.folder import RunFolder
+from tests.report.conftest import CELLS, SYSTEMS, make_recipe, recipe_content, write_run
 
 
 class Elements(HTMLParser):

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from crosstune.artifacts import RunFolder, write_jsonl, write_text
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.report import page, stage
 from crosstune.report.page import system_figures
 from crosstune.report.training import MAX_POINTS, Curves, read_curves
-
-from .conftest import SYSTEMS
+from crosstune.runs.files import write_jsonl, write_text
+from crosstune.runs.folder import RunFolder
+from tests.report.conftest import SYSTEMS
 
 
 def curves_of(recipe: Recipe, run: RunFolder, rows: list[dict[str, object]]) -> Curves:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.prompts import TEMPLATES
+from crosstune.prompts.templates import TEMPLATES
 from crosstune.serve.assistant import Assistant
 from tests.evaluate.conftest import llama, model_folder, tokenizer
 

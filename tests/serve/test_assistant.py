@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.encoding import encode_prompt
 from crosstune.errors import BadInputError
-from crosstune.prompts import TEMPLATES
+from crosstune.prompts.templates import TEMPLATES
 from crosstune.serve.assistant import Assistant, Decoding
+from crosstune.tokens.encode import encode_prompt
 
 SHORT = Decoding(max_new_tokens=12)
 

@@ -11,9 +11,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from crosstune.artifacts import read_json, write_json
 from crosstune.errors import BadInputError
-from crosstune.prompts import TEMPLATES
+from crosstune.prompts.templates import TEMPLATES
+from crosstune.runs.files import read_json, write_json
 from crosstune.serve.export import export, export_gguf
 from tests.evaluate.conftest import SENTENCES
 

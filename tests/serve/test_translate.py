@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from crosstune.cli import models as commands
 from crosstune.errors import BadInputError
-from crosstune.serve import commands, translate
+from crosstune.serve import translate
 from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.serve.translate import Request, translate_file, translate_pipe
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from crosstune import pipeline
-from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RecipeError, RunFolderError
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.report.scores import Score, Scores
+from crosstune.runs import pipeline
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
 from crosstune.study import comparison
 from crosstune.study.comparison import Difference, Finding, corrected, resampled_differences
 from crosstune.study.run import folder_of, nearest_finished, run_all

@@ -8,10 +8,10 @@ import pytest
 import sentencepiece
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from crosstune.artifacts import RunFolder, whole_folder
-from crosstune.examples import Example, write_examples
+from crosstune.prompts.examples import Example, write_examples
 from crosstune.recipe import Recipe
 from crosstune.recipe.yaml_file import validate
+from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.learn_base import learn_base
 

@@ -3,8 +3,8 @@ import re
 import pytest
 
 from crosstune.errors import BadInputError
+from crosstune.languages.characters import ks_x_1001_syllables
 from crosstune.tokenizer.bpe import BpeTokenizer
-from crosstune.tokenizer.characters import ks_x_1001_syllables
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.learn import Wish, learn_new_pieces
 from crosstune.tokenizer.learn_base import learn_base

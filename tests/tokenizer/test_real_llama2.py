@@ -11,7 +11,7 @@ from crosstune.tokenizer import given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.learn import Wish, learn_new_pieces
-from crosstune.tokenizer.sentencepiece_writer import with_all_merges, write_model
+from crosstune.tokenizer.sentencepiece.writer import with_all_merges, write_model
 from crosstune.tokenizer.subwords import subwords
 
 ROOT = Path(os.environ.get("CROSSTUNE_DATA_ROOT", "nowhere"))

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from crosstune.artifacts import RunFolder, read_json, whole_folder
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.recipe import Recipe
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.terminal import console
 from crosstune.tokenizer import stage
 from crosstune.tokenizer.texts import sample_lines

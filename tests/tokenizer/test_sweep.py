@@ -3,9 +3,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError
 from crosstune.recipe import Recipe
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
 from crosstune.tokenizer import stage
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.learn import Wish, first_pieces, learn_new_pieces

@@ -13,10 +13,11 @@ from accelerate.state import AcceleratorState
 from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from crosstune.artifacts import RunFolder, whole_folder, write_json
-from crosstune.examples import Example, write_examples
-from crosstune.prompts import TEMPLATES
+from crosstune.prompts.examples import Example, write_examples
+from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs.files import write_json
+from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.train import system as train_system
 
 PAPER = TEMPLATES["paper-v1"]

@@ -6,7 +6,7 @@ import deepspeed
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 
-from crosstune.__main__ import main
+from crosstune.cli.app import main
 
 if __name__ == "__main__":
     PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.NO)

@@ -5,7 +5,7 @@ from typing import Any
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 
-from crosstune.__main__ import main
+from crosstune.cli.app import main
 
 _prepare = AcceleratorState.__init__
 

@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune.packing import lay_out
+from crosstune.models.packing import lay_out
 from crosstune.recipe import Stage
 from crosstune.train.batches import Schedule, make_schedule, split_over_ranks
 from crosstune.train.rows import Row, Segment

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from crosstune.artifacts import RunFolder
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
 

@@ -15,8 +15,9 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
-from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs.files import read_json, read_jsonl
+from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, scratch, stage, wait_for_steps
 

@@ -10,17 +10,17 @@ from accelerate import Accelerator
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from crosstune import packing
+from crosstune.models import packing
+from crosstune.models.kernels.inplace_gradients import fast_paths
 from crosstune.recipe import Stage, Train
 from crosstune.train.batches import Schedule
-from crosstune.train.fast_paths import fast_paths
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loop import Job, train_step
-from crosstune.train.methods import Trainable
-from crosstune.train.optimizer import make_optimizer
+from crosstune.train.methods.optimizer import make_optimizer
+from crosstune.train.methods.trainable import Trainable
 from crosstune.train.rows import Row, Segment
 from crosstune.train.speed import Speed
-from tests.test_packing import CONFIGS
+from tests.models.test_packing import CONFIGS
 from tests.train.conftest import stage as stage_content
 
 NUM_STEPS = 6

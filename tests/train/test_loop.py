@@ -10,9 +10,10 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from crosstune import lean_layers
-from crosstune.artifacts import RunFolder, read_json, read_jsonl
 from crosstune.errors import BadInputError, CrosstuneError
+from crosstune.models.kernels import low_memory_layers as lean_layers
+from crosstune.runs.files import read_json, read_jsonl
+from crosstune.runs.folder import RunFolder
 from crosstune.train import loop
 from crosstune.train import stage as train_stage
 from crosstune.train.loss import SummedLoss

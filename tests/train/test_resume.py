@@ -15,9 +15,10 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.position import Position
@@ -67,7 +68,7 @@ PROGRAM = """
 import sys, torch
 from pathlib import Path
 from crosstune.recipe import yaml_file
-from crosstune.artifacts import RunFolder, read_json
+from crosstune.runs.folder import RunFolder, read_json
 from crosstune.train import stage
 torch.set_num_threads(1)
 stage.run(yaml_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2])))
@@ -104,7 +105,7 @@ KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from crosstune.artifacts import RunFolder
+from crosstune.runs.folder import RunFolder
 from crosstune.recipe import yaml_file
 from crosstune.train import stage
 torch.set_num_threads(1)

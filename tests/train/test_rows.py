@@ -9,10 +9,10 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError
-from crosstune.examples import SCHEMA as EXAMPLES
-from crosstune.examples import Example
+from crosstune.prompts.examples import SCHEMA as EXAMPLES
+from crosstune.prompts.examples import Example
 from crosstune.recipe import Stage
-from crosstune.tokens import tokenize
+from crosstune.tokens.store import tokenize
 from crosstune.train.rows import Row, make_rows
 from tests.train.conftest import documents, instructions, pairs
 from tests.train.conftest import stage as stage_content

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import torch
 
-from crosstune.artifacts import read_json
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs.files import read_json
 from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, scratch, stage, wait_for_steps
 from tests.train.test_distributed import FILES, losses, weights

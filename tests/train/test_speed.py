@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from crosstune.recipe import Train
 from crosstune.terminal import _as_much_as_fits
-from crosstune.tokens import mixture_tokens
+from crosstune.tokens.store import mixture_tokens
 from crosstune.train import stage as train_stage
 from crosstune.train.batches import make_schedule
 from crosstune.train.cost import count_tokens, flops

@@ -10,10 +10,11 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from crosstune import side_by_side
-from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.evaluate.systems import find_system
+from crosstune.runs import workers as side_by_side
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
 from crosstune.serve.export import export
 from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, scratch, stage

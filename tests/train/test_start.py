@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import BadInputError
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, scratch, stage
 

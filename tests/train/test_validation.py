@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from crosstune.artifacts import RunFolder
 from crosstune.errors import RecipeError
-from crosstune.examples import read_examples
+from crosstune.prompts.examples import read_examples
 from crosstune.recipe import yaml_file
+from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
 

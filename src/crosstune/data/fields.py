@@ -6,7 +6,7 @@ from typing import Any
 from crosstune.data.readers import chat
 from crosstune.data.readers.tables import Columns
 from crosstune.data.rows import texts_problem
-from crosstune.prompts import language_names
+from crosstune.prompts.templates import language_names
 from crosstune.recipe import Languages, Source
 
 Interpret = Callable[[Any], list[dict[str, str]] | str]

@@ -23,7 +23,7 @@ from crosstune.data.mixture import Indices, Renderer
 from crosstune.data.near_duplicates import near_duplicates
 from crosstune.data.rows import Drops
 from crosstune.data.spool import Buckets, Keys, batches, mixed, num_buckets
-from crosstune.examples import SCHEMA
+from crosstune.prompts.examples import SCHEMA
 from crosstune.recipe import MixturePart, Quality, Source
 
 _HASHES = [pa.field("row", pa.int64()), pa.field("hash", pa.uint64()), pa.field("more", pa.uint64())]

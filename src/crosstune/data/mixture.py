@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from crosstune.data.spool import Keys, mixed
 from crosstune.data.wording_noise import WordingNoise
 from crosstune.errors import BadInputError, RecipeError
-from crosstune.examples import Example
-from crosstune.prompts import Template, language_names
+from crosstune.prompts.examples import Example
+from crosstune.prompts.templates import Template, language_names
 from crosstune.recipe import MixturePart, Source
 
 Combination = tuple[str, str]

@@ -11,8 +11,6 @@ from typing import Any, Self
 import pyarrow as pa
 from rich.table import Table
 
-from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, whole_folder
-from crosstune.chat_template import template_of
 from crosstune.data import files, filters
 from crosstune.data.mixer import Mixer, Part
 from crosstune.data.mixture import Combination, Renderer, instructions_of
@@ -21,7 +19,10 @@ from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
 from crosstune.data.spool import Spool, batches
 from crosstune.errors import BadInputError
+from crosstune.models.chat_template import template_of
 from crosstune.recipe import MixturePart, Recipe, Source
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.terminal import console, note, progress
 
 _ROWS_PER_NOTE = 8192

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 import regex
 
-from crosstune.artifacts import read_jsonl
 from crosstune.data.cleaning import normalised
+from crosstune.runs.files import read_jsonl
 
 Kind = Literal["parallel", "instructions", "text"]
 

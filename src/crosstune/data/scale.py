@@ -18,7 +18,6 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.writers import ParquetWriter
 from rich.table import Table
 
-from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, read_json, write_json
 from crosstune.data import files
 from crosstune.data.filters import Checks, keep_usable
 from crosstune.data.overlap import EvaluationTexts
@@ -26,6 +25,9 @@ from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
 from crosstune.recipe import Languages, Quality, Recipe, Source
+from crosstune.runs.files import read_json, write_json
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.folder import RunFolder, fingerprint_of
 from crosstune.terminal import console, note
 
 ExecutorName = Literal["local", "slurm", "ray"]

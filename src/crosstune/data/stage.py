@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from crosstune.artifacts import RunFolder, fingerprint, is_current, whole_folder, write_jsonl
 from crosstune.data import evaluation_sets, files
 from crosstune.data.mixture_folders import MixtureFolders
 from crosstune.recipe import EvaluationTask, Recipe, World
+from crosstune.runs.files import write_jsonl
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.folder import RunFolder, is_current, whole_folder
 from crosstune.terminal import note
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.artifacts import RunFolder
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.suite import Suite
 from crosstune.recipe import Recipe
+from crosstune.runs.folder import RunFolder
 
 
 def scorer(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from crosstune.evaluate.items import Item
 from crosstune.evaluate.scores import KEYWORDS
-from crosstune.prompts import NSMC_INSTRUCTION, Template
+from crosstune.prompts.templates import NSMC_INSTRUCTION, Template
 from crosstune.recipe import EvaluationTask
 
 # Of twelve or more: enough for a mean and a worst, at ten times the cost of one.

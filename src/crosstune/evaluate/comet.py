@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from crosstune.artifacts import hash_file
 from crosstune.errors import BadInputError
+from crosstune.runs.fingerprint import hash_file
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from crosstune.artifacts import write_jsonl
 from crosstune.evaluate import ranks
+from crosstune.runs.files import write_jsonl
 
 Row = dict[str, Any]
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from crosstune import packing
 from crosstune.evaluate import ranks
-from crosstune.evaluate.logits import logit_parts
-from crosstune.flex import packed_attention
-from crosstune.last_layer import skip_unread_positions
-from crosstune.lean_layers import lean_layers
+from crosstune.models import packing
+from crosstune.models.attention.flex import packed_attention
+from crosstune.models.kernels.low_memory_layers import lean_layers
+from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
+from crosstune.models.logits import logit_parts
 
 # Logits of one batch: 2**27 float32 numbers are 512 MB, 2,896 positions of a vocabulary of 46,336.
 MAX_LOGITS = 2**27

@@ -8,18 +8,19 @@ from typing import Self
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.artifacts import RunFolder, write_jsonl
-from crosstune.chat_template import template_of
 from crosstune.evaluate.comet import Comet
-from crosstune.evaluate.generated_tasks import GENERATED, Generator
-from crosstune.evaluate.generation import Write
+from crosstune.evaluate.generate.generation import Write
+from crosstune.evaluate.harness.generated_tasks import GENERATED, Generator
+from crosstune.evaluate.harness.multiple_choice import score_in_harness
+from crosstune.evaluate.harness.task_files import HarnessTask
 from crosstune.evaluate.items import Item, read_items
-from crosstune.evaluate.multiple_choice import score_in_harness
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Result
-from crosstune.evaluate.task_files import HarnessTask
-from crosstune.prompts import Template
+from crosstune.models.chat_template import template_of
+from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask, Recipe
+from crosstune.runs.files import write_jsonl
+from crosstune.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)

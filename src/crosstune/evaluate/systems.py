@@ -6,10 +6,12 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.artifacts import RunFolder, read_json
 from crosstune.errors import RunFolderError
 from crosstune.evaluate import ranks
-from crosstune.models import load_model, load_tokenizer, prepare_libraries
+from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.process import prepare_libraries
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from crosstune.artifacts import write_jsonl, write_text
 from crosstune.miniature.causes import Choice
 from crosstune.miniature.reviews import Review
+from crosstune.runs.files import write_jsonl, write_text
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -4,7 +4,8 @@ A recipe has the sections ``data``, ``tokenizer``, ``systems``, ``train``, ``eva
 says what they may hold; ``checks`` says how they fit together; ``yaml_file`` reads and writes recipes as YAML 1.2.
 """
 
-from crosstune.recipe.data import Data, MixturePart, Quality, Source, SourceFormat, Wordings, World
+from crosstune.prompts.wordings import Wordings
+from crosstune.recipe.data import Data, MixturePart, Quality, Source, SourceFormat, World
 from crosstune.recipe.evaluate import Evaluate, EvaluationTask, Report
 from crosstune.recipe.section import Section
 from crosstune.recipe.systems import Architecture, Lora, NewRows, Stage, System

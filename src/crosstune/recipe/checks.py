@@ -7,7 +7,7 @@ wrong type are the business of the sections' classes; here they are passed over.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crosstune.instruction_bank import BANK
+from crosstune.prompts.translation_instructions import BANK
 
 
 def problems(content: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from crosstune.recipe.section import Count, Direction, Language, Name, Paths, Section, Share, Wording
+from crosstune.prompts.wordings import Wordings
+from crosstune.recipe.section import Count, Direction, Language, Name, Paths, Section, Share
 
 SourceFormat = Literal[
     "auto",
@@ -156,20 +157,6 @@ class Quality(Section):
     )
     max_length_ratio: Annotated[float, Field(ge=1)] | None = Field(9.0, description="of a pair's sides, in characters")
     on_bad_row: Literal["stop", "drop"] = "stop"
-
-
-class Wordings(Section):
-    """How one language asks for a translation. ``{source}`` and ``{target}`` stand for the languages' names in it."""
-
-    train: tuple[Wording, ...] = Field(min_length=1, description="the first one stands for all where `wordings: paper`")
-    held_out: tuple[Wording, ...] = Field((), description="never trained on: they measure robustness to wording")
-
-    @model_validator(mode="after")
-    def _none_is_in_both(self) -> Self:
-        both = sorted({*self.train} & {*self.held_out})
-        if both:
-            raise ValueError(f"{both[0]!r} stands in `train` and in `held_out`: what is trained on is not held out")
-        return self
 
 
 class Data(Section):

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share, Wording
+from crosstune.prompts.wordings import Wording
+from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share
 
 TaskName = Literal[
     "hellaswag",

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}$", description="ISO 639-1 code")]
@@ -10,15 +10,6 @@ Direction = Annotated[str, Field(pattern=r"^[a-z]{2}-[a-z]{2}$", description="so
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Paths = Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-def _names_target(wording: str) -> str:
-    if "{target}" not in wording or "\n" in wording:
-        raise ValueError("a translation instruction is one line that holds {target} (and {source}, if you like)")
-    return wording
-
-
-Wording = Annotated[str, AfterValidator(_names_target)]
 
 
 class Section(BaseModel):

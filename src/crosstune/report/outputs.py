@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crosstune.artifacts import RunFolder
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
+from crosstune.runs.folder import RunFolder
 
 ITEMS_PER_TASK = 40
 ITEMS_PER_WORDING = 4  # of ten that ask about the same items

@@ -10,12 +10,15 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune.diagnostics import FAILURES
-from crosstune.prompts import language_names
+from crosstune.prompts.templates import language_names
 from crosstune.recipe import Recipe, yaml_file
-from crosstune.report import bars, charts, failures
-from crosstune.report.cells import Cell, Column, Table
-from crosstune.report.changes import (
+from crosstune.report.outputs import ITEMS_PER_TASK, Outputs
+from crosstune.report.run_facts import RunFacts
+from crosstune.report.scores import Score, Scores
+from crosstune.report.tables import failures
+from crosstune.report.tables.build import label_of
+from crosstune.report.tables.cells import Cell, Column, Table
+from crosstune.report.tables.changes import (
     FORGOTTEN,
     GAINS,
     Change,
@@ -23,14 +26,12 @@ from crosstune.report.changes import (
     source_columns,
     target_columns,
 )
-from crosstune.report.charts import Series
-from crosstune.report.failures import CellFailures
-from crosstune.report.findings import Finding
-from crosstune.report.outputs import ITEMS_PER_TASK, Outputs
-from crosstune.report.run_facts import RunFacts
-from crosstune.report.scores import Score, Scores
-from crosstune.report.tables import label_of
+from crosstune.report.tables.failures import CellFailures
+from crosstune.report.tables.findings import Finding
 from crosstune.report.training import Curves
+from crosstune.report.write import bars, charts
+from crosstune.report.write.charts import Series
+from crosstune.tasks.diagnostics import FAILURES
 
 _TEMPLATES = Path(__file__).parent / "template"
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from crosstune.report.cells import Cell, Column, Table
+from crosstune.report.tables.cells import Cell, Column, Table
 
 
 def on_paper_scale(table: Table) -> Table:

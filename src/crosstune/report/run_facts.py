@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosstune.artifacts import RunFolder, read_json
 from crosstune.recipe import Recipe
-from crosstune.report.tables import label_of
+from crosstune.report.tables.build import label_of
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
 
 _STAGES = ("data", "tokenizer", "train", "evaluate", "report")
 

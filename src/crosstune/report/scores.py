@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstune.artifacts import RESAMPLES, RunFolder, read_json
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RESAMPLES, RunFolder
 
 CSV_COLUMNS = ("system", "task", "metric", "value", "low", "high", "n", "seed")
 

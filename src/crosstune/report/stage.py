@@ -2,24 +2,27 @@
 
 from dataclasses import replace
 
-from crosstune.artifacts import RunFolder, write_json, write_text
 from crosstune.recipe import Recipe
-from crosstune.report import comparisons, failures, forgetting, levels
-from crosstune.report.cells import Table
-from crosstune.report.changes import change_table, figure_points
-from crosstune.report.findings import best_per_column, findings
-from crosstune.report.latex import to_latex
-from crosstune.report.markdown import to_markdown
-from crosstune.report.model_card import write_model_cards
 from crosstune.report.outputs import read_outputs
 from crosstune.report.page import Page, render, task_labels
 from crosstune.report.paper_scale import on_paper_scale
-from crosstune.report.print_tables import print_tables
 from crosstune.report.run_facts import read_run_facts
 from crosstune.report.scores import read_resamples, read_scores, to_csv
-from crosstune.report.stamp import stamped
-from crosstune.report.tables import further_tables, paper_tables
+from crosstune.report.tables import baselines as levels
+from crosstune.report.tables import failures, forgetting
+from crosstune.report.tables import significance as comparisons
+from crosstune.report.tables.build import further_tables, paper_tables
+from crosstune.report.tables.cells import Table
+from crosstune.report.tables.changes import change_table, figure_points
+from crosstune.report.tables.findings import best_per_column, findings
 from crosstune.report.training import read_curves
+from crosstune.report.write.latex import to_latex
+from crosstune.report.write.markdown import to_markdown
+from crosstune.report.write.model_card import write_model_cards
+from crosstune.report.write.provenance import stamped
+from crosstune.report.write.terminal import print_tables
+from crosstune.runs.files import write_json, write_text
+from crosstune.runs.folder import RunFolder
 from crosstune.terminal import note
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crosstune.artifacts import RunFolder
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
-from crosstune.report.tables import label_of
+from crosstune.report.tables.build import label_of
+from crosstune.runs.folder import RunFolder
 
 MAX_POINTS = 160
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextIteratorStreamer
 
-from crosstune.encoding import encode_prompt
 from crosstune.errors import BadInputError
-from crosstune.evaluate.generation import Generated, Limits, generate
-from crosstune.models import load_model, load_tokenizer, prepare_libraries
-from crosstune.prompts import TEMPLATES
+from crosstune.evaluate.generate.generation import Generated, Limits, generate
+from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.process import prepare_libraries
+from crosstune.prompts.templates import TEMPLATES
+from crosstune.tokens.encode import encode_prompt
 
 _BATCH_TOKENS = 8192
 _BATCH_ROWS = 32

@@ -11,12 +11,14 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from crosstune.artifacts import MODEL_CARD, read_json, write_text
 from crosstune.errors import BadInputError
-from crosstune.models import load_model, load_tokenizer, prepare_libraries
-from crosstune.prompts import TEMPLATES
+from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.process import prepare_libraries
+from crosstune.prompts.templates import TEMPLATES
+from crosstune.runs.files import read_json, write_text
+from crosstune.runs.folder import MODEL_CARD
 from crosstune.terminal import note
-from crosstune.tokenizer import sentencepiece_file
+from crosstune.tokenizer.sentencepiece import file as sentencepiece_file
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "float16": torch.float16}
 Dtype = Literal["float32", "bf16", "float16"]

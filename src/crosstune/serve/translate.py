@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from crosstune.artifacts import fingerprint, hash_file, hash_model_folder, read_json, write_json
 from crosstune.errors import BadInputError
-from crosstune.prompts import translation_instructions
+from crosstune.prompts.templates import translation_instructions
+from crosstune.runs.files import read_json, write_json
+from crosstune.runs.fingerprint import fingerprint, hash_file, hash_model_folder
 from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.terminal import note, progress
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from crosstune.artifacts import commit, write_text
 from crosstune.recipe import Recipe
-from crosstune.report.print_tables import print_tables
 from crosstune.report.scores import read_scores
+from crosstune.report.write.terminal import print_tables
+from crosstune.runs.files import write_text
+from crosstune.runs.provenance import commit
 from crosstune.study.comparison import compare, to_csv
 from crosstune.study.figure import figures
 from crosstune.study.run import folder_of, run_all

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstune.report.comparisons import holm, paired_bootstrap
 from crosstune.report.scores import Resamples, Scores, read_resamples, read_scores
+from crosstune.report.tables.significance import holm, paired_bootstrap
 from crosstune.study.run import folder_of
 from crosstune.study.settings import Study, StudyRun
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from crosstune.recipe import Recipe
-from crosstune.report import charts
-from crosstune.report.changes import FORGOTTEN, GAINS, Change, figure_points
-from crosstune.report.charts import Series
 from crosstune.report.scores import Scores
-from crosstune.report.tables import label_of
+from crosstune.report.tables.build import label_of
+from crosstune.report.tables.changes import FORGOTTEN, GAINS, Change, figure_points
+from crosstune.report.write import charts
+from crosstune.report.write.charts import Series
 from crosstune.study.comparison import Finding
 from crosstune.study.settings import Study
 

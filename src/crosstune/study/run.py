@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from crosstune import pipeline
-from crosstune.artifacts import RunFolder
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs import pipeline
+from crosstune.runs.folder import RunFolder
 from crosstune.study.settings import StudyRun
 from crosstune.terminal import heading, note, results
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from crosstune.recipe import Recipe
-from crosstune.report.cells import Cell, Column, Row, Table, mark_best
-from crosstune.report.changes import source_columns, target_columns
-from crosstune.report.columns import text_columns, translation_columns
-from crosstune.report.comparisons import ALPHA
-from crosstune.report.markdown import escape, table_to_markdown
 from crosstune.report.scores import Scores
-from crosstune.report.stamp import stamped
-from crosstune.report.tables import label_of
+from crosstune.report.tables.build import label_of
+from crosstune.report.tables.cells import Cell, Column, Row, Table, mark_best
+from crosstune.report.tables.changes import source_columns, target_columns
+from crosstune.report.tables.columns import text_columns, translation_columns
+from crosstune.report.tables.significance import ALPHA
+from crosstune.report.write.markdown import escape, table_to_markdown
+from crosstune.report.write.provenance import stamped
 from crosstune.study.comparison import Difference, Finding
 from crosstune.study.settings import Study
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of
 from crosstune.recipe import LearnedTokenizer, Recipe
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.folder import RunFolder, fingerprint_of
 from crosstune.tokenizer import given
 from crosstune.tokenizer.folder import configuration_of
 from crosstune.tokenizer.learn_base import SPECIAL_PIECES, learn_base

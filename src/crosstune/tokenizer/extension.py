@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of
 from crosstune.recipe import LearnedExtension, Recipe
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.folder import RunFolder, fingerprint_of
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, new_pieces, refuse_unextendable
 from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
-from crosstune.tokenizer.sentencepiece_writer import with_all_merges
+from crosstune.tokenizer.sentencepiece.writer import with_all_merges
 from crosstune.tokenizer.texts import data_root, mixture_texts
 
 _SETTING = "tokenizer.extension.path"

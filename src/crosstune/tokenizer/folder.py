@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crosstune.artifacts import write_json, write_text
 from crosstune.errors import BadInputError
+from crosstune.runs.files import write_json, write_text
 from crosstune.tokenizer.learn_base import bos_template
 
 TOKENIZER = "tokenizer.json"

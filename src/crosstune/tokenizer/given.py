@@ -11,11 +11,11 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from tokenizers import Tokenizer
 
-from crosstune.artifacts import fingerprint, hash_file
 from crosstune.errors import BadInputError
 from crosstune.recipe import GivenTokenizer
-from crosstune.tokenizer import sentencepiece_model
+from crosstune.runs.fingerprint import fingerprint, hash_file
 from crosstune.tokenizer.folder import TOKENIZER, configuration_of, read_configuration, with_bos
+from crosstune.tokenizer.sentencepiece import model as sentencepiece_model
 
 _FILES = (TOKENIZER, "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 

@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Literal
 
 from crosstune.errors import BadInputError
-from crosstune.tokenizer import characters
+from crosstune.languages import characters
 from crosstune.tokenizer.bpe import BpeTokenizer, Merge
 from crosstune.tokenizer.merges import learn_merges
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from crosstune.errors import BadInputError
-from crosstune.tokenizer import characters
+from crosstune.languages import characters
 from crosstune.tokenizer.bpe import BYTE_PIECES, METASPACE, Merge
 from crosstune.tokenizer.merges import learn_merges
 

@@ -2,12 +2,15 @@
 
 from tokenizers import Tokenizer
 
-from crosstune.artifacts import RunFolder, fingerprint, fingerprint_of, is_current, read_json, whole_folder, write_json
 from crosstune.recipe import Recipe
+from crosstune.runs.files import read_json, write_json
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.terminal import console, note
-from crosstune.tokenizer import base, extension, fertility, sentencepiece_writer, texts, verify
+from crosstune.tokenizer import base, extension, fertility, texts, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import CONFIGURATION, TOKENIZER, write_folder
+from crosstune.tokenizer.sentencepiece import writer as sentencepiece_writer
 from crosstune.tokenizer.subwords import subwords
 
 _FERTILITY_LINES = 2_000

@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass
 
 from rich.table import Table
 
-from crosstune.artifacts import RunFolder, read_json, write_json, write_text
 from crosstune.errors import BadInputError
 from crosstune.recipe import LearnedExtension, Recipe
+from crosstune.runs.files import read_json, write_json, write_text
+from crosstune.runs.folder import RunFolder
 from crosstune.tokenizer import fertility
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extension import learn

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from crosstune.artifacts import RunFolder, read_jsonl
 from crosstune.errors import RunFolderError
 from crosstune.recipe import LearnedExtension, LearnedTokenizer, Recipe
+from crosstune.runs.files import read_jsonl
+from crosstune.runs.folder import RunFolder
 from crosstune.terminal import progress
 
 _ROWS_PER_BATCH = 4096

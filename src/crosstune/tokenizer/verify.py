@@ -11,10 +11,10 @@ from rich.table import Table
 from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 
-from crosstune.artifacts import write_json
 from crosstune.errors import BadInputError
+from crosstune.languages import characters
 from crosstune.recipe import Languages
-from crosstune.tokenizer import characters
+from crosstune.runs.files import write_json
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
 from crosstune.tokenizer.extend import new_pieces, padding_ids
 

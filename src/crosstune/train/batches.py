@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crosstune.prefixes import runs_with_shared_prefix
+from crosstune.models.prefixes import runs_with_shared_prefix
 from crosstune.recipe import Stage
 from crosstune.train.rows import Row, Segment
 

@@ -9,10 +9,11 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from crosstune.artifacts import hash_file, read_json, write_json
 from crosstune.errors import RunFolderError
+from crosstune.runs.files import read_json, write_json
+from crosstune.runs.fingerprint import hash_file
 from crosstune.terminal import note
-from crosstune.train.faults import disk_advice
+from crosstune.train.error_messages import disk_advice
 from crosstune.train.position import Position, Totals
 
 _FACTS = "checkpoint.json"

@@ -8,8 +8,8 @@ import numpy as np
 from torch import nn
 from transformers import PreTrainedModel
 
-from crosstune.last_layer import last_layer, unread_modules
-from crosstune.prefixes import runs_with_shared_prefix
+from crosstune.models.kernels.skip_unused_positions import last_layer, unread_modules
+from crosstune.models.prefixes import runs_with_shared_prefix
 from crosstune.recipe import Stage
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.rows import Row, Segment

@@ -14,20 +14,20 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from crosstune.errors import CrosstuneError
+from crosstune.models.kernels.inplace_gradients import fast_paths
 from crosstune.recipe import Stage, Train
 from crosstune.terminal import progress, stop_requests
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
-from crosstune.train.deepspeed import clip_gradient, set_engine
-from crosstune.train.fast_paths import fast_paths
-from crosstune.train.faults import memory_advice, not_finite
+from crosstune.train.error_messages import memory_advice, not_finite
 from crosstune.train.learning_rate import learning_rate
-from crosstune.train.levers import save_states, saved_states
 from crosstune.train.loss import summed_loss
-from crosstune.train.methods import Trainable
+from crosstune.train.methods.deepspeed import clip_gradient, set_engine
+from crosstune.train.methods.optimizer import make_optimizer, set_learning_rate
+from crosstune.train.methods.regularizers import save_states, saved_states
+from crosstune.train.methods.trainable import Trainable
 from crosstune.train.metrics import MetricsFile, StepResult, row_of_step
-from crosstune.train.optimizer import make_optimizer, set_learning_rate
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Corpus, Row, Segment
 from crosstune.train.speed import Speed

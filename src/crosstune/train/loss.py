@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crosstune.packing import lay_out, logits_at
+from crosstune.models.packing import lay_out, logits_at
 from crosstune.train.rows import Segment
 
 # Logits that are turned into float32 at a time; a micro-batch of 4,096 rows of 46,336 pieces would be 760 MB. On a CPU

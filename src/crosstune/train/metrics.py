@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosstune.artifacts import write_jsonl
-from crosstune.train.faults import disk_advice
+from crosstune.runs.files import write_jsonl
+from crosstune.train.error_messages import disk_advice
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Corpus, Row
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.artifacts import write_text
-from crosstune.train.faults import disk_advice
+from crosstune.runs.files import write_text
+from crosstune.train.error_messages import disk_advice
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

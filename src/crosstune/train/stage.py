@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from crosstune.artifacts import RunFolder, fingerprint, read_json, write_json
-from crosstune.models import prepare_libraries
+from crosstune.models.process import prepare_libraries
 from crosstune.recipe import Recipe, Stage
-from crosstune.side_by_side import at_once, run_side_by_side
+from crosstune.runs.files import read_json, write_json
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.folder import RunFolder
+from crosstune.runs.workers import at_once, run_side_by_side
 from crosstune.terminal import console, note
-from crosstune.tokens import mixture_tokens
+from crosstune.tokens.store import mixture_tokens
 from crosstune.train.checks import ScoreSuite
 from crosstune.train.start import Start, check_untrained, find_start, inputs_of, mixtures_of
 from crosstune.train.system import Task, facts_of, train_system

@@ -15,11 +15,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from crosstune.artifacts import RunFolder, fingerprint_of, hash_model_folder, read_json
 from crosstune.errors import BadInputError
-from crosstune.models import load_model, load_tokenizer
+from crosstune.models.load import load_model, load_tokenizer
 from crosstune.recipe import Recipe, System
-from crosstune.train.new_rows import RowSource, extend_embeddings, input_matrix, read_subwords
+from crosstune.runs.files import read_json
+from crosstune.runs.fingerprint import hash_model_folder
+from crosstune.runs.folder import RunFolder, fingerprint_of
+from crosstune.train.new_rows.rows import RowSource, extend_embeddings, input_matrix, read_subwords
 
 
 @dataclass(frozen=True)

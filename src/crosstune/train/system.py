@@ -12,26 +12,33 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.artifacts import RunFolder, write_json, write_jsonl
 from crosstune.errors import BadInputError
-from crosstune.models import load_model, load_tokenizer
-from crosstune.prompts import TEMPLATES
+from crosstune.models.kernels.fp8 import check_fp8
+from crosstune.models.kernels.inplace_gradients import choose_kernels
+from crosstune.models.load import load_model, load_tokenizer
+from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import Recipe, Stage, System
+from crosstune.runs.files import write_json, write_jsonl
+from crosstune.runs.folder import RunFolder
 from crosstune.terminal import note
-from crosstune.tokens import mixture_tokens
+from crosstune.tokens.store import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check, ScoreSuite
-from crosstune.train.fast_paths import choose_kernels
-from crosstune.train.fp8 import check_fp8
-from crosstune.train.initialisation import find_sources
 from crosstune.train.loop import Job, train
-from crosstune.train.merge import merge_with_ancestor
-from crosstune.train.methods import Trainable, make_trainable, plain_model, refuse_sharded_weights, save_adapter
+from crosstune.train.methods.merge import merge_with_ancestor
+from crosstune.train.methods.optimizer import check_optimizer
+from crosstune.train.methods.trainable import (
+    Trainable,
+    make_trainable,
+    plain_model,
+    refuse_sharded_weights,
+    save_adapter,
+)
 from crosstune.train.metrics import MetricsFile
 from crosstune.train.model_folder import copy_tokenizer, save_model
-from crosstune.train.new_rows import RowSource, read_subwords
-from crosstune.train.optimizer import check_optimizer
+from crosstune.train.new_rows.initialization import find_sources
+from crosstune.train.new_rows.rows import RowSource, read_subwords
 from crosstune.train.position import Position
 from crosstune.train.rows import Row, make_rows
 from crosstune.train.speed import speed_of

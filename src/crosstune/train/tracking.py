@@ -13,7 +13,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy
 from crosstune.errors import BadInputError
 from crosstune.recipe import Recipe
 from crosstune.terminal import note
-from crosstune.train.deepspeed import load_models_whole
+from crosstune.train.methods.deepspeed import load_models_whole
 
 
 def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from crosstune.artifacts import RunFolder
 from crosstune.data import stage
 from crosstune.data.rows import BadRow, Row
 from crosstune.data.sources import find_files, read_source
 from crosstune.errors import BadInputError
-from crosstune.examples import read_examples
+from crosstune.prompts.examples import read_examples
 from crosstune.recipe import Languages, Source, yaml_file
+from crosstune.runs.folder import RunFolder
 
 LANGUAGES = Languages(source="en", target="ko")
 

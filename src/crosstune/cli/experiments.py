@@ -1,0 +1,206 @@
+"""The commands around a run: larger corpora, studies, plans, sweeps, proofs, and benchmarks without a recipe."""
+
+import importlib.util
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from crosstune.cli.options import MaxNewTokens, Overrides, Quick, RecipePath, load
+from crosstune.errors import BadInputError
+from crosstune.plan.machines import GPUS, Machine
+from crosstune.runs import pipeline
+from crosstune.runs.folder import RunFolder
+from crosstune.terminal import kept_when_stopped, note, results
+
+GpuName = Enum("GpuName", {name: name for name in GPUS})  # type: ignore[misc]
+
+
+def filter_text(
+    recipe: RecipePath,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="one of the recipe's sources of kind text")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder for shards, drops and logs")],
+    overrides: Overrides = None,
+    executor: Annotated[Literal["local", "slurm", "ray"], typer.Option(help="where the tasks run")] = "local",
+    tasks: Annotated[int, typer.Option(min=0, help="shards that are written, at most one per file; 0: so many")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="tasks at a time; 0: one per core, slurm and ray: all")] = 0,
+    time: Annotated[str, typer.Option(help="slurm: limit of a task")] = "12:00:00",
+    partition: Annotated[str, typer.Option(help="slurm: the cluster's partition")] = "",
+) -> None:
+    """Send text that outgrows a machine through the data stage's checks, shard by shard, as a datatrove pipeline.
+
+    Writes OUT/text/*.parquet, to be named as a source of a recipe, and OUT/dropped/*.jsonl. Shards that are done are
+    not done again. Needs the extra `scale`.
+    """
+    if importlib.util.find_spec("datatrove") is None:
+        raise BadInputError("crosstune filter needs datatrove, which is not installed: pip install 'crosstune[scale]'")
+    # Its own lines say what the logs say, too.
+    os.environ.setdefault("LOGURU_LEVEL", "WARNING")
+    settings = load(recipe, overrides)
+    from crosstune.data.scale import Where, filter_source
+    from crosstune.data.stage import write_evaluation_sets
+
+    run_folder = RunFolder(settings.runs_root / settings.name)
+    with kept_when_stopped():
+        root = write_evaluation_sets(settings, run_folder)
+        filter_source(settings, run_folder, root, source, out, Where(executor, tasks, workers, time, partition))
+
+
+def study(
+    path: Annotated[Path, typer.Argument(metavar="STUDY", help="a study file, or a folder of them: recipes/ablations")],
+    overrides: Overrides = None,
+    quick: Quick = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check every cell and list the runs, and stop")] = False,
+) -> None:
+    """Run a grid of changes to one recipe over several seeds, and compare the cells in one report.
+
+    A folder's studies run one after another. Each run has a folder in runs/STUDY; what is equal is made once, across
+    studies, too; what is there is skipped, what was interrupted goes on. Writes study.md and study.csv: means, spreads
+    over seeds, differences with intervals.
+    """
+    from crosstune.study.command import run as run_study
+
+    with kept_when_stopped():
+        run_study(path, overrides or [], quick, dry_run, shlex.join(["crosstune", *sys.argv[1:]]))
+
+
+def plan(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    gpu: Annotated[GpuName, typer.Option("--gpu", help="by its data sheet")] = GpuName("h100"),  # noqa: B008
+    num_gpus: Annotated[int, typer.Option("--gpus", min=1, help="how many, over all nodes")] = 8,
+    mfu: Annotated[float, typer.Option(min=0.01, max=1, help="share of the peak rate that training reaches")] = 0.4,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+) -> None:
+    """Say what training will compute, how long it takes and how much memory it needs, before it is launched.
+
+    Makes the mixtures and tokenizers if they are not there, trains nothing, and fails where a stage cannot fit.
+    """
+    settings = load(recipe, overrides)
+    run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
+    # Imported here: the command line answers --help without loading torch.
+    from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
+    from crosstune.plan.print_plan import print_plan, to_json
+
+    machine = Machine(GPUS[gpu.value], num_gpus, mfu)
+    plans = make_plan(settings, run_folder, machine)
+    if as_json:
+        sys.stdout.write(json.dumps(to_json(plans, machine), indent=2) + "\n")
+    else:
+        print_plan(plans, machine)
+    refuse_what_does_not_fit(plans, machine)
+
+
+def sweep(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    pieces: Annotated[list[int] | None, typer.Option("--pieces", min=1, help="a number to try; repeatable")] = None,
+) -> None:
+    """Draw the length of target-language text against the number of new pieces: a table and tokenizer/sweep.svg.
+
+    Makes the mixtures and tokenizers if they are not there; tries 0.5 to 2 times the recipe's number by default.
+    """
+    settings = load(recipe, overrides)
+    run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
+    from crosstune.tokenizer.sweep import as_table
+    from crosstune.tokenizer.sweep import sweep as measure
+
+    results.print(as_table(measure(settings, run_folder, pieces or [])))
+    note(f"written: {run_folder.root / 'tokenizer'}/sweep.json and sweep.svg")
+
+
+def verify(
+    tokenizer: Annotated[Path, typer.Argument(metavar="TOKENIZER", help="the extended one: a folder or .model file")],
+    base: Annotated[Path, typer.Option("--base", help="what it was made from: a folder or .model file")],
+    text: Annotated[
+        list[Path] | None, typer.Option("--text", help="a file of UTF-8 text, one line each; repeatable, a domain each")
+    ] = None,
+    parallel: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            "--parallel",
+            help="two files whose n-th lines are translations, the source language first: parity of tokens",
+        ),
+    ] = None,
+    source: Annotated[str, typer.Option("--from", metavar="CODE", help="source language, ISO 639-1")] = "en",
+    target: Annotated[str, typer.Option("--to", metavar="CODE", help="target language, ISO 639-1")] = "ko",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, with every failing case")] = False,
+) -> None:
+    """Prove that an extended tokenizer keeps what its base does, and measure how much shorter text becomes.
+
+    The exit status is 1 where a property fails, and 2 where something cannot be read or is no extension of the base.
+    """
+    from crosstune.recipe import Languages
+    from crosstune.tokenizer.verify_command import Texts, compare, print_report
+
+    report = compare(tokenizer, base, Texts(text or [], parallel, Languages(source=source, target=target)))
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    else:
+        print_report(report, results)
+    if not report["holds"]:
+        raise typer.Exit(1)
+
+
+def score(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, or a hub id")],
+    data_root: Annotated[Path, typer.Option("--data-root", metavar="DIR", help="where the benchmarks' files lie")],
+    suite: Annotated[
+        Literal["paper", "korean", "all"],
+        typer.Option(help="paper: HellaSwag, COPA, NSMC, translation; korean: KoBEST, NSMC by likelihood"),
+    ] = "paper",
+    tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id; MODEL's own if absent")] = "",
+    prompt: Annotated[
+        Literal["paper-v1", "alpaca", "kullm", "chat"],
+        typer.Option("--prompt", help="the template around instructions; chat: the tokenizer's own"),
+    ] = "paper-v1",
+    split: Annotated[
+        Literal["test", "dev"], typer.Option(help="dev: development files, of benchmarks that have them")
+    ] = "test",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="draw so many items of each benchmark")] = None,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="go on without files that are not there")
+    ] = False,
+    max_new_tokens: MaxNewTokens = 256,
+    precision: Annotated[Literal["float32", "bf16"], typer.Option(help="of the weights")] = "float32",
+    revision: Annotated[str | None, typer.Option(help="of a hub id: the commit")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="where scores go; in runs/ if absent")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")] = False,
+) -> None:
+    """Score any model on the paper's benchmarks, without a recipe, and print its Tables 3 and 4.
+
+    Files are found anywhere under DIR by the names that their authors gave them, as hellaswag_val.jsonl, copa-test.xml,
+    ratings_test.txt, newstest2019-src.eng.txt and KoBEST's COPA/test.tsv; what is missing is listed.
+
+    The same command keeps what was scored before, and goes on with what was interrupted.
+
+    Example: crosstune score runs/miniature/systems/ours/model --data-root data --skip-missing
+    """
+    from crosstune.evaluate.score import Asked, Choice
+    from crosstune.evaluate.score import score as run
+    from crosstune.report.scores import read_scores, to_json
+
+    results.quiet = as_json
+    asked = Asked(model, tokenizer or model, revision, prompt, max_new_tokens, precision)
+    with kept_when_stopped():
+        recipe, folder = run(asked, Choice(suite, data_root, split, limit, skip_missing), out)
+    if as_json:
+        sys.stdout.write(to_json(read_scores(recipe, folder), recipe.seed))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "filter": filter_text,
+    "study": study,
+    "plan": plan,
+    "sweep": sweep,
+    "verify": verify,
+    "score": score,
+}

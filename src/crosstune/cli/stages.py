@@ -1,0 +1,127 @@
+"""The commands that run a recipe: all of it, or one stage."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from crosstune.cli.options import AsJson, DryRun, Overrides, Quick, RecipePath, Update, load
+from crosstune.runs import pipeline
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
+from crosstune.terminal import kept_when_stopped, results
+
+
+def _start(
+    stages: tuple[str, ...],
+    path: Path,
+    overrides: list[str] | None,
+    flags: tuple[bool, bool, bool],
+    as_json: bool = False,
+) -> None:
+    quick, dry_run, update = flags
+    recipe = load(path, overrides, quick)
+    if dry_run:
+        from crosstune.recipe import yaml_file
+
+        sys.stdout.write(yaml_file.dump(recipe))
+        return
+    if recipe.seeds and stages == pipeline.STAGE_NAMES and not as_json:
+        from crosstune.study.command import run_seeds
+
+        with kept_when_stopped():
+            run_seeds(recipe, path, overrides or [], quick, shlex.join(["crosstune", *sys.argv[1:]]))
+        return
+    results.quiet = as_json
+    with kept_when_stopped():
+        run_folder = pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
+    if as_json:
+        # Imported here: the command line answers --help without loading NumPy.
+        from crosstune.report.scores import read_scores, to_json
+
+        sys.stdout.write(to_json(read_scores(recipe, run_folder), recipe.seed))
+
+
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    dry_run: DryRun = False,
+    update: Update = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run all stages of a recipe, from raw corpora to the report.
+
+    What is already there for the same inputs and settings is skipped; what was interrupted goes on.
+    """
+    _start(pipeline.STAGE_NAMES, recipe, overrides, (quick, dry_run, update), as_json)
+
+
+def data(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    dry_run: DryRun = False,
+    update: Update = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="also make the tokenizers, and show what training will read of each source")
+    ] = False,
+) -> None:
+    """Run the data stage: raw corpora -> data/mixtures/*/examples.parquet, data/evaluation/*/items.jsonl."""
+    _start(("data", "tokenizer") if audit else ("data",), recipe, overrides, (quick, dry_run, update))
+    if audit and not dry_run:
+        # Imported here: the command line answers --help without loading torch.
+        from crosstune.tokens.audit import audit as print_audit
+
+        settings = load(recipe, overrides, quick)
+        stdout = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
+        print_audit(settings, RunFolder(settings.runs_root / settings.name), stdout)
+
+
+def report(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    dry_run: DryRun = False,
+    update: Update = False,
+    as_json: AsJson = False,
+    fail_on_forgetting: Annotated[
+        bool,
+        typer.Option("--fail-on-forgetting", help="exit status 1 where evaluate.max_forgetting is exceeded"),
+    ] = False,
+) -> None:
+    """Run the report stage: everything above -> report/report.html, report.md, tables.csv, tables.tex."""
+    _start(("report",), recipe, overrides, (quick, dry_run, update), as_json)
+    if fail_on_forgetting and not dry_run:
+        settings = load(recipe, overrides, quick)
+        found = read_json(RunFolder(settings.runs_root / settings.name).report / "forgetting.json")
+        if any(one["verdict"] == "fail" for one in found):
+            raise typer.Exit(1)
+
+
+def stage_command(stage: pipeline.Stage) -> Callable[..., None]:
+    """Return the command of a stage that has no options of its own."""
+
+    def command(
+        recipe: RecipePath,
+        overrides: Overrides = None,
+        quick: Quick = False,
+        dry_run: DryRun = False,
+        update: Update = False,
+    ) -> None:
+        _start((stage.name,), recipe, overrides, (quick, dry_run, update))
+
+    command.__doc__ = f"Run the {stage.name} stage: {stage.purpose}."
+    return command
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run,
+    "data": data,
+    **{stage.name: stage_command(stage) for stage in pipeline.STAGES[1:-1]},
+    "report": report,
+}

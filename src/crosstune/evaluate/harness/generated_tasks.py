@@ -1,0 +1,144 @@
+"""NSMC and translation: prompts, answers, and their scores.
+
+Run by our own loop, not by the harness's generation tasks: those keep neither whether an answer ended by itself nor
+what was written before an interruption, and cut answers at stop texts that hide a failure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crosstune.evaluate import ranks
+from crosstune.evaluate.cells import Cell, cells_of
+from crosstune.evaluate.comet import Comet
+from crosstune.evaluate.generate.generation import Generated, Limits, Write, generate
+from crosstune.evaluate.items import Item
+from crosstune.evaluate.outputs import OutputLog
+from crosstune.evaluate.scores import (
+    KEYWORDS,
+    Result,
+    Score,
+    Scored,
+    keyword_label,
+    mean_score,
+    nsmc_scores,
+    over_wordings,
+    translation_scores,
+)
+from crosstune.prompts.templates import Template
+from crosstune.recipe import Evaluate, EvaluationTask
+from crosstune.tasks.diagnostics import Asked, failures
+from crosstune.terminal import note, progress
+from crosstune.tokens.encode import encode_prompts
+
+Row = dict[str, Any]
+GENERATED = ("nsmc_generate", "translation")
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A model that answers, the template it is asked with, and the log of its answers.
+
+    ``write`` is another engine that answers in the model's place.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    template: Template
+    settings: Evaluate
+    log: OutputLog
+    comet: Comet | None = None
+    write: Write | None = None
+
+    def score(self, label: str, task: EvaluationTask, items: Sequence[Item]) -> Result:
+        """Answer all cells of a task and score them."""
+        rows: list[Row] = []
+        scores: list[Score] = []
+        for name, cells in groupby(cells_of(label, task, items, self.template), lambda cell: cell.wordings_of):
+            of_cells = []
+            for cell in cells:
+                answers = self._answer(cell)
+                rows += answers
+                of_cells.append(score_cell(cell, answers, self.template.name, self.settings, self.comet))
+            scores += over_wordings(name, of_cells) if name else []
+            scores += chain.from_iterable(of_cells)
+        return Result(rows, scores)
+
+    def _answer(self, cell: Cell) -> list[Row]:
+        """Return a row per item; those that the log already has are not generated again."""
+        done = self.log.rows_of(cell.name)
+        todo = [index for index, item_id in enumerate(cell.ids) if item_id not in done]
+        encoded = encode_prompts(self.tokenizer, [cell.prompts[index] for index in todo])
+        limits = Limits(
+            cell.max_new_tokens, max_positions(self.model), self.settings.max_batch_rows, self.settings.batch_tokens
+        )
+        too_long = sum(len(prompt) >= limits.max_positions for prompt in encoded)
+        if too_long:
+            note(f"{cell.name}: {too_long} prompts fill all {limits.max_positions} positions and stay unanswered")
+        with progress(cell.name, len(cell.ids)) as advance:
+            advance(len(done))
+            mine, written = ranks.share([len(prompt) for prompt in encoded]), {}
+            asked = [encoded[place] for place in mine]
+            write = self.write or partial(generate, self.model)
+            for index, generated in write(asked, int(self.tokenizer.eos_token_id), limits):
+                row = self._row(cell, todo[mine[index]], generated)
+                self.log.append(row)
+                written[mine[index]] = row
+                advance(1)
+        done |= {row["id"]: row for row in ranks.gather(written).values()}
+        return [done[item_id] for item_id in cell.ids]
+
+    def _row(self, cell: Cell, index: int, generated: Generated) -> Row:
+        # Cleaning up spaces would change what the model wrote (" ." becomes ".").
+        text = self.tokenizer.decode(
+            list(generated.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        output = self.template.output(str(text))
+        answer = keyword_label(output)
+        references = cell.references[index]
+        asked = Asked(cell.sources[index], references[0], cell.instruction, cell.source_language, cell.target_language)
+        return {
+            "task": cell.name,
+            "id": cell.ids[index],
+            "prompt": cell.prompts[index],
+            "output": output,
+            "reference": references[0],
+            **({"references": list(references)} if len(references) > 1 else {}),
+            **({"wordings_of": cell.wordings_of} if cell.wordings_of else {}),
+            "correct": None if cell.target_language else answer is not None and KEYWORDS[answer] == references[0],
+            "finished": generated.finished,
+            "failures": list(failures(output, asked, generated.finished)),
+        }
+
+
+def max_positions(model: PreTrainedModel) -> int:
+    """Return how many tokens the model can hold, prompt and answer together."""
+    config = model.config.get_text_config(decoder=True)
+    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "sliding_window")]
+    return min((limit for limit in limits if limit), default=2**31)
+
+
+def score_cell(
+    cell: Cell, rows: Sequence[Row], prompt: str, settings: Evaluate, comet: Comet | None = None
+) -> list[Score]:
+    """Score a cell's rows; ``prompt`` names the template, for the signature."""
+    num_bootstrap = settings.num_bootstrap
+    engine = "" if settings.engine == "transformers" else f"|engine:{settings.engine}"
+    signature = f"prompt:{prompt}|decoding:greedy{engine}|max_new_tokens:{cell.max_new_tokens}"
+    if cell.wordings_of:
+        signature = f"wording:{cell.name.removeprefix(cell.wordings_of)[1:]}|{signature}"
+    outputs = [row["output"] for row in rows]
+    first = [references[0] for references in cell.references]
+    if not cell.target_language:
+        scored = Scored(cell.name, f"rule:names_exactly_one|{signature}", num_bootstrap)
+        return nsmc_scores(scored, outputs, [KEYWORDS.index(keyword) for keyword in first])
+    scored = Scored(cell.name, signature, num_bootstrap)
+    scores = translation_scores(scored, outputs, cell.references, cell.target_language)
+    if comet:
+        with_comet = Scored(cell.name, f"{comet.signature}|{signature}", num_bootstrap)
+        scores.append(mean_score(with_comet, "comet", comet.scores(cell.sources, outputs, first)))
+    return scores

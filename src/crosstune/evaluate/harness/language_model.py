@@ -1,0 +1,204 @@
+"""lm-evaluation-harness's model ``crosstune``: packed scoring with the harness's own token rules."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from typing import Any
+
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import TemplateLM
+from lm_eval.api.registry import register_model
+from lm_eval.models.utils import (
+    handle_stop_sequences,
+    has_bos_prefix,
+    normalize_gen_kwargs,
+    postprocess_generated_text,
+    resolve_max_length,
+)
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crosstune.evaluate import ranks
+from crosstune.evaluate.generate.generation import Limits, generate
+from crosstune.evaluate.outputs import OutputLog
+from crosstune.evaluate.scoring import Likelihood, Pair, log_likelihoods
+from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.process import prepare_libraries
+from crosstune.terminal import progress
+
+DEFAULT_MAX_GENERATED = 256
+_LIKELIHOODS = "(log-likelihoods)"  # in the log, where a task's label cannot have brackets
+
+
+def _key(pair: Pair) -> str:
+    """Return what a pair is found again by: two tasks may ask the same."""
+    return hashlib.blake2b(repr((pair.context, pair.continuation)).encode(), digest_size=16).hexdigest()
+
+
+@register_model("crosstune")
+class CrosstuneLM(TemplateLM):  # type: ignore[misc]
+    """A causal language model, scored in packed rows; with a ``log``, an interrupted scoring goes on where it was.
+
+    Which tokens are context and which continuation is decided by the harness's ``TemplateLM``; what is ours is how they
+    are computed. Equal item by item to the harness's ``hf`` model.
+    """
+
+    def __init__(
+        self,
+        pretrained: str | PreTrainedModel,
+        tokenizer: str | PreTrainedTokenizerBase | None = None,
+        revision: str | None = None,
+        dtype: str = "float32",
+        device: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Take a loaded model and tokenizer, or load them from a folder or the hub."""
+        super().__init__()
+        self._batch_tokens = int(options.pop("batch_tokens", 8192))
+        self._max_rows = int(options.pop("max_batch_rows", 128))
+        self._log: OutputLog | None = options.pop("log", None)
+        # The harness's command line always sends these two; batches here are counted in tokens.
+        unknown = set(options) - {"batch_size", "max_batch_size"}
+        if unknown:
+            raise ValueError(
+                f"unknown model arguments for `crosstune`: {', '.join(sorted(unknown))}; there are pretrained, "
+                "tokenizer, revision, dtype, device, batch_tokens, max_batch_rows"
+            )
+        if isinstance(pretrained, str):
+            tokenizer = tokenizer or pretrained
+            prepare_libraries()
+            pretrained = load_model(pretrained, revision, getattr(torch, dtype))
+        if tokenizer is None:
+            raise ValueError("a loaded model needs its tokenizer: pass `tokenizer`, loaded or as a folder")
+        self.tokenizer = load_tokenizer(tokenizer, revision) if isinstance(tokenizer, str) else tokenizer
+        self.model = pretrained
+        if ranks.num_ranks() > 1:
+            self.model.to(ranks.device())  # type: ignore[arg-type]
+        # The harness's command line asks for cuda:0 by default, with or without a GPU.
+        elif device and (torch.cuda.is_available() or not device.startswith("cuda")):
+            self.model.to(torch.device(device))  # type: ignore[arg-type]
+        self._device = self.model.device
+
+    @property
+    def eot_token_id(self) -> int:
+        """The EOS."""
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def prefix_token_id(self) -> int:
+        """What stands before a text without context: BOS, or EOS where there is none."""
+        bos = self.tokenizer.bos_token_id
+        return self.eot_token_id if bos is None else int(bos)
+
+    @property
+    def max_length(self) -> int:
+        """The tokens that the model reads."""
+        return int(resolve_max_length(self.model.config, self.tokenizer))
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+        """Tokenise; special tokens by the tokenizer's own rule, none when the text begins with the BOS."""
+        if add_special_tokens is None and has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id)):
+            add_special_tokens = False
+        if add_special_tokens is None:
+            return list(self.tokenizer.encode(string))
+        return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        """Score (context, continuation) pairs; progress is shown by our bar, not by the harness's."""
+        answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
+        return answers
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[tuple[tuple[str, str] | None, list[int], list[int]]], **_options: Any
+    ) -> list[tuple[float, bool]]:
+        pairs = [Pair(context, continuation) for _, context, continuation in requests]
+        likelihoods = self._likelihoods(pairs)
+        answers = [(likelihood.log_probability, likelihood.is_greedy) for likelihood in likelihoods]
+        for (text, _, _), answer in zip(requests, answers, strict=True):
+            if text is not None:
+                self.cache_hook.add_partial("loglikelihood", text, answer)
+        return answers
+
+    def _likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """Score pairs, but for those that the log of an interrupted evaluation holds."""
+        keys = [_key(pair) for pair in pairs]
+        known = {key: Likelihood(*row["answer"]) for key, row in self._known().items()}
+        todo = [index for index, key in enumerate(keys) if key not in known]
+        with progress("continuations scored", len(pairs)) as advance:
+            advance(len(pairs) - len(todo))
+
+            def answered(indices: Sequence[int], answers: Sequence[Likelihood]) -> None:
+                advance(len(indices))
+                if self._log:
+                    for index, answer in zip(indices, answers, strict=True):
+                        row = {"task": _LIKELIHOODS, "id": keys[todo[index]], "answer": list(astuple(answer))}
+                        self._log.append(row)
+
+            asked = [pairs[index] for index in todo]
+            found = log_likelihoods(self.model, asked, self.max_length, self._batch_tokens, answered)
+        known |= {keys[index]: answer for index, answer in zip(todo, found, strict=True)}
+        return [known[key] for key in keys]
+
+    def _known(self) -> dict[str, dict[str, Any]]:
+        return self._log.rows_of(_LIKELIHOODS) if self._log else {}
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
+        """Score whole texts in windows of ``max_length``, each token once."""
+        windows: list[tuple[tuple[str, str] | None, list[int], list[int]]] = []
+        ends = []
+        for request in requests:
+            tokens = self.tok_encode(request.args[0])
+            rolling = get_rolling_token_windows(tokens, self.prefix_token_id, self.max_length, context_len=1)
+            windows += [(None, *make_disjoint_window(window)) for window in rolling]
+            ends.append(len(windows))
+        answers = self._loglikelihood_tokens(windows)
+        starts = [0, *ends[:-1]]
+        return [sum(answer[0] for answer in answers[first:last]) for first, last in zip(starts, ends, strict=True)]
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
+        """Continue contexts greedily until EOS, a stop text, or the limit."""
+        results: list[str] = [""] * len(requests)
+        groups: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            groups.setdefault(repr(sorted(request.args[1].items())), []).append(index)
+        for members in groups.values():
+            for place, text in self._generate_group([requests[index].args for index in members]):
+                results[members[place]] = text
+        return results
+
+    def _generate_group(self, group: list[tuple[str, dict[str, Any]]]) -> Iterator[tuple[int, str]]:
+        settings = normalize_gen_kwargs(group[0][1], DEFAULT_MAX_GENERATED)
+        if settings.get("do_sample") or settings.get("temperature"):
+            raise ValueError(
+                f"the model `crosstune` decodes greedily, but the task asks for {group[0][1]}: remove do_sample and "
+                "temperature, or use the harness's model `hf`"
+            )
+        eos_text = self.tokenizer.decode(self.eot_token_id)
+        until = [text for text in handle_stop_sequences(settings.get("until"), eos=eos_text) if text]
+        limit = settings["max_gen_toks"]
+        room = self.max_length - limit
+        if room <= 0:
+            raise ValueError(
+                f"max_gen_toks {limit} leaves no room for a prompt in the model's {self.max_length} tokens"
+            )
+        prompts = [self.tok_encode(context)[-room:] for context, _ in group]
+        limits = Limits(limit, self.max_length, self._max_rows, self._batch_tokens)
+        mine, written = ranks.share([len(prompt) for prompt in prompts]), {}
+        asked = [prompts[place] for place in mine]
+        for index, generated in generate(self.model, asked, self.eot_token_id, limits, self._stopper(until)):
+            text = self.tokenizer.decode(list(generated.tokens), skip_special_tokens=True)
+            written[mine[index]] = postprocess_generated_text(generation=text, stop=until, think_end_token=None)
+        for place, text in ranks.gather(written).items():
+            self.cache_hook.add_partial("generate_until", group[place], text)
+            yield place, text
+
+    def _stopper(self, until: list[str]) -> Callable[[list[int]], bool]:
+        # A stop text of n characters lies in the last n tokens; a few more hold a character that bytes spell.
+        window = max(len(text) for text in until) + 4
+
+        def should_stop(tokens: list[int]) -> bool:
+            tail = self.tokenizer.decode(tokens[-window:])
+            return any(text in tail for text in until)
+
+        return should_stop

@@ -1,0 +1,137 @@
+"""Multiple choice, and any task of lm-evaluation-harness: its tasks, its evaluator, our model."""
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crosstune.evaluate.harness.task_files import HarnessTask
+from crosstune.evaluate.outputs import OutputLog
+from crosstune.evaluate.scores import (
+    Result,
+    Score,
+    Scored,
+    aggregated_score,
+    bits_per_byte_score,
+    macro_f1_score,
+    mean_score,
+)
+from crosstune.recipe import Evaluate
+
+Row = dict[str, Any]
+
+
+def score_in_harness(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: Mapping[str, HarnessTask],
+    settings: Evaluate,
+    log: OutputLog | None = None,
+) -> dict[str, Result]:
+    """Score tasks, given by label; ``log`` keeps log-likelihoods as they come."""
+    if not tasks:
+        return {}
+    # Loading the harness takes three seconds, so only a run that scores loads it.
+    import lm_eval
+
+    from crosstune.evaluate.harness.language_model import CrosstuneLM
+
+    with _quiet_harness():
+        loaded = {label: task.load() for label, task in tasks.items()}
+        results = lm_eval.evaluate(
+            CrosstuneLM(model, tokenizer, batch_tokens=settings.batch_tokens, log=log),
+            {"tasks": loaded},
+            samples={label: drawn for label, task in tasks.items() if (drawn := task.draw(loaded[label]))} or None,
+            bootstrap_iters=0,  # the intervals are ours: the harness has standard errors only
+            log_samples=True,
+        )
+    found = {}
+    for label, task in tasks.items():
+        signature = f"harness:{lm_eval.__version__}|task:{task.name}|v:{results['versions'][label]}"
+        signature += f"|shots:{results['n-shot'][label]}"
+        if loaded[label].config.doc_to_text == "query":
+            signature += f"|prompt:{task.prompt.name}"
+        samples = sorted(results["samples"][label], key=lambda sample: sample["doc_id"])
+        scored = Scored(label, signature, settings.num_bootstrap)
+        found[label] = Result(_rows(scored.task, samples), _scores(scored, samples, loaded[label].aggregation()))
+    return found
+
+
+def _scores(scored: Scored, samples: list[Row], aggregations: Mapping[str, Any]) -> list[Score]:
+    """Score each metric of each filter; the harness lists a document once for each filter of its answers."""
+    scores = []
+    filters = list(dict.fromkeys(sample["filter"] for sample in samples))
+    for name in filters:
+        members = [sample for sample in samples if sample["filter"] == name]
+        for metric in dict.fromkeys(metric for sample in members for metric in sample["metrics"]):
+            values = [sample[metric] for sample in members if metric in sample]
+            whole = metric if len(filters) == 1 else f"{metric}_{name}"
+            scores.append(_score(scored, whole, values, aggregations.get(metric)))
+    return scores
+
+
+def _score(scored: Scored, metric: str, values: list[Any], aggregation: Any) -> Score:
+    name = getattr(aggregation, "__name__", "mean")
+    if name == "mean":
+        return mean_score(scored, metric, [float(value) for value in values])
+    if name == "macro_f1_score":
+        references, predictions = zip(*values, strict=True)
+        return macro_f1_score(scored, references, predictions)
+    if name == "bits_per_byte":
+        return bits_per_byte_score(scored, values)
+    return aggregated_score(scored, metric, values, aggregation)
+
+
+def _rows(label: str, samples: list[Row]) -> list[Row]:
+    """Return a row of ``outputs.jsonl`` per document, by the first filter."""
+    return [_row(label, sample) for sample in samples if sample["filter"] == samples[0]["filter"]]
+
+
+def _row(label: str, sample: Row) -> Row:
+    arguments, answers = sample["arguments"], sample["filtered_resps"]
+    row = {"task": label, "id": str(sample["doc"].get("id", sample["doc_id"])), "prompt": arguments[0][0]}
+    correct = bool(sample["acc"]) if "acc" in sample else None
+    if "bits_per_byte" in sample:
+        log_probability, num_bytes = sample["bits_per_byte"]
+        bits = -log_probability / num_bytes / math.log(2)
+        return {**row, "output": f"{bits:.3f} bits per byte", "reference": "", "correct": None}
+    if len(arguments) == 1:
+        output = answers[0] if isinstance(answers[0], str) else json.dumps(answers[0])
+        return {**row, "output": output, "reference": str(sample["target"]), "correct": correct}
+    endings = [continuation for _, continuation in arguments]
+    log_likelihoods = [answer[0] for answer in answers]
+    chosen = max(range(len(endings)), key=lambda index: log_likelihoods[index])
+    target = sample["target"]
+    if isinstance(target, str):  # the ending itself, without what the harness writes before it
+        target = sample["doc"].get("label", target)
+    return {
+        **row,
+        "output": endings[chosen],
+        "reference": endings[target] if isinstance(target, int) else str(target),
+        "correct": correct,
+        "log_likelihoods": log_likelihoods,
+    }
+
+
+@contextmanager
+def _quiet_harness() -> Iterator[None]:
+    """Silence the harness's and the datasets library's bars and notes; errors still come through."""
+    import datasets
+    from lm_eval.api import task as harness_task
+
+    logger, bars = logging.getLogger("lm_eval"), harness_task.tqdm
+    level, had_bars = logger.level, datasets.are_progress_bars_disabled()
+    logger.setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
+    harness_task.tqdm = lambda rows, **_: rows
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        harness_task.tqdm = bars
+        if not had_bars:
+            datasets.enable_progress_bars()

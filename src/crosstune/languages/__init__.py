@@ -1,0 +1,1 @@
+"""What crosstune knows of languages."""

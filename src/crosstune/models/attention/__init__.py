@@ -1,0 +1,1 @@
+"""Attention of packed rows, by device and length of rows."""

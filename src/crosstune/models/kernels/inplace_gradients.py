@@ -1,0 +1,125 @@
+"""How a model is trained faster to the same result: what its layers skip, save, and add their gradients to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from peft import PeftModel
+from torch import Tensor, nn
+from torch.nn.functional import embedding, linear
+
+from crosstune.models.attention.flex import packed_attention
+from crosstune.models.kernels.fp8 import multiply_in_fp8
+from crosstune.models.kernels.low_memory_layers import lean_layers, replaced_forwards
+from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
+from crosstune.recipe import Train
+
+
+def choose_kernels(trained: nn.Module, device: torch.device, settings: Train) -> None:
+    """Let a model, as it is trained, attend and multiply by what the device does fastest and the recipe asks for."""
+    model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
+    model.set_attn_implementation(packed_attention(model, device, settings.flex_attention))
+    if settings.precision == "fp8":
+        multiply_in_fp8(model)
+
+
+@contextmanager
+def fast_paths(trained: nn.Module, accelerator: Accelerator) -> Iterator[None]:
+    """Let a model compute by all fast paths that hold for it, while in this context.
+
+    ``trained`` is the model as it is trained, adapters included, before it is wrapped for several ranks.
+    """
+    # Several ranks gather gradients where autograd adds them up, and must see them there.
+    alone = accelerator.distributed_type == DistributedType.NO
+    in_place = gradients_in_place(trained) if alone else nullcontext()
+    with skip_unread_positions(trained), lean_layers(trained), in_place:
+        yield
+
+
+@contextmanager
+def gradients_in_place(trained: nn.Module) -> Iterator[None]:
+    """Let embeddings and linear layers add to the gradients of their weights in place, while in this context.
+
+    autograd makes a gradient of its own for every micro-batch, as large as the weight, and adds it to the sum: for an
+    embedding a matrix of zeros but for the rows of a few tokens.
+
+    On a GPU embeddings stay autograd's: threads that add to rows in place do so in any order, and a resumed training
+    would not end with the same weights.
+    """
+    kinds: dict[type, Any] = {nn.Linear: _linear, nn.Embedding: _embedding}
+    with replaced_forwards(
+        {part: partial(kinds[type(part)], part) for part in trained.modules() if type(part) in kinds}
+    ):
+        yield
+
+
+def _is_plain(weight: Tensor) -> bool:
+    """Return whether nothing but autograd's sum waits for the weight's gradient: levers may hook it."""
+    waiting = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
+    same_type = not torch.is_autocast_enabled(weight.device.type)
+    return torch.is_grad_enabled() and weight.requires_grad and weight.is_leaf and not waiting and same_type
+
+
+def _linear(layer: nn.Linear, states: Tensor) -> Tensor:
+    if not _is_plain(layer.weight):
+        return linear(states, layer.weight, layer.bias)
+    output: Tensor = _Linear.apply(states, layer.weight)  # type: ignore[no-untyped-call]
+    return output if layer.bias is None else output + layer.bias
+
+
+def _embedding(table: nn.Embedding, tokens: Tensor) -> Tensor:
+    if (
+        table.weight.is_cuda
+        or not _is_plain(table.weight)
+        or table.max_norm is not None
+        or table.scale_grad_by_freq
+        or table.sparse
+    ):
+        return type(table).forward(table, tokens)
+    return _Embedding.apply(table.weight, tokens, table.padding_idx)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _Linear(torch.autograd.Function):
+    """A product with a weight, [outputs, inputs], whose gradient is added in place."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(states)
+        # Not saved: a layer that is computed again for the backward pass would find a copy, and add to the copy's.
+        ctx.weight = weight
+        return linear(states, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, None]:
+        (states,), weight = ctx.saved_tensors, ctx.weight
+        before, after = states.flatten(0, -2), upstream[0].flatten(0, -2)
+        if weight.grad is None:
+            weight.grad = after.t() @ before
+        else:
+            weight.grad.addmm_(after.t(), before)
+        return upstream[0] @ weight if ctx.needs_input_grad[0] else None, None
+
+
+class _Embedding(torch.autograd.Function):
+    """Rows of a table, whose gradients are added to the rows that were read."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, tokens: Tensor, padding: int | None) -> Tensor:
+        ctx.save_for_backward(tokens)
+        ctx.weight, ctx.padding = weight, padding
+        return embedding(tokens, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[None, None, None]:
+        (tokens,), weight = ctx.saved_tensors, ctx.weight
+        gradient = upstream[0]
+        if ctx.padding is not None:
+            gradient = gradient.masked_fill((tokens == ctx.padding).unsqueeze(-1), 0.0)
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        weight.grad.index_add_(0, tokens.flatten(), gradient.flatten(0, -2))
+        return None, None, None

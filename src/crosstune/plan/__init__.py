@@ -1,0 +1,1 @@
+"""What training will cost: operations, time and memory, before it is launched."""

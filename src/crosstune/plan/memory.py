@@ -1,0 +1,218 @@
+"""How much memory a stage needs on each GPU, counted on a model without weights before anything is launched.
+
+Weights, gradients and optimiser state follow from the parameters. What the forward pass keeps for the backward one is
+counted, not estimated: the model runs on fake tensors, which have shapes and no content, and every tensor that autograd
+saves is added up. So the count holds for any architecture that transformers knows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from transformers import AttentionInterface
+
+from crosstune.models.kernels.low_memory_layers import lean_layers
+from crosstune.recipe import Train
+from crosstune.train.cost import Tokens
+from crosstune.train.methods.optimizer import bytes_of_moments
+from crosstune.train.methods.regularizers import Lever
+
+_ATTENTION = "crosstune_counted"
+# The CUDA context and libraries, and what the allocator cannot use: assumptions, not measurements.
+_CONTEXT_BYTES = 1.5e9
+_FRAGMENTATION = 0.05
+# Gradients and weights are in float32.
+_FLOAT = 4
+_CHUNK_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes per GPU at the peak of a step.
+
+    Attributes:
+        gradients: what of them is there at the peak. In the backward pass of a step's only micro-batch they come as
+            activations go, so that the larger of both counts; where several add up, and where ranks average whole ones,
+            all are there beside the activations.
+        working_weights: copies of weights in the precision of the products, gathered layers where weights are sharded.
+        activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
+        logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32; autocast
+            hands logits on in float32, and their gradient back in bf16.
+        levers: copies of weights, and of logits at most, that levers against forgetting and frozen rows need.
+        other: CUDA context and fragmentation, assumed.
+    """
+
+    weights: float
+    gradients: float
+    optimizer: float
+    working_weights: float
+    activations: float
+    logits: float
+    levers: float
+    other: float
+
+    @property
+    def total(self) -> float:
+        """Return the bytes of all parts together."""
+        return float(sum(vars(self).values()))
+
+
+def estimate_memory(
+    trained: nn.Module, tokens: Tokens, settings: Train, num_gpus: int, num_shards: int, levers: Sequence[Lever] = ()
+) -> Memory:
+    """Return the memory of a step on each GPU.
+
+    Args:
+        trained: a `fake_model`, in its mode, its trained parameters requiring gradients.
+        tokens: of the stage; its largest micro-batch counts.
+        settings: precision, optimiser and checkpointing.
+        num_gpus: how many train together.
+        num_shards: over how many of them weights, gradients and optimiser state are split; 1 for none.
+        levers: of the stage; where weights are split, so is what they keep.
+    """
+    num_weights = sum(parameter.numel() for parameter in trained.parameters())
+    num_trained = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
+    bytes_per_value = 2 if settings.precision != "float32" else 4
+    layer, others = _largest_layer(trained), _outside_layers(trained)
+    if num_shards > 1:
+        # The layer at work and the next one are gathered; embeddings and head stay so through the step.
+        working = (2 * layer + others) * bytes_per_value + (layer + others) * _FLOAT
+    else:
+        # Autocast keeps its copies of the weights until the backward pass has used them.
+        working = num_weights * 2 if settings.precision != "float32" else 0
+    activations = _activations(trained, tokens.largest_micro_batch, settings)
+    vocabulary = _plain(trained).get_output_embeddings().weight.shape[0]
+    all_logits = tokens.most_supervised * vocabulary * (bytes_per_value if num_shards > 1 else _FLOAT)
+    rounded = tokens.most_supervised * vocabulary * (_FLOAT - bytes_per_value) if num_shards == 1 else 0
+    chunk = min(_CHUNK_ROWS, tokens.most_supervised) * vocabulary * 2 * _FLOAT
+    logits = float(all_logits + rounded + chunk)
+    gradients = num_trained * _FLOAT / num_shards
+    if tokens.most_micro_batches == 1 and num_shards == num_gpus:
+        gradients = max(0.0, gradients - activations - logits)
+    parts = {
+        "weights": num_weights * _FLOAT / num_shards,
+        "gradients": gradients,
+        "optimizer": bytes_of_moments(trained, settings, num_shards),
+        "working_weights": float(working),
+        "activations": float(activations),
+        "logits": logits,
+        "levers": float(
+            sum(lever.num_kept() * _FLOAT / num_shards + lever.num_logits * all_logits for lever in levers)
+        ),
+    }
+    return Memory(**parts, other=_CONTEXT_BYTES + _FRAGMENTATION * sum(parts.values()))
+
+
+def fake_model(build: Callable[[], nn.Module]) -> tuple[nn.Module, FakeTensorMode]:
+    """Build a model without memory for its weights, and return it with the mode in which it runs as if on a CPU."""
+    with torch.device("meta"):
+        model = build()
+    # Built on the meta device and turned into fake tensors afterwards: peft cannot build on fake ones, and autocast,
+    # whose copies of activations are to be counted, does not work on the meta device.
+    mode = FakeTensorMode()
+    known: dict[int, tuple[Tensor, Any]] = {}
+    for part in model.modules():
+        for table in (part._parameters, part._buffers):
+            for name, tensor in table.items():
+                if tensor is not None:
+                    # Tied matrices stay one tensor.
+                    known.setdefault(id(tensor), (tensor, _fake(tensor, mode)))
+                    table[name] = known[id(tensor)][1]
+    return model, mode
+
+
+def _fake(tensor: Tensor, mode: FakeTensorMode) -> Any:
+    fake = FakeTensor(mode, tensor.detach().to("meta"), torch.device("cpu"))
+    return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+
+
+def saved_bytes(model: nn.Module, num_tokens: int, precision: str) -> int:
+    """Return the bytes that a forward pass over so many tokens saves for the backward one, weights not counted."""
+    # Autocast saves its copies of the weights, too: what a pass over one token saves is those, near enough.
+    return _saved(model, num_tokens, precision) - _saved(model, 1, precision)
+
+
+def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
+    own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
+    saved: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        # Kept alive while counting, so that no storage takes the place of another.
+        if tensor.untyped_storage()._cdata not in own:
+            saved[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    with (
+        lean_layers(model),
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"),
+    ):
+        ids = torch.zeros(1, num_tokens, dtype=torch.long)
+        model(input_ids=ids, position_ids=ids, use_cache=False, logits_to_keep=1)
+        return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+
+
+def _activations(trained: nn.Module, num_tokens: int, settings: Train) -> int:
+    model = _plain(trained)
+    model.set_attn_implementation(_ATTENTION)
+    trained.train()
+    whole = saved_bytes(trained, num_tokens, settings.precision)
+    if not settings.gradient_checkpointing:
+        return whole
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    kept = saved_bytes(trained, num_tokens, settings.precision)
+    model.gradient_checkpointing_disable()
+    # One layer is computed again at a time: the whole, less what all layers but one keep.
+    return kept + (whole - kept) // int(model.config.get_text_config(decoder=True).num_hidden_layers)
+
+
+def _plain(trained: nn.Module) -> Any:
+    """Return the transformers model inside adapters."""
+    return trained.get_base_model() if isinstance(trained, PeftModel) else trained
+
+
+def _layers(trained: nn.Module) -> nn.ModuleList:
+    """Return the stack of layers: the longest list of modules."""
+    lists = [part for part in trained.modules() if isinstance(part, nn.ModuleList)]
+    return max(lists, key=len)
+
+
+def _largest_layer(trained: nn.Module) -> int:
+    return max(sum(parameter.numel() for parameter in layer.parameters()) for layer in _layers(trained))
+
+
+def _outside_layers(trained: nn.Module) -> int:
+    inside = sum(parameter.numel() for parameter in _layers(trained).parameters())
+    return sum(parameter.numel() for parameter in trained.parameters()) - inside
+
+
+class _CountedAttention(torch.autograd.Function):
+    """Saves what fused attention saves: queries, keys and values of all heads, and the output; never run backward."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        # Put together as whole rows afterwards, in a copy.
+        output = torch.empty_like(query, memory_format=torch.contiguous_format)
+        ctx.save_for_backward(query, key, value, output)
+        return output
+
+
+def _counted_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **_: Any
+) -> tuple[Tensor, None]:
+    # Packed attention hands every head its own copy of grouped keys and values.
+    copies = query.shape[1] // key.shape[1]
+    key, value = (states.repeat_interleave(copies, dim=1) for states in (key, value))
+    # The gathered stretches are copies of their own, in the precision of the kernel.
+    dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else query.dtype
+    output: Tensor = _CountedAttention.apply(  # type: ignore[no-untyped-call]
+        *(states.clone().to(dtype) for states in (query, key, value))
+    )
+    return output.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(_ATTENTION, _counted_attention)

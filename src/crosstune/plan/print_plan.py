@@ -1,0 +1,109 @@
+"""A plan as tables for people, and as JSON for programs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+
+from crosstune.plan.machines import Machine
+from crosstune.plan.plan import StagePlan
+from crosstune.terminal import results
+
+_HEADERS = {
+    "gradients": "gradi-\nents",
+    "optimizer": "opti-\nmizer",
+    "working_weights": "working\nweights",
+    "activations": "activa-\ntions",
+}
+_PARTS = ("weights", "gradients", "optimizer", "working_weights", "activations", "logits", "levers", "other")
+
+
+def print_plan(plans: Sequence[StagePlan], machine: Machine) -> None:
+    """Print what each stage computes and how long that takes, then what it keeps in memory."""
+    results.print(_cost_table(plans, machine))
+    results.print(_memory_table(plans, machine))
+    results.print(
+        f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
+        "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2), "
+        "but for stages with kl_to_start, old_rows_lr_scale or new rows alone, which need them whole.",
+        style="dim",
+    )
+
+
+def to_json(plans: Sequence[StagePlan], machine: Machine) -> dict[str, Any]:
+    """Return the plan as plain content, in bytes, hours and operations."""
+    return {
+        "machine": asdict(machine),
+        "stages": [
+            {
+                "system": plan.system,
+                "stage": plan.index,
+                "mixture": plan.stage.mixture,
+                "method": plan.stage.title,
+                **asdict(plan.tokens),
+                "num_warmup_steps": plan.num_warmup_steps,
+                "useful_flops": plan.useful_flops,
+                "hours": plan.hours,
+                "memory_bytes": {**asdict(plan.memory), "total": plan.memory.total},
+                "fits": plan.fits,
+                "remedies": list(plan.remedies),
+            }
+            for plan in plans
+        ],
+    }
+
+
+def _cost_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
+    table = _table(f"What is computed, on {machine.num_gpus} x {machine.gpu.name}")
+    table.add_column("stage", overflow="fold")
+    # Names may break over lines, numbers must not: a header of two lines keeps its column narrow.
+    for column in ("rows", "steps", "warmup", "tokens", "super-\nvised", "com-\nputed", "if\npadded", "PFLOP", "hours"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for plan in plans:
+        tokens = plan.tokens
+        table.add_row(
+            f"{plan.system}: {plan.stage.title} on {plan.stage.mixture}",
+            f"{tokens.num_rows:,}",
+            f"{tokens.num_steps:,}",
+            f"{plan.num_warmup_steps:,}",
+            _three_digits(tokens.real),
+            f"{tokens.supervised / tokens.real:.0%}",
+            f"{tokens.computed / tokens.real:.0%}",
+            f"{tokens.padded / tokens.real:.0%}",
+            _three_digits(plan.useful_flops / 1e15),
+            _hours(plan.hours),
+        )
+    table.add_section()
+    table.add_row("all", *[""] * 8, _hours(sum(plan.hours for plan in plans)))
+    return table
+
+
+def _memory_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
+    table = _table("Memory per GPU at the peak of a step, GB")
+    table.add_column("stage", overflow="fold")
+    # A narrow terminal has no room for what no stage needs.
+    shown = [part for part in _PARTS if any(getattr(plan.memory, part) for plan in plans)]
+    for column in (*(_HEADERS.get(part, part) for part in shown), "total", f"of {machine.gpu.memory_gb:g}"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for plan in plans:
+        parts = (f"{getattr(plan.memory, part) / 1e9:.1f}" for part in shown)
+        verdict = "fits" if plan.fits else "[bold red]too much[/bold red]"
+        table.add_row(f"{plan.system} {plan.index}", *parts, f"{plan.memory.total / 1e9:.1f}", verdict)
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _three_digits(number: float) -> str:
+    """Return a number by its first three digits: 503k, 1.65M, 0.0128."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= 0.9995 * size:
+            return f"{number / size:#.3g}".rstrip(".") + letter
+    return f"{number:.3g}"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 0.1 else f"{hours * 60:.1f} min" if hours * 60 >= 0.1 else "< 0.1 min"

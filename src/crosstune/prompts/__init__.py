@@ -1,0 +1,1 @@
+"""Prompt templates, translation instructions, and the record that flows from the data stage to training."""

@@ -1,0 +1,30 @@
+"""How one language asks for a translation: the wordings that are trained on, and those that are held out."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+def _names_target(wording: str) -> str:
+    if "{target}" not in wording or "\n" in wording:
+        raise ValueError("a translation instruction is one line that holds {target} (and {source}, if you like)")
+    return wording
+
+
+Wording = Annotated[str, AfterValidator(_names_target)]
+
+
+class Wordings(BaseModel):
+    """How one language asks for a translation. ``{source}`` and ``{target}`` stand for the languages' names in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    train: tuple[Wording, ...] = Field(min_length=1, description="the first one stands for all where `wordings: paper`")
+    held_out: tuple[Wording, ...] = Field((), description="never trained on: they measure robustness to wording")
+
+    @model_validator(mode="after")
+    def _none_is_in_both(self) -> Self:
+        both = sorted({*self.train} & {*self.held_out})
+        if both:
+            raise ValueError(f"{both[0]!r} stands in `train` and in `held_out`: what is trained on is not held out")
+        return self

@@ -1,0 +1,113 @@
+"""The tables of a report: the paper's, and those of every other score, with every system's cell in them."""
+
+import re
+from collections.abc import Sequence
+
+from crosstune.recipe import Recipe
+from crosstune.report import paper
+from crosstune.report.scores import Score, Scores
+from crosstune.report.tables.cells import Cell, Column, Row, Table, mark_best
+from crosstune.report.tables.columns import (
+    METRIC_TITLES,
+    all_translation_columns,
+    column_of,
+    columns_of,
+    paper_translations,
+    translation_columns,
+)
+
+# Tables hold BLEU and chrF++ of translations; the rest, and each wording's own scores, are in the files of scores.
+_FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_best|_mean|_worst|_worst_to_best)?")
+_WORDING = re.compile(r"_w\d\d$")
+
+
+def label_of(recipe: Recipe, system: str) -> str:
+    """Return how tables call a system."""
+    return recipe.systems[system].label or system
+
+
+def paper_tables(recipe: Recipe, scores: Scores) -> list[Table]:
+    """Return the paper's Table 3 and, per translation task, its Table 4; none whose tasks the recipe lacks."""
+    tables = []
+    columns = [
+        column for kind in ("hellaswag", "copa_", "nsmc_generate") for column in columns_of(recipe, scores, kind)
+    ]
+    if columns:
+        tables.append(build_table(recipe, scores, "Table 3", "Accuracy on English and Korean tasks", columns))
+    labels = paper_translations(recipe)
+    for label in labels:
+        which = f" ({label})" if len(labels) > 1 else ""
+        columns = translation_columns(recipe, scores, label, "bleu")
+        tables.append(build_table(recipe, scores, f"Table 4{which}", "Translation, BLEU", columns))
+    return tables
+
+
+def further_tables(recipe: Recipe, scores: Scores) -> list[Table]:
+    """Return tables of every score that the paper's tables do not hold."""
+    shown = {(column.task, column.metric) for table in paper_tables(recipe, scores) for column in table.columns}
+    rest = [pair for pair in _pairs(scores) if pair not in shown and not _is_for_files_only(*pair)]
+    cells = {(column.task, column.metric): column for column in all_translation_columns(recipe, scores, rest)}
+    places = {pair: place for place, pair in enumerate(cells)}
+    groups: dict[str, list[Column]] = {}
+    for task, metric in sorted(rest, key=lambda pair: places.get(pair, -1)):
+        column = cells.get((task, metric)) or column_of(recipe, scores, task, metric)
+        groups.setdefault(_group_title(recipe, task, metric), []).append(column)
+    return [build_table(recipe, scores, "", title, columns) for title, columns in groups.items()]
+
+
+def _is_for_files_only(task: str, metric: str) -> bool:
+    return bool(_FILES_ONLY.fullmatch(metric) or _WORDING.search(task))
+
+
+def build_table(recipe: Recipe, scores: Scores, name: str, title: str, columns: Sequence[Column]) -> Table:
+    """Fill a table with every system of the recipe; a missing score stays empty."""
+    rows = []
+    for system, settings in recipe.systems.items():
+        cells = tuple(_cell(scores.get((system, column.task, column.metric))) for column in columns)
+        figures: tuple[float | None, ...] = tuple(column.paper(settings.paper_system) for column in columns)
+        has_figures = recipe.report.paper_figures and any(figure is not None for figure in figures)
+        rows.append(
+            Row(
+                system=system,
+                label=label_of(recipe, system),
+                cells=cells,
+                paper_label=f"paper: {paper.NAMES.get(settings.paper_system or '', '')}" if has_figures else "",
+                paper=figures if has_figures else (),
+            )
+        )
+    return mark_best(Table(name, title, tuple(columns), tuple(rows), notes=_notes(columns, rows)))
+
+
+def _notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
+    notes = []
+    if any(cell.low is not None for row in rows for cell in row.cells):
+        notes.append("The range is the 95 % bootstrap interval over the items; bold is the best of a column.")
+    if any(row.paper for row in rows):
+        scale = "; it prints BLEU from 0 to 1, which stands here times 100" if columns[0].top == 100 else ""
+        notes.append(f"Below a system: the paper's figure for it, LLaMA-2-7B on the paper's own test sets{scale}.")
+    return tuple(notes)
+
+
+def _cell(score: Score | None) -> Cell:
+    return Cell() if score is None else Cell(score.value, score.low, score.high)
+
+
+def _group_title(recipe: Recipe, task: str, metric: str) -> str:
+    kind = recipe.evaluate.tasks[task].task if task in recipe.evaluate.tasks else ""
+    if kind.startswith("kobest"):
+        return "Korean understanding (KoBEST)"
+    if kind == "nsmc_generate":
+        return "NSMC: how the question was answered"
+    if kind == "nsmc_likelihood":
+        return "NSMC: the likelier of the two words"
+    if kind == "bits_per_byte":
+        return "Held-out text"
+    if kind == "harness":
+        return "Further tasks of lm-evaluation-harness"
+    if kind:
+        return "English tasks, further metrics"
+    return f"Translation, {METRIC_TITLES.get(metric, metric)}"
+
+
+def _pairs(scores: Scores) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((task, metric) for _, task, metric in scores))

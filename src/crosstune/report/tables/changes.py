@@ -1,0 +1,188 @@
+"""Gain and forgetting: every system's change against the reference system, task by task."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from crosstune.recipe import Recipe
+from crosstune.report.scores import Scores, paired_interval
+from crosstune.report.tables.build import label_of
+from crosstune.report.tables.cells import Cell, Column, Row, Table
+from crosstune.report.tables.columns import columns_of, paper_translations, text_columns, translation_columns
+from crosstune.report.tables.significance import Evidence
+
+FORGOTTEN = "change of accuracy on the tasks of the known language, points"
+"""What the x axis of a figure of gain and forgetting shows."""
+GAINS = (
+    ("Translation into the new language", "change of BLEU"),
+    ("Tasks in the new language", "change of accuracy, points"),
+)
+"""Titles and y axes of the figures of gain and forgetting."""
+_NORMAL_97_5 = 1.959964
+
+
+@dataclass(frozen=True)
+class Change:
+    """Where a system stands in the gain and forgetting figure: means of differences to the reference system.
+
+    Attributes:
+        english: mean change of accuracy on the source language's tasks, in points (hundredths).
+        korean: mean change of accuracy on the target language's tasks, in points; None without such tasks.
+        into_target: mean change of BLEU into the target language; None without translation.
+    """
+
+    system: str
+    label: str
+    english: float
+    korean: float | None
+    into_target: float | None
+
+    @property
+    def gains(self) -> tuple[float | None, float | None]:
+        """Return what was won, in the order of `GAINS`."""
+        return self.into_target, self.korean
+
+
+def source_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the tasks on which forgetting shows: those in the language that the model knew."""
+    return [column for kind in ("hellaswag", "copa_") for column in columns_of(recipe, scores, kind)]
+
+
+def target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the accuracy tasks in the target language."""
+    return [column for kind in ("nsmc", "kobest") for column in columns_of(recipe, scores, kind)]
+
+
+def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the translation cells whose direction leads into the target language."""
+    return _columns_of_direction(recipe, scores, recipe.languages.directions[0])
+
+
+def from_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the translation cells whose direction leads out of the target language."""
+    return _columns_of_direction(recipe, scores, recipe.languages.directions[1])
+
+
+def _columns_of_direction(recipe: Recipe, scores: Scores, direction: str) -> list[Column]:
+    cell = direction.replace("-", "_")
+    return [
+        column
+        for label in paper_translations(recipe)
+        for column in translation_columns(recipe, scores, label, "bleu")
+        if column.task.startswith(f"{label}_{cell}_")
+    ]
+
+
+def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
+    """Return every adapted system minus the reference system, with paired intervals; None without a reference.
+
+    Below 1 BLEU nothing is translated: a difference of two such scores has no interval, and is marked as nothing.
+    """
+    table = _differences(recipe, evidence)
+    if table is None:
+        return None
+
+    def is_nothing(system: str, column: Column) -> bool:
+        pair = (system, recipe.evaluate.reference_system)
+        scores = [evidence.scores.get((one, column.task, column.metric)) for one in pair]
+        return column.metric == "bleu" and all(score is not None and score.value < 1 for score in scores)
+
+    rows = tuple(
+        replace(
+            row,
+            cells=tuple(
+                replace(cell, low=None, high=None) if is_nothing(row.system, column) else cell
+                for column, cell in zip(table.columns, row.cells, strict=True)
+            ),
+        )
+        for row in table.rows
+    )
+    left_out = ("Where neither system reaches 1 BLEU, nothing is translated, and no interval is given.",)
+    return replace(table, rows=rows, notes=table.notes + left_out * (rows != table.rows))
+
+
+def _differences(recipe: Recipe, evidence: Evidence) -> Table | None:
+    reference, scores = recipe.evaluate.reference_system, evidence.scores
+    columns = [
+        *source_columns(recipe, scores),
+        *target_columns(recipe, scores),
+        *into_target_columns(recipe, scores),
+        *text_columns(recipe, scores),
+    ]
+    rows = tuple(
+        Row(
+            system,
+            label_of(recipe, system),
+            tuple(_change(evidence, (system, reference), column) for column in columns),
+        )
+        for system in recipe.systems
+        if system != reference and any(key[0] == system for key in scores)
+    )
+    if not rows or not columns or not any(key[0] == reference for key in scores):
+        return None
+    name = label_of(recipe, reference)
+    return Table(
+        name="",
+        title=f"Won and forgotten: change against {name}",
+        columns=tuple(replace(column, signed=True, chance=None) for column in columns),
+        rows=rows,
+        notes=(
+            "The range is the 95 % interval of the difference over the same items: Agresti and Min's for accuracies, "
+            "the paired bootstrap for the others. ▲ ▼ mark a difference whose interval leaves out zero.",
+        ),
+    )
+
+
+def figure_points(recipe: Recipe, scores: Scores) -> list[Change]:
+    """Return every adapted system's place in the figure; systems that miss a score of it are left out."""
+    reference = recipe.evaluate.reference_system
+    groups = (source_columns(recipe, scores), target_columns(recipe, scores), into_target_columns(recipe, scores))
+    points = []
+    for system in recipe.systems:
+        if system != reference:
+            english, korean, into_target = (_mean_change(scores, system, reference, group) for group in groups)
+            if english is not None:
+                points.append(Change(system, label_of(recipe, system), english, korean, into_target))
+    return points
+
+
+def difference_interval(won: int, lost: int, num_items: int) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two accuracies over the same items.
+
+    It is Agresti and Min's (2005): half an item is added to each cell of the 2 x 2 table, so that two systems that
+    agree on all of a few items are not called equal for certain.
+
+    Args:
+        won: items that the first system alone got right.
+        lost: items that the second alone got right.
+        num_items: all of them.
+    """
+    n = num_items + 2
+    middle = (won - lost) / n
+    half = _NORMAL_97_5 * math.sqrt((won + lost + 1) / n**2 - middle**2 / n)
+    return max(-1.0, middle - half), min(1.0, middle + half)
+
+
+def _change(evidence: Evidence, systems: tuple[str, str], column: Column) -> Cell:
+    difference = evidence.difference(systems, column.task, column.metric)
+    if difference is None:
+        return Cell()
+    bounds = None
+    if column.metric == "acc":
+        counts = evidence.won_and_lost(systems, column.task, column.metric)
+        bounds = difference_interval(*counts) if counts else None
+    else:
+        resampled = evidence.resampled(systems, column.task, column.metric)
+        bounds = paired_interval(*resampled) if resampled else None
+    return Cell(difference, *(bounds or (None, None)))
+
+
+def _mean_change(scores: Scores, system: str, reference: str, columns: Sequence[Column]) -> float | None:
+    differences = []
+    for column in columns:
+        ours = scores.get((system, column.task, column.metric))
+        theirs = scores.get((reference, column.task, column.metric))
+        if ours is None or theirs is None:
+            return None
+        differences.append((ours.value - theirs.value) * 100 / column.top)
+    return sum(differences) / len(differences) if differences else None

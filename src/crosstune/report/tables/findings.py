@@ -1,0 +1,148 @@
+"""What the numbers say, in a few sentences computed from them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from crosstune.prompts.templates import language_names
+from crosstune.recipe import Recipe
+from crosstune.report.scores import Scores
+from crosstune.report.tables.build import label_of
+from crosstune.report.tables.cells import Cell, Column, Row, Table
+from crosstune.report.tables.changes import from_target_columns, into_target_columns, source_columns, target_columns
+
+
+def best_per_column(table: Table) -> str:
+    """Say which system is best in which columns, and how many others' intervals overlap with the best's."""
+    won: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for index, column in enumerate(table.columns):
+        best = [row for row in table.rows if row.cells[index].is_best]
+        others = [row for row in table.rows if row not in best]
+        if best:
+            labels = tuple(row.label for row in best)
+            won.setdefault(labels, []).append((column.name, _clearance(best[0].cells[index], others, index)))
+    if len(won) == 1 and len(table.columns) > 1:
+        [(labels, columns)] = won.items()
+        if len(columns) == len(table.columns) and len({clearance for _, clearance in columns}) == 1:
+            return f"{_are_best(labels)} in every column{_bracket(columns[0][1])}."
+    parts = [
+        f"{_are_best(labels)} on {_join([name + _bracket(clearance) for name, clearance in columns])}"
+        for labels, columns in won.items()
+    ]
+    return f"{'; '.join(parts)}." if parts else ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Sentences of what the numbers say, under a few words."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+def findings(
+    recipe: Recipe, scores: Scores, tables: Sequence[Table], changes: Table | None, verdict: str
+) -> list[Finding]:
+    """Return what stands at the top of the page: what was won, what was forgotten, what still breaks.
+
+    ``verdict`` says who forgot more than the recipe allows.
+    """
+    target = language_names("en").get(recipe.languages.target, recipe.languages.target)
+    source = language_names("en").get(recipe.languages.source, recipe.languages.source)
+    found = [(f"Best in {target}", tuple(_won(recipe, scores, tables)))]
+    if changes is not None:
+        found.append((f"{source} forgotten", (*_forgotten(recipe, scores, changes), verdict)))
+    found.append((f"Asked in {target}", (_instruction_gap(recipe, scores),)))
+    written = [Finding(title, tuple(line for line in lines if line)) for title, lines in found]
+    return [finding for finding in written if finding.lines]
+
+
+def _won(recipe: Recipe, scores: Scores, tables: Sequence[Table]) -> Iterator[str]:
+    """Say who is best at the target language's accuracy tasks and at translating out of it and into it."""
+    directions = (into_target_columns(recipe, scores), from_target_columns(recipe, scores))
+    wanted = {column.task for columns in directions for column in columns[:1]}
+    wanted |= {column.task for column in target_columns(recipe, scores)}
+    for table in tables:
+        for index, column in enumerate(table.columns):
+            if column.task in wanted:
+                yield _best_against_reference(recipe, table, column, index)
+
+
+def _best_against_reference(recipe: Recipe, table: Table, column: Column, index: int) -> str:
+    best = [row for row in table.rows if row.cells[index].is_best]
+    if not best:
+        return ""
+    reference = next(row for row in table.rows if row.system == recipe.evaluate.reference_system)
+    at = column.text(reference.cells[index].value)
+    if reference in best:
+        return f"{column.name}: no adapted system is above {reference.label} ({at})."
+    metric = column.detail.partition(",")[0]
+    chance = f", guessing gives {column.chance:.2f}" if column.chance else ""
+    return (
+        f"{column.name}: {_join([row.label for row in best])}, {metric} "
+        f"{_with_interval(column, best[0].cells[index])}; {reference.label} has {at}{chance}."
+    )
+
+
+def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> Iterator[str]:
+    """Say which adapted systems are below the reference on a source-language task beyond the paired interval."""
+    known = {column.task for column in source_columns(recipe, scores)}
+    lost, kept = [], []
+    for row in changes.rows:
+        cells = [(c, cell) for c, cell in zip(changes.columns, row.cells, strict=True) if c.task in known]
+        if not cells or any(cell.high is None for _, cell in cells):
+            continue
+        below = [f"{c.heading} {c.text(cell.value)}" for c, cell in cells if cell.high is not None and cell.high < 0]
+        if below:
+            lost.append(f"{row.label} ({', '.join(below)})")
+        else:
+            kept.append(row.label)
+    # Semicolons, because labels contain commas.
+    if lost:
+        yield f"Measurable loss: {'; '.join(lost)}."
+    if kept:
+        against = label_of(recipe, recipe.evaluate.reference_system)
+        yield f"No measurable loss against {against}: {'; '.join(kept)}."
+
+
+def _instruction_gap(recipe: Recipe, scores: Scores) -> str:
+    """Say how BLEU into the target language changes when the instruction is in the target language, too."""
+    by_instruction = {column.task.rsplit("_", 1)[1]: column for column in into_target_columns(recipe, scores)}
+    if not {recipe.languages.source, recipe.languages.target} <= by_instruction.keys():
+        return ""
+    first, second = by_instruction[recipe.languages.source], by_instruction[recipe.languages.target]
+    parts = []
+    for system in recipe.systems:
+        scored = [scores.get((system, column.task, column.metric)) for column in (first, second)]
+        values = [score.value for score in scored if score is not None]
+        # Below 1 BLEU nothing is translated, and a change of nothing says nothing.
+        if len(values) == 2 and max(values) >= 1:
+            parts.append(f"{first.text(values[0])} → {second.text(values[1])} for {label_of(recipe, system)}")
+    return f"{first.heading} BLEU, {first.group} → {second.group}: {'; '.join(parts)}." if parts else ""
+
+
+def _are_best(labels: Sequence[str]) -> str:
+    return f"{_join(labels)} {'are' if len(labels) > 1 else 'is'} best"
+
+
+def _join(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _clearance(best: Cell, others: Sequence[Row], index: int) -> str:
+    cells = [row.cells[index] for row in others if row.cells[index].value is not None]
+    if best.low is None or not cells or any(cell.high is None for cell in cells):
+        return ""
+    overlapping = sum(cell.high is not None and cell.high >= best.low for cell in cells)
+    if not overlapping:
+        return "clear of all others"
+    return f"interval overlaps with {overlapping} other" + ("s" if overlapping > 1 else "")
+
+
+def _bracket(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _with_interval(column: Column, cell: Cell) -> str:
+    if cell.low is None or cell.high is None:
+        return column.text(cell.value)
+    return f"{column.text(cell.value)} [{column.text(cell.low)}, {column.text(cell.high)}]"

@@ -1,0 +1,1 @@
+"""How the report is written: terminal, Markdown, LaTeX, charts, model cards."""

@@ -1,0 +1,190 @@
+"""A card for each model of a run: what it is, how to ask it, what it can do, what it forgot, where it came from.
+
+The metadata follow the hub's form (https://huggingface.co/docs/hub/model-cards), results as its ``model-index``.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from crosstune.models.chat_template import template_of
+from crosstune.prompts.templates import language_names
+from crosstune.recipe import Recipe
+from crosstune.report.run_facts import RunFacts
+from crosstune.report.scores import Scores
+from crosstune.report.tables.build import label_of
+from crosstune.report.tables.cells import Row, Table
+from crosstune.report.tables.columns import METRIC_TITLES
+from crosstune.report.write.markdown import escape, table_to_markdown
+from crosstune.runs.files import read_json, write_text
+from crosstune.runs.folder import MODEL_CARD, RunFolder
+
+
+def write_model_cards(recipe: Recipe, run: RunFolder, tables: Sequence[Table], facts: RunFacts, scores: Scores) -> None:
+    """Write README.md into the model folder of every system that the run trained."""
+    for system in recipe.systems:
+        folder = run.system(system) / "model"
+        if (folder / "config.json").exists():
+            write_text(folder / MODEL_CARD, model_card(recipe, run, system, (tables, facts, scores)))
+
+
+def model_card(recipe: Recipe, run: RunFolder, system: str, found: tuple[Sequence[Table], RunFacts, Scores]) -> str:
+    """Return the card of one system: metadata, then Markdown."""
+    tables, facts, scores = found
+    parts = [
+        f"---\n{_yaml(_metadata(recipe, system, scores))}---",
+        f"# {escape(label_of(recipe, system))}",
+        _summary(recipe, system),
+        _how_to_ask(recipe),
+        *_results(recipe, system, tables),
+        *_provenance(recipe, run, system, facts),
+        _limits(recipe),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _metadata(recipe: Recipe, system: str, scores: Scores) -> dict[str, Any]:
+    origin = _origin(recipe, system)
+    results = [
+        {
+            "task": {"type": "translation" if score.metric in ("bleu", "chrf++") else "text-generation"},
+            "dataset": {"name": score.task, "type": score.task},
+            "metrics": [
+                {"type": score.metric, "name": METRIC_TITLES.get(score.metric, score.metric), "value": score.value}
+            ],
+        }
+        for score in scores.values()
+        if score.system == system
+    ]
+    return {
+        **({"license": recipe.report.model_license} if recipe.report.model_license else {}),
+        "language": [recipe.languages.source, recipe.languages.target],
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        **({"base_model": origin} if origin != "scratch" else {}),
+        "tags": ["crosstune", "cross-lingual transfer", "vocabulary extension"],
+        "model-index": [{"name": label_of(recipe, system), "results": results}] if results else [],
+    }
+
+
+def _origin(recipe: Recipe, system: str) -> str:
+    """Return the model that a system goes back to through the systems that it starts from."""
+    start = recipe.systems[system].start
+    return _origin(recipe, start) if start in recipe.systems else start
+
+
+def _summary(recipe: Recipe, system: str) -> str:
+    source, target = (
+        language_names("en").get(code, code) for code in (recipe.languages.source, recipe.languages.target)
+    )
+    origin = _origin(recipe, system)
+    came = "was trained from scratch" if origin == "scratch" else f"comes from `{origin}`"
+    if recipe.systems[system].tokenizer == "extended":
+        came += f" and has an extended vocabulary for {target}"
+    about = f" {recipe.description}" if recipe.description else ""
+    return escape(f"A causal language model for {source} and {target} that {came}.{about}").replace("\\`", "`")
+
+
+def _how_to_ask(recipe: Recipe) -> str:
+    template = template_of(recipe)
+    direction = recipe.languages.directions[0]
+    try:
+        instruction = template.translation_instructions(direction, recipe.languages.source, "paper")[0]
+    except ValueError:
+        instruction = "Your instruction"
+    prompt = template.prompt(instruction, "Your text")
+    return (
+        "# How to ask it\n\nIt was trained on prompts of this form, which its chat template writes "
+        f"(`tokenizer.apply_chat_template`, or any engine's chat endpoint); the answer follows:\n\n```\n{prompt}\n```"
+    )
+
+
+def _results(recipe: Recipe, system: str, tables: Sequence[Table]) -> Iterator[str]:
+    """Yield this model's rows of the report's tables, beside those of the system that it is measured against."""
+    wanted = (recipe.evaluate.reference_system, system)
+    shown = [
+        replace(
+            table,
+            rows=tuple(_plain(row) for row in table.rows if row.system in wanted),
+            sentence="",
+            notes=(),
+        )
+        for table in tables
+    ]
+    if any(table.rows for table in shown):
+        yield "# Results\n\nRanges are 95 % intervals over the items; ▲ ▼ mark a change whose interval leaves out zero."
+    yield from (table_to_markdown(table) for table in shown if table.rows)
+
+
+def _plain(row: Row) -> Row:
+    """Return a row without the paper's figures, and without marks that compare it with rows that are not shown."""
+    return replace(row, paper=(), cells=tuple(replace(cell, is_best=False, marks="") for cell in row.cells))
+
+
+def _provenance(recipe: Recipe, run: RunFolder, system: str, facts: RunFacts) -> Iterator[str]:
+    yield "# Where it came from"
+    lines = [*_training_lines(recipe, system), *_data_lines(recipe, run, system)]
+    yield "\n".join(lines)
+    made = f"Made by `{facts.command}`" + (f" at commit `{facts.commit}`" if facts.commit else "")
+    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+    yield f"{made}, on {facts.hardware or 'unknown hardware'}. {versions}".strip()
+    fingerprint = _fingerprint(run, system)
+    if fingerprint:
+        yield f"Fingerprint of everything that decided these weights: `{fingerprint}`."
+
+
+def _training_lines(recipe: Recipe, system: str) -> Iterator[str]:
+    start = recipe.systems[system].start
+    if start in recipe.systems:
+        yield f"- starts from the run's system {escape(label_of(recipe, start))}"
+    for number, stage in enumerate(recipe.systems[system].stages, start=1):
+        length = f"epochs: {stage.num_epochs:g}" if stage.num_epochs else f"steps: {stage.num_steps}"
+        yield (
+            f"- stage {number}: {stage.title} on the mixture `{stage.mixture}`, {length}, {stage.global_batch_size} "
+            f"rows per step, learning rate {stage.learning_rate:g} ({stage.schedule}), at most "
+            f"{stage.max_length_tokens} tokens a row"
+        )
+
+
+def _data_lines(recipe: Recipe, run: RunFolder, system: str) -> Iterator[str]:
+    for name in dict.fromkeys(stage.mixture for stage in recipe.systems[system].stages):
+        manifest = run.mixture(name) / "manifest.json"
+        if not manifest.exists():
+            continue
+        content = read_json(manifest)
+        yield f"- mixture `{name}` (fingerprint `{content['fingerprint']}`):"
+        for part in content.get("parts", ()):
+            dropped = sum(part["dropped"].values())
+            paths = ", ".join(f"`{path}`" for path in recipe.data.sources[part["source"]].paths)
+            yield (
+                f"    - {part['source']}: {part['examples']:,} examples of {part['rows_read']:,} rows of {paths}; "
+                f"dropped: {dropped:,}"
+            )
+
+
+def _fingerprint(run: RunFolder, system: str) -> str:
+    path = run.system(system) / "system.json"
+    return str(read_json(path).get("fingerprint", "")) if path.exists() else ""
+
+
+def _limits(recipe: Recipe) -> str:
+    source, target = (
+        language_names("en").get(code, code) for code in (recipe.languages.source, recipe.languages.target)
+    )
+    return (
+        f"# Intended use and limits\n\nFor research on extending language models to {target}. The results above are "
+        "all that was measured: what they do not name is untested. It was not aligned for safety and was not checked "
+        f"for bias; it may write false or harmful text in {source} and {target}, copy what it should translate, or "
+        "answer in the other language. The licences of the base model and of the data above go on to hold."
+    )
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    stream = io.StringIO()
+    yaml = YAML()
+    yaml.width = 120
+    yaml.dump({key: value for key, value in content.items() if value != []}, stream)
+    return stream.getvalue()

@@ -1,0 +1,102 @@
+"""The folder of a run: its paths, and folders in it that are whole or not there."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crosstune.runs.files import read_json, write_json
+from crosstune.runs.provenance import versions
+
+MANIFEST = "manifest.json"
+MODEL_CARD = "README.md"
+RESAMPLES = "resamples.npz"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where everything of a run lies."""
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe, itself a valid recipe."""
+        return self.root / "recipe.yaml"
+
+    @property
+    def world(self) -> Path:
+        """The miniature world's files, in the real datasets' own formats."""
+        return self.root / "world"
+
+    def mixture(self, name: str) -> Path:
+        """The folder of a mixture: examples.parquet, dropped.jsonl, manifest.json."""
+        return self.root / "data" / "mixtures" / name
+
+    def tokens(self, mixture: str, tokenizer: str) -> Path:
+        """The folder of a mixture's tokens under a tokenizer: tokens.arrow, manifest.json (tokens by source)."""
+        return self.mixture(mixture) / "tokens" / tokenizer
+
+    def evaluation_set(self, name: str) -> Path:
+        """The folder of an evaluation set: items.jsonl, dropped.jsonl, manifest.json."""
+        return self.root / "data" / "evaluation" / name
+
+    def tokenizer(self, which: str) -> Path:
+        """The folder of the ``base`` or ``extended`` tokenizer."""
+        return self.root / "tokenizer" / which
+
+    def system(self, name: str) -> Path:
+        """The folder of a system: stages/N/, system.json, evaluation/."""
+        return self.root / "systems" / name
+
+    def name_inside(self, path: str | Path) -> str:
+        """Return how this run's files name a path: from its root, so that a folder that was moved stays whole."""
+        within = Path(path).is_relative_to(self.root)
+        return f"./{Path(path).relative_to(self.root)}" if within else str(path)
+
+    def locate(self, name: str) -> str:
+        """Return the path (or hub id) that ``name_inside`` gave this name."""
+        return str(self.root / name) if name.startswith("./") else name
+
+    @property
+    def report(self) -> Path:
+        """The folder of report.html, report.md, tables.csv, tables.tex and failures.csv."""
+        return self.root / "report"
+
+
+def is_current(folder: Path, wanted: str) -> bool:
+    """Return whether the folder is whole and was made from the wanted fingerprint."""
+    manifest = folder / MANIFEST
+    return manifest.is_file() and read_json(manifest)["fingerprint"] == wanted
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Return the fingerprint of a finished folder, for the fingerprint of what is made from it.
+
+    Raises:
+        RunFolderError: when the folder is not there or not whole.
+    """
+    return str(read_json(folder / MANIFEST)["fingerprint"])
+
+
+@contextmanager
+def whole_folder(folder: Path, wanted: str, facts: dict[str, Any]) -> Iterator[Path]:
+    """Yield a temporary folder that replaces ``folder`` only when the body ends well.
+
+    ``facts`` may be filled inside the body; it goes into the manifest beside the fingerprint and the versions.
+    """
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    yield temporary
+    write_json(temporary / MANIFEST, {"fingerprint": wanted, **facts, "versions": versions()})
+    if folder.exists():
+        outdated = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(outdated, ignore_errors=True)
+        folder.rename(outdated)
+        temporary.rename(folder)
+        shutil.rmtree(outdated)
+    else:
+        temporary.rename(folder)

@@ -1,0 +1,55 @@
+"""What a result was made with: versions, commit, hardware."""
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from crosstune import __version__
+
+_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "datasets", "lm_eval", "sacrebleu", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of crosstune, Python and the libraries that decide numbers."""
+    # Imported here: it takes a tenth of the time of --help.
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"crosstune": __version__, "python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+def commit() -> str:
+    """Return the commit of the source tree that runs, with ``+`` when it has changes; empty outside a repository."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    if shutil.which("git") is None or not git("ls-files", "--error-unmatch", str(Path(__file__))):
+        return ""
+    return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", str(here)) else "")
+
+
+def hardware() -> dict[str, Any]:
+    """Return what the run ran on: processor, cores, memory in GB."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"processor": _processor(), "cores": cores, "memory_gb": round(memory, 1), "system": platform.platform()}
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,148 @@
+"""The systems of finished runs, asked the same question in the words of their training."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from crosstune.errors import BadInputError
+from crosstune.evaluate.generate.generation import Limits, generate
+from crosstune.evaluate.harness.generated_tasks import max_positions
+from crosstune.evaluate.systems import find_system, load_system
+from crosstune.models.chat_template import template_of
+from crosstune.prompts.templates import NSMC_INSTRUCTION, Template, language_names
+from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs.files import read_jsonl
+from crosstune.runs.folder import RunFolder
+from crosstune.tasks.diagnostics import Asked, failures
+from crosstune.tokens.encode import encode_prompt
+
+_BATCH_TOKENS = 8192
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a system wrote; ``finished`` tells whether it stopped by itself."""
+
+    text: str
+    num_tokens: int
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A trained system of a run."""
+
+    label: str
+    recipe: Recipe
+    run: RunFolder
+    system: str
+
+    @cached_property
+    def template(self) -> Template:
+        """The prompt that it was trained with."""
+        return template_of(self.recipe)
+
+
+@dataclass(frozen=True)
+class Question:
+    """An item of a run's evaluation sets, as evaluation asks it; languages are those of a translation, or empty."""
+
+    instruction: str
+    text: str
+    reference: str
+    source_language: str = ""
+    target_language: str = ""
+
+    def failures(self, answer: Answer) -> tuple[str, ...]:
+        """Return what is wrong with an answer, by the rules of evaluation."""
+        asked = Asked(self.text, self.reference, self.instruction, self.source_language, self.target_language)
+        return failures(answer.text, asked, answer.finished)
+
+
+def contestants_of(folders: Sequence[Path]) -> list[Contestant]:
+    """Return the trained systems of some runs; labels name the run where there are several.
+
+    Raises:
+        BadInputError: when a folder holds no run, or none of its systems is trained.
+    """
+    found = []
+    for folder in folders:
+        run = RunFolder(folder)
+        if not run.recipe.is_file():
+            raise BadInputError(
+                f"{folder} was asked as a run to compare, but has no recipe.yaml: give a folder that `crosstune run` "
+                "made, as runs/miniature"
+            )
+        recipe = yaml_file.load_recipe(run.recipe)
+        trained = [name for name in recipe.systems if (run.system(name) / "system.json").is_file()]
+        if not trained:
+            raise BadInputError(f"no system of {folder} is trained yet: crosstune train {run.recipe}")
+        before = f"{recipe.name}: " if len(folders) > 1 else ""
+        found += [Contestant(before + (recipe.systems[name].label or name), recipe, run, name) for name in trained]
+    return found
+
+
+def questions_of(contestant: Contestant) -> dict[str, list[Question]]:
+    """Return the questions of a run's evaluation sets that are answered in words, by what they ask."""
+    recipe, found = contestant.recipe, dict[str, list[Question]]()
+    several = sum(task.task == "translation" for task in recipe.evaluate.tasks.values()) > 1
+    for label, task in recipe.evaluate.tasks.items():
+        path = contestant.run.evaluation_set(label) / "items.jsonl"
+        items = read_jsonl(path) if path.is_file() else []
+        if task.task == "nsmc_generate":
+            found["NSMC"] = [
+                Question(NSMC_INSTRUCTION, item["document"], ("부정", "긍정")[item["label"]]) for item in items
+            ]
+        elif task.task == "translation":
+            for direction in task.directions:
+                for asked in task.instruction_languages:
+                    name = _cell_name(direction, asked) + (f" ({label})" if several else "")
+                    found[name] = list(_translations(contestant.template, items, direction, asked))
+    return {name: questions for name, questions in found.items() if questions}
+
+
+def _cell_name(direction: str, asked: str) -> str:
+    source, target = direction.split("-")
+    return f"{source.capitalize()} → {target.capitalize()}, {language_names('en').get(asked, asked)} instruction"
+
+
+def _translations(
+    template: Template, items: Sequence[dict[str, str]], direction: str, asked: str
+) -> Iterator[Question]:
+    source, target = direction.split("-")
+    instruction = template.translation_instructions(direction, asked, "paper")[0]
+    for item in items:
+        yield Question(instruction, item[source], item[target], source, target)
+
+
+class Panel:
+    """Contestants whose models are loaded when they are first asked, and some of them kept."""
+
+    def __init__(self, contestants: Sequence[Contestant], models_in_memory: int) -> None:
+        self.contestants = contestants
+        self._limit = models_in_memory
+        self._loaded: OrderedDict[int, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = OrderedDict()
+
+    def answer(self, place: int, instruction: str, text: str, max_new_tokens: int) -> Answer:
+        """Return one contestant's greedy answer, as its evaluation would have it."""
+        model, tokenizer = self._load(place)
+        template = self.contestants[place].template
+        prompt = encode_prompt(tokenizer, template.prompt(instruction, text))
+        limits = Limits(max_new_tokens, max_positions(model), 1, _BATCH_TOKENS)
+        ((_, written),) = generate(model, [prompt], int(tokenizer.eos_token_id), limits)
+        output = tokenizer.decode(list(written.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return Answer(template.output(str(output)).strip(), len(written.tokens), written.finished)
+
+    def _load(self, place: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        if place not in self._loaded:
+            while len(self._loaded) >= self._limit:
+                self._loaded.popitem(last=False)
+            contestant = self.contestants[place]
+            system = find_system(contestant.run, contestant.system)
+            self._loaded[place] = load_system(system, contestant.recipe.evaluate.precision)
+        self._loaded.move_to_end(place)
+        return self._loaded[place]

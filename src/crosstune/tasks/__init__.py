@@ -1,0 +1,1 @@
+"""What crosstune knows of benchmarks, and how answers are judged."""

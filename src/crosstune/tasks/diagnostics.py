@@ -1,0 +1,215 @@
+"""What went wrong with an answer, by rules that a person can check: docs/diagnostics.md tells them in words.
+
+An answer may have several failures. The thresholds were set on hand-made cases
+(tests/tasks/diagnostics_cases.tsv), not on any system's score.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import regex
+
+from crosstune.languages.writing_systems import own_script_share, script_share
+
+EMPTY = "empty"
+COPIED = "source copied"
+LANGUAGE = "wrong language"
+PARTIAL = "partly untranslated"
+LOOP = "repetition"
+NO_STOP = "no stop"
+ECHO = "prompt echo"
+EXTRA = "extra text"
+FAILURES = (EMPTY, COPIED, LANGUAGE, PARTIAL, LOOP, NO_STOP, ECHO, EXTRA)
+
+# A run of so much of the source, in characters, is a copy; names and numbers are shorter.
+_COPIED_SHARE, _COPIED_CHARACTERS, _SHORTEST_SOURCE = 0.5, 12, 4
+# Of letters. A Korean syllable is one letter and a Latin word six: half would blame one Latin word among four others.
+_LATIN_TARGET_SHARE, _OTHER_TARGET_SHARE = 1 / 2, 1 / 3
+# The identifier errs on short texts; on others the target must be all but excluded.
+_IDENTIFIED_LETTERS, _IDENTIFIED_PROBABILITY = 25, 0.05
+_LOOP_CHARACTERS = 16
+# The share of word trigrams that stood there before (seq-rep-n of Welleck et al. 2020), and the words it takes to tell.
+_REPEATED_TRIGRAMS, _REPEATED_WORDS = 0.35, 10
+# Longer than the reference by so much.
+_EXTRA_FACTOR, _EXTRA_CHARACTERS = 2.5, 25
+_ECHO_SHARE, _ECHO_CHARACTERS = 0.5, 15
+
+_MARKERS = re.compile(
+    r"###\s*(?:Instruction|Input|Response|명령어|입력|응답)|Below is an instruction that", re.IGNORECASE
+)
+_REMARK = re.compile(
+    r"(?:^|[(\[])\W*"
+    r"(?:(?:note|translation|explanation|answer|translator's note|here is|참고|번역|설명|해설|답변|다음은)\b|sure[,!])"
+    r".{0,60}[:：]",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Four times, and three times where it is longer than a word.
+_LOOP_UNITS = regex.compile(r"(.{1,5}?)\1{3,}|(.{6,60}?)\2{2,}")
+# Laughter, tears, lines and dots are written so on purpose.
+_MEANT = re.compile(r"[\s\W\d_ㅋㅎㅠㅜ하히호]*|(?:h[ae]h?)+|(?:[ae]h)+|(?:la)+|(?:no )+", re.IGNORECASE)
+_LOWERCASE_WORD = re.compile(r"(?<![A-Za-z0-9_.@/-])[a-z]{3,}(?![A-Za-z0-9_@/]|\.[a-z])")
+_LETTERS = regex.compile(r"\p{L}")
+_LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an answer is judged by.
+
+    Attributes:
+        source: the text that was to be translated, or asked about.
+        reference: a right translation; empty where none is known, and then nothing counts as extra.
+        instruction: the words that asked.
+        source_language: of a translation; empty for other tasks, which only the language-free rules judge.
+        target_language: of a translation.
+    """
+
+    source: str
+    reference: str
+    instruction: str
+    source_language: str = ""
+    target_language: str = ""
+
+
+def failures(output: str, asked: Asked, finished: bool) -> tuple[str, ...]:
+    """Return what is wrong with an answer; ``finished`` tells whether it stopped by itself."""
+    return tuple(_failures(output.strip(), asked, finished))
+
+
+def _failures(output: str, asked: Asked, finished: bool) -> Iterable[str]:
+    has_words = bool(_LETTER_OR_DIGIT.search(output))
+    if not has_words:
+        yield EMPTY
+    elif asked.target_language:
+        if _is_copied(output, asked):
+            yield COPIED
+        if _is_wrong_language(output, asked):
+            yield LANGUAGE
+        elif _is_partial(output, asked):
+            yield PARTIAL
+    if _is_loop(output, asked):
+        yield LOOP
+    if not finished:
+        yield NO_STOP
+    if _is_echo(output, asked):
+        yield ECHO
+    elif has_words and _has_extra(output, asked):
+        yield EXTRA
+
+
+def _is_copied(output: str, asked: Asked) -> bool:
+    """Return whether a long run of the source stands in the output, and not in the reference."""
+    if len(_plain(asked.source)) < _SHORTEST_SOURCE:
+        return False
+    return _has_run_of(output, asked.source, (asked.reference,), (_COPIED_SHARE, _COPIED_CHARACTERS))
+
+
+def _has_run_of(output: str, other: str, allowed: tuple[str, ...], size: tuple[float, int]) -> bool:
+    """Return whether a run of another text, of a share and of some characters of it, stands in the output.
+
+    What is shorter than so many characters must stand there whole; runs of the ``allowed`` texts do not count.
+    """
+    ours, theirs, right = _plain(output), _plain(other), [_plain(text) for text in allowed]
+    wanted = min(len(theirs), max(size[1], round(size[0] * len(theirs))))
+    runs = (theirs[first : first + wanted] for first in range(len(theirs) - wanted + 1) if wanted)
+    return any(run in ours and not any(run in text for text in right) for run in runs)
+
+
+def _is_wrong_language(output: str, asked: Asked) -> bool:
+    if not _LETTERS.search(output):
+        return False
+    is_latin = script_share("a", asked.target_language) == 1
+    wanted = _LATIN_TARGET_SHARE if is_latin else _OTHER_TARGET_SHARE
+    if own_script_share(output, asked.target_language) < wanted:
+        # An answer that is right may be all names, numbers or code.
+        return own_script_share(asked.reference, asked.target_language) >= wanted
+    if not is_latin:
+        return False
+    # Latin is the script of many languages.
+    letters = "".join(_LETTERS.findall(output))
+    if len(letters) < _IDENTIFIED_LETTERS:
+        return False
+    # Names and loanwords mislead the identifier; where they mislead it about the reference, too, it is not heard.
+    return not _may_be(output, asked.target_language) and _may_be(asked.reference, asked.target_language)
+
+
+def _is_partial(output: str, asked: Asked) -> bool:
+    """Return whether words of the source's language stand in the translation.
+
+    From Latin script: words in small letters that the source has, too, and the reference has not. Into Latin script:
+    letters of the source's script.
+    """
+    if script_share("a", asked.source_language) == 1 and script_share("a", asked.target_language) == 0:
+        known = set(_LOWERCASE_WORD.findall(asked.source)) - set(_LOWERCASE_WORD.findall(asked.reference))
+        return any(word in known for word in _LOWERCASE_WORD.findall(output))
+    if script_share("a", asked.source_language) == 0 and script_share("a", asked.target_language) == 1:
+        foreign = {letter for letter in _LETTERS.findall(output) if script_share(letter, asked.source_language) == 1}
+        return bool(foreign - set(asked.reference))
+    return False
+
+
+def _is_loop(output: str, asked: Asked) -> bool:
+    """Return whether something is said over and over without a break, and not on purpose."""
+    text, source = f"{_plain(output)} ", f"{_plain(asked.source)} "
+    for match in _LOOP_UNITS.finditer(text):
+        unit, whole = match.group(1) or match.group(2), match.group()
+        if len(whole) >= _LOOP_CHARACTERS and not _MEANT.fullmatch(unit) and whole not in source:
+            return True
+    words = output.split()
+    # A single word may be short: "것 것 것 것 것 것".
+    runs = (words[first : first + 6] for first in range(len(words) - 5))
+    if any(len({*run}) == 1 and not _MEANT.fullmatch(run[0]) for run in runs):
+        return True
+    # Sentences that come back in turn: "A. B. A. C. B. A."
+    given = max(_repeated_trigrams(_plain(right)) for right in (asked.source, asked.reference))
+    is_long = len(text.split()) >= _REPEATED_WORDS and not all(map(_MEANT.fullmatch, words))
+    return is_long and _repeated_trigrams(text) > max(_REPEATED_TRIGRAMS, given)
+
+
+def _repeated_trigrams(text: str) -> float:
+    words = text.split()
+    trigrams = list(zip(words, words[1:], words[2:], strict=False))
+    return 1 - len({*trigrams}) / len(trigrams) if trigrams else 0.0
+
+
+def _is_echo(output: str, asked: Asked) -> bool:
+    if _MARKERS.search(output) and not _MARKERS.search(asked.source):
+        return True
+    return _has_run_of(output, asked.instruction, (asked.source, asked.reference), (_ECHO_SHARE, _ECHO_CHARACTERS))
+
+
+def _has_extra(output: str, asked: Asked) -> bool:
+    """Return whether more stands there than was asked for: further lines, remarks, or far more text."""
+    if not asked.reference:
+        return False
+    if not asked.target_language:
+        return len([line for line in output.split("\n") if line.strip()]) > 1
+    if len(_lines(output)) > max(len(_lines(asked.source)), len(_lines(asked.reference))):
+        return True
+    if _REMARK.search(output) and not _REMARK.search(asked.source) and not _REMARK.search(asked.reference):
+        return True
+    return len(output) > _EXTRA_FACTOR * len(asked.reference) + _EXTRA_CHARACTERS and not _is_loop(output, asked)
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.strip().split("\n") if line.strip()]
+
+
+def _plain(text: str) -> str:
+    """Return what two texts share that say the same in other capitals, spaces and stops."""
+    return re.sub(r"[\W_]+", " ", text.casefold()).strip()
+
+
+def _may_be(text: str, language: str) -> bool:
+    return bool(dict(_identifier().rank(text)).get(language, 1.0) >= _IDENTIFIED_PROBABILITY)
+
+
+@cache
+def _identifier() -> Any:
+    # Imported here: it takes a third of a second, and only Latin targets need it.
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

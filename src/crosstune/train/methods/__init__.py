@@ -1,0 +1,1 @@
+"""What a phase trains and how: full or LoRA, optimizer, regularizers, precision."""

@@ -1,0 +1,114 @@
+"""The optimiser of a stage: AdamW, with moments in float32 or in one byte each."""
+
+import math
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from torch import Tensor, nn
+
+from crosstune.errors import BadInputError
+from crosstune.models.kernels.fused_chains import c_compiler
+from crosstune.recipe import Stage, Train
+
+# As torchao stores moments (https://arxiv.org/abs/2110.02861): a byte for each value, a float32 scale for every 256 of
+# them, and a table of what the bytes mean. Small tensors, and those that blocks do not divide, keep theirs in float32.
+_BLOCK = 256
+_SMALLEST = 4096
+_LOOKUP_BYTES = 256 * 4
+_FLOAT = 4
+_OF_PEFT = "trainable_tokens_"
+
+
+def check_optimizer(settings: Train, accelerator: Accelerator) -> None:
+    """Stop before anything is read where the optimiser of the recipe cannot work.
+
+    Raises:
+        BadInputError: when `adamw_8bit` lacks torchao, or on a GPU a C compiler, or was launched with DeepSpeed.
+    """
+    if settings.optimizer == "adamw":
+        return
+    if find_spec("torchao") is None:
+        raise BadInputError(
+            "train.optimizer=adamw_8bit needs torchao, which is not installed: pip install 'crosstune[eight_bit]', or "
+            "set train.optimizer=adamw, which takes 8 bytes per trained weight instead of 2"
+        )
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        raise BadInputError(
+            "train.optimizer=adamw_8bit was launched with DeepSpeed, whose engine flattens the weights that its "
+            "moments belong to: launch with FSDP2 (recipes/launch/one_node_8_gpus.yaml), or set train.optimizer=adamw"
+        )
+    if accelerator.device.type == "cuda" and not c_compiler():
+        raise BadInputError(
+            "train.optimizer=adamw_8bit compiles its step on a GPU, which needs a C compiler, and neither $CC nor gcc "
+            "nor clang is here: install one (apt-get install gcc), or set train.optimizer=adamw"
+        )
+
+
+def make_optimizer(model: nn.Module, stage: Stage, settings: Train) -> torch.optim.Optimizer:
+    """Return AdamW over what is trained; weight decay is for matrices, not for norms and biases."""
+    trained = _trained(model)
+    matrices = [weight for weight in trained if weight.ndim >= 2]
+    others = {"params": [weight for weight in trained if weight.ndim < 2], "weight_decay": 0.0}
+    usual: dict[str, Any] = {"lr": stage.learning_rate, "betas": stage.adam_betas}
+    if settings.optimizer == "adamw":
+        groups = [{"params": matrices, "weight_decay": stage.weight_decay}, others]
+        return torch.optim.AdamW([group for group in groups if group["params"]], **usual, fused=True)
+    # Not above: torchao is an extra, and takes seconds to load.
+    from crosstune.train.methods.eight_bit import EightBitAdamW
+
+    tables = _tables(model)
+    groups = [
+        {
+            "params": [weight for weight in matrices if (id(weight) in tables) == is_table],
+            "weight_decay": stage.weight_decay,
+            "in_float32": is_table,
+        }
+        for is_table in (False, True)
+    ]
+    return EightBitAdamW([group for group in (*groups, others) if group["params"]], **usual)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let the next step have this learning rate."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):  # of a compiled step, which a number would have compiled anew
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def bytes_of_moments(model: nn.Module, settings: Train, num_shards: int = 1) -> float:
+    """Return the bytes of both moments of all that is trained, on each of so many ranks that split the rows."""
+    tables = _tables(model) if settings.optimizer == "adamw_8bit" else frozenset()
+    return sum(
+        _bytes_in_blocks(weight.shape, num_shards)
+        if settings.optimizer == "adamw_8bit" and id(weight) not in tables
+        else 2 * _FLOAT * weight.numel() / num_shards
+        for weight in _trained(model)
+    )
+
+
+def _bytes_in_blocks(shape: Sequence[int], num_shards: int) -> float:
+    num_values = math.ceil(shape[0] / num_shards) * math.prod(shape[1:])
+    if num_values < _SMALLEST or num_values % _BLOCK:
+        return 2 * _FLOAT * num_values
+    return 2 * (num_values + _FLOAT * num_values / _BLOCK + _LOOKUP_BYTES)
+
+
+def _trained(model: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in model.parameters() if weight.requires_grad]
+
+
+def _tables(model: nn.Module) -> frozenset[int]:
+    """Return the ids of embedding matrices and of peft's new rows: a batch has a gradient for some of their rows only.
+
+    In the other rows a first moment would be divided by a second that a byte rounds to 0: with such gradients as a
+    test makes, weights went eight times as far in thirty steps as any does with AdamW. The paper keeps the moments of
+    embeddings in float32, too (section 2.3).
+    """
+    embeddings = {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
+    return frozenset(embeddings | {id(weight) for name, weight in model.named_parameters() if _OF_PEFT in name})

@@ -1,0 +1,157 @@
+"""What a stage trains (all weights, low-rank adapters, new rows only), and the way back to a plain model."""
+
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from crosstune.errors import BadInputError
+from crosstune.models.packing import ATTENTION
+from crosstune.recipe import Lora, Stage
+from crosstune.train.loss import Penalty
+from crosstune.train.methods.kl import StartDivergence
+from crosstune.train.methods.parts import choose_parts
+from crosstune.train.methods.regularizers import Average, Lever, PullToStart, SlowOldRows
+from crosstune.train.new_rows.rows import matrices
+
+_SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A model whose parameters that are to be trained require gradients.
+
+    Attributes:
+        levers: what acts on the weights beside the gradient.
+        penalty: what is added to the loss.
+    """
+
+    model: nn.Module
+    levers: tuple[Lever, ...] = ()
+    penalty: Penalty | None = None
+
+
+def make_trainable(model: PreTrainedModel, stage: Stage, old_size: int | None, seed: int) -> Trainable:
+    """Choose what a stage trains of a model.
+
+    Raises:
+        BadInputError: when the model lacks the layers that are to move, or that the adapters could go to.
+    """
+    model.set_attn_implementation(ATTENTION)
+    if stage.method == "lora":
+        assert stage.lora is not None
+        return _with_levers(_with_adapters(model, stage.lora, old_size, seed), stage, [])
+    frozen = choose_parts(model, stage, old_size)
+    levers: list[Lever] = [frozen] if frozen else []
+    if stage.old_rows_lr_scale < 1:
+        assert old_size is not None
+        levers.append(SlowOldRows(matrices(model), old_size, stage.old_rows_lr_scale))
+    return _with_levers(model, stage, levers)
+
+
+def _with_levers(model: nn.Module, stage: Stage, levers: list[Lever]) -> Trainable:
+    """Add what the stage asks for; the average comes last, since it takes in what the others left."""
+    divergence = None
+    if stage.kl_to_start:
+        divergence = StartDivergence(model, stage.kl_to_start.weight, stage.kl_to_start.languages)
+        levers.append(divergence)
+    if stage.l2_to_start:
+        levers.append(PullToStart(model, stage.l2_to_start))
+    if stage.ema_decay:
+        levers.append(Average(model, stage.ema_decay))
+    return Trainable(model, tuple(levers), divergence.penalty if divergence else None)
+
+
+def refuse_sharded_weights(accelerator: Accelerator, stage: Stage) -> None:
+    """Stop where weights are split over the ranks, and something needs them whole.
+
+    Raises:
+        BadInputError: for new rows alone, or settings that act on weights, under FSDP or DeepSpeed.
+    """
+    pulls = stage.pulls_on_whole_weights if accelerator.is_fsdp2 else stage.pulls
+    if pulls and accelerator.distributed_type in _SHARDED:
+        raise BadInputError(
+            f"`{'`, `'.join(pulls)}` was launched with {accelerator.distributed_type}, which splits the weights, but "
+            "it needs them whole: launch it without: torchrun --nproc-per-node N -m crosstune ...; `merge` and replay "
+            "work in either way, `l2_to_start` and `ema_decay` with FSDP2, too"
+        )
+    if stage.trains_rows and accelerator.distributed_type in _SHARDED:
+        raise BadInputError(
+            f"`trains: [{', '.join(stage.trains)}]` was launched with {accelerator.distributed_type}, which splits the "
+            "embedding matrices, so that rows cannot be told apart: launch it without: torchrun --nproc-per-node N -m "
+            "crosstune ..., or train output_rows and layers"
+        )
+
+
+def plain_model(accelerator: Accelerator, trained: nn.Module, build: Callable[[], nn.Module]) -> PreTrainedModel:
+    """Return the trained model unwrapped, with adapters merged; whole on the main process only where it was sharded.
+
+    ``build`` makes a model of the same shape, for the weights of a sharded one.
+    """
+    if accelerator.distributed_type in _SHARDED:
+        state = accelerator.get_state_dict(trained)
+        whole = build()
+        if accelerator.is_main_process:
+            whole.load_state_dict(state)
+    else:
+        whole = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
+    merged = whole.merge_and_unload() if isinstance(whole, PeftModel) else whole
+    return cast(PreTrainedModel, merged)
+
+
+def save_adapter(accelerator: Accelerator, trained: nn.Module, base: str, folder: Path) -> None:
+    """Write the adapters alone, as peft loads them onto ``base`` (a model folder or hub id)."""
+    state = accelerator.get_state_dict(trained)
+    adapted = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
+    if accelerator.is_main_process:
+        shutil.rmtree(folder, ignore_errors=True)
+        where = str(Path(base).resolve()) if Path(base).is_dir() else base
+        adapted.peft_config["default"].base_model_name_or_path = where
+        temporary = folder.with_name(f".{folder.name}.tmp")
+        # No look into the base for grown embeddings: it may lie on a hub, and adapters do not touch them.
+        adapted.save_pretrained(temporary, state_dict=state, save_embedding_layers=False)
+        # peft's model card is a form to be filled in; the system's own stands in its model folder.
+        (temporary / "README.md").unlink(missing_ok=True)
+        temporary.rename(folder)
+
+
+def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets),
+        task_type="CAUSAL_LM",
+        trainable_token_indices=_new_rows(model, old_size) if lora.train_new_rows else None,
+    )
+    linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    try:
+        with warnings.catch_warnings():
+            # peft 0.21 reads an attribute that transformers 5.23 has renamed.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            adapted: nn.Module = get_peft_model(model, config)
+    except ValueError as error:
+        raise BadInputError(
+            f"LoRA targets {sorted(lora.targets)} do not fit this model ({error}); its linear layers are "
+            f"{', '.join(sorted(linear))}"
+        ) from None
+    return adapted
+
+
+def _new_rows(model: PreTrainedModel, old_size: int | None) -> dict[str, list[int]]:
+    """Return the new ids by the name of the matrix whose rows peft is to train; one name where they are tied."""
+    old_rows = old_size or 0
+    embeddings = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Embedding | nn.Linear)]
+    # Tied matrices have the name of the input's, which stands first: peft lets the output follow it.
+    names = [next(name for name, part in embeddings if part.weight is matrix) for matrix in matrices(model)]
+    return {name.rpartition(".")[2]: list(range(old_rows, model.config.vocab_size)) for name in names}

@@ -1,0 +1,113 @@
+"""Embedding rows for new pieces: each starts as a mixture of old rows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from crosstune.recipe import NewRows
+from crosstune.runs.files import read_json
+from crosstune.runs.provenance import versions
+
+CONFIG_KEY = "crosstune_new_rows"
+"""Where a model's config.json says how its new rows started."""
+
+
+@dataclass(frozen=True)
+class Subwords:
+    """What the tokenizer stage says of the new pieces.
+
+    Attributes:
+        old_size: pieces before the extension; their rows never move.
+        new_size: pieces after it.
+        subwords: for each new piece, in order of its id, the old ids that spelt it; empty for padding.
+    """
+
+    old_size: int
+    new_size: int
+    subwords: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """What a new row starts from.
+
+    Attributes:
+        method: by which it was found: that of the recipe, `mean_of_subwords` where that found nothing, or `padding`.
+        ids: old rows; none for the mean of all.
+        weights: of these rows, with sum 1; none for equal ones.
+    """
+
+    method: str
+    ids: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+
+
+def read_subwords(extended_tokenizer: Path) -> Subwords:
+    """Read ``subwords.json`` of an extended tokenizer."""
+    content = read_json(extended_tokenizer / "subwords.json")
+    return Subwords(content["old_size"], content["new_size"], tuple(tuple(ids) for ids in content["subwords"]))
+
+
+def extend_embeddings(
+    model: PreTrainedModel, old_size: int, sources: Sequence[RowSource], settings: NewRows, seed: int
+) -> None:
+    """Give the model's input and output matrices a row for each new piece; old rows stay as they are, bit for bit.
+
+    The model's configuration says how the rows started.
+    """
+    new_size = old_size + len(sources)
+    if input_matrix(model).shape[0] < new_size:
+        # mean_resizing off: transformers would draw the rows from a normal distribution around the mean of all.
+        model.resize_token_embeddings(new_size, mean_resizing=False)
+    generator = torch.Generator().manual_seed(seed)
+    for matrix in matrices(model):
+        _fill(matrix, old_size, sources, settings.noise, generator)
+    facts = {
+        **settings.model_dump(mode="json"),
+        "seed": seed,
+        "num_rows": dict(sorted(Counter(source.method for source in sources).items())),
+        "versions": {name: versions()[name] for name in ("crosstune", "torch", "transformers")},
+    }
+    setattr(model.config, CONFIG_KEY, facts)
+
+
+def input_matrix(model: PreTrainedModel) -> nn.Parameter:
+    """Return the matrix of input embeddings, [pieces, hidden size]."""
+    return cast(nn.Parameter, model.get_input_embeddings().weight)
+
+
+def output_matrix(model: PreTrainedModel) -> nn.Parameter:
+    """Return the matrix of the output head, [pieces, hidden size]; the input's where they are tied."""
+    return cast(nn.Parameter, model.get_output_embeddings().weight)  # type: ignore[no-untyped-call]
+
+
+def matrices(model: PreTrainedModel) -> list[nn.Parameter]:
+    """Return the input and output matrix; one matrix when they are tied."""
+    weights = [input_matrix(model), output_matrix(model)]
+    return weights[:1] if weights[0] is weights[1] else weights
+
+
+@torch.no_grad()
+def _fill(
+    matrix: Tensor, old_size: int, sources: Sequence[RowSource], noise: float, generator: torch.Generator
+) -> None:
+    old = matrix[:old_size].float()
+    spread = old.std(dim=0)
+    mean = old.mean(dim=0)
+    for index, source in enumerate(sources):
+        # Drawn for every row, used or not: one method's rows do not depend on what another found.
+        drawn = torch.randn(old.shape[1], generator=generator) * spread
+        row = _mixture(old, source) if source.ids else mean
+        share = 1.0 if source.method == "random" else noise
+        matrix[old_size + index] = (row + share * drawn).to(matrix.dtype)
+
+
+def _mixture(old: Tensor, source: RowSource) -> Tensor:
+    rows = old[list(source.ids)]
+    return torch.tensor(source.weights) @ rows if source.weights else rows.mean(dim=0)

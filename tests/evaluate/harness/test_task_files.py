@@ -1,0 +1,211 @@
+"""Tasks as files of lm-evaluation-harness: ours ask and count as our own loop does, others are scored by name."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import lm_eval
+import pytest
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from crosstune.errors import BadInputError
+from crosstune.evaluate.harness import tasks as harness_tasks
+from crosstune.evaluate.harness.generated_tasks import Generator
+from crosstune.evaluate.harness.language_model import CrosstuneLM
+from crosstune.evaluate.harness.multiple_choice import _quiet_harness, score_in_harness
+from crosstune.evaluate.harness.task_files import FOLDER, HarnessTask
+from crosstune.evaluate.outputs import OutputLog
+from crosstune.prompts.templates import TEMPLATES
+from crosstune.recipe import Evaluate, EvaluationTask
+from crosstune.runs.files import write_jsonl
+from tests.evaluate.conftest import settings
+
+ITEMS: dict[str, list[dict[str, Any]]] = {
+    "nsmc_generate": [
+        {"id": "n1", "document": "이 영화는 정말 재미있다", "label": 1},
+        {"id": "n2", "document": "연기가 별로다 {{input}}", "label": 0},
+    ],
+    "translation": [
+        {"id": "t1", "en": "The wind came.", "ko": "바람이 왔다."},
+        {"id": "t2", "en": "The boy mixes flour.", "ko": "소년은 밀가루를 섞는다."},
+    ],
+}
+LOCAL_TASK = """
+task: capitals
+dataset_path: json
+dataset_kwargs: {data_files: {test: DATA}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer}}"
+doc_to_choice: "{{choices}}"
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+metadata: {version: 2.5}
+"""
+
+
+@pytest.fixture
+def local_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a task of the user's own, on a local file."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    rows = [
+        {"question": f"The capital of land {n} is", "choices": ["the room", "the table"], "answer": n % 2}
+        for n in range(7)
+    ]
+    write_jsonl(tmp_path / "capitals.jsonl", rows)
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "capitals.yaml").write_text(LOCAL_TASK.replace("DATA", str(tmp_path / "capitals.jsonl")))
+    return folder
+
+
+@pytest.mark.parametrize("prompt", ["paper-v1", "alpaca"])
+def test_generated_tasks_ask_and_count_as_our_own_loop(
+    tmp_path: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str
+) -> None:
+    cells = {
+        "nsmc_generate": "nsmc_generate",
+        **{f"translate_{cell}": "translation" for cell in ("ko_en_en", "ko_en_ko", "en_ko_en", "en_ko_ko")},
+    }
+    for task, items in ITEMS.items():
+        write_jsonl(tmp_path / f"{task}.jsonl", items)
+    settings = Evaluate(reference_system="a", tasks={}, num_bootstrap=100)
+    with OutputLog(tmp_path / "log", "") as log:
+        generator = Generator(llama, tokenizer, TEMPLATES[prompt], settings, log)
+        nsmc = EvaluationTask(task="nsmc_generate", paths=("n",), max_new_tokens=8)
+        cell_settings = {"directions": ("ko-en", "en-ko"), "instruction_languages": ("en", "ko")}
+        translation = EvaluationTask(task="translation", paths=("t",), max_new_tokens=8, **cell_settings)
+        ours = [
+            generator.score("nsmc_generate", nsmc, ITEMS["nsmc_generate"]),
+            generator.score("translate", translation, ITEMS["translation"]),
+        ]
+    tasks = {
+        name: HarnessTask(name, tmp_path / f"{kind}.jsonl", TEMPLATES[prompt]).load() for name, kind in cells.items()
+    }
+    for task in tasks.values():
+        assert (
+            task.config.generation_kwargs["max_gen_toks"]
+            == EvaluationTask(task="nsmc_generate", paths=("n",)).max_new_tokens
+        )
+        task.set_config("generation_kwargs", {"max_gen_toks": 8}, update=True)
+    with _quiet_harness():
+        found: Any = lm_eval.evaluate(CrosstuneLM(llama, tokenizer), {"tasks": tasks}, bootstrap_iters=0)
+    prompts = {(row["task"], row["id"]): row["prompt"] for result in ours for row in result.rows}
+    for name in cells:
+        for sample in found["samples"][name]:
+            assert sample["arguments"][0][0] == prompts[name, sample["doc"]["id"]]
+    for score in (score for result in ours for score in result.scores if score.metric in ("acc", "bleu", "chrf++")):
+        assert found["results"][score.task][f"{score.metric},none"] == pytest.approx(score.value)
+
+
+def test_the_keyword_rule_is_that_of_our_scores() -> None:
+    doc = {"label": 1, "completion_prefix": "\n", "reference": "긍정"}
+    assert harness_tasks.nsmc_results(doc, ["\n긍정"]) == {
+        "acc": 1,
+        "answered": 1,
+        "both_keywords": 0,
+        "acc_answered": (1, 1),
+    }
+    both = harness_tasks.nsmc_results(doc, ["긍정 부정"])
+    assert both == {"acc": 0, "answered": 0, "both_keywords": 1, "acc_answered": (0, 0)}
+    assert harness_tasks.mean_of_answered([(1, 1), (1, 0), (0, 0)]) == 0.5
+    assert math.isnan(harness_tasks.mean_of_answered([(0, 0)]))
+
+
+def test_our_files_are_found_by_the_harnesss_own_task_manager(tmp_path: Path) -> None:
+    """`lm_eval run --include_path ... --tasks ... --metadata '{"path": ...}'` builds its tasks like this."""
+    from lm_eval.tasks import TaskManager
+
+    item = {"id": "1", "premise": "It rained.", "choice1": "A.", "choice2": "B.", "question": "cause", "label": 1}
+    write_jsonl(tmp_path / "items.jsonl", [item])
+    write_jsonl(tmp_path / "nsmc.jsonl", ITEMS["nsmc_generate"])
+    manager = TaskManager(
+        include_path=str(FOLDER), include_defaults=False, metadata={"path": str(tmp_path / "items.jsonl")}
+    )
+    (doc,) = manager.load("copa_2011_test")["tasks"]["copa_2011_test"].test_docs()
+    assert doc["premise"] == "It rained."
+    path = str(tmp_path / "nsmc.jsonl")
+    manager = TaskManager(include_path=str(FOLDER), include_defaults=False, metadata={"path": path, "prompt": "kullm"})
+    task = manager.load("nsmc_generate")["tasks"]["nsmc_generate"]
+    assert task.doc_to_text(task.test_docs()[1]) == TEMPLATES["kullm"].prompt(
+        "다음 문장은 긍정일까요 부정일까요?", "연기가 별로다 {{input}}"
+    )
+    with pytest.raises(BadInputError, match="'alpace' is no template; there are paper-v1, alpaca, kullm"):
+        harness_tasks.nsmc_dataset(path, "alpace")
+
+
+def test_a_task_of_the_users_own_is_scored_by_name(
+    local_tasks: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    tasks = {
+        "all": HarnessTask("capitals", include_path=local_tasks),
+        "some": HarnessTask("capitals", include_path=local_tasks, max_items=3, sample_seed=5),
+    }
+    results = score_in_harness(llama, tokenizer, tasks, settings(100))
+    (whole,), (some,) = results["all"].scores, results["some"].scores
+    assert (whole.metric, whole.n, some.n) == ("acc", 7, 3)
+    assert f"harness:{lm_eval.__version__}|task:capitals|v:2.5|shots:0|bs:100" in whole.signature
+    rows = results["all"].rows
+    assert whole.value == sum(row["correct"] for row in rows) / 7
+    assert [row["reference"] for row in rows] == [f" the {('room', 'table')[n % 2]}" for n in range(7)]
+    drawn = {row["id"]: row for row in results["some"].rows}
+    assert len(drawn) == 3 and all(row == {**rows[int(id)], "task": "some"} for id, row in drawn.items())
+
+
+def test_a_task_that_writes_is_scored_by_each_filter_and_its_own_aggregation(
+    local_tasks: Path, tmp_path: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    (local_tasks / "longest.py").write_text("def longest(values):\n    return float(max(values))\n")
+    (local_tasks / "write.yaml").write_text(
+        LOCAL_TASK.replace("DATA", str(tmp_path / "capitals.jsonl"))
+        .replace("capitals\n", "write\n", 1)
+        .replace("multiple_choice", "generate_until")
+        .replace('doc_to_choice: "{{choices}}"', 'generation_kwargs: {until: ["."], max_gen_toks: 4}')
+        .replace("[{metric: acc, aggregation: mean", "[{metric: exact_match, aggregation: !function longest.longest")
+        + "filter_list:\n"
+        + "".join(
+            f"  - {{name: {name}, filter: [{{function: {function}}}]}}\n"
+            for name, function in (("lower", "lowercase"), ("first", "take_first"))
+        ).replace("lowercase}]", "lowercase}, {function: take_first}]")
+    )
+    result = score_in_harness(llama, tokenizer, {"w": HarnessTask("write", include_path=local_tasks)}, settings(300))[
+        "w"
+    ]
+    assert [score.metric for score in result.scores] == ["exact_match_lower", "exact_match_first"]
+    assert all(len(score.resamples) == 100 and "|bs:100|" in score.signature for score in result.scores)
+    assert len(result.rows) == 7 and all(row["correct"] is None for row in result.rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("capitols", r"has no task 'capitols'; names like it: capitals"),
+        ("mmlu", "'mmlu' is a group of tasks .* name the tasks that you want"),
+        ("broken", "the task 'broken' of lm-evaluation-harness cannot be loaded: .*data_files"),
+    ],
+)
+def test_a_task_that_cannot_be_had_is_refused(local_tasks: Path, name: str, message: str) -> None:
+    text = LOCAL_TASK.replace("capitals", "broken").replace("DATA", str(local_tasks / "nothing.jsonl"))
+    (local_tasks / "broken.yaml").write_text(text)
+    with pytest.raises(BadInputError, match=message):
+        HarnessTask(name, include_path=local_tasks).load()
+
+
+def test_an_include_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"include_path .*/nowhere, which is no folder: give the folder"):
+        HarnessTask("capitals", include_path=tmp_path / "nowhere").load()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"task": "harness"}, "needs `name`, a task of lm-evaluation-harness, and no `paths`"),
+        ({"task": "harness", "name": "arc_easy", "paths": ["a"]}, "needs `name`.* and no `paths`"),
+        ({"task": "hellaswag"}, "`task: hellaswag` needs `paths`, its files"),
+        ({"task": "hellaswag", "paths": ["a"], "name": "b"}, "`name` and `include_path` go with `task: harness`"),
+    ],
+)
+def test_settings_that_do_not_fit_the_task_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EvaluationTask.model_validate_json(json.dumps(settings))

@@ -1,0 +1,214 @@
+"""`crosstune score` finds published files, scores any model folder on them, and goes on where it stopped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosstune.cli import models as commands
+from crosstune.errors import BadInputError
+from crosstune.evaluate import score as score_module
+from crosstune.evaluate.harness import generated_tasks
+from crosstune.evaluate.score import BENCHMARKS, Asked, Choice, find_tasks
+from crosstune.runs.files import read_json
+from crosstune.terminal import results
+from tests.evaluate.conftest import llama, model_folder, tokenizer
+
+__all__ = ["llama", "model_folder", "tokenizer"]
+
+COPA = """<copa-corpus version="1.0">
+  <item id="501" asks-for="effect" most-plausible-alternative="2">
+    <p>It fell.</p><a1>He ran.</a1><a2>He left.</a2>
+  </item>
+  <item id="502" asks-for="cause" most-plausible-alternative="1">
+    <p>It broke.</p><a1>He fell.</a1><a2>He ran.</a2>
+  </item>
+</copa-corpus>
+"""
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    """The paper's suite with NTREX for AI-Hub, in folders of the user's own choice."""
+    row = {"activity_label": "Roof", "ctx_a": "A man sits.", "ctx_b": "he", "endings": ["a.", "b.", "c.", "d."]}
+    contents = {
+        "one/hellaswag_val.jsonl": "".join(json.dumps({**row, "ind": n, "label": n}) + "\n" for n in range(3)),
+        "two/deep/copa-test.xml": COPA,
+        "ratings_test.txt": "id\tdocument\tlabel\n1\t정말 좋다\t1\n2\t연기가 별로다\t0\n3\t좋았다\t1\n",
+        "newstest2019-src.eng.txt": "The wind came.\nThe boy mixes flour.\n",
+        "newstest2019-ref.kor.txt": "바람이 왔다.\n소년은 밀가루를 섞는다.\n",
+    }
+    root = tmp_path / "benchmarks"
+    for name, content in contents.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content, encoding="utf-8")
+    return root
+
+
+def run(model: Path, data_root: Path, out: Path, **options: Any) -> Path:
+    try:
+        commands.score(str(model), data_root, out=out, max_new_tokens=4, **options)
+    finally:
+        results.quiet = False
+    return out
+
+
+def test_a_folder_is_scored_and_the_papers_tables_are_printed(
+    model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted((path.name, path.read_bytes()) for path in model_folder.iterdir())
+    out = run(model_folder, data_root, tmp_path / "scores")
+    printed = capsys.readouterr().out
+    assert "Table 3. Accuracy on English and Korean tasks" in printed and "Table 4. Translation, BLEU" in printed
+    assert all(
+        heading in printed for heading in ("HellaSwag", "COPA", "NSMC, generated", "Ko→En", "Korean instruction")
+    )
+    assert "HellaSwag: accuracy, n\u00a0=\u00a03, guessing\u00a00.25, majority\u00a00.33\n" in printed
+    assert "\nBLEU, n\u00a0=\u00a02\n" in printed
+    scores = read_json(out / "systems" / "model" / "evaluation" / "scores.json")["scores"]
+    found = {(score["task"], score["metric"]): score["n"] for score in scores}
+    cells = {f"ntrex_{cell}": 2 for cell in ("ko_en_en", "ko_en_ko", "en_ko_en", "en_ko_ko")}
+    expected = {
+        ("hellaswag", "acc"): 3,
+        ("copa", "acc"): 2,
+        ("nsmc", "acc"): 3,
+        **{(c, "bleu"): n for c, n in cells.items()},
+    }
+    assert expected.items() <= found.items()
+    assert sorted((path.name, path.read_bytes()) for path in model_folder.iterdir()) == before
+
+
+def test_a_suite_without_the_papers_tasks_prints_its_own_tables(
+    model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(model_folder, data_root, tmp_path / "scores", suite="korean", skip_missing=True)
+    printed = capsys.readouterr().out
+    assert "NSMC: the likelier of the two words" in printed and "Table 3" not in printed
+    headings = [line.split() for line in printed.splitlines() if "accuracy" in line]
+    assert headings[0] == ["system", "accuracy", "F1"] or headings[0] == ["accuracy", "F1"]
+
+
+def test_json_holds_every_score_and_nothing_else_is_printed(
+    model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = run(model_folder, data_root, tmp_path / "scores", limit=1, as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    stored = read_json(out / "systems" / "model" / "evaluation" / "scores.json")["scores"]
+    assert [score["value"] for score in printed] == [score["value"] for score in stored]
+    assert {score["n"] for score in stored if score["metric"] != "acc_answered"} == {1}
+
+
+def test_an_interrupted_scoring_goes_on_and_gives_the_same(
+    model_folder: Path,
+    data_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outputs = Path("systems", "model", "evaluation", "outputs.jsonl")
+    whole = (run(model_folder, data_root, tmp_path / "whole") / outputs).read_bytes()
+    generate, written = generated_tasks.generate, []
+
+    def interrupted(*arguments: Any) -> Any:
+        for answer in generate(*arguments):
+            if len(written) == 4:
+                raise KeyboardInterrupt
+            written.append(answer)
+            yield answer
+
+    monkeypatch.setattr(generated_tasks, "generate", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        run(model_folder, data_root, tmp_path / "again")
+    assert "what was finished is kept. Run the same command again to go on." in capsys.readouterr().err
+    again: list[Any] = []
+    monkeypatch.setattr(generated_tasks, "generate", lambda *given: (again.append(a) or a for a in generate(*given)))
+    assert (run(model_folder, data_root, tmp_path / "again") / outputs).read_bytes() == whole
+    assert len(again) == 3 + 4 * 2 - 4
+
+
+def test_a_model_that_was_trained_on_is_scored_again(
+    model_folder: Path, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(model_folder, data_root, tmp_path / "scores")
+    prepared: list[str] = []
+    monkeypatch.setattr(score_module.pipeline, "run_stages", lambda recipe, *_, **__: prepared.append(recipe.name))
+    asked = Asked(str(model_folder), str(model_folder), None, "paper-v1", 4, "float32")
+    system = tmp_path / "scores" / "systems" / "model" / "system.json"
+    first = read_json(system)["fingerprint"]
+    score_module.score(asked, Choice("paper", data_root), tmp_path / "scores")
+    assert read_json(system)["fingerprint"] == first
+    monkeypatch.setattr(score_module, "hash_model_folder", lambda _: "other weights")
+    score_module.score(asked, Choice("paper", data_root), tmp_path / "scores")
+    assert read_json(system)["fingerprint"] != first and prepared == ["scores", "scores"]
+
+
+def test_what_is_missing_is_said_and_skipped_only_if_asked(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("two/deep/copa-test.xml", "newstest2019-ref.kor.txt"):
+        (data_root / name).unlink()
+    with pytest.raises(BadInputError) as caught:
+        find_tasks(Choice("paper", data_root), 4)
+    assert "  copa: copa-test.xml\n" in str(caught.value)
+    assert (
+        "  aihub: 일상생활및구어체_한영_valid_set.json, or newstest2019-src.eng.txt and newstest2019-ref.kor.txt\n"
+        in str(caught.value)
+    )
+    notes: list[str] = []
+    monkeypatch.setattr(score_module, "note", notes.append)
+    assert list(find_tasks(Choice("paper", data_root, skip_missing=True), 4)) == ["hellaswag", "nsmc"]
+    assert "skipped, because it is not there: copa: copa-test.xml" in notes
+
+
+def test_a_stand_in_is_named(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    monkeypatch.setattr(score_module, "note", notes.append)
+    tasks = find_tasks(Choice("paper", data_root), 4)
+    assert list(tasks) == ["hellaswag", "copa", "nsmc", "ntrex"]
+    assert "aihub is not there; ntrex stands in its place" in notes
+    assert tasks["copa"]["paths"] == ("two/deep/copa-test.xml",)
+
+
+def test_suites_splits_and_limits(data_root: Path) -> None:
+    for name in ("BoolQ", "COPA", "HellaSwag", "SentiNeg"):
+        (data_root / "kobest" / name).mkdir(parents=True)
+        for split in ("test", "dev"):
+            (data_root / "kobest" / name / f"{split}.tsv").touch()
+    korean = find_tasks(Choice("korean", data_root, "dev", limit=7), 4)
+    assert {label for label, mark in BENCHMARKS.items() if mark.suite == "korean"} == set(korean)
+    assert korean["kobest_copa"]["paths"] == ("kobest/COPA/dev.tsv",)
+    assert korean["nsmc_likelihood"] == {"task": "nsmc_likelihood", "paths": ("ratings_test.txt",), "max_items": 7}
+    (data_root / "일상생활및구어체_한영_valid_set.json").touch()
+    everything = find_tasks(Choice("all", data_root), 4)
+    assert set(everything) == set(BENCHMARKS)
+    assert (everything["aihub"]["max_items"], everything["ntrex"]["max_items"]) == (1000, None)
+
+
+def test_a_file_that_is_there_twice_an_empty_folder_and_no_folder_are_refused(data_root: Path, tmp_path: Path) -> None:
+    (data_root / "copa-test.xml").touch()
+    with pytest.raises(BadInputError, match=r"holds copa-test\.xml more than once: copa-test\.xml, two/deep/copa"):
+        find_tasks(Choice("paper", data_root), 4)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInputError, match="nothing to score: none of the files of the suite paper is in"):
+        find_tasks(Choice("paper", tmp_path / "empty", skip_missing=True), 4)
+    with pytest.raises(BadInputError, match="--data-root nowhere is no folder: give the one under which"):
+        find_tasks(Choice("paper", Path("nowhere")), 4)
+
+
+def test_a_name_of_the_output_folder_that_is_none_is_refused(model_folder: Path, data_root: Path) -> None:
+    with pytest.raises(
+        BadInputError, match=r"--out My-Scores: the folder's name may hold .* as my_scores: give another"
+    ):
+        run(model_folder, data_root, Path("My-Scores"))
+
+
+@pytest.mark.parametrize(
+    ("model", "label"),
+    [
+        ("runs/small/systems/ours/model", "ours/model"),
+        ("models/Llama-2-7b-hf", "Llama-2-7b-hf"),
+        ("beomi/llama-2-ko-7b", "llama-2-ko-7b"),
+        ("../x", "x"),
+    ],
+)
+def test_a_model_is_called_by_the_end_of_its_path(model: str, label: str) -> None:
+    assert Asked(model, model, None, "paper-v1", 4, "float32").label == label

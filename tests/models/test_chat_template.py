@@ -1,0 +1,75 @@
+"""A tokenizer's own chat template, as prompts and completions."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from crosstune.errors import BadInputError, RecipeError
+from crosstune.models.chat_template import from_tokenizer, template_of
+from crosstune.prompts.templates import TEMPLATES
+from crosstune.recipe import yaml_file
+from tests.train.conftest import sentencepiece_style
+
+# As published with LLaMA-2's chat models and as ChatML, each without its system message.
+LLAMA_2 = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}"
+    "{{ bos_token + '[INST] ' + message['content'] + ' [/INST]' }}"
+    "{% else %}{{ ' '  + message['content'] + ' ' + eos_token }}{% endif %}{% endfor %}"
+)
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def tokenizer(template: str | None) -> PreTrainedTokenizerFast:
+    made = sentencepiece_style(["the cat sleeps"], 280)
+    made.chat_template = template
+    return made
+
+
+@pytest.mark.parametrize("chat_template", [LLAMA_2, CHATML], ids=["llama-2", "chatml"])
+def test_prompt_and_completion_make_up_what_the_tokenizer_writes(chat_template: str) -> None:
+    given = tokenizer(chat_template)
+    template = from_tokenizer(given)
+    messages = [{"role": "user", "content": "Say {input}\nhi"}, {"role": "assistant", "content": "{output} hi"}]
+    prompt = "<s>" * (chat_template is LLAMA_2) + template.prompt("Say {input}", "hi")
+    assert prompt == given.apply_chat_template(messages[:1], tokenize=False, add_generation_prompt=True)
+    whole = prompt + template.completion("{output} hi")
+    assert str(given.apply_chat_template(messages, tokenize=False)).partition("</s>")[0] == whole
+    assert template.output(template.completion("hi")) == "hi"
+
+
+def test_eos_ends_the_completion_once() -> None:
+    given = tokenizer(CHATML)
+    given.eos_token = "<|im_end|>"
+    assert from_tokenizer(given).completion("hi") == "hi"
+    assert from_tokenizer(tokenizer(CHATML)).completion("hi") == "hi<|im_end|>\n"
+
+
+def test_a_question_that_does_not_begin_question_and_answer_is_refused() -> None:
+    thinking = CHATML.replace("assistant\n", "assistant\n<think>")
+    with pytest.raises(BadInputError, match=r"the first must begin the second.*paper-v1, alpaca, kullm"):
+        from_tokenizer(tokenizer(thinking))
+
+
+def test_a_tokenizer_without_chat_template_is_refused() -> None:
+    with pytest.raises(BadInputError, match=r"data\.prompt: chat was asked, but .* has no chat template\. Give one"):
+        from_tokenizer(tokenizer(None))
+
+
+def test_the_recipe_s_template_is_found_beside_its_data(recipe_content: dict[str, Any], tmp_path: Path) -> None:
+    recipe = yaml_file.validate(recipe_content, "r")
+    assert template_of(recipe) == TEMPLATES["paper-v1"]
+    recipe_content |= {"data_root": str(tmp_path), "data": {**recipe_content["data"], "prompt": "chat"}}
+    tokenizer(LLAMA_2).save_pretrained(tmp_path / "tokenizer")
+    assert template_of(yaml_file.validate(recipe_content, "r")).prompt("Hi") == "[INST] Hi [/INST]"
+
+
+def test_a_learned_tokenizer_has_no_chat_template(recipe_content: dict[str, Any]) -> None:
+    recipe_content["data"]["prompt"] = "chat"
+    recipe_content["tokenizer"]["base"] = {"kind": "learned", "mixture": "korean", "num_pieces": 400}
+    with pytest.raises(RecipeError, match=r"data\.prompt: `chat` needs a tokenizer that has a chat template"):
+        yaml_file.validate(recipe_content, "r")

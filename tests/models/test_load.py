@@ -1,0 +1,137 @@
+"""Loading models: a folder that is none says so."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+import crosstune
+from crosstune.errors import BadInputError
+from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.process import prepare_libraries
+
+
+def test_a_folder_that_is_no_model_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(BadInputError, match=r"is no model folder.*found: notes.txt"):
+        load_model(str(tmp_path))
+    with pytest.raises(BadInputError, match=r"is no tokenizer folder.*found: notes.txt"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_a_missing_folder_says_what_to_give() -> None:
+    with pytest.raises(BadInputError, match="Give a folder with"):
+        load_model("nobody/no-such-model")
+
+
+def test_a_model_with_pickled_weights_is_refused(tmp_path: Path) -> None:
+    config = LlamaConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, vocab_size=16)
+    model = LlamaForCausalLM(config)
+    config.save_pretrained(tmp_path)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(BadInputError, match="safetensors"):
+        load_model(str(tmp_path))
+
+
+def test_a_tokenizer_without_eos_is_refused(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE(vocab={"a": 0}, merges=[]))).save_pretrained(tmp_path)
+    with pytest.raises(BadInputError, match="no EOS token"):
+        load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or torch.cuda.is_available(), reason="glibc on a CPU only")
+def test_freed_tensors_are_taken_again_without_new_pages() -> None:
+    script = """
+import resource, torch
+from crosstune.models.load import prepare_libraries
+torch.empty(3 * 2**22).fill_(1.0)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+{}
+for _ in range(20):
+    torch.empty(3 * 2**22).fill_(1.0)  # 48 MiB: 12,288 pages
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(crosstune.__file__).parents[1])}
+
+    def faults(first: str) -> int:
+        command = [sys.executable, "-c", script.format(first)]
+        return int(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
+
+    # The heap grows for the first two or three of the twenty.
+    assert faults("prepare_libraries()") < 0.5 * faults("")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or torch.cuda.is_available(), reason="glibc on a CPU only")
+def test_the_largest_tensors_go_back_to_the_kernel() -> None:
+    script = """
+import torch
+from crosstune.models.load import prepare_libraries
+prepare_libraries()
+
+def resident():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return int(line.split()[1]) // 1024
+
+before = resident()
+kept = []
+for step in range(6):
+    tensor = torch.ones((280 + 10 * step) * 2**18)  # MiB of float32, each a little larger than the one before
+    kept.append(torch.ones(2**12))  # what makes a hole of the tensor's place
+    del tensor
+print(resident() - before)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(crosstune.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=environment)
+    assert int(done.stdout) < 100
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="counts what glibc's malloc handed out")
+def test_few_products_stay_compiled() -> None:
+    program = """
+import ctypes, torch
+from crosstune.models.load import prepare_libraries
+{prepare}
+class Counts(ctypes.Structure):
+    _fields_ = [(str(number), ctypes.c_size_t) for number in range(10)]
+count = ctypes.CDLL(None).mallinfo2
+count.restype = Counts
+def used():
+    return getattr(count(), "7") + getattr(count(), "4")
+weight = torch.ones(256, 256)
+before = used()
+for size in range(200, 400):
+    torch.nn.functional.linear(torch.ones(size, 256), weight)
+print(used() - before)
+"""
+
+    def kept(prepare: str) -> int:
+        code = program.format(prepare=prepare)
+        environment = {name: value for name, value in os.environ.items() if not name.endswith("CACHE_CAPACITY")}
+        environment["PYTHONPATH"] = str(Path(crosstune.__file__).parents[1])
+        command = [sys.executable, "-c", code]
+        return int(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
+
+    # A CPU whose products do not go through oneDNN keeps nothing in either case.
+    assert kept("prepare_libraries()") <= 0.3 * kept("torch.set_float32_matmul_precision('medium')") + 2**20
+
+
+def test_who_sets_the_number_of_compiled_products_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    prepare_libraries()
+    assert (os.environ["LRU_CACHE_CAPACITY"], os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) == ("7", "32")
+
+
+def test_attention_is_not_planned_anew_for_every_shape() -> None:
+    prepare_libraries()
+    backends = torch.backends.cuda
+    assert not backends.cudnn_sdp_enabled()
+    assert backends.flash_sdp_enabled() and backends.mem_efficient_sdp_enabled() and backends.math_sdp_enabled()

@@ -1,0 +1,224 @@
+"""Recipes: every mistake is found, and named with its path."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosstune.errors import RecipeError
+from crosstune.recipe import yaml_file
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def mistakes(content: dict[str, Any]) -> str:
+    with pytest.raises(RecipeError) as caught:
+        yaml_file.validate(content, "recipe.yaml")
+    return str(caught.value)
+
+
+def set_at(content: Any, dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    for key in path:
+        content = content[int(key) if key.isdecimal() else key]
+    content[last] = value
+
+
+def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: dict[str, Any], tmp_path: Path) -> None:
+    recipe = yaml_file.validate(recipe_content, "recipe.yaml")
+    path = tmp_path / "dumped.yaml"
+    path.write_text(yaml_file.dump(recipe), encoding="utf-8")
+    assert yaml_file.load_recipe(path) == recipe
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "expected"),
+    [
+        ("seed", "one", "seed: Input should be a valid integer (found 'one')"),
+        ("name", "Two Words", "name: String should match pattern"),
+        ("languages.target", "korean", "languages.target: String should match pattern"),
+        (
+            "data.prompt",
+            "paper",
+            "'paper-v1', 'alpaca', 'kullm' or 'chat' (found 'paper')",
+        ),
+        ("data.sources.alpaca.language", None, "a source of kind 'instructions' needs `language`"),
+        ("data.sources.pairs.language", "ko", "a parallel source holds both languages of the recipe"),
+        ("data.sources.pairs.columns", {"de": "Deutsch"}, "data.sources.pairs.columns: 'de' is none of the recipe's"),
+        ("data.sources.pairs.format", "hugging_face", "`format: hugging_face` needs `split`"),
+        ("data.sources.pairs.split", "train", "`split`, `config` and `revision` go with `format: hugging_face`"),
+        ("data.sources.pairs.chat_turns", "first", "`chat_turns` goes with `kind: instructions`"),
+        ("data.sources.pairs.encoding", "utf-16", "encodings that Python knows and that hold ASCII"),
+        ("data.sources.pairs.encoding", "klingon", "encodings that Python knows and that hold ASCII"),
+        ("data.sources.alpaca.columns", {"answer": "x"}, "may name input, instruction, messages, output, not answer"),
+        ("data.sources.pairs.paths", [], "data.sources.pairs.paths: Tuple should have at least 1 item"),
+        ("data.mixtures.paper.0.source", "aihub", "data.mixtures.paper.0.source: 'aihub' is not a source; there are"),
+        ("data.mixtures.paper.0.directions", [], "`directions` and `instruction_languages` go together"),
+        ("data.mixtures.paper.0.directions", ["en-de"], "'en-de' does not lie between the recipe's languages"),
+        ("data.mixtures.paper.0.instruction_languages", ["de"], "'de' is none of the recipe's languages"),
+        ("data.mixtures.paper.0.as_text", "ko", "`as_text` takes plain text"),
+        ("data.mixtures.korean.0.as_text", "ko", "'korean' is not a parallel source"),
+        (
+            "tokenizer.extension.mixture",
+            "text",
+            "tokenizer.extension.mixture: 'text' is not a mixture; there are korean",
+        ),
+        ("tokenizer.extension", None, "systems.ours.tokenizer: `extended` needs a `tokenizer.extension` section"),
+        ("systems.base.start", "ours", "systems.base.start: leads back to 'base' itself"),
+        ("systems.base.start", "scratch", "`architecture` goes with `start: scratch`"),
+        (
+            "systems.base.architecture",
+            {"hidden_size": 100, "num_layers": 1, "num_heads": 3, "intermediate_size": 8},
+            "hidden_size 100 must be a multiple of twice num_heads 3: try 102",
+        ),
+        ("systems.ours.stages.0.num_steps", 10, "give exactly one of `num_epochs` and `num_steps`"),
+        ("systems.ours.stages.0.method", "lora", "`lora` settings go with `method: lora`"),
+        ("systems.ours.stages.0.mixture", "x", "systems.ours.stages.0.mixture: 'x' is not a mixture; there are"),
+        (
+            "systems.ours.stages.0.learning_rate",
+            0,
+            "systems.ours.stages.0.learning_rate: Input should be greater than 0",
+        ),
+        ("systems.ours.stages.0.epochs", 3, "systems.ours.stages.0.epochs: unknown setting"),
+        ("evaluate.reference_system", "llama", "'llama' is not a system; there are base, ours"),
+        ("evaluate.tasks.hellaswag.directions", ["en-ko"], "go with `task: translation`, and only with it"),
+        (
+            "evaluate.tasks.hellaswag.wordings",
+            {"en": ["Can you put it into {target}?", "Translate this into {target}."]},
+            "wordings.en: 'Translate this into {target}.' is one to train on",
+        ),
+        ("data_root", None, "give exactly one of `data_root`"),
+    ],
+)
+def test_a_mistake_is_named_with_its_path(
+    recipe_content: dict[str, Any], dotted: str, value: Any, expected: str
+) -> None:
+    set_at(recipe_content, dotted, value)
+    assert expected in mistakes(recipe_content)
+
+
+def test_all_mistakes_come_in_one_message(recipe_content: dict[str, Any]) -> None:
+    recipe_content["sede"] = 1
+    recipe_content["seed"] = "x"
+    recipe_content["systems"]["ours"]["stages"][0]["mixture"] = "papre"
+    message = mistakes(recipe_content)
+    assert "recipe.yaml: 3 mistakes" in message
+    assert "sede: unknown setting" in message and "seed:" in message and "'papre' is not a mixture" in message
+
+
+def test_systems_are_ordered_after_what_they_start_from(recipe_content: dict[str, Any]) -> None:
+    systems = recipe_content["systems"]
+    recipe_content["systems"] = {"ours": systems["ours"], "base": systems["base"]}
+    assert yaml_file.validate(recipe_content, "r").systems_in_order == ["base", "ours"]
+
+
+def write_recipe(folder: Path, content: dict[str, Any]) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(yaml_file.dump(yaml_file.validate(content, "r")), encoding="utf-8")
+    return path
+
+
+def test_overrides_reach_nested_settings_lists_and_all_systems(recipe_content: dict[str, Any], tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, recipe_content)
+    recipe = yaml_file.load_recipe(
+        path, ["systems.*.start=tiny", "systems.ours.stages.0.learning_rate=3e-4", "train.precision=bf16"]
+    )
+    assert [system.start for system in recipe.systems.values()] == ["tiny", "tiny"]
+    assert recipe.systems["ours"].stages[0].learning_rate == 3e-4
+    assert recipe.train.precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("seed", "write section.key=value"),
+        ("systems.ours.stages.7.num_steps=1", "'7' is no position in a list of 1"),
+        ("seed=[1", "not valid YAML"),
+    ],
+)
+def test_a_bad_override_says_how_to_write_it(
+    recipe_content: dict[str, Any], tmp_path: Path, override: str, expected: str
+) -> None:
+    path = write_recipe(tmp_path, recipe_content)
+    with pytest.raises(RecipeError, match=expected.replace("[", r"\[")):
+        yaml_file.load_recipe(path, [override])
+
+
+def test_yaml_is_read_as_version_1_2(recipe_content: dict[str, Any], tmp_path: Path) -> None:
+    text = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text.replace("target: ko", "target: no").replace("en-ko", "en-no"), encoding="utf-8")
+    recipe = yaml_file.load_recipe(path, ["systems.ours.stages.0.learning_rate=2e-5"])
+    assert recipe.languages.target == "no" and recipe.systems["ours"].stages[0].learning_rate == 2e-5
+
+
+def test_a_recipe_states_only_what_differs_from_its_base(recipe_content: dict[str, Any], tmp_path: Path) -> None:
+    write_recipe(tmp_path, recipe_content)
+    child = tmp_path / "child.yaml"
+    child.write_text("base: recipe.yaml\nname: child\nsystems:\n  ours: {label: Child}\n", encoding="utf-8")
+    recipe = yaml_file.load_recipe(child)
+    assert recipe.name == "child" and recipe.systems["ours"].label == "Child" and recipe.systems["ours"].stages
+    grandchild = tmp_path / "grandchild.yaml"
+    grandchild.write_text("base: child.yaml\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="must be a whole recipe"):
+        yaml_file.load_recipe(grandchild)
+
+
+def test_a_missing_or_empty_recipe_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot read this recipe"):
+        yaml_file.load_recipe(tmp_path / "nothing.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="a recipe is a YAML mapping"):
+        yaml_file.load_recipe(tmp_path / "list.yaml")
+
+
+def test_quick_needs_a_quick_section(recipe_content: dict[str, Any], tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, recipe_content)
+    with pytest.raises(RecipeError, match="no `quick` section"):
+        yaml_file.load_recipe(path, quick=True)
+    path.write_text(path.read_text(encoding="utf-8") + "quick: {name: quick, seed: 5}\n", encoding="utf-8")
+    assert yaml_file.load_recipe(path, quick=True).seed == 5
+    assert yaml_file.load_recipe(path).seed == 1
+
+
+def test_differences_name_the_settings(recipe_content: dict[str, Any]) -> None:
+    before = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
+    recipe_content["systems"]["ours"]["stages"][0]["global_batch_size"] = 16
+    after = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
+    assert yaml_file.differences(before, before) == []
+    assert yaml_file.differences(before, after) == ["systems.ours.stages.0.global_batch_size: 8 -> 16"]
+
+
+def all_recipes() -> list[Path]:
+    # Launch files are accelerate's, and a study is no recipe: tests/study loads them.
+    return sorted(path for path in RECIPES.rglob("*.yaml") if not {"launch", "ablations"} & {*path.parts})
+
+
+def test_every_recipe_of_the_repository_is_found() -> None:
+    assert len(all_recipes()) == 11, "a recipe came or went: correct this number"
+
+
+@pytest.mark.parametrize("path", all_recipes(), ids=lambda path: str(path.relative_to(RECIPES)))
+def test_every_recipe_of_the_repository_loads(path: Path) -> None:
+    needs_root = "data_root:" not in path.read_text(encoding="utf-8") and path.name != "miniature.yaml"
+    yaml_file.load_recipe(path, ["data_root=corpora"] if needs_root else [])
+
+
+def test_the_seven_stages_go_from_new_input_rows_inwards_and_end_with_the_layers_alone() -> None:
+    path = RECIPES / "llama2_7b_korean" / "seven_stages.yaml"
+    stages = yaml_file.load_recipe(path, ["data_root=corpora"]).systems["continued"].stages
+    assert [set(stage.trains) for stage in stages[:5]] == [
+        {"new_input_rows"},
+        {"new_output_rows"},
+        {"new_input_rows", "new_output_rows"},
+        {"output_rows"},
+        {"new_input_rows", "output_rows"},
+    ]
+    adapters = [stage.lora for stage in stages[5:]]
+    assert [lora.train_new_rows for lora in adapters if lora] == [True, False]
+
+
+def test_weights_are_given_to_all_parts_of_a_mixture_or_to_none(recipe_content: dict[str, Any]) -> None:
+    recipe_content["data"]["mixtures"]["paper"][0]["weight"] = 2
+    with pytest.raises(RecipeError, match=r"data\.mixtures\.paper: some parts have a `weight` and some .*\(alpaca\)"):
+        yaml_file.validate(recipe_content, "r")

@@ -1,0 +1,75 @@
+"""Model cards: metadata that the hub can read, results beside the reference, data and hashes, no stray markup."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from crosstune.recipe import Recipe
+from crosstune.report import stage
+from crosstune.runs.fingerprint import hash_model_folder
+from crosstune.runs.folder import RunFolder
+from tests.report.conftest import make_recipe, write_run
+
+
+@pytest.fixture
+def card(recipe: Recipe, run: RunFolder) -> str:
+    return written(recipe, run)
+
+
+def written(recipe: Recipe, run: RunFolder, system: str = "ours") -> str:
+    folder = run.system(system) / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    stage.run(recipe, run)
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def metadata(card: str) -> dict[str, Any]:
+    return dict(YAML(typ="safe").load(card.split("---\n")[1]))
+
+
+def test_the_metadata_hold_every_score_in_the_hubs_form(card: str, run: RunFolder) -> None:
+    found = metadata(card)
+    assert found["language"] == ["en", "ko"] and found["library_name"] == "transformers"
+    scores = json.loads((run.system("ours") / "evaluation" / "scores.json").read_text())["scores"]
+    results = found["model-index"][0]["results"]
+    assert {
+        (result["dataset"]["type"], result["metrics"][0]["type"]): result["metrics"][0]["value"] for result in results
+    } == {(row["task"], row["metric"]): row["value"] for row in scores}
+
+
+def test_the_card_shows_this_model_beside_the_reference_only(card: str) -> None:
+    table = card.split("# Results")[1]
+    assert "| LLaMA (base) |" in table and "| LLaMA (ours, the paper's) |" in table
+    assert "bilingual" not in table and "LoRA" not in table
+    assert "Won and forgotten" in table
+    # What compares a system with others that are not shown.
+    assert "†" not in table and "‡" not in table
+
+
+def test_the_card_says_what_it_was_trained_on(card: str) -> None:
+    assert "stage 1: full on the mixture `paper`, epochs: 1, 8 rows per step, learning rate 0.0006" in card
+    assert "aihub: 11,950 examples of 12,000 rows of `pairs.json`; dropped: 50" in card
+    assert (
+        "### Instruction:\nTranslate the following sentences from English to Korean\nYour text\n### Response:" in card
+    )
+
+
+def test_only_trained_systems_have_a_card_and_it_does_not_change_the_models_hash(
+    recipe: Recipe, run: RunFolder
+) -> None:
+    before = written(recipe, run) and hash_model_folder(run.system("ours") / "model")
+    (run.system("ours") / "model" / "README.md").write_text("other")
+    assert hash_model_folder(run.system("ours") / "model") == before
+    assert not (run.system("lora") / "model").exists()
+
+
+def test_a_base_from_the_hub_and_a_licence_are_named(tmp_path: Path) -> None:
+    systems = make_recipe(tmp_path).model_dump(mode="json", exclude_none=True)["systems"]
+    systems["llama"] = {"start": "meta-llama/Llama-2-7b-hf", "tokenizer": "base", "label": "LLaMA (base)"}
+    recipe = make_recipe(tmp_path, systems=systems, report={"model_license": "llama2"})
+    found = metadata(written(recipe, write_run(recipe)))
+    assert found["base_model"] == "meta-llama/Llama-2-7b-hf" and found["license"] == "llama2"

@@ -1,0 +1,159 @@
+"""`crosstune compare`: who is asked what, and the page asked through gradio's own client."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crosstune.errors import BadInputError
+from crosstune.runs.files import read_jsonl
+from crosstune.serve import playground as compare
+from crosstune.serve.models_to_compare import Answer, Panel, Question, contestants_of, questions_of
+from tests.browser import browser, needs_browser
+from tests.command_line import ENVIRONMENT, crosstune
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quick_run")]
+
+
+def test_a_contestant_answers_as_its_evaluation_did(quick_run: tuple[Path, str]) -> None:
+    (contestant,) = [one for one in contestants_of([quick_run[0]]) if one.system == "bilingual"]
+    assert contestant.label == "LLaMA (bilingual)"
+    questions = questions_of(contestant)
+    assert list(questions) == [
+        "NSMC",
+        "Ko → En, English instruction",
+        "Ko → En, Korean instruction",
+        "En → Ko, English instruction",
+        "En → Ko, Korean instruction",
+    ]
+    panel = Panel([contestant], models_in_memory=1)
+    rows = read_jsonl(quick_run[0] / "systems/bilingual/evaluation/outputs.jsonl")
+    for name, task in (("En → Ko, Korean instruction", "translate_en_ko_ko"), ("NSMC", "nsmc")):
+        row = next(row for row in rows if row["task"] == task)
+        question = questions[name][0]
+        answer = panel.answer(0, question.instruction, question.text, 16 if task == "nsmc" else 48)
+        assert (answer.text, answer.finished) == (row["output"].strip(), row["finished"])
+        assert question.reference == row["reference"]
+
+
+def test_models_leave_memory_when_there_is_room_for_fewer(quick_run: tuple[Path, str]) -> None:
+    panel = Panel(contestants_of([quick_run[0]])[:3], models_in_memory=2)
+    for place in (0, 1, 0, 2):
+        panel.answer(place, "Name a fruit.", "", 2)
+    assert list(panel._loaded) == [0, 2]
+
+
+def test_several_runs_name_themselves(quick_run: tuple[Path, str], tmp_path: Path) -> None:
+    shutil.copytree(quick_run[0], tmp_path / "second", ignore=shutil.ignore_patterns(".lock"))
+    labels = [one.label for one in contestants_of([quick_run[0], tmp_path / "second"])]
+    assert len(labels) == 10 and labels[0] == "miniature_quick: LLaMA"
+
+
+def test_a_folder_that_is_no_run_and_a_missing_library_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = crosstune("compare", str(tmp_path))
+    assert done.returncode == 2 and "has no recipe.yaml: give a folder that `crosstune run` made" in done.stderr
+    monkeypatch.setattr(compare.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadInputError, match=r"pip install 'crosstune\[web\]'"):
+        compare.compare([tmp_path], 7860, 1)
+
+
+def test_answers_to_a_runs_items_are_judged_as_in_evaluation_and_others_by_form() -> None:
+    question = Question("Translate this into Korean.", "I go home.", "나는 집에 간다.", "en", "ko")
+
+    class Wrong:
+        contestants = ("ours", "base")
+
+        def answer(self, place: int, *_: object) -> Answer:
+            return (Answer("나는 집에 간다.", 7, True), Answer("I go home.\nI am.", 6, False))[place]
+
+    ask = compare._ask(Wrong(), {"En → Ko": [question]})  # type: ignore[arg-type]
+    *_, shown = ask(question.instruction, question.text, 8)
+    assert shown[1] == "7 tokens, stopped by itself"
+    assert shown[3] == "6 tokens, hit the limit · **source copied** · **wrong language** · **no stop** · **extra text**"
+    *_, shown = ask("Say something.", "", 8)
+    assert (shown[1], shown[3]) == ("7 tokens, stopped by itself", "6 tokens, hit the limit · **no stop**")
+
+
+@pytest.fixture
+def address(quick_run: tuple[Path, str]) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "crosstune", "compare", str(quick_run[0]), "--port", str(port)]
+    process = subprocess.Popen(
+        command, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield _wait_for(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> str:
+    for _ in range(900):
+        assert process.poll() is None, "the page's server ended"
+        try:
+            urllib.request.urlopen(address, timeout=1)
+            return address
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.1)
+    raise TimeoutError(address)
+
+
+def test_the_page_asks_every_system(address: str, quick_run: tuple[Path, str]) -> None:
+    gradio_client = pytest.importorskip("gradio_client", reason="the extra `web` is not installed")
+    client = gradio_client.Client(address, verbose=False)
+    shown = client.predict("Name a fruit.", "<b>what</b>", 8, api_name="/ask")
+    panel = Panel(contestants_of([quick_run[0]]), models_in_memory=8)
+    answers = [panel.answer(place, "Name a fruit.", "<b>what</b>", 8) for place in range(5)]
+    assert list(shown[0::2]) == [answer.text for answer in answers]
+    written = [int(about.partition(" ")[0]) for about in shown[1::2]]
+    assert written == [answer.num_tokens for answer in answers]
+
+
+@needs_browser
+def test_in_a_browser_the_answers_stand_side_by_side_and_nothing_is_asked_of_others(
+    address: str, quick_run: tuple[Path, str], tmp_path: Path
+) -> None:
+    buttons = "[...document.querySelectorAll('button')].filter((one) => one.textContent.trim() === 'Ask all')"
+    told = "[...document.querySelectorAll('p')].filter((one) => / tokens, (stopped|hit)/.test(one.textContent))"
+    contestants = contestants_of([quick_run[0]])
+    with browser(tmp_path / "profile") as tab:
+        tab.open(address)
+        tab.wait_for(f"{buttons}.length === 1")
+        tab.evaluate(f"{buttons}[0].click()")
+        tab.wait_for(f"{told}.length === {len(contestants)}")
+        boxes = dict(
+            tab.evaluate(
+                "[...document.querySelectorAll('label')].map((one) => [one.innerText.trim().split('\\n')[0], "
+                "one.querySelector('textarea, input')]).filter(([name, box]) => box)"
+                ".map(([name, box]) => [name, box.value])"
+            )
+        )
+        # The boxes' names: a box grows with its answer, and pushes what is told of it down.
+        tops = dict(
+            tab.evaluate(
+                "[...document.querySelectorAll('label')].map((one) => [one.innerText.trim().split('\\n')[0], "
+                "one.getBoundingClientRect().top])"
+            )
+        )
+        complaints, requests = tab.complaints, tab.requests
+    assert complaints == [] and all(one.startswith(f"{address}/") for one in requests)
+    assert len({tops[contestant.label] for contestant in contestants}) == 1
+    asked = [question for question in questions_of(contestants[0])["NSMC"] if question.text == boxes["input"]]
+    assert asked and asked[0].instruction == boxes["instruction"] and asked[0].reference == boxes["reference"]
+    panel = Panel(contestants, models_in_memory=8)
+    for place, contestant in enumerate(contestants):
+        answer = panel.answer(place, boxes["instruction"], boxes["input"], 256)
+        assert boxes[contestant.label] == answer.text

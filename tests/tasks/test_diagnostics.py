@@ -1,0 +1,184 @@
+"""Every failure on hand-made cases, right ones and wrong ones, in both directions."""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from crosstune.prompts.templates import translation_instructions
+from crosstune.tasks.diagnostics import (
+    COPIED,
+    ECHO,
+    EMPTY,
+    EXTRA,
+    FAILURES,
+    LANGUAGE,
+    LOOP,
+    NO_STOP,
+    PARTIAL,
+    Asked,
+    failures,
+)
+
+
+class Case(NamedTuple):
+    failure: str
+    expected: bool
+    asked: Asked
+    output: str
+
+
+def read_cases() -> list[Case]:
+    path = Path(__file__).parent / "diagnostics_cases.tsv"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return [
+        Case(
+            row["failure"],
+            {"yes": True, "no": False}[row["expected"]],
+            Asked(
+                row["source"].replace("\\n", "\n"),
+                row["reference"].replace("\\n", "\n"),
+                translation_instructions(row["direction"], "en", "paper")[0],
+                *row["direction"].split("-"),
+            ),
+            row["output"].replace("\\n", "\n"),
+        )
+        for row in rows
+    ]
+
+
+CASES = read_cases()
+BLANK = [
+    "",
+    " ",
+    "\n",
+    "\t",
+    "\n\n",
+    "  \n ",
+    "\u3000",
+    "\r\n",
+    " \t ",
+    "\n \n",
+    "\u00a0",
+    "\u2028",
+    "\ufffd\ufffd\ufffd",
+]
+BLANK += [
+    ".",
+    "-",
+    "…",
+    "?",
+    "(",
+    '"',
+    "~",
+    "###",
+    "\n.\n",
+    "。",
+    "🙂",
+    "!",
+    "?!",
+    "...",
+    "-----",
+    "***",
+    "()",
+    "「」",
+    ", ,",
+]
+BLANK += ["\u200b", "\ufeff", "\x00", "\x1b", "→", "€", "♥♥", ": )"]
+WRITTEN = [
+    "a",
+    "0",
+    "가",
+    "네",
+    "No",
+    "1.",
+    "ㅋ",
+    "안녕",
+    "\nyes",
+    " ok ",
+    "漢",
+    "é",
+    "UN",
+    "1",
+    "⅓",
+    "Да",
+    "예.",
+    "(b)",
+    '"c"',
+    "ㅠ",
+]
+WRITTEN += [
+    "나",
+    "x",
+    "42",
+    "Ω",
+    "ñ",
+    "が",
+    "긍정",
+    "<b>",
+    "{a}",
+    "\\n",
+    "№5",
+    "Ⅳ",
+    "२",
+    "가.",
+    "-1",
+    "...네",
+    "🙂a",
+    "\tz",
+    "ﬁ",
+    "٣",
+]
+
+
+@pytest.mark.parametrize("failure", [COPIED, LANGUAGE, PARTIAL, LOOP, ECHO, EXTRA])
+def test_a_failure_is_seen_where_it_is_and_nowhere_else(failure: str) -> None:
+    cases = [case for case in CASES if case.failure == failure]
+    wrong = [
+        f"{'missed' if case.expected else 'false alarm'}: {case.output!r} for {case.asked.source!r}"
+        for case in cases
+        if (failure in failures(case.output, case.asked, finished=True)) != case.expected
+    ]
+    assert sum(case.expected for case in cases) >= 40 <= sum(not case.expected for case in cases)
+    assert not wrong, f"{len(wrong)} of {len(cases)}:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_empty_answers_are_empty_and_unfinished_ones_did_not_stop(finished: bool) -> None:
+    asked = Asked("I go home.", "나는 집에 간다.", "Translate", "en", "ko")
+    assert len({*BLANK}) >= 40 <= len({*WRITTEN})
+    for output in BLANK:
+        assert failures(output, asked, finished) == ((EMPTY,) if finished else (EMPTY, NO_STOP))
+    for output in WRITTEN:
+        found = failures(output, asked, finished)
+        assert EMPTY not in found and (NO_STOP in found) == (not finished)
+
+
+def test_right_translations_have_no_failure() -> None:
+    for case in CASES:
+        asked = case.asked
+        assert failures(asked.reference, asked, finished=True) == (), asked.reference
+
+
+def test_other_tasks_are_judged_by_what_knows_no_language() -> None:
+    asked = Asked("재미있는 영화였다.", "긍정", "다음 문장은 긍정일까요 부정일까요?")
+    assert failures("긍정입니다.", asked, finished=True) == ()
+    assert failures("재미있는 영화였다.", asked, finished=True) == ()
+    assert failures("긍정입니다.\n이유: 재미있다고 했다.", asked, finished=True) == (EXTRA,)
+    assert failures("다음 문장은 긍정일까요 부정일까요?", asked, finished=True) == (ECHO,)
+    assert failures("긍정 긍정 긍정 긍정 긍정 긍정 긍정", asked, finished=False) == (LOOP, NO_STOP)
+
+
+def test_several_failures_stand_side_by_side_in_one_order() -> None:
+    asked = Asked("I go home.", "나는 집에 간다.", "Translate the text", "en", "ko")
+    found = failures("I go home. " * 8, asked, finished=False)
+    assert found == (COPIED, LANGUAGE, LOOP, NO_STOP) and list(found) == [name for name in FAILURES if name in found]
+
+
+def test_between_two_languages_of_one_script_only_the_identifier_speaks() -> None:
+    asked = Asked("Wir gehen heute Abend ins Kino.", "We are going to the cinema tonight.", "Translate", "de", "en")
+    assert failures("We will go to the cinema this evening together.", asked, finished=True) == ()
+    found = failures("Wir gehen heute gemeinsam mit allen Freunden in das Kino.", asked, finished=True)
+    assert LANGUAGE in found

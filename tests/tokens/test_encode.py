@@ -1,0 +1,140 @@
+"""Prompt and completion, tokenised apart, say what the whole text says."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from crosstune.errors import BadInputError
+from crosstune.prompts.templates import TEMPLATES, Template
+from crosstune.tokens import encode as encoding
+from crosstune.tokens.encode import ENCODED, encode_examples, encode_prompt, encode_prompts
+from crosstune.tokens.word_cache import cuts_at_words
+from tests.train.conftest import sentencepiece_style
+
+TEXTS = [
+    ("Translate this", "the cat sleeps", "고양이가 잔다"),
+    ("Say  it\n", "", " 두 칸  공백 "),
+    ("긍정?", "x", "a\n\nb"),
+]
+
+
+def byte_level() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(
+        ["\n\nthe cat ### Response:\n\n"] * 3 + [text for row in TEXTS for text in row], trainer
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", clean_up_tokenization_spaces=False)
+
+
+def tokenizers() -> list[PreTrainedTokenizerFast]:
+    return [sentencepiece_style(["the cat sleeps ### Response:", "고양이가 잔다"], 330), byte_level()]
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, texts: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    prompts, completions = (pa.array(column, pa.string()) for column in zip(*texts, strict=True))
+    table = encode_examples(tokenizer, prompts, completions)
+    assert table.schema == ENCODED
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("tokenizer", tokenizers(), ids=["sentencepiece", "byte-level"])
+@pytest.mark.parametrize("template", list(TEMPLATES.values()), ids=lambda template: template.name)
+def test_the_joined_tokens_decode_to_the_whole_text(tokenizer: PreTrainedTokenizerFast, template: Template) -> None:
+    texts = [(template.prompt(instruction, text), template.completion(out)) for instruction, text, out in TEXTS]
+    for (prompt, completion), row in zip(texts, encode(tokenizer, texts), strict=True):
+        tokens, num_prompt = row["tokens"], row["num_prompt"]
+        assert tokens[-1] == tokenizer.eos_token_id
+        start = 0 if tokenizer.bos_token_id is None else 1
+        assert tokenizer.decode(tokens[start:-1]) == prompt + completion
+        assert tokens[:num_prompt] == encode_prompt(tokenizer, prompt)
+
+
+@pytest.mark.parametrize("tokenizer", tokenizers(), ids=["sentencepiece", "byte-level"])
+def test_a_text_without_prompt_is_learnt_from_its_first_token_on(tokenizer: PreTrainedTokenizerFast) -> None:
+    (row,) = encode(tokenizer, [("", "the cat\nsleeps")])
+    assert row["tokens"] == [*encode_prompt(tokenizer, "the cat\nsleeps"), tokenizer.eos_token_id]
+    assert row["num_prompt"] == 1 and not row["crosses"]
+
+
+# Spaces, newlines, the sign that stands for a space, special tokens, bytes without a piece, words met before.
+FRAGMENTS = st.sampled_from(
+    [" ", "  ", "\n", "the", "cat", "sleeps", "고양이", "잔다", "▁", "<s>", "</s>", "😀", "\t", "a", ":", "<0x0A>"]
+)
+TEXT = st.lists(FRAGMENTS, min_size=1, max_size=8).map("".join)
+
+
+@pytest.fixture(scope="module")
+def sentencepiece() -> PreTrainedTokenizerFast:
+    """A tokenizer like LLaMA-2's, whose pieces keep to words."""
+    return sentencepiece_style(
+        ["the", "cat", "sleeps", "the", "고양이가", "잔다", "   ::", "  a", "Response:at"] * 3, 330
+    )
+
+
+@given(texts=st.lists(st.tuples(st.just("") | TEXT, TEXT), min_size=1, max_size=4))
+@settings(max_examples=300)
+def test_encoding_by_words_gives_the_tokens_that_the_tokenizer_gives_at_once(
+    sentencepiece: PreTrainedTokenizerFast, texts: list[tuple[str, str]]
+) -> None:
+    assert cuts_at_words(sentencepiece)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "_word_encoder", lambda _: None)
+        try:
+            expected = encode(sentencepiece, texts)
+        except BadInputError:
+            patch.undo()
+            with pytest.raises(BadInputError):
+                encode(sentencepiece, texts)
+            return
+    assert encode(sentencepiece, texts) == expected
+
+
+def test_pieces_across_the_front_of_a_word_forbid_encoding_by_words(sentencepiece: PreTrainedTokenizerFast) -> None:
+    content = json.loads(sentencepiece.backend_tokenizer.to_str())
+    assert not cuts_at_words(byte_level())
+    for piece in ("a▁b", "a▁", ".\n", "\n\n"):
+        vocabulary = {**content["model"]["vocab"], piece: len(content["model"]["vocab"])}
+        changed = Tokenizer.from_str(json.dumps({**content, "model": {**content["model"], "vocab": vocabulary}}))
+        assert not cuts_at_words(PreTrainedTokenizerFast(tokenizer_object=changed, eos_token="</s>"))
+
+
+def test_bos_stands_first_where_there_is_one() -> None:
+    sentencepiece, other = tokenizers()
+    assert encode_prompt(sentencepiece, "the cat")[0] == sentencepiece.bos_token_id
+    assert encode_prompt(sentencepiece, "") == [sentencepiece.bos_token_id]
+    assert encode_prompt(other, "the cat") == other("the cat")["input_ids"]
+
+
+def test_settings_of_an_earlier_call_do_not_matter(sentencepiece: PreTrainedTokenizerFast) -> None:
+    expected = encode_prompts(sentencepiece, ["the cat", "the cat sleeps"])
+    sentencepiece.pad_token = "<unk>"
+    sentencepiece(["the cat", "a"], padding="max_length", max_length=9, truncation=True)
+    assert encode_prompts(sentencepiece, ["the cat", "the cat sleeps"]) == expected
+
+
+def test_a_piece_across_the_border_is_counted_and_not_used(sentencepiece: PreTrainedTokenizerFast) -> None:
+    rows = encode(sentencepiece, [("the c", "at"), ("the", " cat")])
+    assert [row["crosses"] for row in rows] == [True, False]
+    assert rows[0]["tokens"][: rows[0]["num_prompt"]] == encode_prompt(sentencepiece, "the c")
+
+
+def test_a_join_that_changes_the_text_is_an_error() -> None:
+    stripping = byte_level()
+    stripping.backend_tokenizer.normalizer = normalizers.Strip()
+    with pytest.raises(BadInputError, match="tokenised apart, say 'thecat', but together they say 'the cat'"):
+        encode(stripping, [("the ", "cat")])
