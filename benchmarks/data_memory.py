@@ -2,7 +2,7 @@
 
     python benchmarks/data_memory.py --gigabytes 5 --json benchmarks/results/data_memory.json
 
-The stage runs in a process of its own, so that its peak is its own: reading, every check, duplicates, shuffle, Parquet.
+The phase runs in a process of its own, so that its peak is its own: reading, every check, duplicates, shuffle, Parquet.
 """
 
 import argparse

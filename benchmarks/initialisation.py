@@ -66,7 +66,7 @@ def make_recipe(finished: Recipe, run: RunFolder, base: Path, arguments: argpars
             "label": name,
             "new_rows": new_rows,
             "seed": seed,
-            "stages": [{**model["stages"][0], **settings}],
+            "phases": [{**model["phases"][0], **settings}],
         }
         for seed in range(1, arguments.num_seeds + 1)
         for index, (name, new_rows) in enumerate(methods(arguments.mixture).items())

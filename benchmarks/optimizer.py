@@ -21,7 +21,7 @@ def run_one(shape: str, optimizer: str, num_steps: int) -> dict[str, float | str
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from crosstune.recipe import Stage, Train
+    from crosstune.recipe import Phase, Train
     from crosstune.train.methods.optimizer import bytes_of_moments, make_optimizer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -29,8 +29,8 @@ def run_one(shape: str, optimizer: str, num_steps: int) -> dict[str, float | str
     with torch.device(device):
         model = LlamaForCausalLM(LlamaConfig(**SHAPES[shape], num_attention_heads=SHAPES[shape]["hidden_size"] // 64))
     settings = Train.model_validate_json(json.dumps({"optimizer": optimizer}))
-    stage = Stage(mixture="none", method="full", num_steps=1, global_batch_size=1, learning_rate=1e-5)
-    stepped = make_optimizer(model, stage, settings)
+    phase = Phase(mixture="none", method="full", num_steps=1, global_batch_size=1, learning_rate=1e-5)
+    stepped = make_optimizer(model, phase, settings)
     seconds = []
     for _ in range(1 + num_steps):
         for weight in model.parameters():

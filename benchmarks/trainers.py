@@ -87,17 +87,17 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     from crosstune.train.speed import Speed
 
     batch_rows = len(batches[0])
-    stage = make_stage(len(batches), batch_rows)
+    phase = make_phase(len(batches), batch_rows)
     rows = make_segments(batches)
     train = Train(**settings)
     # Autocast where weights are kept in float32 and multiplied in fewer bits.
     mixed = train.precision != "float32" and model.dtype.itemsize == 4
     accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="bf16" if mixed else "no")
-    trainable = make_trainable(model, stage, None, 0)
+    trainable = make_trainable(model, phase, None, 0)
     choose_kernels(model, model.device, train)
-    trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, stage, train))
-    schedule = make_schedule(len(rows), stage, (0, 0))
-    job = Job("", 0, stage, train, 0, rows, schedule, [("ko", "paper")], trainable, Speed(1, 1))
+    trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, phase, train))
+    schedule = make_schedule(len(rows), phase, (0, 0))
+    job = Job("", 0, phase, train, 0, rows, schedule, [("ko", "paper")], trainable, Speed(1, 1))
     trained.train()
     with fast_paths(model, accelerator):
         for step in range(len(batches)):
@@ -107,10 +107,10 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
             turn.end(sum(result.nats.values()) / sum(row[0].num_supervised for row in batch))
 
 
-def make_stage(num_steps: int, batch_rows: int) -> Any:
-    from crosstune.recipe import Stage
+def make_phase(num_steps: int, batch_rows: int) -> Any:
+    from crosstune.recipe import Phase
 
-    return Stage(
+    return Phase(
         mixture="m",
         method="full",
         num_steps=num_steps,
@@ -133,10 +133,10 @@ def useful_flops(model: Any, batch: list[Row], micro_batch_tokens: int = MICRO_B
     from crosstune.train.batches import make_schedule
     from crosstune.train.cost import count_tokens, flops
 
-    stage = make_stage(1, len(batch))
+    phase = make_phase(1, len(batch))
     rows = make_segments([batch])
-    schedule = make_schedule(len(rows), stage, (0, 0))
-    return flops(model, count_tokens(rows, schedule, 1, micro_batch_tokens), stage)
+    schedule = make_schedule(len(rows), phase, (0, 0))
+    return flops(model, count_tokens(rows, schedule, 1, micro_batch_tokens), phase)
 
 
 def matrix_rate(variant: Variant) -> float:

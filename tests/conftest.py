@@ -63,7 +63,7 @@ def recipe_content() -> dict[str, Any]:
             "ours": {
                 "start": "base",
                 "tokenizer": "extended",
-                "stages": [
+                "phases": [
                     {
                         "mixture": "paper",
                         "method": "full",

@@ -102,7 +102,7 @@ def test_the_llama_2_recipes_run_with_a_tiny_model_in_the_place_of_the_weights(
         f"tokenizer.base.path={tiny}",
         "tokenizer.base.revision=null",
         # The tiny model has one layer.
-        *(["systems.continued.stages.3.num_top_layers=1"] if name == "staged" else []),
+        *(["systems.continued.phases.3.num_top_layers=1"] if name == "staged" else []),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     run = tmp_path / f"llama2_7b_korean_{name}"
@@ -119,4 +119,4 @@ def test_the_llama_2_recipes_run_with_a_tiny_model_in_the_place_of_the_weights(
         config = json.loads((run / trained["model"] / "config.json").read_text())
         # 500 + 14,336 pieces, filled up to a multiple of 128.
         assert config["vocab_size"] == 14_848
-    assert trained["stages"][0]["steps"] >= 1
+    assert trained["phases"][0]["steps"] >= 1

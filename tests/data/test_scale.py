@@ -43,7 +43,7 @@ def content(recipe_content: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     recipe_content["data_root"], recipe_content["runs_root"] = str(root), str(tmp_path / "runs")
     recipe_content["data"]["sources"]["korean"] = {"kind": "text", "language": "ko", "paths": ["korean_*.jsonl.gz"]}
     recipe_content["data"]["mixtures"] = {"korean": [{"source": "korean"}]}
-    recipe_content["systems"]["ours"]["stages"][0]["mixture"] = "korean"
+    recipe_content["systems"]["ours"]["phases"][0]["mixture"] = "korean"
     recipe_content["evaluate"]["tasks"] = {"nsmc": {"task": "nsmc_generate", "paths": ["reviews.txt"]}}
     return recipe_content
 

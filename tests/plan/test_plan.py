@@ -22,12 +22,12 @@ from crosstune.plan.machines import GPUS, Machine
 from crosstune.plan.memory import Memory, estimate_memory, fake_model, saved_bytes
 from crosstune.plan.plan import _Case, _remedies, make_plan, refuse_what_does_not_fit
 from crosstune.plan.print_plan import print_plan, to_json
-from crosstune.recipe import Stage, Train
+from crosstune.recipe import Phase, Train
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.batches import make_schedule, split_over_ranks
 from crosstune.train.cost import Tokens, count_tokens, flops
 from crosstune.train.rows import make_rows
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import MakeRun, phase, scratch
 
 MACHINE = Machine(GPUS["h100"], num_gpus=1, mfu=0.4)
 SHAPE: dict[str, Any] = {
@@ -47,7 +47,7 @@ CONFIGS = [
 
 def test_tokens_are_those_that_training_sees_and_computes(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": scratch()})
-    settings = recipe.systems["base"].stages[0]
+    settings = recipe.systems["base"].phases[0]
     rows, _ = make_rows(mixture_tokens(run, "paper", "base"), settings)
     schedule = make_schedule(len(rows), settings, (3, 0))
     tokens = count_tokens(rows, schedule, num_ranks=2, micro_batch_tokens=200)
@@ -179,7 +179,7 @@ def test_levers_weigh_what_they_keep(
     settings: dict[str, Any], num_kept: Callable[[int, int], int], num_logits: int, is_split: bool
 ) -> None:
     cases = [
-        _Case(CONFIGS[0], 400, Stage.model_validate_json(json.dumps(stage(**changes))), Train(), TOKENS, num_gpus)
+        _Case(CONFIGS[0], 400, Phase.model_validate_json(json.dumps(phase(**changes))), Train(), TOKENS, num_gpus)
         for changes, num_gpus in (({}, 1), (settings, 1), (settings, 8))
     ]
     plain, pulled, on_many = (case.memory() for case in cases)
@@ -197,7 +197,7 @@ def test_levers_weigh_what_they_keep(
 
 def test_moments_in_bytes_are_counted_and_proposed_where_they_make_it_fit() -> None:
     shape = {**SHAPE, "hidden_size": 256, "intermediate_size": 512}
-    full = Stage.model_validate_json(json.dumps(stage()))
+    full = Phase.model_validate_json(json.dumps(phase()))
     plain = _Case(LlamaConfig(**shape, num_key_value_heads=4), None, full, Train(), TOKENS, num_gpus=1)
     light = plain.with_settings(optimizer="adamw_8bit")
     matrices = [500 * 256, *[256 * 256] * 12, *[256 * 512] * 9]
@@ -223,14 +223,14 @@ def test_operations_are_six_per_weight_and_token() -> None:
     layers = 3 * (4 * 64 * 64 + 2 * 64 * 160)
     attention = 12 * 64 * 3
     expected = 6 * layers * TOKENS.computed + attention * TOKENS.attended + 6 * 500 * 64 * TOKENS.supervised
-    full = Stage(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
+    full = Phase(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
     assert flops(model, TOKENS, full) == pytest.approx(expected)
 
 
 def test_operations_of_the_last_layer_that_are_skipped_are_not_useful() -> None:
     model = LlamaForCausalLM(CONFIGS[0])
     plain = GPTNeoXForCausalLM(CONFIGS[3])
-    full = Stage(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
+    full = Phase(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
     layer = model.model.layers[-1]
     skipped = sum(part.weight.numel() for part in layer.modules() if isinstance(part, nn.Linear))
     skipped -= layer.self_attn.k_proj.weight.numel() + layer.self_attn.v_proj.weight.numel()
@@ -241,12 +241,12 @@ def test_operations_of_the_last_layer_that_are_skipped_are_not_useful() -> None:
         assert flops(found, everywhere, full) - flops(found, TOKENS, full) == pytest.approx(saved)
 
 
-def test_a_plan_covers_every_stage_of_every_system(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
-    lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora={"rank": 2})]}
-    ours = {"start": "base", "tokenizer": "extended", "stages": [stage(trains=["new_input_rows"]), stage("korean")]}
+def test_a_plan_covers_every_phase_of_every_system(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    lora = {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora={"rank": 2})]}
+    ours = {"start": "base", "tokenizer": "extended", "phases": [phase(trains=["new_input_rows"]), phase("korean")]}
     recipe, run = make_run({"base": scratch(), "lora": lora, "ours": ours})
     plans = make_plan(recipe, run, MACHINE)
-    assert [(plan.system, plan.stage.title, plan.stage.mixture) for plan in plans] == [
+    assert [(plan.system, plan.phase.title, plan.phase.mixture) for plan in plans] == [
         ("base", "full", "paper"), ("lora", "lora", "paper"), ("ours", "new_input_rows", "paper"),
         ("ours", "full", "korean"),
     ]  # fmt: skip
@@ -257,7 +257,7 @@ def test_a_plan_covers_every_stage_of_every_system(make_run: MakeRun, capsys: py
     print_plan(plans, MACHINE)
     printed = capsys.readouterr().out
     assert "What is computed, on 1 x H100 SXM" in printed and printed.count("fits") == 4
-    found = to_json(plans, MACHINE)["stages"]
+    found = to_json(plans, MACHINE)["phases"]
     assert [entry["num_steps"] for entry in found] == [8, 8, 8, 8]
     assert found[0]["memory_bytes"]["total"] == pytest.approx(plans[0].memory.total)
 
@@ -297,7 +297,7 @@ def test_what_cannot_fit_is_refused_with_what_would(make_run: MakeRun) -> None:
     small = replace(MACHINE, gpu=replace(MACHINE.gpu, memory_gb=needed - 0.001))
     plans = make_plan(recipe, run, small)
     assert not plans[0].fits
-    with pytest.raises(RecipeError, match=r"systems\.base\.stages\.0 needs .*gradient_checkpointing=true") as said:
+    with pytest.raises(RecipeError, match=r"systems\.base\.phases\.0 needs .*gradient_checkpointing=true") as said:
         refuse_what_does_not_fit(plans, small)
     assert "; or train.optimizer=adamw_8bit" in str(said.value) and "; or method: lora" in str(said.value)
     tiny = replace(MACHINE, gpu=replace(MACHINE.gpu, memory_gb=1))
@@ -306,6 +306,6 @@ def test_what_cannot_fit_is_refused_with_what_would(make_run: MakeRun) -> None:
 
 
 def test_a_start_that_is_no_model_is_an_error(make_run: MakeRun) -> None:
-    recipe, run = make_run({"base": {"start": "nowhere", "tokenizer": "base", "stages": [stage()]}})
+    recipe, run = make_run({"base": {"start": "nowhere", "tokenizer": "base", "phases": [phase()]}})
     with pytest.raises(BadInputError, match="'nowhere' is no model"):
         make_plan(recipe, run, MACHINE)

@@ -71,15 +71,15 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
             {"hidden_size": 100, "num_layers": 1, "num_heads": 3, "intermediate_size": 8},
             "hidden_size 100 must be a multiple of twice num_heads 3: try 102",
         ),
-        ("systems.ours.stages.0.num_steps", 10, "give exactly one of `num_epochs` and `num_steps`"),
-        ("systems.ours.stages.0.method", "lora", "`lora` settings go with `method: lora`"),
-        ("systems.ours.stages.0.mixture", "x", "systems.ours.stages.0.mixture: 'x' is not a mixture; there are"),
+        ("systems.ours.phases.0.num_steps", 10, "give exactly one of `num_epochs` and `num_steps`"),
+        ("systems.ours.phases.0.method", "lora", "`lora` settings go with `method: lora`"),
+        ("systems.ours.phases.0.mixture", "x", "systems.ours.phases.0.mixture: 'x' is not a mixture; there are"),
         (
-            "systems.ours.stages.0.learning_rate",
+            "systems.ours.phases.0.learning_rate",
             0,
-            "systems.ours.stages.0.learning_rate: Input should be greater than 0",
+            "systems.ours.phases.0.learning_rate: Input should be greater than 0",
         ),
-        ("systems.ours.stages.0.epochs", 3, "systems.ours.stages.0.epochs: unknown setting"),
+        ("systems.ours.phases.0.epochs", 3, "systems.ours.phases.0.epochs: unknown setting"),
         ("evaluate.reference_system", "llama", "'llama' is not a system; there are base, ours"),
         ("evaluate.tasks.hellaswag.directions", ["en-ko"], "go with `task: translation`, and only with it"),
         (
@@ -100,7 +100,7 @@ def test_a_mistake_is_named_with_its_path(
 def test_all_mistakes_come_in_one_message(recipe_content: dict[str, Any]) -> None:
     recipe_content["sede"] = 1
     recipe_content["seed"] = "x"
-    recipe_content["systems"]["ours"]["stages"][0]["mixture"] = "papre"
+    recipe_content["systems"]["ours"]["phases"][0]["mixture"] = "papre"
     message = mistakes(recipe_content)
     assert "recipe.yaml: 3 mistakes" in message
     assert "sede: unknown setting" in message and "seed:" in message and "'papre' is not a mixture" in message
@@ -121,10 +121,10 @@ def write_recipe(folder: Path, content: dict[str, Any]) -> Path:
 def test_overrides_reach_nested_settings_lists_and_all_systems(recipe_content: dict[str, Any], tmp_path: Path) -> None:
     path = write_recipe(tmp_path, recipe_content)
     recipe = yaml_file.load_recipe(
-        path, ["systems.*.start=tiny", "systems.ours.stages.0.learning_rate=3e-4", "train.precision=bf16"]
+        path, ["systems.*.start=tiny", "systems.ours.phases.0.learning_rate=3e-4", "train.precision=bf16"]
     )
     assert [system.start for system in recipe.systems.values()] == ["tiny", "tiny"]
-    assert recipe.systems["ours"].stages[0].learning_rate == 3e-4
+    assert recipe.systems["ours"].phases[0].learning_rate == 3e-4
     assert recipe.train.precision == "bf16"
 
 
@@ -132,7 +132,7 @@ def test_overrides_reach_nested_settings_lists_and_all_systems(recipe_content: d
     ("override", "expected"),
     [
         ("seed", "write section.key=value"),
-        ("systems.ours.stages.7.num_steps=1", "'7' is no position in a list of 1"),
+        ("systems.ours.phases.7.num_steps=1", "'7' is no position in a list of 1"),
         ("seed=[1", "not valid YAML"),
     ],
 )
@@ -148,8 +148,8 @@ def test_yaml_is_read_as_version_1_2(recipe_content: dict[str, Any], tmp_path: P
     text = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
     path = tmp_path / "recipe.yaml"
     path.write_text(text.replace("target: ko", "target: no").replace("en-ko", "en-no"), encoding="utf-8")
-    recipe = yaml_file.load_recipe(path, ["systems.ours.stages.0.learning_rate=2e-5"])
-    assert recipe.languages.target == "no" and recipe.systems["ours"].stages[0].learning_rate == 2e-5
+    recipe = yaml_file.load_recipe(path, ["systems.ours.phases.0.learning_rate=2e-5"])
+    assert recipe.languages.target == "no" and recipe.systems["ours"].phases[0].learning_rate == 2e-5
 
 
 def test_a_recipe_states_only_what_differs_from_its_base(recipe_content: dict[str, Any], tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_recipe_states_only_what_differs_from_its_base(recipe_content: dict[st
     child = tmp_path / "child.yaml"
     child.write_text("base: recipe.yaml\nname: child\nsystems:\n  ours: {label: Child}\n", encoding="utf-8")
     recipe = yaml_file.load_recipe(child)
-    assert recipe.name == "child" and recipe.systems["ours"].label == "Child" and recipe.systems["ours"].stages
+    assert recipe.name == "child" and recipe.systems["ours"].label == "Child" and recipe.systems["ours"].phases
     grandchild = tmp_path / "grandchild.yaml"
     grandchild.write_text("base: child.yaml\n", encoding="utf-8")
     with pytest.raises(RecipeError, match="must be a whole recipe"):
@@ -183,10 +183,10 @@ def test_quick_needs_a_quick_section(recipe_content: dict[str, Any], tmp_path: P
 
 def test_differences_name_the_settings(recipe_content: dict[str, Any]) -> None:
     before = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
-    recipe_content["systems"]["ours"]["stages"][0]["global_batch_size"] = 16
+    recipe_content["systems"]["ours"]["phases"][0]["global_batch_size"] = 16
     after = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
     assert yaml_file.differences(before, before) == []
-    assert yaml_file.differences(before, after) == ["systems.ours.stages.0.global_batch_size: 8 -> 16"]
+    assert yaml_file.differences(before, after) == ["systems.ours.phases.0.global_batch_size: 8 -> 16"]
 
 
 def all_recipes() -> list[Path]:
@@ -206,15 +206,15 @@ def test_every_recipe_of_the_repository_loads(path: Path) -> None:
 
 def test_the_seven_stages_go_from_new_input_rows_inwards_and_end_with_the_layers_alone() -> None:
     path = RECIPES / "llama2_7b_korean" / "seven_stages.yaml"
-    stages = yaml_file.load_recipe(path, ["data_root=corpora"]).systems["continued"].stages
-    assert [set(stage.trains) for stage in stages[:5]] == [
+    phases = yaml_file.load_recipe(path, ["data_root=corpora"]).systems["continued"].phases
+    assert [set(phase.trains) for phase in phases[:5]] == [
         {"new_input_rows"},
         {"new_output_rows"},
         {"new_input_rows", "new_output_rows"},
         {"output_rows"},
         {"new_input_rows", "output_rows"},
     ]
-    adapters = [stage.lora for stage in stages[5:]]
+    adapters = [phase.lora for phase in phases[5:]]
     assert [lora.train_new_rows for lora in adapters if lora] == [True, False]
 
 
@@ -222,3 +222,12 @@ def test_weights_are_given_to_all_parts_of_a_mixture_or_to_none(recipe_content: 
     recipe_content["data"]["mixtures"]["paper"][0]["weight"] = 2
     with pytest.raises(RecipeError, match=r"data\.mixtures\.paper: some parts have a `weight` and some .*\(alpaca\)"):
         yaml_file.validate(recipe_content, "r")
+
+
+def test_phases_are_read_under_their_old_name_with_a_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (RECIPES / "miniature.yaml").read_text(encoding="utf-8")
+    (tmp_path / "old.yaml").write_text(text.replace("    phases:", "    stages:"), encoding="utf-8")
+    override = "systems.ours.stages.0.learning_rate=1e-3"
+    recipe = yaml_file.load_recipe(tmp_path / "old.yaml", [override])
+    assert recipe == yaml_file.load_recipe(RECIPES / "miniature.yaml", [override.replace("stages", "phases")])
+    assert "systems.ours.stages is called `phases` now" in "".join(capsys.readouterr().err.split("\n"))

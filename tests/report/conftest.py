@@ -48,7 +48,7 @@ def recipe_content() -> dict[str, Any]:
         if name == "llama":
             shape = {"hidden_size": 192, "num_layers": 4, "num_heads": 6, "intermediate_size": 512}
             start = {"start": "scratch", "tokenizer": "base", "architecture": shape}
-        systems[name] = {"label": label, "stages": [{"mixture": "paper", **STAGE}], **start}
+        systems[name] = {"label": label, "phases": [{"mixture": "paper", **STAGE}], **start}
         if paper_system:
             systems[name]["paper_system"] = paper_system
     return {
@@ -162,10 +162,10 @@ def write_system(run: RunFolder, name: str, index: int) -> None:
     num_steps = 400 + 150 * index
     rows = [metrics_row(step, num_steps, generator) for step in range(1, num_steps + 1)]
     write_jsonl(folder / "metrics.jsonl", rows)
-    stage = {"mixture": "paper", "method": "full", "steps": num_steps, "tokens": 912_345, "supervised_tokens": 400_000}
+    phase = {"mixture": "paper", "method": "full", "steps": num_steps, "tokens": 912_345, "supervised_tokens": 400_000}
     write_json(
         folder / "system.json",
-        {"model": "model", "num_parameters": 2_300_000, "stages": [{**stage, "seconds": 82.4}]},
+        {"model": "model", "num_parameters": 2_300_000, "phases": [{**phase, "seconds": 82.4}]},
     )
     write_evaluation(folder / "evaluation", name, generator)
 
@@ -177,7 +177,7 @@ def metrics_row(step: int, num_steps: int, generator: random.Random) -> dict[str
         for source, factor in (("aihub", 0.8), ("alpaca", 1.05), ("koalpaca", 1.2))
     }
     return {
-        "stage": 0,
+        "phase": 0,
         "step": step,
         "loss": loss,
         "bits_per_byte": loss / 2.3,

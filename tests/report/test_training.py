@@ -19,8 +19,8 @@ def curves_of(recipe: Recipe, run: RunFolder, rows: list[dict[str, object]]) -> 
     return next(curves for curves in read_curves(recipe, run) if curves.system == "ours")
 
 
-def row(step: int, loss: float = 2.0, stage: int = 0, **more: object) -> dict[str, object]:
-    return {"stage": stage, "step": step, "loss": loss, "supervised_tokens": 10 * step, **more}
+def row(step: int, loss: float = 2.0, phase: int = 0, **more: object) -> dict[str, object]:
+    return {"phase": phase, "step": step, "loss": loss, "supervised_tokens": 10 * step, **more}
 
 
 def test_a_long_training_is_thinned_to_means_and_keeps_its_last_step(recipe: Recipe, run: RunFolder) -> None:
@@ -35,10 +35,10 @@ def test_a_short_training_keeps_every_step(recipe: Recipe, run: RunFolder) -> No
     assert curves_of(recipe, run, [row(1, 3.0), row(2, 2.0)]).loss == [(1, 3.0), (2, 2.0)]
 
 
-def test_the_steps_of_a_second_stage_count_on(recipe: Recipe, run: RunFolder) -> None:
-    curves = curves_of(recipe, run, [row(1), row(2), row(1, stage=1), row(2, stage=1), row(1, stage=2)])
+def test_the_steps_of_a_second_phase_count_on(recipe: Recipe, run: RunFolder) -> None:
+    curves = curves_of(recipe, run, [row(1), row(2), row(1, phase=1), row(2, phase=1), row(1, phase=2)])
     assert [step for step, _ in curves.loss] == [1, 2, 3, 4, 5]
-    assert curves.stage_starts == [2, 4]
+    assert curves.phase_starts == [2, 4]
 
 
 def test_a_diverged_step_does_not_hide_its_neighbours(recipe: Recipe, run: RunFolder) -> None:
@@ -58,7 +58,7 @@ def test_sources_are_averaged_by_their_own_tokens(recipe: Recipe, run: RunFolder
 
 
 def test_a_line_that_training_is_writing_is_left_out(recipe: Recipe, run: RunFolder) -> None:
-    write_text(run.system("ours") / "metrics.jsonl", json.dumps(row(1)) + "\n" + '{"stage": 0, "st')
+    write_text(run.system("ours") / "metrics.jsonl", json.dumps(row(1)) + "\n" + '{"phase": 0, "st')
     curves = next(curves for curves in read_curves(recipe, run) if curves.system == "ours")
     assert curves.num_rows == 1
 
@@ -78,14 +78,14 @@ def test_a_system_without_metrics_has_no_curve(recipe: Recipe, run: RunFolder) -
     assert [curves.system for curves in read_curves(recipe, run)] == ["llama", "continued", "bilingual"]
 
 
-def test_held_out_text_is_followed_over_the_stages(recipe: Recipe, run: RunFolder) -> None:
+def test_held_out_text_is_followed_over_the_phases(recipe: Recipe, run: RunFolder) -> None:
     write_jsonl(
         run.system("ours") / "validation.jsonl",
         [
-            {"stage": 0, "step": 0, "bits_per_byte": {"en": 1.0, "ko": 3.0}},
-            {"stage": 0, "step": 8, "bits_per_byte": {"en": 1.1, "ko": 2.0}},
-            {"stage": 1, "step": 0, "bits_per_byte": {"en": 1.1, "ko": 2.0}},
-            {"stage": 1, "step": 4, "bits_per_byte": {"en": math.nan, "ko": 1.5}},
+            {"phase": 0, "step": 0, "bits_per_byte": {"en": 1.0, "ko": 3.0}},
+            {"phase": 0, "step": 8, "bits_per_byte": {"en": 1.1, "ko": 2.0}},
+            {"phase": 1, "step": 0, "bits_per_byte": {"en": 1.1, "ko": 2.0}},
+            {"phase": 1, "step": 4, "bits_per_byte": {"en": math.nan, "ko": 1.5}},
         ],
     )
     found = curves_of(recipe, run, [row(1), row(8)]).validation
@@ -96,7 +96,7 @@ def test_held_out_text_is_followed_over_the_stages(recipe: Recipe, run: RunFolde
 def test_the_page_draws_held_out_text_by_language(recipe: Recipe, run: RunFolder) -> None:
     write_jsonl(
         run.system("ours") / "validation.jsonl",
-        [{"stage": 0, "step": step, "bits_per_byte": {"en": 1.0, "ko": 3.0 - step}} for step in range(3)],
+        [{"phase": 0, "step": step, "bits_per_byte": {"en": 1.0, "ko": 3.0 - step}} for step in range(3)],
     )
     stage.run(recipe, run)
     page = (run.report / "report.html").read_text(encoding="utf-8")
@@ -119,10 +119,10 @@ def test_languages_are_drawn_beside_the_sources(recipe: Recipe, run: RunFolder) 
 def test_scores_along_training_become_one_chart_a_kind_of_task(recipe: Recipe, run: RunFolder) -> None:
     def scored(step: int, hella: float, bleu: float) -> dict[str, Any]:
         scores = {"hella": {"acc": hella, "acc_norm": 0.9}, "choice": {"acc": 0.5}, "pairs_en_ko_en": {"bleu": bleu}}
-        return {"stage": 0, "step": step, "scores": scores}
+        return {"phase": 0, "step": step, "scores": scores}
 
     write_jsonl(run.system("ours") / "scores_along_training.jsonl", [scored(0, 0.7, 0.0), scored(5, 0.6, math.nan)])
-    write_jsonl(run.system("lora") / "scores_along_training.jsonl", [{"stage": 0, "step": 0, "scores": {}}])
+    write_jsonl(run.system("lora") / "scores_along_training.jsonl", [{"phase": 0, "step": 0, "scores": {}}])
     curves = {curve.system: curve for curve in read_curves(recipe, run)}
     assert curves["ours"].scores["hella", "acc"] == [(0, 0.7), (5, 0.6)]
     assert curves["ours"].scores["pairs_en_ko_en", "bleu"] == [(0, 0.0)]

@@ -32,7 +32,7 @@ def write_study(folder: Path, **changes: Any) -> Path:
         "systems": ["ours"],
         "seeds": [1, 2],
         "reference": "paper",
-        "cells": {"paper": {}, "faster": {"systems.ours.stages.0.learning_rate": 1e-3}},
+        "cells": {"paper": {}, "faster": {"systems.ours.phases.0.learning_rate": 1e-3}},
         **changes,
     }
     path = folder / "study.yaml"
@@ -50,7 +50,7 @@ def test_every_cell_runs_with_every_seed_and_with_what_its_systems_start_from(tm
         assert list(run.recipe.systems) == ["llama", "ours"] and run.recipe.report.title == "Grid"
         # The base model is the same for all: it stands for a pretrained one.
         assert (run.recipe.seed_of("ours"), run.recipe.seed_of("llama")) == (run.seed, 1)
-    assert runs[3].recipe.systems["ours"].stages[0].learning_rate == 1e-3
+    assert runs[3].recipe.systems["ours"].phases[0].learning_rate == 1e-3
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "ablations").glob("*.yaml")), ids=lambda path: path.stem)
@@ -121,7 +121,7 @@ def test_a_run_begins_from_the_nearest_finished_one_of_any_study(tmp_path: Path)
     wanted, faster, wanted_again, _ = runs("grid")
     assert nearest_finished(wanted) is None
     # Of another base model, however alike it is otherwise: there is little to share.
-    finish(runs("bigger", "systems.llama.stages.0.learning_rate=0.5")[0])
+    finish(runs("bigger", "systems.llama.phases.0.learning_rate=0.5")[0])
     assert nearest_finished(wanted) is None
     recipe = yaml_file.load_recipe(ROOT / "recipes" / "miniature.yaml", settings)
     of_recipe = finish(recipe)
@@ -207,7 +207,7 @@ def test_a_recipe_with_seeds_shows_means_and_spreads(quick_run: tuple[Path, str]
     root = tmp_path / "miniature_quick"
     shutil.copytree(quick_run[0], root / "miniature_quick_seed_1", ignore=shutil.ignore_patterns(".lock"))
     settings = ["systems.lora=null", "systems.continued=null", "systems.bilingual=null", "seeds=[1, 2]"]
-    settings += ["systems.ours.stages.0.num_epochs=null", "systems.ours.stages.0.num_steps=3", f"runs_root={tmp_path}"]
+    settings += ["systems.ours.phases.0.num_epochs=null", "systems.ours.phases.0.num_steps=3", f"runs_root={tmp_path}"]
     done = crosstune("run", str(ROOT / "recipes" / "miniature.yaml"), "--quick", *settings)
     assert done.returncode == 0, done.stderr[-2000:]
     with (root / "study.csv").open(encoding="utf-8", newline="") as file:
@@ -225,7 +225,7 @@ def test_a_recipe_with_seeds_shows_means_and_spreads(quick_run: tuple[Path, str]
 @pytest.mark.xdist_group("quick_run")
 def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Path, str], tmp_path: Path) -> None:
     path = write_study(tmp_path)
-    settings = [f"runs_root={tmp_path}", "systems.ours.stages.0.num_epochs=null", "systems.ours.stages.0.num_steps=3"]
+    settings = [f"runs_root={tmp_path}", "systems.ours.phases.0.num_epochs=null", "systems.ours.phases.0.num_steps=3"]
     # The first run begins from the quick miniature, as a second one does from the first.
     shutil.copytree(quick_run[0], tmp_path / "grid" / "paper_seed_1", ignore=shutil.ignore_patterns(".lock"))
     runs = list(runs_of(load_study(path), path, settings, quick=True))
@@ -255,4 +255,4 @@ def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Pa
     drawn = ElementTree.parse(tmp_path / "grid" / "gain_1.svg").getroot()
     labels = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "point"}
     assert labels == {"LLaMA", "paper", "faster"} and "(gain_1.svg)" in report
-    assert "LLaMA, which all start from" in report and "systems.ours.stages.0.learning_rate=0.001" in report
+    assert "LLaMA, which all start from" in report and "systems.ours.phases.0.learning_rate=0.001" in report

@@ -30,8 +30,8 @@ def run(tmp_path: Path) -> RunFolder:
     return run
 
 
-def audited(content: dict[str, Any], run: RunFolder, color: bool = False, **stage: Any) -> str:
-    content["systems"]["ours"]["stages"][0] |= stage
+def audited(content: dict[str, Any], run: RunFolder, color: bool = False, **phase: Any) -> str:
+    content["systems"]["ours"]["phases"][0] |= phase
     console = Console(file=io.StringIO(), force_terminal=color, width=200, highlight=False, markup=False)
     try:
         audit(yaml_file.validate(content, "r"), run, console)

@@ -163,7 +163,7 @@ def make_run(
     return make
 
 
-def stage(mixture: str = "paper", **changes: Any) -> dict[str, Any]:
+def phase(mixture: str = "paper", **changes: Any) -> dict[str, Any]:
     return {
         "mixture": mixture,
         "method": "full",
@@ -180,7 +180,7 @@ def scratch(**changes: Any) -> dict[str, Any]:
         "start": "scratch",
         "tokenizer": "base",
         "architecture": {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "intermediate_size": 64},
-        "stages": [stage()],
+        "phases": [phase()],
         **changes,
     }
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstune.models.packing import lay_out
-from crosstune.recipe import Stage
+from crosstune.recipe import Phase
 from crosstune.train.batches import Schedule, make_schedule, split_over_ranks
 from crosstune.train.rows import Row, Segment
-from tests.train.conftest import stage
+from tests.train.conftest import phase
 
 
 def seen(schedule: Schedule) -> list[list[int]]:
@@ -20,8 +20,8 @@ def seen(schedule: Schedule) -> list[list[int]]:
 @given(st.integers(1, 40), st.integers(1, 12), st.floats(0.1, 4))
 @settings(max_examples=80)
 def test_every_row_is_seen_once_an_epoch(num_rows: int, batch_size: int, num_epochs: float) -> None:
-    content = {**stage(global_batch_size=batch_size), "num_steps": None, "num_epochs": num_epochs}
-    schedule = make_schedule(num_rows, Stage.model_validate_json(json.dumps(content)), (1, 0))
+    content = {**phase(global_batch_size=batch_size), "num_steps": None, "num_epochs": num_epochs}
+    schedule = make_schedule(num_rows, Phase.model_validate_json(json.dumps(content)), (1, 0))
     batches = seen(schedule)
     order = [row for batch in batches for row in batch]
     assert len(order) == max(1, round(num_epochs * num_rows))
@@ -31,10 +31,10 @@ def test_every_row_is_seen_once_an_epoch(num_rows: int, batch_size: int, num_epo
         assert len(set(epoch)) == len(epoch)
 
 
-def test_epochs_and_stages_have_orders_of_their_own() -> None:
+def test_epochs_and_phases_have_orders_of_their_own() -> None:
     whole = [row for batch in seen(Schedule(20, 40, 5, (1, 0))) for row in batch]
-    other_stage = [row for batch in seen(Schedule(20, 20, 5, (1, 1))) for row in batch]
-    assert whole[:20] != whole[20:] and whole[:20] != other_stage
+    other_phase = [row for batch in seen(Schedule(20, 20, 5, (1, 1))) for row in batch]
+    assert whole[:20] != whole[20:] and whole[:20] != other_phase
     assert whole == [row for batch in seen(Schedule(20, 40, 5, (1, 0))) for row in batch]
 
 

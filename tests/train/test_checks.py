@@ -12,7 +12,7 @@ from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
-from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
 
 SCORED: dict[str, Any] = {"score_every_steps": 3}
 
@@ -42,18 +42,18 @@ def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
 
 
 def test_the_suite_is_scored_at_begin_and_end_and_every_so_many_steps(make_run: MakeRun) -> None:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=8), stage(num_steps=3)])}, **SCORED)
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=8), phase(num_steps=3)])}, **SCORED)
     suite = Suite()
     train_stage.run(recipe, run, make_score=suite.made)
-    assert [(row["stage"], row["step"]) for row in scores(run)] == [(0, 0), (0, 3), (0, 6), (0, 8), (1, 0), (1, 3)]
-    assert len({row["scores"]["sum"]["acc"] for row in scores(run)}) == 5  # the second stage begins as the first ended
+    assert [(row["phase"], row["step"]) for row in scores(run)] == [(0, 0), (0, 3), (0, 6), (0, 8), (1, 0), (1, 3)]
+    assert len({row["scores"]["sum"]["acc"] for row in scores(run)}) == 5  # the second phase begins as the first ended
     assert set(suite.vocabularies) == {400}
 
 
 def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Path) -> None:
     lora = {"rank": 2, "alpha": 4, "dropout": 0.5, "targets": ["q_proj"]}
     systems = {"base": scratch(), "lora": {"start": "base", "tokenizer": "base"}}
-    systems["lora"] |= {"stages": [stage(method="lora", lora=lora)]}
+    systems["lora"] |= {"phases": [phase(method="lora", lora=lora)]}
     found = []
     for folder, settings in (("with", SCORED), ("without", {})):
         recipe, run = make_run(systems, root=tmp_path / folder, **settings)
@@ -63,7 +63,7 @@ def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Path)
 
 
 def test_a_run_that_breaks_off_has_every_score_once(make_run: MakeRun, tmp_path: Path) -> None:
-    systems = {"base": scratch(stages=[stage(num_steps=8)])}
+    systems = {"base": scratch(phases=[phase(num_steps=8)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **SCORED)
     train_stage.run(recipe, whole, make_score=Suite().made)
     recipe, broken = make_run(systems, root=tmp_path / "broken", **SCORED)

@@ -19,18 +19,18 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
-from tests.train.conftest import MakeRun, scratch, stage, wait_for_steps
+from tests.train.conftest import MakeRun, phase, scratch, wait_for_steps
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
 PULLS: dict[str, Any] = {"l2_to_start": 5.0, "ema_decay": 0.9}
 SYSTEMS: dict[str, Any] = {
     # Five rows a step: two processes cannot share them evenly.
-    "base": scratch(stages=[stage("korean", num_steps=5, global_batch_size=5), stage("paper", num_steps=5, **PULLS)]),
-    "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=4)]},
+    "base": scratch(phases=[phase("korean", num_steps=5, global_batch_size=5), phase("paper", num_steps=5, **PULLS)]),
+    "lora": {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=ADAPTERS, num_steps=4)]},
     "ours": {
         "start": "base",
         "tokenizer": "extended",
-        "stages": [stage(num_steps=3), stage(method="lora", lora={**ADAPTERS, "train_new_rows": True}, num_steps=3)],
+        "phases": [phase(num_steps=3), phase(method="lora", lora={**ADAPTERS, "train_new_rows": True}, num_steps=3)],
     },
 }
 SETTINGS: dict[str, Any] = {"validation": "pairs", "validate_every_steps": 2, "save_every_steps": 2}
@@ -84,7 +84,7 @@ def held_out(run: RunFolder, name: str) -> list[float]:
 
 def assert_equal_but_for_rounding(double: RunFolder, single: RunFolder, systems: Iterable[str]) -> None:
     for name in systems:
-        assert {done["num_processes"] for done in read_json(double.system(name) / "system.json")["stages"]} == {2}
+        assert {done["num_processes"] for done in read_json(double.system(name) / "system.json")["phases"]} == {2}
         assert losses(double, name) == pytest.approx(losses(single, name), rel=1e-5)
         assert held_out(double, name) == pytest.approx(held_out(single, name), rel=1e-5)
         for key, weight in weights(single, name).items():
@@ -119,7 +119,7 @@ def test_in_bf16_two_processes_that_split_the_weights_learn_next_to_what_one_lea
     make_run: MakeRun, tmp_path: Path
 ) -> None:
     # Two micro-batches a rank and step: gradients are added up over both.
-    systems = {"base": scratch(stages=[stage("korean", num_steps=6, global_batch_size=5, **PULLS)])}
+    systems = {"base": scratch(phases=[phase("korean", num_steps=6, global_batch_size=5, **PULLS)])}
     found: dict[str, RunFolder] = {}
     for name, precision in (("float32", "float32"), ("bf16", "bf16"), ("split", "bf16")):
         AcceleratorState._reset_state(reset_partial_state=True)  # it keeps the precision of the first
@@ -152,7 +152,7 @@ def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
         pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
     # Wide enough that moments take one byte each in halves of the matrices, too.
     shape = {"hidden_size": 128, "num_layers": 1, "num_heads": 4, "intermediate_size": 128}
-    systems = {"base": scratch(architecture=shape, stages=[stage(num_steps=20, **PULLS)])}
+    systems = {"base": scratch(architecture=shape, phases=[phase(num_steps=20, **PULLS)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **settings)
     finish(launch(recipe, tmp_path / "whole", FSDP, port))
     recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100, **settings)
@@ -160,7 +160,7 @@ def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
     wait_for_steps(stopped, 3, process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=300)
-    (checkpoint,) = (stopped.system("base") / "checkpoints").glob("stage-00-step-*")
+    (checkpoint,) = (stopped.system("base") / "checkpoints").glob("phase-00-step-*")
     parts = {path.parent.name for path in checkpoint.rglob("__1_0.distcp")}
     assert parts == {"pytorch_model_fsdp_0", "optimizer_0"}  # each process wrote its own
     finish(launch(recipe, tmp_path / "stopped", FSDP, port + 2))

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune.models import packing
 from crosstune.models.kernels.inplace_gradients import fast_paths
-from crosstune.recipe import Stage, Train
+from crosstune.recipe import Phase, Train
 from crosstune.train.batches import Schedule
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loop import Job, train_step
@@ -21,7 +21,7 @@ from crosstune.train.methods.trainable import Trainable
 from crosstune.train.rows import Row, Segment
 from crosstune.train.speed import Speed
 from tests.models.test_packing import CONFIGS
-from tests.train.conftest import stage as stage_content
+from tests.train.conftest import phase as phase_content
 
 NUM_STEPS = 6
 
@@ -43,17 +43,17 @@ def make_rows(seed: int = 0, number: int = 36) -> list[Row]:
     return rows
 
 
-def run_steps(model: PreTrainedModel, micro_batch_tokens: int, stage: Stage) -> list[float]:
+def run_steps(model: PreTrainedModel, micro_batch_tokens: int, phase: Phase) -> list[float]:
     """Train with our step and return its losses."""
     model.set_attn_implementation(packing.ATTENTION)
     model.train()
     accelerator = Accelerator()
-    optimizer = make_optimizer(model, stage, Train())
+    optimizer = make_optimizer(model, phase, Train())
     model, optimizer = accelerator.prepare(model, optimizer)
     rows = make_rows()
-    schedule = Schedule(len(rows), NUM_STEPS * stage.global_batch_size, stage.global_batch_size, (1,))
+    schedule = Schedule(len(rows), NUM_STEPS * phase.global_batch_size, phase.global_batch_size, (1,))
     settings = Train(micro_batch_tokens=micro_batch_tokens)
-    job = Job("test", 0, stage, settings, 1, rows, schedule, [("en", "a"), ("en", "b")], Trainable(model), Speed(1, 1))
+    job = Job("test", 0, phase, settings, 1, rows, schedule, [("en", "a"), ("en", "b")], Trainable(model), Speed(1, 1))
     losses = []
     with fast_paths(model, accelerator):
         for step in range(NUM_STEPS):
@@ -63,13 +63,13 @@ def run_steps(model: PreTrainedModel, micro_batch_tokens: int, stage: Stage) -> 
     return losses
 
 
-def run_reference(model: PreTrainedModel, stage: Stage) -> list[float]:
+def run_reference(model: PreTrainedModel, phase: Phase) -> list[float]:
     """Train as one would write it down: every segment padded into one batch, all positions scored, one mean."""
     model.set_attn_implementation("eager")
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, betas=stage.adam_betas, weight_decay=stage.weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, betas=phase.adam_betas, weight_decay=phase.weight_decay)
     rows = make_rows()
-    schedule = Schedule(len(rows), NUM_STEPS * stage.global_batch_size, stage.global_batch_size, (1,))
+    schedule = Schedule(len(rows), NUM_STEPS * phase.global_batch_size, phase.global_batch_size, (1,))
     losses = []
     for step in range(NUM_STEPS):
         segments = [segment for index in schedule.rows_of_step(step) for segment in rows[index]]
@@ -84,16 +84,16 @@ def run_reference(model: PreTrainedModel, stage: Stage) -> list[float]:
         loss = cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), stage.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), phase.max_grad_norm)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(stage, step, NUM_STEPS)
+            group["lr"] = learning_rate(phase, step, NUM_STEPS)
         optimizer.step()
         losses.append(loss.item())
     return losses
 
 
-def make_stage(**changes: Any) -> Stage:
-    return Stage.model_validate_json(__import__("json").dumps(stage_content(learning_rate=1e-3, **changes)))
+def make_phase(**changes: Any) -> Phase:
+    return Phase.model_validate_json(__import__("json").dumps(phase_content(learning_rate=1e-3, **changes)))
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))
@@ -101,18 +101,18 @@ def test_losses_and_weights_equal_the_padded_reference(name: str) -> None:
     torch.manual_seed(0)
     ours: PreTrainedModel = AutoModelForCausalLM.from_config(CONFIGS[name])
     reference = copy.deepcopy(ours)
-    stage = make_stage()
-    losses = run_steps(ours, 10_000, stage)
-    assert losses == pytest.approx(run_reference(reference, stage), rel=1e-5)
+    phase = make_phase()
+    losses = run_steps(ours, 10_000, phase)
+    assert losses == pytest.approx(run_reference(reference, phase), rel=1e-5)
     for mine, theirs in zip(ours.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=2e-5)
 
 
 def test_the_split_into_micro_batches_does_not_change_the_trajectory() -> None:
-    stage = make_stage(weight_decay=0.0)
+    phase = make_phase(weight_decay=0.0)
     found = []
     for budget in (10_000, 40, 1):
         torch.manual_seed(0)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(CONFIGS["llama"])
-        found.append(run_steps(model, budget, stage))
+        found.append(run_steps(model, budget, phase))
     assert found[0] == pytest.approx(found[1], rel=1e-5) and found[0] == pytest.approx(found[2], rel=1e-5)

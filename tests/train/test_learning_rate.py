@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from crosstune.recipe import Stage
+from crosstune.recipe import Phase
 from crosstune.train.learning_rate import learning_rate
-from tests.train.conftest import stage
+from tests.train.conftest import phase
 
 
 def rates(num_steps: int, **settings: Any) -> list[float]:
-    made = Stage.model_validate_json(json.dumps(stage(learning_rate=1.0, **settings)))
+    made = Phase.model_validate_json(json.dumps(phase(learning_rate=1.0, **settings)))
     return [learning_rate(made, step, num_steps) for step in range(num_steps)]
 
 

@@ -18,7 +18,7 @@ from crosstune.train import loop
 from crosstune.train import stage as train_stage
 from crosstune.train.loss import SummedLoss
 from crosstune.train.metrics import MetricsFile
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import MakeRun, phase, scratch
 
 
 def metrics(run: RunFolder, name: str = "base") -> list[dict[str, Any]]:
@@ -88,10 +88,10 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(make_run: MakeRun, monkeypatc
 
     monkeypatch.setattr(loop.Accelerator, "save_state", save)
     with pytest.raises(
-        CrosstuneError, match=r"cannot write checkpoint stage-00-step-00000004.*No space left.*make room"
+        CrosstuneError, match=r"cannot write checkpoint phase-00-step-00000004.*No space left.*make room"
     ):
         train_stage.run(recipe, run)
-    assert [folder.name for folder in (run.system("base") / "checkpoints").iterdir()] == ["stage-00-step-00000002"]
+    assert [folder.name for folder in (run.system("base") / "checkpoints").iterdir()] == ["phase-00-step-00000002"]
 
 
 def test_a_full_disk_at_the_end_keeps_the_checkpoints_and_the_model_follows(
@@ -117,7 +117,7 @@ def test_a_full_disk_under_the_metrics_says_so() -> None:
 
 
 def test_bits_per_byte_and_sources_follow_from_the_loss(make_run: MakeRun) -> None:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=5, global_batch_size=28)])})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=5, global_batch_size=28)])})
     train_stage.run(recipe, run)
     for row in metrics(run):  # every step sees the whole mixture of 28 rows once
         counts = {name: source["supervised_tokens"] for name, source in row["sources"].items()}
@@ -163,7 +163,7 @@ def test_rows_may_be_logged_seldom_and_totals_survive_a_resume(
     assert [row["step"] for row in metrics(broken)] == [5, 8]
     for mine, theirs in zip(metrics(broken), metrics(whole), strict=True):
         assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
-    steps = read_json(broken.system("base") / "system.json")["stages"][0]
+    steps = read_json(broken.system("base") / "system.json")["phases"][0]
     assert steps["steps"] == 8 and steps["tokens"] == metrics(whole)[-1]["tokens"]
 
 
@@ -188,22 +188,22 @@ def test_one_process_says_how_to_use_all_gpus(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)])})
     train_stage.run(recipe, run)
     said = " ".join(capsys.readouterr().err.split())
     assert "one process trains on one of 8 GPUs; for all of them: accelerate launch --config_file" in said
 
 
 def test_too_long_examples_are_written_down(make_run: MakeRun) -> None:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1, max_length_tokens=30, on_too_long="drop")])})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1, max_length_tokens=30, on_too_long="drop")])})
     train_stage.run(recipe, run)
-    rows = read_jsonl(run.system("base") / "too_long_in_stage_0.jsonl")
+    rows = read_jsonl(run.system("base") / "too_long_in_phase_0.jsonl")
     assert rows and all(row["num_tokens"] > 30 and row["treatment"] == "left out" for row in rows)
     assert json.dumps(rows[0]).startswith('{"origin": "')
 
 
 def test_the_last_layer_computes_less_than_the_others(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)])})
     seen: list[int] = []
     real = lean_layers._feed_forward
 

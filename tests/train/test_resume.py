@@ -22,13 +22,13 @@ from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.position import Position
-from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage, wait_for_steps
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch, wait_for_steps
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.2, "targets": ["q_proj", "v_proj"]}
 SYSTEMS: dict[str, Any] = {
     # Six steps of six rows: the border between two epochs of the 28 rows lies inside a step.
-    "base": scratch(stages=[stage("korean", num_steps=7), stage("paper", num_steps=7)]),
-    "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=6)]},
+    "base": scratch(phases=[phase("korean", num_steps=7), phase("paper", num_steps=7)]),
+    "lora": {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=ADAPTERS, num_steps=6)]},
 }
 
 
@@ -100,7 +100,7 @@ def test_a_process_that_is_asked_to_stop_is_resumed(make_run: MakeRun, tmp_path:
 
 
 # Libraries are loaded once, and each life is a fork; it is killed a random time after its first new step, or after its
-# begin: while it loads, trains, writes a checkpoint, goes from stage to stage, saves the model.
+# begin: while it loads, trains, writes a checkpoint, goes from phase to phase, saves the model.
 KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
@@ -145,8 +145,8 @@ LIVES = 20
 @pytest.mark.slow
 def test_a_run_that_is_killed_twenty_times_ends_like_one_that_never_was(make_run: MakeRun, tmp_path: Path) -> None:
     systems = {
-        "base": scratch(stages=[stage("korean", num_steps=60), stage("paper", num_steps=60)]),
-        "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=60)]},
+        "base": scratch(phases=[phase("korean", num_steps=60), phase("paper", num_steps=60)]),
+        "lora": {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=ADAPTERS, num_steps=60)]},
     }
     recipe, whole = make_run(systems, root=tmp_path / "whole", save_every_steps=3)
     train_stage.run(recipe, whole)
@@ -167,7 +167,7 @@ def test_a_run_that_is_killed_twenty_times_ends_like_one_that_never_was(make_run
 
 
 def interrupt_after(make_run: MakeRun, num_steps: int) -> tuple[Recipe, RunFolder]:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=10)])}, save_every_steps=2)
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=10)])}, save_every_steps=2)
     with pytest.raises(Interrupted), broken_off_after(num_steps):
         train_stage.run(recipe, run)
     return recipe, run
@@ -176,17 +176,17 @@ def interrupt_after(make_run: MakeRun, num_steps: int) -> tuple[Recipe, RunFolde
 def test_a_damaged_checkpoint_is_passed_over(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     recipe, run = interrupt_after(make_run, 7)
     folders = sorted((run.system("base") / "checkpoints").iterdir())
-    assert [folder.name for folder in folders] == ["stage-00-step-00000004", "stage-00-step-00000006"]
+    assert [folder.name for folder in folders] == ["phase-00-step-00000004", "phase-00-step-00000006"]
     weights = next(folders[-1].glob("*.safetensors"))
     content = bytearray(weights.read_bytes())
     content[-3] ^= 1
     weights.write_bytes(bytes(content))
     found = newest(run)
     assert found.position == Position(0, 4) and found.totals.steps == 4
-    assert "stage-00-step-00000006 is damaged (model.safetensors)" in capsys.readouterr().err
+    assert "phase-00-step-00000006 is damaged (model.safetensors)" in capsys.readouterr().err
     (folders[0] / "checkpoint.json").write_text("{")
     assert newest(run).position == Position(0, 0)
-    assert "stage-00-step-00000004 is damaged (checkpoint.json)" in capsys.readouterr().err
+    assert "phase-00-step-00000004 is damaged (checkpoint.json)" in capsys.readouterr().err
     train_stage.run(recipe, run)
     assert (run.system("base") / "system.json").exists()
 
@@ -201,7 +201,7 @@ def newest(run: RunFolder, num_ranks: int = 1) -> Checkpoint:
 
 def test_resume_is_refused_when_settings_changed(make_run: MakeRun) -> None:
     interrupt_after(make_run, 5)
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=10, learning_rate=1e-4)])})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=10, learning_rate=1e-4)])})
     with pytest.raises(RunFolderError, match=r"cannot be resumed: its data, tokenizer, start or settings changed"):
         train_stage.run(recipe, run)
 

@@ -11,16 +11,16 @@ from transformers import PreTrainedTokenizerFast
 from crosstune.errors import BadInputError
 from crosstune.prompts.examples import SCHEMA as EXAMPLES
 from crosstune.prompts.examples import Example
-from crosstune.recipe import Stage
+from crosstune.recipe import Phase
 from crosstune.tokens.store import tokenize
 from crosstune.train.rows import Row, make_rows
 from tests.train.conftest import documents, instructions, pairs
-from tests.train.conftest import stage as stage_content
+from tests.train.conftest import phase as phase_content
 
 
 def rows_of(examples: list[Example], tokenizer: PreTrainedTokenizerFast, **settings: Any) -> list[Row]:
     table = pa.Table.from_pylist([asdict(example) for example in examples], schema=EXAMPLES)
-    rows, _ = make_rows(tokenize(table, tokenizer), Stage.model_validate_json(json.dumps(stage_content(**settings))))
+    rows, _ = make_rows(tokenize(table, tokenizer), Phase.model_validate_json(json.dumps(phase_content(**settings))))
     return rows
 
 

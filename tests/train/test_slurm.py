@@ -14,7 +14,7 @@ import torch
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json
 from crosstune.train import stage as train_stage
-from tests.train.conftest import MakeRun, scratch, stage, wait_for_steps
+from tests.train.conftest import MakeRun, phase, scratch, wait_for_steps
 from tests.train.test_distributed import FILES, losses, weights
 
 ROOT = FILES.parents[1]
@@ -32,7 +32,7 @@ for pid in "${pids[@]}"; do wait "$pid" || failed=$?; done
 exit "${failed:-0}"
 """,
 }
-SYSTEMS = {"base": scratch(stages=[stage("korean", num_steps=3), stage("paper", num_steps=60)])}
+SYSTEMS = {"base": scratch(phases=[phase("korean", num_steps=3), phase("paper", num_steps=60)])}
 
 
 def submit(recipe: Recipe, folder: Path) -> psutil.Popen:
@@ -86,7 +86,7 @@ def test_a_slurm_job_of_two_nodes_is_cancelled_and_goes_on_when_requeued(make_ru
     scancel(job)
     said, _ = job.communicate(timeout=300)
     assert job.returncode != 0
-    checkpoint = max((on_two.system("base") / "checkpoints").glob("stage-01-step-*"))
+    checkpoint = max((on_two.system("base") / "checkpoints").glob("phase-01-step-*"))
     facts = read_json(checkpoint / "checkpoint.json")
     assert facts["num_ranks"] == 2 and 3 <= facts["step"] < 60, said[-4000:]
     assert "--cpus-per-task=1" in (tmp_path / "on_two" / "step").read_text()
@@ -94,7 +94,7 @@ def test_a_slurm_job_of_two_nodes_is_cancelled_and_goes_on_when_requeued(make_ru
     job = submit(recipe, tmp_path / "on_two")
     said, _ = job.communicate(timeout=300)
     assert job.returncode == 0, said[-4000:]
-    assert f"goes on from stage 2, step {facts['step']}" in said
+    assert f"goes on from phase 2, step {facts['step']}" in said
     assert losses(on_two, "base") == pytest.approx(losses(alone, "base"), rel=1e-5)
     for key, weight in weights(alone, "base").items():
         torch.testing.assert_close(weights(on_two, "base")[key], weight, rtol=1e-3, atol=5e-5)

@@ -39,12 +39,12 @@ def test_the_rate_is_that_of_a_product_timed_by_hand() -> None:
 def test_a_step_costs_what_the_plan_says(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": scratch()})
     train_stage.run(recipe, run)
-    model, stage = AutoModelForCausalLM.from_pretrained(run.system("base") / "model"), recipe.systems["base"].stages[0]
-    rows, _ = make_rows(mixture_tokens(run, stage.mixture, "base"), stage)
-    schedule = make_schedule(len(rows), stage, (3, 0))
+    model, phase = AutoModelForCausalLM.from_pretrained(run.system("base") / "model"), recipe.systems["base"].phases[0]
+    rows, _ = make_rows(mixture_tokens(run, phase.mixture, "base"), phase)
+    schedule = make_schedule(len(rows), phase, (3, 0))
     settings = Train(micro_batch_tokens=200)
-    whole = flops(model, count_tokens(rows, schedule, 2, 200), stage)
-    speed = speed_of(model, rows, schedule, stage, (2, torch.device("cpu"), settings))
+    whole = flops(model, count_tokens(rows, schedule, 2, 200), phase)
+    speed = speed_of(model, rows, schedule, phase, (2, torch.device("cpu"), settings))
     assert speed.flops_per_step == pytest.approx(whole / schedule.num_steps)
 
 

@@ -1,4 +1,4 @@
-"""Training through the stage: what each method moves, what is skipped, what comes out."""
+"""Training through the phase: what each method moves, what is skipped, what comes out."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.serve.export import export
 from crosstune.train import stage as train_stage
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import MakeRun, phase, scratch
 
 
 def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
@@ -29,7 +29,7 @@ def metrics(run: RunFolder, name: str) -> list[dict[str, Any]]:
 
 
 def test_a_system_from_scratch_learns_and_loads_in_plain_transformers(make_run: MakeRun) -> None:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=30)])})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=30)])})
     train_stage.run(recipe, run)
     rows = metrics(run, "base")
     assert [row["step"] for row in rows] == list(range(1, 31))
@@ -40,13 +40,13 @@ def test_a_system_from_scratch_learns_and_loads_in_plain_transformers(make_run: 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert AutoModelForCausalLM.from_pretrained(folder).config.vocab_size == len(tokenizer)
     facts = read_json(run.system("base") / "system.json")
-    assert run.locate(facts["model"]) == str(folder) and facts["stages"][0]["steps"] == 30
+    assert run.locate(facts["model"]) == str(folder) and facts["phases"][0]["steps"] == 30
     assert not (run.system("base") / "checkpoints").exists()
     assert all(path.suffix in {".json", ".safetensors", ".jinja"} for path in folder.iterdir())
 
 
 def test_a_sentencepiece_model_of_the_tokenizer_goes_into_the_model_folder(make_run: MakeRun) -> None:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)])})
     (run.tokenizer("base") / "tokenizer.model").write_bytes(b"as the tokenizer stage wrote it")
     train_stage.run(recipe, run)
     folder = run.system("base") / "model"
@@ -63,7 +63,7 @@ def test_finished_systems_are_skipped_and_changed_ones_trained_again(make_run: M
     before = model.stat().st_mtime_ns
     train_stage.run(recipe, run)
     assert model.stat().st_mtime_ns == before
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=2)])})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=2)])})
     train_stage.run(recipe, run)
     assert model.stat().st_mtime_ns != before and len(metrics(run, "base")) == 2
 
@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_weights(make_run: MakeRun, tmp_path: Path)
 
 def test_lora_is_merged_and_moves_only_its_targets(make_run: MakeRun) -> None:
     adapters = {"rank": 4, "alpha": 8, "dropout": 0.1, "targets": ["q_proj", "v_proj"]}
-    lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=adapters)]}
+    lora = {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=adapters)]}
     recipe, run = make_run({"base": scratch(), "lora": lora})
     train_stage.run(recipe, run)
     before, after = weights(run, "base"), weights(run, "lora")
@@ -90,7 +90,7 @@ def test_lora_is_merged_and_moves_only_its_targets(make_run: MakeRun) -> None:
 
 def test_adapters_are_kept_unmerged_when_asked_and_give_the_merged_model(make_run: MakeRun, tmp_path: Path) -> None:
     adapters = {"rank": 2, "alpha": 4, "dropout": 0.0, "targets": ["q_proj", "down_proj"], "keep_adapter": True}
-    lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=adapters)]}
+    lora = {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=adapters)]}
     recipe, run = make_run({"base": scratch(), "lora": lora})
     train_stage.run(recipe, run)
     folder = run.system("lora") / "adapter"
@@ -107,11 +107,11 @@ def test_adapters_are_kept_unmerged_when_asked_and_give_the_merged_model(make_ru
 @pytest.mark.parametrize("tied", [True, False])
 def test_an_extended_model_loads_generates_and_round_trips_through_peft(make_run: MakeRun, tied: bool) -> None:
     """In plain transformers and peft: nothing of ours after training."""
-    base = scratch(stages=[stage(num_steps=1)])
+    base = scratch(phases=[phase(num_steps=1)])
     base["architecture"]["tie_embeddings"] = tied
     adapters = {"rank": 2, "targets": ["q_proj", "down_proj"], "train_new_rows": True, "keep_adapter": True}
-    ours = {"start": "base", "tokenizer": "extended", "stages": [stage("korean", num_steps=2)]}
-    adapted = {"start": "ours", "tokenizer": "extended", "stages": [stage("pairs", method="lora", lora=adapters)]}
+    ours = {"start": "base", "tokenizer": "extended", "phases": [phase("korean", num_steps=2)]}
+    adapted = {"start": "ours", "tokenizer": "extended", "phases": [phase("pairs", method="lora", lora=adapters)]}
     recipe, run = make_run({"base": base, "ours": ours, "adapted": adapted})
     train_stage.run(recipe, run)
     start, merged = weights(run, "ours"), weights(run, "adapted")
@@ -132,16 +132,16 @@ def test_an_extended_model_loads_generates_and_round_trips_through_peft(make_run
 
 def test_adapters_alone_are_refused_where_the_model_gets_new_rows(make_run: MakeRun) -> None:
     adapters = {"rank": 2, "targets": ["q_proj"], "keep_adapter": True}
-    lora = {"start": "base", "tokenizer": "extended", "stages": [stage(method="lora", lora=adapters)]}
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "lora": lora})
-    with pytest.raises(BadInputError, match=r"systems\.lora\.stages\.0\.lora\.keep_adapter: adapters alone fit"):
+    lora = {"start": "base", "tokenizer": "extended", "phases": [phase(method="lora", lora=adapters)]}
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)]), "lora": lora})
+    with pytest.raises(BadInputError, match=r"systems\.lora\.phases\.0\.lora\.keep_adapter: adapters alone fit"):
         train_stage.run(recipe, run)
 
 
 def test_unknown_lora_targets_are_named_with_the_models_layers(make_run: MakeRun) -> None:
     adapters = {"targets": ["query_key_value"]}
-    lora = {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=adapters)]}
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "lora": lora})
+    lora = {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=adapters)]}
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)]), "lora": lora})
     with pytest.raises(BadInputError, match=r"query_key_value.*down_proj.*q_proj"):
         train_stage.run(recipe, run)
 
@@ -150,8 +150,8 @@ def test_unknown_lora_targets_are_named_with_the_models_layers(make_run: MakeRun
 def test_new_rows_alone_move_even_with_weight_decay(make_run: MakeRun, tied: bool) -> None:
     base = scratch()
     base["architecture"]["tie_embeddings"] = tied
-    only_new = stage("pairs", trains=["new_input_rows", "new_output_rows"], weight_decay=0.1)
-    ours = {"start": "base", "tokenizer": "extended", "stages": [only_new]}
+    only_new = phase("pairs", trains=["new_input_rows", "new_output_rows"], weight_decay=0.1)
+    ours = {"start": "base", "tokenizer": "extended", "phases": [only_new]}
     recipe, run = make_run({"base": base, "ours": ours})
     train_stage.run(recipe, run)
     before, after = weights(run, "base"), weights(run, "ours")
@@ -176,13 +176,13 @@ def test_new_rows_start_as_the_mean_of_their_subwords(make_run: MakeRun) -> None
 
 
 def test_stages_follow_each_other(make_run: MakeRun) -> None:
-    stages = [stage("korean", num_steps=3), stage("paper", num_steps=4)]
-    recipe, run = make_run({"base": scratch(stages=stages)})
+    phases = [phase("korean", num_steps=3), phase("paper", num_steps=4)]
+    recipe, run = make_run({"base": scratch(phases=phases)})
     train_stage.run(recipe, run)
-    assert [(row["stage"], row["step"]) for row in metrics(run, "base")] == [(0, 1), (0, 2), (0, 3)] + [
+    assert [(row["phase"], row["step"]) for row in metrics(run, "base")] == [(0, 1), (0, 2), (0, 3)] + [
         (1, step) for step in range(1, 5)
     ]
-    assert [done["mixture"] for done in read_json(run.system("base") / "system.json")["stages"]] == ["korean", "paper"]
+    assert [done["mixture"] for done in read_json(run.system("base") / "system.json")["phases"]] == ["korean", "paper"]
     assert sorted(path.name for path in run.system("base").iterdir()) == [
         "metrics.jsonl",
         "model",
@@ -230,24 +230,24 @@ def test_a_start_that_is_nothing_says_what_it_may_be(make_run: MakeRun) -> None:
 
 
 def test_a_model_of_another_tokenizer_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])}, root=tmp_path / "one")
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)])}, root=tmp_path / "one")
     train_stage.run(recipe, run)
     model = AutoModelForCausalLM.from_pretrained(run.system("base") / "model")
     model.resize_token_embeddings(100)
     model.save_pretrained(tmp_path / "smaller")
-    recipe, run = make_run({"base": {"start": str(tmp_path / "smaller"), "tokenizer": "base", "stages": [stage()]}})
+    recipe, run = make_run({"base": {"start": str(tmp_path / "smaller"), "tokenizer": "base", "phases": [phase()]}})
     with pytest.raises(BadInputError, match="has 100 embedding rows"):
         train_stage.run(recipe, run)
 
 
 def test_a_loss_that_is_no_number_stops_with_the_rows(make_run: MakeRun, tmp_path: Path) -> None:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])}, root=tmp_path / "one")
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)])}, root=tmp_path / "one")
     train_stage.run(recipe, run)
     model = AutoModelForCausalLM.from_pretrained(run.system("base") / "model")
     with torch.no_grad():
         model.lm_head.weight[5] = float("nan")
     model.save_pretrained(tmp_path / "broken")
-    recipe, run = make_run({"base": {"start": str(tmp_path / "broken"), "tokenizer": "base", "stages": [stage()]}})
+    recipe, run = make_run({"base": {"start": str(tmp_path / "broken"), "tokenizer": "base", "phases": [phase()]}})
     with pytest.raises(
         CrosstuneError,
         match=r"step 1 gave no finite number in the loss of these rows: (p|a):\d.*the last checkpoint is kept",
@@ -260,9 +260,9 @@ def test_systems_side_by_side_are_those_that_come_one_after_another(
 ) -> None:
     monkeypatch.setattr(side_by_side, "_num_cores", lambda: 2)
     systems = {
-        "base": scratch(stages=[stage(num_steps=4)]),
-        "korean": {"start": "base", "tokenizer": "extended", "stages": [stage("korean", num_steps=4)]},
-        "pairs": {"start": "base", "tokenizer": "extended", "stages": [stage("pairs", num_steps=9)]},
+        "base": scratch(phases=[phase(num_steps=4)]),
+        "korean": {"start": "base", "tokenizer": "extended", "phases": [phase("korean", num_steps=4)]},
+        "pairs": {"start": "base", "tokenizer": "extended", "phases": [phase("pairs", num_steps=9)]},
     }
     found = []
     for number in (1, 2):

@@ -12,7 +12,7 @@ from crosstune.errors import BadInputError
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import MakeRun, phase, scratch
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -22,7 +22,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def foreign_model(make_run: MakeRun, tmp_path: Path) -> Path:
     """Return a model folder that knows nothing of this run."""
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])}, root=tmp_path / "foreign")
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)])}, root=tmp_path / "foreign")
     train_stage.run(recipe, run)
     return run.system("base") / "model"
 
@@ -67,7 +67,7 @@ def test_an_untrained_model_of_another_tokenizer_is_refused(
 
 
 def test_a_changed_model_folder_is_trained_from_again(make_run: MakeRun, foreign_model: Path) -> None:
-    systems = {"ours": {"start": str(foreign_model), "tokenizer": "base", "stages": [stage(num_steps=1)]}}
+    systems = {"ours": {"start": str(foreign_model), "tokenizer": "base", "phases": [phase(num_steps=1)]}}
     recipe, run = make_run(systems)
     train_stage.run(recipe, run)
     before = facts(run, "ours")["fingerprint"]
@@ -97,9 +97,9 @@ def test_a_matrix_padded_beyond_the_new_pieces_is_still_extended(
 
 
 def test_what_was_extended_before_is_not_extended_again(make_run: MakeRun) -> None:
-    ours = {"start": "base", "tokenizer": "extended", "stages": [stage(num_steps=2)]}
-    more = {"start": "ours", "tokenizer": "extended", "stages": [stage(num_steps=1, learning_rate=1e-9)]}
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "ours": ours, "more": more})
+    ours = {"start": "base", "tokenizer": "extended", "phases": [phase(num_steps=2)]}
+    more = {"start": "ours", "tokenizer": "extended", "phases": [phase(num_steps=1, learning_rate=1e-9)]}
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)]), "ours": ours, "more": more})
     train_stage.run(recipe, run)
     ours_rows, more_rows = (
         weights(run.system(name) / "model")["model.embed_tokens.weight"] for name in ("ours", "more")
@@ -108,9 +108,9 @@ def test_what_was_extended_before_is_not_extended_again(make_run: MakeRun) -> No
 
 
 def test_new_rows_first_then_everything_moves_old_rows_too(make_run: MakeRun) -> None:
-    stages = [stage(num_steps=2, trains=["new_input_rows", "new_output_rows"]), stage(num_steps=2)]
-    ours = {"start": "base", "tokenizer": "extended", "stages": stages}
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "ours": ours})
+    phases = [phase(num_steps=2, trains=["new_input_rows", "new_output_rows"]), phase(num_steps=2)]
+    ours = {"start": "base", "tokenizer": "extended", "phases": phases}
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)]), "ours": ours})
     train_stage.run(recipe, run)
     base, after = weights(run.system("base") / "model"), weights(run.system("ours") / "model")
     moved = (after["lm_head.weight"][:400] != base["lm_head.weight"]).any(dim=1)
@@ -118,7 +118,7 @@ def test_new_rows_first_then_everything_moves_old_rows_too(make_run: MakeRun) ->
 
 
 def test_a_finished_system_whose_model_is_gone_is_trained_again(make_run: MakeRun) -> None:
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)])})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)])})
     train_stage.run(recipe, run)
     shutil.rmtree(run.system("base") / "model")
     train_stage.run(recipe, run)
@@ -126,7 +126,7 @@ def test_a_finished_system_whose_model_is_gone_is_trained_again(make_run: MakeRu
 
 
 def test_a_system_that_is_no_longer_trained_loses_its_model(make_run: MakeRun, foreign_model: Path) -> None:
-    trained = {"start": str(foreign_model), "tokenizer": "base", "stages": [stage(num_steps=1)]}
+    trained = {"start": str(foreign_model), "tokenizer": "base", "phases": [phase(num_steps=1)]}
     recipe, run = make_run({"base": trained})
     train_stage.run(recipe, run)
     recipe, run = make_run({"base": {"start": str(foreign_model), "tokenizer": "base"}})

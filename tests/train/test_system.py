@@ -1,4 +1,4 @@
-"""A system's stages follow one another in the memory of one."""
+"""A system's phases follow one another in the memory of one."""
 
 import gc
 from typing import Any
@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from crosstune.train import stage as train_stage
 from crosstune.train import system as train_system
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import MakeRun, phase, scratch
 
 
 def num_models() -> int:
@@ -16,7 +16,7 @@ def num_models() -> int:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_when_a_stage_loads_its_model_those_before_it_are_gone(
+def test_when_a_phase_loads_its_model_those_before_it_are_gone(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     found = []
@@ -27,8 +27,8 @@ def test_when_a_stage_loads_its_model_those_before_it_are_gone(
 
     make_trainable = train_system._trainable
     monkeypatch.setattr(train_system, "_trainable", trainable)
-    stages = [stage("korean", num_steps=2), stage(num_steps=2)]
-    systems = {"base": scratch(stages=stages), "other": {"start": "base", "tokenizer": "base", "stages": stages}}
+    phases = [phase("korean", num_steps=2), phase(num_steps=2)]
+    systems = {"base": scratch(phases=phases), "other": {"start": "base", "tokenizer": "base", "phases": phases}}
     recipe, run = make_run(systems, precision=precision)
     gc.collect()
     before = num_models()

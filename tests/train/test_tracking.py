@@ -10,15 +10,15 @@ import pytest
 from crosstune.errors import BadInputError
 from crosstune.train import stage as train_stage
 from crosstune.train import tracking
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import MakeRun, phase, scratch
 
-STAGES = [stage(num_steps=4), stage(num_steps=3)]
+STAGES = [phase(num_steps=4), phase(num_steps=3)]
 
 
-def test_tensorboard_gets_the_rows_of_the_files_over_all_stages(make_run: MakeRun) -> None:
+def test_tensorboard_gets_the_rows_of_the_files_over_all_phases(make_run: MakeRun) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     settings: dict[str, Any] = {"trackers": ["tensorboard"], "validation": "korean", "validate_every_steps": 2}
-    recipe, run = make_run({"base": scratch(stages=STAGES)}, **settings)
+    recipe, run = make_run({"base": scratch(phases=STAGES)}, **settings)
     train_stage.run(recipe, run)
     found = events.EventAccumulator(str(run.system("base") / "tracking" / "small"))
     found.Reload()
@@ -30,7 +30,7 @@ def test_tensorboard_gets_the_rows_of_the_files_over_all_stages(make_run: MakeRu
     assert [event.step for event in found.Scalars("validation/ko")] == [0, 2, 4, 4, 6, 7]
 
 
-def test_wandb_gets_the_rows_of_the_files_over_all_stages_and_says_where_they_are(
+def test_wandb_gets_the_rows_of_the_files_over_all_phases_and_says_where_they_are(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wandb = pytest.importorskip("wandb")
@@ -46,7 +46,7 @@ def test_wandb_gets_the_rows_of_the_files_over_all_stages_and_says_where_they_ar
     monkeypatch.setattr(wandb.Run, "log", noted)
     monkeypatch.setitem(sys.modules, "openai", ModuleType("openai"))  # W&B has advice for those who import it
     wandb.teardown()  # as in a new process
-    systems = {"base": scratch(stages=STAGES), "next": {"start": "base", "tokenizer": "base", "stages": STAGES[1:]}}
+    systems = {"base": scratch(phases=STAGES), "next": {"start": "base", "tokenizer": "base", "phases": STAGES[1:]}}
     recipe, run = make_run(systems, trackers=["wandb"], validation="korean", validate_every_steps=2)
     train_stage.run(recipe, run)
     wandb.teardown()
@@ -68,7 +68,7 @@ def test_a_missing_tracker_stops_before_training_with_the_remedy(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking.importlib.util, "find_spec", lambda name: None)
-    recipe, run = make_run({"base": scratch(stages=STAGES)}, trackers=["wandb"])
+    recipe, run = make_run({"base": scratch(phases=STAGES)}, trackers=["wandb"])
     with pytest.raises(BadInputError, match=r"asks for wandb.*pip install 'crosstune\[track\]'"):
         train_stage.run(recipe, run)
     assert not (run.system("base") / "metrics.jsonl").exists()
@@ -82,7 +82,7 @@ def test_wandb_without_a_login_stops_before_training_with_the_remedy(
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    recipe, run = make_run({"base": scratch(stages=STAGES)}, trackers=["wandb"])
+    recipe, run = make_run({"base": scratch(phases=STAGES)}, trackers=["wandb"])
     with pytest.raises(BadInputError, match=r"cannot begin: No API key.*WANDB_MODE=offline"):
         train_stage.run(recipe, run)
     assert not (run.system("base") / "metrics.jsonl").exists()

@@ -13,7 +13,7 @@ from crosstune.prompts.examples import read_examples
 from crosstune.recipe import yaml_file
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
-from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
 
 VALIDATED: dict[str, Any] = {"validation": "korean", "validate_every_steps": 3}
 
@@ -27,10 +27,10 @@ def weights(run: RunFolder, name: str = "base") -> dict[str, torch.Tensor]:
 
 
 def test_it_is_scored_at_begin_and_end_and_every_so_many_steps(make_run: MakeRun) -> None:
-    stages = [stage(num_steps=8), stage(num_steps=3)]
-    recipe, run = make_run({"base": scratch(stages=stages)}, **VALIDATED)
+    phases = [phase(num_steps=8), phase(num_steps=3)]
+    recipe, run = make_run({"base": scratch(phases=phases)}, **VALIDATED)
     train_stage.run(recipe, run)
-    assert [(row["stage"], row["step"]) for row in scores(run)] == [(0, 0), (0, 3), (0, 6), (0, 8), (1, 0), (1, 3)]
+    assert [(row["phase"], row["step"]) for row in scores(run)] == [(0, 0), (0, 3), (0, 6), (0, 8), (1, 0), (1, 3)]
     assert all(row["bits_per_byte"].keys() == {"ko"} for row in scores(run))
 
 
@@ -52,7 +52,7 @@ def test_the_score_is_the_models_cross_entropy_over_the_texts_bytes(make_run: Ma
 def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Any) -> None:
     lora = {"rank": 2, "alpha": 4, "dropout": 0.5, "targets": ["q_proj"]}
     systems = {"base": scratch(), "lora": {"start": "base", "tokenizer": "base"}}
-    systems["lora"] |= {"stages": [stage(method="lora", lora=lora)]}
+    systems["lora"] |= {"phases": [phase(method="lora", lora=lora)]}
     found = []
     for folder, settings in (("with", VALIDATED), ("without", {})):
         recipe, run = make_run(systems, root=tmp_path / folder, **settings)
@@ -63,7 +63,7 @@ def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Any) 
 
 @pytest.mark.parametrize("num_steps", [1, 5, 9])
 def test_a_run_that_breaks_off_has_every_score_once(make_run: MakeRun, tmp_path: Any, num_steps: int) -> None:
-    systems = {"base": scratch(stages=[stage(num_steps=7), stage(num_steps=4)])}
+    systems = {"base": scratch(phases=[phase(num_steps=7), phase(num_steps=4)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **VALIDATED)
     train_stage.run(recipe, whole)
     recipe, broken = make_run(systems, root=tmp_path / "broken", **VALIDATED)
@@ -89,7 +89,7 @@ def test_a_changed_system_is_scored_anew_from_its_begin(make_run: MakeRun) -> No
     [
         ("nothing", r"train\.validation: 'nothing' is not a mixture"),
         ("paper", r"takes 'pairs', which is no plain text"),
-        ("paper", r"systems\.ours\.stages\.0\.mixture: 'paper' is the validation text"),
+        ("paper", r"systems\.ours\.phases\.0\.mixture: 'paper' is the validation text"),
     ],
 )
 def test_a_recipe_whose_validation_is_no_held_out_text_is_refused(

@@ -114,7 +114,7 @@ def score(asked: Asked, choice: Choice, out: Path | None) -> tuple[Recipe, RunFo
     run = RunFolder(recipe.runs_root / recipe.name)
     facts = {"model": _place(asked.model), "revision": asked.revision, "tokenizer": _place(asked.tokenizer)}
     made_from = fingerprint("scored", facts, _content(asked.model), _content(asked.tokenizer))
-    write_json(run.system("model") / "system.json", {**facts, "fingerprint": made_from, "stages": []})
+    write_json(run.system("model") / "system.json", {**facts, "fingerprint": made_from, "phases": []})
     command = shlex.join(["crosstune", *sys.argv[1:]])
     pipeline.run_stages(recipe, ("data", "evaluate", "report"), command, update=True)
     return recipe, run

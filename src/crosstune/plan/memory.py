@@ -1,4 +1,4 @@
-"""How much memory a stage needs on each GPU, counted on a model without weights before anything is launched.
+"""How much memory a phase needs on each GPU, counted on a model without weights before anything is launched.
 
 Weights, gradients and optimiser state follow from the parameters. What the forward pass keeps for the backward one is
 counted, not estimated: the model runs on fake tensors, which have shapes and no content, and every tensor that autograd
@@ -68,11 +68,11 @@ def estimate_memory(
 
     Args:
         trained: a `fake_model`, in its mode, its trained parameters requiring gradients.
-        tokens: of the stage; its largest micro-batch counts.
+        tokens: of the phase; its largest micro-batch counts.
         settings: precision, optimiser and checkpointing.
         num_gpus: how many train together.
         num_shards: over how many of them weights, gradients and optimiser state are split; 1 for none.
-        levers: of the stage; where weights are split, so is what they keep.
+        levers: of the phase; where weights are split, so is what they keep.
     """
     num_weights = sum(parameter.numel() for parameter in trained.parameters())
     num_trained = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)

@@ -1,4 +1,4 @@
-"""`crosstune plan`: tokens, steps, memory and hours of every training stage, before a cent is spent."""
+"""`crosstune plan`: tokens, steps, memory and hours of every training phase, before a cent is spent."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ from crosstune.models.load import load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.plan.machines import Machine
 from crosstune.plan.memory import Memory, estimate_memory, fake_model
-from crosstune.recipe import Lora, Recipe, Stage, Train
+from crosstune.recipe import Lora, Phase, Recipe, Train
 from crosstune.runs.folder import RunFolder
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.batches import make_schedule
@@ -33,8 +33,8 @@ _SPARING = ("optimizer", "gradient_checkpointing", "precision", "micro_batch_tok
 
 
 @dataclass(frozen=True)
-class StagePlan:
-    """One training stage of one system.
+class PhasePlan:
+    """One training phase of one system.
 
     Attributes:
         useful_flops: of the whole stage, recomputation not counted.
@@ -44,7 +44,7 @@ class StagePlan:
 
     system: str
     index: int
-    stage: Stage
+    phase: Phase
     tokens: Tokens
     num_warmup_steps: int
     useful_flops: float
@@ -54,24 +54,24 @@ class StagePlan:
     remedies: tuple[str, ...] = ()
 
 
-def make_plan(recipe: Recipe, run: RunFolder, machine: Machine) -> list[StagePlan]:
-    """Plan every training stage of a recipe whose mixtures and tokenizers are there."""
+def make_plan(recipe: Recipe, run: RunFolder, machine: Machine) -> list[PhasePlan]:
+    """Plan every training phase of a recipe whose mixtures and tokenizers are there."""
     prepare_libraries()
     return [
-        _plan_stage(recipe, run, machine, name, index)
+        _plan_phase(recipe, run, machine, name, index)
         for name in recipe.systems_in_order
-        for index in range(len(recipe.systems[name].stages))
+        for index in range(len(recipe.systems[name].phases))
     ]
 
 
-def refuse_what_does_not_fit(plans: Sequence[StagePlan], machine: Machine) -> None:
-    """Stop where a stage needs more memory than there is.
+def refuse_what_does_not_fit(plans: Sequence[PhasePlan], machine: Machine) -> None:
+    """Stop where a phase needs more memory than there is.
 
     Raises:
-        RecipeError: with what each such stage needs, and what would make it fit.
+        RecipeError: with what each such phase needs, and what would make it fit.
     """
     lines = [
-        f"systems.{plan.system}.stages.{plan.index} needs {plan.memory.total / 1e9:.0f} GB per GPU, and "
+        f"systems.{plan.system}.phases.{plan.index} needs {plan.memory.total / 1e9:.0f} GB per GPU, and "
         f"{machine.gpu.name} has {machine.gpu.memory_gb:g}. "
         + (f"It would fit with: {'; or '.join(plan.remedies)}" if plan.remedies else "No setting was found that fits")
         for plan in plans
@@ -81,28 +81,28 @@ def refuse_what_does_not_fit(plans: Sequence[StagePlan], machine: Machine) -> No
         raise RecipeError("\n".join(lines))
 
 
-def _plan_stage(recipe: Recipe, run: RunFolder, machine: Machine, name: str, index: int) -> StagePlan:
-    stage = recipe.systems[name].stages[index]
+def _plan_phase(recipe: Recipe, run: RunFolder, machine: Machine, name: str, index: int) -> PhasePlan:
+    phase = recipe.systems[name].phases[index]
     tokenizer = load_tokenizer(str(run.tokenizer(recipe.systems[name].tokenizer)))
-    rows, _ = make_rows(mixture_tokens(run, stage.mixture, recipe.systems[name].tokenizer), stage)
-    schedule = make_schedule(len(rows), stage, (recipe.seed_of(name), index))
+    rows, _ = make_rows(mixture_tokens(run, phase.mixture, recipe.systems[name].tokenizer), phase)
+    schedule = make_schedule(len(rows), phase, (recipe.seed_of(name), index))
     tokens = count_tokens(rows, schedule, machine.num_gpus, recipe.train.micro_batch_tokens)
     config = config_of(recipe, name, tokenizer)
     old_size = (
         read_subwords(run.tokenizer("extended")).old_size if recipe.systems[name].tokenizer == "extended" else None
     )
-    case = _Case(config, old_size, stage, recipe.train, tokens, machine.num_gpus)
+    case = _Case(config, old_size, phase, recipe.train, tokens, machine.num_gpus)
     useful, memory = case.flops(), case.memory()
     peak = machine.gpu.bf16_tflops if recipe.train.precision != "float32" else machine.gpu.float32_tflops
     done = useful * (_RECOMPUTATION if recipe.train.gradient_checkpointing else 1)
     limit = machine.gpu.memory_gb * 1e9
     fits = memory.total <= limit
-    return StagePlan(
+    return PhasePlan(
         system=name,
         index=index,
-        stage=stage,
+        phase=phase,
         tokens=tokens,
-        num_warmup_steps=num_warmup_steps(stage, schedule.num_steps),
+        num_warmup_steps=num_warmup_steps(phase, schedule.num_steps),
         useful_flops=useful,
         hours=done / (machine.mfu * peak * 1e12 * machine.num_gpus) / 3600,
         memory=memory,
@@ -113,11 +113,11 @@ def _plan_stage(recipe: Recipe, run: RunFolder, machine: Machine, name: str, ind
 
 @dataclass(frozen=True)
 class _Case:
-    """A stage with its machine settings, to be changed until it fits."""
+    """A phase with its machine settings, to be changed until it fits."""
 
     config: Any
     old_size: int | None
-    stage: Stage
+    phase: Phase
     settings: Train
     tokens: Tokens
     num_gpus: int
@@ -125,21 +125,21 @@ class _Case:
     @property
     def needs_whole_weights(self) -> bool:
         """Return whether each GPU must hold all weights: training refuses to split them."""
-        return bool(self.stage.pulls_on_whole_weights) or self.stage.trains_rows
+        return bool(self.phase.pulls_on_whole_weights) or self.phase.trains_rows
 
     def flops(self) -> float:
-        """Return the useful operations of the stage."""
+        """Return the useful operations of the phase."""
         with torch.device("meta"):
-            return flops(self._model(), self.tokens, self.stage)
+            return flops(self._model(), self.tokens, self.phase)
 
     def memory(self) -> Memory:
         """Return the memory of a step.
 
-        Several GPUs share weights and optimiser state, as the launch files say, unless the stage needs weights whole.
+        Several GPUs share weights and optimiser state, as the launch files say, unless the phase needs weights whole.
         """
         num_shards = 1 if self.needs_whole_weights else self.num_gpus
         with torch.device("meta"):
-            trainable = make_trainable(self._model(), self.stage, self.old_size, seed=0)
+            trainable = make_trainable(self._model(), self.phase, self.old_size, seed=0)
         trained, mode = fake_model(lambda: trainable.model)
         with mode:
             return estimate_memory(trained, self.tokens, self.settings, self.num_gpus, num_shards, trainable.levers)
@@ -176,9 +176,9 @@ def _remedies(case: _Case, limit: float) -> Iterator[str]:
         others = [] if with_full_moments else smaller
         lighter = [tried.with_settings(optimizer="adamw_8bit") for tried in (case, *others)]
         yield from _first_that_fits(case, lighter, limit)
-    if case.stage.title == "full" and case.stage.old_rows_lr_scale == 1:
-        lora = spared.stage.model_copy(update={"method": "lora", "lora": Lora()})
-        if replace(spared, stage=lora).memory().total <= limit:
+    if case.phase.title == "full" and case.phase.old_rows_lr_scale == 1:
+        lora = spared.phase.model_copy(update={"method": "lora", "lora": Lora()})
+        if replace(spared, phase=lora).memory().total <= limit:
             yield " ".join(["method: lora", *_changes(case, spared)])
 
 

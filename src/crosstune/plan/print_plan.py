@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from crosstune.plan.machines import Machine
-from crosstune.plan.plan import StagePlan
+from crosstune.plan.plan import PhasePlan
 from crosstune.terminal import results
 
 _HEADERS = {
@@ -19,28 +19,28 @@ _HEADERS = {
 _PARTS = ("weights", "gradients", "optimizer", "working_weights", "activations", "logits", "levers", "other")
 
 
-def print_plan(plans: Sequence[StagePlan], machine: Machine) -> None:
-    """Print what each stage computes and how long that takes, then what it keeps in memory."""
+def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:
+    """Print what each phase computes and how long that takes, then what it keeps in memory."""
     results.print(_cost_table(plans, machine))
     results.print(_memory_table(plans, machine))
     results.print(
         f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
         "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2), "
-        "but for stages with kl_to_start, old_rows_lr_scale or new rows alone, which need them whole.",
+        "but for phases with kl_to_start, old_rows_lr_scale or new rows alone, which need them whole.",
         style="dim",
     )
 
 
-def to_json(plans: Sequence[StagePlan], machine: Machine) -> dict[str, Any]:
+def to_json(plans: Sequence[PhasePlan], machine: Machine) -> dict[str, Any]:
     """Return the plan as plain content, in bytes, hours and operations."""
     return {
         "machine": asdict(machine),
-        "stages": [
+        "phases": [
             {
                 "system": plan.system,
-                "stage": plan.index,
-                "mixture": plan.stage.mixture,
-                "method": plan.stage.title,
+                "phase": plan.index,
+                "mixture": plan.phase.mixture,
+                "method": plan.phase.title,
                 **asdict(plan.tokens),
                 "num_warmup_steps": plan.num_warmup_steps,
                 "useful_flops": plan.useful_flops,
@@ -54,16 +54,16 @@ def to_json(plans: Sequence[StagePlan], machine: Machine) -> dict[str, Any]:
     }
 
 
-def _cost_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
+def _cost_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
     table = _table(f"What is computed, on {machine.num_gpus} x {machine.gpu.name}")
-    table.add_column("stage", overflow="fold")
+    table.add_column("phase", overflow="fold")
     # Names may break over lines, numbers must not: a header of two lines keeps its column narrow.
     for column in ("rows", "steps", "warmup", "tokens", "super-\nvised", "com-\nputed", "if\npadded", "PFLOP", "hours"):
         table.add_column(column, justify="right", no_wrap=True)
     for plan in plans:
         tokens = plan.tokens
         table.add_row(
-            f"{plan.system}: {plan.stage.title} on {plan.stage.mixture}",
+            f"{plan.system}: {plan.phase.title} on {plan.phase.mixture}",
             f"{tokens.num_rows:,}",
             f"{tokens.num_steps:,}",
             f"{plan.num_warmup_steps:,}",
@@ -79,10 +79,10 @@ def _cost_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
     return table
 
 
-def _memory_table(plans: Sequence[StagePlan], machine: Machine) -> Table:
+def _memory_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
     table = _table("Memory per GPU at the peak of a step, GB")
-    table.add_column("stage", overflow="fold")
-    # A narrow terminal has no room for what no stage needs.
+    table.add_column("phase", overflow="fold")
+    # A narrow terminal has no room for what no phase needs.
     shown = [part for part in _PARTS if any(getattr(plan.memory, part) for plan in plans)]
     for column in (*(_HEADERS.get(part, part) for part in shown), "total", f"of {machine.gpu.memory_gb:g}"):
         table.add_column(column, justify="right", no_wrap=True)

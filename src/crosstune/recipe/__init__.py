@@ -8,7 +8,7 @@ from crosstune.prompts.wordings import Wordings
 from crosstune.recipe.data import Data, MixturePart, Quality, Source, SourceFormat, World
 from crosstune.recipe.evaluate import Evaluate, EvaluationTask, Report
 from crosstune.recipe.section import Section
-from crosstune.recipe.systems import Architecture, Lora, NewRows, Stage, System
+from crosstune.recipe.systems import Architecture, Lora, NewRows, Phase, System
 from crosstune.recipe.tokenizer import GivenTokenizer, LearnedExtension, LearnedTokenizer, Tokenizer
 from crosstune.recipe.train import Train
 from crosstune.recipe.whole import Languages, Recipe
@@ -25,13 +25,13 @@ __all__ = [
     "Lora",
     "MixturePart",
     "NewRows",
+    "Phase",
     "Quality",
     "Recipe",
     "Report",
     "Section",
     "Source",
     "SourceFormat",
-    "Stage",
     "System",
     "Tokenizer",
     "Train",

@@ -58,7 +58,7 @@ def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
-    users = dict(_stages(content))
+    users = dict(_phases(content))
     for name, system in _mapping(content, "systems").items():
         if _mapping(system, "new_rows").get("mixture") is not None:
             users[f"systems.{name}.new_rows"] = _mapping(system, "new_rows")
@@ -72,10 +72,10 @@ def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}.mixture: {user['mixture']!r} is not a mixture; there are {_names(mixtures)}"
 
 
-def _stages(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _phases(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, system in _mapping(content, "systems").items():
-        for index, stage in enumerate(_dicts(_get(system, "stages"))):
-            yield f"systems.{name}.stages.{index}", stage
+        for index, phase in enumerate(_dicts(_get(system, "phases"))):
+            yield f"systems.{name}.phases.{index}", phase
 
 
 def _validation(content: Mapping[str, Any]) -> Iterator[str]:
@@ -91,8 +91,8 @@ def _validation(content: Mapping[str, Any]) -> Iterator[str]:
                 f"train.validation: the mixture {name!r} takes {part.get('source')!r}, which is no plain text: "
                 "use sources of kind text, or one side of a parallel source with `as_text`"
             )
-    for where, stage in _stages(content):
-        if stage.get("mixture") == name:
+    for where, phase in _phases(content):
+        if phase.get("mixture") == name:
             yield f"{where}.mixture: {name!r} is the validation text (train.validation): train on another mixture"
 
 

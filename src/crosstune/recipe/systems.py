@@ -54,7 +54,7 @@ class NewRows(Section):
 
 
 class Lora(Section):
-    """Low-rank adapters; merged into the weights at the end of the stage."""
+    """Low-rank adapters; merged into the weights at the end of the phase."""
 
     rank: Count = 8
     alpha: Count = 16
@@ -67,7 +67,7 @@ class Lora(Section):
 
 
 class KlToStart(Section):
-    """A pull of the predictions towards those of the model as the stage began, on some of the rows."""
+    """A pull of the predictions towards those of the model as the phase began, on some of the rows."""
 
     weight: Annotated[float, Field(gt=0)] = Field(description="of the divergence beside the cross-entropy, per token")
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = Field(
@@ -88,8 +88,8 @@ Part = Literal["all", "new_input_rows", "new_output_rows", "output_rows", "layer
 ROW_PARTS: frozenset[Part] = frozenset({"new_input_rows", "new_output_rows"})
 
 
-class Stage(Section):
-    """One training stage of a system: what is learnt, which weights move, how far."""
+class Phase(Section):
+    """One training phase of a system: what is learnt, which weights move, how far."""
 
     mixture: Name
     method: Literal["full", "lora"]
@@ -113,7 +113,7 @@ class Stage(Section):
         None, description="end with an exponential moving average of the weights"
     )
     l2_to_start: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="decay weights towards those that the stage began with, as weight_decay does towards zero"
+        None, description="decay weights towards those that the phase began with, as weight_decay does towards zero"
     )
     kl_to_start: KlToStart | None = None
     old_rows_lr_scale: Share = Field(
@@ -177,7 +177,7 @@ class Stage(Section):
 
 
 class System(Section):
-    """One model of the comparison: what it starts from, its tokenizer, its training stages."""
+    """One model of the comparison: what it starts from, its tokenizer, its training phases."""
 
     start: str = Field(description="`scratch`, another system's name, a model folder, or a hub id (with revision)")
     tokenizer: Literal["base", "extended"]
@@ -185,7 +185,7 @@ class System(Section):
     revision: str | None = None
     architecture: Architecture | None = None
     new_rows: NewRows = NewRows()
-    stages: tuple[Stage, ...] = ()
+    phases: tuple[Phase, ...] = ()
     merge: Merge | None = None
     seed: int | None = Field(
         None, description="of its training (order of examples, new rows, adapters, dropout); the recipe's if absent"
@@ -198,19 +198,19 @@ class System(Section):
     def _consistent(self) -> Self:
         if (self.start == "scratch") != (self.architecture is not None):
             raise ValueError("`architecture` goes with `start: scratch`, and only with it")
-        if self.start == "scratch" and not self.stages:
-            raise ValueError("a system from scratch needs at least one training stage")
-        if any(stage.lora and stage.lora.keep_adapter for stage in self.stages[1:]):
-            raise ValueError("`lora.keep_adapter` is for a first stage: adapters alone fit what that starts from")
-        for index, stage in enumerate(self.stages):
-            if self.tokenizer == "base" and (stage.trains_rows or (stage.lora and stage.lora.train_new_rows)):
+        if self.start == "scratch" and not self.phases:
+            raise ValueError("a system from scratch needs at least one training phase")
+        if any(phase.lora and phase.lora.keep_adapter for phase in self.phases[1:]):
+            raise ValueError("`lora.keep_adapter` is for a first phase: adapters alone fit what that starts from")
+        for index, phase in enumerate(self.phases):
+            if self.tokenizer == "base" and (phase.trains_rows or (phase.lora and phase.lora.train_new_rows)):
                 raise ValueError(
-                    f"stages.{index} trains the rows of new pieces, but this system's tokenizer is `base`, which has "
+                    f"phases.{index} trains the rows of new pieces, but this system's tokenizer is `base`, which has "
                     "none: set `tokenizer: extended`, or train other parts"
                 )
-            if self.tokenizer == "base" and stage.old_rows_lr_scale < 1:
+            if self.tokenizer == "base" and phase.old_rows_lr_scale < 1:
                 raise ValueError(
-                    f"stages.{index}.old_rows_lr_scale: this system's tokenizer is `base`: all of its rows are old"
+                    f"phases.{index}.old_rows_lr_scale: this system's tokenizer is `base`: all of its rows are old"
                 )
         if self.merge and self.start == "scratch":
             raise ValueError("`merge` needs something to merge with, and this system starts from scratch")

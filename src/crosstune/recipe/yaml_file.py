@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +13,10 @@ from ruamel.yaml.error import YAMLError
 
 from crosstune.errors import RecipeError
 from crosstune.recipe import Recipe, Section, checks
+from crosstune.terminal import note
 
 SectionType = TypeVar("SectionType", bound=Section)
+_STAGES = re.compile(r"^(systems\.[^.]+)\.stages\b")
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Recipe:
@@ -116,7 +119,17 @@ def _read(path: Path) -> dict[str, Any]:
     content = _parse_yaml(text, str(path))
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a YAML mapping of sections, but this holds {type(content).__name__}")
+    _rename_stages(content, path)
     return content
+
+
+def _rename_stages(content: dict[str, Any], path: Path) -> None:
+    """Read the ``stages`` of a system, as ``phases`` were called up to release 0.1, and say so."""
+    systems = content.get("systems")
+    for name, system in systems.items() if isinstance(systems, dict) else ():
+        if isinstance(system, dict) and "stages" in system and "phases" not in system:
+            system["phases"] = system.pop("stages")
+            note(f"{path}: systems.{name}.stages is called `phases` now; the old name goes with the next release")
 
 
 def _parse_yaml(text: str, where: str) -> Any:
@@ -141,6 +154,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _set(content: Any, dotted: str, value: Any, where: str) -> None:
     """Set ``a.b.0.c`` in nested mappings and lists; ``*`` stands for every key or index."""
+    dotted = _STAGES.sub(r"\1.phases", dotted)
     key, _, rest = dotted.partition(".")
     for index in _indices(content, key, where):
         if not rest:

@@ -188,7 +188,7 @@ def system_figures(curves: Sequence[Curves]) -> list[dict[str, Any]]:
     return [
         {
             "label": curve.label,
-            "chart": charts.line_chart(series, (420, 250), ("optimiser step", "loss"), y_range, curve.stage_starts),
+            "chart": charts.line_chart(series, (420, 250), ("optimiser step", "loss"), y_range, curve.phase_starts),
             "legend": [(one.label, one.style, one.is_bold) for one in reversed(series)],
         }
         for curve, series in drawn

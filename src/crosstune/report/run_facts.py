@@ -40,7 +40,7 @@ class SystemFacts:
     start: str
     tokenizer: str
     num_parameters: int | None
-    stages: tuple[dict[str, Any], ...]
+    phases: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ class RunFacts:
     @property
     def training_seconds(self) -> float:
         """Return the time that all systems' training steps took."""
-        return sum(float(stage.get("seconds", 0)) for system in self.systems for stage in system.stages)
+        return sum(float(phase.get("seconds", 0)) for system in self.systems for phase in system.phases)
 
     @property
     def training_tokens(self) -> int:
         """Return the tokens that all systems were trained on."""
-        return sum(int(stage.get("tokens", 0)) for system in self.systems for stage in system.stages)
+        return sum(int(phase.get("tokens", 0)) for system in self.systems for phase in system.phases)
 
     def command_of(self, stage: str) -> str:
         """Return the command that makes one stage again."""
@@ -149,7 +149,7 @@ def _system(recipe: Recipe, run: RunFolder, name: str) -> SystemFacts:
         start="from scratch" if start == "scratch" else start,
         tokenizer=settings.tokenizer,
         num_parameters=facts.get("num_parameters"),
-        stages=tuple(facts.get("stages", ())),
+        phases=tuple(facts.get("phases", ())),
     )
 
 
@@ -162,7 +162,7 @@ def _mixtures(recipe: Recipe, run: RunFolder) -> list[Mixture]:
             users = tuple(
                 label_of(recipe, system)
                 for system, settings in recipe.systems.items()
-                if any(stage.mixture == name for stage in settings.stages)
+                if any(phase.mixture == name for phase in settings.phases)
             )
             total = facts.get("total", sum(part.examples or 0 for part in parts))
             mixtures.append(Mixture(name, total, parts, users))

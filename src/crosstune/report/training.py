@@ -22,11 +22,11 @@ class Curves:
     """One system's training.
 
     Attributes:
-        loss: step and loss in nats per supervised token; steps count on over the system's stages.
+        loss: step and loss in nats per supervised token; steps count on over the system's phases.
         bits_per_byte: step and bits per byte, which compares systems with different tokenizers.
         sources: the loss by source of the examples.
         languages: the loss by language of the completions.
-        stage_starts: the steps at which a further stage began.
+        phase_starts: the steps at which a further phase began.
         num_rows: how many logged steps the curves come from.
         validation: step and bits per byte of held-out text by language.
         scores: step and score of the suite, by task and metric.
@@ -38,7 +38,7 @@ class Curves:
     bits_per_byte: Points = field(default_factory=list)
     sources: dict[str, Points] = field(default_factory=dict)
     languages: dict[str, Points] = field(default_factory=dict)
-    stage_starts: list[float] = field(default_factory=list)
+    phase_starts: list[float] = field(default_factory=list)
     num_rows: int = 0
     validation: dict[str, Points] = field(default_factory=dict)
     scores: dict[tuple[str, str], Points] = field(default_factory=dict)
@@ -64,12 +64,12 @@ def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
 
 
 def _steps(path: Path, key: str) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Yield step and content of each row under a key, if the file is there; steps count on over the stages."""
-    offset, last_step, stage = 0.0, 0.0, 0
+    """Yield step and content of each row under a key, if the file is there; steps count on over the phases."""
+    offset, last_step, phase = 0.0, 0.0, 0
     for row in _rows(path, key) if path.exists() else ():
-        if row["stage"] != stage:
+        if row["phase"] != phase:
             offset += last_step
-        stage, last_step = row["stage"], float(row["step"])
+        phase, last_step = row["phase"], float(row["step"])
         yield offset + last_step, row[key]
 
 
@@ -84,12 +84,12 @@ def _curves(path: Path, system: str, label: str) -> Curves:
     curves = Curves(system, label, num_rows=sum(1 for _ in _rows(path, "loss")))
     rows_per_bin = math.ceil(curves.num_rows / MAX_POINTS) or 1
     sums = _Bin()
-    offset, last_step, stage = 0.0, 0.0, None
+    offset, last_step, phase = 0.0, 0.0, None
     for index, row in enumerate(_rows(path, "loss"), start=1):
-        if stage is not None and row["stage"] != stage:
-            curves.stage_starts.append(offset + last_step)
+        if phase is not None and row["phase"] != phase:
+            curves.phase_starts.append(offset + last_step)
             offset += last_step if row["step"] <= last_step else 0.0
-        stage, last_step = row["stage"], float(row["step"])
+        phase, last_step = row["phase"], float(row["step"])
         sums.add(row)
         if index % rows_per_bin == 0 or index == curves.num_rows:
             sums.flush(curves, offset + last_step)
@@ -140,10 +140,10 @@ def _rows(path: Path, key: str) -> Iterator[dict[str, Any]]:
                 return  # Training is writing this very line, or was stopped in it; on resuming it writes it again.
             try:
                 row = json.loads(line)
-                row["stage"], row["step"], row[key]
+                row["phase"], row["step"], row[key]
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise RunFolderError(
-                    f"{path}:{number}: expected a JSON object with `stage`, `step` and `{key}`, found {line[:80]!r} "
+                    f"{path}:{number}: expected a JSON object with `phase`, `step` and `{key}`, found {line[:80]!r} "
                     f"({error!r}); remove the line, and the curves lack that step; or delete {path.parent} and run "
                     "`crosstune train RECIPE` again"
                 ) from None

@@ -83,7 +83,7 @@ def load_studies(path: Path) -> dict[Path, Study]:
 def study_of_seeds(recipe: Recipe, path: Path) -> Study:
     """Return the study of one cell that a recipe with ``seeds`` is: its adapted systems, once with each."""
     reference = recipe.evaluate.reference_system
-    adapted = tuple(name for name, system in recipe.systems.items() if system.stages and name != reference)
+    adapted = tuple(name for name, system in recipe.systems.items() if system.phases and name != reference)
     cells: dict[str, Changes] = {recipe.name: {}}
     return Study(
         name=recipe.name,

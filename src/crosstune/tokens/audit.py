@@ -29,7 +29,7 @@ _PERCENTILES = (50, 90, 99, 100)
 
 @dataclass(frozen=True)
 class SourceAudit:
-    """What one source gives to a training stage.
+    """What one source gives to a training phase.
 
     Attributes:
         prompts: share of the examples that have a prompt; the others are plain text.
@@ -51,7 +51,7 @@ class SourceAudit:
 
 @dataclass(frozen=True)
 class Use:
-    """A mixture under a tokenizer, as some stages of some systems train on it."""
+    """A mixture under a tokenizer, as some phases of some systems train on it."""
 
     mixture: str
     tokenizer: str
@@ -67,10 +67,10 @@ class Use:
 
 
 def audit(recipe: Recipe, run: RunFolder, console: Console) -> None:
-    """Print the audit of every mixture that a stage trains on, and write it to ``data/audit.json``.
+    """Print the audit of every mixture that a phase trains on, and write it to ``data/audit.json``.
 
     Raises:
-        BadInputError: after all is printed, when an example breaks a rule, or a completion would be cut and its stage
+        BadInputError: after all is printed, when an example breaks a rule, or a completion would be cut and its phase
             does not say what then.
     """
     problems: list[str] = []
@@ -188,8 +188,8 @@ def _uses(recipe: Recipe) -> list[Use]:
     """Return every mixture that is trained on, once for each tokenizer and treatment of long examples."""
     systems: dict[tuple[str, str, int, str], list[str]] = {}
     for name in recipe.systems_in_order:
-        for stage in recipe.systems[name].stages:
-            key = (stage.mixture, recipe.systems[name].tokenizer, stage.max_length_tokens, stage.on_too_long)
+        for phase in recipe.systems[name].phases:
+            key = (phase.mixture, recipe.systems[name].tokenizer, phase.max_length_tokens, phase.on_too_long)
             systems.setdefault(key, []).append(name)
     return [Use(*key, tuple(dict.fromkeys(names))) for key, names in systems.items()]
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosstune.models.prefixes import runs_with_shared_prefix
-from crosstune.recipe import Stage
+from crosstune.recipe import Phase
 from crosstune.train.rows import Row, Segment
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The rows of a stage in the order in which they are seen.
+    """The rows of a phase in the order in which they are seen.
 
     Epochs follow each other without a border: the last batch of an epoch is filled from the next. Only the very last
-    batch of a stage may be smaller than the others.
+    batch of a phase may be smaller than the others.
     """
 
     num_rows: int
@@ -40,14 +40,14 @@ class Schedule:
         return np.random.default_rng([*self.seed, epoch]).permutation(self.num_rows)
 
 
-def make_schedule(num_rows: int, stage: Stage, seed: tuple[int, ...]) -> Schedule:
-    """Return the schedule of a stage with so many rows."""
-    if stage.num_steps is not None:
-        num_seen = stage.num_steps * stage.global_batch_size
+def make_schedule(num_rows: int, phase: Phase, seed: tuple[int, ...]) -> Schedule:
+    """Return the schedule of a phase with so many rows."""
+    if phase.num_steps is not None:
+        num_seen = phase.num_steps * phase.global_batch_size
     else:
-        assert stage.num_epochs is not None
-        num_seen = max(1, round(stage.num_epochs * num_rows))
-    return Schedule(num_rows, num_seen, stage.global_batch_size, seed)
+        assert phase.num_epochs is not None
+        num_seen = max(1, round(phase.num_epochs * num_rows))
+    return Schedule(num_rows, num_seen, phase.global_batch_size, seed)
 
 
 @dataclass(frozen=True)

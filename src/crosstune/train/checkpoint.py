@@ -24,10 +24,10 @@ class Checkpoint:
     """Where training goes on.
 
     Attributes:
-        folder: of the saved state: the plain model where a stage begins (step 0), otherwise model and optimiser. None
+        folder: of the saved state: the plain model where a phase begins (step 0), otherwise model and optimiser. None
             when the system's training begins.
-        totals: what the stage has seen.
-        done: what ``system.json`` will say of the stages before.
+        totals: what the phase has seen.
+        done: what ``system.json`` will say of the phases before.
     """
 
     position: Position
@@ -109,13 +109,13 @@ class Checkpoints:
             self._refuse_others(folder, facts)
             damaged = [name for name, digest in facts["files"].items() if not _is(folder / name, digest)]
             if not damaged:
-                position = Position(facts["stage"], facts["step"])
+                position = Position(facts["phase"], facts["step"])
                 return Checkpoint(position, folder, Totals(**facts["totals"]), tuple(facts["done"]))
             note(f"checkpoint {folder.name} is damaged ({', '.join(damaged)}): going back to the one before")
         return Checkpoint(Position(0, 0))
 
     def _folders(self) -> list[Path]:
-        return sorted(self.folder.glob("stage-*-step-*"))
+        return sorted(self.folder.glob("phase-*-step-*"))
 
     def _refuse_others(self, folder: Path, facts: dict[str, Any]) -> None:
         different = [key for key, value in self.identity.items() if facts[key] != value]
@@ -133,7 +133,7 @@ def _facts(folder: Path) -> dict[str, Any] | None:
         facts = read_json(folder / _FACTS)
     except (RunFolderError, UnicodeDecodeError):
         return None
-    wanted = {"fingerprint", "num_ranks", "stage", "step", "totals", "done", "files"}
+    wanted = {"fingerprint", "num_ranks", "phase", "step", "totals", "done", "files"}
     return facts if isinstance(facts, dict) and wanted <= facts.keys() else None
 
 

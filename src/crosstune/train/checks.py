@@ -1,4 +1,4 @@
-"""What is looked at while a stage trains: held-out text, and the suite."""
+"""What is looked at while a phase trains: held-out text, and the suite."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ScoreSuite = Callable[[PreTrainedModel, PreTrainedTokenizerBase], dict[str, dict
 
 @dataclass(frozen=True)
 class Check:
-    """Something that is looked at behind every so many steps, and at the begin and the end of a stage.
+    """Something that is looked at behind every so many steps, and at the begin and the end of a phase.
 
     Attributes:
         name: what trackers call it.
@@ -40,5 +40,5 @@ class Check:
         """Look, write the row, and return what trackers show of it."""
         seen = self.look(accelerator, model, budget)
         if accelerator.is_main_process:
-            self.file.append({"stage": position.stage, "step": position.step, self.key: seen})
+            self.file.append({"phase": position.phase, "step": position.step, self.key: seen})
         return {"step": position.step, self.name: seen}

@@ -1,4 +1,4 @@
-"""What a stage costs: its tokens, what packing saves of them, and the floating-point operations that are left."""
+"""What a phase costs: its tokens, what packing saves of them, and the floating-point operations that are left."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from crosstune.models.kernels.skip_unused_positions import last_layer, unread_modules
 from crosstune.models.prefixes import runs_with_shared_prefix
-from crosstune.recipe import Stage
+from crosstune.recipe import Phase
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.rows import Row, Segment
 
@@ -20,7 +20,7 @@ _SAMPLED_STEPS = 200
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of a stage, over all of its steps.
+    """The tokens of a phase, over all of its steps.
 
     Attributes:
         real: tokens of all rows seen.
@@ -52,7 +52,7 @@ def count_tokens(
     micro_batch_tokens: int,
     num_sampled: int = _SAMPLED_STEPS,
 ) -> Tokens:
-    """Count the tokens of a stage: exactly what is seen, and by a sample of its steps what is computed of it."""
+    """Count the tokens of a phase: exactly what is seen, and by a sample of its steps what is computed of it."""
     seen = np.bincount(
         [index for step in range(schedule.num_steps) for index in schedule.rows_of_step(step)], minlength=len(rows)
     )
@@ -87,8 +87,8 @@ def count_tokens(
     )
 
 
-def flops(model: PreTrainedModel, tokens: Tokens, stage: Stage) -> float:
-    """Return the useful floating-point operations of a stage, forward and backward; recomputation not counted.
+def flops(model: PreTrainedModel, tokens: Tokens, phase: Phase) -> float:
+    """Return the useful floating-point operations of a phase, forward and backward; recomputation not counted.
 
     Two per weight of a matrix and token forward, twice that backward (Kaplan et al. 2020, section 2.1,
     https://arxiv.org/abs/2001.08361); the head, and what of the last layer can be skipped elsewhere, at supervised
@@ -99,7 +99,7 @@ def flops(model: PreTrainedModel, tokens: Tokens, stage: Stage) -> float:
     inside = _matrix_weights(part for part in model.modules() if getattr(part, "weight", None) is not head)
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     attention = 2 * 2 * config.num_hidden_layers * config.num_attention_heads * head_size
-    passes = 3 if {"all", "layers"} & set(stage.trains) and stage.method == "full" else 2
+    passes = 3 if {"all", "layers"} & set(phase.trains) and phase.method == "full" else 2
     layer = last_layer(model)
     unread = [part for module in unread_modules(layer) for part in module.modules()] if layer else []
     skipped = _matrix_weights(unread) * max(0, tokens.computed - tokens.supervised)

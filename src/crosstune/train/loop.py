@@ -15,7 +15,7 @@ from torch import nn
 
 from crosstune.errors import CrosstuneError
 from crosstune.models.kernels.inplace_gradients import fast_paths
-from crosstune.recipe import Stage, Train
+from crosstune.recipe import Phase, Train
 from crosstune.terminal import progress, stop_requests
 from crosstune.train.batches import Schedule, split_over_ranks
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
@@ -36,7 +36,7 @@ from crosstune.train.tracking import log
 
 @dataclass(frozen=True)
 class Job:
-    """One stage of one system, ready to be trained.
+    """One phase of one system, ready to be trained.
 
     Attributes:
         title: for the progress bar.
@@ -49,7 +49,7 @@ class Job:
 
     title: str
     index: int
-    stage: Stage
+    phase: Phase
     settings: Train
     seed: int
     rows: Sequence[Row]
@@ -63,7 +63,7 @@ class Job:
 def train(
     job: Job, accelerator: Accelerator, begin: Checkpoint, files: tuple[Checkpoints, MetricsFile]
 ) -> tuple[nn.Module, Totals]:
-    """Train a stage from a checkpoint on; return the wrapped model and what it saw.
+    """Train a phase from a checkpoint on; return the wrapped model and what it saw.
 
     Ctrl-C and SIGTERM save a checkpoint and end cleanly.
 
@@ -139,7 +139,7 @@ def train_step(
     shares = split_over_ranks(batch, accelerator.num_processes, job.settings.micro_batch_tokens)
     micro_batches = shares[accelerator.process_index]
     torch.manual_seed(_seed(job, step, accelerator.process_index))
-    rate = learning_rate(job.stage, step, job.schedule.num_steps)
+    rate = learning_rate(job.phase, step, job.schedule.num_steps)
     set_learning_rate(optimizer, rate)
     seen: list[Segment] = []
     losses: list[torch.Tensor] = []
@@ -159,7 +159,7 @@ def train_step(
     # Fetched from the device once a step, not once a micro-batch.
     nats_of_seen = list(zip(seen, torch.cat(losses).tolist(), strict=True))
     nats = _nats_by_corpus(job, accelerator, nats_of_seen)
-    grad_norm = clip_gradient(accelerator, model, optimizer, job.stage.max_grad_norm)
+    grad_norm = clip_gradient(accelerator, model, optimizer, job.phase.max_grad_norm)
     if not np.isfinite([*nats.values(), grad_norm]).all():
         bad = [segment.origin for segment, value in nats_of_seen if not np.isfinite(value)]
         raise CrosstuneError(not_finite(f"{job.title}: step {step + 1}", gather_object(bad), batch))
@@ -173,9 +173,9 @@ def train_step(
 
 
 def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any, Any]:
-    """Hand model and optimiser to accelerate, and load their state where a stage goes on."""
-    set_engine(accelerator, job.stage, job.settings)
-    optimizer = make_optimizer(job.trainable.model, job.stage, job.settings)
+    """Hand model and optimiser to accelerate, and load their state where a phase goes on."""
+    set_engine(accelerator, job.phase, job.settings)
+    optimizer = make_optimizer(job.trainable.model, job.phase, job.settings)
     model, optimizer = accelerator.prepare(job.trainable.model, optimizer)
     model.train()
     if begin.position.step:

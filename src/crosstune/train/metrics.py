@@ -30,14 +30,14 @@ class StepResult:
 
 
 class MetricsFile:
-    """A file of rows, each with its stage and step; a resumed run cuts what lies behind its checkpoint."""
+    """A file of rows, each with its phase and step; a resumed run cuts what lies behind its checkpoint."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def begin_at(self, position: Position | None) -> None:
         """Keep the rows up to a position, since the steps behind it are done again; none where training begins."""
-        kept = [row for row in self._rows() if position and Position(row["stage"], row["step"]) <= position]
+        kept = [row for row in self._rows() if position and Position(row["phase"], row["step"]) <= position]
         write_jsonl(self.path, kept)
 
     def append(self, row: dict[str, Any]) -> None:
@@ -50,8 +50,8 @@ class MetricsFile:
             file.write(json.dumps(row) + "\n")
 
     def has_row_at(self, position: Position) -> bool:
-        """Return whether a row of this stage and step was written."""
-        return any(Position(row["stage"], row["step"]) == position for row in self._rows())
+        """Return whether a row of this phase and step was written."""
+        return any(Position(row["phase"], row["step"]) == position for row in self._rows())
 
     def _rows(self) -> list[dict[str, Any]]:
         if not self.path.exists():
@@ -65,7 +65,7 @@ class MetricsFile:
         return rows
 
 
-def row_of_step(stage: int, batch: Sequence[Row], totals: Totals, result: StepResult) -> dict[str, Any]:
+def row_of_step(phase: int, batch: Sequence[Row], totals: Totals, result: StepResult) -> dict[str, Any]:
     """Return what ``metrics.jsonl`` says of a step."""
     counts = dict.fromkeys(result.nats, 0)
     num_bytes = 0
@@ -75,7 +75,7 @@ def row_of_step(stage: int, batch: Sequence[Row], totals: Totals, result: StepRe
             num_bytes += segment.num_bytes
     nats = sum(result.nats.values())
     return {
-        "stage": stage,
+        "phase": phase,
         "step": totals.steps,
         "loss": nats / sum(counts.values()),
         "bits_per_byte": nats / math.log(2) / max(1, num_bytes),

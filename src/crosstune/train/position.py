@@ -5,20 +5,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """Steps that are done in a stage; 0 when the stage begins. Positions compare in the order of training."""
+    """Steps that are done in a phase; 0 when the phase begins. Positions compare in the order of training."""
 
-    stage: int
+    phase: int
     step: int
 
     @property
     def name(self) -> str:
         """Return the name of its checkpoint folder; names sort in the order of training."""
-        return f"stage-{self.stage:02d}-step-{self.step:08d}"
+        return f"phase-{self.phase:02d}-step-{self.step:08d}"
 
 
 @dataclass
 class Totals:
-    """What a stage has seen so far; tokens are those of prompts and completions, computed once or several times."""
+    """What a phase has seen so far; tokens are those of prompts and completions, computed once or several times."""
 
     steps: int = 0
     tokens: int = 0

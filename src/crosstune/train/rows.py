@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crosstune.errors import BadInputError
-from crosstune.recipe import Stage
+from crosstune.recipe import Phase
 from crosstune.terminal import note
 
 _CHUNK = 4096
@@ -62,7 +62,7 @@ class TooLong:
     treatment: Literal["cut", "left out"]
 
 
-def make_rows(tokens: pa.Table, stage: Stage) -> tuple[list[Row], list[TooLong]]:
+def make_rows(tokens: pa.Table, phase: Phase) -> tuple[list[Row], list[TooLong]]:
     """Lay out a mixture's tokens in its order: instructions one to a row, documents packed into rows of maximum length.
 
     Raises:
@@ -70,14 +70,14 @@ def make_rows(tokens: pa.Table, stage: Stage) -> tuple[list[Row], list[TooLong]]
     """
     too_long: list[TooLong] = []
     instructions = _segments(tokens.filter(pc.invert(tokens["is_text"])))
-    rows: list[Row] = [(segment,) for segment in _fit(instructions, stage, too_long)]
+    rows: list[Row] = [(segment,) for segment in _fit(instructions, phase, too_long)]
     documents = _segments(tokens.filter(tokens["is_text"]))
-    rows += _pack(_pieces(documents, stage.max_length_tokens), stage.max_length_tokens)
-    _say(too_long, stage)
+    rows += _pack(_pieces(documents, phase.max_length_tokens), phase.max_length_tokens)
+    _say(too_long, phase)
     if not rows:
         raise BadInputError(
-            f"mixture {stage.mixture!r} has no row to learn from: its manifest.json says what was dropped, and "
-            f"{len(too_long)} examples were longer than max_length_tokens={stage.max_length_tokens}"
+            f"mixture {phase.mixture!r} has no row to learn from: its manifest.json says what was dropped, and "
+            f"{len(too_long)} examples were longer than max_length_tokens={phase.max_length_tokens}"
         )
     return rows, too_long
 
@@ -114,32 +114,32 @@ def _bytes_between(document: Segment, place: tuple[int, int]) -> int:
     return round(size * place[1] / num_tokens) - round(size * place[0] / num_tokens)
 
 
-def _fit(segments: Iterator[Segment], stage: Stage, too_long: list[TooLong]) -> Iterator[Segment]:
+def _fit(segments: Iterator[Segment], phase: Phase, too_long: list[TooLong]) -> Iterator[Segment]:
     """Treat instructions that are longer than the maximum as the recipe says, and add them to ``too_long``."""
-    limit = stage.max_length_tokens
+    limit = phase.max_length_tokens
     for segment in segments:
         if len(segment.tokens) <= limit:
             yield segment
             continue
-        if stage.on_too_long == "stop":
+        if phase.on_too_long == "stop":
             raise BadInputError(
-                f"mixture {stage.mixture!r}: {segment.origin} has {len(segment.tokens)} tokens, but max_length_tokens "
+                f"mixture {phase.mixture!r}: {segment.origin} has {len(segment.tokens)} tokens, but max_length_tokens "
                 f"is {limit}: raise it, or set on_too_long to drop or truncate"
             )
         # A prompt that fills the row alone leaves nothing to learn.
-        is_cut = stage.on_too_long == "truncate" and segment.num_prompt < limit
+        is_cut = phase.on_too_long == "truncate" and segment.num_prompt < limit
         too_long.append(TooLong(segment.origin, len(segment.tokens), "cut" if is_cut else "left out"))
         if is_cut:
             num_bytes = segment.num_bytes * (limit - segment.num_prompt) // segment.num_supervised
             yield replace(segment, tokens=segment.tokens[:limit], num_bytes=num_bytes)
 
 
-def _say(too_long: Sequence[TooLong], stage: Stage) -> None:
+def _say(too_long: Sequence[TooLong], phase: Phase) -> None:
     for treatment in ("cut", "left out"):
         origins = [row.origin for row in too_long if row.treatment == treatment]
         if origins:
-            limit = stage.max_length_tokens
-            note(f"{stage.mixture}: longer than {limit} tokens, {treatment}: {len(origins)} (first: {origins[0]})")
+            limit = phase.max_length_tokens
+            note(f"{phase.mixture}: longer than {limit} tokens, {treatment}: {len(origins)} (first: {origins[0]})")
 
 
 def _pack(segments: Iterator[Segment], max_length: int) -> list[Row]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from crosstune.recipe import Stage, Train
+from crosstune.recipe import Phase, Train
 from crosstune.train.batches import Schedule
 from crosstune.train.cost import count_tokens, flops
 from crosstune.train.rows import Row
@@ -18,7 +18,7 @@ _PRODUCTS = 5
 
 @dataclass(frozen=True)
 class Speed:
-    """What a stage's speed is measured by.
+    """What a phase's speed is measured by.
 
     Attributes:
         flops_per_step: useful floating-point operations of a step on average, forward and backward.
@@ -40,14 +40,14 @@ def speed_of(
     model: Any,
     rows: Sequence[Row],
     schedule: Schedule,
-    stage: Stage,
+    phase: Phase,
     ranks: tuple[int, torch.device, Train],
 ) -> Speed:
-    """Count a stage's operations and measure the machine's rate; ``ranks``: how many, this one's device, settings."""
+    """Count a phase's operations and measure the machine's rate; ``ranks``: how many, this one's device, settings."""
     num_ranks, device, settings = ranks
     tokens = count_tokens(rows, schedule, num_ranks, settings.micro_batch_tokens, _SAMPLED_STEPS)
     dtype = torch.bfloat16 if settings.precision != "float32" else torch.float32
-    return Speed(flops(model, tokens, stage) / schedule.num_steps, num_ranks * matrix_rate(device, dtype))
+    return Speed(flops(model, tokens, phase) / schedule.num_steps, num_ranks * matrix_rate(device, dtype))
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:

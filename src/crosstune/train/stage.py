@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from crosstune.models.process import prepare_libraries
-from crosstune.recipe import Recipe, Stage
+from crosstune.recipe import Phase, Recipe
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
@@ -48,12 +48,12 @@ def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None) -> 
 def _longest_first(recipe: Recipe, run: RunFolder) -> list[str]:
     """Return the systems by their number of rows: what takes long should not be left for the end (Graham 1969)."""
 
-    def num_rows(stage: Stage) -> float:
-        if stage.num_steps:
-            return stage.num_steps * stage.global_batch_size
-        return float((stage.num_epochs or 0) * read_json(run.mixture(stage.mixture) / "manifest.json")["total"])
+    def num_rows(phase: Phase) -> float:
+        if phase.num_steps:
+            return phase.num_steps * phase.global_batch_size
+        return float((phase.num_epochs or 0) * read_json(run.mixture(phase.mixture) / "manifest.json")["total"])
 
-    work = {name: sum(map(num_rows, recipe.systems[name].stages)) for name in recipe.systems_in_order}
+    work = {name: sum(map(num_rows, recipe.systems[name].phases)) for name in recipe.systems_in_order}
     return sorted(work, key=lambda name: -work[name])
 
 
@@ -63,7 +63,7 @@ def _task(recipe: Recipe, run: RunFolder, name: str) -> Task | None:
     wanted = fingerprint(inputs_of(recipe, run, name, start))
     if _is_trained(run, name, wanted):
         note(f"{name}: trained already")
-    elif recipe.systems[name].stages or recipe.systems[name].merge or start.needs_new_rows:
+    elif recipe.systems[name].phases or recipe.systems[name].merge or start.needs_new_rows:
         return Task(recipe, run, name, start, wanted)
     elif _is_main_process():
         _point_at_start(run, name, start, wanted)

@@ -86,7 +86,7 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
 def mixtures_of(system: System, start: Start) -> list[str]:
     """Return the mixtures that a system learns from; what its new rows are learnt from, where it gets any."""
     of_rows = system.new_rows.mixture if start.needs_new_rows else None
-    return [*([of_rows] if of_rows else []), *(stage.mixture for stage in system.stages)]
+    return [*([of_rows] if of_rows else []), *(phase.mixture for phase in system.phases)]
 
 
 def _lacks_new_rows(start: Start, system: System) -> bool:

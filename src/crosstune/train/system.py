@@ -1,4 +1,4 @@
-"""Training one system: its stages in order, resumed where they were interrupted, ending in a plain model folder."""
+"""Training one system: its phases in order, resumed where they were interrupted, ending in a plain model folder."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from crosstune.models.kernels.fp8 import check_fp8
 from crosstune.models.kernels.inplace_gradients import choose_kernels
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.recipe import Recipe, Stage, System
+from crosstune.recipe import Phase, Recipe, System
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import note
@@ -83,14 +83,14 @@ class Task:
 
 
 def train_system(task: Task) -> None:
-    """Train a system's stages from its newest checkpoint on, and write its model folder and ``system.json``."""
+    """Train a system's phases from its newest checkpoint on, and write its model folder and ``system.json``."""
     accelerator = make_accelerator(task.recipe, task.name, task.folder)
     _say_how_to_use_all_gpus(accelerator)
     settings = task.recipe.train
     check_optimizer(settings, accelerator)
-    check_fp8(settings, accelerator, task.system.stages)
-    for stage in task.system.stages:
-        refuse_sharded_weights(accelerator, stage)
+    check_fp8(settings, accelerator, task.system.phases)
+    for phase in task.system.phases:
+        refuse_sharded_weights(accelerator, phase)
     checkpoints = Checkpoints(task.folder / "checkpoints", task.wanted, settings.keep_checkpoints, accelerator)
     begin = checkpoints.newest()
     if accelerator.is_main_process:
@@ -98,13 +98,13 @@ def train_system(task: Task) -> None:
         if begin.folder is None:
             shutil.rmtree(task.folder / "adapter", ignore_errors=True)
     if begin.folder:
-        note(f"{task.name}: goes on from stage {begin.position.stage + 1}, step {begin.position.step}")
+        note(f"{task.name}: goes on from phase {begin.position.phase + 1}, step {begin.position.step}")
     task = replace(task, sources=_sources(task, accelerator))
     tokenizer = load_tokenizer(str(task.start.tokenizer))
     # Who serves the model prompts it as it was trained; trained with `chat`, by the template that it has already.
     if task.recipe.data.prompt in TEMPLATES:
         tokenizer.chat_template = TEMPLATES[task.recipe.data.prompt].chat_template()
-    model, stages = _train_stages(task, begin, (accelerator, checkpoints), tokenizer)
+    model, phases = _train_phases(task, begin, (accelerator, checkpoints), tokenizer)
     if accelerator.is_main_process:
         if task.system.merge:
             merge_with_ancestor(model, task.recipe, task.run, task.name, task.start)
@@ -113,7 +113,7 @@ def train_system(task: Task) -> None:
         if (task.folder / "adapter").is_dir():
             copy_tokenizer(tokenizer, task.folder / "adapter")
         where = {"model": task.run.name_inside(task.folder / "model"), "revision": None}
-        facts = facts_of(task.run, task.start, task.wanted, num_parameters, stages)
+        facts = facts_of(task.run, task.start, task.wanted, num_parameters, phases)
         write_json(task.folder / "system.json", {**where, **facts})
         checkpoints.clear()
     accelerator.wait_for_everyone()
@@ -123,80 +123,80 @@ def train_system(task: Task) -> None:
 
 
 def facts_of(
-    run: RunFolder, start: Start, wanted: str, num_parameters: int, stages: tuple[dict[str, Any], ...]
+    run: RunFolder, start: Start, wanted: str, num_parameters: int, phases: tuple[dict[str, Any], ...]
 ) -> dict[str, Any]:
     """Return what ``system.json`` says of any system, trained or not, besides where its model is."""
     return {
         "tokenizer": run.name_inside(start.tokenizer),
         "fingerprint": wanted,
         "num_parameters": num_parameters,
-        "stages": list(stages),
+        "phases": list(phases),
     }
 
 
-def _train_stages(
+def _train_phases(
     task: Task,
     begin: Checkpoint,
     machinery: tuple[Accelerator, Checkpoints],
     tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[PreTrainedModel, tuple[dict[str, Any], ...]]:
-    """Train the stages from a checkpoint on; return the model that they end in, and what ``system.json`` says of them.
+    """Train the phases from a checkpoint on; return the model that they end in, and what ``system.json`` says of them.
 
     Without any it is the start, with rows for new pieces.
     """
-    if not task.system.stages:
+    if not task.system.phases:
         return build_model(task.start, task.system, task.seed, task.sources)[0], ()
     accelerator, checkpoints = machinery
     while True:
-        # What systems and stages before left behind; accelerate's models hold on to themselves.
+        # What systems and phases before left behind; accelerate's models hold on to themselves.
         accelerator.free_memory()
-        model, done = _train_stage(task, begin, machinery)
-        begin = Checkpoint(Position(begin.position.stage + 1, 0), done=(*begin.done, done))
-        if begin.position.stage == len(task.system.stages):
+        model, done = _train_phase(task, begin, machinery)
+        begin = Checkpoint(Position(begin.position.phase + 1, 0), done=(*begin.done, done))
+        if begin.position.phase == len(task.system.phases):
             return model, begin.done
-        begin = _save_between_stages(begin, checkpoints, model, tokenizer)
-        # The next stage loads it: a GPU should not hold both.
+        begin = _save_between_phases(begin, checkpoints, model, tokenizer)
+        # The next phase loads it: a GPU should not hold both.
         del model
 
 
-def _train_stage(
+def _train_phase(
     task: Task, begin: Checkpoint, machinery: tuple[Accelerator, Checkpoints]
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Train one stage; return the model as plain transformers knows it, and what ``system.json`` says of the stage."""
+    """Train one phase; return the model as plain transformers knows it, and what ``system.json`` says of the phase."""
     accelerator, checkpoints = machinery
-    index = begin.position.stage
-    stage = task.system.stages[index]
-    if stage.lora and stage.lora.keep_adapter and (task.start.needs_new_rows or not task.start.model):
+    index = begin.position.phase
+    phase = task.system.phases[index]
+    if phase.lora and phase.lora.keep_adapter and (task.start.needs_new_rows or not task.start.model):
         raise BadInputError(
-            f"systems.{task.name}.stages.{index}.lora.keep_adapter: adapters alone fit a model that exists, but this "
+            f"systems.{task.name}.phases.{index}.lora.keep_adapter: adapters alone fit a model that exists, but this "
             "one gets its (new) rows here. Leave it out: systems/NAME/model holds the merged model"
         )
     rows = _rows(task, index, accelerator)
     trainable = _trainable(task, begin)
     choose_kernels(trainable.model, accelerator.device, task.recipe.train)
-    _check_positions(task, stage, rows, trainable)
-    schedule = make_schedule(len(rows), stage, (task.seed, index))
+    _check_positions(task, phase, rows, trainable)
+    schedule = make_schedule(len(rows), phase, (task.seed, index))
     ranks = accelerator.num_processes, accelerator.device, task.recipe.train
     job = Job(
-        title=f"{task.name}: {stage.title} on {stage.mixture}",
+        title=f"{task.name}: {phase.title} on {phase.mixture}",
         index=index,
-        stage=stage,
+        phase=phase,
         settings=task.recipe.train,
         seed=task.seed,
         rows=rows,
         schedule=schedule,
         corpora=sorted({segment.corpus for row in rows for segment in row}),
         trainable=trainable,
-        speed=speed_of(trainable.model, rows, schedule, stage, ranks),
-        checks=_checks(task, stage, accelerator),
+        speed=speed_of(trainable.model, rows, schedule, phase, ranks),
+        checks=_checks(task, phase, accelerator),
     )
     trained, totals = train(job, accelerator, begin, (checkpoints, MetricsFile(task.folder / "metrics.jsonl")))
-    if stage.lora and stage.lora.keep_adapter:
+    if phase.lora and phase.lora.keep_adapter:
         save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
-    # Of the same shape; what the stage began with may be gone, where checkpoints followed it.
+    # Of the same shape; what the phase began with may be gone, where checkpoints followed it.
     model = plain_model(accelerator, trained, lambda: _trainable(task, replace(begin, folder=None)).model)
     accelerator.free_memory()
-    done = {"mixture": stage.mixture, "method": stage.method, "trains": list(stage.trains)}
+    done = {"mixture": phase.mixture, "method": phase.method, "trains": list(phase.trains)}
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals)}
 
 
@@ -215,10 +215,10 @@ def _sources(task: Task, accelerator: Accelerator) -> tuple[RowSource, ...]:
 
 
 def _rows(task: Task, index: int, accelerator: Accelerator) -> list[Row]:
-    """Return the rows of a stage, and write down which examples were too long for it."""
-    stage = task.system.stages[index]
-    rows, too_long = make_rows(_tokens(task, stage.mixture, accelerator), stage)
-    path = task.folder / f"too_long_in_stage_{index}.jsonl"
+    """Return the rows of a phase, and write down which examples were too long for it."""
+    phase = task.system.phases[index]
+    rows, too_long = make_rows(_tokens(task, phase.mixture, accelerator), phase)
+    path = task.folder / f"too_long_in_phase_{index}.jsonl"
     if accelerator.is_main_process and too_long:
         write_jsonl(path, (asdict(row) for row in too_long))
     elif accelerator.is_main_process:
@@ -232,13 +232,13 @@ def _tokens(task: Task, mixture: str, accelerator: Accelerator) -> pa.Table:
         return mixture_tokens(task.run, mixture, task.system.tokenizer)
 
 
-def _checks(task: Task, stage: Stage, accelerator: Accelerator) -> list[Check]:
-    """Return what the recipe wants to be looked at while the stage trains: held-out text, the suite."""
+def _checks(task: Task, phase: Phase, accelerator: Accelerator) -> list[Check]:
+    """Return what the recipe wants to be looked at while the phase trains: held-out text, the suite."""
     settings = task.recipe.train
     checks = []
     if settings.validation is not None:
         tokens = _tokens(task, settings.validation, accelerator)
-        rows = make_validation_rows(tokens, stage.model_copy(update={"mixture": settings.validation}))
+        rows = make_validation_rows(tokens, phase.model_copy(update={"mixture": settings.validation}))
         file = MetricsFile(task.folder / "validation.jsonl")
         look = partial(score_text, rows)
         checks.append(Check("validation", "bits_per_byte", look, settings.validate_every_steps, file))
@@ -257,26 +257,26 @@ def _checks(task: Task, stage: Stage, accelerator: Accelerator) -> list[Check]:
 
 
 def _trainable(task: Task, begin: Checkpoint) -> Trainable:
-    """Return the model that a stage begins with; in the midst of a stage only its shape, since its weights follow."""
+    """Return the model that a phase begins with; in the midst of a phase only its shape, since its weights follow."""
     if begin.folder and begin.position.step == 0:
         model = load_model(str(begin.folder / "model"))
     else:
         model, _ = build_model(task.start, task.system, task.seed, task.sources)
     if task.recipe.train.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
-    stage = task.system.stages[begin.position.stage]
+    phase = task.system.phases[begin.position.phase]
     old_size = read_subwords(task.start.tokenizer).old_size if task.system.tokenizer == "extended" else None
     try:
-        trainable = make_trainable(model, stage, old_size, task.seed)
+        trainable = make_trainable(model, phase, old_size, task.seed)
     except BadInputError as error:
-        raise BadInputError(f"systems.{task.name}.stages.{begin.position.stage}: {error}") from None
+        raise BadInputError(f"systems.{task.name}.phases.{begin.position.phase}: {error}") from None
     return trainable
 
 
-def _save_between_stages(
+def _save_between_phases(
     begin: Checkpoint, checkpoints: Checkpoints, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> Checkpoint:
-    """Write the checkpoint that the next stage begins with, whether the run is interrupted or not."""
+    """Write the checkpoint that the next phase begins with, whether the run is interrupted or not."""
 
     def write(folder: Path) -> None:
         if checkpoints.accelerator.is_main_process:
@@ -286,13 +286,13 @@ def _save_between_stages(
     return checkpoints.newest()
 
 
-def _check_positions(task: Task, stage: Stage, rows: list[Row], trainable: Trainable) -> None:
+def _check_positions(task: Task, phase: Phase, rows: list[Row], trainable: Trainable) -> None:
     limit = getattr(trainable.model.config, "max_position_embeddings", None)
     longest = max((segment for row in rows for segment in row), key=lambda segment: len(segment.tokens))
     if limit is not None and len(longest.tokens) > limit:
         raise BadInputError(
             f"systems.{task.name}: {longest.origin} has {len(longest.tokens)} tokens, which max_length_tokens="
-            f"{stage.max_length_tokens} of mixture {stage.mixture!r} allows, but the model knows {limit} positions: "
+            f"{phase.max_length_tokens} of mixture {phase.mixture!r} allows, but the model knows {limit} positions: "
             f"set max_length_tokens to {limit} or less, and on_too_long to drop or truncate"
         )
 

@@ -74,9 +74,9 @@ def _begin_with_wandb(accelerator: Accelerator, recipe: Recipe, system: str, fol
 
 
 def log(accelerator: Accelerator, done: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> None:
-    """Hand a row of metrics or validation to the trackers; steps count on over the stages that are ``done``."""
+    """Hand a row of metrics or validation to the trackers; steps count on over the phases that are ``done``."""
     if accelerator.trackers:
-        step = row["step"] + sum(stage["steps"] for stage in done)
+        step = row["step"] + sum(phase["steps"] for phase in done)
         accelerator.log(dict(_flat(row)), step=step)
 
 
@@ -86,6 +86,6 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     for key, value in row.items():
         if isinstance(value, Mapping):
             found += _flat(value, f"{prefix}{key}/")
-        elif key not in ("stage", "step"):
+        elif key not in ("phase", "step"):
             found.append((f"{prefix}{key}", value))
     return found

@@ -1,4 +1,4 @@
-"""Held-out text, scored while a stage trains: gain and forgetting are seen while they happen.
+"""Held-out text, scored while a phase trains: gain and forgetting are seen while they happen.
 
 Bits per byte, because the number of tokens of a text changes with the vocabulary and its bytes do not.
 """
@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from crosstune.recipe import Stage
+from crosstune.recipe import Phase
 from crosstune.train.batches import split_over_ranks
 from crosstune.train.loss import summed_loss
 from crosstune.train.rows import Row, make_rows
@@ -30,10 +30,10 @@ def score_text(
     return bits
 
 
-def make_validation_rows(tokens: pa.Table, stage: Stage) -> dict[str, list[Row]]:
+def make_validation_rows(tokens: pa.Table, phase: Phase) -> dict[str, list[Row]]:
     """Pack plain text by language into rows of the stage's maximum length."""
     return {
-        language: make_rows(tokens.filter(pc.equal(tokens["language"], language)), stage)[0]
+        language: make_rows(tokens.filter(pc.equal(tokens["language"], language)), phase)[0]
         for language in sorted(pc.unique(tokens["language"]).to_pylist())
     }
 

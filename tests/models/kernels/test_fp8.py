@@ -19,7 +19,7 @@ from crosstune.train import loss
 from crosstune.train import stage as train_stage
 from crosstune.train.loss import summed_loss
 from tests.train.conftest import MakeRun, scratch
-from tests.train.methods.test_parts import make_stage
+from tests.train.methods.test_parts import make_phase
 from tests.train.test_batches import make_row
 
 CONFIG = LlamaConfig(vocab_size=97, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2)
@@ -82,20 +82,20 @@ def test_what_it_lacks_is_said_before_anything_is_read(make_run: MakeRun) -> Non
 def test_it_is_refused_where_it_cannot_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setenv("CC", "cc")
-    check_fp8(SETTINGS, machine(), [make_stage()])
-    check_fp8(SETTINGS, machine(DistributedType.MULTI_GPU), [make_stage()])
-    check_fp8(Train(), machine(device="cpu"), [make_stage()])
+    check_fp8(SETTINGS, machine(), [make_phase()])
+    check_fp8(SETTINGS, machine(DistributedType.MULTI_GPU), [make_phase()])
+    check_fp8(Train(), machine(device="cpu"), [make_phase()])
     with pytest.raises(BadInputError, match=r"launched with FSDP, which splits them: set train.precision=bf16"):
-        check_fp8(SETTINGS, machine(DistributedType.FSDP), [make_stage()])
-    adapters = make_stage(method="lora", lora={"rank": 2})
-    with pytest.raises(BadInputError, match=r"goes with `method: full`, and a stage trains adapters"):
-        check_fp8(SETTINGS, machine(), [make_stage(), adapters])
+        check_fp8(SETTINGS, machine(DistributedType.FSDP), [make_phase()])
+    adapters = make_phase(method="lora", lora={"rank": 2})
+    with pytest.raises(BadInputError, match=r"goes with `method: full`, and a phase trains adapters"):
+        check_fp8(SETTINGS, machine(), [make_phase(), adapters])
     monkeypatch.setattr(fp8, "c_compiler", lambda: None)
     with pytest.raises(BadInputError, match=r"needs a C compiler.*apt-get install gcc"):
-        check_fp8(SETTINGS, machine(), [make_stage()])
+        check_fp8(SETTINGS, machine(), [make_phase()])
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     with pytest.raises(BadInputError, match="needs a GPU with products in eight bits"):
-        check_fp8(SETTINGS, machine(), [make_stage()])
+        check_fp8(SETTINGS, machine(), [make_phase()])
     monkeypatch.setattr(fp8, "find_spec", lambda name: None)
     with pytest.raises(BadInputError, match=r"needs torchao, which is not installed: pip install"):
-        check_fp8(SETTINGS, machine(), [make_stage()])
+        check_fp8(SETTINGS, machine(), [make_phase()])

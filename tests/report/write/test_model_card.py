@@ -51,7 +51,7 @@ def test_the_card_shows_this_model_beside_the_reference_only(card: str) -> None:
 
 
 def test_the_card_says_what_it_was_trained_on(card: str) -> None:
-    assert "stage 1: full on the mixture `paper`, epochs: 1, 8 rows per step, learning rate 0.0006" in card
+    assert "phase 1: full on the mixture `paper`, epochs: 1, 8 rows per step, learning rate 0.0006" in card
     assert "aihub: 11,950 examples of 12,000 rows of `pairs.json`; dropped: 50" in card
     assert (
         "### Instruction:\nTranslate the following sentences from English to Korean\nYour text\n### Response:" in card

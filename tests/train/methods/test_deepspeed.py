@@ -14,7 +14,7 @@ from torch import nn
 
 from crosstune.train import stage as train_stage
 from crosstune.train.methods.deepspeed import clip_gradient
-from tests.train.conftest import MakeRun, scratch, stage, wait_for_steps
+from tests.train.conftest import MakeRun, phase, scratch, wait_for_steps
 from tests.train.test_distributed import (
     ADAPTERS,
     DEEPSPEED,
@@ -32,12 +32,12 @@ def skip_without_deepspeed() -> None:
 
 
 SYSTEMS = {
-    "base": scratch(stages=[stage("korean", num_steps=5, global_batch_size=5), stage("paper", num_steps=5)]),
-    "lora": {"start": "base", "tokenizer": "base", "stages": [stage(method="lora", lora=ADAPTERS, num_steps=4)]},
+    "base": scratch(phases=[phase("korean", num_steps=5, global_batch_size=5), phase("paper", num_steps=5)]),
+    "lora": {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=ADAPTERS, num_steps=4)]},
     "ours": {
         "start": "base",
         "tokenizer": "extended",
-        "stages": [stage(num_steps=3), stage(method="lora", lora={**ADAPTERS, "train_new_rows": True}, num_steps=3)],
+        "phases": [phase(num_steps=3), phase(method="lora", lora={**ADAPTERS, "train_new_rows": True}, num_steps=3)],
     },
 }
 
@@ -58,7 +58,7 @@ def test_deepspeed_that_is_stopped_goes_on_from_its_checkpoint_and_leaves_weight
     make_run: MakeRun, tmp_path: Path, signal_number: signal.Signals, port: int
 ) -> None:
     skip_without_deepspeed()
-    systems = {"base": scratch(stages=[stage(num_steps=20)])}
+    systems = {"base": scratch(phases=[phase(num_steps=20)])}
     settings: dict[str, Any] = {"precision": "bf16", "gradient_checkpointing": True}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **settings)
     finish(launch(recipe, tmp_path / "whole", DEEPSPEED, port))
@@ -72,7 +72,7 @@ def test_deepspeed_that_is_stopped_goes_on_from_its_checkpoint_and_leaves_weight
         one.send_signal(signal_number)
     process.communicate(timeout=300)
     assert not (stopped.system("base") / "system.json").exists()
-    checkpoints = list((stopped.system("base") / "checkpoints").glob("stage-00-step-*"))
+    checkpoints = list((stopped.system("base") / "checkpoints").glob("phase-00-step-*"))
     assert len(list(checkpoints[0].rglob("*_optim_states.pt"))) == 2  # each process wrote its own
     finish(launch(recipe, tmp_path / "stopped", DEEPSPEED, port + 2))
     assert losses(stopped, "base") == losses(whole, "base")

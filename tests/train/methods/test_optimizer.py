@@ -23,8 +23,8 @@ from crosstune.train import system as train_system
 from crosstune.train.methods import optimizer as optimizers
 from crosstune.train.methods.optimizer import bytes_of_moments, check_optimizer, make_optimizer, set_learning_rate
 from crosstune.train.methods.trainable import make_trainable
-from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
-from tests.train.methods.test_parts import make_stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
+from tests.train.methods.test_parts import make_phase
 from tests.train.test_distributed import FSDP, TORCHRUN, finish, launch
 
 EIGHT_BIT = Train(optimizer="adamw_8bit")
@@ -35,16 +35,16 @@ PULLS: dict[str, Any] = {"ema_decay": 0.8, "l2_to_start": 5.0}
 WHOLE: dict[str, Any] = {"kl_to_start": {"weight": 0.5, "languages": ["en"]}, "old_rows_lr_scale": 0.3}
 ADAPTERS: dict[str, Any] = {"rank": 4, "dropout": 0.2, "train_new_rows": True}
 SYSTEMS: dict[str, Any] = {
-    "base": scratch(architecture=WIDE, stages=[stage("korean", num_steps=5), stage(num_steps=5, **PULLS)]),
+    "base": scratch(architecture=WIDE, phases=[phase("korean", num_steps=5), phase(num_steps=5, **PULLS)]),
     "ours": {
         "start": "base",
         "tokenizer": "extended",
-        "stages": [
-            stage(num_steps=4, weight_decay=0.1, trains=["new_input_rows", "new_output_rows"]),
-            stage(num_steps=5, **PULLS, **WHOLE),
+        "phases": [
+            phase(num_steps=4, weight_decay=0.1, trains=["new_input_rows", "new_output_rows"]),
+            phase(num_steps=5, **PULLS, **WHOLE),
         ],
     },
-    "lora": {"start": "base", "tokenizer": "extended", "stages": [stage(num_steps=5, method="lora", lora=ADAPTERS)]},
+    "lora": {"start": "base", "tokenizer": "extended", "phases": [phase(num_steps=5, method="lora", lora=ADAPTERS)]},
 }
 
 
@@ -75,7 +75,7 @@ def test_the_moments_of_large_matrices_take_one_byte_each(shape: tuple[int, ...]
 
 def step_of_ones(model: nn.Module, settings: Train) -> torch.optim.Optimizer:
     """Return the optimiser of a model behind a step with gradients of ones."""
-    optimizer = make_optimizer(model, make_stage(), settings)
+    optimizer = make_optimizer(model, make_phase(), settings)
     for weight in model.parameters():
         weight.grad = torch.ones_like(weight) if weight.requires_grad else None
     optimizer.step()
@@ -94,7 +94,7 @@ def bytes_kept(optimizer: torch.optim.Optimizer) -> int:
 def test_embeddings_and_new_rows_keep_float32(tied: bool, changes: dict[str, Any]) -> None:
     shape = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 64, "intermediate_size": 128}
     plain = LlamaForCausalLM(LlamaConfig(**shape, vocab_size=640, tie_word_embeddings=tied))
-    model = make_trainable(plain, make_stage(**changes), 512, seed=0).model
+    model = make_trainable(plain, make_phase(**changes), 512, seed=0).model
     optimizer = step_of_ones(model, EIGHT_BIT)
     names = {
         name
@@ -123,8 +123,8 @@ def test_rows_that_a_batch_lacks_move_no_further_than_with_adamw() -> None:
             optimizer.step()
         return (table.weight.detach() - start).abs()
 
-    plain = moved(lambda table: make_optimizer(table, make_stage(), Train()))
-    ours = moved(lambda table: make_optimizer(table, make_stage(), EIGHT_BIT))
+    plain = moved(lambda table: make_optimizer(table, make_phase(), Train()))
+    ours = moved(lambda table: make_optimizer(table, make_phase(), EIGHT_BIT))
     torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-6)
     in_bytes = moved(lambda table: EightBitAdamW(table.parameters(), lr=5e-3, betas=(0.9, 0.95), weight_decay=0.0))
     assert in_bytes.max() > 5 * plain.max()
@@ -143,7 +143,7 @@ def trained(make: Any, num_steps: int = 4) -> tuple[torch.Tensor, Any]:
 
 
 def of_kind(settings: Train) -> Any:
-    return lambda weight: make_optimizer(nn.ParameterList([weight]), make_stage(weight_decay=0.1), settings)
+    return lambda weight: make_optimizer(nn.ParameterList([weight]), make_phase(weight_decay=0.1), settings)
 
 
 def test_its_first_step_is_that_of_adamw_and_the_next_ones_are_next_to_it() -> None:
@@ -160,7 +160,7 @@ def test_compiled_as_on_gpus_its_step_is_the_same_but_for_rounding() -> None:
     from torchao.optim import AdamW8bit
 
     def compiled(weight: nn.Parameter) -> Any:
-        return AdamW8bit([weight], lr=1e-3, betas=make_stage().adam_betas, weight_decay=0.1)
+        return AdamW8bit([weight], lr=1e-3, betas=make_phase().adam_betas, weight_decay=0.1)
 
     (plain, moments), (other, others) = trained(of_kind(EIGHT_BIT)), trained(compiled)
     torch.testing.assert_close(other, plain, rtol=1e-6, atol=1e-7)
@@ -173,7 +173,7 @@ def test_compiled_as_on_gpus_its_step_is_the_same_but_for_rounding() -> None:
 def test_a_model_learns_what_it_learns_with_adamw(make_run: MakeRun, tmp_path: Path) -> None:
     found = []
     for optimizer in ("adamw", "adamw_8bit"):
-        systems = {"base": scratch(architecture=WIDE, stages=[stage(num_steps=60, weight_decay=0.1)])}
+        systems = {"base": scratch(architecture=WIDE, phases=[phase(num_steps=60, weight_decay=0.1)])}
         recipe, run = make_run(systems, root=tmp_path / optimizer, optimizer=optimizer)
         train_stage.run(recipe, run)
         found.append(torch.tensor(losses(run)))

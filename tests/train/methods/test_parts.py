@@ -1,4 +1,4 @@
-"""Which weights move in a stage, and that all others stay, bit for bit."""
+"""Which weights move in a phase, and that all others stay, bit for bit."""
 
 import json
 from typing import Any
@@ -9,19 +9,19 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.recipe import Stage, Train
+from crosstune.recipe import Phase, Train
 from crosstune.recipe.systems import System
 from crosstune.train.methods.optimizer import make_optimizer
 from crosstune.train.methods.parts import choose_parts
 from crosstune.train.new_rows.rows import matrices
-from tests.train.conftest import stage as stage_content
+from tests.train.conftest import phase as phase_content
 
 OLD = 40
 SHAPE: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
 
 
-def make_stage(**changes: Any) -> Stage:
-    return Stage.model_validate_json(json.dumps(stage_content(**changes)))
+def make_phase(**changes: Any) -> Phase:
+    return Phase.model_validate_json(json.dumps(phase_content(**changes)))
 
 
 def make_model(config: type = LlamaConfig, tied: bool = False) -> PreTrainedModel:
@@ -34,10 +34,10 @@ def make_model(config: type = LlamaConfig, tied: bool = False) -> PreTrainedMode
 
 def what_moves(model: PreTrainedModel, **changes: Any) -> dict[str, torch.Tensor]:
     """Train three steps with weight decay; return for each weight that moved which of its rows did."""
-    stage = make_stage(weight_decay=0.1, **changes)
+    phase = make_phase(weight_decay=0.1, **changes)
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    frozen = choose_parts(model, stage, OLD)
-    optimizer = make_optimizer(model, stage, Train())
+    frozen = choose_parts(model, phase, OLD)
+    optimizer = make_optimizer(model, phase, Train())
     if frozen:
         frozen.begin(None)
     ids = torch.arange(50)[None]
@@ -90,9 +90,9 @@ def test_tied_matrices_move_as_one(part: str, num_moved: int) -> None:
 
 
 def test_more_top_layers_than_there_are_layers_are_refused() -> None:
-    stage = make_stage(trains=["top_layers"], num_top_layers=4)
+    phase = make_phase(trains=["top_layers"], num_top_layers=4)
     with pytest.raises(BadInputError, match=r"num_top_layers is 4, but the model has 3 layers"):
-        choose_parts(make_model(), stage, None)
+        choose_parts(make_model(), phase, None)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_more_top_layers_than_there_are_layers_are_refused() -> None:
 )
 def test_parts_that_exclude_each_other_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        make_stage(**changes)
+        make_phase(**changes)
 
 
 @pytest.mark.parametrize(
     "changes", [{"trains": ["new_input_rows"]}, {"method": "lora", "lora": {"train_new_rows": True}}]
 )
 def test_new_rows_need_the_extended_tokenizer(changes: dict[str, Any]) -> None:
-    content = {"start": "base", "tokenizer": "base", "stages": [stage_content(**changes)]}
+    content = {"start": "base", "tokenizer": "base", "phases": [phase_content(**changes)]}
     with pytest.raises(ValidationError, match="set `tokenizer: extended`"):
         System.model_validate_json(json.dumps(content))

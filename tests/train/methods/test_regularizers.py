@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from crosstune.errors import BadInputError, RecipeError
-from crosstune.recipe import Stage, yaml_file
+from crosstune.recipe import Phase, yaml_file
 from crosstune.recipe.systems import System
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
@@ -25,7 +25,7 @@ from crosstune.train.methods.kl import StartDivergence, kl_divergence
 from crosstune.train.methods.regularizers import Average, Lever, PullToStart, SlowOldRows
 from crosstune.train.methods.trainable import make_trainable, refuse_sharded_weights
 from crosstune.train.rows import Segment
-from tests.train.conftest import Interrupted, MakeRun, broken_off_after, scratch, stage
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
 from tests.train.methods.test_parts import make_model
 from tests.train.test_distributed import TORCHRUN, finish, launch
 
@@ -40,7 +40,7 @@ SYSTEMS: dict[str, Any] = {
     "ours": {
         "start": "base",
         "tokenizer": "extended",
-        "stages": [stage(num_steps=7, **PULLS), stage(num_steps=5, **PULLS)],
+        "phases": [phase(num_steps=7, **PULLS), phase(num_steps=5, **PULLS)],
     },
 }
 
@@ -122,7 +122,7 @@ def test_the_divergence_and_its_gradient_are_torchs_own(num_rows: int) -> None:
 
 
 def test_the_loss_takes_in_the_divergence_of_the_chosen_languages_only() -> None:
-    model = make_trainable(make_model(), Stage.model_validate_json(json.dumps(stage())), None, 0).model
+    model = make_trainable(make_model(), Phase.model_validate_json(json.dumps(phase())), None, 0).model
     divergence = StartDivergence(model, 0.7, ["en"])
     divergence.begin(None)
     segments = [Segment((1, 5, 9, 8, 2), 2, 4, language, "s", "o") for language in ("ko", "en", "en")]
@@ -137,7 +137,7 @@ def test_the_loss_takes_in_the_divergence_of_the_chosen_languages_only() -> None
     plain = summed_loss(model, segments, device)
     with_divergence = summed_loss(model, segments, device, penalty=divergence.penalty)
     torch.testing.assert_close(with_divergence.per_segment, plain.per_segment)
-    start = make_trainable(make_model(), Stage.model_validate_json(json.dumps(stage())), None, 0).model
+    start = make_trainable(make_model(), Phase.model_validate_json(json.dumps(phase())), None, 0).model
     expected = 0.0
     for segment in segments[1:]:
         ids = torch.tensor([segment.tokens])
@@ -160,7 +160,7 @@ def test_a_run_with_all_of_them_that_breaks_off_ends_like_one_that_does_not(make
     recipe, whole = make_run(SYSTEMS, root=tmp_path / "whole", save_every_steps=2, keep_checkpoints=1)
     train_stage.run(recipe, whole)
     recipe, broken = make_run(SYSTEMS, root=tmp_path / "broken", save_every_steps=2, keep_checkpoints=1)
-    # In the first stage of `ours`, in its second, and in that again: what it began with is long gone by then.
+    # In the first phase of `ours`, in its second, and in that again: what it began with is long gone by then.
     for num_steps in (8 + 5, 1 + 2 + 3, 2):
         with pytest.raises(Interrupted), broken_off_after(num_steps):
             train_stage.run(recipe, broken)
@@ -173,7 +173,7 @@ def test_a_run_with_all_of_them_that_breaks_off_ends_like_one_that_does_not(make
 def test_each_of_them_changes_what_is_learnt(make_run: MakeRun, tmp_path: Path, name: str) -> None:
     found = []
     for folder, pulls in (("without", {}), ("with", {name: PULLS[name]})):
-        ours = {"start": "base", "tokenizer": "extended", "stages": [stage(num_steps=4, **pulls)]}
+        ours = {"start": "base", "tokenizer": "extended", "phases": [phase(num_steps=4, **pulls)]}
         recipe, run = make_run({"base": scratch(), "ours": ours}, root=tmp_path / folder)
         train_stage.run(recipe, run)
         found.append(weights(run, "ours"))
@@ -183,9 +183,9 @@ def test_each_of_them_changes_what_is_learnt(make_run: MakeRun, tmp_path: Path, 
 def test_merging_interpolates_what_both_models_have(make_run: MakeRun) -> None:
     systems = {
         "base": scratch(),
-        "ours": {"start": "base", "tokenizer": "extended", "stages": [stage(num_steps=4)]},
+        "ours": {"start": "base", "tokenizer": "extended", "phases": [phase(num_steps=4)]},
         "merged": {"start": "ours", "tokenizer": "extended", "merge": {"system": "base", "weight": 0.25}},
-        "half": {"start": "ours", "tokenizer": "extended", "stages": [stage(num_steps=2)], "merge": {"weight": 0.5}},
+        "half": {"start": "ours", "tokenizer": "extended", "phases": [phase(num_steps=2)], "merge": {"weight": 0.5}},
     }
     recipe, run = make_run(systems)
     train_stage.run(recipe, run)
@@ -206,14 +206,14 @@ def test_two_processes_learn_with_all_of_them_what_one_learns(make_run: MakeRun,
     train_stage.run(recipe, single)
     recipe, double = make_run(SYSTEMS, root=tmp_path / "double")
     finish(launch(recipe, tmp_path / "double", TORCHRUN, 29617))
-    assert {done["num_processes"] for done in read_json(double.system("ours") / "system.json")["stages"]} == {2}
+    assert {done["num_processes"] for done in read_json(double.system("ours") / "system.json")["phases"]} == {2}
     for name, weight in weights(single, "ours").items():
         torch.testing.assert_close(weights(double, "ours")[name], weight, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", PULLS)
 def test_split_weights_are_refused_where_whole_ones_are_needed(name: str) -> None:
-    pulled = Stage.model_validate_json(json.dumps(stage(**{name: PULLS[name]})))
+    pulled = Phase.model_validate_json(json.dumps(phase(**{name: PULLS[name]})))
     deepspeed: Any = SimpleNamespace(distributed_type=DistributedType.DEEPSPEED, is_fsdp2=False)
     with pytest.raises(BadInputError, match=f"`{name}` was launched with .*DEEPSPEED.* needs them whole"):
         refuse_sharded_weights(deepspeed, pulled)
@@ -225,15 +225,15 @@ def test_split_weights_are_refused_where_whole_ones_are_needed(name: str) -> Non
             refuse_sharded_weights(fsdp, pulled)
 
 
-def test_what_split_weights_cannot_do_is_refused_before_the_first_stage(
+def test_what_split_weights_cannot_do_is_refused_before_the_first_phase(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Any, stage: Stage) -> None:
-        if stage.l2_to_start:
+    def refuse(_: Any, phase: Phase) -> None:
+        if phase.l2_to_start:
             raise BadInputError("split")
 
     monkeypatch.setattr(train_system, "refuse_sharded_weights", refuse)
-    recipe, run = make_run({"base": scratch(stages=[stage(), stage(l2_to_start=1.0)])})
+    recipe, run = make_run({"base": scratch(phases=[phase(), phase(l2_to_start=1.0)])})
     with pytest.raises(BadInputError, match="split"):
         train_stage.run(recipe, run)
     assert not (run.system("base") / "metrics.jsonl").exists()
@@ -243,13 +243,13 @@ def test_what_split_weights_cannot_do_is_refused_before_the_first_stage(
     ("system", "message"),
     [
         (
-            {"stages": [stage(old_rows_lr_scale=0.5, trains=["layers"])]},
+            {"phases": [phase(old_rows_lr_scale=0.5, trains=["layers"])]},
             r"goes with `method: full` and `trains: \[all\]`",
         ),
-        ({"tokenizer": "base", "stages": [stage(old_rows_lr_scale=0.5)]}, "all of its rows are old"),
+        ({"tokenizer": "base", "phases": [phase(old_rows_lr_scale=0.5)]}, "all of its rows are old"),
         ({"start": "scratch", "merge": {"weight": 0.5}}, "needs something to merge with"),
         ({"merge": {"weight": 1.0}}, "less than 1"),
-        ({"stages": [stage(kl_to_start={"weight": 0.1, "languages": []})]}, "at least 1 item"),
+        ({"phases": [phase(kl_to_start={"weight": 0.1, "languages": []})]}, "at least 1 item"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(system: dict[str, Any], message: str) -> None:

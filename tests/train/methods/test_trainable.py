@@ -12,11 +12,11 @@ from accelerate import Accelerator
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.recipe import NewRows, Stage, Train
+from crosstune.recipe import NewRows, Phase, Train
 from crosstune.train.methods.optimizer import make_optimizer
 from crosstune.train.methods.trainable import make_trainable, plain_model, refuse_sharded_weights
 from crosstune.train.new_rows.rows import CONFIG_KEY, RowSource, extend_embeddings, matrices
-from tests.train.conftest import stage as stage_content
+from tests.train.conftest import phase as phase_content
 
 SHAPE: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 SUBWORDS = ((3, 4), (5,), (7, 8, 9))
@@ -30,8 +30,8 @@ def make_model(tied: bool = False, vocabulary: int = 50, config: type = LlamaCon
     return model
 
 
-def make_stage(**changes: Any) -> Stage:
-    return Stage.model_validate_json(json.dumps(stage_content(**changes)))
+def make_phase(**changes: Any) -> Phase:
+    return Phase.model_validate_json(json.dumps(phase_content(**changes)))
 
 
 @pytest.mark.parametrize("config", [LlamaConfig, GPTNeoXConfig])
@@ -94,7 +94,7 @@ def test_rows_that_pad_a_matrix_become_those_of_new_pieces() -> None:
 
 def test_merged_adapters_say_what_the_adapted_model_said() -> None:
     adapters = {"rank": 2, "targets": ["q_proj", "down_proj"]}
-    trainable = make_trainable(make_model(), make_stage(method="lora", lora=adapters), None, seed=1)
+    trainable = make_trainable(make_model(), make_phase(method="lora", lora=adapters), None, seed=1)
     names = [name for name, parameter in trainable.model.named_parameters() if parameter.requires_grad]
     assert names and all("lora_" in name for name in names)
     with torch.no_grad():
@@ -115,7 +115,7 @@ def test_full_training_moves_everything_after_another_method() -> None:
     model = make_model()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    trainable = make_trainable(model, make_stage(), None, seed=1)
+    trainable = make_trainable(model, make_phase(), None, seed=1)
     assert all(parameter.requires_grad for parameter in trainable.model.parameters())
 
 
@@ -124,9 +124,9 @@ def test_new_rows_under_sharding_are_refused_with_the_way_out() -> None:
         distributed_type = "FSDP"
         is_fsdp2 = True
 
-    refuse_sharded_weights(Sharded(), make_stage())  # type: ignore[arg-type]
+    refuse_sharded_weights(Sharded(), make_phase())  # type: ignore[arg-type]
     with pytest.raises(BadInputError, match=r"launched with FSDP, which splits.*launch it without: torchrun"):
-        refuse_sharded_weights(Sharded(), make_stage(trains=["new_input_rows"]))  # type: ignore[arg-type]
+        refuse_sharded_weights(Sharded(), make_phase(trains=["new_input_rows"]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -134,7 +134,7 @@ def test_new_rows_beside_adapters_move_old_rows_do_not_and_both_are_merged(tied:
     model = make_model(tied)
     extend_embeddings(model, 50, SOURCES, NewRows(), seed=1)
     before = copy.deepcopy(model)
-    settings = make_stage(method="lora", lora={"rank": 2, "train_new_rows": True}, weight_decay=0.1)
+    settings = make_phase(method="lora", lora={"rank": 2, "train_new_rows": True}, weight_decay=0.1)
     trainable = make_trainable(model, settings, 50, seed=1)
     model.set_attn_implementation("eager")
     ids = torch.tensor([[1, 5, 50, 51, 52, 53]])

@@ -18,7 +18,7 @@ from crosstune.train import stage as train_stage
 from crosstune.train.new_rows.focus import similar_old_pieces, sparsemax
 from crosstune.train.new_rows.rows import CONFIG_KEY
 from crosstune.train.new_rows.word_alignment import learn_dictionary
-from tests.train.conftest import MakeRun, scratch, stage
+from tests.train.conftest import MakeRun, phase, scratch
 
 EOS = 2
 
@@ -87,7 +87,7 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex() -> None:
 def extended(make_run: MakeRun, **new_rows: Any) -> tuple[Mapping[str, torch.Tensor], Mapping[str, Any], int]:
     """Return the weights and facts of a model with new rows by some method, and the size of the old vocabulary."""
     ours = {"start": "base", "tokenizer": "extended", "new_rows": new_rows}
-    recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "ours": ours})
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)]), "ours": ours})
     train_stage.run(recipe, run)
     folder = run.system("ours") / "model"
     facts = read_json(folder / "config.json")[CONFIG_KEY]
@@ -138,7 +138,7 @@ def test_another_text_for_the_new_rows_trains_the_system_again(make_run: MakeRun
     fingerprints = []
     for mixture in ("paper", "korean"):
         ours = {"start": "base", "tokenizer": "extended", "new_rows": {"method": "focus", "mixture": mixture}}
-        recipe, run = make_run({"base": scratch(stages=[stage(num_steps=1)]), "ours": ours})
+        recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)]), "ours": ours})
         train_stage.run(recipe, run)
         fingerprints.append(read_json(run.system("ours") / "system.json")["fingerprint"])
     assert fingerprints[0] != fingerprints[1]

@@ -15,18 +15,18 @@ from torch import nn
 from crosstune.errors import BadInputError
 from crosstune.models.kernels.fused_chains import c_compiler
 from crosstune.models.kernels.skip_unused_positions import last_layer
-from crosstune.recipe import Stage, Train
+from crosstune.recipe import Phase, Train
 
 # NVIDIA's Ada and Hopper.
 _FIRST_CAPABILITY = (8, 9)
 _MULTIPLE = 16
 
 
-def check_fp8(settings: Train, accelerator: Accelerator, stages: Sequence[Stage]) -> None:
+def check_fp8(settings: Train, accelerator: Accelerator, phases: Sequence[Phase]) -> None:
     """Stop before anything is read where products in eight bits cannot work.
 
     Raises:
-        BadInputError: when `train.precision` is fp8 and torchao, such a GPU or a C compiler is lacking, a stage trains
+        BadInputError: when `train.precision` is fp8 and torchao, such a GPU or a C compiler is lacking, a phase trains
             adapters, or weights are split over GPUs.
     """
     if settings.precision != "fp8":
@@ -52,8 +52,8 @@ def check_fp8(settings: Train, accelerator: Accelerator, stages: Sequence[Stage]
             "train.precision=fp8 works with whole weights on every GPU, and was launched with "
             f"{accelerator.distributed_type.value}, which splits them: {instead}"
         )
-    if any(stage.method == "lora" for stage in stages):
-        raise BadInputError(f"train.precision=fp8 goes with `method: full`, and a stage trains adapters: {instead}")
+    if any(phase.method == "lora" for phase in phases):
+        raise BadInputError(f"train.precision=fp8 goes with `method: full`, and a phase trains adapters: {instead}")
 
 
 def multiply_in_fp8(model: nn.Module, emulated: bool = False) -> None:

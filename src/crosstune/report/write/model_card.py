@@ -140,17 +140,17 @@ def _training_lines(recipe: Recipe, system: str) -> Iterator[str]:
     start = recipe.systems[system].start
     if start in recipe.systems:
         yield f"- starts from the run's system {escape(label_of(recipe, start))}"
-    for number, stage in enumerate(recipe.systems[system].stages, start=1):
-        length = f"epochs: {stage.num_epochs:g}" if stage.num_epochs else f"steps: {stage.num_steps}"
+    for number, phase in enumerate(recipe.systems[system].phases, start=1):
+        length = f"epochs: {phase.num_epochs:g}" if phase.num_epochs else f"steps: {phase.num_steps}"
         yield (
-            f"- stage {number}: {stage.title} on the mixture `{stage.mixture}`, {length}, {stage.global_batch_size} "
-            f"rows per step, learning rate {stage.learning_rate:g} ({stage.schedule}), at most "
-            f"{stage.max_length_tokens} tokens a row"
+            f"- phase {number}: {phase.title} on the mixture `{phase.mixture}`, {length}, {phase.global_batch_size} "
+            f"rows per step, learning rate {phase.learning_rate:g} ({phase.schedule}), at most "
+            f"{phase.max_length_tokens} tokens a row"
         )
 
 
 def _data_lines(recipe: Recipe, run: RunFolder, system: str) -> Iterator[str]:
-    for name in dict.fromkeys(stage.mixture for stage in recipe.systems[system].stages):
+    for name in dict.fromkeys(phase.mixture for phase in recipe.systems[system].phases):
         manifest = run.mixture(name) / "manifest.json"
         if not manifest.exists():
             continue

@@ -8,7 +8,7 @@ from accelerate.utils import DistributedType
 from torch import nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from crosstune.recipe import Stage, Train
+from crosstune.recipe import Phase, Train
 
 
 def load_models_whole(accelerator: Accelerator) -> None:
@@ -21,8 +21,8 @@ def load_models_whole(accelerator: Accelerator) -> None:
         unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
 
 
-def set_engine(accelerator: Accelerator, stage: Stage, settings: Train) -> None:
-    """Set what DeepSpeed's engine does by itself in a stage, before it is prepared; without DeepSpeed do nothing.
+def set_engine(accelerator: Accelerator, phase: Phase, settings: Train) -> None:
+    """Set what DeepSpeed's engine does by itself in a phase, before it is prepared; without DeepSpeed do nothing.
 
     It clips, and it wants a batch size although the batches are ours. Its own bf16 keeps the weights that are gathered,
     and so the model that training leaves, in bf16; by autocast they are computed with in bf16 and stay in float32.
@@ -30,7 +30,7 @@ def set_engine(accelerator: Accelerator, stage: Stage, settings: Train) -> None:
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         accelerator.state.deepspeed_plugin.deepspeed_config.update(
             {
-                "gradient_clipping": stage.max_grad_norm,
+                "gradient_clipping": phase.max_grad_norm,
                 "train_micro_batch_size_per_gpu": 1,
                 "bf16": {"enabled": False},
                 "torch_autocast": {"enabled": settings.precision == "bf16", "dtype": "bfloat16"},

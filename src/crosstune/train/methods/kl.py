@@ -16,7 +16,7 @@ from crosstune.train.rows import Segment
 class StartDivergence(Lever):
     """Adds weight x KL(start || model) of the next-token distributions, at the supervised tokens of some languages.
 
-    The start is the model as the stage began, new rows included; it is kept beside the model and runs without
+    The start is the model as the phase began, new rows included; it is kept beside the model and runs without
     gradients. Learning without forgetting (Li and Hoiem 2016, https://arxiv.org/abs/1606.09282), on replayed rows.
     """
 

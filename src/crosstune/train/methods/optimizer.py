@@ -1,4 +1,4 @@
-"""The optimiser of a stage: AdamW, with moments in float32 or in one byte each."""
+"""The optimiser of a phase: AdamW, with moments in float32 or in one byte each."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from crosstune.errors import BadInputError
 from crosstune.models.kernels.fused_chains import c_compiler
-from crosstune.recipe import Stage, Train
+from crosstune.recipe import Phase, Train
 
 # As torchao stores moments (https://arxiv.org/abs/2110.02861): a byte for each value, a float32 scale for every 256 of
 # them, and a table of what the bytes mean. Small tensors, and those that blocks do not divide, keep theirs in float32.
@@ -48,14 +48,14 @@ def check_optimizer(settings: Train, accelerator: Accelerator) -> None:
         )
 
 
-def make_optimizer(model: nn.Module, stage: Stage, settings: Train) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, phase: Phase, settings: Train) -> torch.optim.Optimizer:
     """Return AdamW over what is trained; weight decay is for matrices, not for norms and biases."""
     trained = _trained(model)
     matrices = [weight for weight in trained if weight.ndim >= 2]
     others = {"params": [weight for weight in trained if weight.ndim < 2], "weight_decay": 0.0}
-    usual: dict[str, Any] = {"lr": stage.learning_rate, "betas": stage.adam_betas}
+    usual: dict[str, Any] = {"lr": phase.learning_rate, "betas": phase.adam_betas}
     if settings.optimizer == "adamw":
-        groups = [{"params": matrices, "weight_decay": stage.weight_decay}, others]
+        groups = [{"params": matrices, "weight_decay": phase.weight_decay}, others]
         return torch.optim.AdamW([group for group in groups if group["params"]], **usual, fused=True)
     # Not above: torchao is an extra, and takes seconds to load.
     from crosstune.train.methods.eight_bit import EightBitAdamW
@@ -64,7 +64,7 @@ def make_optimizer(model: nn.Module, stage: Stage, settings: Train) -> torch.opt
     groups = [
         {
             "params": [weight for weight in matrices if (id(weight) in tables) == is_table],
-            "weight_decay": stage.weight_decay,
+            "weight_decay": phase.weight_decay,
             "in_float32": is_table,
         }
         for is_table in (False, True)

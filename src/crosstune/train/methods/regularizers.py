@@ -23,7 +23,7 @@ class Lever:
     needs_whole_weights = True
 
     def begin(self, saved: Mapping[str, Tensor] | None) -> None:
-        """Look at the weights that a stage begins with; in its midst, take what a checkpoint saved of ``state``."""
+        """Look at the weights that a phase begins with; in its midst, take what a checkpoint saved of ``state``."""
 
     def before_step(self) -> None:
         """Act before an optimiser step."""
@@ -32,10 +32,10 @@ class Lever:
         """Act behind an optimiser step."""
 
     def finish(self) -> None:
-        """Act behind a stage's last step."""
+        """Act behind a phase's last step."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return what must be in a checkpoint, so that a resumed stage goes on as it would have."""
+        """Return what must be in a checkpoint, so that a resumed phase goes on as it would have."""
         return {}
 
     def num_kept(self) -> int:
@@ -106,7 +106,7 @@ class SlowOldRows(Lever):
 
 
 class PullToStart(Lever):
-    """Decays weights towards those that the stage began with, as AdamW's weight decay does towards zero.
+    """Decays weights towards those that the phase began with, as AdamW's weight decay does towards zero.
 
     L2-SP (Li et al. 2018, https://arxiv.org/abs/1802.01483), decoupled from the gradient as in Loshchilov and Hutter
     2019: after each step w -= learning rate * strength * (w - start).
@@ -138,7 +138,7 @@ class PullToStart(Lever):
 
 
 class Average(Lever):
-    """Keeps an exponential moving average of the weights, in float32, and ends the stage with it.
+    """Keeps an exponential moving average of the weights, in float32, and ends the phase with it.
 
     Early on the decay is lower, min(decay, (1 + steps) / (10 + steps)), so that the start weighs less in a short
     training (as TensorFlow's ExponentialMovingAverage does with a number of updates).
@@ -208,7 +208,7 @@ def save_states(levers: Sequence[Lever], folder: Path, part: int | None) -> None
 
 
 def saved_states(folder: Path, part: int | None) -> dict[int, dict[str, Tensor]]:
-    """Return what the levers of a stage left in a checkpoint, by their place; ``part`` of split weights."""
+    """Return what the levers of a phase left in a checkpoint, by their place; ``part`` of split weights."""
     found: dict[int, dict[str, Tensor]] = {}
     if (folder / _file_name(part)).exists():
         for name, tensor in load_file(folder / _file_name(part)).items():

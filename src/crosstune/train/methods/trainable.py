@@ -1,4 +1,4 @@
-"""What a stage trains (all weights, low-rank adapters, new rows only), and the way back to a plain model."""
+"""What a phase trains (all weights, low-rank adapters, new rows only), and the way back to a plain model."""
 
 import shutil
 import warnings
@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
 from crosstune.models.packing import ATTENTION
-from crosstune.recipe import Lora, Stage
+from crosstune.recipe import Lora, Phase
 from crosstune.train.loss import Penalty
 from crosstune.train.methods.kl import StartDivergence
 from crosstune.train.methods.parts import choose_parts
@@ -40,53 +40,53 @@ class Trainable:
     penalty: Penalty | None = None
 
 
-def make_trainable(model: PreTrainedModel, stage: Stage, old_size: int | None, seed: int) -> Trainable:
-    """Choose what a stage trains of a model.
+def make_trainable(model: PreTrainedModel, phase: Phase, old_size: int | None, seed: int) -> Trainable:
+    """Choose what a phase trains of a model.
 
     Raises:
         BadInputError: when the model lacks the layers that are to move, or that the adapters could go to.
     """
     model.set_attn_implementation(ATTENTION)
-    if stage.method == "lora":
-        assert stage.lora is not None
-        return _with_levers(_with_adapters(model, stage.lora, old_size, seed), stage, [])
-    frozen = choose_parts(model, stage, old_size)
+    if phase.method == "lora":
+        assert phase.lora is not None
+        return _with_levers(_with_adapters(model, phase.lora, old_size, seed), phase, [])
+    frozen = choose_parts(model, phase, old_size)
     levers: list[Lever] = [frozen] if frozen else []
-    if stage.old_rows_lr_scale < 1:
+    if phase.old_rows_lr_scale < 1:
         assert old_size is not None
-        levers.append(SlowOldRows(matrices(model), old_size, stage.old_rows_lr_scale))
-    return _with_levers(model, stage, levers)
+        levers.append(SlowOldRows(matrices(model), old_size, phase.old_rows_lr_scale))
+    return _with_levers(model, phase, levers)
 
 
-def _with_levers(model: nn.Module, stage: Stage, levers: list[Lever]) -> Trainable:
-    """Add what the stage asks for; the average comes last, since it takes in what the others left."""
+def _with_levers(model: nn.Module, phase: Phase, levers: list[Lever]) -> Trainable:
+    """Add what the phase asks for; the average comes last, since it takes in what the others left."""
     divergence = None
-    if stage.kl_to_start:
-        divergence = StartDivergence(model, stage.kl_to_start.weight, stage.kl_to_start.languages)
+    if phase.kl_to_start:
+        divergence = StartDivergence(model, phase.kl_to_start.weight, phase.kl_to_start.languages)
         levers.append(divergence)
-    if stage.l2_to_start:
-        levers.append(PullToStart(model, stage.l2_to_start))
-    if stage.ema_decay:
-        levers.append(Average(model, stage.ema_decay))
+    if phase.l2_to_start:
+        levers.append(PullToStart(model, phase.l2_to_start))
+    if phase.ema_decay:
+        levers.append(Average(model, phase.ema_decay))
     return Trainable(model, tuple(levers), divergence.penalty if divergence else None)
 
 
-def refuse_sharded_weights(accelerator: Accelerator, stage: Stage) -> None:
+def refuse_sharded_weights(accelerator: Accelerator, phase: Phase) -> None:
     """Stop where weights are split over the ranks, and something needs them whole.
 
     Raises:
         BadInputError: for new rows alone, or settings that act on weights, under FSDP or DeepSpeed.
     """
-    pulls = stage.pulls_on_whole_weights if accelerator.is_fsdp2 else stage.pulls
+    pulls = phase.pulls_on_whole_weights if accelerator.is_fsdp2 else phase.pulls
     if pulls and accelerator.distributed_type in _SHARDED:
         raise BadInputError(
             f"`{'`, `'.join(pulls)}` was launched with {accelerator.distributed_type}, which splits the weights, but "
             "it needs them whole: launch it without: torchrun --nproc-per-node N -m crosstune ...; `merge` and replay "
             "work in either way, `l2_to_start` and `ema_decay` with FSDP2, too"
         )
-    if stage.trains_rows and accelerator.distributed_type in _SHARDED:
+    if phase.trains_rows and accelerator.distributed_type in _SHARDED:
         raise BadInputError(
-            f"`trains: [{', '.join(stage.trains)}]` was launched with {accelerator.distributed_type}, which splits the "
+            f"`trains: [{', '.join(phase.trains)}]` was launched with {accelerator.distributed_type}, which splits the "
             "embedding matrices, so that rows cannot be told apart: launch it without: torchrun --nproc-per-node N -m "
             "crosstune ..., or train output_rows and layers"
         )
