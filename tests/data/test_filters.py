@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.data import cleaning, filters, overlap
+from crosstune.data import filters, overlap
 from crosstune.data.overlap import EvaluationTexts, Kind
 from crosstune.data.rows import Drops, Row
 from crosstune.recipe import Quality
@@ -25,15 +25,6 @@ def reasons(
     kept = list(filters.keep_usable([Row("f:1", texts)], checks, "s", drops))
     assert len(kept) + len(drops.records) == 1
     return [drop["reason"] for drop in drops.records]
-
-
-def test_texts_become_nfc_without_control_characters() -> None:
-    assert cleaning.clean(f" {NFD_GA}\x00나\ufeff\t다\r\n라\n") == "가나\t다\n라"
-
-
-@pytest.mark.parametrize("sign", ["\r", "\x0b", "\x0c", "\x85"])
-def test_old_line_ends_and_form_feeds_part_words(sign: str) -> None:
-    assert cleaning.clean(f"가{sign}나") == "가\n나"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -57,6 +58,19 @@ def do(content: dict[str, Any], run: RunFolder) -> dict[str, int]:
     """Run the stage and return when each manifest was written."""
     stage.run(yaml_file.validate(content, "r"), run)
     return {str(path): path.stat().st_mtime_ns for path in run.root.glob("data/*/*/manifest.json")}
+
+
+def test_evaluation_items_have_the_form_of_the_training_rows(recipe_content: dict[str, Any], run: RunFolder) -> None:
+    item = {
+        **HELLASWAG,
+        "ctx_a": unicodedata.normalize("NFD", "한 남자\x00가 앉아 있다."),
+        "endings": [" a\r\n", *"bcd"],
+    }
+    path = Path(recipe_content["data_root"]) / "hellaswag.jsonl"
+    path.write_text(json.dumps(item) + "\n", encoding="utf-8")
+    do(recipe_content, run)
+    [written] = read_jsonl(run.evaluation_set("hellaswag") / "items.jsonl")
+    assert (written["ctx_a"], written["endings"]) == ("한 남자가 앉아 있다.", ["a", "b", "c", "d"])
 
 
 def test_every_row_is_used_or_dropped_with_a_reason(recipe_content: dict[str, Any], run: RunFolder) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from crosstune.data.cleaning import clean, normalised
 from crosstune.data.overlap import EvaluationTexts, Kind
 from crosstune.data.rows import Drops, Row
 from crosstune.data.text_checks import has_special_token, is_broken, is_markup_only, length_ratio
 from crosstune.languages.writing_systems import script_share
+from crosstune.prompts.cleaning import clean, normalised
 from crosstune.recipe import Quality
 
 EMPTY = "empty"

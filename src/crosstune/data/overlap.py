@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import regex
 
-from crosstune.data.cleaning import normalised
+from crosstune.prompts.cleaning import normalised
 from crosstune.runs.files import read_jsonl
 
 Kind = Literal["parallel", "instructions", "text"]

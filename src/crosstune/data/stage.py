@@ -5,11 +5,16 @@ from typing import Any
 
 from crosstune.data import evaluation_sets, files
 from crosstune.data.mixture_folders import MixtureFolders
+from crosstune.data.rows import BadRow
+from crosstune.prompts.cleaning import clean
 from crosstune.recipe import EvaluationTask, Recipe, World
 from crosstune.runs.files import write_jsonl
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, is_current, whole_folder
 from crosstune.terminal import note
+
+# The parts of an item that say where it stands, and are no texts.
+_PLACES = ("id", "origin")
 
 
 def run(recipe: Recipe, run: RunFolder) -> None:
@@ -57,9 +62,22 @@ def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: Eval
     facts: dict[str, Any] = {}
     with whole_folder(target, wanted, facts) as folder:
         raw = evaluation_sets.read(task, paths, root, recipe.languages)
-        items, drops = evaluation_sets.choose(label, task, raw, on_bad_row)
+        items, drops = evaluation_sets.choose(label, task, map(_cleaned, raw), on_bad_row)
         write_jsonl(folder / "items.jsonl", items)
         write_jsonl(folder / "dropped.jsonl", drops.records)
         facts |= {"task": task.task, "items": len(items), "dropped": drops.counts()}
     dropped = "".join(f", {count} dropped ({reason})" for reason, count in drops.counts().items())
     note(f"evaluation set {label}: {len(items)} items{dropped}")
+
+
+def _cleaned(item: dict[str, Any] | BadRow) -> dict[str, Any] | BadRow:
+    """Return an item with its texts in the form in which the systems have learnt theirs."""
+    if isinstance(item, BadRow):
+        return item
+    return {key: value if key in _PLACES else _cleaned_value(value) for key, value in item.items()}
+
+
+def _cleaned_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_cleaned_value(part) for part in value]
+    return clean(value) if isinstance(value, str) else value
