@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 from pydantic import ValidationError
 
-from crosstune.prompts.templates import TEMPLATES, WordingSet, language_names, translation_instructions
+from crosstune.languages.registry import language_names
+from crosstune.prompts.templates import TEMPLATES, WordingSet, translation_instructions
 from crosstune.prompts.wordings import Wordings
 
 DIRECTIONS = ("en-ko", "ko-en")
@@ -81,10 +82,22 @@ def test_korean_names_of_languages_go_with_the_particles_of_the_bank() -> None:
     assert all((ord(name[-1]) - 0xAC00) % 28 == 0 for name in language_names("ko").values())
 
 
-@pytest.mark.parametrize(("direction", "asked"), [("en-xx", "en"), ("en", "en"), ("en-ko", "de")])
-def test_an_unknown_language_is_refused_with_what_is_allowed(direction: str, asked: str) -> None:
-    with pytest.raises(ValueError, match=rf"'{direction}' in language '{asked}': there are some in en and ko, and"):
+@pytest.mark.parametrize(
+    ("direction", "asked", "message"),
+    [
+        ("en-xx", "en", "'xx' was asked as a language, but Unicode's CLDR knows none"),
+        ("en", "en", "'en' was asked as a translation direction"),
+        ("en-ko", "de", "'en-ko' in language 'de': there are some in en and ko. "),
+    ],
+)
+def test_an_unknown_language_is_refused_with_what_is_allowed(direction: str, asked: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         translation_instructions(direction, asked, "paper")
+
+
+def test_a_direction_may_name_a_region() -> None:
+    asked = translation_instructions("en-pt-BR", "en", "paper")
+    assert asked == ("Translate the following sentences from English to Brazilian Portuguese",)
 
 
 def test_a_recipes_own_wordings_ask_in_its_language_with_that_languages_names() -> None:

@@ -1,5 +1,6 @@
 """Recipes: every mistake is found, and named with its path."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
     [
         ("seed", "one", "seed: Input should be a valid integer (found 'one')"),
         ("name", "Two Words", "name: String should match pattern"),
-        ("languages.target", "korean", "languages.target: String should match pattern"),
+        ("languages.target", "korean", "languages.target: 'korean' was asked as a language, but is no BCP 47 code"),
         (
             "data.prompt",
             "paper",
@@ -231,3 +232,9 @@ def test_phases_are_read_under_their_old_name_with_a_notice(tmp_path: Path, caps
     recipe = yaml_file.load_recipe(tmp_path / "old.yaml", [override])
     assert recipe == yaml_file.load_recipe(RECIPES / "miniature.yaml", [override.replace("stages", "phases")])
     assert "systems.ours.stages is called `phases` now" in "".join(capsys.readouterr().err.split("\n"))
+
+
+def test_languages_are_kept_by_their_usual_codes_however_a_recipe_writes_them(recipe_content: dict[str, Any]) -> None:
+    expected = yaml_file.validate(recipe_content, "recipe.yaml")
+    written = json.loads(json.dumps(recipe_content).replace('"ko"', '"kor"').replace("en-ko", "eng-kor_Hang"))
+    assert yaml_file.validate(written, "recipe.yaml") == expected

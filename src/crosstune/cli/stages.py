@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from crosstune.cli.options import AsJson, DryRun, Overrides, Quick, RecipePath, Update, load
+from crosstune.languages.registry import refuse_missing_bleu, split_direction
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
@@ -25,6 +26,9 @@ def _start(
 ) -> None:
     quick, dry_run, update = flags
     recipe = load(path, overrides, quick)
+    if stages != ("report",):
+        directions = [direction for task in recipe.evaluate.tasks.values() for direction in task.directions]
+        refuse_missing_bleu(split_direction(direction)[1] for direction in directions)
     if dry_run:
         from crosstune.recipe import yaml_file
 

@@ -6,7 +6,7 @@ from typing import Any
 from crosstune.data.readers import chat
 from crosstune.data.readers.tables import Columns
 from crosstune.data.rows import texts_problem
-from crosstune.prompts.templates import language_names
+from crosstune.languages.registry import codes_of, language_names
 from crosstune.recipe import Languages, Source
 
 Interpret = Callable[[Any], list[dict[str, str]] | str]
@@ -33,7 +33,8 @@ def columns_of(source: Source, languages: Languages) -> Columns:
 def _language_headers(language: str) -> frozenset[str]:
     # In English, in Korean, and in the language itself: German, 독일어, Deutsch.
     names = {name.lower() for asked in ("en", "ko", language) if (name := language_names(asked).get(language))}
-    return frozenset({language, *names, *filter(None, [_AIHUB_HEADERS.get(language)])})
+    codes = (code.lower() for code in codes_of(language))
+    return frozenset({*codes, *names, *filter(None, [_AIHUB_HEADERS.get(language)])})
 
 
 def interpreter(source: Source, languages: Languages) -> Interpret:

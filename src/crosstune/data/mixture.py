@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from crosstune.data.spool import Keys, mixed
 from crosstune.data.wording_noise import WordingNoise
 from crosstune.errors import BadInputError, RecipeError
+from crosstune.languages.registry import language_name, split_direction
 from crosstune.prompts.examples import Example
-from crosstune.prompts.templates import Template, language_names
+from crosstune.prompts.templates import Template
 from crosstune.recipe import MixturePart, Source
 
 Combination = tuple[str, str]
@@ -82,7 +83,7 @@ class Renderer:
             yield Example(prompt, template.completion(texts["output"]), source.language or "", part.source, origin)
         else:
             for combination in next(self._dealt):
-                given, wanted = combination[0].split("-")
+                given, wanted = split_direction(combination[0])
                 prompt = template.prompt(self._instruction(combination), texts[given])
                 yield Example(prompt, template.completion(texts[wanted]), wanted, part.source, origin)
 
@@ -96,8 +97,8 @@ class Renderer:
 def names_of(combination: Combination) -> tuple[str, str]:
     """Return the names of source and target in the language of the instruction."""
     direction, language = combination
-    source, target = direction.split("-")
-    return language_names(language)[source], language_names(language)[target]
+    source, target = split_direction(direction)
+    return language_name(source, language), language_name(target, language)
 
 
 def words_of(wordings: Sequence[str], names: Sequence[str]) -> list[str]:

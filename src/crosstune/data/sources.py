@@ -1,6 +1,5 @@
 """Training corpora: the rows of a source's files, readable or bad, with their places."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,12 +17,11 @@ from crosstune.data.readers.text_files import TextFile
 from crosstune.data.readers.tmx_files import tmx
 from crosstune.data.rows import BadRow, Row
 from crosstune.errors import BadInputError
+from crosstune.languages.writing_systems import are_exchanged
 from crosstune.recipe import Languages, Source
 
 Rows = Iterator[Row | BadRow]
 
-# Scripts that tell a language from one in another script: enough to see that two sides were exchanged.
-_SCRIPTS = {"ko": re.compile("[\uac00-\ud7a3\u1100-\u1112]"), "en": re.compile("[A-Za-z]")}
 # Their readers give texts under our names already, so `columns` has nothing to rename in them.
 _TABLES = ("tsv", "csv", "xlsx")
 
@@ -134,7 +132,9 @@ def _sides_in_place(rows: Rows, paths: Sequence[Path], root: Path, languages: La
     for row in rows:
         if isinstance(row, Row):
             num_rows += 1
-            num_exchanged += _is_exchanged(row.texts, languages)
+            num_exchanged += are_exchanged(
+                (row.texts[languages.source], languages.source), (row.texts[languages.target], languages.target)
+            )
         yield row
     if 2 * num_exchanged > num_rows:
         source, target = languages.source, languages.target
@@ -144,13 +144,3 @@ def _sides_in_place(rows: Rows, paths: Sequence[Path], root: Path, languages: La
             "columns or the two files in `paths` (a glob sorts files by name: name each file), or name them in "
             "`columns`"
         )
-
-
-def _is_exchanged(texts: dict[str, str], languages: Languages) -> bool:
-    """Return whether neither side has a letter of its own language's script, but each has one of the other's."""
-    scripts = _SCRIPTS.get(languages.source), _SCRIPTS.get(languages.target)
-    if scripts[0] is None or scripts[1] is None:
-        return False
-    source, target = texts[languages.source], texts[languages.target]
-    crossed = scripts[1].search(source) and scripts[0].search(target)
-    return bool(crossed) and not scripts[0].search(source) and not scripts[1].search(target)

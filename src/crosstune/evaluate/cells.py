@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from crosstune.evaluate.items import Item
 from crosstune.evaluate.scores import KEYWORDS
+from crosstune.languages.registry import split_direction
 from crosstune.prompts.templates import NSMC_INSTRUCTION, Template
 from crosstune.recipe import EvaluationTask
 
@@ -59,7 +60,7 @@ def _translation_cells(
     label: str, task: EvaluationTask, items: Sequence[Item], asked: tuple[str, str], template: Template
 ) -> Iterator[Cell]:
     direction, language = asked
-    source, target = direction.split("-")
+    source, target = split_direction(direction)
     chosen, references = _references(task, items, source, target)
     name = f"{label}_{source}_{target}_{language}"
     instructions = template.translation_instructions(direction, language, task.wordings_in(language))

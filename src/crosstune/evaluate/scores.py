@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from crosstune.evaluate.bootstrap import SEED, Array, draws, interval, resample
+from crosstune.languages.registry import language, refuse_missing_bleu
 
 KEYWORDS = ("부정", "긍정")  # by NSMC's label
-# sacreBLEU's tokenizers for languages whose words 13a cannot see.
-BLEU_TOKENIZERS = {"ko": "ko-mecab", "zh": "zh"}
 LESS_IS_BETTER = ("ter",)
 
 
@@ -150,14 +149,18 @@ def translation_scores(
 def translation_metrics(target_language: str) -> dict[str, Any]:
     """Return sacreBLEU's metrics of translations into a language, by the names of our scores.
 
-    BLEU's words are sacreBLEU's: ko-mecab into Korean, zh into Chinese, 13a into all other languages; ``bleu_char`` is
-    BLEU over characters. chrF++ has word order 2. TER is the share of words to be edited, in percent: less is better.
+    BLEU's words are those of sacreBLEU's tokenizer for the language; ``bleu_char`` is BLEU over characters. chrF++ has
+    word order 2. TER is the share of words to be edited, in percent: less is better.
+
+    Raises:
+        BadInputError: when that tokenizer is not installed.
     """
+    refuse_missing_bleu([target_language])
     from sacrebleu.metrics import BLEU, CHRF, TER
 
     # force: an output that looks tokenised is the model's business; sacreBLEU would only warn.
     return {
-        "bleu": BLEU(tokenize=BLEU_TOKENIZERS.get(target_language, "13a"), force=True),
+        "bleu": BLEU(tokenize=language(target_language).bleu_tokenizer, force=True),
         "chrf++": CHRF(word_order=2),
         "bleu_char": BLEU(tokenize="char", force=True),
         "ter": TER(),

@@ -1,47 +1,59 @@
 """Which characters are the target language's own: its letters, and the Korean syllables that every piece list needs."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
+from itertools import pairwise
+from unicodedata import normalize
 
-from crosstune.errors import BadInputError
+import regex
 
-# Ranges of the letters that no Latin text contains. New pieces consist of nothing else (and a leading space).
-_LETTERS = {
-    "ar": "\u0620-\u064a\u064b-\u0652\u0671-\u06d3",
-    "el": "\u0370-\u0373\u0376-\u037d\u0386-\u03ff\u1f00-\u1fff",
-    "he": "\u0591-\u05c7\u05d0-\u05ea",
-    "hi": "\u0900-\u0963\u0970-\u097f",
-    "ja": "\u3005\u3041-\u309f\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff",
-    "ko": "\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3",
-    "ru": "\u0400-\u052f",
-    "th": "\u0e01-\u0e4e",
-    "uk": "\u0400-\u052f",
-    "zh": "\u3005\u3400-\u4dbf\u4e00-\u9fff",
-}
-_LATIN = "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff"
+from crosstune.languages.registry import language, shares_letters
+
 ALL_SYLLABLES = tuple(chr(code) for code in range(0xAC00, 0xD7A4))
 
 
-def letters_of(language: str) -> str:
-    """Return the letters of a target language as the inside of a regular expression's class.
+@cache
+def letters_of(code: str, besides: str | None = None) -> str:
+    """Return a language's letters, and the marks on them, as the inside of a class of the ``re`` module.
 
-    Raises:
-        BadInputError: for a language without letters of its own here.
+    ``besides`` names a language whose letters, and what stands on them, are left out; one that has them all leaves out
+    nothing.
     """
-    if language not in _LETTERS:
-        raise BadInputError(
-            f"languages.target: {language!r} was asked, but new pieces are learnt from letters that the source "
-            f"language does not use, and none are known for it. Possible: {', '.join(_LETTERS)}. For another language "
-            "give a ready extended tokenizer (`extension: {kind: given, path: ...}`) or add its letters to "
-            "tokenizer/characters.py."
-        )
-    return _LETTERS[language]
+    own = language(code).own_scripts
+    others = language(besides).scripts if besides and not shares_letters(code, besides) else ()
+    # Extensions: the vowel signs of Arabic belong to Syriac as well, the long sign of kana to two scripts.
+    wanted = "".join(rf"\p{{scx={script}}}" for script in own)
+    unwanted = "".join(rf"\p{{scx={script}}}" for script in others) or r"\p{Cn}"
+    found = regex.findall(rf"[[{wanted}]--[{unwanted}]]", _all_letters(), regex.V1)
+    return as_ranges(found)
 
 
-def letters_of_source(language: str) -> str:
-    """Return the letters of a source language: Latin, and its own script where it has one."""
-    return _LATIN + _LETTERS.get(language, "")
+def letters_of_source(code: str) -> str:
+    """Return the letters of a source language: Latin, and its own scripts."""
+    return letters_of("en") + letters_of(code)
+
+
+def every_letter(code: str, besides: str | None = None) -> list[str]:
+    """Return each letter of a language that stands for itself: composed ones in the form that NFC gives."""
+    is_letter = re.compile(f"[{letters_of(code, besides)}]").fullmatch
+    return [letter for letter in _all_letters() if is_letter(letter) and normalize("NFC", letter) == letter]
+
+
+def as_ranges(characters: Iterable[str]) -> str:
+    """Return characters as ranges for the inside of a class: ``a-ce``."""
+    codes = sorted(map(ord, characters))
+    borders = [index for index in range(1, len(codes)) if codes[index] != codes[index - 1] + 1]
+    runs = [codes[start:end] for start, end in pairwise([0, *borders, len(codes)])] if codes else []
+    return "".join(chr(run[0]) if len(run) == 1 else f"{chr(run[0])}-{chr(run[-1])}" for run in runs)
+
+
+@cache
+def _all_letters() -> str:
+    everything = "".join(chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)
+    return "".join(regex.findall(r"[\p{L}\p{M}]+", everything))
 
 
 def ks_x_1001_syllables() -> tuple[str, ...]:

@@ -4,24 +4,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Literal
 
-from babel import Locale
-from babel.core import UnknownLocaleError
-
+from crosstune.languages.registry import language_name, split_direction
 from crosstune.prompts.translation_instructions import BANK
 from crosstune.prompts.wordings import Wordings
-
-
-@cache
-def language_names(language: str) -> Mapping[str, str]:
-    """Return ISO 639-1 codes and the languages' names in one language: Unicode CLDR's, without remarks in brackets."""
-    try:
-        names = Locale(language).languages
-    except UnknownLocaleError:
-        return {}
-    return {code: name.partition("(")[0].strip() for code, name in names.items() if len(code) == 2}
 
 
 @dataclass(frozen=True)
@@ -157,14 +144,12 @@ def translation_instructions(
     """
     bank = {**BANK, **(own or {})}
     found = bank.get(instruction_language)
-    names = language_names(instruction_language) if found else {}
-    source, _, target = direction.partition("-")
-    if found is None or source not in names or target not in names:
+    if found is None:
         raise ValueError(
             f"no translation instruction for direction {direction!r} in language {instruction_language!r}: there are "
-            f"some in {' and '.join(bank)}, and a direction is two ISO 639-1 codes, as en-ko. A recipe brings its own "
-            "under data.translation_instructions"
+            f"some in {' and '.join(bank)}. A recipe brings its own under data.translation_instructions"
         )
+    source, target = (language_name(code, instruction_language) for code in split_direction(direction))
     named = {"paper": found.train[:1], "train": found.train, "held_out": found.held_out}
     templates = named[wordings] if isinstance(wordings, str) else wordings
     if not templates:
@@ -172,6 +157,4 @@ def translation_instructions(
             f"no held-out translation instruction in language {instruction_language!r}: give some in "
             f"data.translation_instructions.{instruction_language}.held_out"
         )
-    return tuple(
-        template.replace("{source}", names[source]).replace("{target}", names[target]) for template in templates
-    )
+    return tuple(template.replace("{source}", source).replace("{target}", target) for template in templates)

@@ -7,6 +7,8 @@ wrong type are the business of the sections' classes; here they are passed over.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from crosstune.errors import BadInputError
+from crosstune.languages.registry import split_direction, usual_code
 from crosstune.prompts.translation_instructions import BANK
 
 
@@ -104,24 +106,23 @@ def _scored_tasks(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _directions(content: Mapping[str, Any]) -> Iterator[str]:
-    languages = _mapping(content, "languages")
-    pair = {str(languages.get("source")), str(languages.get("target"))}
+    pair = _pair(content)
     users = {
         f"data.mixtures.{name}.{index}": part
         for name, parts in _mapping(content, "data", "mixtures").items()
         for index, part in enumerate(_dicts(parts))
     }
-    asking = {**BANK, **_mapping(content, "data", "translation_instructions")}
+    asking = {*BANK, *map(usual_code, _mapping(content, "data", "translation_instructions"))}
     users |= {f"evaluate.tasks.{name}": task for name, task in _mapping(content, "evaluate", "tasks").items()}
     for where, user in users.items():
         directions, asked = _get(user, "directions"), _get(user, "instruction_languages")
         for direction in directions if isinstance(directions, list) else ():
-            if set(str(direction).split("-")) != pair:
+            if _sides(str(direction)) != pair:
                 yield f"{where}.directions: {direction!r} does not lie between the recipe's languages {sorted(pair)}"
         for language in asked if isinstance(asked, list) else ():
-            if language not in pair:
+            if usual_code(str(language)) not in pair:
                 yield f"{where}.instruction_languages: {language!r} is none of the recipe's languages {sorted(pair)}"
-            elif language not in asking:
+            elif usual_code(str(language)) not in asking:
                 yield (
                     f"{where}.instruction_languages: no instruction asks for a translation in {language!r}, only in "
                     f"{', '.join(sorted(asking))}. Write some under data.translation_instructions.{language}"
@@ -131,23 +132,34 @@ def _directions(content: Mapping[str, Any]) -> Iterator[str]:
 def _own_wordings(content: Mapping[str, Any]) -> Iterator[str]:
     known = {language: wordings.train for language, wordings in BANK.items()}
     written = _mapping(content, "data", "translation_instructions")
-    known |= {language: _get(wordings, "train") or () for language, wordings in written.items()}
+    known |= {usual_code(str(language)): _get(wordings, "train") or () for language, wordings in written.items()}
     for name, task in _mapping(content, "evaluate", "tasks").items():
         for language, wordings in _mapping(task, "wordings").items():
             for wording in wordings if isinstance(wordings, list) else ():
-                if wording in known.get(language, ()):
+                if wording in known.get(usual_code(str(language)), ()):
                     yield (
                         f"evaluate.tasks.{name}.wordings.{language}: {wording!r} is one to train on, "
                         "which says nothing of unseen ones: change or remove it"
                     )
 
 
-def _columns(content: Mapping[str, Any]) -> Iterator[str]:
+def _pair(content: Mapping[str, Any]) -> set[str]:
     languages = _mapping(content, "languages")
-    pair = {str(languages.get("source")), str(languages.get("target"))}
+    return {usual_code(str(languages.get("source"))), usual_code(str(languages.get("target")))}
+
+
+def _sides(direction: str) -> set[str]:
+    try:
+        return {*split_direction(direction)}
+    except BadInputError:
+        return set()
+
+
+def _columns(content: Mapping[str, Any]) -> Iterator[str]:
+    pair = _pair(content)
     for name, source in _mapping(content, "data", "sources").items():
         if _kind(source) == "parallel":
-            for field in sorted(set(map(str, _mapping(source, "columns"))) - pair):
+            for field in sorted({usual_code(str(field)) for field in _mapping(source, "columns")} - pair):
                 yield f"data.sources.{name}.columns: {field!r} is none of the recipe's languages {sorted(pair)}"
 
 

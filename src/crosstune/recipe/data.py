@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from crosstune.languages.registry import usual_code
 from crosstune.prompts.wordings import Wordings
 from crosstune.recipe.section import Count, Direction, Language, Name, Paths, Section, Share
 
@@ -23,6 +24,11 @@ SourceFormat = Literal[
     "tsv",
     "xlsx",
 ]
+
+
+def _by_usual_codes(columns: dict[str, str]) -> dict[str, str]:
+    """Return columns with languages by their usual codes, as the rest of a recipe has them."""
+    return {usual_code(field): header for field, header in columns.items()}
 
 
 def _ascii_superset(name: str) -> str:
@@ -61,7 +67,7 @@ class Source(Section):
     format: SourceFormat = Field("auto", description="found out by content if `auto`; `hugging_face` must be named")
     language: Language | None = Field(None, description="of instructions and text; a parallel corpus has both")
     encoding: Encoding = Field("utf-8", description="of text files; old Korean files are often cp949")
-    columns: dict[str, str] = Field(
+    columns: Annotated[dict[str, str], AfterValidator(_by_usual_codes)] = Field(
         {},
         description="columns or keys with other names: language, instruction, input, output, messages or text -> name",
     )

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune.prompts.templates import language_names
+from crosstune.languages.registry import language_name, language_names
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.report.outputs import ITEMS_PER_TASK, Outputs
 from crosstune.report.run_facts import RunFacts
@@ -83,8 +83,8 @@ def render(recipe: Recipe, page: Page) -> str:
         failure_names=FAILURES,
         pattern_definitions=bars.pattern_definitions(),
         explorer=explorer_data(recipe, page),
-        source_name=language_names("en").get(recipe.languages.source, recipe.languages.source),
-        target_name=language_names("en").get(recipe.languages.target, recipe.languages.target),
+        source_name=language_name(recipe.languages.source, "en"),
+        target_name=language_name(recipe.languages.target, "en"),
         items_per_task=ITEMS_PER_TASK,
     )
 
@@ -131,7 +131,7 @@ def validation_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[s
             if language in curve.validation
         ]
         if series:
-            name = language_names("en").get(language, language)
+            name = language_name(language, "en")
             figures.append((name, charts.line_chart(series, (520, 300), ("optimiser step", "bits per byte"))))
     return figures
 

@@ -12,8 +12,9 @@ from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.harness.generated_tasks import max_positions
 from crosstune.evaluate.systems import find_system, load_system
+from crosstune.languages.registry import language_name, split_direction
 from crosstune.models.chat_template import template_of
-from crosstune.prompts.templates import NSMC_INSTRUCTION, Template, language_names
+from crosstune.prompts.templates import NSMC_INSTRUCTION, Template
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_jsonl
 from crosstune.runs.folder import RunFolder
@@ -106,14 +107,14 @@ def questions_of(contestant: Contestant) -> dict[str, list[Question]]:
 
 
 def _cell_name(direction: str, asked: str) -> str:
-    source, target = direction.split("-")
-    return f"{source.capitalize()} → {target.capitalize()}, {language_names('en').get(asked, asked)} instruction"
+    source, target = split_direction(direction)
+    return f"{source.capitalize()} → {target.capitalize()}, {language_name(asked, 'en')} instruction"
 
 
 def _translations(
     template: Template, items: Sequence[dict[str, str]], direction: str, asked: str
 ) -> Iterator[Question]:
-    source, target = direction.split("-")
+    source, target = split_direction(direction)
     instruction = template.translation_instructions(direction, asked, "paper")[0]
     for item in items:
         yield Question(instruction, item[source], item[target], source, target)

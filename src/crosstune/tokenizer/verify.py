@@ -70,7 +70,7 @@ class Property:
 
 def part_lines(lines: Iterable[str], languages: Languages) -> dict[str, list[str]]:
     """Part lines into ``target`` (with letters of it), ``source`` and ``other``."""
-    has_target_letter = re.compile(f"[{characters.letters_of(languages.target)}]").search
+    has_target_letter = re.compile(f"[{characters.letters_of(languages.target, languages.source)}]").search
     has_other_letter = re.compile(rf"(?![{characters.letters_of_source(languages.source)}])[^\W\d_]").search
     parted: dict[str, list[str]] = {"source": [], "other": [], "target": []}
     for line in lines:

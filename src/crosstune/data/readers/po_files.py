@@ -7,6 +7,7 @@ import polib
 from crosstune.data.readers.records import Record, Records
 from crosstune.data.readers.text_files import TextFile
 from crosstune.errors import BadInputError
+from crosstune.languages.registry import is_in
 
 _STATEMENT = re.compile(r'\s*(?:(?:msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s+)?"(?:[^"\\]|\\.)*"\s*')
 
@@ -30,7 +31,7 @@ def gettext(file: TextFile, source: str, target: str) -> Records:
             f"{file.path} is no gettext catalogue: {error}. Check it with `msgfmt -c`, or correct `format`"
         ) from None
     language = catalogue.metadata.get("Language", "").strip()
-    if language and language.lower().replace("_", "-").split("-")[0] != target:
+    if language and not is_in(language, target):
         raise BadInputError(
             f"{file.path} translates into {language!r} (its header's Language), but the recipe's target language is "
             f"{target!r}. Give the catalogue of that language, or correct the header"

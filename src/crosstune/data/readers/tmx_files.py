@@ -5,6 +5,7 @@ from pathlib import Path
 
 from crosstune.data.readers.records import Record, Records
 from crosstune.data.readers.xml_files import XmlItems
+from crosstune.languages.registry import is_in
 
 # The formatting codes of the original document, kept for its editor: no text of the sentence. <hi> holds text.
 _CODES = {"bpt", "ept", "it", "ph", "ut"}
@@ -35,7 +36,8 @@ class _Units(XmlItems[Record]):
             self._num_units += 1
         elif tag == "tuv":
             given = attributes.get("xml:lang", attributes.get("lang", ""))
-            self._language = given.lower().replace("_", "-").split("-")[0]
+            ours = (language for language in self._languages if is_in(given, language))
+            self._language = next(ours, given.lower())
         elif tag == "seg":
             self._text, self._is_in_segment = [], True
         elif tag in _CODES:

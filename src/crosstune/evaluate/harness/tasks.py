@@ -11,6 +11,7 @@ from typing import Any
 from crosstune.errors import BadInputError
 from crosstune.evaluate.items import harness_dataset
 from crosstune.evaluate.scores import KEYWORDS, keyword_label, translation_metrics
+from crosstune.languages.registry import split_direction
 from crosstune.prompts.templates import NSMC_INSTRUCTION, TEMPLATES, Template
 
 Doc = dict[str, Any]
@@ -38,7 +39,7 @@ def translation_dataset(
     """Return translation items with the paper's instruction for a direction, in a language."""
     template = _template(prompt)
     instruction = template.translation_instructions(direction, instruction_language, "paper")[0]
-    source, target = direction.split("-")
+    source, target = split_direction(direction)
 
     def asked(item: Doc) -> Doc:
         return {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from crosstune.prompts.templates import language_names
+from crosstune.languages.registry import language_name, split_direction
 from crosstune.recipe import Recipe
 from crosstune.report import paper
 from crosstune.report.scores import Scores
@@ -79,7 +79,7 @@ def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     language = settings.language if settings else None
     others = recipe.evaluate.tasks.values()
     is_only_one = sum(other.task == kind and other.language == language for other in others) == 1
-    title = f"{language_names('en').get(language, language)} text" if language else TITLES.get(kind, task)
+    title = f"{language_name(language, 'en')} text" if language else TITLES.get(kind, task)
     chance = CHANCE.get(kind) if metric in ("acc", "acc_norm") else None
     return Column(
         task=task,
@@ -93,13 +93,13 @@ def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
 
 
 def _translation_column(scores: Scores, label: str, metric: str, direction: str, instruction: str) -> Column:
-    source, target = direction.split("-")
+    source, target = split_direction(direction)
     task = f"{label}_{source}_{target}_{instruction}"
     return Column(
         task=task,
         metric=metric,
         heading=f"{source.capitalize()}→{target.capitalize()}",
-        group=f"{language_names('en').get(instruction, instruction)} instruction",
+        group=f"{language_name(instruction, 'en')} instruction",
         detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
         top=_top(metric),
         paper_decimals=1,

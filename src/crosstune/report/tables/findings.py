@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from crosstune.prompts.templates import language_names
+from crosstune.languages.registry import language_name
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
@@ -46,8 +46,8 @@ def findings(
 
     ``verdict`` says who forgot more than the recipe allows.
     """
-    target = language_names("en").get(recipe.languages.target, recipe.languages.target)
-    source = language_names("en").get(recipe.languages.source, recipe.languages.source)
+    target = language_name(recipe.languages.target, "en")
+    source = language_name(recipe.languages.source, "en")
     found = [(f"Best in {target}", tuple(_won(recipe, scores, tables)))]
     if changes is not None:
         found.append((f"{source} forgotten", (*_forgotten(recipe, scores, changes), verdict)))

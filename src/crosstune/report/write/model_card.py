@@ -10,8 +10,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from crosstune.languages.registry import language_name
 from crosstune.models.chat_template import template_of
-from crosstune.prompts.templates import language_names
 from crosstune.recipe import Recipe
 from crosstune.report.run_facts import RunFacts
 from crosstune.report.scores import Scores
@@ -77,9 +77,7 @@ def _origin(recipe: Recipe, system: str) -> str:
 
 
 def _summary(recipe: Recipe, system: str) -> str:
-    source, target = (
-        language_names("en").get(code, code) for code in (recipe.languages.source, recipe.languages.target)
-    )
+    source, target = (language_name(code, "en") for code in (recipe.languages.source, recipe.languages.target))
     origin = _origin(recipe, system)
     came = "was trained from scratch" if origin == "scratch" else f"comes from `{origin}`"
     if recipe.systems[system].tokenizer == "extended":
@@ -171,9 +169,7 @@ def _fingerprint(run: RunFolder, system: str) -> str:
 
 
 def _limits(recipe: Recipe) -> str:
-    source, target = (
-        language_names("en").get(code, code) for code in (recipe.languages.source, recipe.languages.target)
-    )
+    source, target = (language_name(code, "en") for code in (recipe.languages.source, recipe.languages.target))
     return (
         f"# Intended use and limits\n\nFor research on extending language models to {target}. The results above are "
         "all that was measured: what they do not name is untested. It was not aligned for safety and was not checked "

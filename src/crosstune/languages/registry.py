@@ -1,0 +1,270 @@
+"""What is known of a language by its code: scripts, spaces, names, and how its text is counted. The only place for it.
+
+The facts are Unicode's: CLDR (through babel) says which script a language is written in and what it is called, the
+Unicode Character Database (through regex) which characters a script has.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from babel import Locale
+from babel.core import UnknownLocaleError, get_global
+
+from crosstune.errors import BadInputError
+
+# A language, perhaps its script, perhaps its region, as BCP 47 writes them: ko, ckb, zh-TW, sr-Latn. Upper and lower
+# case tell where the second code of a direction begins: en-pt-BR is English to Brazilian Portuguese.
+CODE = r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?"
+_CODE = re.compile(CODE)
+_DIRECTION = re.compile(f"({CODE})-({CODE})")
+
+# ISO 15924 has codes for writing systems of several scripts, and for styles of one.
+_MIXED = {"Kore": ("Hang", "Hani"), "Jpan": ("Hira", "Kana", "Hani"), "Hrkt": ("Hira", "Kana"), "Aran": ("Arab",)}
+_MIXED |= {"Hans": ("Hani",), "Hant": ("Hani",), "Hanb": ("Hani", "Bopo"), "Latf": ("Latn",), "Latg": ("Latn",)}
+# Korean texts hold Chinese characters, but few.
+_BORROWED = {"Kore": ("Hani",)}
+# Scripts that put no space between words (Unicode's line break classes SA and ID, and Tibetan).
+UNSPACED = ("Hani", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr", "Tale", "Talu", "Lana", "Tavt", "Tibt", "Bopo")
+# sacreBLEU's tokenizers for words that its default, 13a, cannot see; flores200 for other scripts without spaces.
+_BLEU_TOKENIZERS = {"Kore": "ko-mecab", "Hang": "ko-mecab", "Jpan": "ja-mecab", "Hrkt": "ja-mecab", "Hira": "ja-mecab"}
+_BLEU_TOKENIZERS |= {"Hans": "zh", "Hant": "zh", "Hani": "zh", "Hanb": "zh"}
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language, as far as crosstune has to know it.
+
+    Attributes:
+        code: its shortest usual code: ``ko`` for ``kor`` and ``kor_Hang``, ``zh-TW`` for ``zh-TW``.
+        scripts: Unicode's four-letter names of the scripts that its texts hold.
+        own_scripts: those without a script that it only borrows from.
+        is_spaced: whether spaces stand between its words.
+        bleu_tokenizer: sacreBLEU's name of the tokenizer that finds its words.
+        ngram_unit: what a stretch of its text is counted in.
+    """
+
+    code: str
+    scripts: tuple[str, ...]
+    own_scripts: tuple[str, ...]
+    is_spaced: bool
+    bleu_tokenizer: str
+    ngram_unit: Literal["word", "character"]
+
+
+@cache
+def language(code: str) -> Language:
+    """Return what is known of a language; any of its codes will do, in BCP 47's or FLORES-200's spelling.
+
+    Raises:
+        BadInputError: for a code that names no language, or one whose script nobody knows.
+    """
+    short = canonical(code)
+    writing = _writing_of(short)
+    scripts, own = _MIXED.get(writing, (writing,)), _own_scripts(writing)
+    is_spaced = not set(own).intersection(UNSPACED)
+    bleu = _BLEU_TOKENIZERS.get(writing, "13a" if is_spaced else "flores200")
+    return Language(short, scripts, own, is_spaced, bleu, "word" if is_spaced else "character")
+
+
+@cache
+def canonical(code: str) -> str:
+    """Return the shortest usual code of a language: ``ko`` for ``kor`` and ``kor_Hang``, ``zh-Hant`` for ``zho_Hant``.
+
+    Raises:
+        BadInputError: for a code that names no language, with the spelling that would, where case is all that is wrong.
+    """
+    tag = code.replace("_", "-")
+    if not _CODE.fullmatch(tag):
+        raise BadInputError(_spelling_problem(code, tag))
+    first, *rest = tag.split("-")
+    renamed = str(get_global("language_aliases").get(first, first)).split("_")
+    short = "-".join([renamed[0], *(rest or renamed[1:])])
+    script = next((part for part in rest if len(part) == 4), "")
+    if not script and renamed[0] not in _likely() and renamed[0] not in Locale("en").languages:
+        raise BadInputError(
+            f"{code!r} was asked as a language, but Unicode's CLDR knows none of this code. Give its ISO 639-1 or "
+            f"639-3 code (ko, ckb, fil), with a region or script where it needs one (pt-BR, sr-Latn); for a language "
+            f"that CLDR does not know, name its script (ISO 15924): {tag}-Latn."
+        )
+    without = "-".join(part for part in short.split("-") if part != script)
+    likely = _likely_script(without)
+    # FLORES-200 says kor_Hang where Unicode says Kore.
+    is_usual = script and likely and script in (likely, *_own_scripts(likely))
+    return without if is_usual else short
+
+
+def usual_code(written: str) -> str:
+    """Return a language's usual code; what is no code stays as it is, for others to refuse."""
+    try:
+        return canonical(written)
+    except BadInputError:
+        return written
+
+
+def _spelling_problem(code: str, tag: str) -> str:
+    parts = tag.split("-")
+    spelt = "-".join(
+        [parts[0].lower(), *(part.title() if len(part) == 4 else part.upper() for part in parts[1:] if part)]
+    )
+    remedy = f"Write {spelt}" if _CODE.fullmatch(spelt) else "Write one such as ko, ckb, fil, zh-TW, sr-Latn or pt-BR"
+    return (
+        f"{code!r} was asked as a language, but is no BCP 47 code: two or three small letters, then the script where "
+        f"needed (Latn), then the region (BR). {remedy}."
+    )
+
+
+def _own_scripts(writing: str) -> tuple[str, ...]:
+    return tuple(script for script in _MIXED.get(writing, (writing,)) if script not in _BORROWED.get(writing, ()))
+
+
+def _likely() -> Mapping[str, str]:
+    likely: Mapping[str, str] = get_global("likely_subtags")
+    return likely
+
+
+def _likely_script(tag: str) -> str | None:
+    found = _likely().get(tag.replace("-", "_")) or _likely().get(tag.split("-")[0])
+    return found.split("_")[1] if found else None
+
+
+def _writing_of(tag: str) -> str:
+    """Return the ISO 15924 code of what a language is written in."""
+    named = next((part for part in tag.split("-")[1:] if len(part) == 4), None) or _likely_script(tag)
+    if named is None:
+        raise BadInputError(
+            f"{tag!r} was asked as a language, but Unicode's CLDR does not say which script it is written in. Name the "
+            f"script behind it (ISO 15924): {tag}-Latn, {tag}-Cyrl."
+        )
+    return named
+
+
+@cache
+def codes_of(code: str) -> frozenset[str]:
+    """Return the codes that mean a language, its own among them: ko, kor, kor_Hang."""
+    aliases = (alias for alias, usual in get_global("language_aliases").items() if usual == code)
+    plain = {code, *aliases}
+    scripts = {_writing_of(code), *language(code).own_scripts}
+    long = (f"{one}_{script}" for one in plain if len(one) == 3 for script in scripts)
+    return frozenset({*plain, *long})
+
+
+@cache
+def split_direction(direction: str) -> tuple[str, str]:
+    """Return source and target of a direction: (``en``, ``pt-BR``) of ``en-pt-BR``.
+
+    Raises:
+        BadInputError: when it is none.
+    """
+    match = _DIRECTION.fullmatch(direction.replace("_", "-"))
+    if match is None:
+        raise BadInputError(
+            f"{direction!r} was asked as a translation direction, but is not two language codes with a hyphen between "
+            "them. Write one such as en-ko, en-zh-TW or pt-BR-en."
+        )
+    return canonical(match[1]), canonical(match[2])
+
+
+def is_in(declared: str, wanted: str) -> bool:
+    """Return whether a text that a file says is in one language will do for another: ``KO-KR`` for ``ko``.
+
+    Codes are compared without regard to case; a region counts only where both name one, a script always.
+    """
+    parts = declared.replace("_", "-").split("-")
+    tag = "-".join([parts[0].lower(), *(part.title() if len(part) == 4 else part.upper() for part in parts[1:])])
+    if not _CODE.fullmatch(tag):
+        return False
+    try:
+        one, other = language(tag), language(wanted)
+    except BadInputError:
+        return False
+    regions = {part for code in (one.code, other.code) for part in code.split("-")[1:] if len(part) != 4}
+    is_same = one.code.split("-")[0] == other.code.split("-")[0] and one.scripts == other.scripts
+    return is_same and _writing_of(one.code) == _writing_of(other.code) and len(regions) < 2
+
+
+def shares_letters(first: str, second: str) -> bool:
+    """Return whether every script of the first language is one that the second uses, too."""
+    return set(language(first).own_scripts) <= set(language(second).scripts)
+
+
+def bleu_problem(code: str) -> str | None:
+    """Return what is missing for BLEU of translations into a language, and how to get it; None if nothing is."""
+    tokenizer = language(code).bleu_tokenizer
+    if tokenizer == "ja-mecab" and not (find_spec("MeCab") and find_spec("ipadic")):
+        return 'BLEU into Japanese cuts words with MeCab, which is not installed: pip install "sacrebleu[ja]"'
+    if tokenizer == "flores200" and not _flores_model().is_file():
+        return (
+            f"BLEU into {language_name(code, 'en')} cuts text by FLORES-200's SentencePiece model, which sacreBLEU "
+            "downloads: run `echo | sacrebleu -tok flores200 <(echo)` once with a network, or put the file to "
+            f"{_flores_model()}"
+        )
+    return None
+
+
+def refuse_missing_bleu(targets: Iterable[str]) -> None:
+    """Check that BLEU can be computed of translations into some languages.
+
+    Raises:
+        BadInputError: with what is missing.
+    """
+    problems = [problem for code in sorted({*targets}) if (problem := bleu_problem(code))]
+    if problems:
+        raise BadInputError("evaluate.tasks: translations were asked to be scored, but " + "; ".join(problems))
+
+
+def _flores_model() -> Path:
+    from sacrebleu.utils import SACREBLEU_DIR
+
+    return Path(SACREBLEU_DIR) / "models" / "flores200sacrebleuspm"
+
+
+def language_name(code: str, asked_in: str) -> str:
+    """Return a language's name in another: as CLDR has it, else its English name, else its code."""
+    return language_names(asked_in).get(code) or language_names("en").get(code) or code
+
+
+@cache
+def language_names(asked_in: str) -> Mapping[str, str]:
+    """Return the languages' names in one language, by any of their codes; it lists those of two letters."""
+    return _Names(asked_in)
+
+
+class _Names(Mapping[str, str]):
+    """CLDR's names in one language, without remarks in brackets but those that tell regions and scripts apart."""
+
+    def __init__(self, asked_in: str) -> None:
+        try:
+            self._locale: Locale | None = Locale.parse(canonical(asked_in), sep="-")
+        except (UnknownLocaleError, BadInputError):
+            self._locale = None
+        listed = self._locale.languages if self._locale else {}
+        self._codes = [code for code in listed if len(code) == 2]
+
+    def __getitem__(self, code: str) -> str:
+        if self._locale is None:
+            raise KeyError(code)
+        try:
+            tag = canonical(code).replace("-", "_")
+        except BadInputError:
+            raise KeyError(code) from None
+        # CLDR may keep an old code's name (tl) and not the new one's, or the other way round.
+        plain = self._locale.languages.get(tag) or self._locale.languages.get(code)
+        if plain is not None:
+            return str(plain).partition("(")[0].strip()
+        if "_" not in tag or tag.split("_")[0] not in self._locale.languages:
+            raise KeyError(code)
+        name: str | None = Locale.parse(tag).get_display_name(self._locale)
+        if not name:
+            raise KeyError(code)
+        return name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._codes)
+
+    def __len__(self) -> int:
+        return len(self._codes)
