@@ -180,7 +180,7 @@ def metrics_row(step: int, num_steps: int, generator: random.Random) -> dict[str
         "phase": 0,
         "step": step,
         "loss": loss,
-        "bits_per_byte": loss / 2.3,
+        "loss_bits_per_byte": loss / 2.3,
         "learning_rate": 1e-3,
         "grad_norm": 1.0,
         "tokens": 2000 * step,

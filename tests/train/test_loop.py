@@ -131,7 +131,7 @@ def test_bits_per_byte_and_sources_follow_from_the_loss(make_run: MakeRun) -> No
     num_bytes = sum(len(example.encode()) for example in examples)
     first = metrics(run)[0]
     nats = first["loss"] * first["supervised_tokens"]
-    assert first["bits_per_byte"] == pytest.approx(nats / math.log(2) / num_bytes)
+    assert first["loss_bits_per_byte"] == pytest.approx(nats / math.log(2) / num_bytes)
 
 
 def make_examples() -> list[str]:

@@ -49,7 +49,7 @@ def test_a_step_costs_what_the_plan_says(make_run: MakeRun) -> None:
 
 
 def test_the_progress_line_says_what_a_trainer_watches() -> None:
-    row: dict[str, Any] = {"loss": 2.3456, "bits_per_byte": 0.789, "supervised_tokens": 5000, "seconds": 2.0}
+    row: dict[str, Any] = {"loss": 2.3456, "loss_bits_per_byte": 0.789, "supervised_tokens": 5000, "seconds": 2.0}
     row |= {"learning_rate": 5.5e-4, "step": 10}
     note = _progress_note(row, Speed(1e9, 1e10))
     assert note == "loss 2.346  0.789 bits/byte  2,500 supervised tokens/s  LR 5.5e-04  MFU 50%"

@@ -35,7 +35,7 @@ def test_a_system_from_scratch_learns_and_loads_in_plain_transformers(make_run: 
     assert [row["step"] for row in rows] == list(range(1, 31))
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     assert set(rows[0]["sources"]) <= {"pairs", "alpaca"}
-    assert rows[0]["bits_per_byte"] > 0 and rows[-1]["learning_rate"] < rows[5]["learning_rate"]
+    assert rows[0]["loss_bits_per_byte"] > 0 and rows[-1]["learning_rate"] < rows[5]["learning_rate"]
     folder = run.system("base") / "model"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert AutoModelForCausalLM.from_pretrained(folder).config.vocab_size == len(tokenizer)

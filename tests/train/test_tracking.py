@@ -26,7 +26,7 @@ def test_tensorboard_gets_the_rows_of_the_files_over_all_phases(make_run: MakeRu
     losses = found.Scalars("loss")
     assert [event.step for event in losses] == [1, 2, 3, 4, 5, 6, 7]
     assert [event.value for event in losses] == pytest.approx([row["loss"] for row in rows])
-    assert {"sources/pairs/loss", "bits_per_byte", "learning_rate"} <= set(found.Tags()["scalars"])
+    assert {"sources/pairs/loss", "loss_bits_per_byte", "learning_rate"} <= set(found.Tags()["scalars"])
     assert [event.step for event in found.Scalars("validation/ko")] == [0, 2, 4, 4, 6, 7]
 
 

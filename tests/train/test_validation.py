@@ -1,18 +1,28 @@
 """Held-out text while training: the right number, at the right steps, once, and without touching what is learnt."""
 
+import copy
 import json
-import math
+from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from accelerate import Accelerator
+from lm_eval.api.instance import Instance
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from crosstune.errors import RecipeError
-from crosstune.prompts.examples import read_examples
+from crosstune.evaluate.harness.language_model import CrosstuneLM
+from crosstune.models import packing
+from crosstune.prompts.examples import Example, read_examples
 from crosstune.recipe import yaml_file
 from crosstune.runs.folder import RunFolder
+from crosstune.tokens.bits_per_byte import bits_per_byte
+from crosstune.tokens.store import tokenize
 from crosstune.train import stage as train_stage
+from crosstune.train.validation import held_out_text, score_text
+from tests.tokens.bits_by_hand import by_hand
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
 
 VALIDATED: dict[str, Any] = {"validation": "korean", "validate_every_steps": 3}
@@ -39,14 +49,34 @@ def test_the_score_is_the_models_cross_entropy_over_the_texts_bytes(make_run: Ma
     train_stage.run(recipe, run)
     model = AutoModelForCausalLM.from_pretrained(run.system("base") / "model")
     tokenizer = AutoTokenizer.from_pretrained(run.system("base") / "model")
-    nats, num_bytes = 0.0, 0
-    for example in read_examples(run.mixture("korean") / "examples.parquet"):
-        tokens = [tokenizer.bos_token_id, *tokenizer.encode(example.completion, add_special_tokens=False)]
-        row = torch.tensor([[*tokens, tokenizer.eos_token_id]])
-        with torch.inference_mode():
-            nats += float(model(row, labels=row).loss) * (row.shape[1] - 1)
-        num_bytes += len(example.completion.encode())
-    assert scores(run)[-1]["bits_per_byte"]["ko"] == pytest.approx(nats / math.log(2) / num_bytes, rel=1e-5)
+    texts = [example.completion for example in read_examples(run.mixture("korean") / "examples.parquet")]
+    assert scores(run)[-1]["bits_per_byte"]["ko"] == pytest.approx(by_hand(model, tokenizer, texts, 200), rel=1e-5)
+
+
+@pytest.mark.parametrize("max_length", [5, 16, 64])
+@pytest.mark.parametrize("bos", ["<s>", None])
+def test_training_and_evaluation_give_one_number(
+    base_tokenizer: PreTrainedTokenizerFast, bos: str | None, max_length: int
+) -> None:
+    tokenizer = copy.deepcopy(base_tokenizer)
+    tokenizer.bos_token = bos
+    config = {"vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(**config, num_attention_heads=2, max_position_embeddings=max_length, initializer_range=0.4)
+    )
+    texts = ["The cat sleeps.", "고양이가 잔다. " * 4, "집"]
+    examples = [Example("", text, "ko", "korean", f"k:{index}") for index, text in enumerate(texts)]
+    tokens = tokenize(pa.Table.from_pylist([asdict(example) for example in examples]), tokenizer)
+    model.set_attn_implementation(packing.ATTENTION)
+    while_training = score_text(held_out_text(tokens, tokenizer, max_length), Accelerator(cpu=True), model, 40)["ko"]
+    requests = [Instance("loglikelihood_rolling", {}, (text,), index) for index, text in enumerate(texts)]
+    nats = -sum(CrosstuneLM(model.eval(), tokenizer).loglikelihood_rolling(requests))
+    num_bytes = sum(len(text.encode()) for text in texts)
+    model.set_attn_implementation("sdpa")
+    expected = by_hand(model, tokenizer, texts, max_length)
+    assert while_training == pytest.approx(expected, rel=1e-5)
+    assert bits_per_byte(nats, num_bytes) == pytest.approx(expected, rel=1e-5)
 
 
 def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from crosstune.evaluate.bootstrap import SEED, Array, draws, interval, resample
 from crosstune.languages.registry import language, refuse_missing_bleu
+from crosstune.tokens.bits_per_byte import bits_per_byte
 
 KEYWORDS = ("부정", "긍정")  # by NSMC's label
 LESS_IS_BETTER = ("ter",)
@@ -69,12 +70,11 @@ def bits_per_byte_score(scored: Scored, values: Sequence[tuple[float, int]]) -> 
     """Score texts from their (log-probability in nats, bytes of UTF-8): all bits over all bytes; less is better."""
     sums = np.asarray(values, np.float64)
 
-    def bits_per_byte(of: Array) -> Array:
-        bits: Array = -of[:, 0] / of[:, 1] / np.log(2)
-        return bits
+    def of_all(some: Array) -> Array:
+        return np.array([bits_per_byte(-log_probability, num_bytes) for log_probability, num_bytes in some])
 
-    value = float(bits_per_byte(sums.sum(0)[None])[0])
-    return scored.make("bits_per_byte", value, resample(sums, bits_per_byte, scored.num_bootstrap), len(values))
+    value = float(of_all(sums.sum(0)[None])[0])
+    return scored.make("bits_per_byte", value, resample(sums, of_all, scored.num_bootstrap), len(values))
 
 
 def aggregated_score(

@@ -106,17 +106,17 @@ def gain_figures(recipe: Recipe, changes: Sequence[Change]) -> list[tuple[str, M
 
 
 def overview_figure(recipe: Recipe, curves: Sequence[Curves]) -> tuple[Markup, list[tuple[str, int]]] | None:
-    """Draw all systems' bits per byte (or loss, where a run has none) in one chart; with its legend."""
+    """Draw all systems' loss in bits per byte (or by token, where there is no such row); with its legend."""
     styles = _styles(recipe)
-    has_bits = any(curve.bits_per_byte for curve in curves)
+    has_bits = any(curve.loss_bits_per_byte for curve in curves)
     series = [
         Series(curve.label, points, styles[curve.system])
         for curve in curves
-        if (points := curve.bits_per_byte if has_bits else curve.loss)
+        if (points := curve.loss_bits_per_byte if has_bits else curve.loss)
     ]
     if not series:
         return None
-    labels = ("optimiser step", "bits per byte" if has_bits else "loss, nats per supervised token")
+    labels = ("optimiser step", "loss, bits per supervised byte" if has_bits else "loss, nats per supervised token")
     return charts.line_chart(series, (860, 330), labels), [(one.label, one.style) for one in series]
 
 

@@ -23,7 +23,8 @@ class Curves:
 
     Attributes:
         loss: step and loss in nats per supervised token; steps count on over the system's phases.
-        bits_per_byte: step and bits per byte, which compares systems with different tokenizers.
+        loss_bits_per_byte: step and loss in bits per byte of supervised text, which compares systems with different
+            tokenizers.
         sources: the loss by source of the examples.
         languages: the loss by language of the completions.
         phase_starts: the steps at which a further phase began.
@@ -35,7 +36,7 @@ class Curves:
     system: str
     label: str
     loss: Points = field(default_factory=list)
-    bits_per_byte: Points = field(default_factory=list)
+    loss_bits_per_byte: Points = field(default_factory=list)
     sources: dict[str, Points] = field(default_factory=dict)
     languages: dict[str, Points] = field(default_factory=dict)
     phase_starts: list[float] = field(default_factory=list)
@@ -109,7 +110,7 @@ class _Bin:
         # The row's own count is the stage's so far; the sources' counts are this step's.
         weight = sum(facts["supervised_tokens"] for facts in sources.values()) or 1
         self._add("loss", row["loss"], weight)
-        self._add("bits_per_byte", row.get("bits_per_byte"), weight)
+        self._add("loss_bits_per_byte", row.get("loss_bits_per_byte"), weight)
         for source, facts in sources.items():
             self._add(f"source {source}", facts["loss"], facts["supervised_tokens"])
         for language, facts in (row.get("languages") or {}).items():
@@ -126,8 +127,8 @@ class _Bin:
             point = (step, total / self.weights[key])
             if key == "loss":
                 curves.loss.append(point)
-            elif key == "bits_per_byte":
-                curves.bits_per_byte.append(point)
+            elif key == "loss_bits_per_byte":
+                curves.loss_bits_per_byte.append(point)
             else:
                 kind, _, name = key.partition(" ")
                 (curves.sources if kind == "source" else curves.languages).setdefault(name, []).append(point)

@@ -236,7 +236,7 @@ def _progress_note(row: Mapping[str, Any], speed: Speed) -> str:
     return "  ".join(
         (
             f"loss {row['loss']:.3f}",
-            f"{row['bits_per_byte']:.3f} bits/byte",
+            f"{row['loss_bits_per_byte']:.3f} bits/byte",
             f"{row['supervised_tokens'] / seconds:,.0f} supervised tokens/s",
             f"LR {row['learning_rate']:.1e}",
             f"MFU {speed.mfu(row['step'], seconds):.0%}",

@@ -64,13 +64,18 @@ def summed_loss(
 
 def predicted_logits(model: nn.Module, segments: Sequence[Segment], device: torch.device) -> Tensor:
     """Return the logits that predict the segments' supervised tokens, [supervised tokens, pieces]."""
-    options = _ON_GPU if device.type == "cuda" else {}
-    layout = lay_out([segment.tokens for segment in segments], share_prefixes=True, device=device, **options)
+    tokens = [segment.tokens for segment in segments]
+    layout = lay_out(tokens, share_prefixes=True, device=device, **layout_options(device))
     # The token at place i is predicted at the packed position of place i - 1.
     positions = np.concatenate(
         [places[segment.num_prompt - 1 : -1] for segment, places in zip(segments, layout.token_positions, strict=True)]
     )
     return logits_at(model, layout, torch.from_numpy(positions))
+
+
+def layout_options(device: torch.device) -> dict[str, int]:
+    """Return how rows are best laid out for a device."""
+    return _ON_GPU if device.type == "cuda" else {}
 
 
 def row_chunks(logits: Tensor) -> Iterator[slice]:

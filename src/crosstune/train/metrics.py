@@ -1,7 +1,6 @@
 """Files of rows by step, as metrics.jsonl: loss by source and language, and bits per byte, for any tokenizer."""
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstune.runs.files import write_jsonl
+from crosstune.tokens.bits_per_byte import bits_per_byte
 from crosstune.train.error_messages import disk_advice
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Corpus, Row
@@ -78,7 +78,8 @@ def row_of_step(phase: int, batch: Sequence[Row], totals: Totals, result: StepRe
         "phase": phase,
         "step": totals.steps,
         "loss": nats / sum(counts.values()),
-        "bits_per_byte": nats / math.log(2) / max(1, num_bytes),
+        # With the bits of EOS, which is supervised too: not the bits per byte of held-out text.
+        "loss_bits_per_byte": bits_per_byte(nats, max(1, num_bytes)),
         "learning_rate": result.learning_rate,
         "grad_norm": result.grad_norm,
         "tokens": totals.tokens,

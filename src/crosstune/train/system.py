@@ -44,7 +44,7 @@ from crosstune.train.rows import Row, make_rows
 from crosstune.train.speed import speed_of
 from crosstune.train.start import Start, build_model
 from crosstune.train.tracking import make_accelerator
-from crosstune.train.validation import make_validation_rows, score_text
+from crosstune.train.validation import held_out_text, score_text
 
 
 @dataclass(frozen=True)
@@ -238,9 +238,9 @@ def _checks(task: Task, phase: Phase, accelerator: Accelerator) -> list[Check]:
     checks = []
     if settings.validation is not None:
         tokens = _tokens(task, settings.validation, accelerator)
-        rows = make_validation_rows(tokens, phase.model_copy(update={"mixture": settings.validation}))
+        texts = held_out_text(tokens, load_tokenizer(str(task.start.tokenizer)), phase.max_length_tokens)
         file = MetricsFile(task.folder / "validation.jsonl")
-        look = partial(score_text, rows)
+        look = partial(score_text, texts)
         checks.append(Check("validation", "bits_per_byte", look, settings.validate_every_steps, file))
     if settings.score_every_steps is not None and task.score is not None:
         score, tokenizer = task.score, load_tokenizer(str(task.start.tokenizer))

@@ -1,52 +1,96 @@
 """Held-out text, scored while a phase trains: gain and forgetting are seen while they happen.
 
-Bits per byte, because the number of tokens of a text changes with the vocabulary and its bytes do not.
+Bits per byte, because the number of tokens of a text changes with the vocabulary and its bytes do not. Windows, what is
+given and what is scored are those of the evaluation's ``bits_per_byte``: `tokens.bits_per_byte`.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
-from crosstune.recipe import Phase
+from crosstune.models.packing import lay_out, logits_at
+from crosstune.tokens.bits_per_byte import bits_per_byte, token_before_text, windows
 from crosstune.train.batches import split_over_ranks
-from crosstune.train.loss import summed_loss
-from crosstune.train.rows import Row, make_rows
+from crosstune.train.loss import cross_entropy, layout_options
+from crosstune.train.rows import Row, Segment
+
+
+@dataclass(frozen=True)
+class HeldOutText:
+    """The texts of one language.
+
+    Attributes:
+        rows: their windows, one a row; what is given counts as its prompt.
+        num_bytes: UTF-8 bytes of all texts.
+    """
+
+    rows: list[Row]
+    num_bytes: int
 
 
 def score_text(
-    rows: Mapping[str, Sequence[Row]], accelerator: Accelerator, model: nn.Module, budget: int
+    texts: Mapping[str, HeldOutText], accelerator: Accelerator, model: nn.Module, budget: int
 ) -> dict[str, float]:
     """Return bits per byte by language; ``budget`` is the number of tokens of a forward pass."""
     was_training = model.training
     model.eval()
-    bits = {language: bits_per_byte(accelerator, model, of_one, budget) for language, of_one in rows.items()}
+    bits = {language: _bits_per_byte(accelerator, model, text, budget) for language, text in texts.items()}
     model.train(was_training)
     return bits
 
 
-def make_validation_rows(tokens: pa.Table, phase: Phase) -> dict[str, list[Row]]:
-    """Pack plain text by language into rows of the stage's maximum length."""
+def held_out_text(tokens: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, HeldOutText]:
+    """Return plain text by language, in windows of which a model reads ``max_length`` tokens."""
+    languages = sorted(pc.unique(tokens["language"]).to_pylist())
+    tables = {language: tokens.filter(pc.equal(tokens["language"], language)) for language in languages}
     return {
-        language: make_rows(tokens.filter(pc.equal(tokens["language"], language)), phase)[0]
-        for language in sorted(pc.unique(tokens["language"]).to_pylist())
+        language: HeldOutText(
+            [(segment,) for segment in _segments(table, tokenizer, max_length)], pc.sum(table["num_bytes"]).as_py()
+        )
+        for language, table in tables.items()
     }
 
 
+def _segments(tokens: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Segment]:
+    before = token_before_text(tokenizer)
+    first = 0 if tokenizer.bos_token_id is None else 1
+    names = ("tokens", "language", "source", "origin")
+    for whole, *facts in zip(*(tokens[name].to_pylist() for name in names), strict=True):
+        # The text's own tokens: BOS stands before them, and EOS after them.
+        for window in windows(whole[first:-1], before, max_length):
+            yield Segment((*window.context, *window.continuation), len(window.context), 0, *facts)
+
+
 @torch.no_grad()
-def bits_per_byte(accelerator: Accelerator, model: nn.Module, rows: Sequence[Row], budget: int) -> float:
-    """Return the cross-entropy of a text in bits per byte of UTF-8, the same on every rank."""
+def _bits_per_byte(accelerator: Accelerator, model: nn.Module, text: HeldOutText, budget: int) -> float:
+    """Return the bits per byte of a language's texts, the same on every rank."""
     total: Any = torch.zeros((), dtype=torch.float64, device=accelerator.device)
-    for segments in split_over_ranks(rows, accelerator.num_processes, budget)[accelerator.process_index]:
+    for segments in split_over_ranks(text.rows, accelerator.num_processes, budget)[accelerator.process_index]:
         # A rank without rows of its own computes another's, for nothing: it must take part in gathering weights.
-        loss: Tensor = summed_loss(model, segments or rows[0], accelerator.device).total
-        total += loss if segments else 0.0
+        nats = _nats(model, segments or text.rows[0], accelerator.device)
+        total += nats if segments else 0.0
     if accelerator.num_processes > 1:
         total = accelerator.reduce(total, reduction="sum")
-    num_bytes = sum(segment.num_bytes for row in rows for segment in row)
-    return float(total) / math.log(2) / num_bytes
+    return bits_per_byte(float(total), text.num_bytes)
+
+
+def _nats(model: nn.Module, segments: Sequence[Segment], device: torch.device) -> Tensor:
+    """Return the summed cross-entropy of the windows' scored tokens.
+
+    The last token of a window predicts nothing and is not laid out: a window may fill all positions that a model has.
+    """
+    read = [segment.tokens[:-1] for segment in segments]
+    layout = lay_out(read, share_prefixes=True, device=device, **layout_options(device))
+    places = zip(segments, layout.token_positions, strict=True)
+    positions = np.concatenate([path[segment.num_prompt - 1 :] for segment, path in places])
+    logits = logits_at(model, layout, torch.from_numpy(positions))
+    targets = [token for segment in segments for token in segment.tokens[segment.num_prompt :]]
+    return cross_entropy(logits, torch.tensor(targets, device=device))[0]

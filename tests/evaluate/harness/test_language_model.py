@@ -1,5 +1,6 @@
 """The registered harness model gives what the harness's own Hugging Face model gives, request by request."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from crosstune.evaluate import scoring
 from crosstune.evaluate.harness import language_model as harness
 from crosstune.evaluate.harness.language_model import CrosstuneLM
 from crosstune.models.logits import likeliest
+from crosstune.tokens.bits_per_byte import bits_per_byte
+from tests.tokens.bits_by_hand import by_hand
 
 COOKIES = "Baking cookies: A boy mixes flour and sugar. He"
 PAIRS = [
@@ -81,11 +84,30 @@ def test_contexts_too_long_are_cut_from_the_left(model: PreTrainedModel, tokeniz
     assert [value for value, _ in found] == pytest.approx([value for value, _ in expected], abs=1e-4)
 
 
-def test_whole_texts_equal_those_of_the_harness(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_whole_texts_equal_those_of_the_harness_without_a_scored_bos(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
     texts = [("The woman opened the window.",), (f"{COOKIES} 영화는 정말 재미있다. " * 40,)]
-    expected = hf(model, tokenizer).loglikelihood_rolling(requests(texts, "loglikelihood_rolling"), disable_tqdm=True)
+    reference = hf(model, tokenizer)
+    reference.add_bos_token = False
+    expected = reference.loglikelihood_rolling(requests(texts, "loglikelihood_rolling"), disable_tqdm=True)
     found = CrosstuneLM(model, tokenizer).loglikelihood_rolling(requests(texts, "loglikelihood_rolling"))
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("bos", ["<s>", None])
+def test_bits_of_a_text_are_those_of_its_tokens_computed_by_hand(
+    llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, bos: str | None
+) -> None:
+    without = copy.deepcopy(tokenizer)
+    without.bos_token = bos
+    texts = ["The woman opened the window.", "", "영화", f"{COOKIES} 영화는 정말 재미있다. " * 3]
+    lm = CrosstuneLM(llama, without)
+    found = lm.loglikelihood_rolling(requests([(text,) for text in texts], "loglikelihood_rolling"))
+    llama.set_attn_implementation("sdpa")
+    assert bits_per_byte(-sum(found), sum(len(text.encode()) for text in texts)) == pytest.approx(
+        by_hand(llama, without, texts, lm.max_length), rel=1e-5
+    )
 
 
 def test_generated_texts_equal_those_of_the_harness(llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:

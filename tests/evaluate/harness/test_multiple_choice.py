@@ -19,6 +19,7 @@ from crosstune.recipe.evaluate import TaskName
 from crosstune.runs.files import write_jsonl
 from crosstune.tokens.encode import encode_examples
 from tests.evaluate.conftest import settings
+from tests.tokens.bits_by_hand import by_hand
 
 HELLASWAG = [
     {
@@ -149,15 +150,17 @@ def test_scores_and_likelihoods_are_those_of_the_harnesss_own_model(
         tasks = {label: task.load() for label, task in files.items()}
         own = HFLM(pretrained=llama, tokenizer=tokenizer, device="cpu", batch_size=4)
         expected: Any = lm_eval.evaluate(own, tasks, bootstrap_iters=0, log_samples=True)
+    # The harness's own model scores BOS after BOS: this task is held to its definition instead.
+    assert figures(results["my_bits_per_byte"])["bits_per_byte"] == pytest.approx(
+        by_hand(llama, tokenizer, [item["text"] for item in TEXTS], 256), rel=1e-5
+    )
     for label, result in results.items():
+        if label == "my_bits_per_byte":
+            continue
         for metric, value in figures(result).items():
             assert value == pytest.approx(expected["results"][label][f"{metric},none"]), (label, metric)
         for row, sample in zip(result.rows, expected["samples"][label], strict=True):
             reference = [answer[0] for answer in sample["filtered_resps"] if isinstance(answer, tuple)]
-            if not reference:
-                bits = -sample["filtered_resps"][0] / len(row["prompt"].encode()) / np.log(2)
-                assert row["output"] == f"{bits:.3f} bits per byte"
-                continue
             np.testing.assert_allclose(row["log_likelihoods"], reference, atol=1e-4)
 
 

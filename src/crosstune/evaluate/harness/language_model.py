@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,7 +17,6 @@ from lm_eval.models.utils import (
     postprocess_generated_text,
     resolve_max_length,
 )
-from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.evaluate import ranks
@@ -26,6 +26,7 @@ from crosstune.evaluate.scoring import Likelihood, Pair, log_likelihoods
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.terminal import progress
+from crosstune.tokens.bits_per_byte import token_before_text, windows
 
 DEFAULT_MAX_GENERATED = 256
 _LIKELIHOODS = "(log-likelihoods)"  # in the log, where a task's label cannot have brackets
@@ -88,8 +89,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
     @property
     def prefix_token_id(self) -> int:
         """What stands before a text without context: BOS, or EOS where there is none."""
-        bos = self.tokenizer.bos_token_id
-        return self.eot_token_id if bos is None else int(bos)
+        return token_before_text(self.tokenizer)
 
     @property
     def max_length(self) -> int:
@@ -144,17 +144,20 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         return self._log.rows_of(_LIKELIHOODS) if self._log else {}
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
-        """Score whole texts in windows of ``max_length``, each token once."""
-        windows: list[tuple[tuple[str, str] | None, list[int], list[int]]] = []
+        """Score whole texts in windows of ``max_length``: each token of the text once, and no other.
+
+        The harness's ``hf`` model lets the tokenizer add its BOS and then puts BOS before it, by default: it adds the
+        log-probability of BOS after BOS to every text. Here BOS is given, not scored.
+        """
+        pairs: list[Pair] = []
         ends = []
         for request in requests:
-            tokens = self.tok_encode(request.args[0])
-            rolling = get_rolling_token_windows(tokens, self.prefix_token_id, self.max_length, context_len=1)
-            windows += [(None, *make_disjoint_window(window)) for window in rolling]
-            ends.append(len(windows))
-        answers = self._loglikelihood_tokens(windows)
-        starts = [0, *ends[:-1]]
-        return [sum(answer[0] for answer in answers[first:last]) for first, last in zip(starts, ends, strict=True)]
+            tokens = self.tok_encode(request.args[0], add_special_tokens=False)
+            of_text = windows(tokens, self.prefix_token_id, self.max_length)
+            pairs += [Pair(window.context, window.continuation) for window in of_text]
+            ends.append(len(pairs))
+        found = [likelihood.log_probability for likelihood in self._likelihoods(pairs)]
+        return [sum(found[first:last]) for first, last in pairwise([0, *ends])]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """Continue contexts greedily until EOS, a stop text, or the limit."""

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +20,7 @@ from crosstune.evaluate.scores import (
     mean_score,
 )
 from crosstune.recipe import Evaluate
+from crosstune.tokens.bits_per_byte import bits_per_byte
 
 Row = dict[str, Any]
 
@@ -97,7 +97,7 @@ def _row(label: str, sample: Row) -> Row:
     correct = bool(sample["acc"]) if "acc" in sample else None
     if "bits_per_byte" in sample:
         log_probability, num_bytes = sample["bits_per_byte"]
-        bits = -log_probability / num_bytes / math.log(2)
+        bits = bits_per_byte(-log_probability, num_bytes)
         return {**row, "output": f"{bits:.3f} bits per byte", "reference": "", "correct": None}
     if len(arguments) == 1:
         output = answers[0] if isinstance(answers[0], str) else json.dumps(answers[0])
