@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from crosstune.runs import pipeline
+import crosstune as package
 
 # For a child process that runs the source tree under test.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parent.parent)}
 
 
 def crosstune(*arguments: str, cwd: Path | None = None, given: str = "") -> subprocess.CompletedProcess[str]:

@@ -16,6 +16,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
 from tests.evaluate.test_stage import recipe, run
+from tests.launched import launched
 
 __all__ = ["recipe", "run"]
 # Of each rank's answers, so that the test sees who wrote what.
@@ -37,8 +38,7 @@ def test_every_part_is_somebodys_and_the_loads_are_alike(sizes: list[int], numbe
     parts = []
     for rank in range(number):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("WORLD_SIZE", str(number))
-            patch.setenv("RANK", str(rank))
+            launched(patch, number, rank)
             parts.append(ranks.share(sizes))
     assert sorted(place for part in parts for place in part) == list(range(len(sizes)))
     loads = [sum(sizes[place] for place in part) for part in parts]
@@ -47,10 +47,9 @@ def test_every_part_is_somebodys_and_the_loads_are_alike(sizes: list[int], numbe
 
 def test_endings_of_one_context_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [Pair([question], [ending]) for ending in range(4) for question in range(7)]
-    monkeypatch.setenv("WORLD_SIZE", "3")
     parts = []
     for rank in range(3):
-        monkeypatch.setenv("RANK", str(rank))
+        launched(monkeypatch, 3, rank)
         parts.append(_share(pairs))
     assert sorted(index for part in parts for index in part) == list(range(28))
     contexts = [{pairs[index].context[0] for index in part} for part in parts]
@@ -63,7 +62,7 @@ def test_answers_of_all_processes_are_found_by_however_many_go_on(
     monkeypatch.setattr(ranks, "wait", lambda: None)
     for rank in range(3):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("RANK", str(rank))
+            launched(patch, 3, rank)
             with OutputLog(tmp_path / ".partial.jsonl", "a") as log:
                 log.append({"task": "t", "id": str(rank)})
     assert len(list(tmp_path.iterdir())) == 3

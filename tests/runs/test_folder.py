@@ -7,6 +7,8 @@ import pytest
 from crosstune.errors import RunFolderError
 from crosstune.prompts.examples import Example, read_examples, write_examples
 from crosstune.runs import folder as artifacts
+from crosstune.runs.files import read_json, read_jsonl, write_jsonl
+from crosstune.runs.fingerprint import fingerprint, hash_model_folder
 
 
 def test_a_folder_appears_only_when_its_making_ends_well(tmp_path: Path) -> None:
@@ -25,30 +27,30 @@ def test_a_finished_folder_is_current_for_its_fingerprint_only(tmp_path: Path) -
         facts["rows"] = 1
     assert artifacts.is_current(folder, "abc") and not artifacts.is_current(folder, "abd")
     assert artifacts.fingerprint_of(folder) == "abc"
-    assert artifacts.read_json(folder / "manifest.json")["rows"] == 1
+    assert read_json(folder / "manifest.json")["rows"] == 1
 
 
 def test_a_new_version_replaces_the_old_folder_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "mixture"
-    for fingerprint, name in (("one", "old"), ("two", "new")):
-        with artifacts.whole_folder(folder, fingerprint, {}) as temporary:
+    for wanted, name in (("one", "old"), ("two", "new")):
+        with artifacts.whole_folder(folder, wanted, {}) as temporary:
             (temporary / name).write_text("x")
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "new"]
     assert [path.name for path in tmp_path.iterdir()] == ["mixture"]
 
 
 def test_fingerprints_tell_settings_apart() -> None:
-    assert artifacts.fingerprint({"a": 1}) == artifacts.fingerprint({"a": 1})
-    assert artifacts.fingerprint({"a": 1}) != artifacts.fingerprint({"a": 2})
-    assert artifacts.fingerprint("a", "b") != artifacts.fingerprint("ab")
+    assert fingerprint({"a": 1}) == fingerprint({"a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    assert fingerprint("a", "b") != fingerprint("ab")
 
 
 def test_a_missing_or_broken_artifact_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="run the earlier stages first"):
-        artifacts.read_json(tmp_path / "nothing.json")
+        read_json(tmp_path / "nothing.json")
     (tmp_path / "broken.json").write_text('{"a": ')
     with pytest.raises(RunFolderError, match="delete it and run its stage again"):
-        artifacts.read_json(tmp_path / "broken.json")
+        read_json(tmp_path / "broken.json")
 
 
 def test_examples_survive_their_file(tmp_path: Path) -> None:
@@ -62,12 +64,12 @@ def test_examples_survive_their_file(tmp_path: Path) -> None:
 
 def test_jsonl_keeps_every_row_and_line_separators(tmp_path: Path) -> None:
     rows = [{"text": "한국어\u2028\n줄"}, {"text": ""}]
-    artifacts.write_jsonl(tmp_path / "rows.jsonl", rows)
-    assert artifacts.read_jsonl(tmp_path / "rows.jsonl") == rows
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    assert read_jsonl(tmp_path / "rows.jsonl") == rows
 
 
 def test_hash_of_a_model_folder_changes_with_its_content(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    before = artifacts.hash_model_folder(tmp_path)
+    before = hash_model_folder(tmp_path)
     (tmp_path / "config.json").write_text("{ }")
-    assert artifacts.hash_model_folder(tmp_path) != before
+    assert hash_model_folder(tmp_path) != before

@@ -1,6 +1,5 @@
 """The pipeline: one run per folder, one recipe per run, clear refusals."""
 
-import fcntl
 import resource
 import signal
 import subprocess
@@ -12,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from crosstune import __main__ as command_line
+from crosstune.cli import app as command_line
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
+from crosstune.runs.lock import only_process_in
 from tests.command_line import ENVIRONMENT, crosstune
+from tests.launched import launched
 
 
 @pytest.fixture
@@ -43,15 +44,13 @@ def test_a_run_writes_its_recipe_and_refuses_another(recipe: Recipe, recipe_cont
 
 
 def test_two_processes_never_work_in_one_folder(recipe: Recipe, tmp_path: Path) -> None:
-    (tmp_path / recipe.name).mkdir()
-    with (tmp_path / recipe.name / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with only_process_in(tmp_path / recipe.name, "wait"):  # noqa: SIM117
         with pytest.raises(RunFolderError, match="another crosstune process"):
             pipeline.run_stages(recipe, (), "crosstune run", update=False)
 
 
 def test_only_training_runs_on_several_processes(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "8")
+    launched(monkeypatch, 8)
     with pytest.raises(RunFolderError, match="8 processes were launched for the stages data, report"):
         pipeline.run_stages(recipe, ("data", "report"), "crosstune run", update=False)
 

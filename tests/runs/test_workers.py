@@ -15,6 +15,7 @@ from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.runs import workers as side_by_side
 from crosstune.runs.workers import at_once, run_side_by_side
 from tests.command_line import ENVIRONMENT
+from tests.launched import launched
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +105,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from crosstune.runs.workers import run_side_by_side
-from tests.test_side_by_side import wait_for_the_end
+from tests.runs.test_workers import wait_for_the_end
 run_side_by_side(["a", "b"], {}, lambda name: partial(wait_for_the_end, Path(sys.argv[1]), name), 2)
 """
 
@@ -157,5 +158,5 @@ def test_none_goes_on_when_the_one_that_started_it_is_killed(tmp_path: Path) -> 
 
 def test_several_launched_processes_work_on_one_system_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert at_once(8) == 4 and at_once(1) == 1
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    launched(monkeypatch, 2)
     assert at_once(8) == 1

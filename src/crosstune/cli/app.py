@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from crosstune import __version__
 from crosstune.cli import experiments, models, stages
-from crosstune.errors import CrosstuneError
+from crosstune.errors import CrosstuneError, advice_on
 from crosstune.terminal import console
 
 app = typer.Typer(
@@ -60,16 +60,15 @@ def main() -> None:
         os.environ.setdefault(name, value)
     try:
         app()
-    except CrosstuneError as error:
-        if "--debug" in sys.argv[1:]:
-            raise
-        console.quiet = False
-        console.print("[bold red]error:[/bold red]", escape(str(error)), soft_wrap=True)
-        sys.exit(2)
     except Exception as error:
         if "--debug" in sys.argv[1:]:
             raise
         console.quiet = False
+        # Faults of the disk and of permissions can end any command: they are told here, in one place.
+        foreseen = str(error) if isinstance(error, CrosstuneError) else advice_on(error)
+        if foreseen is not None:
+            console.print("[bold red]error:[/bold red]", escape(foreseen), soft_wrap=True)
+            sys.exit(2)
         what = f"{type(error).__name__}: {error}"
         console.print("[bold red]unexpected error:[/bold red]", escape(what), soft_wrap=True)
         again = shlex.join(["crosstune", "--debug", *sys.argv[1:]])

@@ -17,6 +17,7 @@ from crosstune.errors import BadInputError
 from crosstune.plan.machines import GPUS, Machine
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.lock import only_process_in
 from crosstune.terminal import kept_when_stopped, note, results
 
 GpuName = Enum("GpuName", {name: name for name in GPUS})  # type: ignore[misc]
@@ -47,7 +48,7 @@ def filter_text(
     from crosstune.data.stage import write_evaluation_sets
 
     run_folder = RunFolder(settings.runs_root / settings.name)
-    with kept_when_stopped():
+    with kept_when_stopped(), only_process_in(run_folder.root, "give this run its own folder (name=other_name)"):
         root = write_evaluation_sets(settings, run_folder)
         filter_source(settings, run_folder, root, source, out, Where(executor, tasks, workers, time, partition))
 

@@ -1,22 +1,14 @@
 """Scoring on several processes: each answers its share, and all of them know all answers."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import torch
 
+from crosstune.runs.ranks import num_ranks as num_ranks
+from crosstune.runs.ranks import rank as rank
+
 Answer = TypeVar("Answer")
-
-
-def num_ranks() -> int:
-    """Return how many processes were launched."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def rank() -> int:
-    """Return this process's number; the main one is 0."""
-    return int(os.environ.get("RANK", "0"))
 
 
 def device() -> torch.device:

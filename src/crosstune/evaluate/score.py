@@ -16,6 +16,9 @@ from crosstune.runs.fingerprint import fingerprint, hash_model_folder
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import note
 
+SYSTEM = "model"
+"""What the recipe calls the model that is scored."""
+
 Split = Literal["test", "dev"]
 Suite = Literal["paper", "korean", "all"]
 _AS_THE_PAPER: dict[str, Any] = {"directions": ("ko-en", "en-ko"), "instruction_languages": ("en", "ko")}
@@ -111,12 +114,14 @@ def score(asked: Asked, choice: Choice, out: Path | None) -> tuple[Recipe, RunFo
     """
     tasks = find_tasks(choice, asked.max_new_tokens)
     recipe = _recipe(asked, choice, tasks, out)
-    run = RunFolder(recipe.runs_root / recipe.name)
     facts = {"model": _place(asked.model), "revision": asked.revision, "tokenizer": _place(asked.tokenizer)}
     made_from = fingerprint("scored", facts, _content(asked.model), _content(asked.tokenizer))
-    write_json(run.system("model") / "system.json", {**facts, "fingerprint": made_from, "phases": []})
+
+    def prepare(run: RunFolder) -> None:
+        write_json(run.system(SYSTEM) / "system.json", {**facts, "fingerprint": made_from, "phases": []})
+
     command = shlex.join(["crosstune", *sys.argv[1:]])
-    pipeline.run_stages(recipe, ("data", "evaluate", "report"), command, update=True)
+    run = pipeline.run_stages(recipe, ("data", "evaluate", "report"), command, update=True, prepare=prepare)
     return recipe, run
 
 
@@ -221,9 +226,14 @@ def _recipe(asked: Asked, choice: Choice, tasks: dict[str, Any], out: Path | Non
             "data": {"prompt": asked.prompt, "sources": {}, "mixtures": {}},
             "tokenizer": {"base": {"kind": "given", "path": asked.tokenizer, "revision": asked.revision}},
             "systems": {
-                "model": {"start": asked.model, "tokenizer": "base", "label": asked.label, "revision": asked.revision}
+                SYSTEM: {
+                    "start": _place(asked.model),
+                    "tokenizer": "base",
+                    "label": asked.label,
+                    "revision": asked.revision,
+                }
             },
-            "evaluate": {"reference_system": "model", "tasks": tasks, "precision": asked.precision},
+            "evaluate": {"reference_system": SYSTEM, "tasks": tasks, "precision": asked.precision},
             "report": {"title": f"Scores of {asked.label}"},
         }
     )

@@ -90,8 +90,13 @@ def whole_folder(folder: Path, wanted: str, facts: dict[str, Any]) -> Iterator[P
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    yield temporary
-    write_json(temporary / MANIFEST, {"fingerprint": wanted, **facts, "versions": versions()})
+    try:
+        yield temporary
+        write_json(temporary / MANIFEST, {"fingerprint": wanted, **facts, "versions": versions()})
+    except BaseException:
+        # What is half made serves nobody, and would keep a full disk full.
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     if folder.exists():
         outdated = folder.with_name(f".{folder.name}.old")
         shutil.rmtree(outdated, ignore_errors=True)

@@ -41,9 +41,16 @@ def commit() -> str:
 
 def hardware() -> dict[str, Any]:
     """Return what the run ran on: processor, cores, memory in GB."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": _processor(), "cores": cores, "memory_gb": round(memory, 1), "system": platform.platform()}
+    memory = {"memory_gb": round(found / 2**30, 1)} if (found := _memory()) else {}
+    return {"processor": _processor(), "cores": cores, **memory, "system": platform.platform()}
+
+
+def _memory() -> int:
+    """Return the machine's memory in bytes; 0 where it does not say, as on Windows."""
+    if not hasattr(os, "sysconf"):
+        return 0
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _processor() -> str:

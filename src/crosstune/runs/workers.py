@@ -19,7 +19,8 @@ from multiprocessing.context import SpawnProcess
 import torch
 
 from crosstune import terminal
-from crosstune.errors import CrosstuneError
+from crosstune.errors import CrosstuneError, advice_on
+from crosstune.runs import ranks
 
 Call = Callable[[], None]
 
@@ -44,7 +45,7 @@ class _Running:
 
 def at_once(wanted: int) -> int:
     """Return how many pieces of work run at the same time: one on a GPU, or where several processes were launched."""
-    if wanted == 1 or torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if wanted == 1 or torch.cuda.is_available() or ranks.num_ranks() > 1:
         return 1
     return min(wanted, _num_cores())
 
@@ -129,8 +130,8 @@ def _work(call: Call, tell: Connection, num_threads: int, quiet: bool, width: in
     except Exception as error:
         # Its last word; a request to stop must not cut it short.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        is_foreseen = isinstance(error, CrosstuneError)
-        tell.send(_Failure(str(error) if is_foreseen else traceback.format_exc(), is_foreseen))
+        foreseen = str(error) if isinstance(error, CrosstuneError) else advice_on(error)
+        tell.send(_Failure(traceback.format_exc() if foreseen is None else foreseen, foreseen is not None))
         sys.exit(1)
 
 

@@ -55,6 +55,11 @@ class Assistant:
         if not _on_cpu():
             self.model.to("cuda")  # type: ignore[arg-type]
 
+    @property
+    def chat_template(self) -> str:
+        """The template, in Jinja, by which questions are put."""
+        return str(self.tokenizer.chat_template)
+
     def encode(self, instruction: str, text: str = "") -> list[int]:
         """Return the tokens that ask for an answer to an instruction and its input."""
         template = str(self.tokenizer.chat_template)

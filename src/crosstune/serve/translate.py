@@ -9,6 +9,7 @@ from crosstune.errors import BadInputError
 from crosstune.prompts.templates import translation_instructions
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint, hash_file, hash_model_folder
+from crosstune.runs.lock import only_writer_of
 from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.terminal import note, progress
 
@@ -55,9 +56,15 @@ def translate_file(assistant: Assistant, request: Request, source: Path, target:
     Raises:
         BadInputError: when the source cannot be read, or the target holds anything but the begin of this translation.
     """
+    with only_writer_of(target, "give another --output"):
+        _translate_file(assistant, request, (source, target), model)
+
+
+def _translate_file(assistant: Assistant, request: Request, files: tuple[Path, Path], model: str) -> None:
+    source, target = files
     lines = _read_lines(source)
     identity = hash_model_folder(Path(model)) if Path(model).is_dir() else model
-    wanted = fingerprint("translate", identity, hash_file(source), asdict(request))
+    wanted = fingerprint("translate", identity, hash_file(source), asdict(request), assistant.chat_template)
     journal = target.with_name(f".{target.name}.progress.json")
     num_done = _resume(target, journal, wanted)
     if num_done:

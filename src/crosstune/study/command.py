@@ -7,6 +7,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.scores import read_scores
 from crosstune.report.write.terminal import print_tables
 from crosstune.runs.files import write_text
+from crosstune.runs.lock import only_process_in
 from crosstune.runs.provenance import commit
 from crosstune.study.comparison import compare, to_csv
 from crosstune.study.figure import figures
@@ -48,7 +49,13 @@ def _list_runs(grids: Sequence[Grid]) -> None:
 
 
 def _run(study: Study, runs: Sequence[StudyRun], command: str) -> None:
-    run_all(runs, command)
+    recipe = runs[0].recipe
+    with only_process_in(recipe.runs_root, "give this study its own folder (runs_root=other)"):
+        run_all(runs, command)
+        _report(study, runs, command)
+
+
+def _report(study: Study, runs: Sequence[StudyRun], command: str) -> None:
     recipe = runs[0].recipe
     findings = compare(study, runs)
     scores = read_scores(recipe, folder_of(runs[0]))

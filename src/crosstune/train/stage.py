@@ -1,6 +1,5 @@
 """The train stage: every system of the recipe, each after the one that it starts from."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +7,7 @@ from functools import partial
 
 from crosstune.models.process import prepare_libraries
 from crosstune.recipe import Phase, Recipe
+from crosstune.runs import ranks
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
@@ -27,7 +27,7 @@ def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None) -> 
     ``make_score`` makes what scores a model on the suite, where the recipe wants that while systems train.
     """
     prepare_libraries()
-    console.quiet = console.quiet or not _is_main_process()
+    console.quiet = console.quiet or not ranks.is_main_process()
     limit = at_once(recipe.systems_at_once)
 
     def call_of(name: str) -> Callable[[], None] | None:
@@ -65,7 +65,7 @@ def _task(recipe: Recipe, run: RunFolder, name: str) -> Task | None:
         note(f"{name}: trained already")
     elif recipe.systems[name].phases or recipe.systems[name].merge or start.needs_new_rows:
         return Task(recipe, run, name, start, wanted)
-    elif _is_main_process():
+    elif ranks.is_main_process():
         _point_at_start(run, name, start, wanted)
         note(f"{name}: nothing to train, it is {start.model}")
     return None
@@ -74,10 +74,6 @@ def _task(recipe: Recipe, run: RunFolder, name: str) -> Task | None:
 def _train(task: Task, make_score: MakeScore | None) -> None:
     prepare_libraries()  # where this is a process of its own
     train_system(replace(task, score=make_score(task.recipe, task.run)) if make_score else task)
-
-
-def _is_main_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _is_trained(run: RunFolder, name: str, wanted: str) -> bool:

@@ -1,6 +1,5 @@
 """Training one system: its phases in order, resumed where they were interrupted, ending in a plain model folder."""
 
-import os
 import shutil
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,6 +17,7 @@ from crosstune.models.kernels.inplace_gradients import choose_kernels
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import Phase, Recipe, System
+from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import note
@@ -299,7 +299,7 @@ def _check_positions(task: Task, phase: Phase, rows: list[Row], trainable: Train
 
 def _say_how_to_use_all_gpus(accelerator: Accelerator) -> None:
     num_gpus = torch.cuda.device_count()
-    if num_gpus > 1 and accelerator.num_processes == 1 and "LOCAL_RANK" not in os.environ:
+    if num_gpus > 1 and accelerator.num_processes == 1 and ranks.num_ranks() == 1:
         note(
             f"one process trains on one of {num_gpus} GPUs; for all of them: accelerate launch --config_file "
             "recipes/launch/one_node_8_gpus.yaml -m crosstune train RECIPE"

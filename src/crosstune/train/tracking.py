@@ -10,8 +10,9 @@ from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 from torch.distributed.fsdp import MixedPrecisionPolicy
 
-from crosstune.errors import BadInputError
+from crosstune.errors import BadInputError, RunFolderError
 from crosstune.recipe import Recipe
+from crosstune.runs import ranks
 from crosstune.terminal import note
 from crosstune.train.methods.deepspeed import load_models_whole
 
@@ -34,6 +35,7 @@ def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
         log_with=list(trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "tracking")),
     )
+    _refuse_processes_that_count_alone(accelerator)
     load_models_whole(accelerator)
     if accelerator.is_fsdp2 and recipe.train.precision == "bf16":
         # As accelerate would have it, gradients would be added up over ranks in bf16.
@@ -45,6 +47,15 @@ def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
     elif trackers:
         accelerator.init_trackers(recipe.name)
     return accelerator
+
+
+def _refuse_processes_that_count_alone(accelerator: Accelerator) -> None:
+    """Stop where a launcher started several processes and accelerate has each train on its own, into one folder."""
+    if ranks.num_ranks() != accelerator.num_processes:
+        raise RunFolderError(
+            f"{ranks.num_ranks()} processes were launched, but accelerate counts {accelerator.num_processes}: each "
+            "would train all of it, into one folder. Without GPUs set ACCELERATE_USE_CPU=true, or launch one process"
+        )
 
 
 def _begin_with_wandb(accelerator: Accelerator, recipe: Recipe, system: str, folder: Path) -> None:

@@ -17,6 +17,7 @@ from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
 from tests.evaluate.test_stage import recipe, run
+from tests.launched import launched
 
 __all__ = ["recipe", "run"]
 
@@ -85,6 +86,6 @@ def test_without_it_an_error_says_what_to_install(recipe: Recipe, run: RunFolder
 
 @pytest.mark.usefixtures("vllm")
 def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "4")
+    launched(monkeypatch, 4)
     with pytest.raises(BadInputError, match="4 processes were launched"):
         writer(TrainedSystem("ours", "m", None, "t", ""), "bf16")

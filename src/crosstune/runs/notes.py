@@ -1,0 +1,165 @@
+"""What ``run.json`` says of the stages: with what each made what lies there, and whether that still fits."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crosstune.errors import RunFolderError
+from crosstune.runs import ranks
+from crosstune.runs.files import read_json, write_json, write_text
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.folder import RunFolder
+from crosstune.runs.provenance import commit, hardware
+
+if TYPE_CHECKING:
+    from crosstune.recipe import Recipe
+
+# What a stage leaves, and the parts of a recipe that it reads besides those that the stages before it read.
+_OUTPUTS = {
+    "data": ("world/manifest.json", "data/mixtures/*/manifest.json", "data/evaluation/*/manifest.json"),
+    "tokenizer": ("tokenizer/*/manifest.json",),
+    "train": ("systems/*/system.json",),
+    "evaluate": ("systems/*/evaluation/manifest.json",),
+    "report": ("report/report.html",),
+}
+_SECTIONS = {
+    "data": ("languages", "seed", "world", "data", "evaluate.tasks"),
+    "tokenizer": ("tokenizer",),
+    "train": ("systems", "train"),
+    "evaluate": ("evaluate",),
+    "report": ("report",),
+}
+# What only the report reads of those sections.
+_OF_THE_REPORT = ("label", "paper_system", "reference_system", "max_forgetting")
+
+
+@contextmanager
+def noted(recipe: "Recipe", run: RunFolder, stage: str, command: str) -> Iterator[None]:
+    """Note what a stage runs with: first that it has begun, at its end what it made.
+
+    A stage that finds everything there keeps what is noted of its making. One that fails before it changed anything
+    leaves no trace.
+    """
+    if not ranks.is_main_process():
+        yield
+        return
+    path = run.root / "run.json"
+    facts: dict[str, Any] = read_json(path) if path.exists() else {"stages": {}}
+    earlier = facts["stages"].get(stage)
+    before, started = _times(run, stage), time.monotonic()
+    write_json(path, {**facts, "stages": {**facts["stages"], stage: {**(earlier or {}), "unfinished": True}}})
+    try:
+        yield
+    except BaseException:
+        if _times(run, stage) == before:
+            _restore(path, stage, earlier)
+        raise
+    facts = read_json(path)
+    made = {"command": command, "commit": commit(), "hardware": hardware()}
+    if earlier is None or _times(run, stage) != before:
+        # Resumed, a stage ends sooner than the work took: of the same recipe, the longest time counts.
+        same = earlier is not None and not _changes(recipe, run, stage)
+        seconds = max(time.monotonic() - started, earlier["seconds"] if earlier and same else 0.0)
+        facts["stages"][stage] = {**made, "seconds": round(seconds, 1)}
+        facts |= made
+    inputs = {name: _digest(run, name) for name in _before(stage)}
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    facts["stages"][stage] |= {"finished": finished, "inputs": inputs}
+    facts["stages"][stage].pop("unfinished", None)
+    write_text(_recipe_of(run, stage), _dumped(recipe))
+    write_json(path, facts)
+
+
+def refuse_outdated(recipe: "Recipe", run: RunFolder, stages: Sequence[str]) -> None:
+    """Refuse to go on from what an earlier stage made of another recipe or other inputs, or did not end.
+
+    ``stages`` are about to run; what they make is looked after by themselves.
+
+    Raises:
+        RunFolderError: which names the stage to run first, and why.
+    """
+    path = run.root / "run.json"
+    noted_stages = read_json(path)["stages"] if path.exists() else {}
+    for name in _before(stages[-1]) if stages else ():
+        if name in stages or name not in noted_stages:
+            continue
+        problem = _problem(recipe, run, name, noted_stages[name])
+        if problem:
+            raise RunFolderError(
+                f"`crosstune {stages[-1]}` goes on from what `crosstune {name}` made in {run.root}, but {problem}\n"
+                f"Run `crosstune {name} RECIPE` first, with the same settings, and the stages after it: each makes "
+                "again what the changes concern; or `crosstune run RECIPE`, which does all of that."
+            )
+
+
+def _problem(recipe: "Recipe", run: RunFolder, name: str, note: dict[str, Any]) -> str:
+    if note.get("unfinished"):
+        return "that was begun again and has not ended."
+    changes = _changes(recipe, run, name)
+    if changes:
+        return "the recipe differs since in:\n" + "\n".join(f"  {line}" for line in changes)
+    for before, digest in note.get("inputs", {}).items():
+        if _digest(run, before) != digest:
+            return f"what `crosstune {before}` made, which it was made from, is another since."
+    return ""
+
+
+def _changes(recipe: "Recipe", run: RunFolder, stage: str) -> list[str]:
+    """Return the settings that a stage reads and that differ from those it ran with."""
+    # Imported here: the command line answers --help without loading pydantic's models.
+    from crosstune.recipe import yaml_file
+
+    path = _recipe_of(run, stage)
+    if not path.exists():
+        return []
+    read = tuple(section for name in (*_before(stage), stage) for section in _SECTIONS[name])
+    return [
+        line
+        for line in yaml_file.differences(path.read_text(encoding="utf-8"), _dumped(recipe))
+        if _is_within(setting := line.partition(":")[0], read) and setting.rpartition(".")[2] not in _OF_THE_REPORT
+    ]
+
+
+def _is_within(setting: str, sections: Sequence[str]) -> bool:
+    return any(setting == section or setting.startswith(f"{section}.") for section in sections)
+
+
+def _before(stage: str) -> tuple[str, ...]:
+    names = tuple(_OUTPUTS)
+    return names[: names.index(stage)]
+
+
+def _recipe_of(run: RunFolder, stage: str) -> Path:
+    return run.root / ".stages" / f"{stage}.yaml"
+
+
+def _dumped(recipe: "Recipe") -> str:
+    from crosstune.recipe import yaml_file
+
+    return yaml_file.dump(recipe)
+
+
+def _files(run: RunFolder, stage: str) -> list[Path]:
+    return sorted(path for pattern in _OUTPUTS[stage] for path in run.root.glob(pattern))
+
+
+def _digest(run: RunFolder, stage: str) -> str:
+    """Return a hash of the fingerprints of all that a stage left."""
+    return fingerprint(
+        [(str(path.relative_to(run.root)), read_json(path)["fingerprint"]) for path in _files(run, stage)]
+    )
+
+
+def _times(run: RunFolder, stage: str) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in _files(run, stage)}
+
+
+def _restore(path: Path, stage: str, earlier: dict[str, Any] | None) -> None:
+    facts = read_json(path)
+    facts["stages"].pop(stage)
+    if earlier is not None:
+        facts["stages"][stage] = earlier
+    write_json(path, facts)

@@ -1,0 +1,147 @@
+"""What a run folder says of its stages is true, and a later stage does not go on from what no longer fits."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosstune.errors import RunFolderError
+from crosstune.recipe import Recipe, yaml_file
+from crosstune.runs import pipeline
+from crosstune.runs.files import read_json, write_json, write_text
+from crosstune.runs.folder import RunFolder
+
+
+class Stages:
+    """Stages that write the files that the real ones end with; ``fails`` ends training before its end."""
+
+    def __init__(self) -> None:
+        self.fails = self.content = ""
+
+    def run(self, name: str, recipe: Recipe, run: RunFolder) -> None:
+        outputs = {
+            "data": run.mixture("m") / "manifest.json",
+            "tokenizer": run.tokenizer("base") / "manifest.json",
+            "train": run.system("ours") / "system.json",
+            "evaluate": run.system("ours") / "evaluation" / "manifest.json",
+        }
+        if name == "report":
+            write_text(run.report / "report.html", "")
+        elif name == self.fails:
+            outputs[name].unlink(missing_ok=True)
+            raise KeyboardInterrupt
+        elif not outputs[name].exists() or self.content:
+            write_json(outputs[name], {"fingerprint": f"{name} {self.content}"})
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
+    found = Stages()
+
+    def imported(package: str) -> Any:
+        name = package.split(".")[1]
+
+        class Module:
+            @staticmethod
+            def run(recipe: Recipe, run: RunFolder) -> None:
+                found.run(name, recipe, run)
+
+        return Module
+
+    monkeypatch.setattr(pipeline, "import_module", imported)
+    return found
+
+
+@pytest.fixture
+def start(recipe_content: dict[str, Any], tmp_path: Path, stages: Stages) -> Callable[..., RunFolder]:
+    recipe_content["runs_root"] = str(tmp_path)
+
+    def run(*names: str, command: str = "crosstune run r.yaml", **changes: Any) -> RunFolder:
+        content = recipe_content | changes
+        recipe = yaml_file.validate(content, "r")
+        return pipeline.run_stages(recipe, names or pipeline.STAGE_NAMES, command, update=True)
+
+    return run
+
+
+def test_a_stage_refuses_what_an_earlier_one_made_of_another_recipe(start: Callable[..., RunFolder]) -> None:
+    run = start()
+    before = run.recipe.read_text(encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"(?s)crosstune train.*seed: 1 -> 7.*Run `crosstune data RECIPE` first"):
+        start("train", seed=7)
+    assert run.recipe.read_text(encoding="utf-8") == before
+    start("data", "tokenizer", seed=7)
+    with pytest.raises(RunFolderError, match=r"(?s)what `crosstune train` made.*seed: 1 -> 7"):
+        start("report", seed=7)
+    start("train", seed=7)
+    start("evaluate", "report", seed=7)
+
+
+def test_what_only_the_report_reads_asks_for_no_earlier_stage(
+    start: Callable[..., RunFolder], recipe_content: dict[str, Any]
+) -> None:
+    start()
+    (name, settings), *_ = recipe_content["systems"].items()
+    start("report", systems={**recipe_content["systems"], name: {**settings, "label": "Another"}})
+
+
+def test_a_training_that_was_begun_anew_and_killed_is_not_reported(
+    start: Callable[..., RunFolder], stages: Stages
+) -> None:
+    start()
+    stages.fails = "train"
+    with pytest.raises(KeyboardInterrupt):
+        start("train")
+    stages.fails = ""
+    with pytest.raises(RunFolderError, match="that was begun again and has not ended"):
+        start("report")
+    start("train")
+    start("report")
+
+
+def test_a_stage_that_fails_before_it_changes_anything_leaves_its_note(
+    start: Callable[..., RunFolder], stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start()
+    monkeypatch.setattr(Stages, "run", lambda *_: (_ for _ in ()).throw(ValueError("no file")))
+    with pytest.raises(ValueError, match="no file"):
+        start("data")
+    monkeypatch.undo()
+    monkeypatch.setattr(pipeline, "import_module", lambda name: type("Done", (), {"run": lambda *_: None}))
+    start("report")
+
+
+def test_what_was_made_from_another_mixture_is_not_scored(start: Callable[..., RunFolder], stages: Stages) -> None:
+    start()
+    stages.content = "changed corpora"
+    start("data")
+    with pytest.raises(RunFolderError, match="what `crosstune data` made, which it was made from, is another since"):
+        start("evaluate")
+
+
+def test_run_json_names_the_command_that_made_what_lies_there(
+    start: Callable[..., RunFolder], stages: Stages, tmp_path: Path
+) -> None:
+    run = start(command="crosstune run first.yaml")
+    start(command="crosstune run second.yaml")
+    facts = read_json(run.root / "run.json")
+    assert facts["stages"]["train"]["command"] == "crosstune run first.yaml"
+    assert facts["command"] == facts["stages"]["report"]["command"] == "crosstune run second.yaml"
+    stages.content = "new"
+    start(command="crosstune run third.yaml")
+    facts = read_json(run.root / "run.json")
+    assert {facts["command"], facts["stages"]["train"]["command"]} == {"crosstune run third.yaml"}
+
+
+def test_a_folder_that_was_moved_is_the_same_run(
+    recipe_content: dict[str, Any], tmp_path: Path, stages: Stages
+) -> None:
+    def run(root: Path) -> RunFolder:
+        recipe = yaml_file.validate({**recipe_content, "runs_root": str(root)}, "r")
+        return pipeline.run_stages(recipe, pipeline.STAGE_NAMES, "crosstune run", update=False)
+
+    made = run(tmp_path / "here")
+    shutil.move(made.root, tmp_path / "there" / made.root.name)
+    run(tmp_path / "there")
