@@ -6,34 +6,34 @@ import pytest
 
 from crosstune.errors import RunFolderError
 from crosstune.prompts.examples import Example, read_examples, write_examples
-from crosstune.runs import folder as artifacts
 from crosstune.runs.files import read_json, read_jsonl, write_jsonl
 from crosstune.runs.fingerprint import fingerprint, hash_model_folder
+from crosstune.runs.folder import fingerprint_of, is_current, whole_folder
 
 
 def test_a_folder_appears_only_when_its_making_ends_well(tmp_path: Path) -> None:
     folder = tmp_path / "mixture"
-    with pytest.raises(RuntimeError), artifacts.whole_folder(folder, "abc", {}) as temporary:
+    with pytest.raises(RuntimeError), whole_folder(folder, "abc", {}) as temporary:
         (temporary / "half").write_text("x")
         raise RuntimeError
-    assert not folder.exists() and not artifacts.is_current(folder, "abc")
+    assert not folder.exists() and not is_current(folder, "abc")
 
 
 def test_a_finished_folder_is_current_for_its_fingerprint_only(tmp_path: Path) -> None:
     folder = tmp_path / "mixture"
     facts: dict[str, int] = {}
-    with artifacts.whole_folder(folder, "abc", facts) as temporary:
+    with whole_folder(folder, "abc", facts) as temporary:
         (temporary / "rows").write_text("x")
         facts["rows"] = 1
-    assert artifacts.is_current(folder, "abc") and not artifacts.is_current(folder, "abd")
-    assert artifacts.fingerprint_of(folder) == "abc"
+    assert is_current(folder, "abc") and not is_current(folder, "abd")
+    assert fingerprint_of(folder) == "abc"
     assert read_json(folder / "manifest.json")["rows"] == 1
 
 
 def test_a_new_version_replaces_the_old_folder_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "mixture"
-    for wanted, name in (("one", "old"), ("two", "new")):
-        with artifacts.whole_folder(folder, wanted, {}) as temporary:
+    for made_from, name in (("one", "old"), ("two", "new")):
+        with whole_folder(folder, made_from, {}) as temporary:
             (temporary / name).write_text("x")
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "new"]
     assert [path.name for path in tmp_path.iterdir()] == ["mixture"]
