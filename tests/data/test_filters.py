@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.data import filters, overlap
-from crosstune.data.overlap import EvaluationTexts, Kind
+from crosstune.data import comparison, filters
+from crosstune.data.filters import Kind
+from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import Drops, Row
 from crosstune.recipe import Quality
 
@@ -55,8 +56,10 @@ def test_empty_and_identical_sides_are_dropped(texts: dict[str, str], kind: Kind
         ({"text": "Two came. Then three came in.\nNext"}, "text", True),
         ({"text": "가을이  왔다."}, "text", True),
         ({"text": "가을이 왔다. 잎이 졌다."}, "text", False),
-        ({"text": "The sun was rising over the hill."}, "text", False),
-        ({"en": "The sun was rising slowly.", "ko": "해가 천천히 떴다."}, "parallel", False),
+        ({"text": "The sun was rising over the hill."}, "text", True),
+        ({"en": "The sun was rising slowly.", "ko": "해가 천천히 떴다."}, "parallel", True),
+        ({"instruction": "Say why the sun was", "input": "rising", "output": "It was day."}, "instructions", True),
+        ({"en": "The sun was risen.", "ko": "해가 떴다."}, "parallel", False),
     ],
 )
 def test_rows_with_an_evaluation_text_are_dropped(
@@ -85,47 +88,44 @@ def test_labels_ids_and_half_contexts_are_no_evaluation_texts(tmp_path: Path) ->
     (tmp_path / "items.jsonl").write_text(json.dumps({**item, "label": 0}))
     found = EvaluationTexts.read([tmp_path], ngram=None)
     for text, is_one in (("A.", True), ("b", True), ("A. he", True), ("he", False), ("Surfing", False), ("o", False)):
-        assert bool(found.find({"text": text}, "text")) == is_one
+        assert bool(found.find([{"text": text}])[0]) == is_one
 
 
 @pytest.mark.parametrize(
-    ("texts", "kind", "matches"),
+    ("texts", "matches"),
     [
         (
             {"instruction": "Say", "input": "", "output": f"So: {' '.join(WORDS[1:14])}, etc."},
-            "instructions",
             True,
         ),
-        ({"instruction": "Say", "input": "", "output": " ".join(WORDS[1:13])}, "instructions", False),
-        ({"en": f"ONE, {' - '.join(WORDS[1:])}!", "ko": "하나 둘"}, "parallel", True),
-        ({"en": "Count to ten.", "ko": " ".join(f"하나{number}" for number in range(13))}, "parallel", True),
-        ({"text": f"{' '.join(WORDS[:7])} and {' '.join(WORDS[7:])}"}, "text", False),
-        ({"text": "私は毎日学校へ行きます。それから図書館で本を読みます"}, "text", True),
-        ({"text": "私は毎日学校へ行きます"}, "text", False),
+        ({"instruction": "Say", "input": "", "output": " ".join(WORDS[1:13])}, False),
+        ({"en": f"ONE, {' - '.join(WORDS[1:14])}!", "ko": "하나 둘"}, True),
+        ({"en": "Count to ten.", "ko": " ".join(f"하나{number}" for number in range(13))}, True),
+        ({"text": f"{' '.join(WORDS[:7])} and {' '.join(WORDS[7:])}"}, False),
+        ({"text": "私は毎日学校へ行きます。それから図書館で本を読みます"}, True),
+        ({"text": "私は毎日学校へ行きます"}, False),
     ],
 )
-def test_a_long_stretch_of_an_evaluation_text_is_found_on_any_side(
-    texts: dict[str, str], kind: Kind, matches: bool
-) -> None:
+def test_a_long_stretch_of_an_evaluation_text_is_found_on_any_side(texts: dict[str, str], matches: bool) -> None:
     known = {" ".join(WORDS): "hellaswag", " ".join(f"하나{number}" for number in range(14)): "nsmc"}
     known["彼は言う。私は毎日学校へ行きます。それから本を読む"] = "ntrex"
-    match = EvaluationTexts(known, ngram=13).find(texts, kind)
+    [match] = EvaluationTexts(known, ngram=13).find([texts])
     assert bool(match) == matches
     if match:
         assert match.is_stretch and match.evaluation_set == known[match.text]
-    assert EvaluationTexts(known, ngram=None).find(texts, kind) is None
+    assert EvaluationTexts(known, ngram=None).find([texts]) == [None]
 
 
 def test_a_dropped_stretch_says_what_it_matches() -> None:
     drops, evaluation = Drops(), EvaluationTexts({" ".join(WORDS): "hellaswag"}, ngram=13)
     checks = filters.Checks("text", "en", Quality(), evaluation)
-    assert not list(filters.keep_usable([Row("f:7", {"text": " ".join(["So", *WORDS])})], checks, "s", drops))
+    assert not list(filters.keep_usable([Row("f:7", {"text": " ".join(["So", *WORDS[:-1]])})], checks, "s", drops))
     assert drops.records == [
         {
             "reason": "evaluation overlap, 13-gram: hellaswag",
             "source": "s",
             "origin": "f:7",
-            "row": {"text": " ".join(["So", *WORDS]), "matches": " ".join(WORDS)},
+            "row": {"text": " ".join(["So", *WORDS[:-1]]), "matches": " ".join(WORDS)},
         }
     ]
 
@@ -164,6 +164,6 @@ def test_every_check_can_be_switched_off() -> None:
     assert reasons({"en": "<s>\ufffd", "ko": "hello hello hello hello"}, "parallel", **off) == []
 
 
-@given(st.text(alphabet="aZ0_ \n.-'가힣ㄱéİK漢あไ"))
+@given(st.text(alphabet="aZ0_ \n.-'가힣ㄱ漢あไ"))
 def test_a_text_is_cut_into_the_same_words_in_every_way(text: str) -> None:
-    assert overlap._units(text) == overlap._UNIT.findall(text.lower())
+    assert comparison.units(text) == comparison._UNIT.findall(comparison._folded(text))

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-from crosstune.data.overlap import EvaluationTexts, Kind
+from crosstune.data.overlap import EvaluationTexts, Match
 from crosstune.data.rows import Drops, Row
 from crosstune.data.text_checks import has_special_token, is_broken, is_markup_only, length_ratio
 from crosstune.languages.writing_systems import script_share
@@ -21,6 +22,11 @@ OVERLAP = "evaluation overlap"
 DUPLICATE = "duplicate"
 NEAR_DUPLICATE = "near duplicate"
 
+Kind = Literal["parallel", "instructions", "text"]
+# Rows are compared with the evaluation texts many at once.
+_BATCH_ROWS = 1024
+_BATCH_CHARACTERS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Checks:
@@ -37,21 +43,45 @@ class Checks:
     evaluation: EvaluationTexts | None
 
 
+class _Checked(NamedTuple):
+    """A row, its texts cleaned, and why it cannot be learnt from, if so."""
+
+    row: Row
+    texts: dict[str, str]
+    reason: str
+
+
 def keep_usable(rows: Iterable[Row], checks: Checks, source: str, drops: Drops) -> Iterator[Row]:
     """Clean the rows of a source and yield those that can be learnt from; duplicates are the mixture's business."""
+    for batch in _batches(rows, checks):
+        usable = [texts for _, texts, reason in batch if not reason]
+        matches = iter(checks.evaluation.find(usable) if checks.evaluation else [None] * len(usable))
+        for row, texts, reason in batch:
+            # A dropped row is shown as it was: what made it empty, say, is gone from the cleaned one.
+            if reason:
+                drops.add(reason, source, row.origin, row.texts)
+            elif match := next(matches):
+                drops.add(_overlap(match, checks), source, row.origin, {**row.texts, "matches": match.text})
+            else:
+                yield Row(row.origin, texts)
+
+
+def _batches(rows: Iterable[Row], checks: Checks) -> Iterator[list[_Checked]]:
+    batch: list[_Checked] = []
+    num_characters = 0
     for row in rows:
         texts = {key: clean(text) for key, text in row.texts.items()}
-        reason = _reason(texts, checks)
-        if reason:
-            # An empty text is shown as it was: what made it empty is gone.
-            drops.add(reason, source, row.origin, row.texts if reason == EMPTY else texts)
-            continue
-        match = checks.evaluation.find(texts, checks.kind) if checks.evaluation else None
-        if match:
-            what = f"{OVERLAP}, {checks.quality.overlap_ngram}-gram" if match.is_stretch else OVERLAP
-            drops.add(f"{what}: {match.evaluation_set}", source, row.origin, {**texts, "matches": match.text})
-        else:
-            yield Row(row.origin, texts)
+        batch.append(_Checked(row, texts, _reason(texts, checks)))
+        num_characters += sum(map(len, texts.values()))
+        if len(batch) == _BATCH_ROWS or num_characters > _BATCH_CHARACTERS:
+            yield batch
+            batch, num_characters = [], 0
+    yield batch
+
+
+def _overlap(match: Match, checks: Checks) -> str:
+    what = f"{OVERLAP}, {checks.quality.overlap_ngram}-gram" if match.is_stretch else OVERLAP
+    return f"{what}: {match.evaluation_set}"
 
 
 def _reason(texts: Mapping[str, str], checks: Checks) -> str:

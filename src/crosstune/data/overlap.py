@@ -1,30 +1,28 @@
 """Overlap with evaluation sets: a training row that holds an evaluation text, whole or in a long stretch."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import regex
+from numpy.typing import NDArray
 
+from crosstune.data.comparison import letters, units
+from crosstune.data.letter_windows import WINDOW, Hit, LetterWindows
 from crosstune.prompts.cleaning import normalised
 from crosstune.runs.files import read_jsonl
 
-Kind = Literal["parallel", "instructions", "text"]
-
 # Shorter sentences ("Thank you.") occur in any book and give nothing of an evaluation set away.
-MIN_OVERLAP_CHARACTERS = 15
+MIN_OVERLAP_LETTERS = WINDOW
 
-_SENTENCE_END = regex.compile(r"(?<=[.!?。！？])\s+|(?<=[.!?。！？][\"'”’)])\s+|\n")
 # The parts of an evaluation item that are no text of its own: HellaSwag's ctx_b is often just "he".
 _NO_TEXTS = {"id", "origin", "label", "question", "activity_label", "ctx_b"}
-# Scripts written without spaces count by character, all others by word.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_UNIT = regex.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+", flags=regex.V1)
-# The same for most English and Korean texts, by the standard library's expressions: three times as fast.
-_PLAIN = re.compile("[\0-\x7f\uac00-\ud7a3]*")
-_PLAIN_UNIT = re.compile("[a-z0-9\uac00-\ud7a3]+")
-_HAS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
+# Thirteen English words tell as much as twenty Hangul syllables: with their grammar, six or seven Korean words.
+_SYLLABLES_PER_WORD = 1.5
+# Laughter ("ㅋㅋㅋㅋ") and lines of one sign are nobody's text.
+_MIN_DIFFERENT_LETTERS = 6
+_HANGUL = regex.compile(r"\p{Hangul}")
 
 
 class Match(NamedTuple):
@@ -38,21 +36,31 @@ class Match(NamedTuple):
 class EvaluationTexts:
     """The texts of all evaluation sets of a recipe, to be found in training rows.
 
-    A text is found whole after normalisation, in documents also as one of their lines or sentences; and by any run of
-    ``ngram`` words (characters, in scripts without spaces), as GPT-3's authors did with 13 words (Brown et al. 2020,
-    appendix C, https://arxiv.org/abs/2005.14165).
+    Texts are compared by their letters and digits alone (``comparison``). A row that is an evaluation text is found,
+    however short; one that holds an evaluation text of at least ``MIN_OVERLAP_LETTERS``, anywhere and over the borders
+    of its fields; and one that shares any run of ``ngram`` words with one, as GPT-3's authors did with 13 words (Brown
+    et al. 2020, appendix C, https://arxiv.org/abs/2005.14165): as many characters in scripts without spaces, and half
+    as many again in Hangul.
     """
 
     def __init__(self, texts: Mapping[str, str], ngram: int | None) -> None:
-        """Take normalised texts, each with the name of its set."""
-        self._texts = dict(texts)
+        """Take texts, each with the name of its set."""
+        self._sets = dict(texts)
         self._ngram = ngram
-        self._known: dict[str, int] = {}
+        self._min_hangul = max(WINDOW, round(_SYLLABLES_PER_WORD * ngram)) if ngram else 0
+        self._known_units: dict[str, int] = {}
         self._grams: dict[tuple[int, ...], str] = {}
-        for text in self._texts if ngram else ():
-            units = [self._known.setdefault(unit, len(self._known)) for unit in _units(text)]
-            for gram in _grams(units, ngram or 0):
-                self._grams.setdefault(gram, text)
+        self._whole: dict[str, str] = {}
+        for text in self._sets:
+            text_units = units(text)
+            self._whole.setdefault(letters(text_units), text)
+            if ngram:
+                numbers = [self._known_units.setdefault(unit, len(self._known_units)) for unit in text_units]
+                for gram in _grams(numbers, ngram):
+                    self._grams.setdefault(gram, text)
+        self._whole.pop("", None)
+        self._long = [key for key in self._whole if len(key) >= MIN_OVERLAP_LETTERS]
+        self._windows = LetterWindows(self._long, [_is_telling(key) for key in self._long] if ngram else [])
 
     @classmethod
     def read(cls, folders: Iterable[Path], ngram: int | None) -> "EvaluationTexts":
@@ -66,52 +74,77 @@ class EvaluationTexts:
                 for text in texts:
                     for part in text if isinstance(text, list) else [text]:
                         found.setdefault(normalised(part), folder.name)
-        found.pop("", None)
         return cls(found, ngram)
 
-    def find(self, texts: Mapping[str, str], kind: Kind) -> Match | None:
-        """Return the first evaluation text that a row shares."""
-        for text in texts.values():
-            whole = normalised(text)
-            match = self._whole(whole) or (self._in_document(text) if kind == "text" else None) or self._stretch(whole)
-            if match:
-                return match
-        return None
+    def find(self, rows: Sequence[Mapping[str, str]]) -> list[Match | None]:
+        """Return for each row an evaluation text that it shares, if any; many rows at once are faster than one."""
+        cut = [[units(text) for text in texts.values()] for texts in rows]
+        keys = [[letters(text_units) for text_units in texts] for texts in cut]
+        found: list[Match | None] = [self._equal(texts) for texts in keys]
+        joined = ["".join(texts) for texts in keys]
+        for hit in self._windows.hits(joined):
+            earlier = found[hit.text]
+            if earlier is None or earlier.is_stretch:
+                found[hit.text] = self._at(hit, joined[hit.text]) or earlier
+        return [match or self._run_of_words(texts) for match, texts in zip(found, cut, strict=True)]
 
-    def _whole(self, text: str) -> Match | None:
-        name = self._texts.get(text)
-        return Match(name, text, False) if name else None
+    def _match(self, text: str, is_stretch: bool) -> Match:
+        return Match(self._sets[text], text, is_stretch)
 
-    def _in_document(self, document: str) -> Match | None:
-        # Lines as well as sentences: an evaluation text may itself hold several sentences.
-        for line in document.split("\n"):
-            for part in (line, *_SENTENCE_END.split(line)):
-                if len(part) >= MIN_OVERLAP_CHARACTERS:
-                    key = normalised(part)
-                    if len(key) >= MIN_OVERLAP_CHARACTERS and key in self._texts:
-                        return Match(self._texts[key], key, False)
-        return None
+    def _equal(self, keys: Iterable[str]) -> Match | None:
+        text = next((self._whole[key] for key in keys if key in self._whole), None)
+        return None if text is None else self._match(text, is_stretch=False)
 
-    def _stretch(self, text: str) -> Match | None:
-        n = self._ngram
-        # Most rows are too short: seen without cutting them into words.
-        if not self._grams or n is None or (text.count(" ") < n - 1 and not _HAS_UNSPACED.search(text)):
+    def _at(self, hit: Hit, row: str) -> Match | None:
+        """Return what a row and an evaluation text share around a window that both hold."""
+        known = self._long[hit.known]
+        start = hit.place - hit.known_place
+        if start >= 0 and row.startswith(known, start):
+            return self._match(self._whole[known], is_stretch=False)
+        if not self._ngram:
             return None
-        known = self._known
-        units = [known.get(unit, -1) for unit in _units(text)]
-        for gram in _grams(units, n):
-            if gram in self._grams:
-                found = self._grams[gram]
-                return Match(self._texts[found], found, True)
+        run = _run_around(row, hit.place, known, hit.known_place)
+        is_stretch = len(run) >= self._min_hangul and 2 * len(_HANGUL.findall(run)) > len(run)
+        return self._match(self._whole[known], is_stretch=True) if is_stretch else None
+
+    def _run_of_words(self, texts: Iterable[Sequence[str]]) -> Match | None:
+        n = self._ngram
+        if n is None or not self._grams:
+            return None
+        for text_units in texts:
+            # Most texts are too short.
+            if len(text_units) < n:
+                continue
+            numbers = [self._known_units.get(unit, -1) for unit in text_units]
+            for gram in _grams(numbers, n):
+                if gram in self._grams:
+                    return self._match(self._grams[gram], is_stretch=True)
         return None
 
 
-def _units(text: str) -> list[str]:
-    text = text.lower()
-    units: list[str] = (_PLAIN_UNIT if _PLAIN.fullmatch(text) else _UNIT).findall(text)
-    return units
+def _grams(numbers: list[int], n: int) -> Iterator[tuple[int, ...]]:
+    for first in range(len(numbers) - n + 1):
+        yield tuple(numbers[first : first + n])
 
 
-def _grams(units: list[int], n: int) -> Iterator[tuple[int, ...]]:
-    for first in range(len(units) - n + 1):
-        yield tuple(units[first : first + n])
+def _is_telling(key: str) -> NDArray[np.bool_]:
+    """Return for each window of a text whether it tells a Korean text: most of it Hangul, and no laughter."""
+    is_hangul = np.zeros(len(key) + 1, np.int64)
+    for match in _HANGUL.finditer(key):
+        is_hangul[match.start() + 1] = 1
+    sums = np.cumsum(is_hangul)
+    telling: NDArray[np.bool_] = 2 * (sums[WINDOW:] - sums[:-WINDOW]) > WINDOW
+    for place in np.flatnonzero(telling).tolist():
+        telling[place] = len(set(key[place : place + WINDOW])) >= _MIN_DIFFERENT_LETTERS
+    return telling
+
+
+def _run_around(row: str, place: int, known: str, known_place: int) -> str:
+    """Return the longest run that two texts share around two places at which they share a window."""
+    left = 0
+    while left < min(place, known_place) and row[place - left - 1] == known[known_place - left - 1]:
+        left += 1
+    end, known_end = place + WINDOW, known_place + WINDOW
+    while end < len(row) and known_end < len(known) and row[end] == known[known_end]:
+        end, known_end = end + 1, known_end + 1
+    return row[place - left : end]

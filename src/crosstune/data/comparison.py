@@ -1,0 +1,41 @@
+"""Texts as they are compared where leakage is looked for: without case, punctuation, spaces and forms of characters."""
+
+import html
+import re
+import unicodedata
+
+import regex
+
+# Scripts written without spaces count by character, all others by word.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_UNIT = regex.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+", flags=regex.V1)
+# The same for most English and Korean texts, by the standard library's expressions: three times as fast.
+_PLAIN = re.compile("[\0-\x7f\uac00-\ud7a3]*")
+_PLAIN_UNIT = re.compile("[a-z0-9\uac00-\ud7a3]+")
+# Zero-width spaces, soft hyphens, variation selectors: nobody sees them inside a word.
+_INVISIBLE = regex.compile(r"[\p{Cf}\p{Variation_Selector}]+")
+_NO_LETTERS = re.compile(r"[\W_]+")
+
+
+def units(text: str) -> list[str]:
+    """Return the words of a text, and the characters of scripts without spaces, in one form."""
+    if "&" in text:
+        text = html.unescape(text)
+    if _PLAIN.fullmatch(text):
+        plain: list[str] = _PLAIN_UNIT.findall(text.lower())
+        return plain
+    found: list[str] = _UNIT.findall(_folded(text))
+    return found
+
+
+def letters(text_units: list[str]) -> str:
+    """Return the letters and digits of a text's units, one behind the other."""
+    joined = "".join(text_units)
+    # Vowel signs and accents that stand on their own belong to words, but some texts leave them out.
+    return joined if _PLAIN.fullmatch(joined) else _NO_LETTERS.sub("", joined)
+
+
+def _folded(text: str) -> str:
+    """Return a text in NFKC, without case and invisible characters."""
+    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
+    return unicodedata.normalize("NFKC", text)

@@ -1,0 +1,114 @@
+"""Evaluation texts are found in training rows under every disguise that leaves their letters."""
+
+import random
+import re
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosstune.data import letter_windows
+from crosstune.data.letter_windows import WINDOW, LetterWindows
+from crosstune.data.overlap import EvaluationTexts
+
+ENGLISH = "The man's dog didn't bark at all, did it?"
+KOREAN = "그 남자의 개는 전혀 짖지 않았습니다, 그렇죠?"
+HINDI = "लड़का किताब पढ़ रहा है और बहन गा रही है।"
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "as it is": lambda text: text,
+    "other case": str.swapcase,
+    "the last stop dropped": lambda text: text.rstrip("?।"),
+    "a stop added": lambda text: text + ".",
+    "no punctuation": lambda text: re.sub(r"['?,।]", "", text),
+    "in quotation marks": lambda text: f"“{text}”",
+    "decomposed": lambda text: unicodedata.normalize("NFD", text),
+    "full width": lambda text: "".join(chr(ord(sign) + 0xFEE0) if "!" <= sign <= "~" else sign for sign in text),
+    "zero-width signs": lambda text: "\u200b".join(text),
+    "soft hyphens": lambda text: "\u00ad".join(text),
+    "other spaces": lambda text: text.replace(" ", "\u3000\n"),
+    "no spaces": lambda text: text.replace(" ", ""),
+    "HTML": lambda text: text.replace("'", "&#39;").replace(" ", "&nbsp;"),
+    "bold words": lambda text: " ".join(f"**{word}**" for word in text.split()),
+    "underlined": lambda text: f"_{text}_",
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@pytest.mark.parametrize("text", [ENGLISH, KOREAN, HINDI])
+@pytest.mark.parametrize("around", ["{}", "Read this! {} And say why.", "이 문장을 읽어 보세요.{}왜 그럴까요"])
+def test_an_item_is_found_in_every_field_whatever_it_looks_like(text: str, disguise: str, around: str) -> None:
+    known = EvaluationTexts({text: "set", "Another text, which is not there.": "other"}, ngram=None)
+    leaked = around.format(DISGUISES[disguise](text))
+    rows = [
+        {"text": leaked},
+        {"en": "Good morning.", "ko": leaked},
+        {"instruction": leaked, "input": "", "output": "Yes."},
+        {"instruction": "Is this good?", "input": leaked, "output": "Yes."},
+        {"instruction": "Say it.", "input": "", "output": leaked},
+        {"text": "Good morning, good morning, good morning."},
+    ]
+    assert [match and (match.evaluation_set, match.text, match.is_stretch) for match in known.find(rows)] == [
+        *[("set", text, False)] * 5,
+        None,
+    ]
+
+
+def test_an_item_that_is_cut_between_two_fields_is_found() -> None:
+    known = EvaluationTexts({ENGLISH: "set"}, ngram=None)
+    [match] = known.find(
+        [{"instruction": "Go on: the man's dog", "input": "didn't bark at all, did it", "output": "no"}]
+    )
+    assert match is not None and match.text == ENGLISH
+
+
+def test_items_that_begin_alike_are_each_found() -> None:
+    texts = [f"A man is seen sitting on a chair and {what} for a while." for what in ("sings", "reads", "sleeps")]
+    known = EvaluationTexts(dict.fromkeys(texts, "hellaswag"), ngram=None)
+    assert [match.text if match else None for match in known.find([{"text": f"So, {text}"} for text in texts])] == texts
+    assert known.find([{"text": "A man is seen sitting on a chair and waits for a while."}]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("어제 저녁에 우리는 오래된 시장 골목길을 지나서 집에 갔다.", True),
+        ("어제저녁에 우리는오래된 시장골목길을, 지나서 학교에!", True),
+        ("우리는 오래된 시장 골목을 지났다.", False),
+    ],
+)
+def test_a_stretch_of_twenty_syllables_of_a_korean_item_is_found(text: str, found: bool) -> None:
+    known = EvaluationTexts({"그런데 어제 저녁에 우리는 오래된 시장 골목길을 지나서 강가로 걸어갔다.": "set"}, ngram=13)
+    [match] = known.find([{"instruction": "이어서 쓰세요.", "input": text, "output": "네."}])
+    assert (match is not None and match.is_stretch) == found
+
+
+def test_laughter_is_nobody_s_text() -> None:
+    known = EvaluationTexts({f"재미있다 {'ㅋ' * 60}": "nsmc"}, ngram=13)
+    assert known.find([{"text": f"정말 웃긴다 {'ㅋ' * 3000}"}]) == [None]
+
+
+@given(st.lists(st.text(alphabet="ab", max_size=60), min_size=1, max_size=6), st.integers(1, 40))
+def test_every_text_is_found_by_its_window_however_the_letters_are_batched(texts: list[str], batch: int) -> None:
+    known = [text for text in texts if len(text) >= WINDOW]
+    if not known:
+        return
+    around = [f"xyz{text}zyx" for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(letter_windows, "_BATCH_LETTERS", batch)
+        hits = list(LetterWindows(known).hits(around))
+    for hit in hits:
+        window = around[hit.text][hit.place : hit.place + WINDOW]
+        assert window == known[hit.known][hit.known_place : hit.known_place + WINDOW]
+    for number, text in enumerate(texts):
+        if text in known:
+            assert any((hit.text, known[hit.known], hit.place - hit.known_place) == (number, text, 3) for hit in hits)
+
+
+def test_an_item_is_found_in_a_document_of_many_batches() -> None:
+    draw = random.Random(1)
+    words = ["".join(draw.choices("abcdefgh", k=5)) for _ in range(300_000)]
+    text = " ".join(words[250_000:250_004])
+    [match] = EvaluationTexts({text: "set"}, ngram=None).find([{"text": " ".join(words)}])
+    assert match is not None and match.text == text
