@@ -76,11 +76,12 @@ def register_varlen_attention() -> None:
 
 def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: Any) -> None:
     """Train with crosstune's own step; settings as in the recipe's section train."""
+    import numpy as np
     from accelerate import Accelerator
 
     from crosstune.models.kernels.inplace_gradients import choose_kernels, fast_paths
     from crosstune.recipe import Train
-    from crosstune.train.batches import make_schedule
+    from crosstune.train.batches import Share, make_batch, make_schedule
     from crosstune.train.loop import Job, train_step
     from crosstune.train.methods.optimizer import make_optimizer
     from crosstune.train.methods.trainable import make_trainable
@@ -97,14 +98,16 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     choose_kernels(model, model.device, train)
     trained, optimizer = accelerator.prepare(trainable.model, make_optimizer(trainable.model, phase, train))
     schedule = make_schedule(len(rows), phase, (0, 0))
-    job = Job("", 0, phase, train, 0, rows, schedule, [("ko", "paper")], trainable, Speed(1, 1))
+    job = Job("", 0, phase, train, 0, rows, schedule, trainable, Speed(1, 1))
     trained.train()
     with fast_paths(model, accelerator):
         for step in range(len(batches)):
-            batch = rows[step * batch_rows : (step + 1) * batch_rows]
+            places = np.arange(step * batch_rows, (step + 1) * batch_rows)
             turn.begin()
-            result = train_step(job, accelerator, trained, optimizer, (step, batch))
-            turn.end(sum(result.nats.values()) / sum(row[0].num_supervised for row in batch))
+            # Laid out within the turn: here there is no second core that would do it beside the step.
+            batch = make_batch(rows, (step, places), Share(0, 1, train.micro_batch_tokens))
+            result = train_step(job, accelerator, trained, optimizer, batch)
+            turn.end(sum(result.nats.values()) / batch.num_supervised)
 
 
 def make_phase(num_steps: int, batch_rows: int) -> Any:
@@ -122,10 +125,11 @@ def make_phase(num_steps: int, batch_rows: int) -> Any:
     )
 
 
-def make_segments(batches: list[list[Row]]) -> list[Any]:
-    from crosstune.train.rows import Segment
+def make_segments(batches: list[list[Row]]) -> Any:
+    from crosstune.train.rows import Rows, Segment
 
-    return [(Segment(tuple(tokens), prompt, 1, "ko", "paper", ""),) for batch in batches for tokens, prompt in batch]
+    pairs = [pair for batch in batches for pair in batch]
+    return Rows.of([(Segment(tuple(tokens), prompt, 1, "ko", "paper", ""),) for tokens, prompt in pairs])
 
 
 def useful_flops(model: Any, batch: list[Row], micro_batch_tokens: int = MICRO_BATCH_TOKENS) -> float:

@@ -55,7 +55,8 @@ def test_tokens_are_those_that_training_sees_and_computes(make_run: MakeRun) -> 
     assert tokens.real == sum(len(segment.tokens) for batch in batches for row in batch for segment in row)
     assert tokens.supervised == sum(segment.num_supervised for batch in batches for row in batch for segment in row)
     assert tokens.padded == sum(len(batch) * max(len(row[0].tokens) for row in batch) for batch in batches)
-    micro_batches = [part for batch in batches for rank in split_over_ranks(batch, 2, 200) for part in rank if part]
+    ranks = [rank for step in range(8) for rank in split_over_ranks(rows, schedule.rows_of_step(step), 2, 200)]
+    micro_batches = [rows.segments(part) for rank in ranks for part in rank if part]
     layouts = [lay_out([segment.tokens for segment in part], share_prefixes=True) for part in micro_batches]
     assert tokens.computed == sum(layout.num_tokens for layout in layouts) < tokens.real
     assert tokens.largest_micro_batch == max(layout.num_tokens for layout in layouts)

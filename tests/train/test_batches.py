@@ -2,19 +2,22 @@
 
 import json
 from collections import Counter
+from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstune.models.packing import lay_out
 from crosstune.recipe import Phase
 from crosstune.train.batches import Schedule, make_schedule, split_over_ranks
-from crosstune.train.rows import Row, Segment
+from crosstune.train.rows import Row, Rows, Segment
 from tests.train.conftest import phase
 
 
 def seen(schedule: Schedule) -> list[list[int]]:
-    return [schedule.rows_of_step(step) for step in range(schedule.num_steps)]
+    return [schedule.rows_of_step(step).tolist() for step in range(schedule.num_steps)]
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.floats(0.1, 4))
@@ -38,8 +41,34 @@ def test_epochs_and_phases_have_orders_of_their_own() -> None:
     assert whole == [row for batch in seen(Schedule(20, 40, 5, (1, 0))) for row in batch]
 
 
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 200))
+def test_a_step_sees_its_stretch_of_the_permutations_of_the_epochs(num_rows: int, size: int, num_seen: int) -> None:
+    schedule = Schedule(num_rows, num_seen, size, (5, 1))
+    orders = [np.random.default_rng([5, 1, epoch]).permutation(num_rows) for epoch in range(num_seen // num_rows + 1)]
+    expected = np.concatenate(orders)[:num_seen]
+    for step in [*range(schedule.num_steps), 0]:  # also back to an order that was let go
+        assert schedule.rows_of_step(step).tolist() == expected[step * size : (step + 1) * size].tolist()
+    values = np.arange(num_rows) ** 2
+    assert schedule.sum_of_seen(values) == values[expected].sum()
+
+
+def test_an_order_is_drawn_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    real = np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: drawn.append(seed[-1]) or real(seed))
+    schedule = Schedule(1000, 3000, 7, (1, 0))
+    assert len(seen(schedule)) == 429
+    assert drawn == [0, 1, 2]
+
+
 def make_row(tokens: list[int], index: int) -> Row:
     return (Segment((1, *tokens, 2), 1, 3, "en", "a", f"f:{index}"),)
+
+
+def split(rows: list[Row], num_ranks: int, budget: int) -> list[list[list[Segment]]]:
+    whole = Rows.of(rows)
+    ranks = split_over_ranks(whole, range(len(rows)), num_ranks, budget)
+    return [[whole.segments(micro_batch) for micro_batch in rank] for rank in ranks]
 
 
 @given(
@@ -48,7 +77,7 @@ def make_row(tokens: list[int], index: int) -> Row:
 @settings(max_examples=120)
 def test_the_split_keeps_every_row_and_the_budget(texts: list[list[int]], num_ranks: int, budget: int) -> None:
     rows = [make_row(tokens, index) for index, tokens in enumerate(texts)]
-    ranks = split_over_ranks(rows, num_ranks, budget)
+    ranks = split(rows, num_ranks, budget)
     assert len(ranks) == num_ranks and len({len(micro_batches) for micro_batches in ranks}) == 1
     micro_batches = [micro_batch for rank in ranks for micro_batch in rank if micro_batch]
     assert Counter(segment.origin for micro_batch in micro_batches for segment in micro_batch) == Counter(
@@ -62,19 +91,19 @@ def test_the_split_keeps_every_row_and_the_budget(texts: list[list[int]], num_ra
 def test_a_shared_beginning_counts_once_against_the_budget() -> None:
     beginning = list(range(10, 60))
     rows = [make_row([*beginning, 100 + index], index) for index in range(8)]
-    assert len(split_over_ranks(rows, 1, 51 + 8 * 2)[0]) == 1
-    assert len(split_over_ranks(rows, 1, 51 + 8)[0]) > 1
+    assert len(split(rows, 1, 51 + 8 * 2)[0]) == 1
+    assert len(split(rows, 1, 51 + 8)[0]) > 1
 
 
 def test_ranks_get_about_equal_work() -> None:
     rows = [make_row([3 + index] * (5 + index % 40), index) for index in range(200)]
-    work = [sum(len(s.tokens) for batch in rank for s in batch) for rank in split_over_ranks(rows, 4, 500)]
+    work = [sum(len(s.tokens) for batch in rank for s in batch) for rank in split(rows, 4, 500)]
     assert max(work) < 1.05 * min(work)
 
 
 def test_micro_batches_of_a_step_are_about_equal_and_as_few_as_the_budget_allows() -> None:
     rows = [make_row([3 + index] * (5 + index % 40), index) for index in range(20)]
-    work = [sum(len(s.tokens) for s in batch) for batch in split_over_ranks(rows, 1, 200)[0]]
+    work = [sum(len(s.tokens) for s in batch) for batch in split(rows, 1, 200)[0]]
     total = sum(len(row[0].tokens) for row in rows)
     assert total == 330 and len(work) == 2
     assert max(work) - min(work) < 2 * max(len(row[0].tokens) for row in rows)
@@ -84,5 +113,5 @@ def test_where_each_micro_batch_needs_a_long_beginning_even_ones_are_not_more() 
     beginning = list(range(10, 60))
     rows = [make_row([*beginning, 100 + index], index) for index in range(8)]
     for budget in range(53, 75):
-        sizes = [len(batch) for batch in split_over_ranks(rows, 1, budget)[0]]
+        sizes = [len(batch) for batch in split(rows, 1, budget)[0]]
         assert len(sizes) == -(-8 // ((budget - 51) // 2))

@@ -13,12 +13,12 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from crosstune.models import packing
 from crosstune.models.kernels.inplace_gradients import fast_paths
 from crosstune.recipe import Phase, Train
-from crosstune.train.batches import Schedule
+from crosstune.train.batches import Schedule, Share, make_batch
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loop import Job, train_step
 from crosstune.train.methods.optimizer import make_optimizer
 from crosstune.train.methods.trainable import Trainable
-from crosstune.train.rows import Row, Segment
+from crosstune.train.rows import Row, Rows, Segment
 from crosstune.train.speed import Speed
 from tests.models.test_packing import CONFIGS
 from tests.train.conftest import phase as phase_content
@@ -26,7 +26,7 @@ from tests.train.conftest import phase as phase_content
 NUM_STEPS = 6
 
 
-def make_rows(seed: int = 0, number: int = 36) -> list[Row]:
+def make_rows(seed: int = 0, number: int = 36) -> Rows:
     generator = random.Random(seed)
 
     def tokens(count: int) -> tuple[int, ...]:
@@ -40,7 +40,7 @@ def make_rows(seed: int = 0, number: int = 36) -> list[Row]:
         rows.append((Segment(prompt + completion, len(prompt), 10, "en", "ab"[index % 2], f"f:{index}"),))
     # A row of the batch may hold several documents.
     rows[5] = (*rows[5], *rows[6], *rows[7])
-    return rows
+    return Rows.of(rows)
 
 
 def run_steps(model: PreTrainedModel, micro_batch_tokens: int, phase: Phase) -> list[float]:
@@ -53,13 +53,13 @@ def run_steps(model: PreTrainedModel, micro_batch_tokens: int, phase: Phase) -> 
     rows = make_rows()
     schedule = Schedule(len(rows), NUM_STEPS * phase.global_batch_size, phase.global_batch_size, (1,))
     settings = Train(micro_batch_tokens=micro_batch_tokens)
-    job = Job("test", 0, phase, settings, 1, rows, schedule, [("en", "a"), ("en", "b")], Trainable(model), Speed(1, 1))
+    job = Job("test", 0, phase, settings, 1, rows, schedule, Trainable(model), Speed(1, 1))
     losses = []
     with fast_paths(model, accelerator):
         for step in range(NUM_STEPS):
-            batch = [rows[index] for index in schedule.rows_of_step(step)]
-            result = train_step(job, accelerator, model, optimizer, (step, batch))
-            losses.append(sum(result.nats.values()) / sum(s.num_supervised for row in batch for s in row))
+            batch = make_batch(rows, (step, schedule.rows_of_step(step)), Share(0, 1, micro_batch_tokens))
+            result = train_step(job, accelerator, model, optimizer, batch)
+            losses.append(sum(result.nats.values()) / batch.num_supervised)
     return losses
 
 

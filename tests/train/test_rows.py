@@ -1,26 +1,29 @@
 """From examples to token rows: nothing lost, nothing learnt that is given, nothing left out in silence."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError
 from crosstune.prompts.examples import SCHEMA as EXAMPLES
 from crosstune.prompts.examples import Example
 from crosstune.recipe import Phase
-from crosstune.tokens.store import tokenize
-from crosstune.train.rows import Row, make_rows
+from crosstune.tokens.store import SCHEMA, tokenize
+from crosstune.train.rows import Row, Rows, Segment, TooLong, make_rows
 from tests.train.conftest import documents, instructions, pairs
 from tests.train.conftest import phase as phase_content
 
 
-def rows_of(examples: list[Example], tokenizer: PreTrainedTokenizerFast, **settings: Any) -> list[Row]:
+def rows_of(examples: list[Example], tokenizer: PreTrainedTokenizerFast, **changes: Any) -> Rows:
     table = pa.Table.from_pylist([asdict(example) for example in examples], schema=EXAMPLES)
-    rows, _ = make_rows(tokenize(table, tokenizer), Phase.model_validate_json(json.dumps(phase_content(**settings))))
+    rows, _ = make_rows(tokenize(table, tokenizer), Phase.model_validate_json(json.dumps(phase_content(**changes))))
     return rows
 
 
@@ -114,3 +117,68 @@ def test_a_document_without_a_token_to_learn_is_an_error(base_tokenizer: PreTrai
     without_bos = PreTrainedTokenizerFast(tokenizer_object=base_tokenizer.backend_tokenizer, eos_token="</s>")
     with pytest.raises(BadInputError, match="k:1 has no token to learn: its completion is empty"):
         rows_of([Example("", "", "ko", "korean", "k:1")], without_bos)
+
+
+def by_hand(tokens: pa.Table, limit: int, on_too_long: str) -> tuple[list[Row], list[TooLong]]:
+    """Lay rows out one after the other, as one would write it down."""
+    rows: list[Row] = []
+    texts: list[Segment] = []
+    too_long: list[TooLong] = []
+    for found in tokens.to_pylist():
+        names = ("num_prompt", "num_bytes", "language", "source", "origin")
+        segment = Segment(tuple(found["tokens"]), *(found[name] for name in names))
+        if found["is_text"]:
+            num_learnt = len(segment.tokens) - 1
+            for first in range(0, num_learnt, limit - 1):
+                last = min(first + limit, len(segment.tokens))
+                ends = [round(segment.num_bytes * place / num_learnt) for place in (first, last - 1)]
+                texts.append(replace(segment, tokens=segment.tokens[first:last], num_bytes=ends[1] - ends[0]))
+        elif len(segment.tokens) <= limit:
+            rows.append((segment,))
+        else:
+            is_cut = on_too_long == "truncate" and segment.num_prompt < limit
+            too_long.append(TooLong(segment.origin, len(segment.tokens), "cut" if is_cut else "left out"))
+            if is_cut:
+                size = segment.num_bytes * (limit - segment.num_prompt) // segment.num_supervised
+                rows.append((replace(segment, tokens=segment.tokens[:limit], num_bytes=size),))
+    filled: list[Segment] = []
+    for segment in texts:
+        if filled and sum(len(one.tokens) for one in [*filled, segment]) > limit:
+            rows.append(tuple(filled))
+            filled = []
+        filled.append(segment)
+    return [*rows, *([tuple(filled)] if filled else [])], too_long
+
+
+@st.composite
+def token_tables(draw: st.DrawFn) -> pa.Table:
+    """Draw examples in several chunks, as a file of several batches has them, some of them a slice of a longer one."""
+    chunks = []
+    for _ in range(draw(st.integers(1, 4))):
+        rows = []
+        for place in range(draw(st.integers(1, 6))):
+            size, is_text = draw(st.integers(2, 25)), draw(st.booleans())
+            num_prompt = 1 if is_text else draw(st.integers(1, size - 1))
+            row = {"tokens": draw(st.lists(st.integers(0, 99), min_size=size, max_size=size)), "crosses": False}
+            row |= {"num_prompt": num_prompt, "num_bytes": draw(st.integers(1, 300)), "is_text": is_text}
+            language, source = draw(st.sampled_from(["en", "ko"])), draw(st.sampled_from("abc"))
+            rows.append(row | {"language": language, "source": source, "origin": f"{source}:{place}"})
+        chunks.append(pa.Table.from_pylist(rows, schema=SCHEMA).slice(draw(st.integers(0, 1))))
+    return pa.concat_tables(chunks)
+
+
+@given(token_tables(), st.integers(2, 30), st.sampled_from(["drop", "truncate"]))
+@settings(max_examples=150)
+def test_rows_on_the_disk_are_those_laid_out_one_after_the_other(table: pa.Table, limit: int, on_too_long: str) -> None:
+    expected, expected_too_long = by_hand(table, limit, on_too_long)
+    content = phase_content(max_length_tokens=limit, on_too_long=on_too_long)
+    assume(expected)
+    rows, too_long = make_rows(table, Phase.model_validate_json(json.dumps(content)))
+    assert list(rows) == expected and list(too_long) == expected_too_long
+    assert rows.corpora == sorted({segment.corpus for row in expected for segment in row})
+    places = np.arange(len(rows))[::-1]
+    assert rows.segments(places) == [segment for row in reversed(expected) for segment in row]
+    assert rows.lengths(places).tolist() == [sum(len(one.tokens) for one in row) for row in reversed(expected)]
+    assert rows.supervised().tolist() == [sum(one.num_supervised for one in row) for row in expected]
+    assert [rows.origin(number) for number in rows.numbers(places)] == [one.origin for one in rows.segments(places)]
+    assert list(Rows.of(expected)) == expected

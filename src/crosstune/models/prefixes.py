@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Sharing a shorter prefix saves less than the masked attention of its continuations costs.
 MIN_SHARED_TOKENS = 8
@@ -12,10 +13,12 @@ MIN_SHARED_TOKENS = 8
 _MAX_COPIED = 0.02
 
 
-def runs_with_shared_prefix(rows: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
+def runs_with_shared_prefix(rows: Sequence[Sequence[int] | NDArray[np.int32]]) -> list[tuple[int, list[int]]]:
     """Return (shared tokens, row indices) of runs of rows that begin alike, in sorted order of the rows."""
-    order = sorted(range(len(rows)), key=lambda index: list(rows[index]))
-    common = [_common_prefix(rows[left], rows[right]) for left, right in pairwise(order)]
+    # Bytes of numbers whose largest digit stands first sort as the numbers do, and ten times as fast as lists of them.
+    keys = [np.asarray(row, ">u4").tobytes() for row in rows]
+    order = sorted(range(len(rows)), key=keys.__getitem__)
+    common = [_common_prefix(keys[left], keys[right]) for left, right in pairwise(order)]
     runs: list[tuple[int, list[int]]] = []
     first = 0
     while first < len(order):
@@ -31,12 +34,13 @@ def runs_with_shared_prefix(rows: Sequence[Sequence[int]]) -> list[tuple[int, li
     return runs
 
 
-def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
-    shortest = min(len(left), len(right))
-    for index in range(shortest):
-        if left[index] != right[index]:
-            return index
-    return shortest
+def _common_prefix(left: bytes, right: bytes) -> int:
+    """Return how many numbers of four bytes two rows have in common at their beginning."""
+    shortest = min(len(left), len(right)) // 4
+    if not shortest:
+        return 0
+    differ = np.frombuffer(left, np.uint32, shortest) != np.frombuffer(right, np.uint32, shortest)
+    return int(differ.argmax()) if differ.any() else shortest
 
 
 def with_copies(

@@ -1,14 +1,20 @@
 """Which rows make which step: the same plan on every rank, from the seed alone."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crosstune.models.prefixes import runs_with_shared_prefix
 from crosstune.recipe import Phase
-from crosstune.train.rows import Row, Segment
+from crosstune.train.row_index import Corpus
+from crosstune.train.rows import Row, Rows, Segment
+
+# Orders of epochs that are kept: a batch may begin in one and end in the next.
+_KEPT_ORDERS = 2
 
 
 @dataclass(frozen=True)
@@ -23,21 +29,37 @@ class Schedule:
     num_seen: int
     global_batch_size: int
     seed: tuple[int, ...]
+    _orders: dict[int, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def num_steps(self) -> int:
         """Return the number of optimiser steps."""
         return math.ceil(self.num_seen / self.global_batch_size)
 
-    def rows_of_step(self, step: int) -> list[int]:
-        """Return the indices of the rows of a step, counted from 0."""
+    def rows_of_step(self, step: int) -> NDArray[np.int64]:
+        """Return the indices of the rows of a step, counted from 0; the order of an epoch is drawn once."""
         first = step * self.global_batch_size
         last = min(first + self.global_batch_size, self.num_seen)
-        orders = {epoch: self._order(epoch) for epoch in range(first // self.num_rows, (last - 1) // self.num_rows + 1)}
-        return [int(orders[place // self.num_rows][place % self.num_rows]) for place in range(first, last)]
+        parts = []
+        while first < last:
+            epoch, place = divmod(first, self.num_rows)
+            parts.append(self.order(epoch)[place : place + last - first])
+            first += len(parts[-1])
+        return np.concatenate(parts)
 
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([*self.seed, epoch]).permutation(self.num_rows)
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Return the order of all rows in an epoch."""
+        if epoch not in self._orders:
+            while len(self._orders) >= _KEPT_ORDERS:
+                del self._orders[min(self._orders)]
+            self._orders[epoch] = np.random.default_rng([*self.seed, epoch]).permutation(self.num_rows)
+        return self._orders[epoch]
+
+    def sum_of_seen(self, values: NDArray[np.int64]) -> int:
+        """Return the sum of a value of each row over all rows that are seen."""
+        num_epochs, rest = divmod(self.num_seen, self.num_rows)
+        total = num_epochs * int(values.sum())
+        return total + (int(values[self.order(num_epochs)[:rest]].sum()) if rest else 0)
 
 
 def make_schedule(num_rows: int, phase: Phase, seed: tuple[int, ...]) -> Schedule:
@@ -51,21 +73,87 @@ def make_schedule(num_rows: int, phase: Phase, seed: tuple[int, ...]) -> Schedul
 
 
 @dataclass(frozen=True)
+class Share:
+    """Which rank takes its part of each batch, of how many, in micro-batches of how many tokens."""
+
+    rank: int
+    num_ranks: int
+    micro_batch_tokens: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The global batch of a step: its numbers, and the segments of this rank's part of it.
+
+    Attributes:
+        step: counted from 0.
+        rows: that the places are of.
+        places: of the batch's rows, over all ranks.
+        micro_batches: this rank's; as many as any other rank's, some may be empty.
+        supervised: the number of supervised tokens of each language and source of the rows, over all ranks.
+    """
+
+    step: int
+    rows: Rows
+    places: NDArray[np.int64]
+    micro_batches: Sequence[Sequence[Segment]]
+    num_tokens: int
+    num_bytes: int
+    supervised: dict[Corpus, int]
+
+    @cached_property
+    def num_supervised(self) -> int:
+        """Return the number of supervised tokens over all ranks."""
+        return sum(self.supervised.values())
+
+    @property
+    def any_row(self) -> Row:
+        """Return a row for a rank that has none of its own."""
+        return self.rows[int(self.places[0])]
+
+    def origins(self) -> list[str]:
+        """Return the file and line of each of its examples."""
+        return [self.rows.origin(number) for number in self.rows.numbers(self.places).tolist()]
+
+
+def make_batch(rows: Rows, step_and_places: tuple[int, NDArray[np.int64]], share: Share) -> Batch:
+    """Count a step's rows, and read those that are this rank's."""
+    step, places = step_and_places
+    numbers = rows.numbers(places)
+    length, num_prompt, corpus = (
+        values[numbers] for values in (rows.facts.length, rows.facts.num_prompt, rows.facts.corpus)
+    )
+    counts = np.bincount(corpus, weights=length - num_prompt, minlength=len(rows.corpora))
+    parts = split_over_ranks(rows, places, share.num_ranks, share.micro_batch_tokens)
+    return Batch(
+        step=step,
+        rows=rows,
+        places=places,
+        micro_batches=[rows.segments(part) for part in parts[share.rank]],
+        num_tokens=int(length.sum()),
+        num_bytes=int(rows.facts.num_bytes[numbers].sum()),
+        supervised=dict(zip(rows.corpora, counts.astype(int).tolist(), strict=True)),
+    )
+
+
+@dataclass(frozen=True)
 class _Load:
     """What a row costs: its tokens, and how many of them the row before it has computed already."""
 
-    row: Row
+    row: int
     num_tokens: int
     num_shared: int
 
 
-def split_over_ranks(batch: Sequence[Row], num_ranks: int, budget: int) -> list[list[list[Segment]]]:
+def split_over_ranks(
+    rows: Rows, places: Sequence[int] | NDArray[np.int64], num_ranks: int, budget: int
+) -> list[list[list[int]]]:
     """Return, for each rank, its micro-batches of at most ``budget`` computed tokens (or one row that is longer).
 
-    Every rank gets the same number of micro-batches, so that none waits for another; some may be empty. Rows that begin
-    alike stand together, where their beginning is computed and counted once.
+    A micro-batch is the places of its rows. Every rank gets the same number of them, so that none waits for another;
+    some may be empty. Rows that begin alike stand together, where their beginning is computed and counted once.
     """
-    loads = list(_loads(batch))
+    loads = _loads(rows, np.asarray(places, np.int64))
     costs = np.array([load.num_tokens - load.num_shared for load in loads])
     # Each rank takes a stretch of the rows with its share of the cost.
     middles = np.cumsum(costs) - costs / 2
@@ -78,7 +166,7 @@ def split_over_ranks(batch: Sequence[Row], num_ranks: int, budget: int) -> list[
     return [micro_batches + [[] for _ in range(longest - len(micro_batches))] for micro_batches in ranks]
 
 
-def _micro_batches(loads: Sequence[_Load], budget: int) -> list[list[Segment]]:
+def _micro_batches(loads: Sequence[_Load], budget: int) -> list[list[int]]:
     """Return as few micro-batches as the budget allows, of about the same size.
 
     A small one behind full ones would take a GPU hardly less time than a full one: LLaMA-2-7B's step of 10,559 tokens
@@ -94,21 +182,24 @@ def _micro_batches(loads: Sequence[_Load], budget: int) -> list[list[Segment]]:
     return even if len(even) == len(filled) else filled
 
 
-def _fill(loads: Sequence[_Load], budget: int) -> list[list[Segment]]:
-    micro_batches: list[list[Segment]] = []
+def _fill(loads: Sequence[_Load], budget: int) -> list[list[int]]:
+    micro_batches: list[list[int]] = []
     filled = 0
     for load in loads:
         cost = load.num_tokens - load.num_shared
         if not micro_batches or filled + cost > budget:
             micro_batches.append([])
             filled, cost = 0, load.num_tokens
-        micro_batches[-1].extend(load.row)
+        micro_batches[-1].append(load.row)
         filled += cost
     return micro_batches
 
 
-def _loads(batch: Sequence[Row]) -> Iterator[_Load]:
-    for shared, members in runs_with_shared_prefix([row[0].tokens for row in batch]):
-        for place, member in enumerate(members):
-            row = batch[member]
-            yield _Load(row, sum(len(segment.tokens) for segment in row), shared if place else 0)
+def _loads(rows: Rows, places: NDArray[np.int64]) -> list[_Load]:
+    beginnings = [rows.tokens(number) for number in rows.first[places].tolist()]
+    sizes = rows.lengths(places).tolist()
+    return [
+        _Load(int(places[member]), sizes[member], shared if number else 0)
+        for shared, members in runs_with_shared_prefix(beginnings)
+        for number, member in enumerate(members)
+    ]

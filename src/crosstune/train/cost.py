@@ -1,10 +1,11 @@
 """What a phase costs: its tokens, what packing saves of them, and the floating-point operations that are left."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -12,7 +13,7 @@ from crosstune.models.kernels.skip_unused_positions import last_layer, unread_mo
 from crosstune.models.prefixes import runs_with_shared_prefix
 from crosstune.recipe import Phase
 from crosstune.train.batches import Schedule, split_over_ranks
-from crosstune.train.rows import Row, Segment
+from crosstune.train.rows import Rows
 
 # Steps whose batches are laid out to count what packing saves; the others are like them.
 _SAMPLED_STEPS = 200
@@ -46,38 +47,38 @@ class Tokens:
 
 
 def count_tokens(
-    rows: Sequence[Row],
+    rows: Rows,
     schedule: Schedule,
     num_ranks: int,
     micro_batch_tokens: int,
     num_sampled: int = _SAMPLED_STEPS,
 ) -> Tokens:
-    """Count the tokens of a phase: exactly what is seen, and by a sample of its steps what is computed of it."""
-    seen = np.bincount(
-        [index for step in range(schedule.num_steps) for index in schedule.rows_of_step(step)], minlength=len(rows)
-    )
-    lengths = np.array([sum(len(segment.tokens) for segment in row) for row in rows])
-    supervised = np.array([sum(segment.num_supervised for segment in row) for row in rows])
-    sampled = np.unique(np.linspace(0, schedule.num_steps - 1, num_sampled).round().astype(int))
+    """Count the tokens of a phase: exactly what is seen, and by a sample of its steps what is computed of it.
+
+    The sample is drawn from the first epoch: the others have other orders of the same rows.
+    """
+    last = min(schedule.num_steps, max(num_sampled, len(rows) // schedule.global_batch_size)) - 1
     real = computed = padded = attended = largest = most = most_micro_batches = 0
-    for step in sampled:
-        batch = [rows[index] for index in schedule.rows_of_step(int(step))]
-        real += sum(len(segment.tokens) for row in batch for segment in row)
-        padded += len(batch) * max(sum(len(segment.tokens) for segment in row) for row in batch)
-        for rank in split_over_ranks(batch, num_ranks, micro_batch_tokens):
+    for step in np.unique(np.linspace(0, last, num_sampled).round().astype(int)).tolist():
+        places = schedule.rows_of_step(step)
+        lengths = rows.lengths(places)
+        real += int(lengths.sum())
+        padded += len(places) * int(lengths.max())
+        for rank in split_over_ranks(rows, places, num_ranks, micro_batch_tokens):
             most_micro_batches = max(most_micro_batches, len(rank))
             for micro_batch in filter(None, rank):
-                size, pairs = _computed(micro_batch)
+                numbers = rows.numbers(micro_batch)
+                size, pairs = _computed(rows, numbers)
                 computed, attended = computed + size, attended + pairs
                 largest = max(largest, size)
-                most = max(most, sum(segment.num_supervised for segment in micro_batch))
-    all_real = int((seen * lengths).sum())
+                most = max(most, int((rows.facts.length[numbers] - rows.facts.num_prompt[numbers]).sum()))
+    all_real = schedule.sum_of_seen(rows.lengths())
     scale = all_real / real
     return Tokens(
         num_rows=len(rows),
         num_steps=schedule.num_steps,
         real=all_real,
-        supervised=int((seen * supervised).sum()),
+        supervised=schedule.sum_of_seen(rows.supervised()),
         computed=round(computed * scale),
         padded=round(padded * scale),
         attended=round(attended * scale),
@@ -111,13 +112,13 @@ def _matrix_weights(modules: Iterable[nn.Module]) -> int:
     return sum(part.weight.numel() for part in modules if isinstance(part, nn.Linear))
 
 
-def _computed(segments: Sequence[Segment]) -> tuple[int, int]:
-    """Return the packed length of a micro-batch, and the pairs of tokens that attend in it."""
+def _computed(rows: Rows, numbers: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the packed length of a micro-batch's segments, and the pairs of tokens that attend in it."""
+    lengths = rows.facts.length[numbers].tolist()
     size = pairs = 0
-    for shared, members in runs_with_shared_prefix([segment.tokens for segment in segments]):
-        size += shared + sum(len(segments[member].tokens) - shared for member in members)
+    for shared, members in runs_with_shared_prefix([rows.tokens(number) for number in numbers.tolist()]):
+        size += shared + sum(lengths[member] - shared for member in members)
         pairs += shared * (shared + 1) // 2
         for member in members:
-            length = len(segments[member].tokens)
-            pairs += (length * (length + 1) - shared * (shared + 1)) // 2
+            pairs += (lengths[member] * (lengths[member] + 1) - shared * (shared + 1)) // 2
     return size, pairs

@@ -9,15 +9,17 @@ import torch
 from safetensors import SafetensorError
 
 from crosstune.errors import CrosstuneError
-from crosstune.train.rows import Row
 
 _MAX_NAMED_ROWS = 8
 
 
-def not_finite(where: str, bad: Sequence[str], batch: Sequence[Row]) -> str:
-    """Return the message for a loss or gradient that is not finite; ``bad`` are the rows whose loss is not."""
+def not_finite(where: str, bad: Sequence[str], batch: Sequence[str]) -> str:
+    """Return the message for a loss or gradient that is not finite; ``bad`` are the rows whose loss is not.
+
+    Both are files and lines; ``batch`` are all rows of the step.
+    """
     what = "the loss of these rows" if bad else "the gradient, though not the loss, of these rows"
-    origins = bad or [segment.origin for row in batch for segment in row]
+    origins = bad or batch
     return (
         f"{where} gave no finite number in {what}: {', '.join(origins[:_MAX_NAMED_ROWS])}"
         f"{' …' if len(origins) > _MAX_NAMED_ROWS else ''}. Nothing was changed by this step and the last checkpoint "

@@ -1,8 +1,8 @@
 """The training loop: one visible step, on accelerate."""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from crosstune.errors import CrosstuneError
 from crosstune.models.kernels.inplace_gradients import fast_paths
 from crosstune.recipe import Phase, Train
 from crosstune.terminal import progress, stop_requests
-from crosstune.train.batches import Schedule, split_over_ranks
+from crosstune.train.batches import Batch, Schedule, Share
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
 from crosstune.train.error_messages import memory_advice, not_finite
 from crosstune.train.learning_rate import learning_rate
+from crosstune.train.loader import batches
 from crosstune.train.loss import summed_loss
 from crosstune.train.methods.deepspeed import clip_gradient, set_engine
 from crosstune.train.methods.optimizer import make_optimizer, set_learning_rate
@@ -29,7 +30,8 @@ from crosstune.train.methods.regularizers import save_states, saved_states
 from crosstune.train.methods.trainable import Trainable
 from crosstune.train.metrics import MetricsFile, StepResult, row_of_step
 from crosstune.train.position import Position, Totals
-from crosstune.train.rows import Corpus, Row, Segment
+from crosstune.train.row_index import Corpus
+from crosstune.train.rows import Rows, Segment
 from crosstune.train.speed import Speed
 from crosstune.train.tracking import log
 
@@ -42,9 +44,9 @@ class Job:
         title: for the progress bar.
         index: the stage's number.
         seed: of the run, for what is random inside a step (LoRA's dropout).
-        corpora: every language and source of the rows, sorted: the order of their losses.
         speed: what the progress line measures speed by.
         checks: what is looked at while it trains.
+        check_files: raises where the rows can no longer be read from the disk.
     """
 
     title: str
@@ -52,12 +54,12 @@ class Job:
     phase: Phase
     settings: Train
     seed: int
-    rows: Sequence[Row]
+    rows: Rows
     schedule: Schedule
-    corpora: Sequence[Corpus]
     trainable: Trainable
     speed: Speed
     checks: Sequence[Check] = ()
+    check_files: Callable[[], None] = lambda: None
 
 
 def train(
@@ -88,7 +90,9 @@ def train(
                 log(accelerator, begin.done, one.run(accelerator, model, position, job.settings.micro_batch_tokens))
 
     num_steps = job.schedule.num_steps
+    share = Share(accelerator.process_index, accelerator.num_processes, job.settings.micro_batch_tokens)
     with (
+        closing(batches(job.rows, job.schedule, totals.steps, share, job.check_files)) as loader,
         progress(job.title, num_steps) as advance,
         stop_requests() as stop_requested,
         fast_paths(job.trainable.model, accelerator),
@@ -96,10 +100,9 @@ def train(
     ):
         advance(totals.steps)
         look()
-        for step in range(totals.steps, num_steps):
-            started = time.monotonic()
-            batch = [job.rows[index] for index in job.schedule.rows_of_step(step)]
-            result = train_step(job, accelerator, model, optimizer, (step, batch))
+        started = time.monotonic()
+        for batch in loader:
+            result = train_step(job, accelerator, model, optimizer, batch)
             _count(totals, batch, time.monotonic() - started)
             row = row_of_step(job.index, batch, totals, result)
             if accelerator.is_main_process and (
@@ -116,6 +119,7 @@ def train(
                 save()
             if stopping:
                 raise KeyboardInterrupt
+            started = time.monotonic()
     return model, totals
 
 
@@ -124,7 +128,7 @@ def train_step(
     accelerator: Accelerator,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    step_and_batch: tuple[int, Sequence[Row]],
+    batch: Batch,
 ) -> StepResult:
     """Do one optimiser step over a global batch.
 
@@ -134,25 +138,21 @@ def train_step(
     Raises:
         CrosstuneError: when the loss or its gradient is not finite; the weights are still those of the step before.
     """
-    step, batch = step_and_batch
-    num_supervised = sum(segment.num_supervised for row in batch for segment in row)
-    shares = split_over_ranks(batch, accelerator.num_processes, job.settings.micro_batch_tokens)
-    micro_batches = shares[accelerator.process_index]
-    torch.manual_seed(_seed(job, step, accelerator.process_index))
-    rate = learning_rate(job.phase, step, job.schedule.num_steps)
+    torch.manual_seed(_seed(job, batch.step, accelerator.process_index))
+    rate = learning_rate(job.phase, batch.step, job.schedule.num_steps)
     set_learning_rate(optimizer, rate)
     seen: list[Segment] = []
     losses: list[torch.Tensor] = []
-    for index, segments in enumerate(micro_batches):
-        accelerator.sync_gradients = index + 1 == len(micro_batches)
+    for index, segments in enumerate(batch.micro_batches):
+        accelerator.sync_gradients = index + 1 == len(batch.micro_batches)
         # Gradients are averaged over ranks: hence the factor num_processes. A rank without rows of its own computes
         # another's, for nothing: it must take part in the gathering of weights.
-        weight = accelerator.num_processes / num_supervised if segments else 0.0
+        weight = accelerator.num_processes / batch.num_supervised if segments else 0.0
         # Once, behind the last micro-batch; where weights are split (FSDP2), behind each: until then every rank keeps
         # the gradients of all weights.
         is_averaged = accelerator.sync_gradients or accelerator.is_fsdp2
         with nullcontext() if is_averaged else accelerator.no_sync(model):
-            loss = summed_loss(model, segments or batch[0], accelerator.device, weight, job.trainable.penalty)
+            loss = summed_loss(model, segments or batch.any_row, accelerator.device, weight, job.trainable.penalty)
             accelerator.backward(loss.total)
         seen += segments
         losses.append(loss.per_segment[: len(segments)])
@@ -162,7 +162,7 @@ def train_step(
     grad_norm = clip_gradient(accelerator, model, optimizer, job.phase.max_grad_norm)
     if not np.isfinite([*nats.values(), grad_norm]).all():
         bad = [segment.origin for segment, value in nats_of_seen if not np.isfinite(value)]
-        raise CrosstuneError(not_finite(f"{job.title}: step {step + 1}", gather_object(bad), batch))
+        raise CrosstuneError(not_finite(f"{job.title}: step {batch.step + 1}", gather_object(bad), batch.origins()))
     for lever in job.trainable.levers:
         lever.before_step()
     optimizer.step()
@@ -205,7 +205,7 @@ def _part(accelerator: Accelerator) -> int | None:
 
 def _nats_by_corpus(job: Job, accelerator: Accelerator, seen: Sequence[tuple[Segment, float]]) -> dict[Corpus, float]:
     """Return the summed loss of the global batch by language and source, the same on every rank."""
-    nats = dict.fromkeys(job.corpora, 0.0)
+    nats = dict.fromkeys(job.rows.corpora, 0.0)
     for segment, value in seen:
         nats[segment.corpus] += value
     if accelerator.num_processes == 1:
@@ -223,10 +223,10 @@ def _on_any_rank(accelerator: Accelerator, value: bool) -> bool:
     return bool(accelerator.reduce(torch.tensor(int(value), device=accelerator.device), reduction="sum") > 0)
 
 
-def _count(totals: Totals, batch: Sequence[Row], seconds: float) -> None:
+def _count(totals: Totals, batch: Batch, seconds: float) -> None:
     totals.steps += 1
-    totals.tokens += sum(len(segment.tokens) for row in batch for segment in row)
-    totals.supervised_tokens += sum(segment.num_supervised for row in batch for segment in row)
+    totals.tokens += batch.num_tokens
+    totals.supervised_tokens += batch.num_supervised
     totals.seconds += seconds
 
 

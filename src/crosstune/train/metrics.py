@@ -2,16 +2,17 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crosstune.runs.files import write_jsonl
 from crosstune.tokens.bits_per_byte import bits_per_byte
+from crosstune.train.batches import Batch
 from crosstune.train.error_messages import disk_advice
 from crosstune.train.position import Position, Totals
-from crosstune.train.rows import Corpus, Row
+from crosstune.train.row_index import Corpus
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,16 @@ class MetricsFile:
         return rows
 
 
-def row_of_step(phase: int, batch: Sequence[Row], totals: Totals, result: StepResult) -> dict[str, Any]:
+def row_of_step(phase: int, batch: Batch, totals: Totals, result: StepResult) -> dict[str, Any]:
     """Return what ``metrics.jsonl`` says of a step."""
-    counts = dict.fromkeys(result.nats, 0)
-    num_bytes = 0
-    for row in batch:
-        for segment in row:
-            counts[segment.corpus] += segment.num_supervised
-            num_bytes += segment.num_bytes
+    counts = batch.supervised
     nats = sum(result.nats.values())
     return {
         "phase": phase,
         "step": totals.steps,
-        "loss": nats / sum(counts.values()),
+        "loss": nats / batch.num_supervised,
         # With the bits of EOS, which is supervised too: not the bits per byte of held-out text.
-        "loss_bits_per_byte": bits_per_byte(nats, max(1, num_bytes)),
+        "loss_bits_per_byte": bits_per_byte(nats, max(1, batch.num_bytes)),
         "learning_rate": result.learning_rate,
         "grad_norm": result.grad_norm,
         "tokens": totals.tokens,

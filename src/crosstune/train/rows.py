@@ -1,21 +1,17 @@
-"""From a mixture's tokens to the rows that training draws its batches from."""
+"""From a mixture's tokens to the rows that training draws its batches from: they stay where they lie, on the disk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self, overload
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import Phase
 from crosstune.terminal import note
-
-_CHUNK = 4096
-
-
-# A language and a source: a source may hold several languages.
-Corpus = tuple[str, str]
+from crosstune.train.row_index import Corpus, SegmentIndex, TokenValues, read_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,95 +58,227 @@ class TooLong:
     treatment: Literal["cut", "left out"]
 
 
-def make_rows(tokens: pa.Table, phase: Phase) -> tuple[list[Row], list[TooLong]]:
+class Rows(Sequence[Row]):
+    """Rows whose tokens stay on the disk: a row becomes Python when it is asked for.
+
+    What is held in memory is the index, 40 bytes a row of one segment.
+
+    Attributes:
+        facts: of the segments, row after row.
+        first: of each row its first segment, and behind the last row the number of segments, [rows + 1].
+        corpora: every language and source of the rows, sorted.
+    """
+
+    def __init__(
+        self,
+        index: SegmentIndex,
+        first: NDArray[np.int64],
+        values: TokenValues,
+        names: tuple[Sequence[Corpus], pa.ChunkedArray],
+    ) -> None:
+        corpora, self._origins = names
+        used, corpus = np.unique(index.corpus, return_inverse=True)
+        self.facts = replace(index, corpus=corpus.astype(np.int32))
+        self.corpora: list[Corpus] = [corpora[place] for place in used.tolist()]
+        self.first = first
+        self._values = values
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Self:
+        """Return rows that are made by hand and kept in memory."""
+        segments = [segment for row in rows for segment in row]
+        corpora = sorted({segment.corpus for segment in segments})
+        length = np.array([len(segment.tokens) for segment in segments], np.int32)
+        index = SegmentIndex(
+            start=np.cumsum(length, dtype=np.int64) - length,
+            length=length,
+            num_prompt=np.array([segment.num_prompt for segment in segments], np.int32),
+            num_bytes=np.array([segment.num_bytes for segment in segments], np.int32),
+            corpus=np.array([corpora.index(segment.corpus) for segment in segments], np.int32),
+            example=np.arange(len(segments)),
+        )
+        values = TokenValues([np.array([token for segment in segments for token in segment.tokens], np.int32)])
+        origins = pa.chunked_array([pa.array([segment.origin for segment in segments], pa.string())])
+        first = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+        return cls(index, first, values, (corpora, origins))
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | list[Row]:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        if not -len(self) <= place < len(self):
+            raise IndexError(place)
+        place %= len(self)
+        return tuple(self._segment(number) for number in range(int(self.first[place]), int(self.first[place + 1])))
+
+    def segments(self, places: Iterable[int]) -> list[Segment]:
+        """Return the segments of some rows, one row after the other."""
+        return [segment for place in places for segment in self[place]]
+
+    def numbers(self, places: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the segments of some rows as places in the index."""
+        chosen = np.asarray(places, np.int64)
+        sizes = self.first[chosen + 1] - self.first[chosen]
+        begins: NDArray[np.int64] = np.repeat(self.first[chosen] - (np.cumsum(sizes) - sizes), sizes)
+        return begins + np.arange(len(begins), dtype=np.int64)
+
+    def tokens(self, number: int) -> NDArray[np.int32]:
+        """Return a view of a segment's tokens."""
+        return self._values.at(int(self.facts.start[number]), int(self.facts.length[number]))
+
+    def origin(self, number: int) -> str:
+        """Return the file and line that a segment comes from."""
+        return str(self._origins[int(self.facts.example[number])])
+
+    def lengths(self, places: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Return the number of tokens of each row, or of some rows."""
+        return self._sums(self.facts.length, places)
+
+    def supervised(self) -> NDArray[np.int64]:
+        """Return the number of supervised tokens of each row."""
+        return self._sums(self.facts.length - self.facts.num_prompt)
+
+    def _sums(self, values: NDArray[np.int32], places: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        if places is None:
+            return np.add.reduceat(values, self.first[:-1], dtype=np.int64)
+        sizes = self.first[places + 1] - self.first[places]
+        return np.add.reduceat(values[self.numbers(places)], np.cumsum(sizes) - sizes, dtype=np.int64)
+
+    def _segment(self, number: int) -> Segment:
+        facts = self.facts
+        return Segment(
+            tuple(self.tokens(number).tolist()),
+            int(facts.num_prompt[number]),
+            int(facts.num_bytes[number]),
+            *self.corpora[int(facts.corpus[number])],
+            self.origin(number),
+        )
+
+
+class TooLongExamples(Sequence[TooLong]):
+    """Instructions that were longer than the maximum, in the mixture's order; one becomes Python when it is asked for.
+
+    Attributes:
+        facts: of these instructions as they were.
+        is_cut: whether each was cut; the others were left out.
+    """
+
+    def __init__(self, index: SegmentIndex, is_cut: NDArray[np.bool_], origins: pa.ChunkedArray) -> None:
+        self.facts, self.is_cut, self._origins = index, is_cut, origins
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    @overload
+    def __getitem__(self, place: int) -> TooLong: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[TooLong]: ...
+    def __getitem__(self, place: int | slice) -> TooLong | list[TooLong]:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        treatment: Literal["cut", "left out"] = "cut" if self.is_cut[place] else "left out"
+        origin = str(self._origins[int(self.facts.example[place])])
+        return TooLong(origin, int(self.facts.length[place]), treatment)
+
+    def say(self, phase: Phase) -> None:
+        """Say how many were cut and left out, and the first of each."""
+        for treatment, chosen in (("cut", self.is_cut), ("left out", ~self.is_cut)):
+            if chosen.any():
+                first = self[int(np.argmax(chosen))].origin
+                limit = phase.max_length_tokens
+                note(f"{phase.mixture}: longer than {limit} tokens, {treatment}: {chosen.sum()} (first: {first})")
+
+
+def make_rows(tokens: pa.Table, phase: Phase) -> tuple[Rows, TooLongExamples]:
     """Lay out a mixture's tokens in its order: instructions one to a row, documents packed into rows of maximum length.
 
     Raises:
         BadInputError: when an example is too long and the recipe does not say what then, or nothing is left.
     """
-    too_long: list[TooLong] = []
-    instructions = _segments(tokens.filter(pc.invert(tokens["is_text"])))
-    rows: list[Row] = [(segment,) for segment in _fit(instructions, phase, too_long)]
-    documents = _segments(tokens.filter(tokens["is_text"]))
-    rows += _pack(_pieces(documents, phase.max_length_tokens), phase.max_length_tokens)
-    _say(too_long, phase)
-    if not rows:
+    examples, values, corpora = read_index(tokens)
+    is_text = np.concatenate([chunk.to_numpy(zero_copy_only=False) for chunk in tokens["is_text"].chunks] or [[]])
+    is_text = is_text.astype(bool)
+    instructions = examples.take(np.flatnonzero(~is_text)) if is_text.any() else examples
+    instructions, too_long = _fit(instructions, phase, tokens["origin"])
+    documents = _pieces(examples.take(np.flatnonzero(is_text)), phase.max_length_tokens)
+    too_long.say(phase)
+    if not len(instructions) and not len(documents):
         raise BadInputError(
             f"mixture {phase.mixture!r} has no row to learn from: its manifest.json says what was dropped, and "
             f"{len(too_long)} examples were longer than max_length_tokens={phase.max_length_tokens}"
         )
-    return rows, too_long
+    first = np.append(np.arange(len(instructions)), len(instructions) + _pack(documents, phase.max_length_tokens))
+    index = SegmentIndex.join([instructions, documents])
+    return Rows(index, first, values, (corpora, tokens["origin"])), too_long
 
 
-def _segments(tokens: pa.Table) -> Iterator[Segment]:
-    for batch in tokens.to_batches(_CHUNK):
-        column = batch.column("tokens")
-        values = column.flatten().to_numpy().tolist()
-        offsets = (column.offsets.to_numpy() - column.offsets[0].as_py()).tolist()
-        others = [
-            batch.column(name).to_pylist() for name in ("num_prompt", "num_bytes", "language", "source", "origin")
-        ]
-        for first, last, *facts in zip(offsets, offsets[1:], *others, strict=False):
-            yield Segment(tuple(values[first:last]), *facts)
+def _fit(instructions: SegmentIndex, phase: Phase, origins: pa.ChunkedArray) -> tuple[SegmentIndex, TooLongExamples]:
+    """Treat instructions that are longer than the maximum as the recipe says; return what is left, and those."""
+    limit = phase.max_length_tokens
+    is_long = instructions.length > limit
+    if not is_long.any():
+        nothing = instructions.take(np.empty(0, np.intp))
+        return instructions, TooLongExamples(nothing, np.empty(0, bool), origins)
+    if phase.on_too_long == "stop":
+        place = int(np.argmax(is_long))
+        raise BadInputError(
+            f"mixture {phase.mixture!r}: {origins[int(instructions.example[place])]} has {instructions.length[place]} "
+            f"tokens, but max_length_tokens is {limit}: raise it, or set on_too_long to drop or truncate"
+        )
+    # A prompt that fills the row alone leaves nothing to learn.
+    is_cut = is_long & (phase.on_too_long == "truncate") & (instructions.num_prompt < limit)
+    too_long = TooLongExamples(instructions.take(np.flatnonzero(is_long)), is_cut[is_long], origins)
+    supervised = instructions.length - instructions.num_prompt
+    shorter = instructions.num_bytes.astype(np.int64) * (limit - instructions.num_prompt) // np.maximum(supervised, 1)
+    cut = replace(
+        instructions,
+        length=np.where(is_cut, limit, instructions.length).astype(np.int32),
+        num_bytes=np.where(is_cut, shorter, instructions.num_bytes).astype(np.int32),
+    )
+    return cut.take(np.flatnonzero(~is_long | is_cut)), too_long
 
 
-def _pieces(documents: Iterator[Segment], max_length: int) -> Iterator[Segment]:
-    """Yield documents; one that is too long goes on in further segments.
+def _pieces(documents: SegmentIndex, max_length: int) -> SegmentIndex:
+    """Return documents as segments; one that is too long goes on in further segments.
 
     A further segment begins with the last token of the one before, which predicts its first: every token is supervised
     once, but for the very first.
     """
-    for document in documents:
-        tokens = document.tokens
-        for first in range(0, len(tokens) - 1, max_length - 1):
-            last = min(first + max_length, len(tokens))
-            size = _bytes_between(document, (first, last - 1))
-            yield replace(document, tokens=tokens[first:last], num_bytes=size)
+    step = max_length - 1
+    num_learnt = documents.length.astype(np.int64) - 1
+    num_pieces = -(-num_learnt // step)
+    pieces = documents.take(np.repeat(np.arange(len(documents)), num_pieces))
+    number = np.arange(len(pieces)) - np.repeat(np.cumsum(num_pieces) - num_pieces, num_pieces)
+    begin = number * step
+    length = np.minimum(begin + max_length, pieces.length) - begin
+    # A part's share of a document's bytes, by tokens; the parts of a document add up to the whole.
+    all_learnt, size = pieces.length.astype(np.int64) - 1, pieces.num_bytes.astype(np.int64)
+    borders = (np.rint(size * place / all_learnt) for place in (begin + length - 1, begin))
+    num_bytes = np.subtract(*borders)
+    return replace(
+        pieces,
+        start=pieces.start + begin,
+        length=length.astype(np.int32),
+        num_bytes=num_bytes.astype(np.int32),
+    )
 
 
-def _bytes_between(document: Segment, place: tuple[int, int]) -> int:
-    """Return a part's share of a document's bytes, by tokens; the parts of a document add up to the whole."""
-    size, num_tokens = document.num_bytes, len(document.tokens) - 1
-    return round(size * place[1] / num_tokens) - round(size * place[0] / num_tokens)
+def _pack(pieces: SegmentIndex, max_length: int) -> NDArray[np.int64]:
+    """Fill rows with documents in their order; one that does not fit begins the next row.
 
-
-def _fit(segments: Iterator[Segment], phase: Phase, too_long: list[TooLong]) -> Iterator[Segment]:
-    """Treat instructions that are longer than the maximum as the recipe says, and add them to ``too_long``."""
-    limit = phase.max_length_tokens
-    for segment in segments:
-        if len(segment.tokens) <= limit:
-            yield segment
-            continue
-        if phase.on_too_long == "stop":
-            raise BadInputError(
-                f"mixture {phase.mixture!r}: {segment.origin} has {len(segment.tokens)} tokens, but max_length_tokens "
-                f"is {limit}: raise it, or set on_too_long to drop or truncate"
-            )
-        # A prompt that fills the row alone leaves nothing to learn.
-        is_cut = phase.on_too_long == "truncate" and segment.num_prompt < limit
-        too_long.append(TooLong(segment.origin, len(segment.tokens), "cut" if is_cut else "left out"))
-        if is_cut:
-            num_bytes = segment.num_bytes * (limit - segment.num_prompt) // segment.num_supervised
-            yield replace(segment, tokens=segment.tokens[:limit], num_bytes=num_bytes)
-
-
-def _say(too_long: Sequence[TooLong], phase: Phase) -> None:
-    for treatment in ("cut", "left out"):
-        origins = [row.origin for row in too_long if row.treatment == treatment]
-        if origins:
-            limit = phase.max_length_tokens
-            note(f"{phase.mixture}: longer than {limit} tokens, {treatment}: {len(origins)} (first: {origins[0]})")
-
-
-def _pack(segments: Iterator[Segment], max_length: int) -> list[Row]:
-    """Fill rows with documents in their order; a document that does not fit begins the next row."""
-    rows: list[Row] = []
-    row: list[Segment] = []
-    length = 0
-    for segment in segments:
-        if row and length + len(segment.tokens) > max_length:
-            rows.append(tuple(row))
-            row, length = [], 0
-        row.append(segment)
-        length += len(segment.tokens)
-    return [*rows, tuple(row)] if row else rows
+    Return the first document of each row, and behind them the number of documents.
+    """
+    ends = np.cumsum(pieces.length, dtype=np.int64)
+    # If a row began with a document, where the next row would begin.
+    following = np.searchsorted(ends, ends - pieces.length + max_length, side="right").data
+    borders = [0]
+    while borders[-1] < len(pieces):
+        # A document is never longer than a row: each row takes one at least.
+        borders.append(following[borders[-1]])
+    return np.array(borders, np.int64)

@@ -1,7 +1,6 @@
 """How fast training is: useful operations per second, beside what the machine itself reaches in a matrix product."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from crosstune.recipe import Phase, Train
 from crosstune.train.batches import Schedule
 from crosstune.train.cost import count_tokens, flops
-from crosstune.train.rows import Row
+from crosstune.train.rows import Rows
 
 _SAMPLED_STEPS = 20
 _PRODUCTS = 5
@@ -38,7 +37,7 @@ class Speed:
 
 def speed_of(
     model: Any,
-    rows: Sequence[Row],
+    rows: Rows,
     schedule: Schedule,
     phase: Phase,
     ranks: tuple[int, torch.device, Train],

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from accelerate import Accelerator
@@ -40,7 +41,7 @@ from crosstune.train.model_folder import copy_tokenizer, save_model
 from crosstune.train.new_rows.initialization import find_sources
 from crosstune.train.new_rows.rows import RowSource, read_subwords
 from crosstune.train.position import Position
-from crosstune.train.rows import Row, make_rows
+from crosstune.train.rows import Rows, make_rows
 from crosstune.train.speed import speed_of
 from crosstune.train.start import Start, build_model
 from crosstune.train.tracking import make_accelerator
@@ -185,7 +186,6 @@ def _train_phase(
         seed=task.seed,
         rows=rows,
         schedule=schedule,
-        corpora=sorted({segment.corpus for row in rows for segment in row}),
         trainable=trainable,
         speed=speed_of(trainable.model, rows, schedule, phase, ranks),
         checks=_checks(task, phase, accelerator),
@@ -214,7 +214,7 @@ def _sources(task: Task, accelerator: Accelerator) -> tuple[RowSource, ...]:
         raise BadInputError(f"systems.{task.name}.{error}") from None
 
 
-def _rows(task: Task, index: int, accelerator: Accelerator) -> list[Row]:
+def _rows(task: Task, index: int, accelerator: Accelerator) -> Rows:
     """Return the rows of a phase, and write down which examples were too long for it."""
     phase = task.system.phases[index]
     rows, too_long = make_rows(_tokens(task, phase.mixture, accelerator), phase)
@@ -286,12 +286,13 @@ def _save_between_phases(
     return checkpoints.newest()
 
 
-def _check_positions(task: Task, phase: Phase, rows: list[Row], trainable: Trainable) -> None:
+def _check_positions(task: Task, phase: Phase, rows: Rows, trainable: Trainable) -> None:
     limit = getattr(trainable.model.config, "max_position_embeddings", None)
-    longest = max((segment for row in rows for segment in row), key=lambda segment: len(segment.tokens))
-    if limit is not None and len(longest.tokens) > limit:
+    longest = int(np.argmax(rows.facts.length))
+    num_tokens = int(rows.facts.length[longest])
+    if limit is not None and num_tokens > limit:
         raise BadInputError(
-            f"systems.{task.name}: {longest.origin} has {len(longest.tokens)} tokens, which max_length_tokens="
+            f"systems.{task.name}: {rows.origin(longest)} has {num_tokens} tokens, which max_length_tokens="
             f"{phase.max_length_tokens} of mixture {phase.mixture!r} allows, but the model knows {limit} positions: "
             f"set max_length_tokens to {limit} or less, and on_too_long to drop or truncate"
         )

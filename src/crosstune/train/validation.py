@@ -20,7 +20,7 @@ from crosstune.models.packing import lay_out, logits_at
 from crosstune.tokens.bits_per_byte import bits_per_byte, token_before_text, windows
 from crosstune.train.batches import split_over_ranks
 from crosstune.train.loss import cross_entropy, layout_options
-from crosstune.train.rows import Row, Segment
+from crosstune.train.rows import Rows, Segment
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class HeldOutText:
         num_bytes: UTF-8 bytes of all texts.
     """
 
-    rows: list[Row]
+    rows: Rows
     num_bytes: int
 
 
@@ -53,7 +53,8 @@ def held_out_text(tokens: pa.Table, tokenizer: PreTrainedTokenizerBase, max_leng
     tables = {language: tokens.filter(pc.equal(tokens["language"], language)) for language in languages}
     return {
         language: HeldOutText(
-            [(segment,) for segment in _segments(table, tokenizer, max_length)], pc.sum(table["num_bytes"]).as_py()
+            rows=Rows.of([(segment,) for segment in _segments(table, tokenizer, max_length)]),
+            num_bytes=pc.sum(table["num_bytes"]).as_py(),
         )
         for language, table in tables.items()
     }
@@ -73,7 +74,9 @@ def _segments(tokens: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: 
 def _bits_per_byte(accelerator: Accelerator, model: nn.Module, text: HeldOutText, budget: int) -> float:
     """Return the bits per byte of a language's texts, the same on every rank."""
     total: Any = torch.zeros((), dtype=torch.float64, device=accelerator.device)
-    for segments in split_over_ranks(text.rows, accelerator.num_processes, budget)[accelerator.process_index]:
+    ranks = split_over_ranks(text.rows, range(len(text.rows)), accelerator.num_processes, budget)
+    for places in ranks[accelerator.process_index]:
+        segments = text.rows.segments(places)
         # A rank without rows of its own computes another's, for nothing: it must take part in gathering weights.
         nats = _nats(model, segments or text.rows[0], accelerator.device)
         total += nats if segments else 0.0

@@ -1,0 +1,107 @@
+"""Where the segments of rows lie in the tokens on the disk: one number an array for each, whatever their length."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Corpus = tuple[str, str]
+"""A language and a source: a source may hold several languages."""
+
+
+@dataclass(frozen=True)
+class SegmentIndex:
+    """What is known of segments beside their tokens, an array each: 32 bytes a segment.
+
+    Attributes:
+        start: of the first token, in the tokens of the whole mixture.
+        length: in tokens.
+        num_prompt: how many leading tokens are given, not learnt.
+        num_bytes: UTF-8 bytes of the supervised text.
+        corpus: the place of its language and source among the corpora.
+        example: the row of the tokens' table.
+    """
+
+    start: NDArray[np.int64]
+    length: NDArray[np.int32]
+    num_prompt: NDArray[np.int32]
+    num_bytes: NDArray[np.int32]
+    corpus: NDArray[np.int32]
+    example: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def take(self, places: NDArray[np.intp]) -> Self:
+        """Return the segments at some places, which may repeat."""
+        return type(self)(*(getattr(self, field.name)[places] for field in fields(self)))
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Return the segments of all parts, one part after the other."""
+        filled = [part for part in parts if len(part)] or list(parts[:1])
+        if len(filled) == 1:
+            return filled[0]
+        return cls(*(np.concatenate([getattr(part, field.name) for part in filled]) for field in fields(cls)))
+
+
+class TokenValues:
+    """The tokens of a table, one after the other, as they lie in memory or mapped from the disk."""
+
+    def __init__(self, chunks: Sequence[NDArray[np.int32]]) -> None:
+        self._chunks = [chunk for chunk in chunks if len(chunk)]
+        self._ends = np.cumsum([len(chunk) for chunk in self._chunks], dtype=np.int64)
+
+    def at(self, start: int, length: int) -> NDArray[np.int32]:
+        """Return a view of some tokens, which must lie in one chunk, as those of an example do."""
+        chunk = int(np.searchsorted(self._ends, start, side="right"))
+        first = start - (int(self._ends[chunk - 1]) if chunk else 0)
+        return self._chunks[chunk][first : first + length]
+
+
+def read_index(tokens: pa.Table) -> tuple[SegmentIndex, TokenValues, list[Corpus]]:
+    """Return the index of a mixture's examples, a segment each, their tokens, and the corpora in alphabetical order."""
+    views, starts, lengths = [], [], []
+    start = 0
+    for chunk in tokens["tokens"].chunks:
+        offsets = chunk.offsets.to_numpy()
+        views.append(chunk.values.to_numpy()[offsets[0] : offsets[-1]])
+        starts.append(offsets[:-1] - offsets[0] + start)
+        lengths.append(np.diff(offsets).astype(np.int32))
+        start += len(views[-1])
+    corpus, corpora = _corpora(tokens)
+    index = SegmentIndex(
+        start=np.concatenate(starts or [np.empty(0, np.int64)]),
+        length=np.concatenate(lengths or [np.empty(0, np.int32)]),
+        num_prompt=tokens["num_prompt"].to_numpy(),
+        num_bytes=tokens["num_bytes"].to_numpy(),
+        corpus=corpus,
+        example=np.arange(len(tokens)),
+    )
+    return index, TokenValues(views), corpora
+
+
+def _corpora(tokens: pa.Table) -> tuple[NDArray[np.int32], list[Corpus]]:
+    """Return each example's place among the corpora, and the corpora."""
+    languages, of_language = _numbered(tokens["language"])
+    sources, of_source = _numbered(tokens["source"])
+    pairs = of_language * max(1, len(sources)) + of_source
+    used, corpus = np.unique(pairs, return_inverse=True)
+    corpora = [(languages[pair // len(sources)], sources[pair % len(sources)]) for pair in used.tolist()]
+    return corpus.astype(np.int32), corpora
+
+
+def _numbered(texts: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:
+    """Return the different texts in alphabetical order, and each text's place among them."""
+    encoded = [chunk.dictionary_encode() for chunk in texts.chunks]
+    different = sorted({text for chunk in encoded for text in chunk.dictionary.to_pylist()})
+    places = {text: place for place, text in enumerate(different)}
+    numbers = [
+        np.array([places[text] for text in chunk.dictionary.to_pylist()], np.int32)[chunk.indices.to_numpy()]
+        for chunk in encoded
+        if len(chunk)
+    ]
+    return different, np.concatenate(numbers or [np.empty(0, np.int32)])
