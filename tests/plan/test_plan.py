@@ -168,13 +168,11 @@ def test_the_memory_of_llama_2_7b_is_what_an_h200_held(
 @pytest.mark.parametrize(
     ("settings", "num_kept", "num_logits", "is_split"),
     [
-        ({"ema_decay": 0.9}, lambda weights, row: weights, 0, True),
         ({"l2_to_start": 0.1}, lambda weights, row: weights, 0, True),
         ({"kl_to_start": {"weight": 0.1, "languages": ["en"]}}, lambda weights, row: weights, 3, False),
-        ({"old_rows_lr_scale": 0.1}, lambda weights, row: 2 * 400 * row, 0, False),
         ({"trains": ["new_input_rows"]}, lambda weights, row: 400 * row, 0, False),
     ],
-    ids=["ema", "l2", "kl", "slow_rows", "frozen_rows"],
+    ids=["l2", "kl", "frozen_rows"],
 )
 def test_levers_weigh_what_they_keep(
     settings: dict[str, Any], num_kept: Callable[[int, int], int], num_logits: int, is_split: bool

@@ -22,7 +22,7 @@ from crosstune.train import stage as train_stage
 from tests.train.conftest import MakeRun, phase, scratch, wait_for_steps
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
-PULLS: dict[str, Any] = {"l2_to_start": 5.0, "ema_decay": 0.9}
+PULLS: dict[str, Any] = {"l2_to_start": 5.0}
 SYSTEMS: dict[str, Any] = {
     # Five rows a step: two processes cannot share them evenly.
     "base": scratch(phases=[phase("korean", num_steps=5, global_batch_size=5), phase("paper", num_steps=5, **PULLS)]),

@@ -176,7 +176,7 @@ def _remedies(case: _Case, limit: float) -> Iterator[str]:
         others = [] if with_full_moments else smaller
         lighter = [tried.with_settings(optimizer="adamw_8bit") for tried in (case, *others)]
         yield from _first_that_fits(case, lighter, limit)
-    if case.phase.title == "full" and case.phase.old_rows_lr_scale == 1:
+    if case.phase.title == "full":
         lora = spared.phase.model_copy(update={"method": "lora", "lora": Lora()})
         if replace(spared, phase=lora).memory().total <= limit:
             yield " ".join(["method: lora", *_changes(case, spared)])

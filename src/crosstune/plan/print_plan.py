@@ -26,7 +26,7 @@ def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:
     results.print(
         f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
         "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2), "
-        "but for phases with kl_to_start, old_rows_lr_scale or new rows alone, which need them whole.",
+        "but for phases with kl_to_start or new rows alone, which need them whole.",
         style="dim",
     )
 

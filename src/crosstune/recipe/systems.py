@@ -109,16 +109,10 @@ class Phase(Section):
     adam_betas: tuple[Share, Share] = (0.9, 0.95)
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="end with an exponential moving average of the weights"
-    )
     l2_to_start: Annotated[float, Field(gt=0)] | None = Field(
         None, description="decay weights towards those that the phase began with, as weight_decay does towards zero"
     )
     kl_to_start: KlToStart | None = None
-    old_rows_lr_scale: Share = Field(
-        1.0, description="learning rate of the embedding matrices' old rows, as a share of all others'"
-    )
     max_length_tokens: Annotated[int, Field(ge=2)] = 512
     on_too_long: Literal["stop", "drop", "truncate"] = "stop"
 
@@ -128,12 +122,6 @@ class Phase(Section):
             raise ValueError("give exactly one of `num_epochs` and `num_steps`")
         if (self.method == "lora") != (self.lora is not None):
             raise ValueError("`lora` settings go with `method: lora`, and only with it")
-        if self.old_rows_lr_scale < 1 and self.trains != ("all",):
-            raise ValueError(
-                "`old_rows_lr_scale` goes with `method: full` and `trains: [all]`: otherwise name the parts"
-            )
-        if self.old_rows_lr_scale < 1 and self.method == "lora":
-            raise ValueError("`old_rows_lr_scale` goes with `method: full`: adapters leave old rows as they are")
         self._check_parts()
         return self
 
@@ -150,18 +138,13 @@ class Phase(Section):
     @property
     def pulls(self) -> list[str]:
         """Return the settings that act on the weights beside the gradient, by name."""
-        settings = {
-            "ema_decay": self.ema_decay,
-            "l2_to_start": self.l2_to_start,
-            "kl_to_start": self.kl_to_start,
-            "old_rows_lr_scale": None if self.old_rows_lr_scale == 1 else self.old_rows_lr_scale,
-        }
+        settings = {"l2_to_start": self.l2_to_start, "kl_to_start": self.kl_to_start}
         return [name for name, value in settings.items() if value is not None]
 
     @property
     def pulls_on_whole_weights(self) -> list[str]:
         """Return those of them that weights cannot be split for over GPUs."""
-        return [name for name in self.pulls if name in ("kl_to_start", "old_rows_lr_scale")]
+        return [name for name in self.pulls if name == "kl_to_start"]
 
     def _check_parts(self) -> None:
         parts = set(self.trains)
@@ -207,10 +190,6 @@ class System(Section):
                 raise ValueError(
                     f"phases.{index} trains the rows of new pieces, but this system's tokenizer is `base`, which has "
                     "none: set `tokenizer: extended`, or train other parts"
-                )
-            if self.tokenizer == "base" and phase.old_rows_lr_scale < 1:
-                raise ValueError(
-                    f"phases.{index}.old_rows_lr_scale: this system's tokenizer is `base`: all of its rows are old"
                 )
         if self.merge and self.start == "scratch":
             raise ValueError("`merge` needs something to merge with, and this system starts from scratch")

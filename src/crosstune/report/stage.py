@@ -5,7 +5,6 @@ from dataclasses import replace
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import read_outputs
 from crosstune.report.page import Page, render, task_labels
-from crosstune.report.paper_scale import on_paper_scale
 from crosstune.report.run_facts import read_run_facts
 from crosstune.report.scores import read_resamples, read_scores, to_csv
 from crosstune.report.tables import baselines as levels
@@ -43,8 +42,6 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         return stamped(recipe, comparisons.marked(recipe, levels.with_levels(tables, found_levels), compared))
 
     main, further = finished(paper), finished(further_tables(recipe, scores))
-    if recipe.report.paper_figures:
-        further += [on_paper_scale(table) for table in main if table.columns[0].metric == "bleu"]
     change = change_table(recipe, evidence)
     changes = stamped(recipe, [change])[0] if change else None
     failed = failures.read_failures(recipe, outputs, task_labels([*further, *main]))

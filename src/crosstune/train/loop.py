@@ -111,8 +111,6 @@ def train(
                 metrics.append(row)
                 log(accelerator, begin.done, row)
             advance(1, _progress_note(row, job.speed))
-            if totals.steps == num_steps:
-                _finish(job)
             look()
             stopping = _on_any_rank(accelerator, stop_requested())
             if stopping or (totals.steps % job.settings.save_every_steps == 0 and totals.steps < num_steps):
@@ -163,8 +161,6 @@ def train_step(
     if not np.isfinite([*nats.values(), grad_norm]).all():
         bad = [segment.origin for segment, value in nats_of_seen if not np.isfinite(value)]
         raise CrosstuneError(not_finite(f"{job.title}: step {batch.step + 1}", gather_object(bad), batch.origins()))
-    for lever in job.trainable.levers:
-        lever.before_step()
     optimizer.step()
     optimizer.zero_grad()
     for lever in job.trainable.levers:
@@ -184,11 +180,6 @@ def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any
     for place, lever in enumerate(job.trainable.levers):
         lever.begin(saved.get(place))
     return model, optimizer
-
-
-def _finish(job: Job) -> None:
-    for lever in job.trainable.levers:
-        lever.finish()
 
 
 def _save_state(job: Job, accelerator: Accelerator, folder: Path) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
-from crosstune.report.paper_scale import on_paper_scale
 from crosstune.report.scores import Score, Scores, read_scores
 from crosstune.report.tables.build import further_tables, paper_tables
 from crosstune.report.tables.cells import Cell, Table
@@ -53,20 +52,6 @@ def test_table_4_has_the_papers_four_cells_in_the_papers_order(recipe: Recipe, r
     ]
     assert [column.name for column in table.columns][:2] == ["Ko→En, English instruction", "En→Ko, English instruction"]
 
-
-def test_table_4_stands_on_the_papers_own_scale_too(recipe: Recipe, run: RunFolder) -> None:
-    table = paper_tables(recipe, read_scores(recipe, run))[1]
-    scaled = on_paper_scale(table)
-    for row, other in zip(table.rows, scaled.rows, strict=True):
-        for cell, hundredth in zip(row.cells, other.cells, strict=True):
-            assert (hundredth.value, hundredth.is_best) == (cell.value and cell.value / 100, cell.is_best)
-    assert scaled.columns[0].detail.startswith("BLEU from 0 to 1, n") and scaled.columns[0].text(0.0573) == "0.057"
-    printed = [
-        [column.paper_text(figure) for column, figure in zip(scaled.columns, row.paper, strict=False)]
-        for row in scaled.rows
-    ]
-    assert printed[3] == ["0.057", "0.111", "0.055", "0.014"]
-    assert not any("times 100" in note for note in scaled.notes)
 
 
 def test_headings_above_columns_keep_the_order_of_the_columns(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ EIGHT_BIT = Train(optimizer="adamw_8bit")
 # Wide enough for matrices of 4,096 values, from which on moments take one byte each.
 WIDE: dict[str, Any] = {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "intermediate_size": 128}
 MATRICES = ("model.embed_tokens", "lm_head")
-PULLS: dict[str, Any] = {"ema_decay": 0.8, "l2_to_start": 5.0}
-WHOLE: dict[str, Any] = {"kl_to_start": {"weight": 0.5, "languages": ["en"]}, "old_rows_lr_scale": 0.3}
+PULLS: dict[str, Any] = {"l2_to_start": 5.0}
+WHOLE: dict[str, Any] = {"kl_to_start": {"weight": 0.5, "languages": ["en"]}}
 ADAPTERS: dict[str, Any] = {"rank": 4, "dropout": 0.2, "train_new_rows": True}
 SYSTEMS: dict[str, Any] = {
     "base": scratch(architecture=WIDE, phases=[phase("korean", num_steps=5), phase(num_steps=5, **PULLS)]),

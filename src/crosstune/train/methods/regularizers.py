@@ -1,4 +1,4 @@
-"""What acts on the weights beside the gradient: averages of them, pulls to where they began, slower and frozen rows."""
+"""What acts on the weights beside the gradient: pulls to where they began, and frozen rows."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,14 +25,8 @@ class Lever:
     def begin(self, saved: Mapping[str, Tensor] | None) -> None:
         """Look at the weights that a phase begins with; in its midst, take what a checkpoint saved of ``state``."""
 
-    def before_step(self) -> None:
-        """Act before an optimiser step."""
-
     def after_step(self, learning_rate: float) -> None:
         """Act behind an optimiser step."""
-
-    def finish(self) -> None:
-        """Act behind a phase's last step."""
 
     def state(self) -> dict[str, Tensor]:
         """Return what must be in a checkpoint, so that a resumed phase goes on as it would have."""
@@ -77,34 +71,6 @@ class FrozenOldRows(Lever):
         return masked
 
 
-class SlowOldRows(Lever):
-    """Lets the old rows of embedding matrices move a share of the way that each step would take them.
-
-    With AdamW that is a smaller learning rate for these rows: a smaller gradient would change nothing, since the
-    optimiser divides it by its own size.
-    """
-
-    def __init__(self, matrices: Sequence[nn.Parameter], old_size: int, scale: float) -> None:
-        self.old_size, self.scale = old_size, scale
-        self.matrices = matrices
-        self._before: list[Tensor] = []
-
-    @torch.no_grad()
-    def before_step(self) -> None:
-        """Remember where the old rows are."""
-        self._before = [matrix[: self.old_size].clone() for matrix in self.matrices]
-
-    @torch.no_grad()
-    def after_step(self, learning_rate: float) -> None:
-        """Go back by what is too much of the way."""
-        for matrix, before in zip(self.matrices, self._before, strict=True):
-            matrix[: self.old_size].lerp_(before, 1 - self.scale)
-
-    def num_kept(self) -> int:
-        """Return the values of the old rows."""
-        return sum(self.old_size * matrix.shape[1] for matrix in self.matrices)
-
-
 class PullToStart(Lever):
     """Decays weights towards those that the phase began with, as AdamW's weight decay does towards zero.
 
@@ -134,48 +100,6 @@ class PullToStart(Lever):
 
     def num_kept(self) -> int:
         """Return the values of the start."""
-        return sum(weight.numel() for weight in self._model.parameters() if weight.requires_grad)
-
-
-class Average(Lever):
-    """Keeps an exponential moving average of the weights, in float32, and ends the phase with it.
-
-    Early on the decay is lower, min(decay, (1 + steps) / (10 + steps)), so that the start weighs less in a short
-    training (as TensorFlow's ExponentialMovingAverage does with a number of updates).
-    """
-
-    needs_whole_weights = False
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self._model, self._decay = model, decay
-        self._average: dict[str, Tensor] = {}
-        self._num_steps = 0
-
-    def begin(self, saved: Mapping[str, Tensor] | None) -> None:
-        """Take the weights as the average's first value."""
-        self._num_steps = int(saved["num_steps"]) if saved else 0
-        self._average = {name: weight.float() for name, weight in taken(trained_here(self._model), saved).items()}
-
-    @torch.no_grad()
-    def after_step(self, learning_rate: float) -> None:
-        """Take the new weights in."""
-        self._num_steps += 1
-        decay = min(self._decay, (1 + self._num_steps) / (10 + self._num_steps))
-        for name, weight in trained_here(self._model).items():
-            self._average[name].lerp_(weight.float(), 1 - decay)
-
-    @torch.no_grad()
-    def finish(self) -> None:
-        """Put the average in the place of the weights."""
-        for name, weight in trained_here(self._model).items():
-            weight.copy_(self._average[name])
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the average and the number of steps in it."""
-        return {**self._average, "num_steps": torch.tensor(self._num_steps)}
-
-    def num_kept(self) -> int:
-        """Return the values of the average."""
         return sum(weight.numel() for weight in self._model.parameters() if weight.requires_grad)
 
 

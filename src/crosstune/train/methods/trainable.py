@@ -20,7 +20,7 @@ from crosstune.recipe import Lora, Phase
 from crosstune.train.loss import Penalty
 from crosstune.train.methods.kl import StartDivergence
 from crosstune.train.methods.parts import choose_parts
-from crosstune.train.methods.regularizers import Average, Lever, PullToStart, SlowOldRows
+from crosstune.train.methods.regularizers import Lever, PullToStart
 from crosstune.train.new_rows.rows import matrices
 
 _SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
@@ -52,22 +52,17 @@ def make_trainable(model: PreTrainedModel, phase: Phase, old_size: int | None, s
         return _with_levers(_with_adapters(model, phase.lora, old_size, seed), phase, [])
     frozen = choose_parts(model, phase, old_size)
     levers: list[Lever] = [frozen] if frozen else []
-    if phase.old_rows_lr_scale < 1:
-        assert old_size is not None
-        levers.append(SlowOldRows(matrices(model), old_size, phase.old_rows_lr_scale))
     return _with_levers(model, phase, levers)
 
 
 def _with_levers(model: nn.Module, phase: Phase, levers: list[Lever]) -> Trainable:
-    """Add what the phase asks for; the average comes last, since it takes in what the others left."""
+    """Add what the phase asks for."""
     divergence = None
     if phase.kl_to_start:
         divergence = StartDivergence(model, phase.kl_to_start.weight, phase.kl_to_start.languages)
         levers.append(divergence)
     if phase.l2_to_start:
         levers.append(PullToStart(model, phase.l2_to_start))
-    if phase.ema_decay:
-        levers.append(Average(model, phase.ema_decay))
     return Trainable(model, tuple(levers), divergence.penalty if divergence else None)
 
 
@@ -82,7 +77,7 @@ def refuse_sharded_weights(accelerator: Accelerator, phase: Phase) -> None:
         raise BadInputError(
             f"`{'`, `'.join(pulls)}` was launched with {accelerator.distributed_type}, which splits the weights, but "
             "it needs them whole: launch it without: torchrun --nproc-per-node N -m crosstune ...; `merge` and replay "
-            "work in either way, `l2_to_start` and `ema_decay` with FSDP2, too"
+            "work in either way, `l2_to_start` with FSDP2, too"
         )
     if phase.trains_rows and accelerator.distributed_type in _SHARDED:
         raise BadInputError(
