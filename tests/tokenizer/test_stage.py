@@ -7,7 +7,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from crosstune.errors import BadInputError, RunFolderError
-from crosstune.recipe import Recipe
+from crosstune.prompts.examples import Example, write_examples
+from crosstune.recipe import Languages, Recipe
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.terminal import console
@@ -192,3 +193,52 @@ def test_a_sentencepiece_model_of_a_base_without_one_is_refused(make_run: MakeRu
     recipe, run = make_run(BASE, EXTENSION | {"write_sentencepiece": True})
     with pytest.raises(BadInputError, match=r"write_sentencepiece: an extended tokenizer\.model was asked, but"):
         stage.run(recipe, run)
+
+
+GERMAN = [
+    "Die Schülerin liest am Morgen ein Buch über Vögel.",
+    "Der Lehrer gibt der Schülerin das Buch über Vögel.",
+    "Am Morgen schenkt die Schülerin dem Lehrer Vögel.",
+] * 4
+
+
+@pytest.fixture
+def german_run(make_run: MakeRun) -> Callable[..., tuple[Recipe, RunFolder]]:
+    """A function that makes a run into German, whose mixtures hold English rows and German ones."""
+
+    def make(**settings: Any) -> tuple[Recipe, RunFolder]:
+        recipe, run = make_run(BASE, EXTENSION | {"num_new_pieces": 60} | settings)
+        with whole_folder(run.mixture("korean"), "german-1", {}) as folder:
+            rows = [("de", text) for text in GERMAN] + [
+                ("en", f"The book of Mr Schulz, number {n}.") for n in range(40)
+            ]
+            write_examples(
+                folder / "examples.parquet",
+                [Example("", text, language, "text", f"x.txt:{n}") for n, (language, text) in enumerate(rows)],
+            )
+        return recipe.model_copy(update={"languages": Languages(source="en", target="de")}), run
+
+    return make
+
+
+def test_a_target_in_latin_letters_is_extended_and_source_text_stays(german_run: MakeRun) -> None:
+    recipe, run = german_run()
+    text = said(lambda: stage.run(recipe, run))
+    assert "verified" in text and "words of held-out source text are cut as before: 100.000% of" in text
+    base, extended = (AutoTokenizer.from_pretrained(run.tokenizer(name)) for name in ("base", "extended"))
+    assert base("The book of Mr Schulz, number 3.").input_ids == extended("The book of Mr Schulz, number 3.").input_ids
+    assert len(extended(GERMAN[0]).input_ids) < 0.7 * len(base(GERMAN[0]).input_ids)
+    rows = read_json(run.root / "tokenizer" / "fertility.json")["rows"]
+    assert {row["language"] for row in rows} == {"en", "de"}
+
+
+def test_what_a_free_extension_changes_in_source_text_is_counted_and_said(german_run: MakeRun) -> None:
+    recipe, run = german_run(source_text_unchanged=False)
+    text = said(lambda: stage.run(recipe, run))
+    rows = {row["name"]: row for row in read_json(run.tokenizer("extended") / "verification.json")["properties"]}
+    seen, unseen = (
+        rows["source-language text is cut as before"],
+        rows["words of held-out source text are cut as before"],
+    )
+    assert not seen["required"] and seen["failed"] > 0 and "source-language text is cut as before: " in text
+    assert not unseen["required"] and unseen["checked"] > unseen["failed"] > 0

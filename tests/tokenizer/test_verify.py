@@ -5,17 +5,20 @@ from typing import Any
 import pytest
 
 from crosstune.errors import BadInputError
+from crosstune.languages.characters import every_letter
 from crosstune.recipe import Languages
 from crosstune.tokenizer import verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from crosstune.tokenizer.learn_base import learn_base
 
 LANGUAGES = Languages(source="en", target="ko")
+LETTERS = every_letter("ko", "en")
 
 
 def samples(english: list[str], korean: list[str], promised: list[str]) -> verify.Samples:
-    return verify.Samples(english, ["日本"], [*korean, *verify.AWKWARD], promised)
+    return verify.Samples(english, ["日本"], [*korean, *verify.AWKWARD], promised, letters=LETTERS)
 
 
 def failed(properties: list[verify.Property]) -> dict[str, list[Any]]:
@@ -77,22 +80,90 @@ def test_a_dead_piece_is_found_and_only_counted_where_others_made_the_tokenizer(
     assert [row["failures"] for row in taken["properties"] if not row["holds"]] == [["책을"]]
 
 
-def test_a_moved_piece_is_found(small_base: BpeTokenizer, korean: list[str]) -> None:
-    extended = extend(small_base, NewPieces(["책"]), 1)
-    vocabulary = dict(extended.pieces)
-    vocabulary["he"], vocabulary["in"] = vocabulary["in"], vocabulary["he"]
-    moved = BpeTokenizer(extended.content | {"model": extended.content["model"] | {"vocab": vocabulary}})
-    with pytest.raises(BadInputError):
-        verify.verify(small_base, moved, samples([], korean, []))
+def with_model(tokenizer: BpeTokenizer, **changed: Any) -> BpeTokenizer:
+    return BpeTokenizer(tokenizer.content | {"model": tokenizer.content["model"] | changed})
 
 
-def test_text_that_does_not_survive_is_found(small_base: BpeTokenizer, korean: list[str]) -> None:
-    extended = extend(small_base, NewPieces(["책"]), 1)
-    broken = BpeTokenizer(extended.content | {"decoder": {"type": "Fuse"}})
-    found = failed(verify.verify(small_base, broken, samples([], korean, [])))
-    assert len(found["all 11,172 Hangul syllables survive"]) == 11172
-    assert found["target text survives encoding and decoding"]
-    assert found["spaces, emoji and mixed text survive"]
+def misreading(tokenizer: BpeTokenizer, text: str, as_text: str) -> BpeTokenizer:
+    """The tokenizer with a decoder that gives back another text for one."""
+    replace = {"type": "Replace", "pattern": {"String": text}, "content": as_text}
+    steps = [*tokenizer.content["decoder"]["decoders"], replace]
+    return BpeTokenizer(tokenizer.content | {"decoder": {"type": "Sequence", "decoders": steps}})
+
+
+class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
+    """What a check lets pass that is weakened or switched off, no other check finds."""
+
+    @pytest.fixture
+    def extended(self, small_base: BpeTokenizer) -> BpeTokenizer:
+        return extend(small_base, NewPieces(["책", "을"]), 4)
+
+    def test_old_pieces_that_change_places(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
+        vocabulary = dict(extended.pieces)
+        vocabulary["<0xFE>"], vocabulary["<0xFF>"] = vocabulary["<0xFF>"], vocabulary["<0xFE>"]
+        moved = with_model(extended, vocab=vocabulary)
+        found = failed(verify.verify(small_base, moved, samples(["The book."], ["책을"], [])))
+        assert list(found) == ["old pieces keep their ids"]
+        assert {case["piece"] for case in found["old pieces keep their ids"]} == {"<0xFE>", "<0xFF>"}
+
+    def test_source_text_that_is_cut_into_as_many_other_pieces(self, english: list[str]) -> None:
+        # "abc" is ab + c by the base, and a + bc where the merge of b and c goes first.
+        base = BpeTokenizer(learn_base([*english, "ab ab ab bc bc abc"], 420, "ko"))
+        old = base.with_pieces(["ab", "bc"], [("a", "b"), ("b", "c")])
+        new = extend(old, NewPieces(["책"]), 1)
+        exchanged = with_model(
+            new, merges=[["b", "c"], *(m for m in new.content["model"]["merges"] if m != ["b", "c"])]
+        )
+        assert len(old.encode_lines(["xabc"])[0]) == len(exchanged.encode_lines(["xabc"])[0])
+        found = failed(verify.verify(old, exchanged, samples(["xabc", "The"], ["책"], [])))
+        assert list(found) == ["source-language text is cut as before"]
+
+    def test_target_text_that_comes_back_otherwise(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
+        broken = misreading(extended, "책을", "책 을")
+        found = failed(verify.verify(small_base, broken, samples(["The"], ["책을"], [])))
+        assert list(found) == ["target text survives encoding and decoding"]
+
+    def test_a_letter_that_comes_back_otherwise(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
+        found = failed(verify.verify(small_base, misreading(extended, "뷃", "?"), samples(["The"], ["책을"], [])))
+        assert found == {"every letter of the target language survives": [{"text": "뷃", "decoded": "?"}]}
+
+    def test_emoji_that_come_back_otherwise(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
+        wanted = verify.Samples(["The"], [], ["책을"], [], letters=LETTERS)
+        found = failed(verify.verify(small_base, misreading(extended, "👍", "?"), wanted))
+        assert list(found) == ["spaces, emoji and mixed text survive"]
+
+    def test_a_promised_character_without_a_piece(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
+        found = failed(verify.verify(small_base, extended, samples(["The"], ["책을"], ["책", "뷁"])))
+        assert list(found) == ["promised characters never fall apart into bytes"]
+
+    def test_a_piece_that_the_pre_tokenizer_cuts_apart(self, byte_level_base: BpeTokenizer) -> None:
+        # The model alone would give the word; the base's regular expression parts it at its vowel sign.
+        word, parts = byte_level_base.internal("है"), list(byte_level_base.internal("है"))
+        steps = [("".join(parts[:end]), parts[end]) for end in range(1, len(parts))]
+        extended = extend(byte_level_base, NewPieces([left + right for left, right in steps], steps), len(steps))
+        assert extended.cut(word) == [word]
+        found = failed(verify.verify(byte_level_base, extended, samples(["The"], ["책을"], [])))
+        assert list(found) == ["every new piece is what its own text is cut into"]
+        assert word in found["every new piece is what its own text is cut into"]
+
+    def test_a_dummy_that_is_produced(self, small_base: BpeTokenizer) -> None:
+        padded = extend(small_base, NewPieces(["책", "을"]), 4)
+        dummy = {"id": padded.pieces["<crosstune_pad_1>"], "content": "<crosstune_pad_1>", "special": False}
+        settings = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        added = [*padded.content["added_tokens"], dummy | settings]
+        produced = BpeTokenizer(padded.content | {"added_tokens": added})
+        found = failed(verify.verify(small_base, produced, samples(["The"], ["책을"], [])))
+        assert list(found) == ["dummy pieces are never produced"]
+
+    def test_added_tokens_that_loading_numbers_anew(self, byte_level_base: BpeTokenizer) -> None:
+        # Special tokens above the vocabulary must become its entries, or new pieces take their ids.
+        good = extend(byte_level_base, NewPieces(["Ġ책"]), 1)
+        special = {token["content"] for token in byte_level_base.content["added_tokens"]}
+        kept = {piece: index for piece, index in good.content["model"]["vocab"].items() if piece not in special}
+        wanted = verify.Samples(["The"], [], [], [], dead_allowed=True, letters=[])
+        properties = verify.verify(byte_level_base, with_model(good, vocab=kept), wanted)
+        found = [item.name for item in properties if item.failures and item.required]
+        assert found == ["saved and loaded, it gives the same ids"]
 
 
 def test_a_failure_stops_the_stage_and_leaves_every_case_on_disk(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from crosstune.tokenizer.folder import configuration_of, write_folder
 from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
 from crosstune.tokenizer.verify_command import Texts, compare
 from tests.command_line import crosstune
-from tests.tokenizer.conftest import KOREAN
+from tests.tokenizer.conftest import ENGLISH, KOREAN
 
 LANGUAGES = Languages(source="en", target="ko")
 
@@ -161,3 +161,23 @@ def test_sides_of_different_length_and_unreadable_text_are_refused(
         compare(good, base, Texts([], (sides[0], short), LANGUAGES))
     with pytest.raises(BadInputError, match=r"nowhere\.txt was asked as text .*Give files of UTF-8"):
         compare(good, base, Texts([tmp_path / "nowhere.txt"], None, LANGUAGES))
+
+
+def test_languages_that_share_their_letters_are_told_apart_by_file(
+    small_base: BpeTokenizer, base: Path, tmp_path: Path
+) -> None:
+    german = ["Die Schülerin liest am Morgen ein Buch über Vögel und andere Tiere.", "Der Lehrer gibt ihr das Buch."]
+    for name, lines in (("news.en", ENGLISH), ("news.de", german)):
+        (tmp_path / name).write_text("\n".join(line.replace("\n", " ") for line in lines), encoding="utf-8")
+    good = save(tmp_path / "german", extend(small_base, NewPieces(["ü"]), 4))
+    languages = Languages(source="en", target="de")
+    report = compare(good, base, Texts([tmp_path / "news.en", tmp_path / "news.de"], None, languages))
+    assert {(row["text"], row["language"]) for row in report["fertility"]} == {("news.en", "en"), ("news.de", "de")}
+    assert report["holds"]
+
+
+def test_languages_that_nothing_tells_apart_are_asked_for_as_translations(
+    good: Path, base: Path, sides: tuple[Path, Path]
+) -> None:
+    with pytest.raises(BadInputError, match=r"news.en is in 'en' or 'qaa-Latn', which share their letters.*--parallel"):
+        compare(good, base, Texts([sides[0]], None, Languages(source="en", target="qaa-Latn")))

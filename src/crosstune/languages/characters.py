@@ -12,6 +12,8 @@ import regex
 
 from crosstune.languages.registry import language, shares_letters
 
+# Zero width: they say how the letters beside them join (می‌خواهم, ක්‍ෂ).
+JOINERS = "\u200c\u200d"
 ALL_SYLLABLES = tuple(chr(code) for code in range(0xAC00, 0xD7A4))
 
 
@@ -29,6 +31,11 @@ def letters_of(code: str, besides: str | None = None) -> str:
     unwanted = "".join(rf"\p{{scx={script}}}" for script in others) or r"\p{Cn}"
     found = regex.findall(rf"[[{wanted}]--[{unwanted}]]", _all_letters(), regex.V1)
     return as_ranges(found)
+
+
+def word_of(letters: str) -> str:
+    """Return the regular expression of a run of letters, of which joiners are a part."""
+    return f"[{letters}][{letters}{JOINERS}]*"
 
 
 def letters_of_source(code: str) -> str:

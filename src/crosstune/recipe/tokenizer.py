@@ -40,6 +40,15 @@ class LearnedExtension(Section):
     )
     allow: tuple[str, ...] = Field((), description="words that become pieces, however rare they are in the mixture")
     deny: tuple[str, ...] = Field((), description="strings that no learnt piece of several characters may contain")
+    source_text_unchanged: bool = Field(
+        True,
+        description="for a target that shares its letters with the source: learn only pieces that no source-language "
+        "text of the mixtures is cut into; without it, their effect on such text is measured",
+    )
+    keep_words_whole: bool = Field(
+        False,
+        description="keep the base's pre-tokenizer from parting runs of target letters, as many do at vowel signs",
+    )
     write_sentencepiece: bool = Field(
         False,
         description="also write tokenizer.model, and learn every merge that SentencePiece would do with the pieces",

@@ -7,11 +7,10 @@ An answer may have several failures. The thresholds were set on hand-made cases
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import regex
 
+from crosstune.languages.identify import identifier
 from crosstune.languages.writing_systems import own_script_share, script_share
 
 EMPTY = "empty"
@@ -204,12 +203,4 @@ def _plain(text: str) -> str:
 
 
 def _may_be(text: str, language: str) -> bool:
-    return bool(dict(_identifier().rank(text)).get(language, 1.0) >= _IDENTIFIED_PROBABILITY)
-
-
-@cache
-def _identifier() -> Any:
-    # Imported here: it takes a third of a second, and only Latin targets need it.
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return bool(dict(identifier().rank(text)).get(language.split("-")[0], 1.0) >= _IDENTIFIED_PROBABILITY)

@@ -20,7 +20,10 @@ def _byte_level_characters() -> tuple[str, ...]:
     return tuple(chr(byte if byte in printable else 256 + others.index(byte)) for byte in range(256))
 
 
+# Nothing merges with a line end; so what follows one is cut as inside a text, where no ▁ is put before it.
+BORDER = "\n"
 _CHARACTER_OF_BYTE = _byte_level_characters()
+_CHARACTERS = dict(enumerate(_CHARACTER_OF_BYTE))
 _BYTE_OF_CHARACTER = {character: byte for byte, character in enumerate(_CHARACTER_OF_BYTE)}
 
 
@@ -97,7 +100,7 @@ class BpeTokenizer:
         """Return text as the pieces spell it."""
         if self.style == "sentencepiece":
             return text.replace(" ", METASPACE)
-        return "".join(_CHARACTER_OF_BYTE[byte] for byte in text.encode("utf-8"))
+        return text.encode("utf-8").decode("latin-1").translate(_CHARACTERS)
 
     def surface(self, piece: str) -> str | None:
         """Return the text of a piece, or None for one that is only a part of a character."""
@@ -115,6 +118,21 @@ class BpeTokenizer:
     def cut_ids(self, internal: str) -> list[int]:
         """Return the ids of the pieces that ``cut`` gives."""
         return [token.id for token in self._model.tokenize(internal)]
+
+    def produces(self, pieces: list[str]) -> list[bool]:
+        """Return whether the whole tokenizer cuts each piece's own text into that piece, in a text or at its start.
+
+        A part of a character is no text; there the model alone is asked.
+        """
+        surfaces = [self.surface(piece) for piece in pieces]
+        texts = [surface or "" for surface in surfaces]
+        (border,) = self.encode_lines([BORDER])
+        at_start = self.encode_lines(texts)
+        inside = self.encode_lines([BORDER + text for text in texts])
+        return [
+            self.cut(piece) == [piece] if surface is None else [self.pieces[piece]] in (start, after[len(border) :])
+            for piece, surface, start, after in zip(pieces, surfaces, at_start, inside, strict=True)
+        ]
 
     def encode_lines(self, lines: list[str]) -> list[list[int]]:
         """Return the ids of each line, without BOS or EOS."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from crosstune.languages.registry import shares_letters
 from crosstune.recipe import LearnedExtension, Recipe
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
@@ -13,7 +14,8 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, new_pieces, refuse_unextendable
 from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
 from crosstune.tokenizer.sentencepiece.writer import with_all_merges
-from crosstune.tokenizer.texts import data_root, mixture_texts
+from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
+from crosstune.tokenizer.texts import data_root, language_texts, mixture_texts, source_texts
 
 _SETTING = "tokenizer.extension.path"
 
@@ -51,39 +53,52 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
     assert settings is not None
     parts = ["extended", fingerprint_of(run.tokenizer("base")), recipe.languages, recipe.seed]
     if isinstance(settings, LearnedExtension):
-        mixture = run.mixture(settings.mixture)
-        made_from = fingerprint(*parts, settings, fingerprint_of(mixture))
-        return Maker(made_from, partial(_learn, settings, recipe.languages.target, mixture))
+        # Source text is learnt from only beside a target that shares its letters.
+        names = recipe.data.mixtures if shares_letters(*_pair(recipe)) else [settings.mixture]
+        made_from = fingerprint(*parts, settings, [fingerprint_of(run.mixture(name)) for name in names])
+        return Maker(made_from, partial(_learn, settings, recipe, run))
     found = given.find(settings, data_root(recipe, run), _SETTING)
     return Maker(fingerprint(*parts, found.fingerprint), partial(_take, found.fetch))
 
 
-def _learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTokenizer) -> Extended:
-    new = learn(settings, language, mixture, base)
-    if settings.write_sentencepiece:
-        new = with_all_merges(base, new)
+def _pair(recipe: Recipe) -> tuple[str, str]:
+    return recipe.languages.target, recipe.languages.source
+
+
+def _learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeTokenizer) -> Extended:
+    new = _with_its_merges(settings, base, learn(settings, recipe, run, base))
     multiple = settings.size_multiple_of
     size = -(-(base.size + settings.num_new_pieces) // multiple) * multiple
     return Extended(extend(base, new, size - base.size), new.promised, dead_allowed=False)
 
 
-def learn(settings: LearnedExtension, language: str, mixture: Path, base: BpeTokenizer) -> NewPieces:
-    """Learn the pieces that the settings ask for from a mixture's folder.
+def _with_its_merges(settings: LearnedExtension, base: BpeTokenizer, new: NewPieces) -> NewPieces:
+    return with_all_merges(base, new) if settings.write_sentencepiece else new
+
+
+def learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeTokenizer) -> NewPieces:
+    """Learn the pieces that the settings ask for from the mixtures of a run.
 
     Raises:
         BadInputError: when the base cannot be extended, or the settings cannot be met.
     """
     refuse_unextendable(base, "tokenizer.base")
+    target, source = _pair(recipe)
     wish = Wish(
-        language,
+        target,
         settings.num_new_pieces,
         settings.required_syllables,
         settings.character_coverage,
         settings.allow,
         settings.deny,
+        source,
     )
-    texts = mixture_texts(mixture, f"counting the words of mixture {settings.mixture}")
-    return learn_new_pieces(base, texts, wish)
+    mixture = run.mixture(settings.mixture)
+    if not shares_letters(target, source):
+        return learn_new_pieces(base, mixture_texts(mixture, f"counting the words of mixture {settings.mixture}"), wish)
+    texts = BothTexts(language_texts(mixture, target), source_texts(recipe, run, held_out=False))
+    unchanged = partial(_with_its_merges, settings, base) if settings.source_text_unchanged else None
+    return learn_beside_source(base, texts, wish, unchanged)
 
 
 def _take(fetch: Callable[[], Path], base: BpeTokenizer) -> Extended:
@@ -102,6 +117,7 @@ def as_given(base: BpeTokenizer, extended: BpeTokenizer, settings: tuple[str, st
     refuse_unextendable(base, settings[0])
     refuse_unextendable(extended, settings[1])
     # A letter that has a piece of its own was meant to be written with it; a dead piece promises nothing.
-    added = (piece for piece in new_pieces(base, extended) if extended.cut(piece) == [piece])
-    letters = [extended.surface(piece) or "" for piece in added]
+    added = new_pieces(base, extended)
+    alive = zip(added, extended.produces(added), strict=True)
+    letters = [extended.surface(piece) or "" for piece, lives in alive if lives]
     return Extended(extended, [letter for letter in letters if len(letter) == 1], dead_allowed=True)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Literal
@@ -11,6 +11,7 @@ from crosstune.errors import BadInputError
 from crosstune.languages import characters
 from crosstune.tokenizer.bpe import BpeTokenizer, Merge
 from crosstune.tokenizer.merges import learn_merges
+from crosstune.tokenizer.pre_tokens import PreTokens
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Wish:
             covered; the rest (misprints, letters seen once in a million) stays bytes.
         allow: words that must be among them, as they stand after a space.
         deny: strings that no piece of several characters may contain.
+        source: the language whose text must be cut as before.
     """
 
     language: str
@@ -33,6 +35,7 @@ class Wish:
     character_coverage: float = 0.9999
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    source: str = "en"
 
 
 @dataclass
@@ -51,16 +54,24 @@ class NewPieces:
 def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> NewPieces:
     """Learn at most ``num_new_pieces`` pieces: first the characters, then what occurs most often.
 
-    Learning goes on from the base's own merges: words are cut by the base first, and its pieces are the symbols that
-    new merges join. So the merges learnt are those that encoding will find, whatever the base already merges.
+    Learning goes on from what the base does: words are parted by its normaliser and pre-tokenizer, the parts are cut by
+    its merges, and its pieces are the symbols that new merges join. So the merges learnt are those that encoding finds.
 
     Raises:
         BadInputError: when the characters alone need more pieces than were asked for, or an allowed word is no word
             of the language or finds no place.
     """
-    words = _target_words(base, texts, wish.language)
-    _count_allowed(words, wish)
-    new = _pieces_of_characters(base, _needed_characters(words, wish))
+    words = target_words(base, texts, wish)
+    count_allowed(words, wish)
+    return learn_from_words(base, words, wish)
+
+
+def learn_from_words(
+    base: BpeTokenizer, words: Counter[str], wish: Wish, allowed: Callable[[NewPieces], NewPieces] | None = None
+) -> NewPieces:
+    """Learn pieces from counted words, of which ``allowed`` may leave some out; see ``learn_new_pieces``."""
+    parts = parted(base, words)
+    new = _pieces_of_characters(base, _needed_characters(base, parts, wish))
     if len(new.pieces) > wish.num_new_pieces:
         raise BadInputError(
             f"tokenizer.extension.num_new_pieces: {wish.num_new_pieces} was asked, but single characters alone need "
@@ -68,12 +79,15 @@ def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> Ne
             + (", or set required_syllables: seen." if wish.required_syllables == "ks_x_1001" else ".")
         )
     new.num_for_characters = len(new.pieces)
-    with_characters = base.with_pieces(new.pieces, new.merges)
-    symbols = _cut_into_symbols(with_characters, words)
-    wanted = wish.num_new_pieces - len(new.pieces)
+    new = allowed(new) if allowed else new
+    symbols = _cut_into_symbols(base.with_pieces(new.pieces, new.merges), parts)
+    # Of what may be left out, more is learnt than is wanted: up to three quarters of it.
+    num_pieces = wish.num_new_pieces * (4 if allowed else 1)
+    wanted = num_pieces - len(new.pieces)
     # Some merges give a piece that another merge gave already, or that the base has: ask for more, and stop in time.
     merges = learn_merges(symbols, wanted + wanted // 10 + 100) if symbols and wanted else []
-    _take(new, _without_denied(base, merges, wish.deny), set(base.pieces), wish.num_new_pieces)
+    _take(new, _without_denied(base, merges, wish.deny), set(base.pieces), num_pieces)
+    new = first_pieces(base, allowed(new), wish.num_new_pieces) if allowed else new
     _refuse_missing(base, new, wish)
     return new
 
@@ -95,18 +109,28 @@ def first_pieces(base: BpeTokenizer, new: NewPieces, num_new_pieces: int) -> New
     return NewPieces(pieces, merges, new.promised, new.num_for_characters)
 
 
-def _target_words(base: BpeTokenizer, texts: Iterable[str], language: str) -> Counter[str]:
+def target_words(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> Counter[str]:
     """Count the runs of target letters, each with the one space before it that its first piece will carry."""
-    letters = characters.letters_of(language)
+    word = characters.word_of(characters.letters_of(wish.language, wish.source))
     if base.style == "sentencepiece":
         # A space is put before the whole text; of several spaces the base joins all into pieces of their own.
-        return characters.count_words((f" {text}" for text in texts), f"(?:(?<! ) )?[{letters}]+")
-    return characters.count_words(texts, f" ?[{letters}]+")
+        return characters.count_words((f" {text}" for text in texts), f"(?:(?<! ) )?{word}")
+    return characters.count_words(texts, f" ?{word}")
 
 
-def _count_allowed(words: Counter[str], wish: Wish) -> None:
+def parted(base: BpeTokenizer, words: Counter[str]) -> Counter[str]:
+    """Count what the base's pre-tokenizer makes of words, internally spelt."""
+    parts: Counter[str] = Counter()
+    pre_tokens = PreTokens(base)
+    for word, count in words.items():
+        for part in pre_tokens.of(word):
+            parts[part] += count
+    return parts
+
+
+def count_allowed(words: Counter[str], wish: Wish) -> None:
     """Count each allowed word as often as the most frequent one, so that its merges are learnt among the first."""
-    is_word = re.compile(f"[{characters.letters_of(wish.language)}]+").fullmatch
+    is_word = re.compile(characters.word_of(characters.letters_of(wish.language, wish.source))).fullmatch
     refused = [word for word in wish.allow if not is_word(word)]
     if refused:
         raise BadInputError(
@@ -135,6 +159,15 @@ def _without_denied(base: BpeTokenizer, merges: list[Merge], deny: tuple[str, ..
 def _refuse_missing(base: BpeTokenizer, new: NewPieces, wish: Wish) -> None:
     pieces = {*base.pieces, *new.pieces}
     missing = [word for word in wish.allow if base.internal(f" {word}") not in pieces]
+    pre_tokens = PreTokens(base)
+    torn = {word: parts for word in missing if len(parts := pre_tokens.of(f" {word}")) > 1}
+    if torn:
+        word, parts = next(iter(torn.items()))
+        raise BadInputError(
+            f"tokenizer.extension.allow: {[*torn]} were asked as pieces, but the base's pre-tokenizer parts them "
+            f"first: {word!r} into {[base.surface(part) for part in parts]}. Set "
+            "tokenizer.extension.keep_words_whole: true, or leave them out."
+        )
     if missing:
         raise BadInputError(
             f"tokenizer.extension.allow: {missing} were asked as pieces, but {wish.num_new_pieces} new pieces have no "
@@ -142,9 +175,15 @@ def _refuse_missing(base: BpeTokenizer, new: NewPieces, wish: Wish) -> None:
         )
 
 
-def _needed_characters(words: Counter[str], wish: Wish) -> list[str]:
-    counts = characters.count_characters(words)
-    del counts[" "]
+def _needed_characters(base: BpeTokenizer, parts: Counter[str], wish: Wish) -> list[str]:
+    # As the normaliser spells them: what it takes apart is never looked for whole.
+    counts: Counter[str] = Counter()
+    for part, count in parts.items():
+        for character in base.surface(part) or "":
+            counts[character] += count
+    # Joiners stand in emoji of every language, too.
+    for character in (" ", *characters.JOINERS):
+        del counts[character]
     needed = set(characters.covering(counts, wish.character_coverage))
     if wish.language == "ko":
         seen = set(counts).intersection(characters.ALL_SYLLABLES)
@@ -181,12 +220,12 @@ def _pieces_of_characters(base: BpeTokenizer, wanted: list[str]) -> NewPieces:
     return new
 
 
-def _cut_into_symbols(base: BpeTokenizer, words: Counter[str]) -> Counter[tuple[str, ...]]:
-    """Cut each word by the base; bytes of unknown characters part it, so that no new piece holds half a character."""
+def _cut_into_symbols(base: BpeTokenizer, parts: Counter[str]) -> Counter[tuple[str, ...]]:
+    """Cut each part of a word by the base; where bytes of unknown characters stand, no piece is learnt."""
     is_whole: dict[str, bool] = {}
     symbols: Counter[tuple[str, ...]] = Counter()
-    for word, count in words.items():
-        for run in _whole_runs(base, base.cut(base.internal(word)), is_whole):
+    for part, count in parts.items():
+        for run in _whole_runs(base, base.cut(part), is_whole):
             symbols[run] += count
     return symbols
 

@@ -2,19 +2,19 @@
 
 from tokenizers import Tokenizer
 
+from crosstune.languages.registry import shares_letters
 from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.terminal import console, note
-from crosstune.tokenizer import base, extension, fertility, texts, verify
+from crosstune.tokenizer import base, extension, fertility, samples, texts, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import CONFIGURATION, TOKENIZER, write_folder
 from crosstune.tokenizer.sentencepiece import writer as sentencepiece_writer
 from crosstune.tokenizer.subwords import subwords
 
 _FERTILITY_LINES = 2_000
-_VERIFIED_LINES = 10_000
 
 
 def run(recipe: Recipe, run: RunFolder) -> None:
@@ -50,33 +50,21 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
     with whole_folder(run.tokenizer("extended"), maker.fingerprint, facts) as folder:
         write_folder(folder, extended.tokenizer.content, read_json(run.tokenizer("base") / CONFIGURATION))
         write_json(folder / "subwords.json", rows)
-        samples = _samples(recipe, run, extended.promised, extended.dead_allowed)
-        properties = verify.verify(old, extended.tokenizer, samples)
+        taken = samples.of_run(recipe, run, extended)
+        properties = verify.verify(old, extended.tokenizer, taken)
         if base_model is not None:
             model = folder / sentencepiece_writer.MODEL
             sentencepiece_writer.write_model(base_model, model, old, extended.tokenizer)
-            properties.append(verify.equals_slow(extended.tokenizer, model, samples))
+            properties.append(verify.equals_slow(extended.tokenizer, model, taken))
         report = verify.as_json(properties)
         write_json(folder / "verification.json", report)
         verify.refuse_failures(report, run.root / "tokenizer" / "failed_verification.json")
     note(f"extended tokenizer: {rows['old_size']:,} + {facts['new']:,} pieces = {facts['size']:,}; verified")
+    for row in report["properties"]:
+        if row["name"] == verify.HELD_OUT_STAYS or (row["name"] == verify.SOURCE_STAYS and not row["required"]):
+            note(f"{row['name']}: {row['share']:.3%} of {row['checked']:,}")
     if facts["dummies"]:
         note(f"{facts['dummies']:,} of the new pieces are dummies: they fill the vocabulary up to its size")
-
-
-def _samples(recipe: Recipe, run: RunFolder, promised: list[str], dead_allowed: bool) -> verify.Samples:
-    sentences = [
-        line for sides in texts.translation_lines(recipe, run).values() for side in sides.values() for line in side
-    ]
-    # Of every mixture, since what pieces are learnt from holds little of the source language.
-    share = -(-_VERIFIED_LINES // len(recipe.data.mixtures))
-    drawn = {
-        line
-        for name in recipe.data.mixtures
-        for line in texts.sample_lines(texts.mixture_texts(run.mixture(name)), share, recipe.seed)
-    }
-    parted = verify.part_lines([*verify.AWKWARD, *sorted(drawn), *sentences], recipe.languages)
-    return verify.Samples(parted["source"], parted["other"], parted["target"], promised, dead_allowed)
 
 
 def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:
@@ -105,6 +93,8 @@ def measured_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[s
     found = texts.translation_lines(recipe, run)
     if found:
         return found
+    if shares_letters(recipe.languages.target, recipe.languages.source):
+        return {"learning text": samples.lines_by_language(recipe, run, _FERTILITY_LINES)}
     drawn = texts.sample_lines(texts.recipe_texts(recipe, run), _FERTILITY_LINES, recipe.seed)
     parted = verify.part_lines(drawn, recipe.languages)
     sides = {recipe.languages.source: parted["source"], recipe.languages.target: parted["target"]}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
+from zlib import crc32
 
 import pyarrow.parquet as pq
 
@@ -15,6 +16,7 @@ from crosstune.runs.folder import RunFolder
 from crosstune.terminal import progress
 
 _ROWS_PER_BATCH = 4096
+_HELD_OUT = 10
 
 
 def mixture_texts(folder: Path, description: str = "") -> Iterator[str]:
@@ -32,6 +34,28 @@ def mixture_texts(folder: Path, description: str = "") -> Iterator[str]:
                 yield prompt + completion
             if advance is not None:
                 advance(batch.num_rows)
+
+
+def language_texts(folder: Path, language: str) -> Iterator[str]:
+    """Yield the completion of each example of a mixture that is in one language: prompts are in either.
+
+    Raises:
+        RunFolderError: when the data stage has not written it.
+    """
+    path = folder / "examples.parquet"
+    _refuse_missing(path)
+    for batch in pq.ParquetFile(path).iter_batches(_ROWS_PER_BATCH, columns=["completion", "language"]):
+        for text, written_in in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if written_in == language:
+                yield text
+
+
+def source_texts(recipe: Recipe, run: RunFolder, held_out: bool) -> Iterator[str]:
+    """Yield the source-language texts of all mixtures; one in ten is held out from learning, equal ones alike."""
+    for name in recipe.data.mixtures:
+        for text in language_texts(run.mixture(name), recipe.languages.source):
+            if (crc32(text.encode("utf-8")) % _HELD_OUT == 0) == held_out:
+                yield text
 
 
 def _refuse_missing(path: Path) -> None:

@@ -8,6 +8,9 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from crosstune.errors import BadInputError
+from crosstune.languages import characters
+from crosstune.languages.identify import which_of
+from crosstune.languages.registry import shares_letters
 from crosstune.recipe import Languages
 from crosstune.tokenizer import extension, fertility, given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
@@ -40,14 +43,13 @@ def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
     before = BpeTokenizer(_load(base, "--base"))
     extended = extension.as_given(before, BpeTokenizer(_load(tokenizer, "TOKENIZER")), ("--base", "TOKENIZER"))
     pairs = _parallel_lines(texts)
-    lines = [line for domain in [*domains.values(), *pairs.values()] for line in domain]
-    samples = _samples(lines, extended, texts.languages)
+    parted = {name: _parted(name, domain, texts.languages) for name, domain in domains.items()}
+    samples = _samples([*parted.values(), *_parted_pairs(pairs, texts.languages)], extended, texts.languages)
     properties = verify.verify(before, extended.tokenizer, samples)
     slow = tokenizer if tokenizer.suffix == ".model" else tokenizer / "tokenizer.model"
     if slow.is_file():
         properties.append(verify.equals_slow(extended.tokenizer, slow, samples))
     measured = {"base": before.tokenizer, "extended": extended.tokenizer.tokenizer}
-    parted = {name: verify.part_lines(domain, texts.languages) for name, domain in domains.items()}
     sides = [
         *((name, texts.languages.source, parts["source"]) for name, parts in parted.items()),
         *((name, texts.languages.target, parts["target"]) for name, parts in parted.items()),
@@ -126,6 +128,42 @@ def _parallel_lines(texts: Texts) -> dict[str, list[str]]:
     return {texts.languages.source: source, texts.languages.target: target}
 
 
-def _samples(lines: list[str], extended: extension.Extended, languages: Languages) -> verify.Samples:
-    parted = verify.part_lines([*verify.AWKWARD, *lines], languages)
-    return verify.Samples(parted["source"], parted["other"], parted["target"], extended.promised, extended.dead_allowed)
+def _parted(name: str, lines: list[str], languages: Languages) -> verify.Parted:
+    """Part a file's lines by their letters; where both languages share them, the whole file is in the likelier one."""
+    if not shares_letters(languages.target, languages.source):
+        return verify.part_lines(lines, languages)
+    pair = (languages.source, languages.target)
+    found = which_of("\n".join(lines), pair)
+    if found is None:
+        raise BadInputError(
+            f"--text: {name} is in {pair[0]!r} or {pair[1]!r}, which share their letters, and no list of words tells "
+            "them apart. Give the texts of both languages by --parallel."
+        )
+    return (
+        {"source": lines, "target": [], "other": []}
+        if found == pair[0]
+        else {"source": [], "target": lines, "other": []}
+    )
+
+
+def _parted_pairs(pairs: dict[str, list[str]], languages: Languages) -> list[verify.Parted]:
+    if not shares_letters(languages.target, languages.source):
+        return [verify.part_lines(side, languages) for side in pairs.values()]
+    sides = {"source": pairs.get(languages.source, []), "target": pairs.get(languages.target, []), "other": []}
+    return [sides]
+
+
+def _samples(parts: list[verify.Parted], extended: extension.Extended, languages: Languages) -> verify.Samples:
+    is_shared = shares_letters(languages.target, languages.source)
+    if not is_shared:
+        parts = [verify.part_lines(verify.AWKWARD, languages), *parts]
+    lines = {kind: [line for part in parts for line in part[kind]] for kind in ("source", "other", "target")}
+    return verify.Samples(
+        lines["source"],
+        lines["other"],
+        lines["target"],
+        extended.promised,
+        extended.dead_allowed,
+        characters.every_letter(languages.target, languages.source),
+        source_may_change=is_shared,
+    )

@@ -1,0 +1,64 @@
+"""What a tokenizer's normaliser and pre-tokenizer make of a word: no merge reaches across the borders they draw."""
+
+import re
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
+from unicodedata import category
+
+from crosstune.tokenizer.bpe import BORDER, BpeTokenizer
+
+_IS_LETTERS = re.compile("(?:L. |M. |Zs |Cf )*").fullmatch
+
+
+class PreTokens:
+    """The parts of words, internally spelt, as if each word stood inside a text.
+
+    Pre-tokenizers draw borders by what kind of letter a character is, so words of the same kinds are parted once: for a
+    hundred megabytes of text, which hold a million words, that is a minute less.
+    """
+
+    def __init__(self, base: BpeTokenizer) -> None:
+        self._base = base
+        self._kinds: dict[int, str] = {}
+        self._lengths: dict[str, list[int] | None] = {}
+
+    def of(self, word: str) -> list[str]:
+        """Return the parts of one word."""
+        if self._base.tokenizer.pre_tokenizer is None and self._base.tokenizer.normalizer is None:
+            return [self._base.internal(word)]
+        shape = self._shape(word)
+        # Single signs may have rules of their own, such as the apostrophe of 's.
+        if not _IS_LETTERS(shape):
+            return self._parted(word)
+        if shape not in self._lengths:
+            parts = self._parted(word)
+            surfaces = [self._base.surface(part) or "" for part in parts]
+            # What the normaliser changes says nothing of other words.
+            self._lengths[shape] = [len(part) for part in surfaces] if "".join(surfaces) == word else None
+            return parts
+        lengths = self._lengths[shape]
+        if lengths is None:
+            return self._parted(word)
+        return [self._base.internal(word[start:end]) for start, end in pairwise([0, *accumulate(lengths)])]
+
+    def _shape(self, word: str) -> str:
+        for character in word:
+            if ord(character) not in self._kinds:
+                self._kinds[ord(character)] = f"{category(character)} "
+        return word.translate(self._kinds)
+
+    def _parted(self, word: str) -> list[str]:
+        tokenizer, text = self._base.tokenizer, BORDER + word
+        normal = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
+        parted = tokenizer.pre_tokenizer.pre_tokenize_str(normal) if tokenizer.pre_tokenizer else [(normal, None)]
+        border = BORDER if self._base.style == "sentencepiece" else self._base.internal(BORDER)
+        joined = "".join(part for part, _ in parted)
+        before = joined.index(border) + len(border)
+        ends = [0, *accumulate(len(part) for part, _ in parted)]
+        parts = (joined[max(start, before) : end] for start, end in pairwise(ends))
+        return [part for part in parts if part]
+
+
+def num_tokens(base: BpeTokenizer, parts: Iterable[str]) -> int:
+    """Return how many pieces a word's parts are cut into."""
+    return sum(len(base.cut_ids(part)) for part in parts)
