@@ -38,7 +38,7 @@ def choose(
         settings |= {"directions": ("en-ko",), "instruction_languages": ("en",)}
     section = EvaluationTask.model_validate({"task": task, "paths": tuple(path.name for path in paths), **settings})
     raw = evaluation_sets.read(section, paths, tmp_path, LANGUAGES)
-    items, drops = evaluation_sets.choose("my_task", section, raw, on_bad_row)
+    items, drops = evaluation_sets.choose("my_task", section, raw, on_bad_row, LANGUAGES)
     return items, drops.records
 
 
@@ -52,7 +52,7 @@ def test_held_out_text_is_read_as_a_source_of_text_is(tmp_path: Path) -> None:
 def test_hellaswag_labels_are_numbers_or_texts(tmp_path: Path, label: Any) -> None:
     items, _ = choose(tmp_path, "hellaswag", json.dumps({**HELLASWAG, "label": label, "source_id": "x"}))
     expected = {key: value for key, value in HELLASWAG.items() if key != "ind"}
-    assert items == [{"id": "24", **expected, "label": 3, "origin": "f0:1"}]
+    assert items == [{"id": "x:24", **expected, "label": 3, "origin": "f0:1"}]
 
 
 def test_hellaswag_rows_without_second_context_stay(tmp_path: Path) -> None:
@@ -187,10 +187,14 @@ def test_a_draw_follows_its_seed_and_keeps_the_order_of_the_file(tmp_path: Path)
 @pytest.mark.parametrize(
     ("task", "content", "problem"),
     [
-        ("hellaswag", json.dumps({**HELLASWAG, "label": 4}), "label 4 lies outside 0 to 3"),
-        ("hellaswag", json.dumps({**HELLASWAG, "label": ""}), "label '' lies outside"),
-        ("hellaswag", json.dumps({**HELLASWAG, "label": True}), "label True lies outside"),
-        ("hellaswag", json.dumps({**HELLASWAG, "label": 0, "endings": ["a"]}), "`endings` does not hold four texts"),
+        ("hellaswag", json.dumps({**HELLASWAG, "label": 4}), "label 4 is none of 0, 1, 2, 3"),
+        (
+            "hellaswag",
+            json.dumps({**HELLASWAG, "label": ""}),
+            "label '' is none of .*; where a split hides its",
+        ),
+        ("hellaswag", json.dumps({**HELLASWAG, "label": True}), "label True is none of"),
+        ("hellaswag", json.dumps({**HELLASWAG, "label": 0, "endings": ["a"]}), "`endings` does not hold 4 texts"),
         (
             "hellaswag",
             json.dumps({**HELLASWAG, "label": 0, "endings": [" ", "b", "c", "d"]}),
@@ -199,13 +203,13 @@ def test_a_draw_follows_its_seed_and_keeps_the_order_of_the_file(tmp_path: Path)
         ("hellaswag", json.dumps({**HELLASWAG, "label": 0, "endings": ["\ud83d", "b", "c", "d"]}), "half a surrogate"),
         ("hellaswag", '{"prompt": "x"}', "no key 'activity_label'.*there are prompt"),
         ("hellaswag", '{"ind', "not valid JSON"),
-        ("copa_2011_test", COPA_XML.replace('"2"', '"0"'), "label '0' lies outside 1 to 2"),
-        ("copa_2011_test", COPA_XML.replace('"effect"', '"why"'), "question 'why' is neither 'cause' nor 'effect'"),
-        ("copa_2011_test", COPA_XML.replace("a2>", "a3>"), "no key 'choice2'"),
-        ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\t2\n", "label '2' lies outside 0 to 1"),
-        ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\n", "2 columns, but the header has 3"),
-        ("nsmc_likelihood", "id\tdocument\tlabel\n1\t좋다\tpositive\n", "label 'positive' lies outside 0 to 1"),
-        ("kobest_boolq", "ID\tText\tQuestion\tAnswer\n1\t가\t나\tmaybe\n", "label 'maybe' lies outside 0 to 1"),
+        ("copa_2011_test", COPA_XML.replace('"2"', '"0"'), "label '0' is none of 1, 2"),
+        ("copa_2011_test", COPA_XML.replace('"effect"', '"why"'), "question 'why' is none of cause, effect"),
+        ("copa_2011_test", COPA_XML.replace("a2>", "a3>"), "no key 'a2'"),
+        ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\t2\n", "label '2' is none of 0, 1"),
+        ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\n", "2 columns; needed: 3"),
+        ("nsmc_likelihood", "id\tdocument\tlabel\n1\t좋다\tpositive\n", "label 'positive' is none of 0, 1"),
+        ("kobest_boolq", "ID\tText\tQuestion\tAnswer\n1\t가\t나\tmaybe\n", "label 'maybe' is none of false, true"),
         ("translation", '{"data": [{"en": "a"}]}', "no key 'ko'"),
     ],
 )
@@ -218,9 +222,33 @@ def test_a_bad_item_stops_the_run_or_is_dropped(tmp_path: Path, task: str, conte
         choose(tmp_path, task, content, on_bad_row="drop")
 
 
-def test_an_id_occurs_once(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"f0:3 .*the id '1' occurs twice"):
-        choose(tmp_path, "nsmc_generate", "id\tdocument\tlabel\n1\t가\t1\n1\t나\t1\n")
+def test_a_number_that_occurs_twice_is_told_apart_by_its_line(tmp_path: Path) -> None:
+    items, drops = choose(tmp_path, "nsmc_generate", "id\tdocument\tlabel\n1\t가\t1\n1\t나\t1\n")
+    assert [(item["id"], item["document"]) for item in items] == [("1", "가"), ("1 (3)", "나")] and not drops
+
+
+def test_a_row_that_occurs_twice_is_a_bad_row(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"f0:3 .*the row with the id '1' occurs twice"):
+        choose(tmp_path, "nsmc_generate", "id\tdocument\tlabel\n1\t가\t1\n1\t가\t1\n")
+
+
+def test_hellaswags_two_numberings_lose_no_row(tmp_path: Path) -> None:
+    rows = [
+        {**HELLASWAG, "ind": number, "ctx_b": ctx_b, "label": 0, "source_id": f"{source}~{number}"}
+        for source, ctx_b in (("activitynet", "he"), ("wikihow", ""))
+        for number in (22, 38)
+    ]
+    items, drops = choose(tmp_path, "hellaswag", "\n".join(map(json.dumps, rows)))
+    assert [item["id"] for item in items] == [
+        "activitynet~22:22",
+        "activitynet~38:38",
+        "wikihow~22:22",
+        "wikihow~38:38",
+    ]
+    assert not drops
+    unnamed = [{key: value for key, value in row.items() if key != "source_id"} for row in rows]
+    items, drops = choose(tmp_path, "hellaswag", "\n".join(map(json.dumps, unnamed)))
+    assert [item["id"] for item in items] == ["22", "38", "22 (3)", "38 (4)"] and not drops
 
 
 def test_items_without_a_number_are_numbered_by_line(tmp_path: Path) -> None:
@@ -229,7 +257,7 @@ def test_items_without_a_number_are_numbered_by_line(tmp_path: Path) -> None:
 
 
 def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="names a column twice: id, document, label, label"):
+    with pytest.raises(BadInputError, match="names one of them twice: id, document, label, label"):
         choose(tmp_path, "nsmc_generate", "id\tdocument\tlabel\tlabel\n1\t가\t1\t0\n")
 
 
@@ -247,7 +275,7 @@ def test_a_missing_column_is_named(tmp_path: Path, task: str, header: str, missi
 
 
 def test_a_wrong_header_is_refused_with_its_columns(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"columns ID, Text, Label .*, but Text is missing; it has ID, Label, Txt"):
+    with pytest.raises(BadInputError, match=r"columns Text, Label; or .*, but Text is missing; it has ID, Label, Txt"):
         choose(tmp_path, "kobest_sentineg", "ID\tLabel\tTxt\n1\t1\ta\n")
 
 

@@ -92,5 +92,5 @@ def test_a_sentence_that_occurs_often_is_asked_once_for_all_its_translations() -
 
 @pytest.mark.parametrize("setting", [{"wordings": "held_out"}, {"references": "several"}])
 def test_settings_of_translation_go_with_it_only(setting: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="`wordings` and `references` go with `task: translation`"):
+    with pytest.raises(ValueError, match="`wordings` and `references` go with a translation task"):
         EvaluationTask(task="nsmc_generate", paths=("n",), **setting)

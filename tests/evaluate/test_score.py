@@ -1,17 +1,22 @@
 """`crosstune score` finds published files, scores any model folder on them, and goes on where it stopped."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crosstune.cli import models as commands
+from crosstune.cli import experiments as commands
 from crosstune.errors import BadInputError
+from crosstune.evaluate import find_benchmarks
 from crosstune.evaluate import score as score_module
+from crosstune.evaluate.find_benchmarks import Choice, benchmarks_of, find_tasks
 from crosstune.evaluate.harness import generated_tasks
-from crosstune.evaluate.score import BENCHMARKS, Asked, Choice, find_tasks
+from crosstune.evaluate.score import Asked
+from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json
+from crosstune.runs.folder import RunFolder
 from crosstune.terminal import results
 from tests.evaluate.conftest import llama, model_folder, tokenizer
 
@@ -132,7 +137,12 @@ def test_a_model_that_was_trained_on_is_scored_again(
 ) -> None:
     run(model_folder, data_root, tmp_path / "scores")
     prepared: list[str] = []
-    monkeypatch.setattr(score_module.pipeline, "run_stages", lambda recipe, *_, **__: prepared.append(recipe.name))
+
+    def run_stages(recipe: Recipe, *_: Any, prepare: Callable[[RunFolder], None], **__: Any) -> None:
+        prepare(RunFolder(recipe.runs_root / recipe.name))
+        prepared.append(recipe.name)
+
+    monkeypatch.setattr(score_module.pipeline, "run_stages", run_stages)
     asked = Asked(str(model_folder), str(model_folder), None, "paper-v1", 4, "float32")
     system = tmp_path / "scores" / "systems" / "model" / "system.json"
     first = read_json(system)["fingerprint"]
@@ -150,22 +160,22 @@ def test_what_is_missing_is_said_and_skipped_only_if_asked(data_root: Path, monk
         find_tasks(Choice("paper", data_root), 4)
     assert "  copa: copa-test.xml\n" in str(caught.value)
     assert (
-        "  aihub: 일상생활및구어체_한영_valid_set.json, or newstest2019-src.eng.txt and newstest2019-ref.kor.txt\n"
+        "  aihub: 일상생활및구어체_한영_valid_set.json, or newstest2019-*.eng.txt and newstest2019-*.kor.txt\n"
         in str(caught.value)
     )
     notes: list[str] = []
-    monkeypatch.setattr(score_module, "note", notes.append)
-    assert list(find_tasks(Choice("paper", data_root, skip_missing=True), 4)) == ["hellaswag", "nsmc"]
+    monkeypatch.setattr(find_benchmarks, "note", notes.append)
+    assert set(find_tasks(Choice("paper", data_root, skip_missing=True), 4)) == {"hellaswag", "nsmc"}
     assert "skipped, because it is not there: copa: copa-test.xml" in notes
 
 
 def test_a_stand_in_is_named(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
-    monkeypatch.setattr(score_module, "note", notes.append)
+    monkeypatch.setattr(find_benchmarks, "note", notes.append)
     tasks = find_tasks(Choice("paper", data_root), 4)
-    assert list(tasks) == ["hellaswag", "copa", "nsmc", "ntrex"]
+    assert set(tasks) == {"hellaswag", "copa", "nsmc", "ntrex"}
     assert "aihub is not there; ntrex stands in its place" in notes
-    assert tasks["copa"]["paths"] == ("two/deep/copa-test.xml",)
+    assert tasks["copa"]["paths"] == ["two/deep/copa-test.xml"]
 
 
 def test_suites_splits_and_limits(data_root: Path) -> None:
@@ -173,14 +183,40 @@ def test_suites_splits_and_limits(data_root: Path) -> None:
         (data_root / "kobest" / name).mkdir(parents=True)
         for split in ("test", "dev"):
             (data_root / "kobest" / name / f"{split}.tsv").touch()
-    korean = find_tasks(Choice("korean", data_root, "dev", limit=7), 4)
-    assert {label for label, mark in BENCHMARKS.items() if mark.suite == "korean"} == set(korean)
-    assert korean["kobest_copa"]["paths"] == ("kobest/COPA/dev.tsv",)
-    assert korean["nsmc_likelihood"] == {"task": "nsmc_likelihood", "paths": ("ratings_test.txt",), "max_items": 7}
+    korean = find_tasks(Choice("korean", data_root, "dev", limit=7, skip_missing=True), 4)
+    assert set(korean) == {
+        "nsmc_likelihood",
+        "kobest_boolq",
+        "kobest_copa",
+        "kobest_hellaswag",
+        "kobest_sentineg",
+    }
+    assert korean["kobest_copa"]["paths"] == ["kobest/COPA/dev.tsv"]
+    assert korean["nsmc_likelihood"] == {"task": "nsmc_likelihood", "paths": ["ratings_test.txt"], "max_items": 7}
     (data_root / "일상생활및구어체_한영_valid_set.json").touch()
-    everything = find_tasks(Choice("all", data_root), 4)
-    assert set(everything) == set(BENCHMARKS)
+    everything = find_tasks(Choice("all", data_root, skip_missing=True), 4)
+    assert set(everything) == {"hellaswag", "copa", "nsmc", "aihub", "ntrex", *korean}
     assert (everything["aihub"]["max_items"], everything["ntrex"]["max_items"]) == (1000, None)
+
+
+def test_the_benchmarks_are_those_of_the_two_languages(data_root: Path) -> None:
+    assert set(benchmarks_of(Choice("paper", data_root, source="en", target="de"))) == {"hellaswag", "copa", "ntrex"}
+    assert set(benchmarks_of(Choice("multilingual", data_root, source="de", target="vi"))) == {
+        "belebele_de",
+        "belebele_vi",
+        "flores200",
+        "pawsx_de",
+    }
+    (data_root / "newstest2019-ref.deu.txt").write_text("Der Wind kam.\nDer Junge mischt Mehl.\n", encoding="utf-8")
+    tasks = find_tasks(Choice("paper", data_root, source="en", target="de"), 4)
+    assert tasks["ntrex"] == {
+        "task": "ntrex",
+        "paths": ["newstest2019-src.eng.txt", "newstest2019-ref.deu.txt"],
+        "directions": ["de-en", "en-de"],
+        "instruction_languages": ["en"],
+        "max_new_tokens": 4,
+        "max_items": None,
+    }
 
 
 def test_a_file_that_is_there_twice_an_empty_folder_and_no_folder_are_refused(data_root: Path, tmp_path: Path) -> None:
@@ -188,7 +224,7 @@ def test_a_file_that_is_there_twice_an_empty_folder_and_no_folder_are_refused(da
     with pytest.raises(BadInputError, match=r"holds copa-test\.xml more than once: copa-test\.xml, two/deep/copa"):
         find_tasks(Choice("paper", data_root), 4)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInputError, match="nothing to score: none of the files of the suite paper is in"):
+    with pytest.raises(BadInputError, match="none of the files of the suite paper for en and ko is in"):
         find_tasks(Choice("paper", tmp_path / "empty", skip_missing=True), 4)
     with pytest.raises(BadInputError, match="--data-root nowhere is no folder: give the one under which"):
         find_tasks(Choice("paper", Path("nowhere")), 4)

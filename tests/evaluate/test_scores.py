@@ -12,13 +12,14 @@ from crosstune.evaluate.scores import (
     Scored,
     aggregated_score,
     keyword_label,
+    keyword_scores,
     macro_f1_score,
     mean_score,
-    nsmc_scores,
     over_wordings,
     translation_scores,
 )
 
+WORDS = ("부정", "긍정")
 SCORED = Scored("task", "prompt:paper-v1", 1000)
 
 
@@ -40,17 +41,21 @@ def one(references: list[str]) -> list[tuple[str]]:
     ],
 )
 def test_an_answer_counts_when_it_names_exactly_one_keyword(output: str, label: int | None) -> None:
-    assert keyword_label(output) == label
+    assert keyword_label(output, WORDS) == label
 
 
 def test_nsmc_rates_are_shares_of_all_answers() -> None:
     outputs = ["긍정", "부정", "긍정과 부정", "", "긍정"]
-    found = {score.metric: (score.value, score.n) for score in nsmc_scores(SCORED, outputs, [1, 1, 1, 0, 0])}
+    found = {score.metric: (score.value, score.n) for score in keyword_scores(SCORED, outputs, [1, 1, 1, 0, 0], WORDS)}
     assert found == {"acc": (0.2, 5), "answered": (0.6, 5), "both_keywords": (0.2, 5), "acc_answered": (1 / 3, 3)}
 
 
 def test_accuracy_among_the_answered_is_left_out_when_nothing_was_answered() -> None:
-    assert [score.metric for score in nsmc_scores(SCORED, ["", "?"], [0, 1])] == ["acc", "answered", "both_keywords"]
+    assert [score.metric for score in keyword_scores(SCORED, ["", "?"], [0, 1], WORDS)] == [
+        "acc",
+        "answered",
+        "both_keywords",
+    ]
 
 
 def test_an_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:

@@ -277,12 +277,12 @@ def test_a_tokenizer_without_eos_is_refused(
     ("label", "change", "message"),
     [
         ("story", {"label": 4}, r"items\.jsonl, row 2: label 4 lies outside 0 to 3\. An item of hellaswag has"),
-        ("story", {"endings": ["a", "b", "c"]}, "row 2: `endings` does not hold four texts"),
-        ("story", {"endings": ["a", "b", "c", " "]}, "row 2: `endings` does not hold four texts"),
+        ("story", {"endings": ["a", "b", "c"]}, "row 2: `endings` does not hold 4 texts"),
+        ("story", {"endings": ["a", "b", "c", " "]}, "row 2: `endings` does not hold 4 texts"),
         ("nsmc", {"label": -1}, "row 2: label -1 lies outside 0 to 1"),
         ("nsmc", {"label": "1"}, "row 2: label '1' lies outside 0 to 1"),
         ("nsmc", {"document": " "}, r"row 2: no text under document\. .* Found: .*n2.* run `crosstune data` again"),
-        ("translate", {"ko": None}, "row 2: no text under ko"),
+        ("translate", {"ko": None}, "row 2: `ko` is not a text"),
         ("translate", {"id": "t1"}, "row 2: id 't1' occurs twice"),
     ],
 )
@@ -327,12 +327,13 @@ def test_only_the_completion_prefix_is_taken_off_an_answer(
 
 def test_a_kobest_question_of_the_wrong_language_is_refused(recipe: Recipe, run: RunFolder) -> None:
     from crosstune.evaluate.items import read_items
+    from crosstune.tasks.registry import all_tasks
 
     item = {"id": "k", "premise": "가", "question": "cause", "alternative_1": "나", "alternative_2": "다", "label": 0}
     path = run.root / "items.jsonl"
     write_jsonl(path, [item])
-    with pytest.raises(BadInputError, match="row 1: question 'cause' is neither '원인' nor '결과'"):
-        read_items(path, "kobest_copa", ("en", "ko"))
+    with pytest.raises(BadInputError, match="row 1: question 'cause' is none of 원인, 결과"):
+        read_items(path, all_tasks()["kobest_copa"], ("en", "ko"))
 
 
 def test_prompts_that_fill_the_model_stay_unanswered_and_are_counted(

@@ -11,7 +11,7 @@ import pytest
 from crosstune.miniature import WorldSize, write_world
 from crosstune.miniature.lexicon import NAMES, NOUNS, ROLES, THING_ADJECTIVES, VERBS
 from crosstune.miniature.sentences import third_person
-from crosstune.prompts.templates import NSMC_INSTRUCTION
+from crosstune.tasks.registry import all_tasks
 
 SIZE = WorldSize(
     english_documents=1500,
@@ -183,7 +183,9 @@ def test_one_reference_is_enough_in_both_directions(world: Path) -> None:
 def test_korean_instructions_never_ask_for_a_translation_nor_in_the_papers_words(world: Path) -> None:
     rows = instructions(world, "ko_alpaca_data")
     assert not any(re.search("번역|영어로|한국어로|[A-Za-z]", " ".join(row.values())) for row in rows)
-    assert not any(normalised(NSMC_INSTRUCTION) in normalised(text) for text in training_texts(world))
+    assert not any(
+        normalised(all_tasks()["nsmc_generate"].instruction) in normalised(text) for text in training_texts(world)
+    )
     sentiment = {
         row["instruction"] for row in rows if re.search("^(긍정|부정|이 글은 긍정|이 글은 부정)", row["output"])
     }

@@ -82,7 +82,7 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
         ),
         ("systems.ours.phases.0.epochs", 3, "systems.ours.phases.0.epochs: unknown setting"),
         ("evaluate.reference_system", "llama", "'llama' is not a system; there are base, ours"),
-        ("evaluate.tasks.hellaswag.directions", ["en-ko"], "go with `task: translation`, and only with it"),
+        ("evaluate.tasks.hellaswag.directions", ["en-ko"], "go with a translation task, and only with one"),
         (
             "evaluate.tasks.hellaswag.wordings",
             {"en": ["Can you put it into {target}?", "Translate this into {target}."]},

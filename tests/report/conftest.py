@@ -221,7 +221,7 @@ def output_row(task: str, item: int, correct: bool | None, generator: random.Ran
     output = generator.choice(["선생님께서 아이에게 책을 주셨다.", "The teacher gave the child a book.", "긍정"])
     instruction = "Translate the following sentences from English to Korean"
     prompt = f"### Instruction:\n{instruction}\nThe teacher gave a book.\n### Response:"
-    reference: Any = item % 2 if task == "movies" else "선생님께서 책을 주셨다."
+    reference = ("부정", "긍정")[item % 2] if task == "movies" else "선생님께서 책을 주셨다."
     return {
         "task": task,
         "id": f"{task}-{item}",

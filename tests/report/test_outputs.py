@@ -35,11 +35,6 @@ def test_half_a_surrogate_pair_can_be_written(recipe: Recipe, run: RunFolder) ->
     assert text.encode("utf-8").startswith(b"half a pair ?")
 
 
-def test_nsmc_labels_are_shown_as_words(recipe: Recipe, run: RunFolder) -> None:
-    items = read_outputs(recipe, run).items
-    assert [items["movies", f"movies-{number}"]["reference"][:2] for number in (0, 1)] == ["부정", "긍정"]
-
-
 @pytest.mark.parametrize("line", ["not json", "[]", '{"task": "hella"}'])
 def test_a_broken_line_is_named_with_what_to_do(recipe: Recipe, run: RunFolder, line: str) -> None:
     good = json.dumps({"task": "hella", "id": "1"})

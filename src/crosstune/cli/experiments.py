@@ -153,14 +153,16 @@ def score(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, or a hub id")],
     data_root: Annotated[Path, typer.Option("--data-root", metavar="DIR", help="where the benchmarks' files lie")],
     suite: Annotated[
-        Literal["paper", "korean", "all"],
-        typer.Option(help="paper: HellaSwag, COPA, NSMC, translation; korean: KoBEST, NSMC by likelihood"),
+        Literal["paper", "korean", "multilingual", "all"],
+        typer.Option(help="of these, the benchmarks that exist in the two languages; docs/evaluation.md lists them"),
     ] = "paper",
     tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id; MODEL's own if absent")] = "",
     prompt: Annotated[
         Literal["paper-v1", "alpaca", "kullm", "chat"],
         typer.Option("--prompt", help="the template around instructions; chat: the tokenizer's own"),
     ] = "paper-v1",
+    source: Annotated[str, typer.Option("--from", metavar="CODE", help="the language that the model knew")] = "en",
+    target: Annotated[str, typer.Option("--to", metavar="CODE", help="the language that it was extended to")] = "ko",
     split: Annotated[
         Literal["test", "dev"], typer.Option(help="dev: development files, of benchmarks that have them")
     ] = "test",
@@ -176,23 +178,23 @@ def score(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")] = False,
 ) -> None:
-    """Score any model on the paper's benchmarks, without a recipe, and print its Tables 3 and 4.
+    """Score any model on published benchmarks, without a recipe; with the paper's suite, print its Tables 3 and 4.
 
-    Files are found anywhere under DIR by the names that their authors gave them, as hellaswag_val.jsonl, copa-test.xml,
-    ratings_test.txt, newstest2019-src.eng.txt and KoBEST's COPA/test.tsv; what is missing is listed.
+    Files are found anywhere under DIR by the names that their authors or the hub gave them; what is missing is listed.
 
     The same command keeps what was scored before, and goes on with what was interrupted.
 
     Example: crosstune score runs/miniature/systems/ours/model --data-root data --skip-missing
     """
-    from crosstune.evaluate.score import Asked, Choice
+    from crosstune.evaluate.find_benchmarks import Choice
+    from crosstune.evaluate.score import Asked
     from crosstune.evaluate.score import score as run
     from crosstune.report.scores import read_scores, to_json
 
     results.quiet = as_json
     asked = Asked(model, tokenizer or model, revision, prompt, max_new_tokens, precision)
     with kept_when_stopped():
-        recipe, folder = run(asked, Choice(suite, data_root, split, limit, skip_missing), out)
+        recipe, folder = run(asked, Choice(suite, data_root, split, limit, skip_missing, source, target), out)
     if as_json:
         sys.stdout.write(to_json(read_scores(recipe, folder), recipe.seed))
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from crosstune.cli.options import AsJson, DryRun, Overrides, Quick, RecipePath, Update, load
+from crosstune.errors import BadInputError
 from crosstune.languages.registry import refuse_missing_bleu, split_direction
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
@@ -95,15 +96,24 @@ def report(
     as_json: AsJson = False,
     fail_on_forgetting: Annotated[
         bool,
-        typer.Option("--fail-on-forgetting", help="exit status 1 where evaluate.max_forgetting is exceeded"),
+        typer.Option(
+            "--fail-on-forgetting", help="exit status 1 where evaluate.max_forgetting is exceeded, or cannot be checked"
+        ),
     ] = False,
 ) -> None:
     """Run the report stage: everything above -> report/report.html, report.md, tables.csv, tables.tex."""
+    settings = load(recipe, overrides, quick)
+    if fail_on_forgetting and settings.evaluate.max_forgetting is None:
+        raise BadInputError(
+            "--fail-on-forgetting was asked, but the recipe sets no limit: set evaluate.max_forgetting, as 0.03"
+        )
     _start(("report",), recipe, overrides, (quick, dry_run, update), as_json)
     if fail_on_forgetting and not dry_run:
-        settings = load(recipe, overrides, quick)
-        found = read_json(RunFolder(settings.runs_root / settings.name).report / "forgetting.json")
-        if any(one["verdict"] == "fail" for one in found):
+        from crosstune.report.tables.forgetting import failure
+
+        reason = failure(read_json(RunFolder(settings.runs_root / settings.name).report / "forgetting.json"))
+        if reason:
+            typer.echo(reason, err=True)
             raise typer.Exit(1)
 
 

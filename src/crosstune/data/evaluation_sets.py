@@ -5,54 +5,93 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from crosstune.data.benchmark_files import READERS, Item, Problem
+from crosstune.data.benchmark_rows import benchmark_rows
 from crosstune.data.files import place
 from crosstune.data.readers.text_files import TextFile
 from crosstune.data.rows import BadRow, Drops, OnBadRow, is_encodable, readable
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
 from crosstune.recipe import EvaluationTask, Languages, Source
-
-# ActivityNet's HellaSwag rows go on with ctx_b, WikiHow's have none.
-_MAY_BE_EMPTY = {"ctx_b", "activity_label"}
+from crosstune.tasks.layout import NoItem
+from crosstune.tasks.task import Item, Task
 
 
 def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> Iterator[Item | BadRow]:
     """Yield the items of an evaluation set in file order."""
-    if task.task == "translation":
-        for row in read_source(Source(kind="parallel", paths=task.paths), paths, root, languages):
+    kind = task.spec.judge
+    if kind == "translation" and task.spec.layouts and not _are_lines(paths, root):
+        yield from _pairs(task, paths, root, languages)
+    elif kind in ("translation", "text"):
+        settings = {"kind": "parallel"} if kind == "translation" else {"kind": "text", "language": task.language}
+        source = Source.model_validate({**settings, "paths": task.paths})
+        for row in read_source(source, paths, root, languages):
             yield row if isinstance(row, BadRow) else {"id": row.origin, **row.texts, "origin": row.origin}
-        return
-    if task.task == "bits_per_byte":
-        for row in read_source(Source(kind="text", language=task.language, paths=task.paths), paths, root, languages):
-            yield row if isinstance(row, BadRow) else {"id": row.origin, **row.texts, "origin": row.origin}
-        return
-    for path in paths:
-        yield from _items_of_file(task, path, place(path, root), several=len(paths) > 1)
+    else:
+        for path in paths:
+            yield from _items_of_file(task.spec, path, place(path, root), several=len(paths) > 1)
 
 
-def _items_of_file(task: EvaluationTask, path: Path, name: str, several: bool) -> Iterator[Item | BadRow]:
-    rows_of, item_of = READERS[task.task]
-    seen: set[str] = set()
-    for origin, row, problem in rows_of(TextFile(path, name)):
+def _items_of_file(task: Task, path: Path, name: str, several: bool) -> Iterator[Item | BadRow]:
+    """Yield a file's items; an id that occurs twice is told apart by its place, and a row that occurs twice is bad."""
+    seen: dict[str, Item] = {}
+    for origin, row, problem in benchmark_rows(task, TextFile(path, name)):
+        at = origin.removeprefix(f"{name}:")
         try:
             if problem:
-                raise Problem(problem)
-            item = item_of(row)
+                raise NoItem(problem)
+            item = task.item(row)
             if not is_encodable(json.dumps(item, ensure_ascii=False)):
-                raise Problem("a text holds half a surrogate pair, which is no character")
-            identity = str(item.pop("id", origin.removeprefix(f"{name}:")))
+                raise NoItem("a text holds half a surrogate pair, which is no character")
+            if wrong := task.problem(item, ()):
+                raise NoItem(wrong)
+            identity = str(item.pop("id", at))
             if identity in seen:
-                raise Problem(f"the id {identity!r} occurs twice in the file")
-        except Problem as error:
+                if seen[identity] == item:
+                    raise NoItem(f"the row with the id {identity!r} occurs twice in the file")
+                identity = f"{identity} ({at})"
+        except NoItem as error:
             yield BadRow(origin, str(error), row)
             continue
-        seen.add(identity)
+        seen[identity] = item
         yield {"id": f"{name}:{identity}" if several else identity, **item, "origin": origin}
 
 
+def _are_lines(paths: Sequence[Path], root: Path) -> bool:
+    """Return whether files hold lines of text, and no tables."""
+    starts = [TextFile(path, place(path, root)).start.lstrip() for path in paths]
+    return not any(start.startswith(("PAR1", "{", "[")) for start in starts)
+
+
+def _pairs(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> Iterator[Item | BadRow]:
+    """Yield the items of two tables, one for each language, whose rows belong together by their ids."""
+    if len(paths) != 2:
+        raise BadInputError(
+            f"{task.task} is published as a table for each language: give two in `paths`, the first in "
+            f"{languages.source}, the second in {languages.target}; {len(paths)} were given: "
+            f"{', '.join(place(path, root) for path in paths)}"
+        )
+    sides: list[dict[str, Item]] = []
+    for path in paths:
+        sides.append({})
+        for item in _items_of_file(task.spec, path, place(path, root), several=False):
+            if isinstance(item, BadRow):
+                yield item
+            else:
+                sides[-1][item["id"]] = item
+    first, second = sides
+    for identity, item in first.items():
+        if identity not in second:
+            where = place(paths[1], root)
+            yield BadRow(item["origin"], f"the id {identity!r} has no row in {where}", {"text": item["text"]})
+        else:
+            texts = {languages.source: item["text"], languages.target: second[identity]["text"]}
+            yield {"id": identity, **texts, "origin": item["origin"]}
+    for identity, item in ((identity, item) for identity, item in second.items() if identity not in first):
+        yield BadRow(item["origin"], f"the id {identity!r} has no row in {place(paths[0], root)}", item)
+
+
 def choose(
-    label: str, task: EvaluationTask, items: Iterable[Item | BadRow], on_bad_row: OnBadRow
+    label: str, task: EvaluationTask, items: Iterable[Item | BadRow], on_bad_row: OnBadRow, languages: Languages
 ) -> tuple[list[Item], Drops]:
     """Return the items to score, and what was dropped.
 
@@ -62,7 +101,7 @@ def choose(
     drops = Drops()
     found: list[Item] = []
     for item in readable(items, label, on_bad_row, drops):
-        empty = next((key for key in item if key not in _MAY_BE_EMPTY and not str(item[key]).strip()), None)
+        empty = task.spec.empty_field(item, (languages.source, languages.target))
         if empty:
             drops.add(f"empty {empty}", label, item["origin"], item)
         else:

@@ -62,7 +62,7 @@ def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: Eval
     facts: dict[str, Any] = {}
     with whole_folder(target, wanted, facts) as folder:
         raw = evaluation_sets.read(task, paths, root, recipe.languages)
-        items, drops = evaluation_sets.choose(label, task, map(_cleaned, raw), on_bad_row)
+        items, drops = evaluation_sets.choose(label, task, map(_cleaned, raw), on_bad_row, recipe.languages)
         write_jsonl(folder / "items.jsonl", items)
         write_jsonl(folder / "dropped.jsonl", drops.records)
         facts |= {"task": task.task, "items": len(items), "dropped": drops.counts()}

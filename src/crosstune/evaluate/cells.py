@@ -1,14 +1,13 @@
-"""What the generated tasks ask: one cell for NSMC; for translation one per direction, language and wording asked in."""
+"""What the generated tasks ask: one cell; for translation one per direction, language and wording asked in."""
 
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from crosstune.evaluate.items import Item
-from crosstune.evaluate.scores import KEYWORDS
 from crosstune.languages.registry import split_direction
-from crosstune.prompts.templates import NSMC_INSTRUCTION, Template
+from crosstune.prompts.templates import Template
 from crosstune.recipe import EvaluationTask
+from crosstune.tasks.task import Item, Task
 
 # Of twelve or more: enough for a mean and a worst, at ten times the cost of one.
 NUM_WORDINGS = 10
@@ -22,10 +21,10 @@ class Cell:
         name: the task's name in the scores: ``LABEL_source_target_instructionlanguage`` of a translation, followed by
             ``_wNN`` where it is one of several wordings, by their number in the bank or the recipe.
         wordings_of: the name of the cell whose wordings it is one of; empty where there is one wording.
-        sources: what is translated; NSMC's documents.
-        references: of each item, what is right: translations, or NSMC's keyword; the first one is shown.
-        source_language: of a translation; empty for NSMC.
-        target_language: of a translation; empty for NSMC.
+        sources: what is translated, or asked about.
+        references: of each item, what is right: translations, or a keyword; the first one is shown.
+        source_language: of a translation; empty for other tasks.
+        target_language: of a translation; empty for other tasks.
         instruction: the words that ask.
     """
 
@@ -39,15 +38,17 @@ class Cell:
     target_language: str
     instruction: str
     max_new_tokens: int
+    task: Task
 
 
 def cells_of(label: str, task: EvaluationTask, items: Sequence[Item], template: Template) -> list[Cell]:
-    """Return a task's cells: one for NSMC; direction times instruction language times wording for translation."""
-    if task.task == "nsmc_generate":
-        ids, documents = [item["id"] for item in items], [item["document"] for item in items]
-        prompts = [template.prompt(NSMC_INSTRUCTION, document) for document in documents]
-        keywords: list[tuple[str, ...]] = [(KEYWORDS[item["label"]],) for item in items]
-        return [Cell(label, "", ids, prompts, documents, keywords, "", "", NSMC_INSTRUCTION, task.max_new_tokens)]
+    """Return a task's cells: one; of translations direction times instruction language times wording."""
+    spec = task.spec
+    if spec.judge == "keywords":
+        ids, asked = [item["id"] for item in items], [item[spec.asked] for item in items]
+        prompts = [template.prompt(spec.instruction, text) for text in asked]
+        keywords: list[tuple[str, ...]] = [(spec.keywords[item["label"]],) for item in items]
+        return [Cell(label, "", ids, prompts, asked, keywords, "", "", spec.instruction, task.max_new_tokens, spec)]
     return [
         cell
         for direction in task.directions
@@ -76,6 +77,7 @@ def _translation_cells(
             target_language=target,
             instruction=instructions[number],
             max_new_tokens=task.max_new_tokens,
+            task=task.spec,
         )
 
 

@@ -6,32 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError, RunFolderError
-
-Item = dict[str, Any]
-_COPA = ("premise", "choice1", "choice2", "question")
-# task -> the keys of an item, besides id and label.
-_TEXTS: dict[str, tuple[str, ...]] = {
-    "hellaswag": ("activity_label", "ctx_a", "ctx_b"),
-    "copa_2011_test": _COPA,
-    "copa_2011_test_v04": _COPA,
-    "copa_superglue_val": _COPA,
-    "copa_superglue_val_v04": _COPA,
-    "nsmc_generate": ("document",),
-    "nsmc_likelihood": ("document",),
-    "kobest_boolq": ("paragraph", "question"),
-    "kobest_copa": ("premise", "question", "alternative_1", "alternative_2"),
-    "kobest_hellaswag": ("context", "ending_1", "ending_2", "ending_3", "ending_4"),
-    "kobest_sentineg": ("sentence",),
-    "bits_per_byte": ("text",),
-}
-# HellaSwag's context is these two, joined: either may be all of it.
-_MAY_BE_EMPTY = ("ctx_a", "ctx_b")
-_WITHOUT_LABEL = ("translation", "bits_per_byte")
-_NUM_LABELS = {"hellaswag": 4, "kobest_hellaswag": 4}
-_ENGLISH_QUESTIONS, _KOREAN_QUESTIONS = ("cause", "effect"), ("원인", "결과")
+from crosstune.tasks.task import Item, Task
 
 
-def read_items(path: Path, task: str, languages: Sequence[str]) -> list[Item]:
+def read_items(path: Path, task: Task, languages: Sequence[str]) -> list[Item]:
     """Read an evaluation set; ``languages`` are the keys of a translation item.
 
     Raises:
@@ -50,13 +28,15 @@ def read_items(path: Path, task: str, languages: Sequence[str]) -> list[Item]:
                 problem = f"id {item['id']!r} occurs twice"
             if problem:
                 raise BadInputError(
-                    f"{path}, row {number}: {problem}. An item of {task} has {_wanted(task, languages)}. "
+                    f"{path}, row {number}: {problem}. An item of {task.name} has {_wanted(task, languages)}. "
                     f"Found: {line.strip()[:200]}. Correct the raw file and run `crosstune data` again."
                 )
             items.append(item)
             seen.add(item["id"])
     if not items:
-        raise BadInputError(f"{path} holds no items, so {task} cannot be scored: see its dropped.jsonl for the reasons")
+        raise BadInputError(
+            f"{path} holds no items, so {task.name} cannot be scored: see its dropped.jsonl for the reasons"
+        )
     return items
 
 
@@ -68,34 +48,18 @@ def harness_dataset(path: str, **_: Any) -> dict[str, Any]:
         return {"test": Dataset.from_list([json.loads(line) for line in lines])}
 
 
-def _problem(item: Any, task: str, languages: Sequence[str]) -> str:
+def _problem(item: Any, task: Task, languages: Sequence[str]) -> str:
     """Return what is wrong with an item, or nothing."""
     if not isinstance(item, dict):
         return "not a JSON object"
-    texts = tuple(languages) if task == "translation" else _TEXTS[task]
-    missing = [key for key in ("id", *texts) if not _is_text(item.get(key), key in _MAY_BE_EMPTY)]
-    if missing:
-        return f"no text under {', '.join(missing)}"
-    if task in _WITHOUT_LABEL:
-        return ""
-    label, num_labels = item.get("label"), _NUM_LABELS.get(task, 2)
-    if not isinstance(label, int) or not 0 <= label < num_labels:
-        return f"label {label!r} lies outside 0 to {num_labels - 1}"
-    endings = item.get("endings")
-    if task == "hellaswag" and not (isinstance(endings, list) and [*map(_is_text, endings)] == [True] * 4):
-        return "`endings` does not hold four texts"
-    questions = _KOREAN_QUESTIONS if task == "kobest_copa" else _ENGLISH_QUESTIONS
-    if "copa" in task and item["question"] not in questions:
-        return f"question {item['question']!r} is neither {questions[0]!r} nor {questions[1]!r}"
-    return ""
+    if not isinstance(item.get("id"), str) or not item["id"].strip():
+        return "no text under id"
+    if problem := task.problem(item, languages):
+        return problem
+    empty = task.empty_field(item, languages)
+    return f"no text under {empty}" if empty else ""
 
 
-def _is_text(value: Any, may_be_empty: bool = False) -> bool:
-    return isinstance(value, str) and (may_be_empty or bool(value.strip()))
-
-
-def _wanted(task: str, languages: Sequence[str]) -> str:
-    if task in _WITHOUT_LABEL:
-        return "the texts " + ", ".join(("id", *(languages if task == "translation" else _TEXTS[task])))
-    endings = ", four endings" if task == "hellaswag" else ""
-    return f"the texts {', '.join(('id', *_TEXTS[task]))}{endings} and a label from 0 to {_NUM_LABELS.get(task, 2) - 1}"
+def _wanted(task: Task, languages: Sequence[str]) -> str:
+    names = ", ".join(("id", *(field.name for field in task.fields_of(languages))))
+    return f"{names} and a label from 0 to {task.num_labels - 1}" if task.num_labels else names

@@ -1,4 +1,4 @@
-"""The numbers: accuracies, macro F1, the NSMC keyword rule, BLEU and chrF++, each with interval and signature."""
+"""The numbers: accuracies, macro F1, the keyword rule, BLEU and chrF++, each with interval and signature."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,6 @@ from crosstune.evaluate.bootstrap import SEED, Array, draws, interval, resample
 from crosstune.languages.registry import language, refuse_missing_bleu
 from crosstune.tokens.bits_per_byte import bits_per_byte
 
-KEYWORDS = ("부정", "긍정")  # by NSMC's label
 LESS_IS_BETTER = ("ter",)
 
 
@@ -110,25 +109,27 @@ def _macro_f1(sums: Array) -> Array:
     return mean
 
 
-def keyword_label(output: str) -> int | None:
-    """Return the label that an NSMC answer names; None when it names neither or both."""
-    named = [label for label, keyword in enumerate(KEYWORDS) if keyword in output]
+def keyword_label(output: str, keywords: Sequence[str]) -> int | None:
+    """Return the label whose keyword an answer names; None when it names none or several."""
+    named = [label for label, keyword in enumerate(keywords) if keyword in output]
     return named[0] if len(named) == 1 else None
 
 
-def nsmc_scores(scored: Scored, outputs: Sequence[str], labels: Sequence[int]) -> list[Score]:
-    """Score NSMC answers by their keywords: an answer that names both or neither is wrong.
+def keyword_scores(
+    scored: Scored, outputs: Sequence[str], labels: Sequence[int], keywords: Sequence[str]
+) -> list[Score]:
+    """Score answers by their keywords: an answer that names both or neither is wrong.
 
     ``answered`` is the share that names exactly one, ``both_keywords`` the share that names both. ``acc_answered`` is
     the accuracy among the answered, and is left out when nothing was answered.
     """
-    answers = [keyword_label(output) for output in outputs]
+    answers = [keyword_label(output, keywords) for output in outputs]
     correct = [float(answer == label) for answer, label in zip(answers, labels, strict=True)]
     among_answered = [value for value, answer in zip(correct, answers, strict=True) if answer is not None]
     scores = [
         mean_score(scored, "acc", correct),
         mean_score(scored, "answered", [float(answer is not None) for answer in answers]),
-        mean_score(scored, "both_keywords", [float(all(word in output for word in KEYWORDS)) for output in outputs]),
+        mean_score(scored, "both_keywords", [float(all(word in output for word in keywords)) for output in outputs]),
     ]
     return scores + ([mean_score(scored, "acc_answered", among_answered)] if among_answered else [])
 

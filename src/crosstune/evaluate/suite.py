@@ -10,10 +10,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.generate.generation import Write
-from crosstune.evaluate.harness.generated_tasks import GENERATED, Generator
+from crosstune.evaluate.harness.generated_tasks import Generator
 from crosstune.evaluate.harness.multiple_choice import score_in_harness
 from crosstune.evaluate.harness.task_files import HarnessTask
-from crosstune.evaluate.items import Item, read_items
+from crosstune.evaluate.items import read_items
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Result
 from crosstune.models.chat_template import template_of
@@ -21,6 +21,7 @@ from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask, Recipe
 from crosstune.runs.files import write_jsonl
 from crosstune.runs.folder import RunFolder
+from crosstune.tasks.task import Item
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class Suite:
         languages = (recipe.languages.source, recipe.languages.target)
         template, root = template_of(recipe), recipe.data_root or run.world
         items = {
-            label: read_items(items_file(run, label), task.task, languages)
+            label: read_items(items_file(run, label), task.spec, languages)
             for label, task in recipe.evaluate.tasks_with_files.items()
         }
         harness_tasks = {
             label: HarnessTask.of(task, items_file(run, label), template, root)
             for label, task in recipe.evaluate.tasks.items()
-            if task.task not in GENERATED
+            if not task.spec.is_generated
         }
         for task in harness_tasks.values():
             if task.items is None:

@@ -122,8 +122,6 @@ TEMPLATES = {
     )
 }
 
-NSMC_INSTRUCTION = "다음 문장은 긍정일까요 부정일까요?"
-
 WordingSet = Literal["paper", "train", "held_out"]
 
 

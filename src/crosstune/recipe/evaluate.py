@@ -1,29 +1,27 @@
 """The sections ``evaluate`` and ``report``: which tasks are scored, and what is shown."""
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from crosstune.prompts.wordings import Wording
 from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share
+from crosstune.tasks.registry import all_tasks
+from crosstune.tasks.task import Task
 
-TaskName = Literal[
-    "hellaswag",
-    "copa_2011_test",
-    "copa_2011_test_v04",
-    "copa_superglue_val",
-    "copa_superglue_val_v04",
-    "nsmc_generate",
-    "nsmc_likelihood",
-    "kobest_boolq",
-    "kobest_copa",
-    "kobest_hellaswag",
-    "kobest_sentineg",
-    "bits_per_byte",
-    "translation",
-    "harness",
-]
+
+def _known(name: str) -> str:
+    known = all_tasks()
+    if name in known:
+        return name
+    close = difflib.get_close_matches(name, known, n=1)
+    perhaps = f"did you mean {close[0]!r}? " if close else ""
+    raise ValueError(f"{name!r} is no task; {perhaps}There are {', '.join(sorted(known))}")
+
+
+TaskName = Annotated[str, AfterValidator(_known)]
 
 
 class EvaluationTask(Section):
@@ -33,7 +31,11 @@ class EvaluationTask(Section):
     paths: tuple[str, ...] = ()
     name: str = Field("", description="harness: the name of a task of lm-evaluation-harness, as arc_easy")
     include_path: Path | None = Field(None, description="harness: a folder with further task files (YAML)")
-    language: Language | None = Field(None, description="bits_per_byte: of the text")
+    language: Language | None = Field(
+        None,
+        description="of the items, where the task exists in several or in any; harness: in which language it asks, so "
+        "that the report knows whether it shows gain or forgetting",
+    )
     max_items: Count | None = None
     sample_seed: int = Field(1234, description="which items are drawn when there are more than max_items")
     directions: tuple[Direction, ...] = ()
@@ -50,7 +52,7 @@ class EvaluationTask(Section):
 
     @model_validator(mode="after")
     def _own_files_or_the_harnesss(self) -> Self:
-        if self.task == "harness":
+        if self.spec.judge == "harness":
             if not self.name or self.paths:
                 raise ValueError("`task: harness` needs `name`, a task of lm-evaluation-harness, and no `paths`")
         elif not self.paths:
@@ -60,18 +62,28 @@ class EvaluationTask(Section):
         return self
 
     @model_validator(mode="after")
-    def _language_of_text(self) -> Self:
-        if (self.task == "bits_per_byte") != (self.language is not None):
-            raise ValueError("`task: bits_per_byte` needs the `language` of its text, and no other task takes one")
+    def _language_of_items(self) -> Self:
+        spec = self.spec
+        if spec.judge == "translation":
+            if self.language is not None:
+                raise ValueError(f"`task: {self.task}` has `directions`, and takes no `language`")
+        elif spec.language:
+            if self.language not in (None, spec.language):
+                raise ValueError(f"`task: {self.task}` is in {spec.language!r}: remove `language: {self.language}`")
+        elif self.language is None and spec.judge != "harness":
+            among = f", one of {', '.join(spec.languages)}" if spec.languages else ""
+            raise ValueError(f"`task: {self.task}` needs the `language` of its items{among}")
+        elif self.language is not None and spec.languages and self.language not in spec.languages:
+            raise ValueError(f"`task: {self.task}` exists in {', '.join(spec.languages)}, not in {self.language!r}")
         return self
 
     @model_validator(mode="after")
     def _translation_cells(self) -> Self:
-        cells = (self.directions, self.instruction_languages)
-        if not all(cells) if self.task == "translation" else any(cells):
-            raise ValueError("`directions` and `instruction_languages` go with `task: translation`, and only with it")
-        if self.task != "translation" and (self.wordings, self.references) != ("paper", "one"):
-            raise ValueError("`wordings` and `references` go with `task: translation`, and only with it")
+        cells, is_translation = (self.directions, self.instruction_languages), self.spec.judge == "translation"
+        if not all(cells) if is_translation else any(cells):
+            raise ValueError("`directions` and `instruction_languages` go with a translation task, and only with one")
+        if not is_translation and (self.wordings, self.references) != ("paper", "one"):
+            raise ValueError("`wordings` and `references` go with a translation task, and only with one")
         if not isinstance(self.wordings, str):
             given = {language for language, wordings in self.wordings.items() if wordings}
             if given != {*self.instruction_languages}:
@@ -80,6 +92,16 @@ class EvaluationTask(Section):
                     f"{', '.join(sorted(self.instruction_languages))}: give some in each of these and in no other"
                 )
         return self
+
+    @property
+    def spec(self) -> Task:
+        """What the task is: the benchmark."""
+        return all_tasks()[self.task]
+
+    @property
+    def items_language(self) -> str | None:
+        """The language of its items; None of translations, and of a task of the harness of which it is not said."""
+        return self.language or (None if self.spec.judge == "translation" else self.spec.language)
 
     def wordings_in(self, language: str) -> Literal["paper", "held_out"] | tuple[str, ...]:
         """Return how a translation is asked for in a language: the name of a set of the bank, or the recipe's own."""
@@ -101,15 +123,26 @@ class Evaluate(Section):
     comet_command: str = Field("comet-score", description="of unbabel-comet, in an environment of its own")
     max_forgetting: Share | None = Field(
         None,
-        description="how much accuracy an adapted system may lose against reference_system, as 0.03; it passes when "
-        "the whole paired interval is above that, and fails when all of it is below",
+        description="how much an adapted system may lose against reference_system on each task in the source language, "
+        "as 0.03: of accuracy, or in bits per byte; it passes when the whole paired interval is above that, and fails "
+        "when all of it is below",
     )
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
 
     @property
     def tasks_with_files(self) -> dict[str, EvaluationTask]:
         """Return the tasks whose items the data stage reads; the others bring their own."""
-        return {label: task for label, task in self.tasks.items() if task.task != "harness"}
+        return {label: task for label, task in self.tasks.items() if task.spec.judge != "harness"}
+
+    @model_validator(mode="after")
+    def _languages_for_the_limit(self) -> Self:
+        without = [label for label, task in self.tasks.items() if task.spec.judge == "harness" and not task.language]
+        if self.max_forgetting is not None and without:
+            raise ValueError(
+                f"`max_forgetting` needs to know which tasks are in the source language: give the `language` of "
+                f"{', '.join(without)}, as `language: en`"
+            )
+        return self
 
 
 class Report(Section):

@@ -60,6 +60,16 @@ class Recipe(Section):
             raise ValueError(f"`seeds` are those of all adapted systems: remove `seed` of {', '.join(own)}")
         return self
 
+    @model_validator(mode="after")
+    def _limit_of_forgetting_has_tasks(self) -> Self:
+        known = [one for one in self.evaluate.tasks.values() if one.items_language == self.languages.source]
+        if self.evaluate.max_forgetting is not None and not known:
+            raise ValueError(
+                f"`evaluate.max_forgetting` is set, but no task of evaluate.tasks is in the source language "
+                f"{self.languages.source!r}, so nothing could be checked: add one, or remove the limit"
+            )
+        return self
+
     def seed_of(self, system: str) -> int:
         """Return the seed of a system's training."""
         own = self.systems[system].seed

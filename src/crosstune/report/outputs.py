@@ -14,7 +14,6 @@ ITEMS_PER_TASK = 40
 ITEMS_PER_WORDING = 4  # of ten that ask about the same items
 # Five systems x eight tasks x 40 items of two thousand characters are 3 MB of page.
 MAX_CHARACTERS = 2000
-_NSMC_WORDS = ("부정 (negative)", "긍정 (positive)")
 
 
 @dataclass
@@ -52,13 +51,13 @@ def read_outputs(recipe: Recipe, run: RunFolder) -> Outputs:
             for row in _rows(path):
                 task = str(row["task"])
                 counts[task] = counts.get(task, 0) + 1
-                _keep(recipe, outputs, system, row)
+                _keep(outputs, system, row)
             for task, count in counts.items():
                 outputs.num_items[task] = max(count, outputs.num_items.get(task, 0))
     return outputs
 
 
-def _keep(recipe: Recipe, outputs: Outputs, system: str, row: dict[str, Any]) -> None:
+def _keep(outputs: Outputs, system: str, row: dict[str, Any]) -> None:
     task, item = str(row["task"]), str(row["id"])
     outputs.ids.setdefault((system, task), []).append(item)
     if row.get("correct") is not None:
@@ -71,7 +70,7 @@ def _keep(recipe: Recipe, outputs: Outputs, system: str, row: dict[str, Any]) ->
         if outputs.num_kept.get(task, 0) >= (ITEMS_PER_WORDING if "wordings_of" in row else ITEMS_PER_TASK):
             return
         outputs.num_kept[task] = outputs.num_kept.get(task, 0) + 1
-        prompt, reference = _clip(row.get("prompt", "")), _clip(_reference(recipe, row))
+        prompt, reference = _clip(row.get("prompt", "")), _clip(row.get("reference", ""))
         outputs.items[key] = {"task": task, "id": item, "prompt": prompt, "reference": reference, "answers": {}}
     outputs.items[key]["answers"][system] = {
         "text": _clip(row.get("output", "")),
@@ -79,12 +78,6 @@ def _keep(recipe: Recipe, outputs: Outputs, system: str, row: dict[str, Any]) ->
         "finished": row.get("finished", True),
         "failures": row.get("failures", []),
     }
-
-
-def _reference(recipe: Recipe, row: dict[str, Any]) -> Any:
-    reference, settings = row.get("reference", ""), recipe.evaluate.tasks.get(row["task"])
-    is_label = settings is not None and settings.task == "nsmc_generate" and reference in (0, 1)
-    return _NSMC_WORDS[reference] if is_label else reference
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

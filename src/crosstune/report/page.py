@@ -95,7 +95,7 @@ def gain_figures(recipe: Recipe, changes: Sequence[Change]) -> list[tuple[str, M
     figures = []
     for number, (title, y_label) in enumerate(GAINS):
         points = [
-            Series(change.label, [(change.english, gain)], styles[change.system])
+            Series(change.label, [(change.source, gain)], styles[change.system])
             for change in changes
             if (gain := change.gains[number]) is not None
         ]

@@ -1,14 +1,7 @@
-"""The paper's own figures (its Tables 3 and 4, LLaMA-2-7B), to stand below ours."""
+"""The paper's own figures of translation (its Table 4, LLaMA-2-7B), to stand below ours; a task has its own."""
 
-_TASKS = ("hellaswag", "copa_2011_test", "nsmc_generate")
 _CELLS = (("ko-en", "en"), ("en-ko", "en"), ("ko-en", "ko"), ("en-ko", "ko"))
 
-_ACCURACIES = {
-    "llama2": (0.57, 0.86, 0.27),
-    "lora": (0.56, 0.88, 0.28),
-    "continued_pretraining": (0.49, 0.84, 0.13),
-    "ours": (0.56, 0.84, 0.54),
-}
 # As printed, from 0 to 1; None where the paper prints a dash.
 _BLEU: dict[str, tuple[float | None, ...]] = {
     "llama2": (0.032, 0.002, 0.033, 0.002),
@@ -22,13 +15,6 @@ NAMES = {
     "continued_pretraining": "LLaMA2 (beomi)",
     "ours": "Ours",
 }
-
-
-def accuracy(paper_system: str | None, kind: str) -> float | None:
-    """Return the paper's accuracy of one of its systems on a kind of task, or None where it has none."""
-    if paper_system is None or kind not in _TASKS:
-        return None
-    return _ACCURACIES[paper_system][_TASKS.index(kind)]
 
 
 def bleu(paper_system: str | None, direction: str, instruction_language: str) -> float | None:

@@ -33,7 +33,6 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     """
     scores = read_scores(recipe, run)
     outputs = read_outputs(recipe, run)
-    paper = [replace(table, sentence=best_per_column(table)) for table in paper_tables(recipe, scores)]
     evidence = comparisons.Evidence(scores, outputs, read_resamples(recipe, run))
     compared = comparisons.compare(evidence, list(recipe.systems))
     found_levels = levels.read_levels(recipe, run)
@@ -41,11 +40,12 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     def finished(tables: list[Table]) -> list[Table]:
         return stamped(recipe, comparisons.marked(recipe, levels.with_levels(tables, found_levels), compared))
 
-    main, further = finished(paper), finished(further_tables(recipe, scores))
+    main, further = finished(paper_tables(recipe, scores)), finished(further_tables(recipe, scores))
+    main = [replace(table, sentence=best_per_column(table)) for table in main]
     change = change_table(recipe, evidence)
     changes = stamped(recipe, [change])[0] if change else None
     failed = failures.read_failures(recipe, outputs, task_labels([*further, *main]))
-    forgot = forgetting.verdicts(recipe, scores, changes)
+    forgot = forgetting.verdicts(recipe, scores, change)
     page = Page(
         title=recipe.report.title or recipe.name,
         findings=findings(recipe, scores, main, changes, forgetting.sentence(forgot)),

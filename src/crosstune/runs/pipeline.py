@@ -47,7 +47,7 @@ def run_stages(
 ) -> RunFolder:
     """Run some stages in their order; each skips what is already there for the same inputs and settings.
 
-    ``prepare`` writes what the stages need besides, once the folder is this process's own.
+    ``prepare`` writes what the stages need besides, once the folder is this process's own; it may refuse the folder.
 
     Raises:
         RunFolderError: when the folder holds a run of another recipe (and not ``update``), is in use, or earlier
@@ -61,12 +61,12 @@ def run_stages(
         )
     _refuse_several_processes(names)
     with only_process_in(run.root, "give this run its own folder (name=other_name)"):
+        if prepare is not None:
+            prepare(run)
         text = _resolved(recipe, run, update)
         if ranks.is_main_process():
             notes.refuse_outdated(recipe, run, names)
             write_text(run.recipe, text)
-        if prepare is not None:
-            prepare(run)
         for name in names:
             run_stage(recipe, run, name, command)
     return run

@@ -14,7 +14,7 @@ from crosstune.evaluate.harness.generated_tasks import max_positions
 from crosstune.evaluate.systems import find_system, load_system
 from crosstune.languages.registry import language_name, split_direction
 from crosstune.models.chat_template import template_of
-from crosstune.prompts.templates import NSMC_INSTRUCTION, Template
+from crosstune.prompts.templates import Template
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_jsonl
 from crosstune.runs.folder import RunFolder
@@ -90,15 +90,16 @@ def contestants_of(folders: Sequence[Path]) -> list[Contestant]:
 def questions_of(contestant: Contestant) -> dict[str, list[Question]]:
     """Return the questions of a run's evaluation sets that are answered in words, by what they ask."""
     recipe, found = contestant.recipe, dict[str, list[Question]]()
-    several = sum(task.task == "translation" for task in recipe.evaluate.tasks.values()) > 1
+    several = sum(task.spec.judge == "translation" for task in recipe.evaluate.tasks.values()) > 1
     for label, task in recipe.evaluate.tasks.items():
         path = contestant.run.evaluation_set(label) / "items.jsonl"
         items = read_jsonl(path) if path.is_file() else []
-        if task.task == "nsmc_generate":
-            found["NSMC"] = [
-                Question(NSMC_INSTRUCTION, item["document"], ("부정", "긍정")[item["label"]]) for item in items
+        spec = task.spec
+        if spec.judge == "keywords":
+            found[spec.title] = [
+                Question(spec.instruction, item[spec.asked], spec.keywords[item["label"]]) for item in items
             ]
-        elif task.task == "translation":
+        elif spec.judge == "translation":
             for direction in task.directions:
                 for asked in task.instruction_languages:
                     name = _cell_name(direction, asked) + (f" ({label})" if several else "")

@@ -27,7 +27,7 @@ def figures(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[Fin
         series = [
             Series(cell, path, style)
             for style, (cell, points) in enumerate(cells.items(), start=1)
-            if (path := [(one.english, gain) for one in points if (gain := one.gains[number]) is not None])
+            if (path := [(one.source, gain) for one in points if (gain := one.gains[number]) is not None])
         ]
         if series:
             drawn[title] = charts.standalone(charts.scatter_chart([base, *series], _SIZE, (FORGOTTEN, y_label)))

@@ -76,7 +76,7 @@ def _read(study: Study) -> str:
 
 def _groups(recipe: Recipe, scores: Scores) -> list[tuple[str, list[Column]]]:
     accuracy = [*source_columns(recipe, scores), *target_columns(recipe, scores)]
-    labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
+    labels = [label for label, task in recipe.evaluate.tasks.items() if task.spec.judge == "translation"]
     groups = [("Accuracy", accuracy)]
     for label in labels:
         is_one = recipe.evaluate.tasks[label].wordings == "paper"

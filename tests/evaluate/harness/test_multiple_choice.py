@@ -1,6 +1,6 @@
 """Multiple choice is the harness's own tasks on local files: its prompts, its endings, its numbers."""
 
-from typing import Any, get_args
+from typing import Any
 
 import lm_eval
 import numpy as np
@@ -9,14 +9,13 @@ import pytest
 from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from crosstune.evaluate.harness.generated_tasks import GENERATED
 from crosstune.evaluate.harness.multiple_choice import _quiet_harness, score_in_harness
 from crosstune.evaluate.harness.task_files import FOLDER, HarnessTask
 from crosstune.evaluate.items import read_items
 from crosstune.evaluate.scores import Result
-from crosstune.prompts.templates import NSMC_INSTRUCTION, TEMPLATES
-from crosstune.recipe.evaluate import TaskName
+from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.files import write_jsonl
+from crosstune.tasks.registry import all_tasks
 from crosstune.tokens.encode import encode_examples
 from tests.evaluate.conftest import settings
 from tests.tokens.bits_by_hand import by_hand
@@ -97,6 +96,31 @@ TEXTS = [
     {"id": "t2", "text": "남자는 망치를 발에 떨어뜨려서 발가락이 부러졌다."},
     {"id": "t3", "text": "이 영화는 정말 재미있다. " * 20},
 ]
+KMMLU = [
+    {"id": f"k{n}", "question": "물이 끓는 온도는? ", "A": "10도", "B": "50도", "C": "100도", "D": "200도", "label": n}
+    for n in range(3)
+]
+HAERAE = [{"id": f"h{n}", "query": "질문: 밀가루?\n(A) 흰 (B) 검은\n정답:", "label": n} for n in (0, 4)]
+CLICK = [
+    {"id": "Kedu_1", "paragraph": "", "question": "수도는?", "choices": ["서울", "부산", "대구", "대전"], "label": 0},
+    {
+        "id": "CSAT_2",
+        "paragraph": "글",
+        "question": "맞는 것은?",
+        "choices": ["가", "나", "다", "라", "마"],
+        "label": 4,
+    },
+]
+BELEBELE = [
+    {
+        "id": "link:1",
+        "flores_passage": "남자는 창문을 열었다.",
+        "question": " 무엇을 열었나? ",
+        **{f"mc_answer{n}": text for n, text in enumerate(("문", "창문", "그릇", "책"), start=1)},
+        "label": 1,
+    }
+]
+PAWSX = [{"id": "1", "sentence1": "남자는 창문을 열었다", "sentence2": "창문은 남자가 열었다.", "label": 1}]
 ALL: dict[str, list[dict[str, Any]]] = {
     "hellaswag": HELLASWAG,
     "copa_2011_test": COPA,
@@ -109,6 +133,11 @@ ALL: dict[str, list[dict[str, Any]]] = {
     "kobest_hellaswag": KOBEST_HELLASWAG,
     "kobest_sentineg": SENTINEG,
     "bits_per_byte": TEXTS,
+    "kmmlu": KMMLU,
+    "haerae": HAERAE,
+    "click": CLICK,
+    "belebele": BELEBELE,
+    "pawsx": PAWSX,
 }
 
 
@@ -118,8 +147,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, HarnessTask]:
     folder = tmp_path_factory.mktemp("items")
     for task, items in ALL.items():
         write_jsonl(folder / task / "items.jsonl", items)
-        assert len(read_items(folder / task / "items.jsonl", task, ("en", "ko"))) == len(items)
-    return {f"my_{task}": HarnessTask(task, folder / task / "items.jsonl") for task in ALL}
+        assert len(read_items(folder / task / "items.jsonl", all_tasks()[task], ("en", "ko"))) == len(items)
+    return {f"my_{task}": HarnessTask(task, folder / task / "items.jsonl", language="ko") for task in ALL}
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +163,10 @@ def figures(result: Result) -> dict[str, float]:
 
 
 def test_every_task_file_is_tested_here() -> None:
-    generated = {"nsmc_generate", *(path.stem for path in FOLDER.glob("translate_*.yaml"))}
+    generated = {"nsmc_generate", *(path.stem for path in FOLDER.glob("translate*.yaml"))}
     assert {path.stem for path in FOLDER.glob("*.yaml")} == set(ALL) | generated | {"crosstune"}
-    assert set(get_args(TaskName)) == set(ALL) | {*GENERATED, "harness"}
+    scored_here = {name for name, task in all_tasks().items() if task.judge in ("choice", "text")}
+    assert scored_here == set(ALL)
 
 
 def test_scores_and_likelihoods_are_those_of_the_harnesss_own_model(
@@ -199,7 +229,7 @@ def test_nsmc_words_stand_where_an_answer_stands_in_training(
     results: dict[str, Result], tokenizer: PreTrainedTokenizerFast
 ) -> None:
     row = results["my_nsmc_likelihood"].rows[0]
-    prompt = TEMPLATES["paper-v1"].prompt(NSMC_INSTRUCTION, NSMC[0]["document"])
+    prompt = TEMPLATES["paper-v1"].prompt(all_tasks()["nsmc_generate"].instruction, NSMC[0]["document"])
     assert (row["prompt"], row["reference"]) == (prompt, "\n긍정")
     trained = encode_examples(tokenizer, pa.array([prompt]), pa.array(["\n긍정"]))["tokens"][0].as_py()
     assert [*tokenizer(prompt + "\n긍정")["input_ids"], tokenizer.eos_token_id] == trained

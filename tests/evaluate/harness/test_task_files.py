@@ -100,14 +100,14 @@ def test_generated_tasks_ask_and_count_as_our_own_loop(
 
 
 def test_the_keyword_rule_is_that_of_our_scores() -> None:
-    doc = {"label": 1, "completion_prefix": "\n", "reference": "긍정"}
-    assert harness_tasks.nsmc_results(doc, ["\n긍정"]) == {
+    doc = {"label": 1, "completion_prefix": "\n", "reference": "긍정", "keywords": ["부정", "긍정"]}
+    assert harness_tasks.keyword_results(doc, ["\n긍정"]) == {
         "acc": 1,
         "answered": 1,
         "both_keywords": 0,
         "acc_answered": (1, 1),
     }
-    both = harness_tasks.nsmc_results(doc, ["긍정 부정"])
+    both = harness_tasks.keyword_results(doc, ["긍정 부정"])
     assert both == {"acc": 0, "answered": 0, "both_keywords": 1, "acc_answered": (0, 0)}
     assert harness_tasks.mean_of_answered([(1, 1), (1, 0), (0, 0)]) == 0.5
     assert math.isnan(harness_tasks.mean_of_answered([(0, 0)]))
@@ -132,7 +132,7 @@ def test_our_files_are_found_by_the_harnesss_own_task_manager(tmp_path: Path) ->
         "다음 문장은 긍정일까요 부정일까요?", "연기가 별로다 {{input}}"
     )
     with pytest.raises(BadInputError, match="'alpace' is no template; there are paper-v1, alpaca, kullm"):
-        harness_tasks.nsmc_dataset(path, "alpace")
+        harness_tasks.keyword_dataset(path, "nsmc_generate", "alpace")
 
 
 def test_a_task_of_the_users_own_is_scored_by_name(

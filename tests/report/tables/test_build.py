@@ -53,7 +53,6 @@ def test_table_4_has_the_papers_four_cells_in_the_papers_order(recipe: Recipe, r
     assert [column.name for column in table.columns][:2] == ["Ko→En, English instruction", "En→Ko, English instruction"]
 
 
-
 def test_headings_above_columns_keep_the_order_of_the_columns(tmp_path: Path) -> None:
     task = {"task": "translation", "paths": ["t.json"], "directions": ["ko-en"], "instruction_languages": ["en", "ko"]}
     tasks = {"hella": {"task": "hellaswag", "paths": ["h"]}, "pairs": task}

@@ -99,7 +99,7 @@ def test_nothing_is_compared_without_the_reference_system(recipe: Recipe) -> Non
 def test_the_figure_places_each_adapted_system_by_mean_changes_in_points(recipe: Recipe, run: RunFolder) -> None:
     points = {point.system: point for point in figure_points(recipe, read_scores(recipe, run))}
     assert list(points) == ["lora", "continued", "ours", "bilingual"]
-    assert round(points["ours"].english, 2) == round(100 * ((41 - 42) + (54 - 56)) / 60 / 2, 2)
+    assert round(points["ours"].source, 2) == round(100 * ((41 - 42) + (54 - 56)) / 60 / 2, 2)
     assert points["ours"].into_target is not None
     assert round(points["ours"].into_target, 2) == round((58.2 + 15.5) / 2, 2)
 

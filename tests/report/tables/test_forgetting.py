@@ -4,7 +4,6 @@ import pytest
 
 from crosstune.recipe import Recipe
 from crosstune.report import stage
-from crosstune.report.tables.cells import Cell
 from crosstune.report.tables.forgetting import verdict
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
@@ -22,7 +21,7 @@ from tests.report.conftest import make_recipe, write_run
     ],
 )
 def test_a_verdict_needs_the_whole_interval_on_one_side(low: float, high: float, expected: str) -> None:
-    assert verdict(Cell((low + high) / 2, low, high), 0.03) == expected
+    assert verdict((-high, -low), 0.03) == expected
 
 
 def test_every_system_and_task_gets_a_verdict_and_the_page_a_sentence(recipe: Recipe) -> None:

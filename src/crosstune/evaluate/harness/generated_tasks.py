@@ -1,4 +1,4 @@
-"""NSMC and translation: prompts, answers, and their scores.
+"""Tasks whose answers are written: prompts, answers, and their scores.
 
 Run by our own loop, not by the harness's generation tasks: those keep neither whether an answer ended by itself nor
 what was written before an interruption, and cut answers at stop texts that hide a failure.
@@ -16,27 +16,25 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.generate.generation import Generated, Limits, Write, generate
-from crosstune.evaluate.items import Item
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
-    KEYWORDS,
     Result,
     Score,
     Scored,
     keyword_label,
+    keyword_scores,
     mean_score,
-    nsmc_scores,
     over_wordings,
     translation_scores,
 )
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask
 from crosstune.tasks.diagnostics import Asked, failures
+from crosstune.tasks.task import Item
 from crosstune.terminal import note, progress
 from crosstune.tokens.encode import encode_prompts
 
 Row = dict[str, Any]
-GENERATED = ("nsmc_generate", "translation")
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,8 @@ class Generator:
             list(generated.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         output = self.template.output(str(text))
-        answer = keyword_label(output)
+        keywords = cell.task.keywords
+        answer = keyword_label(output, keywords)
         references = cell.references[index]
         asked = Asked(cell.sources[index], references[0], cell.instruction, cell.source_language, cell.target_language)
         return {
@@ -109,7 +108,7 @@ class Generator:
             "reference": references[0],
             **({"references": list(references)} if len(references) > 1 else {}),
             **({"wordings_of": cell.wordings_of} if cell.wordings_of else {}),
-            "correct": None if cell.target_language else answer is not None and KEYWORDS[answer] == references[0],
+            "correct": None if cell.target_language else answer is not None and keywords[answer] == references[0],
             "finished": generated.finished,
             "failures": list(failures(output, asked, generated.finished)),
         }
@@ -135,7 +134,8 @@ def score_cell(
     first = [references[0] for references in cell.references]
     if not cell.target_language:
         scored = Scored(cell.name, f"rule:names_exactly_one|{signature}", num_bootstrap)
-        return nsmc_scores(scored, outputs, [KEYWORDS.index(keyword) for keyword in first])
+        keywords = cell.task.keywords
+        return keyword_scores(scored, outputs, [keywords.index(keyword) for keyword in first], keywords)
     scored = Scored(cell.name, signature, num_bootstrap)
     scores = translation_scores(scored, outputs, cell.references, cell.target_language)
     if comet:

@@ -25,6 +25,7 @@ class HarnessTask:
         items: our items file; None for a task that brings its own documents.
         prompt: the template around instructions, for those of our tasks that have one.
         include_path: a folder with further task files.
+        language: of the items, for those of our tasks that exist in several.
         max_items: how many of its own documents are drawn, by ``sample_seed``; our items are drawn by the data stage.
     """
 
@@ -32,14 +33,15 @@ class HarnessTask:
     items: Path | None = None
     prompt: Template = TEMPLATES["paper-v1"]
     include_path: Path | None = None
+    language: str | None = None
     max_items: int | None = None
     sample_seed: int = 0
 
     @classmethod
     def of(cls, task: EvaluationTask, items: Path, prompt: Template, root: Path) -> "HarnessTask":
         """Return a recipe's task; ``root`` is what its ``include_path`` is relative to."""
-        if task.task != "harness":
-            return cls(task.task, items, prompt)
+        if task.spec.judge != "harness":
+            return cls(task.task, items, prompt, language=task.language)
         include = task.include_path and root / task.include_path
         return cls(task.name, None, include_path=include, max_items=task.max_items, sample_seed=task.sample_seed)
 
@@ -60,7 +62,7 @@ class HarnessTask:
         from lm_eval.tasks import TaskManager
 
         if self.items:
-            metadata = {"path": str(self.items), "prompt": self.prompt}
+            metadata = {"path": str(self.items), "prompt": self.prompt, "language": self.language}
             manager = TaskManager(include_path=str(FOLDER), include_defaults=False, metadata=metadata)
             return manager.load(self.name)["tasks"][self.name]
         manager = self._manager()

@@ -10,23 +10,26 @@ from typing import Any
 
 from crosstune.errors import BadInputError
 from crosstune.evaluate.items import harness_dataset
-from crosstune.evaluate.scores import KEYWORDS, keyword_label, translation_metrics
+from crosstune.evaluate.scores import keyword_label, translation_metrics
 from crosstune.languages.registry import split_direction
-from crosstune.prompts.templates import NSMC_INSTRUCTION, TEMPLATES, Template
+from crosstune.prompts.templates import TEMPLATES, Template
+from crosstune.tasks.pawsx import BETWEEN
+from crosstune.tasks.registry import all_tasks
 
 Doc = dict[str, Any]
 
 
-def nsmc_dataset(path: str, prompt: str | Template = "paper-v1", **_: Any) -> dict[str, Any]:
-    """Return NSMC's items with the paper's question in a template, and both answers as that template begins them."""
-    template = _template(prompt)
-    choices = [template.completion(word) for word in KEYWORDS]
+def keyword_dataset(path: str, task: str, prompt: str | Template = "paper-v1", **_: Any) -> dict[str, Any]:
+    """Return a task's items with its instruction in a template, and its keywords as that template begins an answer."""
+    template, spec = _template(prompt), all_tasks()[task]
+    choices = [template.completion(word) for word in spec.keywords]
 
     def asked(item: Doc) -> Doc:
         return {
-            "query": template.prompt(NSMC_INSTRUCTION, item["document"]),
+            "query": template.prompt(spec.instruction, item[spec.asked]),
             "choices": choices,
-            "reference": KEYWORDS[item["label"]],
+            "keywords": spec.keywords,
+            "reference": spec.keywords[item["label"]],
             "completion_prefix": template.completion_prefix,
         }
 
@@ -45,20 +48,51 @@ def translation_dataset(
         return {
             "query": template.prompt(instruction, item[source]),
             "reference": item[target],
+            "target_language": target,
             "completion_prefix": template.completion_prefix,
         }
 
     return _with(path, asked)
 
 
-def nsmc_results(doc: Doc, results: Sequence[str]) -> Doc:
+def paraphrase_dataset(path: str, language: str = "", **_: Any) -> dict[str, Any]:
+    """Return pairs of sentences, joined by what says in a language that they mean the same or not.
+
+    Raises:
+        BadInputError: without a language whose words are known.
+    """
+    if language not in BETWEEN:
+        raise BadInputError(f"metadata `language`: {language!r} is none of {', '.join(BETWEEN)}")
+    return _with(
+        path, lambda item: {"choices": [item["sentence1"] + words + item["sentence2"] for words in BETWEEN[language]]}
+    )
+
+
+def click_text(doc: Doc) -> str:
+    """Return a question of CLIcK with all of its choices, in the authors' words."""
+    letters = click_letters(doc)
+    lettered = zip(letters, doc["choices"], strict=True)
+    options = ", ".join(f"{letter}:{' ' * (letter != 'A')}{text}" for letter, text in lettered)
+    text = f"주어진 {'맥락을' if doc['paragraph'] else '질문을'} 천천히 읽고, "
+    text += "질문에 대한 적절한 정답을" if doc["paragraph"] else "적절한 정답을"
+    text += f" {', '.join(letters)} 중에 골라 알파벳 하나로 답하시오.\n\n"
+    text += f"맥락: {doc['paragraph']}\n" if doc["paragraph"] else ""
+    return f"{text}질문: {doc['question']}\n보기:\n{options}\n정답:"
+
+
+def click_letters(doc: Doc) -> list[str]:
+    """Return the letters of a question's choices."""
+    return list("ABCDE"[: len(doc["choices"])])
+
+
+def keyword_results(doc: Doc, results: Sequence[str]) -> Doc:
     """Count one answer by the keyword rule."""
-    answer = keyword_label(_output(doc, results))
+    answer = keyword_label(_output(doc, results), doc["keywords"])
     is_right = float(answer == doc["label"])
     return {
         "acc": is_right,
         "answered": float(answer is not None),
-        "both_keywords": float(all(word in results[0] for word in KEYWORDS)),
+        "both_keywords": float(all(word in results[0] for word in doc["keywords"])),
         "acc_answered": (float(answer is not None), is_right),
     }
 
@@ -71,18 +105,17 @@ def mean_of_answered(items: Sequence[tuple[float, float]]) -> float:
 
 def translation_results(doc: Doc, results: Sequence[str]) -> Doc:
     """Return what the corpus metrics need of one translation."""
-    pair = (_output(doc, results), doc["reference"])
+    pair = (_output(doc, results), doc["reference"], doc["target_language"])
     return {"bleu": pair, "chrf++": pair}
 
 
-def _corpus_score(metric: str, target_language: str, pairs: Sequence[tuple[str, str]]) -> float:
-    outputs, references = zip(*pairs, strict=True)
-    return float(translation_metrics(target_language)[metric].corpus_score(outputs, [references]).score)
+def _corpus_score(metric: str, pairs: Sequence[tuple[str, str, str]]) -> float:
+    outputs, references, languages = zip(*pairs, strict=True)
+    return float(translation_metrics(languages[0])[metric].corpus_score(outputs, [references]).score)
 
 
-bleu_into_ko = partial(_corpus_score, "bleu", "ko")
-bleu_into_en = partial(_corpus_score, "bleu", "en")
-chrf = partial(_corpus_score, "chrf++", "en")
+bleu = partial(_corpus_score, "bleu")
+chrf = partial(_corpus_score, "chrf++")
 
 
 def _template(prompt: str | Template) -> Template:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from crosstune.languages.registry import language_name
 from crosstune.recipe import Recipe
 from crosstune.report import paper
 from crosstune.report.scores import Score, Scores
@@ -11,7 +12,7 @@ from crosstune.report.tables.columns import (
     METRIC_TITLES,
     all_translation_columns,
     column_of,
-    columns_of,
+    paper_columns,
     paper_translations,
     translation_columns,
 )
@@ -29,11 +30,10 @@ def label_of(recipe: Recipe, system: str) -> str:
 def paper_tables(recipe: Recipe, scores: Scores) -> list[Table]:
     """Return the paper's Table 3 and, per translation task, its Table 4; none whose tasks the recipe lacks."""
     tables = []
-    columns = [
-        column for kind in ("hellaswag", "copa_", "nsmc_generate") for column in columns_of(recipe, scores, kind)
-    ]
+    columns = paper_columns(recipe, scores)
     if columns:
-        tables.append(build_table(recipe, scores, "Table 3", "Accuracy on English and Korean tasks", columns))
+        source, target = (language_name(code, "en") for code in (recipe.languages.source, recipe.languages.target))
+        tables.append(build_table(recipe, scores, "Table 3", f"Accuracy on {source} and {target} tasks", columns))
     labels = paper_translations(recipe)
     for label in labels:
         which = f" ({label})" if len(labels) > 1 else ""
@@ -93,20 +93,12 @@ def _cell(score: Score | None) -> Cell:
 
 
 def _group_title(recipe: Recipe, task: str, metric: str) -> str:
-    kind = recipe.evaluate.tasks[task].task if task in recipe.evaluate.tasks else ""
-    if kind.startswith("kobest"):
-        return "Korean understanding (KoBEST)"
-    if kind == "nsmc_generate":
-        return "NSMC: how the question was answered"
-    if kind == "nsmc_likelihood":
-        return "NSMC: the likelier of the two words"
-    if kind == "bits_per_byte":
-        return "Held-out text"
-    if kind == "harness":
-        return "Further tasks of lm-evaluation-harness"
-    if kind:
-        return "English tasks, further metrics"
-    return f"Translation, {METRIC_TITLES.get(metric, metric)}"
+    settings = recipe.evaluate.tasks.get(task)
+    if settings is None:
+        return f"Translation, {METRIC_TITLES.get(metric, metric)}"
+    if settings.spec.group:
+        return settings.spec.group
+    return f"{language_name(settings.items_language or '', 'en')} tasks, further metrics"
 
 
 def _pairs(scores: Scores) -> list[tuple[str, str]]:

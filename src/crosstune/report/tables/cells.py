@@ -6,7 +6,16 @@ from itertools import groupby
 from typing import Literal
 
 MISSING = "–"
-LESS_IS_BETTER = ("both_keywords", "bits_per_byte")
+# Ours, and those of lm-evaluation-harness.
+LESS_IS_BETTER = (
+    "both_keywords",
+    "bits_per_byte",
+    "byte_perplexity",
+    "word_perplexity",
+    "perplexity",
+    "ter",
+    "brier_score",
+)
 # Neither more nor less of it is better by itself.
 _UNRANKED = ("both_keywords",)
 
@@ -49,6 +58,21 @@ class Column:
         levels = (("guessing", self.chance), ("majority", self.majority))
         # A no-break space: a name and its level stay on one line of a narrow heading.
         return ", ".join(f"{name}\u00a0{level:.2f}" for name, level in levels if level is not None)
+
+    @property
+    def floor(self) -> float | None:
+        """Return what a score must be above to be the best of anything; None where nothing is known."""
+        if self.signed:
+            return None
+        # Below 1 BLEU nothing is translated.
+        floors = (self.chance, self.majority, 1.0 if self.metric == "bleu" and self.top == 100 else None)
+        return max((floor for floor in floors if floor is not None), default=None)
+
+    def loss(self, cell: "Cell") -> tuple[float, float] | None:
+        """Return the interval of what a difference loses, so that more is worse; None without an interval."""
+        if cell.low is None or cell.high is None:
+            return None
+        return (cell.low, cell.high) if self.metric in LESS_IS_BETTER else (-cell.high, -cell.low)
 
     def text(self, value: float | None) -> str:
         """Return a number as tables print it: three decimals of an accuracy, one of BLEU, a true minus sign."""
@@ -130,13 +154,18 @@ class Table:
 
 
 def mark_best(table: Table) -> Table:
-    """Mark the best cell of every column, by the numbers as printed, so that equal prints are equally marked."""
+    """Mark the best cell of every column, by the numbers as printed, so that equal prints are equally marked.
+
+    Nothing is the best of a column that is not above its floor: what guessing gives, and what always giving the most
+    frequent answer does.
+    """
     best: list[str | None] = []
     for index, column in enumerate(table.columns):
         values = [value for row in table.rows if (value := row.cells[index].value) is not None]
         is_ranked = column.metric not in _UNRANKED and len(values) > 1 and max(values) > min(values)
         choose = min if column.metric in LESS_IS_BETTER else max
-        best.append(column.text(choose(values)) if is_ranked else None)
+        is_above = column.floor is None or not values or choose(values) > column.floor
+        best.append(column.text(choose(values)) if is_ranked and is_above else None)
     rows = tuple(
         replace(
             row,

@@ -8,7 +8,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores, paired_interval
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Cell, Column, Row, Table
-from crosstune.report.tables.columns import columns_of, paper_translations, text_columns, translation_columns
+from crosstune.report.tables.columns import language_columns, paper_translations, translation_columns
 from crosstune.report.tables.significance import Evidence
 
 FORGOTTEN = "change of accuracy on the tasks of the known language, points"
@@ -26,31 +26,37 @@ class Change:
     """Where a system stands in the gain and forgetting figure: means of differences to the reference system.
 
     Attributes:
-        english: mean change of accuracy on the source language's tasks, in points (hundredths).
-        korean: mean change of accuracy on the target language's tasks, in points; None without such tasks.
+        source: mean change of accuracy on the source language's tasks, in points (hundredths).
+        target: mean change of accuracy on the target language's tasks, in points; None without such tasks.
         into_target: mean change of BLEU into the target language; None without translation.
     """
 
     system: str
     label: str
-    english: float
-    korean: float | None
+    source: float
+    target: float | None
     into_target: float | None
 
     @property
     def gains(self) -> tuple[float | None, float | None]:
         """Return what was won, in the order of `GAINS`."""
-        return self.into_target, self.korean
+        return self.into_target, self.target
 
 
 def source_columns(recipe: Recipe, scores: Scores) -> list[Column]:
-    """Return the tasks on which forgetting shows: those in the language that the model knew."""
-    return [column for kind in ("hellaswag", "copa_") for column in columns_of(recipe, scores, kind)]
+    """Return the accuracy tasks in the language that the model knew."""
+    return [column for column in known_columns(recipe, scores) if column.metric == "acc"]
 
 
 def target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
     """Return the accuracy tasks in the target language."""
-    return [column for kind in ("nsmc", "kobest") for column in columns_of(recipe, scores, kind)]
+    columns = language_columns(recipe, scores, recipe.languages.target)
+    return [column for column in columns if column.metric == "acc"]
+
+
+def known_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return all tasks on which forgetting shows: accuracies, held-out text, and tasks of lm-evaluation-harness."""
+    return language_columns(recipe, scores, recipe.languages.source)
 
 
 def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
@@ -103,12 +109,9 @@ def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
 
 def _differences(recipe: Recipe, evidence: Evidence) -> Table | None:
     reference, scores = recipe.evaluate.reference_system, evidence.scores
-    columns = [
-        *source_columns(recipe, scores),
-        *target_columns(recipe, scores),
-        *into_target_columns(recipe, scores),
-        *text_columns(recipe, scores),
-    ]
+    accuracies = [*source_columns(recipe, scores), *target_columns(recipe, scores)]
+    others = [*known_columns(recipe, scores), *language_columns(recipe, scores, recipe.languages.target)]
+    columns = [*accuracies, *into_target_columns(recipe, scores), *(one for one in others if one.metric != "acc")]
     rows = tuple(
         Row(
             system,
@@ -140,9 +143,9 @@ def figure_points(recipe: Recipe, scores: Scores) -> list[Change]:
     points = []
     for system in recipe.systems:
         if system != reference:
-            english, korean, into_target = (_mean_change(scores, system, reference, group) for group in groups)
-            if english is not None:
-                points.append(Change(system, label_of(recipe, system), english, korean, into_target))
+            source, target, into_target = (_mean_change(scores, system, reference, group) for group in groups)
+            if source is not None:
+                points.append(Change(system, label_of(recipe, system), source, target, into_target))
     return points
 
 

@@ -8,18 +8,6 @@ from crosstune.report import paper
 from crosstune.report.scores import Scores
 from crosstune.report.tables.cells import Column
 
-TITLES = {
-    "hellaswag": "HellaSwag",
-    "copa_2011_test": "COPA",
-    "copa_superglue_val": "COPA (SuperGLUE)",
-    "nsmc_generate": "NSMC, generated",
-    "nsmc_likelihood": "NSMC, likelier word",
-    "kobest_boolq": "KoBEST BoolQ",
-    "kobest_copa": "KoBEST COPA",
-    "kobest_hellaswag": "KoBEST HellaSwag",
-    "kobest_sentineg": "KoBEST SentiNeg",
-}
-CHANCE = dict.fromkeys(TITLES, 0.5) | {"hellaswag": 0.25, "kobest_hellaswag": 0.25}
 METRIC_TITLES = {
     "acc": "accuracy",
     "acc_norm": "accuracy, length-normalised",
@@ -45,19 +33,34 @@ METRIC_TITLES = {
 def paper_translations(recipe: Recipe) -> list[str]:
     """Return the labels of the translation tasks that ask in the paper's words."""
     tasks = recipe.evaluate.tasks.items()
-    return [label for label, task in tasks if task.task == "translation" and task.wordings == "paper"]
+    return [label for label, task in tasks if task.spec.judge == "translation" and task.wordings == "paper"]
 
 
-def columns_of(recipe: Recipe, scores: Scores, kind_prefix: str) -> list[Column]:
-    """Return the accuracy columns of the recipe's tasks of some kinds, in the recipe's order."""
-    tasks = [label for label, task in recipe.evaluate.tasks.items() if task.task.startswith(kind_prefix)]
-    return [column_of(recipe, scores, label, "acc") for label in tasks]
+def paper_columns(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the columns of the paper's Table 3, in its order."""
+    tasks = [(label, task) for label, task in recipe.evaluate.tasks.items() if task.spec.table_3]
+    tasks.sort(key=lambda named: named[1].spec.table_3)
+    return [column_of(recipe, scores, label, task.spec.metric) for label, task in tasks]
+
+
+def language_columns(recipe: Recipe, scores: Scores, language: str) -> list[Column]:
+    """Return the main column of each task whose items are in a language, in the recipe's order; none of translations.
+
+    A task of lm-evaluation-harness has several metrics, and its accuracy is the main one where it has one.
+    """
+    tasks = {label: task for label, task in recipe.evaluate.tasks.items() if task.items_language == language}
+    return [column_of(recipe, scores, label, task.spec.metric or _main(scores, label)) for label, task in tasks.items()]
 
 
 def text_columns(recipe: Recipe, scores: Scores) -> list[Column]:
-    """Return the columns of held-out texts in bits per byte, in the recipe's order."""
-    tasks = [label for label, task in recipe.evaluate.tasks.items() if task.task == "bits_per_byte"]
-    return [column_of(recipe, scores, label, "bits_per_byte") for label in tasks]
+    """Return the columns of held-out texts, in the recipe's order."""
+    tasks = {label: task for label, task in recipe.evaluate.tasks.items() if task.spec.judge == "text"}
+    return [column_of(recipe, scores, label, task.spec.metric) for label, task in tasks.items()]
+
+
+def _main(scores: Scores, label: str) -> str:
+    metrics = [metric for _, task, metric in scores if task == label]
+    return "acc" if "acc" in metrics or not metrics else metrics[0]
 
 
 def translation_columns(recipe: Recipe, scores: Scores, label: str, metric: str) -> list[Column]:
@@ -75,21 +78,33 @@ def translation_columns(recipe: Recipe, scores: Scores, label: str, metric: str)
 def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     """Return the column of one task, which is no translation, and metric."""
     settings = recipe.evaluate.tasks.get(task)
-    kind = settings.task if settings else ""
-    language = settings.language if settings else None
-    others = recipe.evaluate.tasks.values()
-    is_only_one = sum(other.task == kind and other.language == language for other in others) == 1
-    title = f"{language_name(language, 'en')} text" if language else TITLES.get(kind, task)
-    chance = CHANCE.get(kind) if metric in ("acc", "acc_norm") else None
+    title = _title(recipe, task)
+    spec = settings.spec if settings else None
+    figures = dict(spec.paper) if spec and metric == spec.metric else {}
     return Column(
         task=task,
         metric=metric,
-        heading=title if is_only_one or title == task else f"{title} ({task})",
+        heading=title,
         detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
         top=_top(metric),
-        chance=chance,
-        paper=lambda paper_system: paper.accuracy(paper_system, kind) if metric == "acc" else None,
+        chance=spec.chance if spec and metric in ("acc", "acc_norm") else None,
+        paper=lambda paper_system: figures.get(paper_system or ""),
     )
+
+
+def _title(recipe: Recipe, label: str) -> str:
+    """Return how a task's columns are headed: by its label, too, where several are alike."""
+    settings = recipe.evaluate.tasks.get(label)
+    if settings is None or not settings.spec.title:
+        return label
+    title, language = settings.spec.title, settings.language
+    if language and settings.spec.language is None:
+        name = language_name(language, "en")
+        title = f"{name} {title}" if settings.spec.judge == "text" else f"{title}, {name}"
+    alike = [
+        other for other in recipe.evaluate.tasks.values() if (other.task, other.language) == (settings.task, language)
+    ]
+    return title if len(alike) == 1 else f"{title} ({label})"
 
 
 def _translation_column(scores: Scores, label: str, metric: str, direction: str, instruction: str) -> Column:
@@ -115,7 +130,7 @@ def _top(metric: str) -> float:
 def all_translation_columns(recipe: Recipe, scores: Scores, pairs: Iterable[tuple[str, str]]) -> list[Column]:
     """Return the cells of every translation task in the metrics of some (task, metric) pairs."""
     metrics = sorted({metric for _, metric in pairs})
-    labels = [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
+    labels = [label for label, task in recipe.evaluate.tasks.items() if task.spec.judge == "translation"]
     return [
         column
         for metric in metrics

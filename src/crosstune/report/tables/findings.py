@@ -8,7 +8,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Cell, Column, Row, Table
-from crosstune.report.tables.changes import from_target_columns, into_target_columns, source_columns, target_columns
+from crosstune.report.tables.changes import from_target_columns, into_target_columns, known_columns, target_columns
 
 
 def best_per_column(table: Table) -> str:
@@ -69,8 +69,10 @@ def _won(recipe: Recipe, scores: Scores, tables: Sequence[Table]) -> Iterator[st
 
 def _best_against_reference(recipe: Recipe, table: Table, column: Column, index: int) -> str:
     best = [row for row in table.rows if row.cells[index].is_best]
+    values = [value for row in table.rows if (value := row.cells[index].value) is not None]
     if not best:
-        return ""
+        is_nothing = column.floor is not None and values and max(values) <= column.floor
+        return f"{column.name}: no system is above {_floor(column)}." if is_nothing else ""
     reference = next(row for row in table.rows if row.system == recipe.evaluate.reference_system)
     at = column.text(reference.cells[index].value)
     if reference in best:
@@ -83,25 +85,36 @@ def _best_against_reference(recipe: Recipe, table: Table, column: Column, index:
     )
 
 
+def _floor(column: Column) -> str:
+    """Return what a column's floor is, in words."""
+    if column.chance is None:
+        return f"{column.text(column.floor)} BLEU, below which nothing is translated"
+    return "guessing or the most frequent answer" + _bracket(column.levels)
+
+
 def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> Iterator[str]:
-    """Say which adapted systems are below the reference on a source-language task beyond the paired interval."""
-    known = {column.task for column in source_columns(recipe, scores)}
-    lost, kept = [], []
+    """Say which adapted systems are worse than the reference on a source-language task beyond the paired interval."""
+    known = {column.task for column in known_columns(recipe, scores)}
+    lost, kept, unknown = [], [], []
     for row in changes.rows:
         cells = [(c, cell) for c, cell in zip(changes.columns, row.cells, strict=True) if c.task in known]
-        if not cells or any(cell.high is None for _, cell in cells):
-            continue
-        below = [f"{c.heading} {c.text(cell.value)}" for c, cell in cells if cell.high is not None and cell.high < 0]
-        if below:
-            lost.append(f"{row.label} ({', '.join(below)})")
-        else:
+        losses = [(c, cell, c.loss(cell)) for c, cell in cells]
+        worse = [f"{c.heading} {c.text(cell.value)}" for c, cell, loss in losses if loss and loss[0] > 0]
+        missing = [c.heading for c, _, loss in losses if loss is None]
+        if worse:
+            lost.append(f"{row.label} ({', '.join(worse)})")
+        elif cells and not missing:
             kept.append(row.label)
+        if missing:
+            unknown.append(f"{row.label} ({', '.join(missing)})")
     # Semicolons, because labels contain commas.
     if lost:
         yield f"Measurable loss: {'; '.join(lost)}."
     if kept:
         against = label_of(recipe, recipe.evaluate.reference_system)
         yield f"No measurable loss against {against}: {'; '.join(kept)}."
+    if unknown:
+        yield f"Not compared, for want of scores on the same items: {'; '.join(unknown)}."
 
 
 def _instruction_gap(recipe: Recipe, scores: Scores) -> str:

@@ -1,14 +1,16 @@
-"""Whether a system forgot more than the recipe allows, task by task."""
+"""Whether a system forgot more than the recipe allows, task by task; what cannot be checked is told, not passed."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
-from crosstune.report.tables.cells import Cell, Table
-from crosstune.report.tables.changes import source_columns
+from crosstune.report.tables.build import label_of
+from crosstune.report.tables.cells import Cell, Column, Table
+from crosstune.report.tables.changes import known_columns
 
-Verdict = Literal["pass", "fail", "undecided"]
+Verdict = Literal["pass", "fail", "undecided", "unchecked"]
 
 
 @dataclass(frozen=True)
@@ -16,42 +18,55 @@ class Forgetting:
     """One system on one task of the language that the model knew.
 
     Attributes:
-        change: adapted minus base; below zero is forgetting.
-        low: lower end of the paired 95 % interval.
+        change: adapted minus base; None without both scores. Below zero is forgetting, of bits per byte above zero.
+        low: lower end of the paired 95 % interval; None where the two systems cannot be compared item by item.
         high: its upper end.
-        limit: the recipe's ``max_forgetting``.
+        limit: the recipe's ``max_forgetting``, on the metric's scale.
     """
 
     system: str
     label: str
     task: str
-    change: float
-    low: float
-    high: float
+    metric: str
+    change: float | None
+    low: float | None
+    high: float | None
     limit: float
     verdict: Verdict
 
 
 def verdicts(recipe: Recipe, scores: Scores, changes: Table | None) -> list[Forgetting]:
-    """Hold every change on a source-language task against the recipe's limit; none where it sets none."""
+    """Hold every adapted system on every source-language task against the recipe's limit; none where it sets none."""
     limit = recipe.evaluate.max_forgetting
-    if limit is None or changes is None:
+    if limit is None:
         return []
-    known = {column.task for column in source_columns(recipe, scores)}
+    places = {column.task: place for place, column in enumerate(changes.columns)} if changes else {}
+    rows = {row.system: row for row in changes.rows} if changes else {}
+
+    def cell(system: str, task: str) -> Cell:
+        return rows[system].cells[places[task]] if system in rows and task in places else Cell()
+
     return [
-        Forgetting(row.system, row.label, column.task, cell.value, cell.low, cell.high, limit, verdict(cell, limit))
-        for row in changes.rows
-        for column, cell in zip(changes.columns, row.cells, strict=True)
-        if column.task in known and cell.value is not None and cell.low is not None and cell.high is not None
+        _held(column, cell(system, column.task), (system, label_of(recipe, system)), limit * column.top)
+        for system in recipe.systems
+        if system != recipe.evaluate.reference_system
+        for column in known_columns(recipe, scores)
     ]
 
 
-def verdict(cell: Cell, limit: float) -> Verdict:
-    """Return what an interval says: all of it above the limit, all of it below, or neither."""
-    assert cell.low is not None and cell.high is not None
-    if cell.low >= -limit:
+def _held(column: Column, cell: Cell, named: tuple[str, str], limit: float) -> Forgetting:
+    judged = verdict(column.loss(cell), limit)
+    return Forgetting(*named, column.task, column.metric, cell.value, cell.low, cell.high, limit, judged)
+
+
+def verdict(loss: tuple[float, float] | None, limit: float) -> Verdict:
+    """Return what the interval of a loss says: all of it within the limit, all of it beyond, or neither."""
+    if loss is None:
+        return "unchecked"
+    low, high = loss
+    if high <= limit:
         return "pass"
-    return "fail" if cell.high < -limit else "undecided"
+    return "fail" if low > limit else "undecided"
 
 
 def sentence(found: list[Forgetting]) -> str:
@@ -59,7 +74,7 @@ def sentence(found: list[Forgetting]) -> str:
     if not found:
         return ""
     parts = []
-    for name in ("fail", "undecided", "pass"):
+    for name in ("fail", "unchecked", "undecided", "pass"):
         labels = [label for label, worst in _worst(found).items() if worst == name]
         if labels:
             parts.append(f"{name}: {'; '.join(labels)}")
@@ -71,8 +86,32 @@ def to_json(found: list[Forgetting]) -> list[dict[str, Any]]:
     return [asdict(one) for one in found]
 
 
+def failure(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return why a check of these verdicts, as `to_json` gives them, fails: a loss, or nothing that was checked."""
+    rows = list(rows)
+    if not rows:
+        return (
+            "forgetting was to be checked, but there is nothing to check: the run has no adapted system, or no task in "
+            "the source language. Add such a task to evaluate.tasks, and evaluate"
+        )
+    return "\n".join(_reasons(rows))
+
+
+def _reasons(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        where = f"{row['label']} on {row['task']} ({row['metric']})"
+        if row["verdict"] == "fail":
+            yield (
+                f"{where} forgot more than {row['limit']:g}: its change is {row['change']:+.3f} "
+                f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+            )
+        elif row["verdict"] == "unchecked":
+            lacks = "a score" if row["change"] is None else "the same items"
+            yield f"{where} could not be checked: it and the reference system need {lacks} there; evaluate both again"
+
+
 def _worst(found: list[Forgetting]) -> dict[str, Verdict]:
-    order: tuple[Verdict, ...] = ("pass", "undecided", "fail")
+    order: tuple[Verdict, ...] = ("pass", "undecided", "unchecked", "fail")
     worst: dict[str, Verdict] = {}
     for one in found:
         worst[one.label] = max(worst.get(one.label, "pass"), one.verdict, key=order.index)

@@ -1,0 +1,58 @@
+"""The rows of a benchmark's file, whatever it is published in: tables, JSON, Parquet, XML."""
+
+import csv
+
+from crosstune.data.readers.json_files import json_array, json_lines
+from crosstune.data.readers.parquet_files import parquet
+from crosstune.data.readers.records import Records
+from crosstune.data.readers.tables import Columns, comma_separated, tsv
+from crosstune.data.readers.text_files import TextFile
+from crosstune.data.readers.unpack import open_unpacked
+from crosstune.data.readers.xml_rows import xml_rows
+from crosstune.errors import BadInputError
+from crosstune.tasks.layout import NoItem
+from crosstune.tasks.task import Task
+
+
+def benchmark_rows(task: Task, file: TextFile) -> Records:
+    """Yield the rows of a file, found out by its content.
+
+    A table whose header holds a tab is tab-separated, and quotes mean nothing in it: NSMC's documents hold quotation
+    marks that a CSV reader would eat, with whole rows.
+
+    Raises:
+        BadInputError: when the file is damaged, or a table's header lacks a column of the task's.
+    """
+    with open_unpacked(file.path) as content:
+        if content.read(4) == b"PAR1":
+            return parquet(file.path, file.name)
+    start = file.start.lstrip()
+    if start.startswith("<"):
+        return xml_rows(file.path, file.name)
+    if start.startswith("["):
+        return json_array(file)
+    if start.startswith("{") or not start:
+        return json_lines(file)
+    header = start.partition("\n")[0].rstrip("\r")
+    if "\t" in header:
+        return tsv(file, _columns(task, file, [name.strip() for name in header.split("\t")], "tab-separated"))
+    return comma_separated(file, _columns(task, file, next(csv.reader([header])), "comma-separated"))
+
+
+def _columns(task: Task, file: TextFile, header: list[str], kind: str) -> Columns:
+    """Return the columns of the published form that a header belongs to."""
+    names = [name.strip() for name in header]
+    try:
+        layout = task.layout_of(names)
+    except NoItem:
+        forms = "; or ".join(", ".join(layout.columns) for layout in task.layouts)
+        known = {column for layout in task.layouts for column in layout.columns}
+        first = [column for column in task.layouts[0].columns if column not in names]
+        raise BadInputError(
+            f"{file.path}: the header needs the columns {forms} ({kind}), but {', '.join(first)} "
+            f"is missing; it has {', '.join(filter(None, names)) or 'nothing'}"
+            f"{'' if known & {*names} else ', none of them'}. "
+            f"Is this a file of {task.name}? Correct `paths` or the header"
+        ) from None
+    ids = [column for column in layout.ids if column in names]
+    return Columns({column: frozenset({column.lower()}) for column in (*layout.columns, *ids)}, frozenset(ids))

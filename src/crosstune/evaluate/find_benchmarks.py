@@ -1,0 +1,174 @@
+"""The benchmarks whose files lie under a folder, found by the names that their authors gave them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from crosstune.errors import BadInputError
+from crosstune.languages.registry import canonical
+from crosstune.prompts.translation_instructions import BANK
+from crosstune.tasks.published import Published, Split, Suite, Way
+from crosstune.tasks.registry import all_tasks
+from crosstune.tasks.task import Task
+from crosstune.terminal import note
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which benchmarks are scored, and on what.
+
+    Attributes:
+        limit: draw at most so many items of each; all, or the paper's number, if None.
+        skip_missing: go on without the benchmarks whose files are not there.
+        source: the language that the model knew.
+        target: the one that it was extended to.
+    """
+
+    suite: Suite | Literal["all"]
+    data_root: Path
+    split: Split = "test"
+    limit: int | None = None
+    skip_missing: bool = False
+    source: str = "en"
+    target: str = "ko"
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        """Both directions of translation, out of the target language first, as the paper's tables have them."""
+        return f"{self.target}-{self.source}", f"{self.source}-{self.target}"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark in the languages that are asked for.
+
+    Attributes:
+        ways: each way in which it is published, with its files.
+    """
+
+    task: Task
+    published: Published
+    language: str | None
+    ways: list[Way]
+
+
+def benchmarks_of(choice: Choice) -> dict[str, Benchmark]:
+    """Return the benchmarks of a suite that exist in the languages, by label."""
+    found = {}
+    pair = (canonical(choice.source), canonical(choice.target))
+    for task in all_tasks().values():
+        published = task.published
+        if published is None or choice.suite not in (published.suite, "all"):
+            continue
+        label = published.label or task.name
+        if task.judge == "translation":
+            if not task.languages or {*pair} <= {*task.languages}:
+                found[label] = Benchmark(task, published, None, published.ways(choice.split, pair))
+            continue
+        for language in pair:
+            if not task.languages or language in task.languages:
+                which = label if task.language else f"{label}_{language}"
+                own = None if task.language else language
+                found[which] = Benchmark(task, published, own, published.ways(choice.split, [language]))
+    return found
+
+
+def find_tasks(choice: Choice, max_new_tokens: int) -> dict[str, dict[str, Any]]:
+    """Return the recipe's tasks for the benchmarks whose files lie under the data root, by label.
+
+    Raises:
+        BadInputError: when there is no such folder, a file lies there more than once, or is missing and may not be.
+    """
+    if not choice.data_root.is_dir():
+        raise BadInputError(
+            f"--data-root {choice.data_root} is no folder: give the one under which the benchmarks' files lie"
+        )
+    wanted = benchmarks_of(choice)
+    found = {label: _files(mark, choice.data_root) for label, mark in wanted.items()}
+    missing = [
+        label for label, mark in wanted.items() if not found[label] and not found.get(mark.published.alternative)
+    ]
+    _tell_missing({label: wanted[label] for label in missing}, choice)
+    for label, mark in wanted.items():
+        if not found[label] and label not in missing:
+            note(f"{label} is not there; {mark.published.alternative} stands in its place")
+    tasks = {label: _settings(wanted[label], paths, choice, max_new_tokens) for label, paths in found.items() if paths}
+    for label, settings in tasks.items():
+        paths = settings["paths"]
+        note(f"{label}: {', '.join(paths) if len(paths) <= 3 else f'{paths[0]} and {len(paths) - 1} more files'}")
+    if not tasks:
+        raise BadInputError(
+            f"nothing to score: none of the files of the suite {choice.suite} for {choice.source} and {choice.target} "
+            f"is in {choice.data_root}"
+        )
+    return tasks
+
+
+def _settings(mark: Benchmark, paths: Sequence[str], choice: Choice, max_new_tokens: int) -> dict[str, Any]:
+    """Return what a recipe says of a benchmark."""
+    settings: dict[str, Any] = {"task": mark.task.name, "paths": list(paths), **dict(mark.published.settings)}
+    if mark.language:
+        settings["language"] = mark.language
+    if mark.task.judge == "translation":
+        asking = [language for language in (choice.source, choice.target) if language in BANK]
+        if not asking:
+            raise BadInputError(
+                f"{mark.task.name} is asked for with an instruction in {choice.source} or {choice.target}, but there "
+                f"are some in {', '.join(sorted(BANK))} only. Write a recipe with data.translation_instructions"
+            )
+        settings |= {"directions": list(choice.directions), "instruction_languages": asking}
+    if mark.task.is_generated:
+        settings["max_new_tokens"] = max_new_tokens
+    limits = [limit for limit in (choice.limit, settings.get("max_items")) if limit]
+    return {**settings, "max_items": min(limits, default=None)}
+
+
+def _files(mark: Benchmark, root: Path) -> tuple[str, ...]:
+    """Return the files of the first way of publishing that is there as a whole, relative to the root."""
+    for way in mark.ways:
+        found = [(" or ".join(globs), _matches(globs, root)) for globs in way]
+        if all(matches for _, matches in found):
+            for glob, matches in found:
+                if len(matches) > 1 and not mark.published.several:
+                    raise BadInputError(
+                        f"{root} holds {glob} more than once: {', '.join(matches)}. Which one is meant cannot be "
+                        "known: give a --data-root that holds one of them"
+                    )
+            return tuple(dict.fromkeys(path for _, matches in found for path in matches))
+    return ()
+
+
+def _matches(globs: Sequence[str], root: Path) -> list[str]:
+    return sorted({str(path.relative_to(root)) for glob in globs for path in root.rglob(glob) if path.is_file()})
+
+
+def _tell_missing(missing: Mapping[str, Benchmark], choice: Choice) -> None:
+    lines = list(_missing_lines(missing, choice.data_root))
+    if lines and not choice.skip_missing:
+        raise BadInputError(
+            f"of the suite {choice.suite}, these were not found under {choice.data_root}:\n"
+            + "\n".join(f"  {line}" for line in lines)
+            + "\nPut the files there under the names that their authors gave them, in any folder; or go on without "
+            "them: --skip-missing. --split dev asks for the development files of those that have some."
+        )
+    for line in lines:
+        note(f"skipped, because it is not there: {line}")
+
+
+def _missing_lines(missing: Mapping[str, Benchmark], root: Path) -> Iterator[str]:
+    told: list[str] = []
+    for label, mark in missing.items():
+        told.append(label)
+        other = mark.published.alternative
+        if other in told:
+            continue  # It was told with the one that it may stand for.
+        files = _shown(mark, root)
+        yield f"{label}: {files}, or {_shown(missing[other], root)}" if other in missing else f"{label}: {files}"
+
+
+def _shown(mark: Benchmark, root: Path) -> str:
+    """Return which files are missing, of the first way of publishing: of many, how many and the first one."""
+    way = mark.ways[0]
+    absent = [" or ".join(globs) for globs in way if len(way) <= 2 or not _matches(globs, root)]
+    return " and ".join(absent) if len(absent) <= 3 else f"{len(absent)} of {len(way)} files, as {absent[0]}"

@@ -1,0 +1,25 @@
+"""CLIcK (Kim et al. 2024): Korean culture and language, questions with four or five choices, in many JSON files."""
+
+from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.published import Published
+from crosstune.tasks.task import Field, Task
+
+TASKS = (
+    Task(
+        name="click",
+        title="CLIcK",
+        judge="choice",
+        languages=("ko",),
+        fields=(
+            Field("paragraph", may_be_empty=True),
+            Field("question"),
+            Field("choices", lengths=(4, 5), is_own=False),
+        ),
+        num_labels=5,
+        choices="choices",
+        # The answer is the text of a choice.
+        layouts=(Layout(same("paragraph", "question", "choices"), "answer", "choices", ("id",)),),
+        published=Published("korean", ("Dataset/{part}/**/*.json",), parts=("Culture", "Language"), several=True),
+        group="Korean knowledge",
+    ),
+)

@@ -1,0 +1,79 @@
+"""A form in which a benchmark is published, and how its rows become items."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class NoItem(ValueError):
+    """Why a row is no item of its task."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a published row (keys of an object, attributes and elements in XML).
+
+    Attributes:
+        texts: for each field of an item, the column that it stands in.
+        label: the column of the right answer; empty without one.
+        answers: what stands there, by label and in any case, in one way or several; or the column that lists them.
+        ids: columns that together number a row, as far as it has them. Nothing relies on a number occurring once.
+    """
+
+    texts: tuple[tuple[str, str], ...]
+    label: str = ""
+    answers: tuple[str | tuple[str, ...], ...] | str = ()
+    ids: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a row must have."""
+        return tuple(dict.fromkeys([column for _, column in self.texts] + [self.label] * bool(self.label)))
+
+    def item(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Make an item of a row.
+
+        Raises:
+            NoItem: when a text is none, or the label names no answer.
+        """
+        number = [_written(row[column]) for column in self.ids if row.get(column) is not None]
+        item: dict[str, Any] = {"id": ":".join(number)} if number else {}
+        for field, column in self.texts:
+            item[field] = _texts(row[column], column)
+        if self.label:
+            item["label"] = self._label(row)
+        return item
+
+    def _label(self, row: Mapping[str, Any]) -> int:
+        value, listed = row[self.label], row[self.answers] if isinstance(self.answers, str) else self.answers
+        ways = [answer if isinstance(answer, tuple) else (answer,) for answer in listed]
+        written = "" if value is None else _written(value).casefold()
+        places = [place for place, way in enumerate(ways) if written in (_written(one).casefold() for one in way)]
+        allowed = ", ".join(str(way[0]) for way in ways)
+        if len(places) == 1:
+            return places[0]
+        if places:
+            raise NoItem(f"label {value!r} stands more than once among {allowed}")
+        hidden = "; where a split hides its answers, take one that has them" if written in ("", "-1") else ""
+        raise NoItem(f"label {value!r} is none of {allowed}{hidden}")
+
+
+def same(*names: str) -> tuple[tuple[str, str], ...]:
+    """Return fields that stand in columns of the same names."""
+    return tuple((name, name) for name in names)
+
+
+def _texts(value: Any, column: str) -> Any:
+    """Return a text, or a list of texts; what Parquet and JSON call null is an empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, str | list):
+        return value
+    raise NoItem(f"{column!r} is not a text but {value!r}")
+
+
+def _written(value: Any) -> str:
+    """Return a label or number as a table would write it: 1, not 1.0, where a column with gaps was read as floats."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()

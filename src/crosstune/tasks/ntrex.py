@@ -1,0 +1,14 @@
+"""NTREX-128 (Federmann et al. 2022): 1,997 sentences of English news in 128 languages, a file of lines for each."""
+
+from crosstune.tasks.published import Published
+from crosstune.tasks.task import Task
+
+TASKS = (
+    Task(
+        name="ntrex",
+        title="NTREX",
+        judge="translation",
+        # English is the source, newstest2019-src.eng.txt; all others are references, newstest2019-ref.kor.txt.
+        published=Published("paper", ("newstest2019-*.{iso3}.txt",), alternative="aihub"),
+    ),
+)
