@@ -100,7 +100,7 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     schedule = make_schedule(len(rows), phase, (0, 0))
     job = Job("", 0, phase, train, 0, rows, schedule, trainable, Speed(1, 1))
     trained.train()
-    with fast_paths(model, accelerator):
+    with fast_paths(model, accelerator, train):
         for step in range(len(batches)):
             places = np.arange(step * batch_rows, (step + 1) * batch_rows)
             turn.begin()

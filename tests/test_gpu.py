@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 from crosstune.models import packing
 from crosstune.models.attention import flex
 from crosstune.models.kernels.inplace_gradients import fast_paths
+from crosstune.recipe import Train
 from crosstune.train.loss import summed_loss
 from crosstune.train.rows import Segment
 from tests.models.kernels.test_skip_unused_positions import FAMILY
@@ -39,7 +40,7 @@ def losses_and_gradients(
             loss = summed_loss(model, segments, torch.device(device), 0.01)
             loss.total.backward()  # type: ignore[no-untyped-call]
         else:
-            with fast_paths(model, accelerator):
+            with fast_paths(model, accelerator, Train()):
                 loss = summed_loss(model, segments, torch.device(device), 0.01)
                 loss.total.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.per_segment.cpu())

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from logging import ERROR, getLogger
 from typing import Protocol, TextIO, cast
 
 from rich.console import Console
@@ -27,11 +26,6 @@ results = Console(highlight=False)
 _PIPE_WIDTH = 120
 if not results.is_terminal:
     results = Console(highlight=False, width=_PIPE_WIDTH)
-
-# transformers loads torchao where it is installed, which remarks that its kernels for CUDA do not load on a CPU. Here,
-# because this is what every process that shows something loads first.
-for _name in ("torchao", "torch.utils._pytree"):
-    getLogger(_name).setLevel(ERROR)
 
 
 class Advance(Protocol):

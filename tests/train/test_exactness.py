@@ -55,7 +55,7 @@ def run_steps(model: PreTrainedModel, micro_batch_tokens: int, phase: Phase) -> 
     settings = Train(micro_batch_tokens=micro_batch_tokens)
     job = Job("test", 0, phase, settings, 1, rows, schedule, Trainable(model), Speed(1, 1))
     losses = []
-    with fast_paths(model, accelerator):
+    with fast_paths(model, accelerator, Train()):
         for step in range(NUM_STEPS):
             batch = make_batch(rows, (step, schedule.rows_of_step(step)), Share(0, 1, micro_batch_tokens))
             result = train_step(job, accelerator, model, optimizer, batch)

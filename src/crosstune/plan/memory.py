@@ -147,7 +147,7 @@ def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
         return tensor
 
     with (
-        lean_layers(model),
+        lean_layers(model, ask=False),
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"),
     ):

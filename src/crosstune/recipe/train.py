@@ -18,6 +18,11 @@ class Train(Section):
     )
     micro_batch_tokens: Count = Field(4096, description="tokens per forward pass and device")
     gradient_checkpointing: bool = False
+    kernels: Literal["auto", "plain"] = Field(
+        "auto",
+        description="auto: faster computations in the place of the library's, each where it proves equal on this "
+        "machine; plain: the library's own",
+    )
     flex_attention: bool | None = Field(
         None, description="attention as one FlexAttention kernel, compiled by torch; on GPUs where it works if absent"
     )

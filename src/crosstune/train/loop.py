@@ -95,7 +95,7 @@ def train(
         closing(batches(job.rows, job.schedule, totals.steps, share, job.check_files)) as loader,
         progress(job.title, num_steps) as advance,
         stop_requests() as stop_requested,
-        fast_paths(job.trainable.model, accelerator),
+        fast_paths(job.trainable.model, accelerator, job.settings),
         memory_advice(job.title, job.settings.micro_batch_tokens),
     ):
         advance(totals.steps)

@@ -62,7 +62,7 @@ def test_losses_and_gradients_are_near_those_of_whole_numbers(monkeypatch: pytes
     totals = []
     for model in (plain, rounded):
         # Gradients are autograd's, as where weights are hooked: what is in eight bits is no plain layer.
-        with fast_paths(model, machine(device="cpu")):
+        with fast_paths(model, machine(device="cpu"), Train()):
             total = summed_loss(model, segments, torch.device("cpu"), 0.01).total
             total.backward()  # type: ignore[no-untyped-call]
         totals.append(float(total))

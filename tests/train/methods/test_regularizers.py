@@ -29,7 +29,7 @@ from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, 
 from tests.train.methods.test_parts import make_model
 from tests.train.test_distributed import TORCHRUN, finish, launch
 
-# Steps that are small beside the tolerances: where a gradient is next to nothing, AdamW turns rounding into whole steps.
+# Small beside the tolerances: where a gradient is next to nothing, AdamW turns rounding into whole steps.
 LEARNING_RATE = 1e-3
 PULLS: dict[str, Any] = {
     "l2_to_start": 5.0,

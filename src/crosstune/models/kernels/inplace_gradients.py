@@ -13,26 +13,36 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
 from crosstune.models.attention.flex import packed_attention
+from crosstune.models.kernels import selftest
 from crosstune.models.kernels.fp8 import multiply_in_fp8
-from crosstune.models.kernels.low_memory_layers import lean_layers, replaced_forwards
-from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
+from crosstune.models.kernels.low_memory_layers import lean_layers, prove_lean_layers, replaced_forwards
+from crosstune.models.kernels.skip_unused_positions import last_layer, skip_unread_positions, skipping_is_proven
 from crosstune.recipe import Train
 
 
 def choose_kernels(trained: nn.Module, device: torch.device, settings: Train) -> None:
     """Let a model, as it is trained, attend and multiply by what the device does fastest and the recipe asks for."""
     model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
-    model.set_attn_implementation(packed_attention(model, device, settings.flex_attention))
+    flex = settings.flex_attention if settings.kernels == "auto" else False
+    model.set_attn_implementation(packed_attention(model, device, flex))
+    if settings.kernels == "auto":
+        # Asked before weights are split over ranks, and once more where they are computed with.
+        prove_lean_layers(trained)
+        layer = last_layer(trained)
+        _ = layer and skipping_is_proven(layer)
     if settings.precision == "fp8":
         multiply_in_fp8(model)
 
 
 @contextmanager
-def fast_paths(trained: nn.Module, accelerator: Accelerator) -> Iterator[None]:
-    """Let a model compute by all fast paths that hold for it, while in this context.
+def fast_paths(trained: nn.Module, accelerator: Accelerator, settings: Train) -> Iterator[None]:
+    """Let a model compute by all fast paths that hold for it, while in this context; with `kernels: plain` by none.
 
     ``trained`` is the model as it is trained, adapters included, before it is wrapped for several ranks.
     """
+    if settings.kernels == "plain":
+        yield
+        return
     # Several ranks gather gradients where autograd adds them up, and must see them there.
     alone = accelerator.distributed_type == DistributedType.NO
     in_place = gradients_in_place(trained) if alone else nullcontext()
@@ -50,7 +60,8 @@ def gradients_in_place(trained: nn.Module) -> Iterator[None]:
     On a GPU embeddings stay autograd's: threads that add to rows in place do so in any order, and a resumed training
     would not end with the same weights.
     """
-    kinds: dict[type, Any] = {nn.Linear: _linear, nn.Embedding: _embedding}
+    device = next(trained.parameters()).device
+    kinds = {kind: compute for kind, compute in _IN_PLACE.items() if _is_proven(kind, compute, device)}
     with replaced_forwards(
         {part: partial(kinds[type(part)], part) for part in trained.modules() if type(part) in kinds}
     ):
@@ -123,3 +134,25 @@ class _Embedding(torch.autograd.Function):
             weight.grad = torch.zeros_like(weight)
         weight.grad.index_add_(0, tokens.flatten(), gradient.flatten(0, -2))
         return None, None, None
+
+
+_IN_PLACE: dict[type[nn.Module], Any] = {nn.Linear: _linear, nn.Embedding: _embedding}
+
+
+def _is_proven(kind: type[nn.Module], compute: Any, device: torch.device) -> bool:
+    """Return whether torch's own module of this kind ends with the same gradients after two backward passes."""
+    part: Any = kind(6, 5).to(device)
+    tokens = torch.randint(6, (2, 8), generator=torch.Generator().manual_seed(0)).to(device)
+
+    def gradients(forward: Any, states: Tensor) -> Tensor:
+        part.weight.grad = None
+        of_states = []
+        for row in tokens:
+            scaled = (states.detach().squeeze(0) * (1 + row).unsqueeze(-1)).requires_grad_()
+            forward(row if kind is nn.Embedding else scaled).square().sum().backward()
+            of_states += [] if scaled.grad is None else [scaled.grad.flatten()]
+        # The states, so that there is something to differentiate.
+        return torch.cat([states.flatten(), part.weight.grad.flatten(), *of_states])
+
+    both = partial(gradients, partial(compute, part)), partial(gradients, partial(kind.forward, part))
+    return selftest.holds(f"{kind.__name__} with gradients in place", (kind.forward, compute), part, 6, both)

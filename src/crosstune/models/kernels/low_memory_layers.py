@@ -17,6 +17,7 @@ from torch.nn.functional import rms_norm, silu
 from transformers import AttentionInterface
 from transformers.activations import SiLUActivation
 
+from crosstune.models.kernels import selftest
 from crosstune.models.kernels.fused_chains import gated, gated_backward, rotate_gradient, rotate_states
 from crosstune.models.kernels.skip_unused_positions import family_decoder
 
@@ -24,15 +25,13 @@ Forward = Callable[..., Any]
 
 
 @contextmanager
-def lean_layers(trained: nn.Module) -> Iterator[None]:
+def lean_layers(trained: nn.Module, ask: bool = True) -> Iterator[None]:
     """Let a model of LLaMA's family compute its layers so, while in this context; others stay as they are.
 
     ``trained`` is the model as it is trained, adapters included. Within such a context of the same model another
-    changes nothing.
+    changes nothing. Without ``ask``, no module is held to the library's: tensors without content give no numbers.
     """
-    decoder = family_decoder(trained)
-    found = {part: _lean_forward(part) for part in decoder.modules()} if decoder is not None else {}
-    with replaced_forwards({part: forward for part, forward in found.items() if forward is not None}):
+    with replaced_forwards(dict(_proven_forwards(trained, ask))):
         yield
 
 
@@ -49,6 +48,21 @@ def replaced_forwards(forwards: Mapping[nn.Module, Forward]) -> Iterator[None]:
             del part.forward
 
 
+def prove_lean_layers(trained: nn.Module) -> None:
+    """Hold the layers of LLaMA's family to transformers' own, while no weight is split over ranks yet."""
+    for _ in _proven_forwards(trained, ask=True):
+        pass
+
+
+def _proven_forwards(trained: nn.Module, ask: bool) -> Iterator[tuple[nn.Module, Forward]]:
+    """Yield the modules with the functions that replace their forward, as far as these compute the same."""
+    decoder = family_decoder(trained)
+    for part in decoder.modules() if decoder is not None else ():
+        forward = _lean_forward(part)
+        if forward is not None and (not ask or _is_proven(part, forward)):
+            yield part, forward
+
+
 def _lean_forward(part: Any) -> Forward | None:
     kind = type(part).__name__
     if kind.endswith("RMSNorm"):
@@ -58,6 +72,22 @@ def _lean_forward(part: Any) -> Forward | None:
     if kind.endswith("Attention"):
         return partial(_attention, part)
     return None
+
+
+def _is_proven(part: Any, forward: Forward) -> bool:
+    theirs = type(part).forward
+    both: tuple[Forward, Forward] = (forward, partial(theirs, part))
+    if hasattr(part, "q_proj"):
+        size = part.q_proj.in_features
+        both = tuple(partial(_first_output, one, part.head_dim) for one in both)  # type: ignore[assignment]
+    else:
+        size = part.gate_proj.in_features if hasattr(part, "gate_proj") else part.weight.shape[0]
+    return selftest.holds(type(part).__name__, theirs, part, size, both)
+
+
+def _first_output(attend: Forward, head_size: int, states: Tensor) -> Tensor:
+    output: Tensor = attend(states, selftest.rotary_embedding(states, head_size), None)[0]
+    return output
 
 
 def _norm(norm: Any, states: Tensor) -> Tensor:

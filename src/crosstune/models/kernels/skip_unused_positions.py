@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from peft import PeftModel
 from torch import Tensor, nn
+
+from crosstune.models.kernels import selftest
 
 # Families whose last layer is followed by the final norm and the head alone, with the names of the modules concerned.
 _MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
@@ -27,9 +30,15 @@ def skip_unread_positions(trained: nn.Module) -> Iterator[None]:
     context of the same model, as where it is scored while it is trained, another changes nothing.
     """
     layer = last_layer(trained)
-    if layer is None or layer in _skipping:
+    if layer is None or layer in _skipping or not skipping_is_proven(layer):
         yield
         return
+    with _skipping_in(layer):
+        yield
+
+
+@contextmanager
+def _skipping_in(layer: nn.Module) -> Iterator[None]:
     skip = _Skip()
     handles = [layer.register_forward_pre_hook(skip.remember, with_kwargs=True)]
     for part in unread_modules(layer):
@@ -41,6 +50,24 @@ def skip_unread_positions(trained: nn.Module) -> Iterator[None]:
         _skipping.remove(layer)
         for handle in handles:
             handle.remove()
+
+
+def skipping_is_proven(layer: Any) -> bool:
+    """Return whether a layer gives the same at positions that are read, where it computes no others."""
+    read = torch.tensor([1, 4, 6], device=next(layer.parameters()).device)
+
+    def at_read_positions(states: Tensor) -> Tensor:
+        positions = selftest.rotary_embedding(states, layer.self_attn.head_dim)
+        output = layer(states, position_embeddings=positions, read_positions=read)
+        return (output if isinstance(output, Tensor) else output[0]).index_select(1, read)  # type: ignore[no-any-return]
+
+    def skipping(states: Tensor) -> Tensor:
+        with _skipping_in(layer):
+            return at_read_positions(states)
+
+    key = type(layer).forward, type(layer.self_attn).forward, type(layer.mlp).forward
+    size = layer.self_attn.q_proj.in_features
+    return selftest.holds(f"{type(layer).__name__} at read positions", key, layer, size, (skipping, at_read_positions))
 
 
 def last_layer(trained: nn.Module) -> nn.Module | None:

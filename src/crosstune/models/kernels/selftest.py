@@ -1,0 +1,110 @@
+"""Every kernel that replaces a library's computation is held to it here, at run time, on the model and machine at hand.
+
+The replacements of this package repeat what torch and transformers computed when they were written. A later release
+may compute something else. So each kind of module is asked once, with a few random states: ours against the library's,
+outputs and gradients. Where they differ by more than rounding, the library's is used, and a note says so.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from crosstune.terminal import note
+
+Computation = Callable[[Tensor], Tensor]
+_NUM_STATES = 8
+# By what is computed (a class, its forward function), precision and kind of device: the largest difference found.
+_differences: dict[tuple[Any, ...], float] = {}
+
+
+def holds(what: str, key: Any, part: nn.Module, size: int, both: tuple[Computation, Computation]) -> bool:
+    """Return whether a replacement computes what the library does, but for rounding; ask once per key and device.
+
+    Args:
+        what: what is replaced, for the note.
+        key: what the verdict holds for, such as the library's function.
+        part: the module, whose weights are used as they are.
+        size: of a state; both get states of [1, 8, size].
+        both: the replacement and the library's own computation.
+    """
+    weights = list(part.parameters())
+    if any(isinstance(weight, DTensor) for weight in weights):
+        # Split over ranks, they can no longer be multiplied one module at a time: it was asked before they were split.
+        known = [found for known_key, found in _differences.items() if known_key[0] == key]
+        return bool(known) and max(known) <= 1
+    weight = weights[0]
+    full_key = key, weight.dtype, weight.device.type
+    if full_key not in _differences:
+        _differences[full_key] = _measure(part, size, both)
+        if not _differences[full_key] <= 1:
+            note(
+                f"{what}: the kernel that would replace the library's computation gives another result on this "
+                f"machine (its difference is {_differences[full_key]:.1e} times what rounding explains): the library's "
+                "own is used, which is slower"
+            )
+    return _differences[full_key] <= 1
+
+
+def _measure(part: nn.Module, size: int, both: tuple[Computation, Computation]) -> float:
+    """Return the largest difference between the two, as a multiple of what rounding explains."""
+    weight = next(part.parameters())
+    states = _drawn((1, _NUM_STATES, size), weight, seed=0)
+    with _as_it_is_asked(part, weight.device.type):
+        found, expected = (_outputs_and_gradients(compute, states, part) for compute in both)
+    tolerance = max(1e-5, 8 * torch.finfo(weight.dtype).eps)
+    return max(_difference(one, other) for one, other in zip(found, expected, strict=True)) / tolerance
+
+
+@contextmanager
+def _as_it_is_asked(part: nn.Module, device: str) -> Iterator[None]:
+    """Without dropout, with gradients, in the weights' own precision, by an attention that needs no layout."""
+    modules = [(module, module.training) for module in part.modules()]
+    config: Any = getattr(part, "config", None) or next(
+        (module.config for module, _ in modules if hasattr(module, "config")), None
+    )
+    attention = getattr(config, "_attn_implementation", None)
+    part.eval()
+    if attention:
+        config._attn_implementation = "sdpa"
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device, enabled=False):
+            yield
+    finally:
+        for module, was_training in modules:
+            module.training = was_training
+        if attention:
+            config._attn_implementation = attention
+
+
+def _drawn(shape: Sequence[int], like: Tensor, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(like)
+
+
+def _outputs_and_gradients(compute: Computation, states: Tensor, part: nn.Module) -> list[Tensor]:
+    states = states.clone().requires_grad_()
+    trained = [weight for weight in part.parameters() if weight.requires_grad]
+    output = compute(states)
+    downstream = (output * _drawn(output.shape, output, seed=1)).sum()
+    gradients = torch.autograd.grad(downstream, [states, *trained], allow_unused=True)
+    return [output.detach(), *(torch.zeros(1) if gradient is None else gradient for gradient in gradients)]
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    if found.shape != expected.shape:
+        return float("inf")
+    largest = float(expected.abs().max())
+    difference = float((found - expected).abs().max())
+    return difference / largest if largest else difference
+
+
+def rotary_embedding(states: Tensor, head_size: int) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines, [1, length, head size], as a model's rotary embedding makes them."""
+    length = states.shape[1]
+    frequencies = 10_000.0 ** (-torch.arange(0, head_size, 2, device=states.device) / head_size)
+    angles = torch.arange(length, device=states.device).unsqueeze(1) * frequencies
+    both_halves = torch.cat((angles, angles), dim=-1).unsqueeze(0)
+    return both_halves.cos().to(states.dtype), both_halves.sin().to(states.dtype)
