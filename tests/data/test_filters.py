@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -65,30 +66,36 @@ def test_empty_and_identical_sides_are_dropped(texts: dict[str, str], kind: Kind
 def test_rows_with_an_evaluation_text_are_dropped(
     tmp_path: Path, texts: dict[str, str], kind: Kind, overlaps: bool
 ) -> None:
-    items = [
-        {"id": "1", "origin": "x:1", "choice1": "The sun was rising.", "choice2": "", "label": 0, "question": "cause"},
-        {"id": "2", "origin": "x:2", "document": "가을이 왔다.", "label": 1},
-        {
-            "id": "3",
-            "origin": "x:3",
-            "ctx_a": "Two came.",
-            "ctx_b": "Then three came in.",
-            "endings": ["a b"],
-            "label": 0,
-        },
+    copa = {"id": "1", "origin": "x:1", "premise": "", "choice1": "The sun was rising.", "choice2": "", "label": 0}
+    review = {"id": "2", "origin": "x:2", "document": "가을이 왔다.", "label": 1}
+    story = {"id": "3", "ctx_a": "Two came.", "ctx_b": "Then three came in.", "endings": ["a b"], "label": 0}
+    folders = [
+        write_set(tmp_path / "1" / "set", "copa_2011_test", {**copa, "question": "cause"}),
+        write_set(tmp_path / "2" / "set", "nsmc_generate", review),
+        write_set(tmp_path / "3" / "set", "hellaswag", {**story, "activity_label": "", "origin": "x:3"}),
     ]
-    (tmp_path / "copa").mkdir()
-    (tmp_path / "copa" / "items.jsonl").write_text("\n".join(json.dumps(item) for item in items), encoding="utf-8")
-    evaluation = EvaluationTexts.read([tmp_path / "copa"], ngram=13)
-    assert reasons(texts, kind, evaluation) == (["evaluation overlap: copa"] if overlaps else [])
+    evaluation = EvaluationTexts.read(folders, ngram=13)
+    assert reasons(texts, kind, evaluation) == (["evaluation overlap: set"] if overlaps else [])
+
+
+def write_set(folder: Path, task: str, item: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "items.jsonl").write_text(json.dumps(item), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps({"task": task, "fingerprint": "x"}), encoding="utf-8")
+    return folder
 
 
 def test_labels_ids_and_half_contexts_are_no_evaluation_texts(tmp_path: Path) -> None:
     item = {"id": "cause", "origin": "o", "ctx_a": "A.", "ctx_b": "he", "activity_label": "Surfing", "endings": ["b"]}
-    (tmp_path / "items.jsonl").write_text(json.dumps({**item, "label": 0}))
-    found = EvaluationTexts.read([tmp_path], ngram=None)
+    found = EvaluationTexts.read([write_set(tmp_path / "set", "hellaswag", {**item, "label": 0})], ngram=None)
     for text, is_one in (("A.", True), ("b", True), ("A. he", True), ("he", False), ("Surfing", False), ("o", False)):
         assert bool(found.find([{"text": text}])[0]) == is_one
+
+
+def test_a_translations_texts_are_those_of_both_languages(tmp_path: Path) -> None:
+    item = {"id": "1", "origin": "o", "en": "The sun was rising.", "ko": "해가 뜨고 있었다."}
+    found = EvaluationTexts.read([write_set(tmp_path / "set", "ntrex", item)], ngram=None)
+    assert all(found.find([{"text": item["en"]}, {"text": item["ko"]}])) and not found.find([{"text": "1"}])[0]
 
 
 @pytest.mark.parametrize(

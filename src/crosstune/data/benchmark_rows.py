@@ -23,9 +23,8 @@ def benchmark_rows(task: Task, file: TextFile) -> Records:
     Raises:
         BadInputError: when the file is damaged, or a table's header lacks a column of the task's.
     """
-    with open_unpacked(file.path) as content:
-        if content.read(4) == b"PAR1":
-            return parquet(file.path, file.name)
+    if _is_parquet(file):
+        return parquet(file.path, file.name)
     start = file.start.lstrip()
     if start.startswith("<"):
         return xml_rows(file.path, file.name)
@@ -37,6 +36,16 @@ def benchmark_rows(task: Task, file: TextFile) -> Records:
     if "\t" in header:
         return tsv(file, _columns(task, file, [name.strip() for name in header.split("\t")], "tab-separated"))
     return comma_separated(file, _columns(task, file, next(csv.reader([header])), "comma-separated"))
+
+
+def is_plain_text(file: TextFile) -> bool:
+    """Return whether a file holds lines of text, neither a table in Parquet nor JSON."""
+    return not _is_parquet(file) and not file.start.lstrip().startswith(("{", "["))
+
+
+def _is_parquet(file: TextFile) -> bool:
+    with open_unpacked(file.path) as content:
+        return content.read(4) == b"PAR1"
 
 
 def _columns(task: Task, file: TextFile, header: list[str], kind: str) -> Columns:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from crosstune.data.benchmark_rows import benchmark_rows
+from crosstune.data.benchmark_rows import benchmark_rows, is_plain_text
 from crosstune.data.files import place
 from crosstune.data.readers.text_files import TextFile
 from crosstune.data.rows import BadRow, Drops, OnBadRow, is_encodable, readable
@@ -19,7 +19,7 @@ from crosstune.tasks.task import Item, Task
 def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> Iterator[Item | BadRow]:
     """Yield the items of an evaluation set in file order."""
     kind = task.spec.judge
-    if kind == "translation" and task.spec.layouts and not _are_lines(paths, root):
+    if kind == "translation" and task.spec.layouts and not all(is_plain_text(TextFile(path, "")) for path in paths):
         yield from _pairs(task, paths, root, languages)
     elif kind in ("translation", "text"):
         settings = {"kind": "parallel"} if kind == "translation" else {"kind": "text", "language": task.language}
@@ -54,12 +54,6 @@ def _items_of_file(task: Task, path: Path, name: str, several: bool) -> Iterator
             continue
         seen[identity] = item
         yield {"id": f"{name}:{identity}" if several else identity, **item, "origin": origin}
-
-
-def _are_lines(paths: Sequence[Path], root: Path) -> bool:
-    """Return whether files hold lines of text, and no tables."""
-    starts = [TextFile(path, place(path, root)).start.lstrip() for path in paths]
-    return not any(start.startswith(("PAR1", "{", "[")) for start in starts)
 
 
 def _pairs(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> Iterator[Item | BadRow]:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from crosstune.data.comparison import letters, units
 from crosstune.data.letter_windows import WINDOW, Hit, LetterWindows
 from crosstune.prompts.cleaning import normalised
-from crosstune.runs.files import read_jsonl
+from crosstune.runs.files import read_json, read_jsonl
+from crosstune.runs.folder import MANIFEST
+from crosstune.tasks.registry import all_tasks
 
 # Shorter sentences ("Thank you.") occur in any book and give nothing of an evaluation set away.
 MIN_OVERLAP_LETTERS = WINDOW
 
-# The parts of an evaluation item that are no text of its own: HellaSwag's ctx_b is often just "he".
-_NO_TEXTS = {"id", "origin", "label", "question", "activity_label", "ctx_b"}
 # Thirteen English words tell as much as twenty Hangul syllables: with their grammar, six or seven Korean words.
 _SYLLABLES_PER_WORD = 1.5
 # Laughter ("ㅋㅋㅋㅋ") and lines of one sign are nobody's text.
@@ -67,13 +67,10 @@ class EvaluationTexts:
         """Read the written evaluation sets."""
         found: dict[str, str] = {}
         for folder in folders:
+            task = all_tasks()[read_json(folder / MANIFEST)["task"]]
             for item in read_jsonl(folder / "items.jsonl"):
-                texts = [item[key] for key in item if key not in _NO_TEXTS]
-                if "ctx_a" in item:
-                    texts.append(f"{item['ctx_a']} {item['ctx_b']}")
-                for text in texts:
-                    for part in text if isinstance(text, list) else [text]:
-                        found.setdefault(normalised(part), folder.name)
+                for text in task.own_texts(item):
+                    found.setdefault(normalised(text), folder.name)
         return cls(found, ngram)
 
     def find(self, rows: Sequence[Mapping[str, str]]) -> list[Match | None]:

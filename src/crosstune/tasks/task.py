@@ -163,7 +163,7 @@ class Task:
     def own_texts(self, item: Item) -> Iterator[str]:
         """Yield the texts that no training row may hold."""
         own = {field.name for field in self.fields if field.is_own} if self.fields else set(item) - {"id", "origin"}
-        for name in own & item.keys():
+        for name in (name for name in item if name in own):
             yield from item[name] if isinstance(item[name], list) else [item[name]]
         if self.joined:
             yield self._joined(item)

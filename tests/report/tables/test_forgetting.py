@@ -1,12 +1,18 @@
 """The recipe's limit of forgetting, and who keeps it."""
 
-import pytest
+from typing import Any
 
-from crosstune.recipe import Recipe
+import numpy as np
+import pytest
+import typer
+
+from crosstune.cli import stages
+from crosstune.errors import BadInputError, RecipeError
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.report import stage
-from crosstune.report.tables.forgetting import verdict
-from crosstune.runs.files import read_json
-from crosstune.runs.folder import RunFolder
+from crosstune.report.tables.forgetting import failure, verdict
+from crosstune.runs.files import read_json, write_json, write_jsonl, write_text
+from crosstune.runs.folder import RESAMPLES, RunFolder
 from tests.report.conftest import make_recipe, write_run
 
 
@@ -40,3 +46,96 @@ def test_every_system_and_task_gets_a_verdict_and_the_page_a_sentence(recipe: Re
 def test_without_a_limit_there_is_no_verdict(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     assert read_json(run.report / "forgetting.json") == []
+
+
+def gated(recipe: Recipe, tasks: dict[str, Any], limit: float = 0.03) -> Recipe:
+    evaluate = recipe.model_dump(mode="json", exclude_none=True)["evaluate"]
+    return make_recipe(recipe.runs_root, evaluate={**evaluate, "tasks": tasks, "max_forgetting": limit})
+
+
+def write_answers(run: RunFolder, system: str, task: str, right: int, num_items: int = 100) -> None:
+    folder = run.system(system) / "evaluation"
+    value = right / num_items
+    score = {"task": task, "metric": "acc", "value": value, "low": value, "high": value, "n": num_items}
+    write_json(folder / "scores.json", {"scores": [score]})
+    rows = [{"task": task, "id": str(n), "output": "", "correct": n < right} for n in range(num_items)]
+    write_jsonl(folder / "outputs.jsonl", rows)
+
+
+def gate(recipe: Recipe, run: RunFolder) -> str:
+    stage.run(recipe, run)
+    return failure(read_json(run.report / "forgetting.json"))
+
+
+def test_a_task_of_the_harness_that_falls_fails_the_check(recipe: Recipe) -> None:
+    limited = gated(recipe, {"arc": {"task": "harness", "name": "arc_easy", "language": "en"}})
+    run = RunFolder(limited.runs_root / limited.name)
+    for system in limited.systems:
+        write_answers(run, system, "arc", 20 if system == "ours" else 80)
+    said = gate(limited, run)
+    assert said.startswith("LLaMA (ours, the paper's) on arc (acc) forgot more than 0.03: its change is -0.600 [")
+    assert "\n" not in said
+    report = (run.report / "report.md").read_text(encoding="utf-8")
+    assert "Measurable loss: LLaMA (ours, the paper's) (arc −0.600)." in report
+    assert "fail: LLaMA (ours, the paper's)" in report
+
+
+def test_held_out_text_of_the_source_language_is_a_loss_when_its_bits_rise(recipe: Recipe) -> None:
+    limited = gated(recipe, {"news": {"task": "bits_per_byte", "paths": ["n.txt"], "language": "en"}})
+    run = RunFolder(limited.runs_root / limited.name)
+    for system in limited.systems:
+        value = 1.091 if system == "ours" else 1.0
+        folder = run.system(system) / "evaluation"
+        score = {"task": "news", "metric": "bits_per_byte", "value": value, "low": value, "high": value, "n": 2}
+        write_json(folder / "scores.json", {"scores": [score]})
+        write_jsonl(folder / "outputs.jsonl", [{"task": "news", "id": str(n), "output": ""} for n in range(2)])
+        np.savez(folder / RESAMPLES, **{"news/bits_per_byte": np.full(100, value)})
+    assert gate(limited, run).startswith("LLaMA (ours, the paper's) on news (bits_per_byte) forgot more than 0.03: ")
+    report = (run.report / "report.md").read_text(encoding="utf-8")
+    assert "Measurable loss: LLaMA (ours, the paper's) (English text +0.091)." in report
+    assert "No measurable loss against LLaMA (base): LLaMA (Ko), LoRA; " in report
+
+
+def test_what_cannot_be_checked_fails_the_check(recipe: Recipe) -> None:
+    limited = gated(recipe, {"arc": {"task": "harness", "name": "arc_easy", "language": "en"}})
+    run = RunFolder(limited.runs_root / limited.name)
+    for system in ("llama", "lora"):
+        write_answers(run, system, "arc", 80)
+    write_answers(run, "continued", "arc", 80, num_items=50)
+    said = gate(limited, run)
+    assert "LLaMA (Ko), continued on arc (acc) could not be checked: it and the reference system need the same" in said
+    assert "LLaMA (bilingual) on arc (acc) could not be checked: it and the reference system need a score" in said
+    assert "LoRA" not in said
+    assert failure([]).startswith("forgetting was to be checked, but there is nothing to check")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "problem"),
+    [
+        (
+            {"n": {"task": "nsmc_generate", "paths": ["n.txt"]}},
+            "no task of evaluate.tasks is in the source language",
+        ),
+        ({"a": {"task": "harness", "name": "arc_easy"}}, "give the `language` of a, as `language: en`"),
+    ],
+)
+def test_a_limit_that_nothing_could_be_held_against_is_refused_at_once(
+    recipe: Recipe, tasks: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(RecipeError, match=problem):
+        gated(recipe, tasks)
+
+
+def test_the_command_fails_with_the_reason_and_wants_a_limit(
+    recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limited = gated(recipe, {"arc": {"task": "harness", "name": "arc_easy", "language": "en"}})
+    run = RunFolder(limited.runs_root / limited.name)
+    for system in limited.systems:
+        write_answers(run, system, "arc", 20 if system == "ours" else 80)
+    write_text(run.recipe, yaml_file.dump(limited))
+    with pytest.raises(typer.Exit) as ended:
+        stages.report(run.recipe, fail_on_forgetting=True)
+    assert ended.value.exit_code == 1 and "on arc (acc) forgot more than 0.03" in capsys.readouterr().err
+    with pytest.raises(BadInputError, match=r"sets no limit: set evaluate\.max_forgetting"):
+        stages.report(run.recipe, ["evaluate.max_forgetting=null"], fail_on_forgetting=True)

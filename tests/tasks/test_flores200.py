@@ -1,0 +1,48 @@
+"""FLORES-200 as its authors publish it, lines of text, and FLORES+ as the hub has it, a table for each language."""
+
+from pathlib import Path
+
+import pytest
+
+from crosstune.errors import BadInputError
+from crosstune.evaluate.find_benchmarks import Choice, find_tasks
+from tests.tasks.read import read
+
+ASKED = {"directions": ("en-ko",), "instruction_languages": ("en",)}
+
+
+def test_lines_belong_together_by_their_numbers(tmp_path: Path) -> None:
+    files = {
+        "devtest/eng_Latn.devtest": "It rained.\nHe left.\n",
+        "devtest/kor_Hang.devtest": "비가 왔다.\n그는 갔다.\n",
+    }
+    items = read(tmp_path, "flores200", dict(files), **ASKED)
+    assert [(item["en"], item["ko"]) for item in items] == [("It rained.", "비가 왔다."), ("He left.", "그는 갔다.")]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_rows_belong_together_by_their_ids(tmp_path: Path, ending: str) -> None:
+    english = [{"id": 1, "text": "It rained.", "iso_639_3": "eng"}, {"id": 2, "text": "He left.", "iso_639_3": "eng"}]
+    korean = [{"id": 2, "text": "그는 갔다.", "iso_639_3": "kor"}, {"id": 1, "text": "비가 왔다.", "iso_639_3": "kor"}]
+    files = {f"devtest/eng_Latn.{ending}": english, f"devtest/kor_Hang.{ending}": korean}
+    items = read(tmp_path, "flores200", dict(files), **ASKED)
+    assert items == [
+        {"id": "1", "en": "It rained.", "ko": "비가 왔다."},
+        {"id": "2", "en": "He left.", "ko": "그는 갔다."},
+    ]
+    with pytest.raises(BadInputError, match=r"the id '2' has no row in devtest/kor_Hang"):
+        read(tmp_path, "flores200", {**files, f"devtest/kor_Hang.{ending}": korean[1:]}, **ASKED)
+    with pytest.raises(BadInputError, match="a table for each language: give two in `paths`, the first in en"):
+        read(tmp_path, "flores200", {f"devtest/eng_Latn.{ending}": english}, **ASKED)
+
+
+def test_score_finds_any_pair(tmp_path: Path) -> None:
+    for name in ("dev/vie_Latn.dev", "dev/swh_Latn.dev", "devtest/vie_Latn.devtest", "devtest/swh_Latn.devtest"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(BadInputError, match="asked for with an instruction in vi or sw, but there are some in"):
+        find_tasks(Choice("multilingual", tmp_path, skip_missing=True, source="vi", target="sw"), 4)
+    (tmp_path / "devtest" / "eng_Latn.devtest").touch()
+    found = find_tasks(Choice("multilingual", tmp_path, skip_missing=True, source="en", target="sw"), 4)
+    assert found["flores200"]["paths"] == ["devtest/eng_Latn.devtest", "devtest/swh_Latn.devtest"]
+    assert found["flores200"]["directions"] == ["sw-en", "en-sw"]
