@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from crosstune.languages.registry import language_names
+from crosstune.prompts.conversation import Turn, turns_of, with_turns
 from crosstune.prompts.templates import TEMPLATES, WordingSet, translation_instructions
 from crosstune.prompts.wordings import Wordings
 
@@ -116,3 +117,16 @@ def test_wordings_that_name_no_target_or_are_trained_on_and_held_out_are_refused
         Wordings(train=("Auf {target}?",), held_out=("Auf {target}?",))
     with pytest.raises(ValueError, match=r"data\.translation_instructions\.de\.held_out"):
         translation_instructions("en-de", "de", "held_out", {"de": Wordings(train=("Auf {target}?",))})
+
+
+def test_the_first_line_of_what_is_asked_is_the_instruction_and_the_rest_its_input() -> None:
+    template = TEMPLATES["alpaca"]
+    assert template.prompt("Add.\n1 2") == template.prompt("Add.", "1 2")
+    earlier = (Turn("system", "Be brief."), Turn("user", "Hi"), Turn("assistant", "Hello"))
+    assert "### Input:\nBe brief.\nUser: Hi\nAssistant: Hello\n" in template.prompt("Bye", "", earlier)
+
+
+def test_turns_of_a_row_s_input_are_found_again() -> None:
+    earlier = (Turn("user", "Hi\nthere"), Turn("assistant", "Hello"), Turn("user", "More\U0010fff1"))
+    assert turns_of(with_turns("own\ntext", earlier)) == ("own\ntext", (*earlier[:2], Turn("user", "More")))
+    assert turns_of("no turns") == ("no turns", ())

@@ -33,7 +33,7 @@ def test_a_file_becomes_as_many_lines_in_the_same_order(
         if not line.strip():
             assert translation == ""
         else:
-            prompt = assistant.encode(REQUEST.instruction, line)
+            prompt = assistant.encode(REQUEST.instruction({}), line)
             assert translation == " ".join(assistant.answers([prompt], REQUEST.decoding)[0][0].split("\n"))
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["book.ko", "book.txt"]
 
@@ -118,4 +118,4 @@ def test_a_file_that_cannot_be_read_is_an_error(
 
 def test_a_direction_without_instruction_says_what_to_give() -> None:
     with pytest.raises(BadInputError, match="--from and --to"):
-        _ = Request("xx-yy", "en", Decoding(8)).instruction
+        Request("xx-yy", "en", Decoding(8)).instruction({})

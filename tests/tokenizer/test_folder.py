@@ -58,6 +58,7 @@ def test_special_tokens_and_chat_template_of_a_foreign_folder_are_kept(tmp_path:
         "chat_template": "{{ messages }}",
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],
     }
 
 
@@ -74,3 +75,23 @@ def test_bos_that_only_the_class_of_a_folder_adds_is_written_down(tmp_path: Path
     assert with_bos(bare, tmp_path, configuration_of(ROLES)) == bare
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"add_bos_token": True}))
     assert with_bos(bare, tmp_path, configuration_of(ROLES)) == small_base.content
+
+
+def test_older_readers_find_merges_names_of_inputs_and_one_template(tmp_path: Path, small_base: BpeTokenizer) -> None:
+    """transformers 4 reads merges as texts, and asks a causal model for token_type_ids unless it is told not to."""
+    roles = ROLES | {"pad_token": "<unk>"}
+    write_folder(tmp_path, small_base.content, configuration_of(roles, {"chat_template": "{{ messages }}"}))
+    assert all(
+        isinstance(merge, str) for merge in json.loads((tmp_path / "tokenizer.json").read_text())["model"]["merges"]
+    )
+    assert "chat_template" not in json.loads((tmp_path / "tokenizer_config.json").read_text())
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    assert loaded.chat_template == "{{ messages }}" and loaded.pad_token == "<unk>"
+    assert list(loaded(["a", "a b"], padding=True)) == ["input_ids", "attention_mask"]
+    assert read_configuration(tmp_path)["chat_template"] == "{{ messages }}"
+
+
+def test_merges_of_pieces_with_spaces_stay_pairs(tmp_path: Path, small_base: BpeTokenizer) -> None:
+    content = small_base.content | {"model": {**small_base.content["model"], "merges": [["a b", "c"]]}}
+    write_folder(tmp_path, content, configuration_of(ROLES))
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["model"]["merges"] == [["a b", "c"]]

@@ -51,13 +51,13 @@ def translate(
 
     A file's translation that was interrupted goes on where it stopped:  crosstune translate MODEL book.txt --to ko
     """
-    from crosstune.serve.assistant import Assistant, Decoding
+    from crosstune.serve.assistant import Assistant, Decoding, instructions_of
     from crosstune.serve.translate import Request, translate_file, translate_pipe
 
     source = source or ("ko" if to == "en" else "en")
     request = Request(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
     # Asked before the model is loaded: a wrong language is found at once.
-    _ = request.instruction
+    request.instruction(instructions_of(model))
     assistant = Assistant(model, prompt)
     if file is None:
         translate_pipe(assistant, request)

@@ -13,6 +13,7 @@ from crosstune.data.spool import Keys, mixed
 from crosstune.data.wording_noise import WordingNoise
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.languages.registry import language_name, split_direction
+from crosstune.prompts.conversation import turns_of
 from crosstune.prompts.examples import Example
 from crosstune.prompts.templates import Template
 from crosstune.recipe import MixturePart, Source
@@ -79,7 +80,7 @@ class Renderer:
         if self._is_text:
             yield Example("", texts["text"], part.as_text or source.language or "", part.source, origin)
         elif source.kind == "instructions":
-            prompt = template.prompt(texts["instruction"], texts["input"])
+            prompt = template.prompt(texts["instruction"], *turns_of(texts["input"]))
             yield Example(prompt, template.completion(texts["output"]), source.language or "", part.source, origin)
         else:
             for combination in next(self._dealt):

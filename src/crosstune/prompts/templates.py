@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from crosstune.languages.registry import language_name, split_direction
+from crosstune.prompts.conversation import LABELS, Turn, flattened
 from crosstune.prompts.translation_instructions import BANK
 from crosstune.prompts.wordings import Wordings
 
@@ -27,13 +28,20 @@ class Template:
     completion_suffix: str = ""
     own_wordings: Mapping[str, Wordings] = field(default_factory=dict)
 
-    def prompt(self, instruction: str, text: str = "") -> str:
-        """Render the prompt of an instruction and its (possibly empty) input."""
+    def prompt(self, instruction: str, text: str = "", earlier: Sequence[Turn] = ()) -> str:
+        """Render the prompt of an instruction, its (possibly empty) input and the turns before it.
+
+        What a client of a served model can send is one text: its first line is the instruction, the rest the input. So
+        it is here, for rows whose instruction has several lines, too; else they would be learnt in a form that nobody
+        can ask in.
+        """
+        parts = (instruction.strip(), text.strip(), flattened(earlier))
+        first, _, rest = "\n".join(part for part in parts if part).partition("\n")
         # str.replace, not str.format: instructions and inputs contain braces.
-        if not text:
-            return self.without_input.replace("{instruction}", instruction, 1)
+        if not rest:
+            return self.without_input.replace("{instruction}", first, 1)
         before, after = self.with_input.split("{input}", 1)
-        return before.replace("{instruction}", instruction, 1) + text + after
+        return before.replace("{instruction}", first, 1) + rest + after
 
     def completion(self, output: str) -> str:
         """Render the completion of an output; the EOS is training's business."""
@@ -49,38 +57,72 @@ class Template:
         """Return the instructions in a language that ask for a translation; see the function of this name."""
         return translation_instructions(direction, language, wordings, self.own_wordings)
 
+    def instructions_by_direction(self, directions: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return what asks for a translation: by direction, by the language of the instruction, its first wording."""
+        return {
+            direction: {
+                language: self.translation_instructions(direction, language, "paper")[0]
+                for language in {**BANK, **self.own_wordings}
+            }
+            for direction in directions
+        }
+
     def chat_template(self) -> str:
         """Return this template in the form in which tokenizers carry one (Jinja), for any engine that serves chats.
 
         A user message is an instruction; its input stands behind it in the text, or apart under the key ``input``.
+        Turns before the last user message are part of the input, as in training.
         https://huggingface.co/docs/transformers/chat_templating
         """
         template = _CHAT_TEMPLATE.replace("\n", "")
-        for name in ("with_input", "without_input", "completion_prefix"):
+        for name in ("with_input", "without_input", "completion_prefix", "completion_suffix"):
             template = template.replace(f"<{name}>", _jinja(getattr(self, name)))
+        for role, label in LABELS.items():
+            template = template.replace(f"<{role}>", json.dumps(label))
         return template
 
 
-# Only users and the model speak: the templates have no place for a system message, and none was trained.
+# Written for every engine's Jinja, llama.cpp's too: `split` with one argument, no macros.
 _CHAT_TEMPLATE = """\
-{{ bos_token }}
+{% set found = namespace(last=-1, text='') %}
 {% for message in messages %}
-{% if message['role'] == 'user' %}
-{% if message['input'] %}{{ <with_input> }}{% else %}{{ <without_input> }}{% endif %}
-{% elif message['role'] == 'assistant' %}
-{{ <completion_prefix> + message['content'] }}{{ eos_token }}
-{% else %}
-{{ raise_exception('this model knows the roles user and assistant: say in the user message what the '
- + message['role'] + ' message says') }}
+{% if message['role'] == 'user' %}{% set found.last = loop.index0 %}
+{% elif message['role'] not in ['system', 'developer', 'assistant'] %}
+{{ raise_exception('this model knows the roles system, user and assistant, not ' + message['role']) }}
+{% endif %}
+{% endfor %}
+{% if found.last < 0 %}{{ raise_exception('there is no user message to answer') }}{% endif %}
+{{ bos_token }}
+{% set asked = messages[found.last] %}
+{% set found.text = asked['content'] | trim %}
+{% if asked['input'] and asked['input'] | trim %}
+{% set found.text = found.text + '\\n' + (asked['input'] | trim) %}
+{% endif %}
+{% for message in messages %}
+{% if loop.index0 < found.last %}
+{% set said = message['content'] | trim %}
+{% if message['role'] == 'user' %}{% set found.text = found.text + '\\n' + <user> + said %}
+{% elif message['role'] == 'assistant' %}{% set found.text = found.text + '\\n' + <assistant> + said %}
+{% else %}{% set found.text = found.text + '\\n' + <system> + said %}
+{% endif %}
+{% endif %}
+{% endfor %}
+{% set lines = found.text.split('\\n') %}
+{% set instruction = lines[0] %}
+{% set input = lines[1:] | join('\\n') %}
+{% if input %}{{ <with_input> }}{% else %}{{ <without_input> }}{% endif %}
+{% for message in messages %}
+{% if loop.index0 > found.last %}
+{{ <completion_prefix> + message['content'] + <completion_suffix> }}{{ eos_token }}
 {% endif %}
 {% endfor %}
 """
 
 
 def _jinja(template: str) -> str:
-    """Return a template as a Jinja expression: its constant parts as string literals, joined to the message's texts."""
+    """Return a template as a Jinja expression: its constant parts as string literals."""
     parts = re.split(r"(\{instruction\}|\{input\})", template)
-    names = {"{instruction}": "message['content']", "{input}": "message['input']"}
+    names = {"{instruction}": "instruction", "{input}": "input"}
     # A JSON string is a Jinja string: Jinja undoes the same escapes.
     return " + ".join(names.get(part) or json.dumps(part, ensure_ascii=False) for part in parts if part) or "''"
 

@@ -18,6 +18,7 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_roots(content),
         *_mixture_parts(content),
         *_chat_template(content),
+        *_template_options(content),
         *_mixtures_in_use(content),
         *_validation(content),
         *_scored_tasks(content),
@@ -37,6 +38,12 @@ def _chat_template(content: Mapping[str, Any]) -> Iterator[str]:
     kind = _mapping(content, "tokenizer", "base").get("kind")
     if _mapping(content, "data").get("prompt") == "chat" and kind != "given":
         yield "data.prompt: `chat` needs a tokenizer that has a chat template: `tokenizer.base` of kind `given`"
+
+
+def _template_options(content: Mapping[str, Any]) -> Iterator[str]:
+    data = _mapping(content, "data")
+    if data.get("template_options") and data.get("prompt") != "chat":
+        yield "data.template_options: they are a chat template's: set `data.prompt: chat`, or leave them out"
 
 
 def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:

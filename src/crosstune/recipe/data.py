@@ -1,6 +1,7 @@
 """The section ``data``: corpora, mixtures, and which rows are dropped; and the miniature ``world``."""
 
 import codecs
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -8,6 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 from crosstune.languages.registry import usual_code
 from crosstune.prompts.wordings import Wordings
 from crosstune.recipe.section import Count, Direction, Language, Name, Paths, Section, Share
+
+# What Llama-3.1's template writes where it is given no clock.
+TEMPLATE_DATE = date(2024, 7, 26)
 
 SourceFormat = Literal[
     "auto",
@@ -170,6 +174,14 @@ class Data(Section):
 
     prompt: Literal["paper-v1", "alpaca", "kullm", "chat"] = Field(
         "paper-v1", description="the template around instructions; `chat`: the one that the given base tokenizer has"
+    )
+    template_options: dict[Annotated[str, Field(pattern="^[a-z_][a-z0-9_]*$")], bool | int | float | str | None] = (
+        Field(
+            {}, description="what a chat template may be asked for, as `enable_thinking: false`; in training as in use"
+        )
+    )
+    template_date: date = Field(
+        TEMPLATE_DATE, description="what a chat template that writes today's date writes instead, always"
     )
     translation_instructions: dict[Language, Wordings] = Field(
         {}, description="by the language they are in; English and Korean ones are there already"

@@ -12,6 +12,8 @@ from crosstune.runs.provenance import versions
 
 MANIFEST = "manifest.json"
 MODEL_CARD = "README.md"
+# In a model folder: how it was trained to be asked for translations.
+TRANSLATION_INSTRUCTIONS = "translation_instructions.json"
 RESAMPLES = "resamples.npz"
 
 

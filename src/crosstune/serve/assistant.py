@@ -3,16 +3,23 @@
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextIteratorStreamer
 
 from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Generated, Limits, generate
+from crosstune.models.chat_template import frozen, has_system, render, source_of, special_tokens
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
+from crosstune.prompts.cleaning import clean
+from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.tokens.encode import encode_prompt
+from crosstune.recipe.data import TEMPLATE_DATE
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
+from crosstune.tokens.plain_text import encode_rendered
 
 _BATCH_TOKENS = 8192
 _BATCH_ROWS = 32
@@ -44,31 +51,48 @@ class Assistant:
         """
         prepare_libraries()
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(path)
-        if prompt is not None:
-            self.tokenizer.chat_template = TEMPLATES[prompt].chat_template()
-        if not isinstance(self.tokenizer.chat_template, str):
+        if prompt is None and not self.tokenizer.chat_template:
             raise BadInputError(
                 f"{path} does not say how it wants to be asked: its tokenizer has no chat template. "
                 f"Name the prompt that it was trained with: --prompt {'|'.join(TEMPLATES)}"
             )
+        jinja = source_of(self.tokenizer) if prompt is None else TEMPLATES[prompt].chat_template()
+        # A foreign model's template may write a date: the same question gets the same answer tomorrow.
+        self.chat_template = frozen(jinja, {}, TEMPLATE_DATE, path)
+        self.tokenizer.chat_template = self.chat_template
+        self._special_tokens = special_tokens(self.tokenizer)
+        self._has_system = has_system(self.chat_template, self._special_tokens)
+        self.instructions = instructions_of(path)
         self.model: PreTrainedModel = load_model(path, dtype=torch.float32 if _on_cpu() else torch.bfloat16)
         if not _on_cpu():
             self.model.to("cuda")  # type: ignore[arg-type]
 
     @property
-    def chat_template(self) -> str:
-        """The template, in Jinja, by which questions are put."""
-        return str(self.tokenizer.chat_template)
+    def max_positions(self) -> int | None:
+        """How many tokens the model knows, question and answer together; None where its configuration does not say."""
+        return getattr(self.model.config, "max_position_embeddings", None)
 
     def encode(self, instruction: str, text: str = "") -> list[int]:
         """Return the tokens that ask for an answer to an instruction and its input."""
-        template = str(self.tokenizer.chat_template)
-        message = {"role": "user", "content": instruction, "input": text}
-        if text and "['input']" not in template:
-            message = {"role": "user", "content": f"{instruction}\n{text}"}
-        rendered = str(self.tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True))
-        # The text goes through the encoding of training, which puts BOS itself.
-        return encode_prompt(self.tokenizer, rendered.removeprefix(self.tokenizer.bos_token or ""))
+        return self.encode_turns([Turn("user", "\n".join(part for part in (clean(instruction), clean(text)) if part))])
+
+    def encode_turns(self, turns: Sequence[Turn]) -> list[int]:
+        """Return the tokens that ask for an answer to the last turn of a conversation.
+
+        Texts are cleaned as training rows were, and no control token is read out of them.
+
+        Raises:
+            BadInputError: when there is no question, or the template refuses these turns.
+        """
+        cleaned = [turn.cleaned() for turn in turns]
+        if not cleaned or cleaned[-1].role != "user" or not cleaned[-1].content:
+            raise BadInputError("there is nothing to answer: the last message has to be a user's, and not empty")
+
+        def rendered(texts: Sequence[str]) -> str:
+            asked = [Turn(turn.role, text) for turn, text in zip(cleaned, texts, strict=True)]
+            return render(self.chat_template, self._special_tokens, asked, self._has_system)
+
+        return encode_rendered(self.tokenizer, rendered, [turn.content for turn in cleaned])
 
     def answers(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[tuple[str, bool]]:
         """Return the greedy answer to each prompt, and whether it ended by itself."""
@@ -83,12 +107,7 @@ class Assistant:
         Raises:
             BadInputError: when the prompt fills all positions of the model.
         """
-        room = self._limits(decoding).max_positions - len(prompt)
-        if room <= 0:
-            raise BadInputError(
-                f"the question has {len(prompt)} tokens, but the model knows {len(prompt) + room} positions, "
-                "question and answer together: shorten it"
-            )
+        room = self.room_for(prompt)
         streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         stop = threading.Event()
         drawn = {"do_sample": True, "temperature": decoding.temperature} if decoding.temperature else {}
@@ -123,12 +142,31 @@ class Assistant:
         if failures:
             raise failures[0]
 
+    def room_for(self, prompt: Sequence[int]) -> int:
+        """Return how many tokens an answer may have.
+
+        Raises:
+            BadInputError: when the prompt fills all positions of the model.
+        """
+        room = (self.max_positions or 2**31) - len(prompt)
+        if room <= 0:
+            raise BadInputError(
+                f"the question has {len(prompt)} tokens, but the model knows {self.max_positions} positions, "
+                "question and answer together: shorten it"
+            )
+        return room
+
     def _limits(self, decoding: Decoding) -> Limits:
-        positions = getattr(self.model.config, "max_position_embeddings", None) or 2**31
-        return Limits(decoding.max_new_tokens, positions, _BATCH_ROWS, _BATCH_TOKENS)
+        return Limits(decoding.max_new_tokens, self.max_positions or 2**31, _BATCH_ROWS, _BATCH_TOKENS)
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
+
+
+def instructions_of(path: str) -> dict[str, dict[str, str]]:
+    """Return what a model folder says of how it was asked for translations, by direction and language."""
+    file = Path(path) / TRANSLATION_INSTRUCTIONS
+    return dict(read_json(file)) if file.is_file() else {}
 
 
 def _on_cpu() -> bool:

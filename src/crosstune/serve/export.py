@@ -12,11 +12,12 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
+from crosstune.models.chat_template import source_of, write_chat_template
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.runs.files import read_json, write_text
-from crosstune.runs.folder import MODEL_CARD
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import MODEL_CARD, TRANSLATION_INSTRUCTIONS
 from crosstune.terminal import note
 from crosstune.tokenizer.sentencepiece import file as sentencepiece_file
 
@@ -24,6 +25,7 @@ DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "float16": torch.flo
 Dtype = Literal["float32", "bf16", "float16"]
 _CONVERTER = "convert_hf_to_gguf.py"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "chat_template.jinja")
+_OTHER_FILES = (MODEL_CARD, TRANSLATION_INSTRUCTIONS)
 
 
 def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: str | None = None) -> None:
@@ -46,13 +48,15 @@ def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: 
     source = Path(model)
     if source.is_dir():
         # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
-        for name in (*_TOKENIZER_FILES, MODEL_CARD):
+        for name in (*_TOKENIZER_FILES, *_OTHER_FILES):
             if (source / name).exists():
                 shutil.copyfile(source / name, temporary / name)
     else:
         tokenizer.save_pretrained(temporary)
     if prompt is not None:
-        write_text(temporary / "chat_template.jinja", TEMPLATES[prompt].chat_template())
+        tokenizer.chat_template = TEMPLATES[prompt].chat_template()
+    if tokenizer.chat_template:
+        write_chat_template(temporary, source_of(tokenizer))
     temporary.rename(target)
     files = sorted(target.glob("*.safetensors"))
     size = sum(file.stat().st_size for file in files) / 1e9

@@ -14,6 +14,7 @@ from crosstune.evaluate.harness.generated_tasks import max_positions
 from crosstune.evaluate.systems import find_system, load_system
 from crosstune.languages.registry import language_name, split_direction
 from crosstune.models.chat_template import template_of
+from crosstune.prompts.cleaning import clean
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_jsonl
@@ -133,7 +134,7 @@ class Panel:
         """Return one contestant's greedy answer, as its evaluation would have it."""
         model, tokenizer = self._load(place)
         template = self.contestants[place].template
-        prompt = encode_prompt(tokenizer, template.prompt(instruction, text))
+        prompt = encode_prompt(tokenizer, template.prompt(clean(instruction), clean(text)))
         limits = Limits(max_new_tokens, max_positions(model), 1, _BATCH_TOKENS)
         ((_, written),) = generate(model, [prompt], int(tokenizer.eos_token_id), limits)
         output = tokenizer.decode(list(written.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -1,7 +1,7 @@
 """`crosstune translate`: line by line, from a pipe as lines come, or a whole file with progress and resume."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,13 +30,17 @@ class Request:
     instruction_language: str
     decoding: Decoding
 
-    @property
-    def instruction(self) -> str:
-        """The instruction put before every line.
+    def instruction(self, trained: Mapping[str, Mapping[str, str]]) -> str:
+        """Return the instruction put before every line: the one that the model was trained with, else the bank's.
+
+        ``trained`` are a model's own, by direction and language.
 
         Raises:
-            BadInputError: when the bank of instructions has none for these languages.
+            BadInputError: when there is none for these languages.
         """
+        own = trained.get(self.direction, {}).get(self.instruction_language)
+        if own is not None:
+            return own
         try:
             return translation_instructions(self.direction, self.instruction_language, "paper")[0]
         except ValueError as error:
@@ -90,8 +94,9 @@ def _translate_file(assistant: Assistant, request: Request, files: tuple[Path, P
 
 def _translate(assistant: Assistant, request: Request, lines: Sequence[str]) -> list[tuple[str, bool]]:
     """Return each line's translation as one line, and whether it ended by itself; blank lines stay blank."""
+    instruction = request.instruction(assistant.instructions)
     asked = [index for index, line in enumerate(lines) if line.strip()]
-    prompts = [assistant.encode(request.instruction, lines[index].strip()) for index in asked]
+    prompts = [assistant.encode(instruction, lines[index]) for index in asked]
     found = [("", True)] * len(lines)
     for index, (text, finished) in zip(asked, assistant.answers(prompts, request.decoding), strict=True):
         found[index] = (" ".join(text.split("\n")), finished)

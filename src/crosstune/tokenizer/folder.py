@@ -10,6 +10,7 @@ from crosstune.tokenizer.learn_base import bos_template
 
 TOKENIZER = "tokenizer.json"
 CONFIGURATION = "tokenizer_config.json"
+CHAT_TEMPLATE = "chat_template.jinja"
 _ROLES = ("unk_token", "bos_token", "eos_token", "pad_token")
 _KEPT = ("model_max_length", "padding_side", "chat_template")
 
@@ -28,8 +29,12 @@ def write_folder(folder: Path, content: dict[str, Any], configuration: dict[str,
             f"eos_token is {eos!r} and its added tokens are {sorted(known)}. Set eos_token in {CONFIGURATION} to one "
             "of them."
         )
-    write_text(folder / TOKENIZER, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
-    write_json(folder / CONFIGURATION, configuration)
+    write_text(folder / TOKENIZER, json.dumps(_with_short_merges(content), ensure_ascii=False, indent=1) + "\n")
+    # One place for the template: readers that know both would have to choose.
+    settings = {key: value for key, value in configuration.items() if key != "chat_template"}
+    write_json(folder / CONFIGURATION, settings)
+    if template := _default_of(configuration.get("chat_template")):
+        write_text(folder / CHAT_TEMPLATE, template)
 
 
 def configuration_of(roles: dict[str, str], kept: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -43,6 +48,8 @@ def configuration_of(roles: dict[str, str], kept: dict[str, Any] | None = None) 
         **roles,
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
+        # A causal model takes no others; transformers 4 would ask it for token_type_ids.
+        "model_input_names": ["input_ids", "attention_mask"],
     }
 
 
@@ -51,7 +58,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     found = {**_optional_json(folder / "special_tokens_map.json"), **_optional_json(folder / CONFIGURATION)}
     roles = {role: _plain(found[role]) for role in _ROLES if found.get(role) is not None}
     kept = {key: found[key] for key in _KEPT if found.get(key) is not None}
-    template = folder / "chat_template.jinja"
+    template = folder / CHAT_TEMPLATE
     if template.is_file():
         kept["chat_template"] = template.read_text(encoding="utf-8")
     return configuration_of(roles, kept)
@@ -65,6 +72,22 @@ def with_bos(content: dict[str, Any], folder: Path, configuration: dict[str, Any
     if bos is None or bos not in ids or not wanted or content.get("post_processor") is not None:
         return content
     return content | {"post_processor": bos_template(bos, ids[bos])}
+
+
+def _with_short_merges(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content with merges as ``"a b"``, which every version of tokenizers reads."""
+    merges = [merge if isinstance(merge, str) else tuple(merge) for merge in content["model"].get("merges", ())]
+    if not merges or any(" " in piece for merge in merges if isinstance(merge, tuple) for piece in merge):
+        return content
+    short = [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+    return content | {"model": content["model"] | {"merges": short}}
+
+
+def _default_of(template: Any) -> str:
+    """Return a chat template, or the one of several named ones that is used by default."""
+    if isinstance(template, list):
+        template = next((entry["template"] for entry in template if entry.get("name") == "default"), "")
+    return str(template or "")
 
 
 def _plain(token: Any) -> str:

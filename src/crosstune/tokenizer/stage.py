@@ -10,7 +10,7 @@ from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_f
 from crosstune.terminal import console, note
 from crosstune.tokenizer import base, extension, fertility, samples, texts, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
-from crosstune.tokenizer.folder import CONFIGURATION, TOKENIZER, write_folder
+from crosstune.tokenizer.folder import TOKENIZER, read_configuration, write_folder
 from crosstune.tokenizer.sentencepiece import writer as sentencepiece_writer
 from crosstune.tokenizer.subwords import subwords
 
@@ -48,7 +48,7 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
     rows = subwords(old, extended.tokenizer)
     facts = {"size": rows["new_size"], "new": rows["new_size"] - rows["old_size"], "dummies": len(rows["padding"])}
     with whole_folder(run.tokenizer("extended"), maker.fingerprint, facts) as folder:
-        write_folder(folder, extended.tokenizer.content, read_json(run.tokenizer("base") / CONFIGURATION))
+        write_folder(folder, extended.tokenizer.content, read_configuration(run.tokenizer("base")))
         write_json(folder / "subwords.json", rows)
         taken = samples.of_run(recipe, run, extended)
         properties = verify.verify(old, extended.tokenizer, taken)

@@ -30,6 +30,11 @@ def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -
     return [start + tokens for tokens in _encode(tokenizer, prompts)]
 
 
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Return the tokens of a text, without BOS and EOS."""
+    return _encode(tokenizer, [text])[0]
+
+
 def encode_examples(tokenizer: PreTrainedTokenizerBase, prompts: pa.Array, completions: pa.Array) -> pa.Table:
     """Return the tokens of examples, one row each, whose last one is EOS; plain text has an empty prompt.
 

@@ -1,16 +1,26 @@
 """The model folder that training leaves: plain transformers, with its tokenizer."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.runs.files import write_text
+from crosstune.models.chat_template import source_of, write_chat_template
+from crosstune.runs.files import write_json
+from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
 from crosstune.train.error_messages import disk_advice
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    instructions: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Write a plain model folder, aside and renamed, that transformers loads and generates from greedily.
+
+    ``instructions`` ask for a translation, by direction and by the language that they are in.
 
     Raises CrosstuneError when it cannot be written; one that was there before is kept.
     """
@@ -24,6 +34,8 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     with disk_advice(f"the model folder {folder}", temporary):
         model.save_pretrained(temporary)
         copy_tokenizer(tokenizer, temporary)
+        if instructions:
+            write_json(temporary / TRANSLATION_INSTRUCTIONS, instructions)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 
@@ -36,5 +48,5 @@ def copy_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     slow = Path(tokenizer.name_or_path) / "tokenizer.model"
     if slow.exists():
         shutil.copyfile(slow, folder / slow.name)
-    if isinstance(tokenizer.chat_template, str):
-        write_text(folder / "chat_template.jinja", tokenizer.chat_template)
+    if tokenizer.chat_template:
+        write_chat_template(folder, source_of(tokenizer))

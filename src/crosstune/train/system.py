@@ -13,10 +13,10 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
+from crosstune.models.chat_template import template_of
 from crosstune.models.kernels.fp8 import check_fp8
 from crosstune.models.kernels.inplace_gradients import choose_kernels
 from crosstune.models.load import load_model, load_tokenizer
-from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import Phase, Recipe, System
 from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
@@ -102,15 +102,16 @@ def train_system(task: Task) -> None:
         note(f"{task.name}: goes on from phase {begin.position.phase + 1}, step {begin.position.step}")
     task = replace(task, sources=_sources(task, accelerator))
     tokenizer = load_tokenizer(str(task.start.tokenizer))
-    # Who serves the model prompts it as it was trained; trained with `chat`, by the template that it has already.
-    if task.recipe.data.prompt in TEMPLATES:
-        tokenizer.chat_template = TEMPLATES[task.recipe.data.prompt].chat_template()
+    # Who serves the model prompts it as it was trained.
+    template = template_of(task.recipe)
+    tokenizer.chat_template = template.chat_template()
     model, phases = _train_phases(task, begin, (accelerator, checkpoints), tokenizer)
     if accelerator.is_main_process:
         if task.system.merge:
             merge_with_ancestor(model, task.recipe, task.run, task.name, task.start)
         num_parameters = sum(parameter.numel() for parameter in model.parameters())
-        save_model(model, tokenizer, task.folder / "model")
+        instructions = template.instructions_by_direction(task.recipe.languages.directions)
+        save_model(model, tokenizer, task.folder / "model", instructions)
         if (task.folder / "adapter").is_dir():
             copy_tokenizer(tokenizer, task.folder / "adapter")
         where = {"model": task.run.name_inside(task.folder / "model"), "revision": None}

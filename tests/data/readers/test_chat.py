@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from crosstune.data.readers.chat import exchanges
+from crosstune.prompts.conversation import Turn, with_turns
 
 MESSAGES = [
     {"role": "system", "content": "Be brief."},
@@ -17,9 +18,10 @@ MESSAGES = [
 
 
 def test_every_answer_is_a_row_with_the_turns_before_it_as_input() -> None:
+    system, first = Turn("system", "Be brief."), (Turn("user", "수도는?"), Turn("assistant", "서울."))
     assert exchanges(MESSAGES, first_only=False) == [
-        {"instruction": "수도는?", "input": "Be brief.", "output": "서울."},
-        {"instruction": "인구는?", "input": "Be brief.\nUser: 수도는?\nAssistant: 서울.", "output": "940만."},
+        {"instruction": "수도는?", "input": with_turns("", [system]), "output": "서울."},
+        {"instruction": "인구는?", "input": with_turns("", [system, *first]), "output": "940만."},
     ]
 
 
@@ -36,7 +38,11 @@ def test_sharegpt_names_its_turns_otherwise_and_may_begin_with_an_answer() -> No
         {"from": "gpt", "value": "아니, 4"},
     ]
     assert exchanges(turns, first_only=False) == [
-        {"instruction": "합은?", "input": "Assistant: 끝.\nUser: 다시", "output": "3"}
+        {
+            "instruction": "합은?",
+            "input": with_turns("", [Turn("assistant", "끝."), Turn("user", "다시")]),
+            "output": "3",
+        }
     ]
 
 

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from crosstune.data.rows import is_encodable
+from crosstune.prompts.conversation import Role, Turn, with_turns
 
 # row key -> the keys of a turn's speaker and text.
 LAYOUTS = {"messages": ("role", "content"), "conversations": ("from", "value")}
-_ROLES = {
-    "user": "User",
-    "human": "User",
-    "assistant": "Assistant",
-    "gpt": "Assistant",
-    "chatgpt": "Assistant",
-    "system": "System",
-    "developer": "System",
+_ROLES: dict[str, Role] = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "system": "system",
+    "developer": "system",
 }
 
 
@@ -26,8 +27,8 @@ def layout_of(row: Mapping[str, Any]) -> str | None:
 def exchanges(turns: Any, first_only: bool) -> list[dict[str, str]] | str:
     """Return an instruction row for each answer that follows a user's turn, or what is wrong.
 
-    The turns before the answered one, and a system prompt, are the row's ``input``: lines such as ``User: ...`` and
-    ``Assistant: ...``; a system prompt stands there without a label. Nothing is learnt from turns that nobody answered.
+    The turns before the answered one, and a system prompt, are part of the row's ``input``, from which the prompt
+    template makes turns of its own. Nothing is learnt from turns that nobody answered.
 
     Args:
         turns: the conversation, with either layout's keys.
@@ -39,19 +40,19 @@ def exchanges(turns: Any, first_only: bool) -> list[dict[str, str]] | str:
     found: list[dict[str, str]] = []
     for index in range(1, len(spoken)):
         (asked, instruction), (answered, output) = spoken[index - 1 : index + 1]
-        if (asked, answered) == ("User", "Assistant"):
-            earlier = [text if speaker == "System" else f"{speaker}: {text}" for speaker, text in spoken[: index - 1]]
-            found.append({"instruction": instruction, "input": "\n".join(earlier), "output": output})
+        if (asked, answered) == ("user", "assistant"):
+            earlier = [Turn(speaker, text) for speaker, text in spoken[: index - 1]]
+            found.append({"instruction": instruction, "input": with_turns("", earlier), "output": output})
             if first_only:
                 break
     return found or "no assistant's turn follows a user's, so there is nothing to learn"
 
 
-def _spoken(turns: Any) -> list[tuple[str, str]] | str:
+def _spoken(turns: Any) -> list[tuple[Role, str]] | str:
     """Return speaker and text of each turn, or what is wrong."""
     if not isinstance(turns, list):
         return f"a conversation is a list of turns, not {type(turns).__name__}"
-    spoken: list[tuple[str, str]] = []
+    spoken: list[tuple[Role, str]] = []
     for number, turn in enumerate(turns, start=1):
         keys = next((keys for keys in LAYOUTS.values() if isinstance(turn, Mapping) and keys[0] in turn), None)
         if keys is None:
