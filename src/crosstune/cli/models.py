@@ -72,11 +72,17 @@ def serve(
     model: Model,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
+    engine: Annotated[
+        Literal["auto", "crosstune", "vllm"], typer.Option(help="auto: vLLM where it is installed, else our own")
+    ] = "auto",
 ) -> None:
-    """Serve a model to any OpenAI client: with vLLM if it is installed, else with transformers' own server."""
+    """Serve a model to any OpenAI client of this machine, asked as it was trained.
+
+    Example: crosstune serve runs/miniature/systems/ours/model --port 8000
+    """
     from crosstune.serve.server import serve as run
 
-    run(model, host, port)
+    run(model, host, port, engine)
 
 
 def compare(

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextIteratorStreamer
@@ -33,11 +34,26 @@ class Decoding:
         max_new_tokens: where an answer is cut, the EOS included.
         temperature: 0 takes the likeliest token at each step; above, tokens are drawn, at 1 by the model's own odds.
         seed: of the draws.
+        top_p: tokens are drawn among the likeliest ones that have so much probability together.
     """
 
     max_new_tokens: int
     temperature: float = 0.0
     seed: int = 0
+    top_p: float = 1.0
+
+
+@dataclass
+class Told:
+    """What is known of an answer when it has ended: its tokens, and whether it ended by itself."""
+
+    num_tokens: int = 0
+    finished: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, as the OpenAI protocol says it."""
+        return "stop" if self.finished else "length"
 
 
 class Assistant:
@@ -63,9 +79,16 @@ class Assistant:
         self._special_tokens = special_tokens(self.tokenizer)
         self._has_system = has_system(self.chat_template, self._special_tokens)
         self.instructions = instructions_of(path)
+        self._one_at_a_time = threading.Lock()
         self.model: PreTrainedModel = load_model(path, dtype=torch.float32 if _on_cpu() else torch.bfloat16)
         if not _on_cpu():
             self.model.to("cuda")  # type: ignore[arg-type]
+
+    @property
+    def _stops(self) -> set[int]:
+        """The tokens that end an answer: some models have several."""
+        found = self.model.generation_config.eos_token_id
+        return {int(self.tokenizer.eos_token_id), *([found] if isinstance(found, int) else found or [])}
 
     @property
     def max_positions(self) -> int | None:
@@ -101,17 +124,21 @@ class Assistant:
         )
         return [(self._text(found[index].tokens), found[index].finished) for index in range(len(prompts))]
 
-    def stream(self, prompt: Sequence[int], decoding: Decoding) -> Iterator[str]:
+    def stream(self, prompt: Sequence[int], decoding: Decoding, told: Told | None = None) -> Iterator[str]:
         """Yield the answer in parts as it is written; closing the iterator stops the model.
+
+        Several may be asked for at a time: each waits for the model. ``told`` is filled when the answer has ended.
 
         Raises:
             BadInputError: when the prompt fills all positions of the model.
         """
         room = self.room_for(prompt)
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        streamer = _CountingStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         stop = threading.Event()
-        drawn = {"do_sample": True, "temperature": decoding.temperature} if decoding.temperature else {}
-        torch.manual_seed(decoding.seed)
+        drawn: dict[str, Any] = {"do_sample": False}
+        if decoding.temperature:
+            # Not what a foreign folder's generation_config.json would add.
+            drawn = {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
         inputs = torch.tensor([list(prompt)], device=self.model.device)
         settings = {
             "input_ids": inputs,
@@ -120,13 +147,18 @@ class Assistant:
             "pad_token_id": self.tokenizer.eos_token_id,
             "stopping_criteria": [lambda *_: torch.tensor([stop.is_set()], device=inputs.device)],
             "streamer": streamer,
-            **({"do_sample": False} | drawn),
+            **drawn,
         }
         failures: list[Exception] = []
 
         def write() -> None:
             try:
-                self.model.generate(**settings)  # type: ignore[operator]
+                with self._one_at_a_time:
+                    torch.manual_seed(decoding.seed)
+                    if stop.is_set():  # while it waited
+                        streamer.end()  # type: ignore[no-untyped-call]
+                    else:
+                        self.model.generate(**settings)  # type: ignore[operator]
             except Exception as error:
                 # Raised in the reader's thread; without the end mark it would wait for ever.
                 failures.append(error)
@@ -141,6 +173,9 @@ class Assistant:
             thread.join()
         if failures:
             raise failures[0]
+        if told is not None:
+            told.num_tokens = len(streamer.tokens)
+            told.finished = bool(streamer.tokens) and streamer.tokens[-1] in self._stops
 
     def room_for(self, prompt: Sequence[int]) -> int:
         """Return how many tokens an answer may have.
@@ -161,6 +196,20 @@ class Assistant:
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
+
+
+class _CountingStreamer(TextIteratorStreamer):
+    """A streamer that keeps the tokens whose text it gives."""
+
+    def __init__(self, *settings: Any, **more: Any) -> None:
+        super().__init__(*settings, **more)
+        self.tokens: list[int] = []
+
+    def put(self, value: torch.Tensor) -> None:
+        """Take the prompt, first, or a token of the answer."""
+        if not self.next_tokens_are_prompt:
+            self.tokens += value.flatten().tolist()
+        super().put(value)  # type: ignore[no-untyped-call]
 
 
 def instructions_of(path: str) -> dict[str, dict[str, str]]:

@@ -135,6 +135,13 @@ class Panel:
         model, tokenizer = self._load(place)
         template = self.contestants[place].template
         prompt = encode_prompt(tokenizer, template.prompt(clean(instruction), clean(text)))
+        if len(prompt) >= max_positions(model):
+            return Answer(
+                f"(not asked: the question has {len(prompt)} tokens, and this model knows {max_positions(model)} "
+                "positions, question and answer together)",
+                0,
+                False,
+            )
         limits = Limits(max_new_tokens, max_positions(model), 1, _BATCH_TOKENS)
         ((_, written),) = generate(model, [prompt], int(tokenizer.eos_token_id), limits)
         output = tokenizer.decode(list(written.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
+from crosstune.serve.guard import Guard
 from crosstune.serve.models_to_compare import Answer, Panel, Question, contestants_of, questions_of
 from crosstune.terminal import note
 
 _OWN_QUESTION = "your own"
 _MAX_NEW_TOKENS = 256
+# Nothing is uploaded, and no file of this machine is served but the page's own.
+_CLOSED = ("/gradio_api/upload", "/upload", "/gradio_api/file", "/file", "/gradio_api/proxy", "/proxy")
 
 
 def compare(folders: Sequence[Path], port: int, models_in_memory: int) -> None:
@@ -26,7 +29,18 @@ def compare(folders: Sequence[Path], port: int, models_in_memory: int) -> None:
     contestants = contestants_of(folders)
     page = build_page(Panel(contestants, models_in_memory), questions_of(contestants[0]))
     note(f"{len(contestants)} systems answer on http://127.0.0.1:{port} (Ctrl-C ends)")
-    page.launch(server_name="127.0.0.1", server_port=port, share=False, quiet=True, **_look())
+    # Imported here: an extra.
+    from starlette.middleware import Middleware
+
+    guard = Middleware(Guard, routes=(), closed=_CLOSED)
+    page.launch(
+        server_name="127.0.0.1",
+        server_port=port,
+        share=False,
+        quiet=True,
+        app_kwargs={"middleware": [guard]},
+        **_look(),
+    )
 
 
 def build_page(panel: Panel, questions: dict[str, list[Question]]) -> Any:

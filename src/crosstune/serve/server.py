@@ -1,21 +1,49 @@
-"""`crosstune serve`: hand a model to an engine that speaks the OpenAI protocol."""
+"""`crosstune serve`: a model behind the OpenAI protocol, by our own server, or by vLLM where it is installed."""
 
 import importlib.util
 import os
 import sys
 from pathlib import Path
-
-from huggingface_hub.constants import HF_HUB_CACHE
+from typing import Literal
 
 from crosstune.errors import BadInputError
 from crosstune.terminal import note
 
+Engine = Literal["auto", "crosstune", "vllm"]
+_VLLM = "vllm.entrypoints.cli.main"
 
-def command(model: str, host: str, port: int) -> list[str]:
-    """Return the command that serves a model: vLLM's where it is installed, else transformers' own.
+
+def serve(model: str, host: str, port: int, engine: Engine = "auto") -> None:
+    """Serve a model; it ends with Ctrl-C.
 
     Raises:
-        BadInputError: when neither engine is installed, or the model folder has no chat template to ask it with.
+        BadInputError: when no engine is installed, or the model folder has no chat template to ask it with.
+    """
+    chosen, name = engine_for(model, engine), name_of(model)
+    if Path(model).is_dir():
+        # Before anything of the hub's client is imported: it would ask the hub about who runs it.
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    address = f"http://{host}:{port}/v1"
+    if chosen == "vllm":
+        note(f"{model} is served by vLLM: OpenAI clients find it at {address} as model {name!r}")
+        arguments = vllm_command(model, host, port)
+        os.execv(arguments[0], arguments)
+    # Imported here: an engine that is not used may be not installed.
+    import uvicorn
+
+    from crosstune.serve.api import application
+    from crosstune.serve.assistant import Assistant
+
+    app = application(Assistant(model), name, model)
+    note(f"{model} is served: OpenAI clients find it at {address} as model {name!r} (Ctrl-C ends)")
+    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+
+
+def engine_for(model: str, engine: Engine) -> Literal["crosstune", "vllm"]:
+    """Return the engine that serves a model: vLLM where it is installed, else our own.
+
+    Raises:
+        BadInputError: when it is not installed, or the model folder has no chat template.
     """
     folder = Path(model)
     if folder.is_dir() and not _has_chat_template(folder):
@@ -23,27 +51,31 @@ def command(model: str, host: str, port: int) -> list[str]:
             f"{model} does not say how it wants to be asked: it has no chat_template.jinja. "
             f"Write it into a folder of its own with: crosstune export {model} OUT --prompt paper-v1"
         )
-    where = ["--host", host, "--port", str(port)]
-    if _installed("vllm"):
-        return [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, *where]
-    if _installed("fastapi") and _installed("uvicorn"):
-        return [sys.executable, "-m", "transformers.cli.transformers", "serve", model, *where]
+    if engine != "crosstune" and _installed("vllm"):
+        return "vllm"
+    if engine == "vllm":
+        raise BadInputError("--engine vllm: vLLM is not installed (pip install vllm); --engine crosstune needs no GPU")
+    if _installed("starlette") and _installed("uvicorn"):
+        return "crosstune"
     raise BadInputError(
-        f"to serve {model} an engine is needed, and none is installed: pip install 'crosstune[serve]' brings "
-        "transformers' own server, pip install vllm a faster one for GPUs"
+        f"to serve {model} a web server is needed, and none is installed: pip install 'crosstune[serve]'; for GPUs, "
+        "pip install vllm brings a faster engine"
     )
 
 
-def serve(model: str, host: str, port: int) -> None:
-    """Become the engine that serves the model; it ends with Ctrl-C."""
-    arguments = command(model, host, port)
-    engine = "vLLM" if "vllm.entrypoints.cli.main" in arguments else "transformers"
-    note(f"{model} is served by {engine}: OpenAI clients find it at http://{host}:{port}/v1 as model {model!r}")
-    # transformers' server lists the hub's cache among its models, and fails where there is none yet.
-    Path(HF_HUB_CACHE).mkdir(parents=True, exist_ok=True)
-    # Its command line would ask the package index for a newer version.
-    os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
-    os.execv(arguments[0], arguments)
+def vllm_command(model: str, host: str, port: int) -> list[str]:
+    """Return the command that serves a model by vLLM, behind our guard and under its short name."""
+    where = ["--host", host, "--port", str(port), "--served-model-name", name_of(model)]
+    return [sys.executable, "-m", _VLLM, "serve", model, *where, "--middleware", "crosstune.serve.guard.Guard"]
+
+
+def name_of(model: str) -> str:
+    """Return the name under which clients ask for a model: no path of this machine goes out."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    parts = folder.resolve().parts
+    return parts[-2] if parts[-1] == "model" and len(parts) > 2 else parts[-1]
 
 
 def _has_chat_template(folder: Path) -> bool:
