@@ -66,7 +66,6 @@ def test_a_stop_text_ends_the_answer_and_is_no_part_of_it(client: Any) -> None:
         ({"messages": [{"role": "tool", "content": "x"}]}, "the role 'tool'"),
         ({"messages": [{"role": "user", "content": " \n"}]}, "there is nothing to answer"),
         ({"messages": [USER, {"role": "assistant", "content": "Hi"}]}, "the last message has to be a user's"),
-        ({"messages": [{"role": "user", "content": "\ud800"}]}, "half of a surrogate pair"),
         ({"messages": [{"role": "user", "content": 7}]}, "'content' of message 1 is a text, not int"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "a part that is no text"),
         ({"max_tokens": "many"}, "'max_tokens' is a whole number from 1, not 'many'"),
@@ -93,6 +92,12 @@ def test_a_client_s_mistake_is_told_it(client: Any, request_: dict[str, Any], to
 )
 def test_what_is_no_request_is_told_so(client: Any, body: str) -> None:
     assert client.post(CHAT, content=body, headers={"content-type": "application/json"}).status_code == 400
+
+
+def test_half_a_surrogate_pair_is_no_text(client: Any) -> None:
+    body = '{"messages": [{"role": "user", "content": "\\ud800"}]}'
+    reply = client.post(CHAT, content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == 400 and "half of a surrogate pair" in reply.json()["error"]["message"]
 
 
 def test_another_model_is_unknown_and_the_own_one_is_listed(client: Any) -> None:
