@@ -54,9 +54,10 @@ def _skipping_in(layer: nn.Module) -> Iterator[None]:
 
 def skipping_is_proven(layer: Any) -> bool:
     """Return whether a layer gives the same at positions that are read, where it computes no others."""
-    read = torch.tensor([1, 4, 6], device=next(layer.parameters()).device)
 
     def at_read_positions(states: Tensor) -> Tensor:
+        # Made here, in the test's own mode: what is made while a model answers cannot be part of a gradient.
+        read = torch.tensor([1, 4, 6], device=states.device)
         positions = selftest.rotary_embedding(states, layer.self_attn.head_dim)
         output = layer(states, position_embeddings=positions, read_positions=read)
         return (output if isinstance(output, Tensor) else output[0]).index_select(1, read)
