@@ -112,6 +112,19 @@ def test_gguf_is_not_made_where_the_order_of_the_merges_would_be_lost(
     assert not target.exists()
 
 
+def test_gguf_is_not_made_where_the_branch_of_the_pre_tokenizer_would_be_lost(
+    converter: Path, chat_folder: Path, tmp_path: Path
+) -> None:
+    content = read_json(chat_folder / "tokenizer.json")
+    word, others = " ?[\u0900-\u0963][\u0900-\u0963]*", r"\p{L}+|\P{L}+"
+    splits = [{"type": "Split", "pattern": {"Regex": regex}} for regex in (word, f"{word}|{others}")]
+    settings = {"behavior": "Isolated", "invert": False}
+    content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split | settings for split in splits]}
+    write_json(chat_folder / "tokenizer.json", content)
+    with pytest.raises(BadInputError, match=r"knows pre-tokenizers by name.*keep_words_whole.*vLLM or transformers"):
+        export_gguf(chat_folder, tmp_path / "model.gguf", "float16", converter)
+
+
 def test_gguf_is_made_by_the_converter(converter: Path, chat_folder: Path, tmp_path: Path) -> None:
     slow_tokenizer(chat_folder, SENTENCES)
     export_gguf(chat_folder, tmp_path / "model.gguf", "float16", converter)

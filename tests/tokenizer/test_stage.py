@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.terminal import console
 from crosstune.tokenizer import stage
+from crosstune.tokenizer.folder import configuration_of, write_folder
 from crosstune.tokenizer.texts import sample_lines
 from crosstune.tokenizer.verify import AWKWARD, part_lines
+from tests.tokenizer.conftest import byte_level
 
 BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}
 EXTENSION = {
@@ -242,3 +245,24 @@ def test_what_a_free_extension_changes_in_source_text_is_counted_and_said(german
     )
     assert not seen["required"] and seen["failed"] > 0 and "source-language text is cut as before: " in text
     assert not unseen["required"] and unseen["checked"] > unseen["failed"] > 0
+
+
+def test_words_of_a_script_with_vowel_signs_are_kept_whole_where_that_is_asked(
+    make_run: MakeRun, tmp_path: Path, english: list[str]
+) -> None:
+    hindi = ["यह किताब पुस्तकालय में है।", "विद्यार्थी पुस्तकालय में किताब पढ़ता है।"] * 4
+    (tmp_path / "base").mkdir()
+    content = byte_level(english, 360, ignore_merges=False).content
+    write_folder(tmp_path / "base", content, configuration_of({"eos_token": "<|end|>"}))
+    base, pieces = {"kind": "given", "path": str(tmp_path / "base")}, {}
+    for whole in (False, True):
+        recipe, run = make_run(base, EXTENSION | {"keep_words_whole": whole})
+        with whole_folder(run.mixture("korean"), "hindi-1", {}) as folder:
+            write_examples(folder / "examples.parquet", [Example("", text, "hi", "text", "x:1") for text in hindi])
+        recipe = recipe.model_copy(update={"languages": Languages(source="en", target="hi")})
+        text = said(partial(stage.run, recipe, run))
+        assert "verified" in text and ("no GGUF of this tokenizer" in " ".join(text.split())) == whole
+        tokenizer = AutoTokenizer.from_pretrained(run.tokenizer("extended"))
+        pieces[whole] = tokenizer("यह पुस्तकालय").input_ids
+        assert tokenizer.decode(pieces[whole]) == "यह पुस्तकालय"
+    assert len(pieces[True]) == 2 < len(pieces[False])

@@ -20,6 +20,7 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import MODEL_CARD, TRANSLATION_INSTRUCTIONS
 from crosstune.terminal import note
 from crosstune.tokenizer.sentencepiece import file as sentencepiece_file
+from crosstune.tokenizer.word_branch import has_branch
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "float16": torch.float16}
 Dtype = Literal["float32", "bf16", "float16"]
@@ -111,13 +112,20 @@ def _refuse_existing(target: Path) -> None:
 
 
 def _refuse_a_tokenizer_that_would_cut_otherwise(model: Path) -> None:
-    """Stop where the converter would lose the order of the merges.
+    """Stop where the converter would lose the order of the merges, or a branch of the pre-tokenizer.
 
     It takes a tokenizer of SentencePiece's kind (byte fallback) from tokenizer.model. Where that is missing it reads
     the pieces from tokenizer.json and gives all of them one score: llama.cpp then joins them from left to right.
     """
     path, slow = model / "tokenizer.json", model / "tokenizer.model"
-    settings = read_json(path)["model"] if path.exists() else {}
+    content = read_json(path) if path.exists() else {"model": {}}
+    settings = content["model"]
+    if has_branch(content):
+        raise BadInputError(
+            f"GGUF of {model} would cut text in other pieces than the model was trained on: llama.cpp knows "
+            "pre-tokenizers by name, and none with the branch that tokenizer.extension.keep_words_whole made. Serve "
+            "the folder as it is, with vLLM or transformers; or train again without that setting"
+        )
     if not settings.get("byte_fallback"):
         return
     if not slow.exists():

@@ -16,6 +16,7 @@ from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
 from crosstune.tokenizer.sentencepiece.writer import with_all_merges
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
 from crosstune.tokenizer.texts import data_root, language_texts, mixture_texts, source_texts
+from crosstune.tokenizer.word_branch import with_whole_words
 
 _SETTING = "tokenizer.extension.path"
 
@@ -66,10 +67,21 @@ def _pair(recipe: Recipe) -> tuple[str, str]:
 
 
 def _learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeTokenizer) -> Extended:
+    base = prepared(settings, recipe, base)
     new = _with_its_merges(settings, base, learn(settings, recipe, run, base))
     multiple = settings.size_multiple_of
     size = -(-(base.size + settings.num_new_pieces) // multiple) * multiple
     return Extended(extend(base, new, size - base.size), new.promised, dead_allowed=False)
+
+
+def prepared(settings: LearnedExtension, recipe: Recipe, base: BpeTokenizer) -> BpeTokenizer:
+    """Return the base as pieces are learnt on it: with a branch for the target's words where that is asked.
+
+    Raises:
+        BadInputError: when the base cannot be extended, or not be given a branch.
+    """
+    refuse_unextendable(base, "tokenizer.base")
+    return with_whole_words(base, *_pair(recipe)) if settings.keep_words_whole else base
 
 
 def _with_its_merges(settings: LearnedExtension, base: BpeTokenizer, new: NewPieces) -> NewPieces:
@@ -77,12 +89,11 @@ def _with_its_merges(settings: LearnedExtension, base: BpeTokenizer, new: NewPie
 
 
 def learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeTokenizer) -> NewPieces:
-    """Learn the pieces that the settings ask for from the mixtures of a run.
+    """Learn the pieces that the settings ask for from the mixtures of a run; ``base`` is ``prepared``.
 
     Raises:
-        BadInputError: when the base cannot be extended, or the settings cannot be met.
+        BadInputError: when the settings cannot be met.
     """
-    refuse_unextendable(base, "tokenizer.base")
     target, source = _pair(recipe)
     wish = Wish(
         target,

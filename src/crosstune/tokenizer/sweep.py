@@ -10,7 +10,7 @@ from crosstune.runs.files import read_json, write_json, write_text
 from crosstune.runs.folder import RunFolder
 from crosstune.tokenizer import fertility
 from crosstune.tokenizer.bpe import BpeTokenizer
-from crosstune.tokenizer.extension import learn
+from crosstune.tokenizer.extension import learn, prepared
 from crosstune.tokenizer.folder import TOKENIZER
 from crosstune.tokenizer.learn import first_pieces
 from crosstune.tokenizer.stage import measured_lines
@@ -45,14 +45,15 @@ def sweep(recipe: Recipe, run: RunFolder, sizes: list[int]) -> list[Point]:
     sizes = sorted(set(sizes)) or [round(settings.num_new_pieces * share) for share in _DEFAULT_SHARES]
     base = BpeTokenizer(read_json(run.tokenizer("base") / TOKENIZER))
     largest = settings.model_copy(update={"num_new_pieces": sizes[-1]})
-    new = learn(largest, recipe, run, base)
+    learner = prepared(largest, recipe, base)
+    new = learn(largest, recipe, run, learner)
     texts = {label: sides.get(recipe.languages.target, []) for label, sides in measured_lines(recipe, run).items()}
     points = _measure(0, base, texts)
     for size in sizes:
-        part = first_pieces(base, new, size)
+        part = first_pieces(learner, new, size)
         # Where the mixture gives no more pieces, larger sizes would only repeat the last point.
         if len(part.pieces) > points[-1].num_new_pieces:
-            points += _measure(len(part.pieces), base.with_pieces(part.pieces, part.merges), texts)
+            points += _measure(len(part.pieces), learner.with_pieces(part.pieces, part.merges), texts)
     folder = run.root / "tokenizer"
     write_json(folder / "sweep.json", {"word_splitter": fertility.WORD_SPLITTER, "points": list(map(asdict, points))})
     write_text(folder / "sweep.svg", as_svg(points))
