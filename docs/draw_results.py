@@ -1,12 +1,10 @@
-"""Draw the figures of docs/results.md from the studies' and benchmarks' results: `python docs/draw_results.py`."""
+"""Draw the figures of docs/results.md from the studies' results: `python docs/draw_results.py`."""
 
 import csv
-import json
 import sys
 from pathlib import Path
-from statistics import mean
 
-from crosstune.report.write.charts import Series, line_chart, scatter_chart, standalone
+from crosstune.report.write.charts import Series, scatter_chart, standalone
 
 ROOT = Path(__file__).parent.parent
 INSTRUCTIONS = {"en": "English", "ko": "Korean"}
@@ -17,7 +15,6 @@ def main(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for language, name in INSTRUCTIONS.items():
         (folder / f"wordings_{language}.svg").write_text(wordings(language, name), encoding="utf-8")
-    (folder / "initialisation.svg").write_text(initialisation(), encoding="utf-8")
 
 
 def wordings(language: str, name: str) -> str:
@@ -38,17 +35,6 @@ def wordings(language: str, name: str) -> str:
         "under ten unseen wordings: mean, and worst (small)",
     )
     return standalone(scatter_chart([equal, *drawn], (760, 560), labels))
-
-
-def initialisation() -> str:
-    """Draw bits per byte of held-out Korean text by the start of the new rows."""
-    path = ROOT / "benchmarks" / "results" / "initialisation_miniature.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    series = [
-        Series(method, [(int(step), mean(values)) for step, values in one["bits_per_byte"].items()], style)
-        for style, (method, one) in enumerate(found["methods"].items())
-    ]
-    return standalone(line_chart(series, (760, 400), ("optimiser step", "bits per byte of Korean text")), series)
 
 
 if __name__ == "__main__":
