@@ -4,10 +4,13 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU, CHRF, TER
+from scipy.stats import binom, binomtest
 from sklearn.metrics import f1_score
 
-from crosstune.evaluate.bootstrap import interval, resample, resampled_sums
+from crosstune.evaluate.intervals import interval, resample, resampled_sums, wilson
 from crosstune.evaluate.scores import (
     Scored,
     aggregated_score,
@@ -20,7 +23,10 @@ from crosstune.evaluate.scores import (
 )
 
 WORDS = ("부정", "긍정")
-SCORED = Scored("task", "prompt:paper-v1", 1000)
+
+
+def scored(n: int, signature: str = "prompt:paper-v1", num_bootstrap: int = 1000, task: str = "task") -> Scored:
+    return Scored(task, signature, num_bootstrap, tuple(map(str, range(n))))
 
 
 def one(references: list[str]) -> list[tuple[str]]:
@@ -46,21 +52,19 @@ def test_an_answer_counts_when_it_names_exactly_one_keyword(output: str, label: 
 
 def test_nsmc_rates_are_shares_of_all_answers() -> None:
     outputs = ["긍정", "부정", "긍정과 부정", "", "긍정"]
-    found = {score.metric: (score.value, score.n) for score in keyword_scores(SCORED, outputs, [1, 1, 1, 0, 0], WORDS)}
+    of_all = keyword_scores(scored(5), outputs, [1, 1, 1, 0, 0], WORDS)
+    found = {score.metric: (score.value, score.n) for score in of_all}
     assert found == {"acc": (0.2, 5), "answered": (0.6, 5), "both_keywords": (0.2, 5), "acc_answered": (1 / 3, 3)}
 
 
 def test_accuracy_among_the_answered_is_left_out_when_nothing_was_answered() -> None:
-    assert [score.metric for score in keyword_scores(SCORED, ["", "?"], [0, 1], WORDS)] == [
-        "acc",
-        "answered",
-        "both_keywords",
-    ]
+    found = keyword_scores(scored(2), ["", "?"], [0, 1], WORDS)
+    assert [score.metric for score in found] == ["acc", "answered", "both_keywords"]
 
 
 def test_an_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
     values = [1.0] * 150 + [0.0] * 100
-    score = mean_score(SCORED, "acc", values)
+    score = mean_score(scored(250), "acc", values)
     error = (0.6 * 0.4 / 250) ** 0.5
     assert score.value == pytest.approx(0.6)
     assert score.low == pytest.approx(0.6 - 1.96 * error, abs=0.006)
@@ -68,10 +72,33 @@ def test_an_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
     assert (score.n, score.task, score.metric) == (250, "task", "acc")
 
 
-def test_intervals_are_the_same_every_time_and_certain_where_all_items_agree() -> None:
-    assert mean_score(SCORED, "acc", [1, 0, 1]) == mean_score(SCORED, "acc", [1, 0, 1])
-    score = mean_score(SCORED, "acc", [1.0] * 20)
-    assert (score.value, score.low, score.high) == (1, 1, 1)
+def test_intervals_are_the_same_every_time_and_never_certain_where_all_items_agree() -> None:
+    assert mean_score(scored(3), "acc", [1, 0, 1]) == mean_score(scored(3), "acc", [1, 0, 1])
+    score = mean_score(scored(250), "acc", [1.0] * 250)
+    assert (score.value, score.high, score.interval) == (1, 1, "wilson")
+    assert score.low == pytest.approx(0.985, abs=5e-4) and score.signature == "prompt:paper-v1|ci:wilson"
+    assert mean_score(scored(250), "acc", [0.0] * 250).high == pytest.approx(0.015, abs=5e-4)
+
+
+@given(st.integers(1, 300), st.data())
+def test_the_interval_of_a_share_is_scipys_wilson(n: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, n))
+    expected = binomtest(successes, n).proportion_ci(method="wilson")
+    assert wilson(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [100, 250, 500])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.95, 0.98, 0.99, 0.995])
+def test_the_interval_of_a_share_covers_it_as_often_as_it_says(n: int, share: float) -> None:
+    # Exact: the chance of each number of right items, times whether its interval holds the true share.
+    bounds = [wilson(successes, n) for successes in range(n + 1)]
+    covers = [low <= share <= high for low, high in bounds]
+    assert binom.pmf(np.arange(n + 1), n, share)[covers].sum() > 0.91
+
+
+def test_a_mean_of_other_values_than_right_and_wrong_has_the_bootstraps_interval() -> None:
+    score = mean_score(scored(3), "comet", [0.2, 0.4, 0.9])
+    assert score.interval == "bootstrap" and "bs:1000" in score.signature
 
 
 def test_every_resample_draws_as_many_items_as_there_are() -> None:
@@ -96,7 +123,7 @@ def test_resamples_of_two_systems_are_paired_as_in_sacrebleus_paired_bootstrap()
 
     systems = [worsened(references)]
     systems.append(worsened(systems[0]))
-    resamples = [translation_scores(SCORED, outputs, one(references), "en")[0].resamples for outputs in systems]
+    resamples = [translation_scores(scored(60), outputs, one(references), "en")[0].resamples for outputs in systems]
     low, high = np.percentile(resamples[0] - resamples[1], [2.5, 97.5])
     bleu, differences = BLEU(tokenize="13a", force=True), []
     for _ in range(300):
@@ -116,14 +143,14 @@ def test_macro_f1_is_scikit_learns() -> None:
     generator = np.random.default_rng(0)
     references = generator.integers(0, 4, 60).tolist()
     predictions = np.where(generator.random(60) < 0.5, references, generator.integers(0, 3, 60)).tolist()
-    score = macro_f1_score(SCORED, references, predictions)
+    score = macro_f1_score(scored(60), references, predictions)
     assert score.metric == "f1"
     assert score.value == pytest.approx(f1_score(references, predictions, average="macro"))
     assert score.low < score.value < score.high
 
 
 def test_macro_f1_of_one_class_is_one() -> None:
-    score = macro_f1_score(SCORED, [1, 1], [1, 1])
+    score = macro_f1_score(scored(2), [1, 1], [1, 1])
     assert (score.value, score.low, score.high) == (1, 1, 1)
 
 
@@ -143,7 +170,7 @@ ENGLISH = [
 @pytest.mark.parametrize(("pairs", "language", "words"), [(KOREAN, "ko", "ko-mecab"), (ENGLISH, "en", "13a")])
 def test_translation_scores_are_sacrebleus(pairs: list[tuple[str, str]], language: str, words: str) -> None:
     outputs, references = (list(column) for column in zip(*pairs, strict=True))
-    bleu, chrf, characters, ter = translation_scores(SCORED, outputs, one(references), language)
+    bleu, chrf, characters, ter = translation_scores(scored(len(pairs)), outputs, one(references), language)
     expected = BLEU(tokenize=words)
     assert bleu.value == pytest.approx(expected.corpus_score(outputs, [references]).score)
     assert chrf.value == pytest.approx(CHRF(word_order=2).corpus_score(outputs, [references]).score)
@@ -160,7 +187,7 @@ def test_translation_scores_are_sacrebleus(pairs: list[tuple[str, str]], languag
 
 def test_a_perfect_translation_scores_a_hundred() -> None:
     references = [reference for _, reference in KOREAN]
-    for score in translation_scores(SCORED, references, one(references), "ko"):
+    for score in translation_scores(scored(4), references, one(references), "ko"):
         best = 0 if score.metric == "ter" else 100
         assert (score.value, score.low, score.high) == pytest.approx((best, best, best))
 
@@ -170,18 +197,18 @@ def test_several_references_are_scored_as_sacrebleu_does() -> None:
     second: list[str | None] = ["The man let a hammer fall.", None, None]
     third: list[str | None] = ["A man dropped a hammer.", None, "I am going to school."]
     references = [tuple(text for text in texts if text is not None) for texts in zip(first, second, third, strict=True)]
-    found = {score.metric: score for score in translation_scores(SCORED, outputs, references, "en")}
+    found = {score.metric: score for score in translation_scores(scored(3), outputs, references, "en")}
     expected = {"bleu": BLEU(), "chrf++": CHRF(word_order=2), "bleu_char": BLEU(tokenize="char"), "ter": TER()}
     for name, metric in expected.items():
         assert found[name].value == pytest.approx(metric.corpus_score(outputs, [first, second, third]).score)
         assert "nrefs:var" in found[name].signature
-    assert found["bleu"].value > translation_scores(SCORED, outputs, one(first), "en")[0].value
+    assert found["bleu"].value > translation_scores(scored(3), outputs, one(first), "en")[0].value
 
 
 def test_best_mean_and_worst_over_wordings_are_those_of_each_resample() -> None:
     _, references = (list(column) for column in zip(*ENGLISH, strict=True))
     wordings = [
-        translation_scores(Scored(f"cell_w{n}", "prompt:x", 100), outputs, one(references), "en")
+        translation_scores(scored(3, "prompt:x", 100, f"cell_w{n}"), outputs, one(references), "en")
         for n, outputs in enumerate((references, [*references[:2], "no"], ["no", *references[1:]]))
     ]
     found = {score.metric: score for score in over_wordings("cell", wordings)}
@@ -207,22 +234,22 @@ def test_best_mean_and_worst_over_wordings_are_those_of_each_resample() -> None:
 
 
 def test_the_worst_wording_s_share_of_nothing_is_nothing() -> None:
-    wordings = [translation_scores(SCORED, ["x", "y"], one(["고양이", "개"]), "ko") for _ in range(2)]
+    wordings = [translation_scores(scored(2), ["x", "y"], one(["고양이", "개"]), "ko") for _ in range(2)]
     found = {score.metric: score.value for score in over_wordings("cell", wordings)}
     assert (found["bleu_best"], found["bleu_worst_to_best"]) == (0, 0)
 
 
 def test_a_score_of_any_aggregation_is_resampled_by_it() -> None:
     values = [float(value) for value in range(20)]
-    score = aggregated_score(SCORED, "greatest", values, lambda drawn: max(drawn))
+    score = aggregated_score(scored(20), "greatest", values, lambda drawn: max(drawn))
     assert (score.value, score.n, len(score.resamples)) == (19, 20, 100)
     assert "|bs:100|" in score.signature
-    mean = aggregated_score(SCORED, "acc", values, lambda drawn: sum(drawn) / len(drawn))
-    assert np.allclose(mean.resamples, mean_score(SCORED, "acc", values).resamples[:100])
+    mean = aggregated_score(scored(20), "acc", values, lambda drawn: sum(drawn) / len(drawn))
+    assert np.allclose(mean.resamples, mean_score(scored(20), "acc", values).resamples[:100])
 
 
 def test_a_thousand_resamples_take_less_than_a_second() -> None:
     outputs, references = (list(column) * 80 for column in zip(*ENGLISH, strict=True))
     started = time.perf_counter()
-    translation_scores(SCORED, outputs, one(references), "en")
+    translation_scores(scored(len(outputs)), outputs, one(references), "en")
     assert time.perf_counter() - started < 2  # about 0.3 s on an idle core

@@ -15,6 +15,7 @@ from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate import scoring, stage
 from crosstune.evaluate.generate.generation import Generated
 from crosstune.evaluate.harness import generated_tasks
+from crosstune.evaluate.intervals import wilson
 from crosstune.recipe import Recipe
 from crosstune.runs import workers as side_by_side
 from crosstune.runs.files import read_json, read_jsonl, write_json, write_jsonl
@@ -107,7 +108,9 @@ def test_every_system_gets_scores_and_answers(recipe: Recipe, run: RunFolder) ->
         with np.load(folder / RESAMPLES) as resamples:
             for score in scores:
                 values = resamples[f"{score['task']}/{score['metric']}"]
-                assert values.shape == (100,) and np.percentile(values, 2.5) == pytest.approx(score["low"])
+                assert values.shape == (100,) and score["items"]
+                expected = wilson(round(score["value"] * score["n"]), score["n"])[0], np.percentile(values, 2.5)
+                assert score["low"] == pytest.approx(expected[score["interval"] == "bootstrap"])
         assert list(dict.fromkeys(row["task"] for row in rows)) == [*CELLS, "story", "nsmc"]
         assert len(rows) == 4 * 2 + 4 + 3
         metrics = {(score["task"], score["metric"]) for score in scores}

@@ -193,7 +193,8 @@ def metrics_row(step: int, num_steps: int, generator: random.Random) -> dict[str
 def score_row(task: str, metric: str, value: float, top: float = 1.0) -> dict[str, Any]:
     half = 1.96 * math.sqrt(max(value / top * (1 - value / top), 0.0) / NUM_ITEMS) * top
     low, high = max(0.0, value - half), min(top, value + half)
-    return {"task": task, "metric": metric, "value": value, "low": low, "high": high, "n": NUM_ITEMS, "signature": "v1"}
+    facts = {"n": NUM_ITEMS, "signature": "v1", "interval": "bootstrap", "items": f"the items of {task}"}
+    return {"task": task, "metric": metric, "value": value, "low": low, "high": high, **facts}
 
 
 def write_evaluation(folder: Path, name: str, generator: random.Random) -> None:

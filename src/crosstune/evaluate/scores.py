@@ -1,38 +1,17 @@
 """The numbers: accuracies, macro F1, the keyword rule, BLEU and chrF++, each with interval and signature."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
-from crosstune.evaluate.bootstrap import SEED, Array, draws, interval, resample
+from crosstune.evaluate.intervals import SEED, draws, interval, resample, wilson
 from crosstune.languages.registry import language, refuse_missing_bleu
+from crosstune.runs.records import Array, Score, hash_of_items
 from crosstune.tokens.bits_per_byte import bits_per_byte
 
 LESS_IS_BETTER = ("ter",)
-
-
-@dataclass(frozen=True)
-class Score:
-    """One number of a table: accuracies from 0 to 1, BLEU and chrF++ from 0 to 100.
-
-    Attributes:
-        resamples: its values on resampled items, which ``low`` and ``high`` come from; kept for paired differences.
-    """
-
-    task: str
-    metric: str
-    value: float
-    low: float
-    high: float
-    n: int
-    signature: str
-    resamples: Array = field(compare=False, repr=False)
-
-    def row(self) -> dict[str, Any]:
-        """Return the score as a JSON object, without its resamples."""
-        return {name: value for name, value in vars(self).items() if name != "resamples"}
 
 
 @dataclass(frozen=True)
@@ -45,24 +24,41 @@ class Result:
 
 @dataclass(frozen=True)
 class Scored:
-    """What all scores of a task share."""
+    """What all scores of a task share.
+
+    Attributes:
+        items: what was asked and what would be right, one text an item: two systems' scores are compared in pairs only
+            where these are equal.
+    """
 
     task: str
     signature: str
     num_bootstrap: int
+    items: tuple[str, ...]
 
-    def make(self, metric: str, value: float, resamples: Array, n: int, signature: str = "") -> Score:
-        """Return a score whose signature ends with the task's and the bootstrap's."""
-        parts = [signature, self.signature, f"bs:{self.num_bootstrap}", f"seed:{SEED}"]
+    def of_items(self, indices: Sequence[int]) -> Self:
+        """Return the same for some of the items."""
+        return replace(self, items=tuple(self.items[index] for index in indices))
+
+    def make(self, metric: str, value: float, resamples: Array, signature: str = "") -> Score:
+        """Return a score with the bootstrap's interval; its signature ends with the task's and the bootstrap's."""
         low, high = interval(resamples)
-        return Score(self.task, metric, value, low, high, n, "|".join(part for part in parts if part), resamples)
+        parts = [signature, self.signature, f"bs:{self.num_bootstrap}", f"seed:{SEED}"]
+        whole = "|".join(part for part in parts if part)
+        n, items = len(self.items), hash_of_items(self.items)
+        return Score(self.task, metric, value, low, high, n, whole, "bootstrap", items, resamples)
 
 
 def mean_score(scored: Scored, metric: str, values: Sequence[float]) -> Score:
-    """Score the mean of per-item values, such as an accuracy."""
+    """Score the mean of per-item values; of a share, such as an accuracy, the interval is Wilson's."""
     column = np.asarray(values, np.float64)[:, None]
     resamples = resample(column, lambda sums: sums[:, 0] / len(column), scored.num_bootstrap)
-    return scored.make(metric, float(column.mean()), resamples, len(column))
+    score = scored.make(metric, float(column.mean()), resamples)
+    if not np.isin(column, (0.0, 1.0)).all():
+        return score
+    low, high = wilson(int(column.sum()), len(column))
+    signature = "|".join(part for part in (scored.signature, "ci:wilson") if part)
+    return replace(score, low=low, high=high, interval="wilson", signature=signature)
 
 
 def bits_per_byte_score(scored: Scored, values: Sequence[tuple[float, int]]) -> Score:
@@ -73,7 +69,7 @@ def bits_per_byte_score(scored: Scored, values: Sequence[tuple[float, int]]) -> 
         return np.array([bits_per_byte(-log_probability, num_bytes) for log_probability, num_bytes in some])
 
     value = float(of_all(sums.sum(0)[None])[0])
-    return scored.make("bits_per_byte", value, resample(sums, of_all, scored.num_bootstrap), len(values))
+    return scored.make("bits_per_byte", value, resample(sums, of_all, scored.num_bootstrap))
 
 
 def aggregated_score(
@@ -84,7 +80,7 @@ def aggregated_score(
     drawn = np.concatenate(list(draws(len(values), few.num_bootstrap)))
     places = np.arange(len(values))
     resamples = [aggregate([values[index] for index in np.repeat(places, counts).tolist()]) for counts in drawn]
-    return few.make(metric, float(aggregate(list(values))), np.asarray(resamples, np.float64), len(values))
+    return few.make(metric, float(aggregate(list(values))), np.asarray(resamples, np.float64))
 
 
 def macro_f1_score(scored: Scored, references: Sequence[int], predictions: Sequence[int]) -> Score:
@@ -96,7 +92,7 @@ def macro_f1_score(scored: Scored, references: Sequence[int], predictions: Seque
         confusion[index, place[reference], place[prediction]] = 1
     statistics = confusion.reshape(len(references), -1)
     value = float(_macro_f1(statistics.sum(0)[None])[0])
-    return scored.make("f1", value, resample(statistics, _macro_f1, scored.num_bootstrap), len(references))
+    return scored.make("f1", value, resample(statistics, _macro_f1, scored.num_bootstrap))
 
 
 def _macro_f1(sums: Array) -> Array:
@@ -125,13 +121,14 @@ def keyword_scores(
     """
     answers = [keyword_label(output, keywords) for output in outputs]
     correct = [float(answer == label) for answer, label in zip(answers, labels, strict=True)]
-    among_answered = [value for value, answer in zip(correct, answers, strict=True) if answer is not None]
+    answered = [index for index, answer in enumerate(answers) if answer is not None]
     scores = [
         mean_score(scored, "acc", correct),
         mean_score(scored, "answered", [float(answer is not None) for answer in answers]),
         mean_score(scored, "both_keywords", [float(all(word in output for word in keywords)) for output in outputs]),
     ]
-    return scores + ([mean_score(scored, "acc_answered", among_answered)] if among_answered else [])
+    among = scored.of_items(answered)
+    return scores + ([mean_score(among, "acc_answered", [correct[index] for index in answered])] if answered else [])
 
 
 def translation_scores(
@@ -176,18 +173,21 @@ def over_wordings(task: str, scores: Sequence[Sequence[Score]]) -> list[Score]:
     """
     found = []
     for members in zip(*scores, strict=True):
-        metric, n, resamples = members[0].metric, members[0].n, np.stack([score.resamples for score in members])
+        first = members[0]
+        resamples = np.stack([score.resamples for score in members if score.resamples is not None])
         ways: dict[str, Callable[..., Any]] = {"best": np.max, "mean": np.mean, "worst": np.min}
-        if metric in LESS_IS_BETTER:
+        if first.metric in LESS_IS_BETTER:
             ways |= {"best": np.min, "worst": np.max}
         else:
             ways["worst_to_best"] = _worst_to_best
         for name, combine in ways.items():
             values = [score.value for score in members]
             combined = combine(resamples, axis=0)
-            signature = f"{name}_of:{len(members)} wordings|{members[0].signature}"
             low, high = interval(combined)
-            found.append(Score(task, f"{metric}_{name}", float(combine(values)), low, high, n, signature, combined))
+            changes = {"task": task, "metric": f"{first.metric}_{name}", "value": float(combine(values))}
+            changes |= {"low": low, "high": high, "interval": "bootstrap", "resamples": combined}
+            signature = f"{name}_of:{len(members)} wordings|{first.signature}"
+            found.append(replace(first, **changes, signature=signature))
     return found
 
 
@@ -207,4 +207,4 @@ def _corpus_score(
 
     value = float(values(statistics.sum(0)[None])[0])
     resamples = resample(statistics, values, scored.num_bootstrap)
-    return scored.make(name, value, resamples, len(outputs), metric.get_signature().format())
+    return scored.make(name, value, resamples, metric.get_signature().format())

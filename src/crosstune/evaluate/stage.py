@@ -12,13 +12,14 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.generate.vllm_engine import writer
 from crosstune.evaluate.outputs import OutputLog
-from crosstune.evaluate.scores import Result, Score
+from crosstune.evaluate.scores import Result
 from crosstune.evaluate.suite import Suite
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
 from crosstune.recipe import Recipe
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RESAMPLES, RunFolder, fingerprint_of, is_current, whole_folder
+from crosstune.runs.records import Score
 from crosstune.runs.workers import at_once, run_side_by_side
 from crosstune.terminal import console, note
 

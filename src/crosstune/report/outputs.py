@@ -23,7 +23,6 @@ class Outputs:
     Attributes:
         items: for the explorer, by task and item id: prompt, reference, and the answers by system.
         correct: by system and task: item id to right or wrong, of every item where that is known.
-        ids: by system and task: the items that were answered, in their order.
         failures: by system and task (cell, of one with several wordings): of each answer in words, what is wrong.
         num_items: by task, how many items there are in all.
         num_kept: by task, how many of them are in ``items``.
@@ -31,7 +30,6 @@ class Outputs:
 
     items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     correct: dict[tuple[str, str], dict[str, bool]] = field(default_factory=dict)
-    ids: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     failures: dict[tuple[str, str], list[tuple[str, ...]]] = field(default_factory=dict)
     num_items: dict[str, int] = field(default_factory=dict)
     num_kept: dict[str, int] = field(default_factory=dict)
@@ -59,7 +57,6 @@ def read_outputs(recipe: Recipe, run: RunFolder) -> Outputs:
 
 def _keep(outputs: Outputs, system: str, row: dict[str, Any]) -> None:
     task, item = str(row["task"]), str(row["id"])
-    outputs.ids.setdefault((system, task), []).append(item)
     if row.get("correct") is not None:
         outputs.correct.setdefault((system, task), {})[item] = bool(row["correct"])
     if "failures" in row:

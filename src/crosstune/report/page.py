@@ -14,7 +14,7 @@ from crosstune.languages.registry import language_name, language_names
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.report.outputs import ITEMS_PER_TASK, Outputs
 from crosstune.report.run_facts import RunFacts
-from crosstune.report.scores import Score, Scores
+from crosstune.report.scores import Scores
 from crosstune.report.tables import failures
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Cell, Column, Table
@@ -31,6 +31,7 @@ from crosstune.report.tables.findings import Finding
 from crosstune.report.training import Curves
 from crosstune.report.write import bars, charts
 from crosstune.report.write.charts import Series
+from crosstune.runs.records import Score
 from crosstune.tasks.diagnostics import FAILURES
 
 _TEMPLATES = Path(__file__).parent / "template"
@@ -143,7 +144,7 @@ def score_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[str, M
     translation into it.
     """
     scored = {(curve.system, *key): points for curve in curves for key, points in curve.scores.items()}
-    found: Scores = {key: Score(*key, points[-1][1], None, None, 0, "") for key, points in scored.items()}
+    found: Scores = {key: Score(*key[1:], points[-1][1], None, None, 0, "") for key, points in scored.items()}
     name = language_names("en").get
     groups = (
         (f"{name(recipe.languages.source)} tasks", "accuracy", source_columns(recipe, found)),

@@ -3,9 +3,7 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,30 +13,9 @@ from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RESAMPLES, RunFolder
+from crosstune.runs.records import Score
 
 CSV_COLUMNS = ("system", "task", "metric", "value", "low", "high", "n", "seed")
-
-
-@dataclass(frozen=True)
-class Score:
-    """One number of one system.
-
-    Attributes:
-        value: accuracies lie in 0-1, BLEU and chrF++ in 0-100.
-        low: lower end of the interval; None where the metric has none.
-        high: upper end of the interval; None where the metric has none.
-        n: number of items.
-        signature: what was computed, with which tool and settings.
-    """
-
-    system: str
-    task: str
-    metric: str
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-    signature: str
 
 
 Scores = dict[tuple[str, str, str], Score]
@@ -56,7 +33,7 @@ def read_scores(recipe: Recipe, run: RunFolder) -> Scores:
         path = run.system(system) / "evaluation" / "scores.json"
         if path.exists():
             for row in read_json(path)["scores"]:
-                score = _score(system, row)
+                score = Score.of_row(row)
                 if score is not None:
                     scores[system, score.task, score.metric] = score
     if not scores:
@@ -108,26 +85,5 @@ def to_json(scores: Scores, seed: int) -> str:
 
 
 def _csv_rows(scores: Scores, seed: int) -> Iterator[tuple[Any, ...]]:
-    for score in scores.values():
-        yield score.system, score.task, score.metric, score.value, score.low, score.high, score.n, seed
-
-
-def _score(system: str, row: dict[str, Any]) -> Score | None:
-    value = _number(row["value"])
-    if value is None:
-        return None
-    return Score(
-        system=system,
-        task=str(row["task"]),
-        metric=str(row["metric"]),
-        value=value,
-        low=_number(row.get("low")),
-        high=_number(row.get("high")),
-        n=int(row["n"]),
-        signature=str(row.get("signature", "")),
-    )
-
-
-def _number(value: Any) -> float | None:
-    """Return a finite number, or None: an accuracy over no answered item is NaN and counts as missing."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    for (system, *_), score in scores.items():
+        yield system, score.task, score.metric, score.value, score.low, score.high, score.n, seed

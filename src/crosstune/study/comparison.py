@@ -7,10 +7,10 @@ from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crosstune.report.scores import Resamples, Scores, read_resamples, read_scores
-from crosstune.report.tables.significance import holm, paired_bootstrap
+from crosstune.report.tables.significance import holm
+from crosstune.study.differences import Difference, Side, difference
 from crosstune.study.run import folder_of
 from crosstune.study.settings import Study, StudyRun
 
@@ -34,27 +34,8 @@ CSV_COLUMNS = (
     "to_base_p",
     "to_base_p_holm",
 )  # fmt: skip
-_SEED = 12345
 Key = tuple[str, str, str]
 """System, task, metric."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far the means over the seeds of two systems are apart.
-
-    Attributes:
-        low: lower end of the 95 % interval over items and seeds; None where items were not resampled alike.
-        high: its upper end.
-        p: of the two-sided test that there is no difference; None without an interval.
-        p_holm: corrected for all differences of this kind on this task and metric.
-    """
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    p_holm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,32 +93,23 @@ def compare(study: Study, runs: Sequence[StudyRun]) -> list[Finding]:
             # A score may be missing with some seeds: there is no accuracy among answers where none was given.
             found_scores = [scores[key] for scores in content.scores if key in scores]
             values = tuple(score.value for score in found_scores)
-            to_reference = _difference(content, key, found[study.reference], key) if cell != study.reference else None
-            to_base = None if is_base else _difference(content, key, content, (base, *key[1:]))
+            reference = found[study.reference]
+            to_reference = None if cell == study.reference else _difference(content, key, reference, key, base)
+            to_base = None if is_base else _difference(content, key, content, (base, *key[1:]), base)
             findings.append(Finding(cell, *key, values, found_scores[0].n, to_reference, to_base))
     return corrected(findings)
 
 
-def _difference(ours: _Found, key: Key, theirs: _Found, their_key: Key) -> Difference | None:
+def _difference(ours: _Found, key: Key, theirs: _Found, their_key: Key, base: str) -> Difference | None:
     """Compare two systems' scores over all seeds; None where one of them has no score with a seed."""
     if not all(one in scores for side, one in ((ours, key), (theirs, their_key)) for scores in side.scores):
         return None
-    means = [
-        float(np.mean([scores[one].value for scores in side.scores]))
-        for side, one in ((ours, key), (theirs, their_key))
-    ]
-    value = means[0] - means[1]
-    sides = [
-        [resamples[one] for resamples in side.resamples if one in resamples]
-        for side, one in ((ours, key), (theirs, their_key))
-    ]
-    if len(sides[0]) < len(ours.scores) or len(sides[1]) < len(theirs.scores):
-        return Difference(value)
-    resampled = resampled_differences(*sides)
-    if resampled is None:
-        return Difference(value)
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return Difference(value, float(low), float(high), paired_bootstrap(value, resampled))
+    return difference(_side(ours, key, base), _side(theirs, their_key, base))
+
+
+def _side(found: _Found, key: Key, base: str) -> Side:
+    resamples = [drawn[key] for drawn in found.resamples if key in drawn]
+    return Side([scores[key] for scores in found.scores], resamples, is_trained=key[0] != base)
 
 
 def corrected(findings: Sequence[Finding]) -> list[Finding]:
@@ -158,28 +130,6 @@ def _corrected(differences: Sequence[Difference | None]) -> list[Difference | No
     p_values = [one.p for one in differences if one is not None and one.p is not None]
     corrected_values = iter(holm(p_values))
     return [one if one is None or one.p is None else replace(one, p_holm=next(corrected_values)) for one in differences]
-
-
-def resampled_differences(
-    ours: Sequence[NDArray[np.float64]], theirs: Sequence[NDArray[np.float64]]
-) -> NDArray[np.float64] | None:
-    """Return differences of two cells' means on resampled items and seeds; None where items were not resampled alike.
-
-    Each side holds, by seed, a score's values on the same resamples of the items. In every resample as many seeds as
-    there are are drawn anew, too, on each side by itself: they spread as what other items and other seeds would have
-    given (two-level bootstrap; Bouthillier et al. 2021, https://arxiv.org/abs/2103.03098).
-    """
-    sizes = {len(values) for values in (*ours, *theirs)}
-    if len(sizes) != 1:
-        return None
-    generator = np.random.default_rng(_SEED)
-    means = []
-    for side in (ours, theirs):
-        values = np.stack(side)
-        seeds = generator.integers(len(side), size=values.shape)
-        means.append(np.take_along_axis(values, seeds, axis=0).mean(axis=0))
-    differences: NDArray[np.float64] = means[0] - means[1]
-    return differences
 
 
 def to_csv(findings: Sequence[Finding]) -> str:

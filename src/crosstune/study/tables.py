@@ -9,10 +9,11 @@ from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Cell, Column, Row, Table, mark_best
 from crosstune.report.tables.changes import source_columns, target_columns
 from crosstune.report.tables.columns import text_columns, translation_columns
-from crosstune.report.tables.significance import ALPHA
+from crosstune.report.tables.significance import ALPHA, DIFFERS
 from crosstune.report.write.markdown import escape, table_to_markdown
 from crosstune.report.write.provenance import stamped
-from crosstune.study.comparison import Difference, Finding
+from crosstune.study.comparison import Finding
+from crosstune.study.differences import MIN_SEEDS, Difference
 from crosstune.study.settings import Study
 
 SPREAD_NOTE = "± is the standard deviation over {} seeds; bold is the best of a column."
@@ -22,8 +23,12 @@ _OVER_WORDINGS = (
     ("bleu_worst_to_best", ", worst of the unseen instructions as a share of their best"),
 )
 CHANGE_NOTE = (
-    "The range is the 95 % interval of the difference over items and seeds (two-level bootstrap). ▲ ▼ mark a "
-    "difference whose interval leaves out zero, † one with p < 0.05 after Holm's correction over all rows of a column."
+    "The range is the 95 % t interval of the difference over items and seeds. ▲ ▼ mark a difference whose interval "
+    "leaves out zero, † one with p < 0.05 after Holm's correction over all rows of a column."
+)
+FEW_SEEDS_NOTE = (
+    "The range is the 95 % interval of the difference over {}. Nothing is marked below three seeds: so few runs do not "
+    "show how much runs differ."
 )
 
 
@@ -121,11 +126,18 @@ def _change_table(
                 rows.append(Row(system, _label(study, recipe, cell, system), tuple(cells)))
     signed = tuple(replace(column, signed=True, chance=None) for column in columns)
     rows_are = "cell" if len(study.cells) > 1 else "system"
-    return Table("", title, signed, tuple(rows), notes=(CHANGE_NOTE,), rows_are=rows_are)
+    return Table("", title, signed, tuple(rows), notes=(_change_note(study),), rows_are=rows_are)
+
+
+def _change_note(study: Study) -> str:
+    if len(study.seeds) >= MIN_SEEDS:
+        return CHANGE_NOTE
+    return FEW_SEEDS_NOTE.format("items and seeds" if len(study.seeds) > 1 else "items alone, of one seed")
 
 
 def _change(difference: Difference | None) -> Cell:
     if difference is None:
         return Cell()
-    is_significant = difference.p_holm is not None and difference.p_holm < ALPHA
-    return Cell(difference.value, difference.low, difference.high, marks="†" if is_significant else "")
+    is_tested = difference.p_holm is not None
+    marks = DIFFERS if difference.p_holm is not None and difference.p_holm < ALPHA else ""
+    return Cell(difference.value, difference.low, difference.high, marks=marks, is_tested=is_tested)

@@ -145,7 +145,7 @@ def test_a_task_of_the_users_own_is_scored_by_name(
     results = score_in_harness(llama, tokenizer, tasks, settings(100))
     (whole,), (some,) = results["all"].scores, results["some"].scores
     assert (whole.metric, whole.n, some.n) == ("acc", 7, 3)
-    assert f"harness:{lm_eval.__version__}|task:capitals|v:2.5|shots:0|bs:100" in whole.signature
+    assert f"harness:{lm_eval.__version__}|task:capitals|v:2.5|shots:0|ci:wilson" in whole.signature
     rows = results["all"].rows
     assert whole.value == sum(row["correct"] for row in rows) / 7
     assert [row["reference"] for row in rows] == [f" the {('room', 'table')[n % 2]}" for n in range(7)]

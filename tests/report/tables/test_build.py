@@ -6,22 +6,23 @@ import pytest
 
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
-from crosstune.report.scores import Score, Scores, read_scores
+from crosstune.report.scores import Scores, read_scores
 from crosstune.report.tables.build import further_tables, paper_tables
 from crosstune.report.tables.cells import Cell, Table
 from crosstune.report.tables.changes import change_table
 from crosstune.report.tables.findings import best_per_column, findings
 from crosstune.report.tables.significance import Evidence
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.records import Score
 from tests.report.conftest import make_recipe, recipe_content, write_run
 
 
-def a_score(system: str, task: str, value: float, **changes: Any) -> Score:
-    return replace(Score(system, task, "acc", value, value - 0.05, value + 0.05, 250, "v1"), **changes)
+def a_score(system: str, task: str, value: float, **changes: Any) -> tuple[str, Score]:
+    return system, replace(Score(task, "acc", value, value - 0.05, value + 0.05, 250, "v1"), **changes)
 
 
-def as_scores(*scores: Score) -> Scores:
-    return {(score.system, score.task, score.metric): score for score in scores}
+def as_scores(*scores: tuple[str, Score]) -> Scores:
+    return {(system, score.task, score.metric): score for system, score in scores}
 
 
 def column(table: Table, name: str) -> tuple[Cell, ...]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,11 +7,12 @@ from hypothesis import strategies as st
 
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs, read_outputs
-from crosstune.report.scores import Score, Scores, read_resamples, read_scores
+from crosstune.report.scores import Scores, read_resamples, read_scores
 from crosstune.report.tables.build import further_tables
 from crosstune.report.tables.changes import change_table, difference_interval, figure_points
 from crosstune.report.tables.significance import Evidence
 from crosstune.runs.folder import RESAMPLES, RunFolder
+from crosstune.runs.records import Score
 from tests.report.conftest import make_recipe
 
 
@@ -65,8 +68,7 @@ def test_held_out_text_is_compared_by_the_paired_bootstrap_and_its_least_is_best
     resamples = {}
     for system, value in (("llama", 2.0), ("ours", 1.5), ("continued", 2.5)):
         key = (system, "korean", "bits_per_byte")
-        scores[key] = Score(*key, value, value - 0.1, value + 0.1, 2, "")
-        outputs.ids[system, "korean"] = ["1", "2"]
+        scores[key] = Score(*key[1:], value, value - 0.1, value + 0.1, 2, "", items="1 2")
         resamples[key] = value + np.linspace(-0.1, 0.1, 100)
     table = change_table(recipe, Evidence(scores, outputs, resamples))
     assert table is not None
@@ -83,7 +85,8 @@ def test_resamples_of_other_items_or_of_another_number_are_not_paired(recipe: Re
     for system, number in (("llama", 1000), ("ours", 1000), ("lora", 500)):
         np.savez(run.system(system) / "evaluation" / RESAMPLES, **{"pairs_en_ko_en/bleu": np.linspace(0, 1, number)})
     scores, resamples, outputs = read_scores(recipe, run), read_resamples(recipe, run), read_outputs(recipe, run)
-    outputs.ids["ours", "pairs_en_ko_en"][0] = "another"
+    key = ("ours", "pairs_en_ko_en", "bleu")
+    scores[key] = replace(scores[key], items="others, as many")
     table = change_table(recipe, Evidence(scores, outputs, resamples))
     assert table is not None
     place = [(column.task, column.metric) for column in table.columns].index(("pairs_en_ko_en", "bleu"))
@@ -91,7 +94,7 @@ def test_resamples_of_other_items_or_of_another_number_are_not_paired(recipe: Re
 
 
 def test_nothing_is_compared_without_the_reference_system(recipe: Recipe) -> None:
-    scores: Scores = {("ours", "hella", "acc"): Score("ours", "hella", "acc", 0.5, 0.4, 0.6, 10, "")}
+    scores: Scores = {("ours", "hella", "acc"): Score("hella", "acc", 0.5, 0.4, 0.6, 10, "")}
     assert change_table(recipe, Evidence(scores, Outputs(), {})) is None
     assert figure_points(recipe, scores) == []
 

@@ -113,6 +113,21 @@ def test_answers_to_other_items_than_those_of_the_score_are_not_compared(recipe:
     assert evidence.won_and_lost(("llama", "lora"), "choice", "acc") is None
 
 
+@pytest.mark.parametrize("of_ours", ["others, as many", ""])
+def test_systems_that_answered_other_items_are_not_compared_by_resamples(
+    recipe: Recipe, run: RunFolder, of_ours: str
+) -> None:
+    for system in ("llama", "ours"):
+        values = np.random.default_rng(1).normal(size=1000)
+        np.savez(run.system(system) / "evaluation" / RESAMPLES, **{"pairs_en_ko_en/bleu": values})
+    evidence, key = evidence_of(recipe, run), ("ours", "pairs_en_ko_en", "bleu")
+    pair = ("llama", "ours")
+    assert evidence.resampled(pair, *key[1:]) is not None
+    evidence.scores[key] = replace(evidence.scores[key], items=of_ours)
+    assert evidence.resampled(pair, *key[1:]) is None
+    assert not [one for one in compare(evidence, pair) if (one.task, one.metric) == key[1:]]
+
+
 def test_cells_are_marked_that_differ_from_the_reference_or_beat_all(recipe: Recipe, run: RunFolder) -> None:
     evidence = evidence_of(recipe, run)
     systems = list(recipe.systems)

@@ -5,7 +5,7 @@ what was written before an interruption, and cut answers at stop texts that hide
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
 from typing import Any
@@ -19,7 +19,6 @@ from crosstune.evaluate.generate.generation import Generated, Limits, Write, gen
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
     Result,
-    Score,
     Scored,
     keyword_label,
     keyword_scores,
@@ -29,6 +28,7 @@ from crosstune.evaluate.scores import (
 )
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask
+from crosstune.runs.records import Score
 from crosstune.tasks.diagnostics import Asked, failures
 from crosstune.tasks.task import Item
 from crosstune.terminal import note, progress
@@ -132,13 +132,14 @@ def score_cell(
         signature = f"wording:{cell.name.removeprefix(cell.wordings_of)[1:]}|{signature}"
     outputs = [row["output"] for row in rows]
     first = [references[0] for references in cell.references]
+    items = tuple(repr(item) for item in zip(cell.ids, cell.sources, cell.references, strict=True))
     if not cell.target_language:
-        scored = Scored(cell.name, f"rule:names_exactly_one|{signature}", num_bootstrap)
+        scored = Scored(cell.name, f"rule:names_exactly_one|{signature}", num_bootstrap, items)
         keywords = cell.task.keywords
         return keyword_scores(scored, outputs, [keywords.index(keyword) for keyword in first], keywords)
-    scored = Scored(cell.name, signature, num_bootstrap)
+    scored = Scored(cell.name, signature, num_bootstrap, items)
     scores = translation_scores(scored, outputs, cell.references, cell.target_language)
     if comet:
-        with_comet = Scored(cell.name, f"{comet.signature}|{signature}", num_bootstrap)
+        with_comet = replace(scored, signature=f"{comet.signature}|{signature}")
         scores.append(mean_score(with_comet, "comet", comet.scores(cell.sources, outputs, first)))
     return scores

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -12,7 +13,6 @@ from crosstune.evaluate.harness.task_files import HarnessTask
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
     Result,
-    Score,
     Scored,
     aggregated_score,
     bits_per_byte_score,
@@ -20,6 +20,7 @@ from crosstune.evaluate.scores import (
     mean_score,
 )
 from crosstune.recipe import Evaluate
+from crosstune.runs.records import Score
 from crosstune.tokens.bits_per_byte import bits_per_byte
 
 Row = dict[str, Any]
@@ -56,8 +57,8 @@ def score_in_harness(
         if loaded[label].config.doc_to_text == "query":
             signature += f"|prompt:{task.prompt.name}"
         samples = sorted(results["samples"][label], key=lambda sample: sample["doc_id"])
-        scored = Scored(label, signature, settings.num_bootstrap)
-        found[label] = Result(_rows(scored.task, samples), _scores(scored, samples, loaded[label].aggregation()))
+        scored = Scored(label, signature, settings.num_bootstrap, items=())
+        found[label] = Result(_rows(label, samples), _scores(scored, samples, loaded[label].aggregation()))
     return found
 
 
@@ -68,10 +69,21 @@ def _scores(scored: Scored, samples: list[Row], aggregations: Mapping[str, Any])
     for name in filters:
         members = [sample for sample in samples if sample["filter"] == name]
         for metric in dict.fromkeys(metric for sample in members for metric in sample["metrics"]):
-            values = [sample[metric] for sample in members if metric in sample]
+            having = [sample for sample in members if metric in sample]
+            of_these = replace(scored, items=tuple(_item(sample) for sample in having))
             whole = metric if len(filters) == 1 else f"{metric}_{name}"
-            scores.append(_score(scored, whole, values, aggregations.get(metric)))
+            values = [sample[metric] for sample in having]
+            scores.append(_score(of_these, whole, values, aggregations.get(metric)))
     return scores
+
+
+def _item(sample: Row) -> str:
+    """Return what was asked about, and what would be right."""
+    return repr((_id(sample), sample["target"]))
+
+
+def _id(sample: Row) -> str:
+    return str(sample["doc"].get("id", sample["doc_id"]))
 
 
 def _score(scored: Scored, metric: str, values: list[Any], aggregation: Any) -> Score:
@@ -93,7 +105,7 @@ def _rows(label: str, samples: list[Row]) -> list[Row]:
 
 def _row(label: str, sample: Row) -> Row:
     arguments, answers = sample["arguments"], sample["filtered_resps"]
-    row = {"task": label, "id": str(sample["doc"].get("id", sample["doc_id"])), "prompt": arguments[0][0]}
+    row = {"task": label, "id": _id(sample), "prompt": arguments[0][0]}
     correct = bool(sample["acc"]) if "acc" in sample else None
     if "bits_per_byte" in sample:
         log_probability, num_bytes = sample["bits_per_byte"]

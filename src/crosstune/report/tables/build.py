@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from crosstune.languages.registry import language_name
 from crosstune.recipe import Recipe
 from crosstune.report import paper
-from crosstune.report.scores import Score, Scores
+from crosstune.report.scores import Scores
 from crosstune.report.tables.cells import Cell, Column, Row, Table, mark_best
 from crosstune.report.tables.columns import (
     METRIC_TITLES,
@@ -16,6 +16,7 @@ from crosstune.report.tables.columns import (
     paper_translations,
     translation_columns,
 )
+from crosstune.runs.records import Score
 
 # Tables hold BLEU and chrF++ of translations; the rest, and each wording's own scores, are in the files of scores.
 _FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_best|_mean|_worst|_worst_to_best)?")
@@ -81,7 +82,10 @@ def build_table(recipe: Recipe, scores: Scores, name: str, title: str, columns: 
 def _notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
     notes = []
     if any(cell.low is not None for row in rows for cell in row.cells):
-        notes.append("The range is the 95 % bootstrap interval over the items; bold is the best of a column.")
+        notes.append(
+            "The range is the 95 % interval over the items: Wilson's for shares of items (accuracies), the bootstrap's "
+            "for the others; bold is the best of a column."
+        )
     if any(row.paper for row in rows):
         scale = "; it prints BLEU from 0 to 1, which stands here times 100" if columns[0].top == 100 else ""
         notes.append(f"Below a system: the paper's figure for it, LLaMA-2-7B on the paper's own test sets{scale}.")

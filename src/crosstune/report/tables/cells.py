@@ -89,7 +89,9 @@ class Column:
 
     def judgement(self, cell: "Cell") -> Literal["", "better", "worse"]:
         """Say whether a difference whose interval leaves out zero is one for the better."""
-        if not self.signed or cell.low is None or cell.high is None or cell.low <= 0 <= cell.high:
+        if not self.signed or not cell.is_tested or cell.low is None or cell.high is None:
+            return ""
+        if cell.low <= 0 <= cell.high:
             return ""
         return "better" if (cell.low > 0) != (self.metric in LESS_IS_BETTER) else "worse"
 
@@ -108,6 +110,7 @@ class Cell:
     Attributes:
         is_best: of its column.
         marks: what a legend below the table explains.
+        is_tested: a difference that too few seeds stand behind is shown with its interval, but not judged.
     """
 
     value: float | None = None
@@ -116,6 +119,7 @@ class Cell:
     is_best: bool = False
     spread: float | None = None
     marks: str = ""
+    is_tested: bool = True
 
 
 @dataclass(frozen=True)

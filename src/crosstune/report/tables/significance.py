@@ -16,6 +16,7 @@ from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Resamples, Scores
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import LESS_IS_BETTER, Row, Table
+from crosstune.runs.records import same_items
 
 ALPHA = 0.05
 CSV_COLUMNS = ("task", "metric", "system", "other", "difference", "test", "p", "p_holm", "num_pairs")
@@ -53,13 +54,16 @@ class Evidence:
         return (won, lost, len(ours)) if is_the_score and is_complete else None
 
     def resampled(self, systems: Sequence[str], task: str, metric: str) -> list[NDArray[np.float64]] | None:
-        """Return two systems' scores on the same resamples of the same items; None without them."""
-        found = [self.resamples.get((system, task, metric)) for system in systems]
-        ids = [self.outputs.ids.get((system, task)) for system in systems]
-        first, second = found
-        if first is None or second is None or first.shape != second.shape or ids[0] != ids[1]:
+        """Return two systems' scores on the same resamples of the same items; None without them.
+
+        Two systems that answered other items have the same number of resamples, too, and their difference would look
+        like a paired one.
+        """
+        scores = [self.scores.get((system, task, metric)) for system in systems]
+        first, second = (self.resamples.get((system, task, metric)) for system in systems)
+        if first is None or second is None or first.shape != second.shape:
             return None
-        return [first, second]
+        return [first, second] if same_items(score for score in scores if score is not None) else None
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ def _metadata(recipe: Recipe, system: str, scores: Scores) -> dict[str, Any]:
                 {"type": score.metric, "name": METRIC_TITLES.get(score.metric, score.metric), "value": score.value}
             ],
         }
-        for score in scores.values()
-        if score.system == system
+        for (of_system, *_), score in scores.items()
+        if of_system == system
     ]
     return {
         **({"license": recipe.report.model_license} if recipe.report.model_license else {}),

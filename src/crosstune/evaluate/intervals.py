@@ -1,16 +1,32 @@
-"""Percentile bootstrap over items, computed from sums of per-item statistics.
+"""Intervals over items: Wilson's of a share of items, the percentile bootstrap of everything else.
 
-All systems are resampled alike, item for item, so that the difference of two systems' resamples is the paired bootstrap
-of their difference (Koehn 2004, https://aclanthology.org/W04-3250/).
+The bootstrap is computed from sums of per-item statistics. All systems are resampled alike, item for item, so that the
+difference of two systems' resamples is the paired bootstrap of their difference (Koehn 2004,
+https://aclanthology.org/W04-3250/).
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from crosstune.runs.records import Array
+
+NORMAL_97_5 = 1.959963984540054
 SEED = 12345  # one seed for all: tasks with equally many items are resampled alike
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """Return Wilson's (1927) 95 % interval of a share, ``successes`` of ``n``.
+
+    The bootstrap gives [1, 1] where all items are right, and covers 0.65 of the time at a true share of 0.99 of 100.
+    """
+    share, square = successes / n, NORMAL_97_5**2
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    half = NORMAL_97_5 * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
+    # Rounding leaves 1e-17 where nothing or everything is right.
+    return (0.0 if successes == 0 else middle - half), (1.0 if successes == n else middle + half)
 
 
 def resample(item_statistics: Array, statistic: Callable[[Array], Array], num_bootstrap: int) -> Array:

@@ -1,0 +1,77 @@
+"""What the evaluate stage writes and the report reads: the fields of a score, explained once."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Interval = Literal["wilson", "bootstrap", ""]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of one system on one task.
+
+    Attributes:
+        value: accuracies and other shares lie in 0-1, BLEU and chrF++ in 0-100.
+        low: lower end of the 95 % interval; None where the metric has none.
+        high: upper end of the interval; None where the metric has none.
+        n: number of items.
+        signature: what was computed, with which tool and settings.
+        interval: whose interval: ``wilson`` of a share of items, ``bootstrap`` of all else.
+        items: which items were scored, in their order, as a hash; only scores of the same items are compared in pairs.
+        resamples: its values on resampled items, [num_bootstrap], for paired differences; in a file of their own.
+    """
+
+    task: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    signature: str
+    interval: Interval = ""
+    items: str = ""
+    resamples: Array | None = field(default=None, compare=False, repr=False)
+
+    def row(self) -> dict[str, Any]:
+        """Return the score as a JSON object, without its resamples."""
+        return {name: value for name, value in vars(self).items() if name != "resamples"}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self | None:
+        """Return the score that a JSON object holds; None for a value that is no number.
+
+        An accuracy over no answered item is NaN and counts as missing.
+        """
+        value = _number(row["value"])
+        if value is None:
+            return None
+        bounds = _number(row.get("low")), _number(row.get("high"))
+        texts = [str(row.get(name, "")) for name in ("signature", "interval", "items")]
+        return cls(str(row["task"]), str(row["metric"]), value, *bounds, int(row["n"]), *texts)  # type: ignore[arg-type]
+
+
+def same_items(scores: Iterable[Score]) -> bool:
+    """Say whether scores are known to be of the same items, in the same order: only these are compared in pairs."""
+    hashes = {score.items for score in scores}
+    return len(hashes) == 1 and "" not in hashes
+
+
+def hash_of_items(items: Iterable[str]) -> str:
+    """Return a hash of items, each as one text, in their order."""
+    digest = hashlib.blake2b(digest_size=8)
+    for item in items:
+        text = item.encode("utf-8", "surrogatepass")
+        # With its length, so that no two lists of texts are written alike.
+        digest.update(f"{len(text)} ".encode() + text)
+    return digest.hexdigest()
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
