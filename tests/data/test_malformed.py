@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crosstune.data import evaluation_sets
-from crosstune.data.readers import spreadsheets, text_files, unpack
+from crosstune.data.readers import sheet_parts, text_files, unpack
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
@@ -240,7 +240,7 @@ BAD_ITEMS = {
 @pytest.fixture(autouse=True)
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack, "MIN_BOMB_BYTES", 2**20)
-    monkeypatch.setattr(spreadsheets, "MIN_BOMB_BYTES", 2**20)
+    monkeypatch.setattr(sheet_parts, "MIN_BOMB_BYTES", 2**20)
     monkeypatch.setattr(unpack, "MAX_WHOLE_BYTES", 2**22)
     monkeypatch.setattr(text_files, "MAX_LINE_BYTES", 2**12)
 

@@ -1,12 +1,15 @@
 """What a row's content means: its texts by language, by ``instruction, input, output``, or as ``text``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from crosstune.data.readers import chat
 from crosstune.data.readers.tables import Columns
-from crosstune.data.rows import texts_problem
+from crosstune.data.rows import is_encodable, texts_problem
+from crosstune.data.text_checks import says_no_input
 from crosstune.languages.registry import codes_of, language_names
+from crosstune.prompts.conversation import Turn, with_turns
 from crosstune.recipe import Languages, Source
 
 Interpret = Callable[[Any], list[dict[str, str]] | str]
@@ -16,17 +19,32 @@ Interpret = Callable[[Any], list[dict[str, str]] | str]
 _AIHUB_HEADERS = {"ko": "원문", "en": "번역문"}
 
 
+# Keys that change what a row means: read where it is said below, and refused by name where they hold something.
+_UNREAD = {
+    "instructions": (
+        *("tools", "functions", "chosen", "rejected", "kto_tag", "images", "image", "videos", "audios", "audio"),
+        *("context", "passage", "reasoning", "thinking"),
+    ),
+    "parallel": (),
+    "text": (),
+}
+
+
 def columns_of(source: Source, languages: Languages) -> Columns:
-    """Return the table columns that a source needs."""
+    """Return the table columns that a source needs, and those that change the meaning of its rows."""
     if source.kind == "parallel":
         names = {language: _language_headers(language) for language in (languages.source, languages.target)}
     elif source.kind == "instructions":
-        names = {field: frozenset({field}) for field in ("instruction", "input", "output")}
+        names = {field: frozenset({field}) for field in ("instruction", "input", "output", "history", "system")}
     else:
         names = {"text": frozenset({"text"})}
     names |= {field: frozenset({header.lower()}) for field, header in source.columns.items() if field in names}
+    needed = names.keys() - ({"input", "history", "system"} - source.columns.keys())
+    # A column that the recipe takes for a text is none of these.
+    taken = {header.lower() for header in source.columns.values()}
+    names |= {key: frozenset({key}) for key in ("weight", *_UNREAD[source.kind]) if key not in taken}
+    optional = frozenset(names.keys() - needed)
     may_lack_header = source.kind == "parallel" and not source.columns
-    optional = frozenset({"input"} & names.keys() - source.columns.keys())
     return Columns(names, optional, may_lack_header)
 
 
@@ -45,51 +63,145 @@ def interpreter(source: Source, languages: Languages) -> Interpret:
         interpret = _instruction(source.chat_turns == "first")
     else:
         interpret = _text
+    interpret = _refusing(interpret, _UNREAD[source.kind])
     if not source.columns:
         return interpret
     return _renamed(interpret, source.columns)
+
+
+def _refusing(interpret: Interpret, unread: Sequence[str]) -> Interpret:
+    def interpret_refusing(content: Any) -> list[dict[str, str]] | str:
+        if isinstance(content, Mapping):
+            found = [key for key in unread if not chat.is_nothing(content.get(key))]
+            if found:
+                return (
+                    f"{found[0]!r} changes what the row means and is not read; remove the key where it is not needed, "
+                    "or name it in `columns` where it is one of the row's texts"
+                )
+            if not chat.is_nothing(content.get("weight")) and str(content["weight"]) not in ("1", "1.0"):
+                return f"a 'weight' of {content['weight']!r} is not read: give sources weights in `mixtures`"
+        return interpret(content)
+
+    return interpret_refusing
 
 
 def _renamed(interpret: Interpret, columns: Mapping[str, str]) -> Interpret:
     def interpret_renamed(content: Any) -> list[dict[str, str]] | str:
         if not isinstance(content, Mapping):
             return interpret(content)
+        inner = content.get("translation")
+        if isinstance(inner, Mapping) and all(name in inner for name in columns.values()):
+            content = inner
         missing = [name for name in columns.values() if name not in content]
         if missing:
             there = ", ".join(map(str, content)) or "none"
             return f"no key {missing[0]!r}, which `columns` names; there are {there}"
-        others = {key: value for key, value in content.items() if key not in columns}
+        renamed = {*columns, *columns.values()}
+        others = {key: value for key, value in content.items() if key not in renamed}
         return interpret(others | {field: content[name] for field, name in columns.items()})
 
     return interpret_renamed
 
 
 def _pair(pair: tuple[str, str]) -> Interpret:
+    headers = {language: _language_headers(language) for language in pair}
+
     def interpret(content: Any) -> list[dict[str, str]] | str:
         # The layout of the hub's translation data sets: {"translation": {"en": ..., "ko": ...}}.
         inner = content.get("translation") if isinstance(content, Mapping) else None
         row = inner if isinstance(inner, Mapping) else content
+        if isinstance(row, Mapping) and not all(language in row for language in pair):
+            row = _by_language(row, headers)
         return texts_problem(row, pair) or [{language: row[language] for language in pair}]
 
     return interpret
 
 
+def _by_language(row: Mapping[Any, Any], headers: Mapping[str, frozenset[str]]) -> Mapping[Any, Any]:
+    """Return a row whose languages have other names, as tables do (한국어, eng_Latn), by their codes."""
+    found = {
+        language: [key for key in row if isinstance(key, str) and key.lower().replace("_", "-") in _hyphened(names)]
+        for language, names in headers.items()
+    }
+    return {
+        **row,
+        **{language: row[keys[0]] for language, keys in found.items() if len(keys) == 1 and language not in row},
+    }
+
+
+@cache
+def _hyphened(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.replace("_", "-") for name in names)
+
+
 def _instruction(first_only: bool) -> Interpret:
     def interpret(content: Any) -> list[dict[str, str]] | str:
-        if isinstance(content, Mapping) and "instruction" not in content and (key := chat.layout_of(content)):
-            return chat.exchanges(content[key], first_only)
-        problem = texts_problem(content, ("instruction", "output"))
-        if problem:
-            return problem
-        # KoAlpaca 1.1 has no `input`; some sets write null for none.
-        texts = {
-            "instruction": content["instruction"],
-            "input": content.get("input") or "",
-            "output": content["output"],
-        }
-        return texts_problem(texts, ("input",)) or [texts]
+        if not isinstance(content, Mapping):
+            return texts_problem(content, ("instruction", "output")) or []
+        layouts = [key for key in ("instruction", *chat.LAYOUTS) if key in content]
+        if len(layouts) > 1:
+            return f"holds {' and '.join(map(repr, layouts))}; which is meant cannot be known"
+        system = content.get("system")
+        if not chat.is_nothing(system) and not isinstance(system, str):
+            return "'system' is not a text"
+        if layout := chat.layout_of(content):
+            if not chat.is_nothing(content.get("history")):
+                return f"holds 'history' beside {layout!r}; put its turns into {layout!r}"
+            return chat.exchanges(content[layout], first_only, system or "")
+        if isinstance(content.get("instances"), list) and "output" not in content:
+            return _of_instances(content)
+        return _alpaca(content)
 
     return interpret
+
+
+def _of_instances(content: Mapping[str, Any]) -> list[dict[str, str]] | str:
+    """Return a row for each instance of a Self-Instruct task: one instruction with several inputs and outputs."""
+    found: list[dict[str, str]] = []
+    shared = {key: value for key, value in content.items() if key != "instances"}
+    for number, instance in enumerate(content["instances"], start=1):
+        if not isinstance(instance, Mapping):
+            return f"instance {number} is not an object with the keys input and output"
+        rows = _alpaca({**shared, **instance})
+        if isinstance(rows, str):
+            return f"instance {number}: {rows}"
+        found.extend(rows)
+    return found or "'instances' is empty, so there is nothing to learn"
+
+
+def _alpaca(content: Mapping[str, Any]) -> list[dict[str, str]] | str:
+    """Return the row of instruction, input and output, with LLaMA-Factory's ``system`` and ``history`` before it."""
+    problem = texts_problem(content, ("instruction", "output"))
+    if problem:
+        return problem
+    # KoAlpaca 1.1 has no `input`; some sets write null for none.
+    given = "" if chat.is_missing(content.get("input")) else content["input"]
+    texts = {"instruction": content["instruction"], "input": given, "output": content["output"]}
+    problem = texts_problem(texts, ("input",))
+    if problem:
+        return problem
+    earlier = _history(content.get("history"))
+    if isinstance(earlier, str):
+        return earlier
+    if system := content.get("system") or "":
+        earlier.insert(0, Turn("system", system))
+    if earlier and says_no_input(given):
+        given = ""
+    return [{**texts, "input": with_turns(given, earlier)}]
+
+
+def _history(history: Any) -> list[Turn] | str:
+    if chat.is_nothing(history):
+        return []
+    pairs = history if isinstance(history, list) else [None]
+    turns: list[Turn] = []
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
+            return "'history' is not a list of pairs of a question and its answer"
+        if not all(map(is_encodable, pair)):
+            return "'history' holds half a surrogate pair, which is no character"
+        turns += [Turn("user", pair[0]), Turn("assistant", pair[1])]
+    return turns
 
 
 def _text(content: Any) -> list[dict[str, str]] | str:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from crosstune.data.overlap import EvaluationTexts, Match
 from crosstune.data.rows import Drops, Row
-from crosstune.data.text_checks import has_special_token, is_broken, is_markup_only, length_ratio
+from crosstune.data.text_checks import has_special_token, is_broken, is_markup_only, length_ratio, says_no_input
 from crosstune.languages.writing_systems import script_share
 from crosstune.prompts.cleaning import clean, normalised
 from crosstune.recipe import Quality
@@ -21,6 +21,8 @@ LENGTHS = "lengths too different"
 OVERLAP = "evaluation overlap"
 DUPLICATE = "duplicate"
 NEAR_DUPLICATE = "near duplicate"
+# No drop, but counted, too.
+NO_INPUT = "input that says there is none, emptied"
 
 Kind = Literal["parallel", "instructions", "text"]
 # Rows are compared with the evaluation texts many at once.
@@ -55,6 +57,7 @@ def keep_usable(rows: Iterable[Row], checks: Checks, source: str, drops: Drops) 
     """Clean the rows of a source and yield those that can be learnt from; duplicates are the mixture's business."""
     for batch in _batches(rows, checks):
         usable = [texts for _, texts, reason in batch if not reason]
+        drops.changes[NO_INPUT] += sum(_without_stated_input(texts) for texts in usable)
         matches = iter(checks.evaluation.find(usable) if checks.evaluation else [None] * len(usable))
         for row, texts, reason in batch:
             # A dropped row is shown as it was: what made it empty, say, is gone from the cleaned one.
@@ -77,6 +80,14 @@ def _batches(rows: Iterable[Row], checks: Checks) -> Iterator[list[_Checked]]:
             yield batch
             batch, num_characters = [], 0
     yield batch
+
+
+def _without_stated_input(texts: dict[str, str]) -> bool:
+    """Empty an input that only says that there is none, and return whether it did."""
+    says_none = says_no_input(texts.get("input", ""))
+    if says_none:
+        texts["input"] = ""
+    return says_none
 
 
 def _overlap(match: Match, checks: Checks) -> str:

@@ -43,6 +43,10 @@ _LAYOUTS = {
 }
 _MAGIC = {b"PK\x03\x04": "xlsx", b"PAR1": "parquet"}
 _NOT_TEXT = ("xlsx", "parquet", "tmx")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_TABLE_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv"}
+_PACKED = (".gz", ".zst")
+_TITLE = re.compile(r'"?[\w.-]{1,40}"?')
 _OBJECT = re.compile(r'\{\s*["}]')
 _ARRAY = re.compile(r"\[\s*[{\]]")
 _CATALOGUE = re.compile(r'^msgid\s+"', re.MULTILINE)
@@ -81,10 +85,13 @@ def are_aligned(files: Sequence[TextFile], columns: Columns) -> bool:
 
 
 def _detect(kind: str, file: TextFile, columns: Columns) -> str:
-    with open_unpacked(file.path) as content:
-        magic = content.read(4)
-    if magic in _MAGIC:
-        return _MAGIC[magic]
+    with open_unpacked(file.path, file.packed) as content:
+        first = content.read(4096)
+    if first[:4] in _MAGIC:
+        return _MAGIC[first[:4]]
+    # XML says its encoding itself; other text in UTF-16 is refused.
+    if kind == "parallel" and first.startswith(_UTF_16) and _is_tmx(first.decode("utf-16", "replace")):
+        return "tmx"
     start = file.start.lstrip()
     first_line = start.partition("\n")[0]
     # A plain text may begin with a bracket or brace, as headlines do ("[속보] ..."); JSON goes on as JSON does.
@@ -93,12 +100,41 @@ def _detect(kind: str, file: TextFile, columns: Columns) -> str:
     if _ARRAY.match(start) or (kind == "instructions" and start.startswith("[")):
         return "json"
     if kind == "text":
-        return "text"
-    if kind == "parallel" and "<tmx" in start[:4096]:
+        return _detect_table_of_texts(first_line, file, columns)
+    if kind == "parallel" and _is_tmx(start):
         return "tmx"
     if kind == "parallel" and _CATALOGUE.search(start):
         return "po"
     return _detect_table(kind, start, columns)
+
+
+def _is_tmx(start: str) -> bool:
+    return start.lstrip().startswith("<") and "<tmx" in start[:4096]
+
+
+def _detect_table_of_texts(header: str, file: TextFile, columns: Columns) -> str:
+    """Return whether a file is a table with a column of texts, by its header or its name, or plain text.
+
+    Raises:
+        BadInputError: when its name says that it is a table, and its header does not say which column holds the texts.
+    """
+    suffix = next((part for part in reversed(file.path.suffixes) if part.lower() not in _PACKED), "").lower()
+    named = _TABLE_SUFFIXES.get(suffix)
+    for table, sign in (("tsv", "\t"), ("csv", ",")):
+        cells = header.split(sign)
+        # A sentence with a comma may hold the word, too: a header has several cells of a word each.
+        is_header = len(cells) > 1 and all(_TITLE.fullmatch(cell.strip()) for cell in cells)
+        if _names_columns(cells, columns) and (is_header or named == table):
+            return table
+    if named and columns.numbers:
+        return named
+    if named:
+        raise BadInputError(
+            f"{file.path} is named as a table ({suffix}), but its first row has no column {columns.required[0]!r}: "
+            f"{header[:80]!r}. Name the column of the texts in `columns` ({{text: NAME}}, or {{text: '2'}} with "
+            f"`format: {named}` where there is no header), or set `format: text` if each line is a document"
+        )
+    return "text"
 
 
 def _detect_table(kind: str, start: str, columns: Columns) -> str:

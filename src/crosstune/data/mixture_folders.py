@@ -37,12 +37,14 @@ class _Usable:
         spool: the rows that can be learnt from.
         dropped: the others, with their reasons.
         reasons: how many for which.
+        changes: how many rows were kept with another text.
     """
 
     num_read: int
     spool: Path
     dropped: Path
     reasons: dict[str, int]
+    changes: Counter[str]
 
 
 class MixtureFolders:
@@ -176,6 +178,8 @@ class MixtureFolders:
             "used": part.num_used,
             "examples": part.num_examples,
         }
+        if usable.changes:
+            facts["changed"] = dict(usable.changes)
         if settings.directions:
             facts["wordings"] = part.renderer.num_wordings
             facts["wording_noise"] = {"share": settings.wording_noise, "changed": part.renderer.noise.num_changed}
@@ -215,7 +219,7 @@ class MixtureFolders:
                 f"data.sources.{name} should hold rows, but there is none in {', '.join(source.paths)}. "
                 "Check the files, or remove the source from the mixtures"
             )
-        self._usable[name] = _Usable(num_read, spool.path, folder / f"{name}.jsonl", drops.counts())
+        self._usable[name] = _Usable(num_read, spool.path, folder / f"{name}.jsonl", drops.counts(), +drops.changes)
         return self._usable[name]
 
     def _evaluation_texts(self) -> EvaluationTexts | None:

@@ -1,6 +1,8 @@
 """The rows that readers yield, and the record of every row that is dropped on its way to an example."""
 
 import json
+import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +13,7 @@ from crosstune.errors import BadInputError
 BAD_ROW = "bad row"
 OnBadRow = Literal["stop", "drop"]
 _Readable = TypeVar("_Readable")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class Row(NamedTuple):
@@ -32,11 +35,16 @@ class BadRow(NamedTuple):
 
 
 class Drops:
-    """What was dropped, why, and the rows themselves: in memory, or in a file where they may be many."""
+    """What was dropped, why, and the rows themselves: in memory, or in a file where they may be many.
+
+    Attributes:
+        changes: how many rows were kept with another text, by what was changed.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         """Begin a record; ``path`` gets one JSON object per line."""
         self.records: list[dict[str, Any]] = []
+        self.changes: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._file = path.open("w", encoding="utf-8") if path else None
 
@@ -45,9 +53,9 @@ class Drops:
         record = {"reason": reason, "source": source, "origin": origin, "row": row, **more}
         self._counts[reason] += 1
         if self._file:
-            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            self._file.write(as_json(record) + "\n")
         else:
-            self.records.append(record)
+            self.records.append(json.loads(as_json(record)))
 
     def counts(self) -> dict[str, int]:
         """Return the number of drops by reason."""
@@ -71,10 +79,10 @@ def readable(
         if not isinstance(row, BadRow):
             yield row
         elif on_bad_row == "drop":
-            drops.add(BAD_ROW, source, row.origin, printable(row.content), problem=printable(row.problem))
+            drops.add(BAD_ROW, source, row.origin, row.content, problem=row.problem)
         else:
             raise BadInputError(
-                f"{row.origin} (of {source}): {printable(row.problem)}. Found: {str(printable(row.content))[:300]}. "
+                f"{row.origin} (of {source}): {printable(row.problem)}. Found: {_shown(row.content)[:300]}. "
                 "Correct the row, or set data.quality.on_bad_row=drop to go on without such rows (they are listed in "
                 "dropped.jsonl)"
             )
@@ -87,7 +95,9 @@ def texts_problem(row: Any, required: Iterable[str]) -> str:
         return f"not a JSON object with the keys {', '.join(required)}"
     for key in required:
         if not isinstance(row.get(key), str):
-            what = f"no key {key!r}" if key not in row else f"{key!r} is not a text"
+            # What a reader knows about a value that is no text, it says.
+            problem = getattr(row.get(key), "problem", "is not a text")
+            what = f"no key {key!r}" if key not in row else f"{key!r} {problem}"
             return f"{what}; needed: {', '.join(required)}; there are {', '.join(map(str, row)) or 'none'}"
         if not is_encodable(row[key]):
             return f"{key!r} holds half a surrogate pair, which is no character"
@@ -103,10 +113,32 @@ def is_encodable(text: str) -> bool:
     return True
 
 
-def printable(content: Any) -> Any:
-    """Return a row as it can be written, with half characters escaped."""
-    if isinstance(content, str):
-        return content.encode("utf-8", "backslashreplace").decode()
-    if isinstance(content, Mapping):
-        return {printable(key): printable(value) for key, value in content.items()}
-    return [printable(value) for value in content] if isinstance(content, list | tuple) else content
+def printable(text: str) -> str:
+    """Return a text as it can be written, with half characters escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def as_json(content: Any) -> str:
+    """Return any row in JSON, whatever a file may hold: bytes, dates, half characters, as their text."""
+    try:
+        line = json.dumps(content, ensure_ascii=False, default=_as_text)
+    except RecursionError:
+        # It was parsed within the same limit, with fewer calls around it.
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(2 * limit)
+        try:
+            line = json.dumps(content, ensure_ascii=False, default=_as_text)
+        finally:
+            sys.setrecursionlimit(limit)
+    # Escaped twice: read as JSON again, it is text that can be written.
+    return _HALF_CHARACTER.sub(lambda half: f"\\\\u{ord(half[0]):04x}", line)
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    return list(value) if isinstance(value, set | frozenset) else str(value)
+
+
+def _shown(content: Any) -> str:
+    return printable(content) if isinstance(content, str) else as_json(content)

@@ -6,6 +6,7 @@ from pathlib import Path
 from crosstune.data import files, formats
 from crosstune.data.fields import columns_of, interpreter
 from crosstune.data.readers.aligned_files import aligned_text
+from crosstune.data.readers.archives import members
 from crosstune.data.readers.hugging_face import hugging_face
 from crosstune.data.readers.json_files import aihub_json, json_array, json_lines
 from crosstune.data.readers.parquet_files import parquet
@@ -66,7 +67,7 @@ def _rows(source: Source, paths: Sequence[Path], root: Path, languages: Language
         for name in source.paths:
             yield from _interpreted(hugging_face(source, name, root), source, languages)
         return
-    text_files = [TextFile(path, files.place(path, root), source.encoding) for path in paths]
+    text_files = [file for path in paths for file in _files_at(path, files.place(path, root), source.encoding)]
     if source.kind == "parallel" and (
         source.format == "aligned_text" or (source.format == "auto" and formats.are_aligned(text_files, columns))
     ):
@@ -81,6 +82,12 @@ def _rows(source: Source, paths: Sequence[Path], root: Path, languages: Language
             yield from _interpreted(_records(chosen, file, columns, languages), plain, languages)
 
 
+def _files_at(path: Path, name: str, encoding: str) -> list[TextFile]:
+    """Return the file at a path, or the files in an archive."""
+    inside = [TextFile(path / one.shown, f"{name}/{one.shown}", encoding, one) for one in members(path)]
+    return inside or [TextFile(path, name, encoding)]
+
+
 def _records(chosen: str, file: TextFile, columns: Columns, languages: Languages) -> Records:
     pair = (languages.source, languages.target)
     readers = {
@@ -89,10 +96,10 @@ def _records(chosen: str, file: TextFile, columns: Columns, languages: Languages
         "jsonl": lambda: json_lines(file),
         "tsv": lambda: tsv(file, columns),
         "csv": lambda: comma_separated(file, columns),
-        "xlsx": lambda: xlsx(file.path, columns, file.name),
-        "parquet": lambda: parquet(file.path, file.name),
+        "xlsx": lambda: xlsx(file.path, columns, file.name, file.packed),
+        "parquet": lambda: parquet(file.path, file.name, file.packed),
         "po": lambda: gettext(file, *pair),
-        "tmx": lambda: tmx(file.path, file.name, pair),
+        "tmx": lambda: tmx(file.path, file.name, pair, file.packed),
     }
     return readers[chosen]()
 

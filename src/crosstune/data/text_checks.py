@@ -5,6 +5,8 @@ import regex
 _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 _MARKUP = regex.compile(r"<[^<>]*>|&[a-zA-Z]+;|&#x?[0-9a-fA-F]+;|https?://\S+|\[/?\w+\]")
 _SPECIAL_TOKEN = regex.compile(r"</?s>|<(?:unk|pad|bos|eos|start_of_turn|end_of_turn)>|<\|[\w-]+\|>")
+# Written by the models that wrote the rows of Alpaca and Self-Instruct, where there is no input.
+_NO_INPUT = regex.compile(r"[<\[(]?\s*no[\s_-]?input\s*[>\])]?\.?", regex.IGNORECASE)
 _LATIN_1 = regex.compile("[\u0080-\u00ff]")
 
 
@@ -38,3 +40,8 @@ def length_ratio(left: str, right: str) -> float:
     """Return how many times longer the longer text is, in characters."""
     short, long = sorted((len(left), len(right)))
     return long / max(1, short)
+
+
+def says_no_input(text: str) -> bool:
+    """Return whether an input only says that there is none: <noinput>, No input."""
+    return _NO_INPUT.fullmatch(text.strip()) is not None

@@ -1,5 +1,7 @@
 """AI-Hub's spreadsheets are read by their headers; what is damaged, merged or a bomb is refused."""
 
+import contextlib
+import random
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from crosstune.data.readers import spreadsheets
+from crosstune.data.readers import sheet_parts
 from crosstune.data.readers.records import Record
 from crosstune.data.readers.spreadsheets import xlsx
 from crosstune.data.readers.tables import Columns
@@ -109,7 +111,7 @@ def test_an_entity_is_not_resolved(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_refused_whatever_size_it_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spreadsheets, "MIN_BOMB_BYTES", 2**20)
+    monkeypatch.setattr(sheet_parts, "MIN_BOMB_BYTES", 2**20)
     path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
     damaged_members(path, lambda name, content: content + b" " * 2**24 if name == "xl/styles.xml" else content)
     with pytest.raises(BadInputError, match="unpacks to more than"):
@@ -129,3 +131,71 @@ def test_a_stray_cell_far_out_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR, change=far_out)
     with pytest.raises(BadInputError, match=r"sheet1\.xml spans 1,048,576 rows x 16,384 columns; up to 50,000,000"):
         list(xlsx(path, COLUMNS, "a"))
+
+
+FAR_OUT = {
+    "spaces around the sign": ('r = "XFD1048576"', "xl/worksheets/sheet1.xml"),
+    "single quotes": ("r='XFD1048576'", "xl/worksheets/sheet1.xml"),
+    "small letters": ('r="xfd1048576"', "xl/worksheets/sheet1.xml"),
+    "a character number": ('r="XF&#68;1048576"', "xl/worksheets/sheet1.xml"),
+    "a sheet in another folder": ('r="XFD1048576"', "xl/pages/sheet1.xml"),
+    "a sheet of another ending": ('r="XFD1048576"', "xl/drawings/sheet1.vml"),
+    "eight digits": ('r="A99999999"', "xl/worksheets/sheet1.xml"),
+    "four letters": ('r="AAAA1"', "xl/worksheets/sheet1.xml"),
+}
+
+
+@pytest.mark.parametrize("name", FAR_OUT)
+@pytest.mark.parametrize("prefix", ["", "x:"])
+def test_a_cell_far_out_is_refused_however_it_is_written(tmp_path: Path, name: str, prefix: str) -> None:
+    reference, place = FAR_OUT[name]
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    cell = f'<{prefix}c {reference} t="n"><{prefix}v>1</{prefix}v></{prefix}c>'.encode()
+    content = members.pop("xl/worksheets/sheet1.xml").replace(b"</row></sheetData>", cell + b"</row></sheetData>")
+    if prefix:
+        content = content.replace(
+            b"<worksheet ", b'<worksheet xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main" '
+        )
+    members[place] = content
+    relations = members["xl/_rels/workbook.xml.rels"]
+    members["xl/_rels/workbook.xml.rels"] = relations.replace(b"/xl/worksheets/sheet1.xml", f"/{place}".encode())
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, written in members.items():
+            archive.writestr(member, written)
+    with pytest.raises(BadInputError, match=r"spans 1,048,576 rows x 16,384 columns|but a sheet ends at XFD1048576"):
+        list(xlsx(path, COLUMNS, "a"))
+
+
+def test_a_row_far_out_counts_though_its_cells_have_no_place(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
+    row = b'<row r="1048576">' + b"<c><v>1</v></c>" * 60 + b"</row></sheetData>"
+    damaged_members(path, lambda name, content: content.replace(b"</sheetData>", row))
+    with pytest.raises(BadInputError, match="spans 1,048,576 rows x 60 columns"):
+        list(xlsx(path, COLUMNS, "a"))
+
+
+def test_a_sheet_that_is_no_xml_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
+    damaged_members(path, lambda name, content: content.replace(b"</sheetData>", b"") if "sheet1" in name else content)
+    with pytest.raises(BadInputError, match=r"sheet1.xml is not well-formed XML \(mismatched tag"):
+        list(xlsx(path, COLUMNS, "a"))
+
+
+def test_a_binary_workbook_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.bin", b"\x83\x01")
+    with pytest.raises(BadInputError, match=r"is a binary spreadsheet \(.xlsb\)"):
+        list(xlsx(tmp_path / "a.xlsx", COLUMNS, "a"))
+
+
+def test_a_spreadsheet_cut_or_changed_anywhere_is_read_or_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
+    content = path.read_bytes()
+    draw = random.Random(1)
+    for number in range(120):
+        place = draw.randrange(len(content))
+        path.write_bytes(content[:place] if number % 2 else content[:place] + draw.randbytes(3) + content[place + 3 :])
+        with contextlib.suppress(BadInputError):
+            list(xlsx(path, COLUMNS, "a"))

@@ -1,6 +1,7 @@
 """JSON lines, JSON arrays, and AI-Hub's JSON, an object with the array ``data``."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,17 +9,82 @@ from crosstune.data.readers.records import Record, Records
 from crosstune.data.readers.text_files import TextFile
 from crosstune.errors import BadInputError
 
+# Rows of corpora are two or three levels deep, conversations with tool calls six. Python's parser ends at about 1,000.
+MAX_DEPTH = 64
+_TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]')
+
+
+class _TwiceNamed(dict[str, Any]):
+    """An object in which a key occurs twice: which value is meant cannot be known."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.key = next(name for name in names if names.count(name) > 1)
+
+
+class _Parser:
+    """Parses JSON, and remembers whether a key occurred twice in an object."""
+
+    def __init__(self) -> None:
+        self._has_twice_named = False
+
+    def parse(self, text: str) -> Any:
+        return json.loads(text, object_pairs_hook=self._object)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        self._has_twice_named = True
+        return _TwiceNamed(pairs)
+
+    def problem(self, row: Any) -> str:
+        """Return why a parsed row cannot be read, if so."""
+        twice = _twice_named(row) if self._has_twice_named else None
+        return f"the key {twice!r} occurs twice; which value is meant cannot be known" if twice is not None else ""
+
+
+def _twice_named(value: Any) -> str | None:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, _TwiceNamed):
+            return value.key
+        waiting.extend(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+    return None
+
 
 def json_lines(file: TextFile) -> Records:
     """Yield the content of each line that is not blank."""
+    parser = _Parser()
     for number, line, problem in file.lines():
+        origin = f"{file.name}:{number}"
         if problem:
-            yield Record(f"{file.name}:{number}", line, problem)
+            yield Record(origin, line, problem)
         elif line.strip():
+            if _is_too_deep(line):
+                yield Record(origin, line, f"not valid JSON of a row: nested more than {MAX_DEPTH} levels deep")
+                continue
             try:
-                yield Record(f"{file.name}:{number}", json.loads(line))
+                row = parser.parse(line)
             except (ValueError, RecursionError) as error:
-                yield Record(f"{file.name}:{number}", line, f"not valid JSON ({error})")
+                yield Record(origin, line, f"not valid JSON ({error})")
+                continue
+            problem = parser.problem(row)
+            # The text itself: of two values with one key, the object has kept the last.
+            yield Record(origin, line if problem else row, problem)
+
+
+def _is_too_deep(text: str) -> bool:
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for match in _TEXT_OR_BRACKET.finditer(text):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match[0], 0)
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def json_array(file: TextFile) -> Records:
@@ -27,14 +93,17 @@ def json_array(file: TextFile) -> Records:
     Raises:
         BadInputError: when the file is no JSON, or no array.
     """
-    content = _parse(file)
+    parser = _Parser()
+    content = _parse(file, parser)
     if not isinstance(content, list):
         keys = f"an object with the keys {', '.join(content)}" if isinstance(content, dict) else repr(content)[:80]
         raise BadInputError(
             f"{file.path} should hold a JSON array of rows, [{{...}}, ...], but holds {keys}. "
             "Correct the file or `format`"
         )
-    return (Record(f"{file.name}:row {number}", row) for number, row in enumerate(content, start=1))
+    return (
+        Record(f"{file.name}:row {number}", row, parser.problem(row)) for number, row in enumerate(content, start=1)
+    )
 
 
 def aihub_json(file: TextFile, languages: Sequence[str]) -> Records:
@@ -43,27 +112,31 @@ def aihub_json(file: TextFile, languages: Sequence[str]) -> Records:
     Raises:
         BadInputError: when the file is no JSON, or has no array ``data``.
     """
-    content = _parse(file)
+    parser = _Parser()
+    content = _parse(file, parser)
     if not (isinstance(content, dict) and isinstance(content.get("data"), list)):
         found = f"the keys {', '.join(content)}" if isinstance(content, dict) else f"a {type(content).__name__}"
         raise BadInputError(
             f'{file.path} was read as AI-Hub JSON, an object {{"data": [...]}}, but it holds {found}. '
             "Correct the file, or name its format (json, jsonl, tsv)"
         )
+    if isinstance(content, _TwiceNamed):
+        raise BadInputError(f"{file.path} {parser.problem(content)}. Cut it into one file for each array `data`")
     for number, row in enumerate(content["data"], start=1):
-        if isinstance(row, dict):
+        problem = parser.problem(row)
+        if isinstance(row, dict) and not problem:
             row |= {key: _without_stray_mark(row[key]) for key in languages if isinstance(row.get(key), str)}
-        yield Record(f"{file.name}:row {number}", row)
+        yield Record(f"{file.name}:row {number}", row, problem)
 
 
 def _without_stray_mark(text: str) -> str:
     return text.lstrip().removeprefix(">").lstrip()
 
 
-def _parse(file: TextFile) -> Any:
+def _parse(file: TextFile, parser: _Parser) -> Any:
     text, path = file.text(), file.path
     try:
-        return json.loads(text)
+        return parser.parse(text)
     except json.JSONDecodeError as error:
         # A text without its closing quote runs to the end of the file.
         open_end = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")

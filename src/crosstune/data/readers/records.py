@@ -1,6 +1,6 @@
 """What every reader yields: the content of a row as it stands in its file, its place, and why it cannot be read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 
@@ -13,3 +13,18 @@ class Record(NamedTuple):
 
 
 Records = Iterator[Record]
+
+
+class Cells(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        number: of its first line.
+        raw: as it stands in the file, for the record of what is dropped.
+        problem: why its cells cannot be told apart, if so.
+    """
+
+    number: int
+    cells: Sequence[Any]
+    raw: Any
+    problem: str = ""

@@ -1,28 +1,38 @@
 """Spreadsheets (xlsx) such as AI-Hub's: the first sheet, a header row, one row per pair."""
 
-import re
-import zipfile
-import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from crosstune.data.readers.records import Records
-from crosstune.data.readers.tables import Cells, Columns, read_table
-from crosstune.data.readers.unpack import MAX_RATIO, MIN_BOMB_BYTES
+from crosstune.data.readers import sheet_parts
+from crosstune.data.readers.archives import Member
+from crosstune.data.readers.records import Cells, Records
+from crosstune.data.readers.tables import Columns, read_table
+from crosstune.data.readers.unpack import read_bytes
 from crosstune.errors import BadInputError
 
-# A sheet is laid out whole in memory, 32 bytes a cell, empty ones too: AI-Hub's have 200,000 rows of up to 9 columns.
-MAX_CELLS = 50_000_000
-_CELL = re.compile(rb"\br=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
+
+@dataclass(frozen=True)
+class Uncomputed:
+    """A formula that no program has computed, as libraries write them: it has no value."""
+
+    formula: str
+    problem: str = "is a formula without a value; open the file in a spreadsheet program and save it"
+
+    def __str__(self) -> str:
+        return self.formula
 
 
-def xlsx(path: Path, columns: Columns, name: str) -> Records:
-    """Yield the rows of the first sheet.
+def xlsx(path: Path, columns: Columns, name: str, packed: Member | None = None) -> Records:
+    """Yield the rows of the first sheet of a file, or of one in an archive.
 
     Raises:
         BadInputError: when it is no spreadsheet, its header has merged cells or lacks a column, or it is a bomb.
     """
-    _check_members(path)
+    content = BytesIO(read_bytes(path, packed)) if packed else None
+    formulas = sheet_parts.check(path, content)
     # Imported here: a run without spreadsheets does not need the library.
     try:
         from python_calamine import CalamineError, CalamineWorkbook
@@ -31,8 +41,11 @@ def xlsx(path: Path, columns: Columns, name: str) -> Records:
             f"{path} is a spreadsheet, which needs python-calamine: `pip install 'crosstune[xlsx]'`, or export it as "
             "tab-separated text in UTF-8"
         ) from None
+    if content:
+        content.seek(0)
     try:
-        sheet = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0)
+        book = CalamineWorkbook.from_filelike(content) if content else CalamineWorkbook.from_path(str(path))
+        sheet = book.get_sheet_by_index(0)
     except (CalamineError, OSError, ValueError) as error:
         raise BadInputError(
             f"{path} is no readable spreadsheet ({error}). Open it and save it as .xlsx, or export it as tab-separated "
@@ -47,8 +60,35 @@ def xlsx(path: Path, columns: Columns, name: str) -> Records:
             f"{path}: the header in row {first_row + 1} has merged cells ({', '.join(map(_area_name, merged))}), so "
             "its columns cannot be told apart. Undo the merging and name each column in one row"
         )
-    rows = (Cells(number, cells) for number, cells in enumerate(sheet.to_python(), start=first_row + 1))
-    return read_table(rows, columns, str(path), name)
+    return read_table(_rows(sheet, formulas), columns, str(path), name)
+
+
+def _rows(sheet: Any, formulas: sheet_parts.Formulas) -> Iterator[Cells]:
+    top, left = sheet.start
+    by_row: dict[int, list[tuple[int, str]]] = {}
+    for (row, column), formula in formulas.items():
+        by_row.setdefault(row, []).append((column - left - 1, formula))
+    number = top
+    for number, cells in enumerate(sheet.to_python(), start=top + 1):
+        yield _row(number, [*map(_as_text, cells)], by_row.get(number, ()))
+    # Rows of nothing but formulas at the end: the library does not see them.
+    for row in sorted(row for row in by_row if row > number):
+        yield _row(row, [], by_row[row])
+
+
+def _row(number: int, cells: list[Any], formulas: Sequence[tuple[int, str]]) -> Cells:
+    for place, formula in formulas:
+        if place >= 0:
+            cells += [""] * (place + 1 - len(cells))
+            cells[place] = Uncomputed(formula)
+    raw = "\t".join("" if cell is None else str(cell) for cell in cells)
+    return Cells(number, cells, raw)
+
+
+def _as_text(cell: Any) -> Any:
+    """Return a whole number, which a program made of a text such as 2021, as that text; any other cell as it is."""
+    is_whole = isinstance(cell, int | float) and not isinstance(cell, bool) and float(cell).is_integer()
+    return str(int(cell)) if is_whole else cell
 
 
 def _area_name(area: Any) -> str:
@@ -58,58 +98,3 @@ def _area_name(area: Any) -> str:
 
 def _letters(column: int) -> str:
     return (_letters(column // 26 - 1) if column >= 26 else "") + chr(ord("A") + column % 26)
-
-
-def _check_members(path: Path) -> None:
-    """Refuse what the library would unpack without limit, and what it would pass over."""
-    allowed = max(MAX_RATIO * path.stat().st_size, MIN_BOMB_BYTES)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                # What the file says about its size may be false: read until it ends.
-                member.file_size = 2**62
-                with archive.open(member) as content:
-                    allowed -= _check_member(content, member.filename, allowed, path)
-    # RuntimeError: encrypted, or compressed in a way that zipfile does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise BadInputError(
-            f"{path} is no whole spreadsheet (.xlsx): {error}. Copy or download it again, or save it as .xlsx"
-        ) from None
-
-
-def _check_member(content: IO[bytes], name: str, allowed: int, path: Path) -> int:
-    """Return the number of bytes of a part of the spreadsheet."""
-    num_bytes, last, rest = 0, (0, 0), b""
-    while part := content.read(2**20):
-        num_bytes += len(part)
-        if num_bytes > allowed:
-            raise BadInputError(
-                f"{path} unpacks to more than {max(MAX_RATIO * path.stat().st_size, MIN_BOMB_BYTES):,} bytes from "
-                f"{path.stat().st_size:,}, so it is a damaged file or a bomb. Open it, and save the sheet that is meant"
-            )
-        if b"<!DOCTYPE" in rest + part:
-            raise BadInputError(
-                f"{path}: {name} has a DOCTYPE, which may declare entities and which no spreadsheet program writes. "
-                "Open it and save it as .xlsx, or export it as tab-separated text in UTF-8"
-            )
-        if name.startswith("xl/worksheets/"):
-            last = _last_cell(rest + part, last)
-        rest = part[-20:]
-    if last[0] * last[1] > MAX_CELLS:
-        raise BadInputError(
-            f"{path}: {name} spans {last[0]:,} rows x {last[1]:,} columns; up to {MAX_CELLS:,} cells are read. "
-            "Delete the stray cells far out, or export it as tab-separated text in UTF-8"
-        )
-    return num_bytes
-
-
-def _last_cell(content: bytes, last: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest row and column so far, both counted from 1."""
-    row, column = last
-    for letters, digits in _CELL.findall(content):
-        row = max(row, int(digits))
-        number = 0
-        for letter in letters:
-            number = 26 * number + letter - 64
-        column = max(column, number)
-    return row, column

@@ -1,12 +1,17 @@
 """Tables with a header: tab-separated, comma-separated, and, through ``read_table``, spreadsheets."""
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from crosstune.data.readers.records import Record, Records
+from crosstune.data.readers.csv_rows import csv_rows
+from crosstune.data.readers.records import Cells, Record, Records
 from crosstune.data.readers.text_files import TextFile
+from crosstune.data.readers.unnamed_columns import places_of_languages
 from crosstune.errors import BadInputError
+
+# What is looked at to find the columns of a table without header.
+_SAMPLE_ROWS = 200
 
 
 class Columns(NamedTuple):
@@ -15,7 +20,7 @@ class Columns(NamedTuple):
     Attributes:
         names: for each field of a row, the headers that name its column, in lower case.
         optional: the fields that a table may lack.
-        may_lack_header: whether a table without header is read by position, in the order of ``names``.
+        may_lack_header: whether a table of two languages without header is read by what its columns hold.
     """
 
     names: Mapping[str, frozenset[str]]
@@ -27,74 +32,87 @@ class Columns(NamedTuple):
         """Return the fields that a table must have."""
         return [field for field in self.names if field not in self.optional]
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Return the places of the fields where all that are needed are named by numbers, which count from 1."""
+        titles = {field: next(iter(self.names[field])) for field in self.required if len(self.names[field]) == 1}
+        numbers = {field: int(title) - 1 for field, title in titles.items() if title.isdecimal() and int(title) > 0}
+        return numbers if len(numbers) == len(self.required) else {}
 
-class Cells(NamedTuple):
-    """A row of a table; ``problem`` says why its cells cannot be told apart, if so."""
 
-    number: int
-    cells: Sequence[Any]
-    problem: str = ""
+class _Layout(NamedTuple):
+    """Where each field's column is; ``width`` is that of the header, or of most rows where there is none."""
+
+    places: dict[str, int]
+    width: int
+    has_header: bool
 
 
 def tsv(file: TextFile, columns: Columns) -> Records:
     """Yield the rows of tab-separated columns; quotes mean nothing."""
-    lines = (Cells(number, text.split("\t"), problem) for number, text, problem in file.lines())
+    lines = (Cells(number, text.split("\t"), text, problem) for number, text, problem in file.lines())
     return read_table(lines, columns, f"{file.path}", file.name)
 
 
 def comma_separated(file: TextFile, columns: Columns) -> Records:
     """Yield the rows of comma-separated columns; quoted cells may hold commas and line ends."""
-    return read_table(_csv_rows(file), columns, f"{file.path}", file.name)
-
-
-def _csv_rows(file: TextFile) -> Iterator[Cells]:
-    problems: list[str] = []
-
-    def lines() -> Iterator[str]:
-        for _, text, problem in file.lines():
-            if problem:
-                problems.append(problem)
-            yield text + "\n"
-
-    reader = csv.reader(lines(), strict=True)
-    while True:
-        number = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            problems.append(f"not valid CSV ({error}); a quoted cell ends with a quote, quotes inside it are doubled")
-            cells = []
-        yield Cells(number, cells, problems[0] if problems else "")
-        problems.clear()
+    return read_table(csv_rows(file), columns, f"{file.path}", file.name)
 
 
 def read_table(rows: Iterable[Cells], columns: Columns, path: str, name: str) -> Records:
     """Yield each row as a mapping of the fields to their cells; blank rows are passed over.
 
     Raises:
-        BadInputError: when the header lacks a column or names one twice.
+        BadInputError: when the header lacks a column or names one twice, or there is none and the columns cannot be
+            told apart.
     """
-    places: dict[str, int] | None = None
-    for number, cells, problem in rows:
-        if problem:
-            yield Record(f"{name}:{number}", cells, problem)
+    layout: _Layout | None = None
+    remaining = iter(rows)
+    for row in remaining:
+        if row.problem:
+            yield Record(f"{name}:{row.number}", row.raw, row.problem)
             continue
-        if all(cell is None or not str(cell).strip() for cell in cells):
+        if not _width(row.cells):
             continue
-        if places is None:
-            places, is_header = _places(cells, columns, path)
-            if is_header:
-                continue
-        if len(cells) <= max(places.values()):
-            needed = f"{len(cells)} columns; needed: {max(places.values()) + 1}"
-            yield Record(f"{name}:{number}", "\t".join(map(str, cells)), needed)
+        if layout is None:
+            sample = list(islice(remaining, _SAMPLE_ROWS))
+            remaining_rows = [other.cells for other in sample if not other.problem]
+            layout = _layout(row.cells, remaining_rows, columns, path)
+            yield from _records([row] if not layout.has_header else [], layout, name)
+            yield from _records(chain(sample, remaining), layout, name)
+            return
+
+
+def _records(rows: Iterable[Cells], layout: _Layout, name: str) -> Records:
+    last = max(layout.places.values())
+    for row in rows:
+        origin, cells = f"{name}:{row.number}", row.cells
+        width = _width(cells)
+        if row.problem:
+            yield Record(origin, row.raw, row.problem)
+        elif not width:
+            continue
+        elif width > layout.width:
+            where = "the header has" if layout.has_header else "most rows have"
+            yield Record(origin, row.raw, f"{width} columns, but {where} {layout.width}: a cell was cut in two")
+        elif len(cells) <= last:
+            yield Record(origin, row.raw, f"{len(cells)} columns; needed: {last + 1}")
+        elif layout.has_header and len(cells) < layout.width:
+            yield Record(origin, row.raw, f"{len(cells)} columns, but the header has {layout.width}: one is missing")
         else:
-            yield Record(f"{name}:{number}", {field: cells[place] for field, place in places.items()})
+            yield Record(origin, {field: cells[place] for field, place in layout.places.items()})
 
 
-def _places(cells: Sequence[Any], columns: Columns, path: str) -> tuple[dict[str, int], bool]:
+def _width(cells: Sequence[Any]) -> int:
+    """Return how many columns a row has, without empty ones at its end."""
+    return next((place for place in range(len(cells), 0, -1) if not _is_blank(cells[place - 1])), 0)
+
+
+def _is_blank(cell: Any) -> bool:
+    return cell is None or not str(cell).strip()
+
+
+def _layout(cells: Sequence[Any], others: Sequence[Sequence[Any]], columns: Columns, path: str) -> _Layout:
     """Return where each field's column is, and whether these cells are a header."""
     header = [str(cell).strip().strip('"').lower() for cell in cells]
     matches = {
@@ -108,10 +126,19 @@ def _places(cells: Sequence[Any], columns: Columns, path: str) -> tuple[dict[str
             f"twice: {shown}. Rename or remove the columns that are not meant, or name them in `columns`"
         )
     missing = [field for field in fields if not matches[field]]
+    # Not "eng | Let's go. | vie | Đi thôi.": names that stand in every row are no header.
+    repeated = {
+        place for place in range(len(header)) if others and all(_cell(row, place) == header[place] for row in others)
+    }
+    if not missing and any(found[0] in repeated for field, found in matches.items() if field in fields):
+        missing = fields
     if not missing:
-        return {field: found[0] for field, found in matches.items() if found}, True
+        return _Layout({field: found[0] for field, found in matches.items() if found}, len(header), True)
+    if len(missing) == len(fields) and columns.numbers:
+        return _Layout(columns.numbers, _usual_width([cells, *others]), False)
     if columns.may_lack_header and len(missing) == len(fields) and len(header) >= len(fields):
-        return {field: place for place, field in enumerate(fields)}, False
+        places = places_of_languages([cells, *others], fields, path)
+        return _Layout(places, _usual_width([cells, *others]), False)
     by_position = (
         f", or give a file without a header whose first {len(fields)} columns are {' and '.join(fields)}"
         if columns.may_lack_header
@@ -121,3 +148,13 @@ def _places(cells: Sequence[Any], columns: Columns, path: str) -> tuple[dict[str
         f"{path}: the table needs the columns {' and '.join(fields)}, but its first row holds no "
         f"{' and no '.join(missing)}: {shown}. Name the columns in the first row or in `columns`{by_position}"
     )
+
+
+def _cell(row: Sequence[Any], place: int) -> str:
+    return str(row[place]).strip().strip('"').lower() if place < len(row) else ""
+
+
+def _usual_width(rows: Sequence[Sequence[Any]]) -> int:
+    """Return the width that most rows have; of several, the largest."""
+    widths = [width for width in map(_width, rows) if width]
+    return max(set(widths), key=lambda width: (widths.count(width), width))

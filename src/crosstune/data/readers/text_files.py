@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from crosstune.data.readers.archives import Member
 from crosstune.data.readers.unpack import open_unpacked, read_bytes
 from crosstune.errors import BadInputError
 
@@ -30,11 +31,13 @@ class TextFile:
         path: where it lies; gzip and Zstandard are unpacked.
         name: how origins call it.
         encoding: a superset of ASCII, so that the byte of a line feed is one.
+        packed: the file in an archive, if it is one; ``path`` names it as if the archive were a folder.
     """
 
     path: Path
     name: str
     encoding: str = "utf-8"
+    packed: Member | None = None
 
     @property
     def start(self) -> str:
@@ -58,7 +61,7 @@ class TextFile:
         if not self._first_bytes:
             return
         codec, number = self._codec, 0
-        with open_unpacked(self.path) as file:
+        with open_unpacked(self.path, self.packed) as file:
             while raw := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 if number == 2:
@@ -76,7 +79,7 @@ class TextFile:
         Raises:
             BadInputError: when it cannot be decoded, or is too large to be parsed as a whole.
         """
-        content = read_bytes(self.path) if self._first_bytes else b""
+        content = read_bytes(self.path, self.packed) if self._first_bytes else b""
         try:
             return content.decode(self._codec)
         except UnicodeDecodeError as error:
@@ -100,7 +103,7 @@ class TextFile:
     def _first_bytes(self) -> bytes:
         """The first bytes; refuses what is no text in a superset of ASCII, and lines that end with CR alone."""
         path = self.path
-        with open_unpacked(path) as file:
+        with open_unpacked(path, self.packed) as file:
             content = file.read(_START_BYTES)
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise BadInputError(
@@ -127,7 +130,7 @@ class TextFile:
     def _is_mostly_undecodable(self) -> bool:
         """Whether more lines are damaged than are proof of the encoding: lines beyond ASCII that can be decoded."""
         num_wrong = num_right = 0
-        with open_unpacked(self.path) as file:
+        with open_unpacked(self.path, self.packed) as file:
             while raw := file.readline(MAX_LINE_BYTES):
                 if not raw.isascii():
                     wrong = not _is_decodable(raw, self._codec)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from crosstune.data.readers.archives import Member
 from crosstune.data.readers.records import Record, Records
 from crosstune.data.readers.xml_files import XmlItems
 from crosstune.languages.registry import is_in
@@ -11,18 +12,18 @@ from crosstune.languages.registry import is_in
 _CODES = {"bpt", "ept", "it", "ph", "ut"}
 
 
-def tmx(path: Path, name: str, languages: Sequence[str]) -> Records:
+def tmx(path: Path, name: str, languages: Sequence[str], packed: Member | None = None) -> Records:
     """Yield the segments of each unit as ``{language: text}``; of regional variants (en-US), the language counts.
 
     Raises:
         BadInputError: when the XML is malformed or uses entities.
     """
-    return iter(_Units(path, name, languages))
+    return iter(_Units(path, name, languages, packed))
 
 
 class _Units(XmlItems[Record]):
-    def __init__(self, path: Path, name: str, languages: Sequence[str]) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, name: str, languages: Sequence[str], packed: Member | None) -> None:
+        super().__init__(path, packed)
         self._name, self._languages = name, languages
         self._segments: list[tuple[str, str]] = []
         self._text: list[str] = []

@@ -1,13 +1,16 @@
 """Raw bytes of a file, unpacked where it is gzip or Zstandard, with limits against files made to fill the memory."""
 
 import io
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
 
+from crosstune.data.readers.archives import Member
 from crosstune.errors import BadInputError
 
 # Text packs to a third or a tenth of its size, the most repetitive JSON to a fiftieth; gzip's own bound is 1,032.
@@ -34,9 +37,10 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             num_bytes = int(self._stream.readinto(buffer))
-        except OSError as error:
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            check = {"zip": "unzip"}.get(self._packing, self._packing)
             raise BadInputError(
-                f"{self._path} is not a whole {self._packing} file ({error}). Check it with `{self._packing} -t`, and "
+                f"{self._path} is not a whole {self._packing} file ({error}). Check it with `{check} -t`, and "
                 "copy or download it again"
             ) from None
         self._num_bytes += num_bytes
@@ -50,12 +54,18 @@ class _Unpacked(io.RawIOBase):
 
 
 @contextmanager
-def open_unpacked(path: Path) -> Iterator[BinaryIO]:
+def open_unpacked(path: Path, packed: Member | None = None) -> Iterator[BinaryIO]:
     """Open a file for reading its bytes, unpacked by its first bytes or its suffix; memory stays constant.
+
+    ``packed`` is the file in an archive that ``path`` stands for.
 
     Raises:
         BadInputError: when it cannot be read or unpacked, or unpacks to more than MAX_RATIO times its size.
     """
+    if packed is not None:
+        with _open_member(packed) as stream:
+            yield io.BufferedReader(_Unpacked(stream, packed.archive, "zip"), 2**20)
+        return
     try:
         with path.open("rb") as file:
             packing = next((name for magic, name in _MAGIC.items() if file.peek(4).startswith(magic)), None)
@@ -70,14 +80,29 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO]:
         yield io.BufferedReader(_Unpacked(stream, path, packing), 2**20)
 
 
-def read_bytes(path: Path) -> bytes:
+@contextmanager
+def _open_member(packed: Member) -> Iterator[IO[bytes]]:
+    with zipfile.ZipFile(packed.archive) as archive:
+        try:
+            stream = archive.open(packed.name)
+        # Encrypted, or compressed in a way that zipfile does not know; a damaged entry.
+        except (RuntimeError, zipfile.BadZipFile, OSError, ValueError) as error:
+            raise BadInputError(
+                f"{packed.archive}: {packed.shown} cannot be unpacked ({error}). Unpack the archive yourself, and name "
+                "the files in it"
+            ) from None
+        with stream:
+            yield stream
+
+
+def read_bytes(path: Path, packed: Member | None = None) -> bytes:
     """Return all bytes of a file, unpacked.
 
     Raises:
         BadInputError: as ``open_unpacked``, and when there are more than MAX_WHOLE_BYTES.
     """
     content = io.BytesIO()
-    with open_unpacked(path) as file:
+    with open_unpacked(path, packed) as file:
         # By parts: a single read would set aside the memory of the limit at once.
         while part := file.read(2**20):
             content.write(part)

@@ -1,0 +1,72 @@
+"""Zip archives of corpus files, as AI-Hub hands them out: each file in one is read as if it lay beside it."""
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from crosstune.errors import BadInputError
+
+# The second begins an archive with nothing in it.
+_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+# Spreadsheets are archives, too: Office's and OpenDocument's.
+_SPREADSHEET_PARTS = {"[content_types].xml", "xl/workbook.xml", "xl/workbook.bin", "mimetype"}
+_UTF8_NAME = 0x800
+
+
+class Member(NamedTuple):
+    """A file in an archive.
+
+    Attributes:
+        archive: where the archive lies.
+        name: as the archive has it.
+        shown: as its author wrote it, for messages and origins.
+    """
+
+    archive: Path
+    name: str
+    shown: str
+
+
+def members(path: Path) -> list[Member]:
+    """Return the files in an archive, sorted; none if it is no archive, or a spreadsheet.
+
+    Raises:
+        BadInputError: when the archive is damaged or holds no file.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(4) not in _MAGIC:
+                return []
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}. Check the file and its permissions") from None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+        if path.suffix.lower() != ".zip":
+            return []  # A damaged spreadsheet: its reader says so.
+        raise BadInputError(
+            f"{path} is no whole zip archive: {error}. Check it with `unzip -t`, and copy or download it again"
+        ) from None
+    if any(entry.filename.lower() in _SPREADSHEET_PARTS for entry in found):
+        return []
+    # Files that macOS and other programs add for themselves.
+    names = [(_shown(entry), entry) for entry in found if not entry.is_dir()]
+    own = [
+        (shown, entry)
+        for shown, entry in names
+        if not any(part.startswith((".", "__MACOSX")) for part in shown.split("/"))
+    ]
+    if not own:
+        raise BadInputError(f"{path} is a zip archive without a file in it. Give an archive of corpus files")
+    return [Member(path, entry.filename, shown) for shown, entry in sorted(own, key=lambda one: one[0])]
+
+
+def _shown(entry: zipfile.ZipInfo) -> str:
+    """Return a member's name as it was written: without a flag, Korean Windows writes cp949."""
+    if entry.flag_bits & _UTF8_NAME:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode("cp949")
+    except UnicodeError:
+        return entry.filename
