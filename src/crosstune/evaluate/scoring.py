@@ -13,10 +13,11 @@ from transformers import PreTrainedModel
 
 from crosstune.evaluate import ranks
 from crosstune.models import packing
-from crosstune.models.attention.flex import packed_attention
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
 from crosstune.models.logits import logit_parts
+from crosstune.models.paths import way_of
+from crosstune.models.plain import Way, plain_logits
 
 # Logits of one batch: 2**27 float32 numbers are 512 MB, 2,896 positions of a vocabulary of 46,336.
 MAX_LOGITS = 2**27
@@ -57,13 +58,16 @@ def log_likelihoods(
                 f"cannot score {len(pair.continuation)} continuation tokens after {len(pair.context)} context tokens: "
                 f"the model needs at least one of each and reads at most {max_length}"
             )
-    model.set_attn_implementation(packed_attention(model, model.device))
     mine = _share(pairs)
+    way = way_of(model, "scoring", max((len(pair.row(max_length)) for pair in pairs), default=0))
     results: dict[int, Likelihood] = {}
     with skip_unread_positions(model), lean_layers(model):
         for batch in _batches([pairs[index] for index in mine], max_length, batch_tokens, _max_scored(model)):
             places = [mine[index] for index in batch]
-            scored = _score(model, [pairs[place] for place in places], max_length)
+            asked = [pairs[place] for place in places]
+            scored = (
+                _score(model, asked, max_length) if way == "packed" else _score_alone(model, asked, max_length, way)
+            )
             results.update(zip(places, scored, strict=True))
             answered(places, scored)
     results = ranks.gather(results)
@@ -134,6 +138,25 @@ def _score(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> list[L
         Likelihood(float(log_probabilities[first:last].sum()), bool(greedy[first:last].all()))
         for first, last in pairwise(ends)
     ]
+
+
+@torch.inference_mode()
+def _score_alone(model: PreTrainedModel, pairs: list[Pair], max_length: int, way: Way) -> list[Likelihood]:
+    """Score pairs by rows as plain transformers reads them; those with equal rows are read once."""
+    by_row: dict[tuple[int, ...], list[int]] = {}
+    for index, pair in enumerate(pairs):
+        by_row.setdefault(tuple(pair.row(max_length)), []).append(index)
+    found: list[Likelihood | None] = [None] * len(pairs)
+    for row, members in by_row.items():
+        num_read = max(len(pairs[member].continuation) for member in members)
+        first = len(row) - num_read
+        logits = plain_logits(model, [row], [np.arange(first, len(row))], way).float()
+        for member in members:
+            targets = np.array(pairs[member].continuation)
+            places = np.arange(num_read - len(targets), num_read)
+            log_probabilities, greedy = _look_up([logits], places, targets)
+            found[member] = Likelihood(float(log_probabilities.sum()), bool(greedy.all()))
+    return [one for one in found if one is not None]
 
 
 def _look_up(parts: Iterable[Tensor], rows: Array, targets: Array) -> tuple[Array, Array]:

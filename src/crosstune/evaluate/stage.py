@@ -15,6 +15,7 @@ from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Result
 from crosstune.evaluate.suite import Suite
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
+from crosstune.models.paths import paths_of
 from crosstune.recipe import Recipe
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.fingerprint import fingerprint
@@ -81,6 +82,7 @@ def _evaluate(
     with log:
         results = suite.score(model, tokenizer, log, comet if ranks.rank() == 0 else None, write)
         if ranks.rank() == 0:
+            facts["reading"] = [path.facts() for path in paths_of(model)]
             with whole_folder(run.system(system.name) / "evaluation", wanted, facts) as folder:
                 _write(results, folder)
     log.remove()

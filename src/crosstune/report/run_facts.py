@@ -1,5 +1,6 @@
 """What was run: command, machine, systems, mixtures and fertility, from the run folder's manifests."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,18 @@ class Mixture:
 
 @dataclass(frozen=True)
 class SystemFacts:
-    """One system as the train stage made it."""
+    """One system as the train stage made it.
+
+    Attributes:
+        reading: how its rows were read, by use, and how far from plain transformers that was measured to be.
+    """
 
     label: str
     start: str
     tokenizer: str
     num_parameters: int | None
     phases: tuple[dict[str, Any], ...]
+    reading: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,7 @@ def _versions(recipe: Recipe, run: RunFolder) -> dict[str, str]:
 
 def _system(recipe: Recipe, run: RunFolder, name: str) -> SystemFacts:
     settings, facts = recipe.systems[name], _json(run.system(name) / "system.json")
+    evaluated = _json(run.system(name) / "evaluation" / "manifest.json")
     start = label_of(recipe, settings.start) if settings.start in recipe.systems else settings.start
     return SystemFacts(
         label=label_of(recipe, name),
@@ -150,7 +157,20 @@ def _system(recipe: Recipe, run: RunFolder, name: str) -> SystemFacts:
         tokenizer=settings.tokenizer,
         num_parameters=facts.get("num_parameters"),
         phases=tuple(facts.get("phases", ())),
+        reading=tuple(_reading([phase.get("reading") for phase in facts.get("phases", ())], evaluated)),
     )
+
+
+def _reading(of_phases: Sequence[dict[str, Any] | None], evaluated: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how rows were read in each use, and what the model's test measured of it."""
+    found = {proof["use"]: proof for proof in (*of_phases, *evaluated.get("reading", ())) if proof}
+    for use, proof in found.items():
+        # One by one is the reference itself: what was measured there is why nothing faster was taken.
+        measured = proof["measured"][-1 if proof["way"] == proof["measured"][-1]["way"] else 0]
+        nats = measured.get("nats")
+        differs = f"{nats:.1g} nats" if nats is not None else measured.get("error", "not readable")
+        verdict = "" if measured["way"] == proof["way"] else f"{measured['way']} would be "
+        yield f"{use} {proof['way']} ({verdict}{differs} from plain transformers)"
 
 
 def _mixtures(recipe: Recipe, run: RunFolder) -> list[Mixture]:

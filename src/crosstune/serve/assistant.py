@@ -10,9 +10,11 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextIteratorStreamer
 
 from crosstune.errors import BadInputError
-from crosstune.evaluate.generate.generation import Generated, Limits, generate
+from crosstune.evaluate.generate.generation import Limits, generate
+from crosstune.evaluate.generate.rows import Generated
 from crosstune.models.chat_template import frozen, has_system, render, source_of, special_tokens
 from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.plain import as_plain
 from crosstune.models.process import prepare_libraries
 from crosstune.prompts.cleaning import clean
 from crosstune.prompts.conversation import Turn
@@ -153,7 +155,7 @@ class Assistant:
 
         def write() -> None:
             try:
-                with self._one_at_a_time:
+                with self._one_at_a_time, as_plain(self.model):
                     torch.manual_seed(decoding.seed)
                     if stop.is_set():  # while it waited
                         streamer.end()  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from crosstune.errors import CrosstuneError
-from crosstune.models.kernels.inplace_gradients import fast_paths
+from crosstune.models.kernels.inplace_gradients import fast_paths, prove_training
 from crosstune.recipe import Phase, Train
 from crosstune.terminal import progress, stop_requests
 from crosstune.train.batches import Batch, Schedule, Share
@@ -176,6 +176,7 @@ def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any
     model.train()
     if begin.position.step:
         accelerator.load_state(str(begin.folder))
+    prove_training(job.trainable.model, model, accelerator, job.settings)
     saved = saved_states(begin.folder, _part(accelerator)) if begin.folder and begin.position.step else {}
     for place, lever in enumerate(job.trainable.levers):
         lever.begin(saved.get(place))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crosstune.models.packing import lay_out, logits_at
+from crosstune.models.paths import read_rows
 from crosstune.train.rows import Segment
 
 # Logits that are turned into float32 at a time; a micro-batch of 4,096 rows of 46,336 pieces would be 760 MB. On a CPU
@@ -64,13 +64,10 @@ def summed_loss(
 
 def predicted_logits(model: nn.Module, segments: Sequence[Segment], device: torch.device) -> Tensor:
     """Return the logits that predict the segments' supervised tokens, [supervised tokens, pieces]."""
-    tokens = [segment.tokens for segment in segments]
-    layout = lay_out(tokens, share_prefixes=True, device=device, **layout_options(device))
-    # The token at place i is predicted at the packed position of place i - 1.
-    positions = np.concatenate(
-        [places[segment.num_prompt - 1 : -1] for segment, places in zip(segments, layout.token_positions, strict=True)]
-    )
-    return logits_at(model, layout, torch.from_numpy(positions))
+    rows = [segment.tokens for segment in segments]
+    # The token at place i is predicted at place i - 1.
+    read = [np.arange(segment.num_prompt - 1, len(segment.tokens) - 1) for segment in segments]
+    return read_rows(model, rows, read, layout_options(device))
 
 
 def layout_options(device: torch.device) -> dict[str, int]:

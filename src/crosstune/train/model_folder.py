@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.models.chat_template import source_of, write_chat_template
+from crosstune.models.plain import own_attention
 from crosstune.runs.files import write_json
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
 from crosstune.train.error_messages import disk_advice
@@ -26,7 +27,7 @@ def save_model(
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.set_attn_implementation("sdpa")
+    model.set_attn_implementation(own_attention(model))
     model.eval()  # type: ignore[no-untyped-call]
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False

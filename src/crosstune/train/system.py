@@ -17,6 +17,7 @@ from crosstune.models.chat_template import template_of
 from crosstune.models.kernels.fp8 import check_fp8
 from crosstune.models.kernels.inplace_gradients import choose_kernels
 from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.paths import path_of
 from crosstune.recipe import Phase, Recipe, System
 from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
@@ -192,13 +193,14 @@ def _train_phase(
         checks=_checks(task, phase, accelerator),
     )
     trained, totals = train(job, accelerator, begin, (checkpoints, MetricsFile(task.folder / "metrics.jsonl")))
+    reading = path_of(trained, "training").facts()
     if phase.lora and phase.lora.keep_adapter:
         save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
     # Of the same shape; what the phase began with may be gone, where checkpoints followed it.
     model = plain_model(accelerator, trained, lambda: _trainable(task, replace(begin, folder=None)).model)
     accelerator.free_memory()
     done = {"mixture": phase.mixture, "method": phase.method, "trains": list(phase.trains)}
-    return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals)}
+    return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals), "reading": reading}
 
 
 def _sources(task: Task, accelerator: Accelerator) -> tuple[RowSource, ...]:

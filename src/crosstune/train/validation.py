@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from crosstune.models.packing import lay_out, logits_at
+from crosstune.models.paths import read_rows
 from crosstune.tokens.bits_per_byte import bits_per_byte, token_before_text, windows
 from crosstune.train.batches import split_over_ranks
 from crosstune.train.loss import cross_entropy, layout_options
@@ -90,10 +90,8 @@ def _nats(model: nn.Module, segments: Sequence[Segment], device: torch.device) -
 
     The last token of a window predicts nothing and is not laid out: a window may fill all positions that a model has.
     """
-    read = [segment.tokens[:-1] for segment in segments]
-    layout = lay_out(read, share_prefixes=True, device=device, **layout_options(device))
-    places = zip(segments, layout.token_positions, strict=True)
-    positions = np.concatenate([path[segment.num_prompt - 1 :] for segment, path in places])
-    logits = logits_at(model, layout, torch.from_numpy(positions))
+    rows = [segment.tokens[:-1] for segment in segments]
+    read = [np.arange(segment.num_prompt - 1, len(row)) for segment, row in zip(segments, rows, strict=True)]
+    logits = read_rows(model, rows, read, layout_options(device))
     targets = [token for segment in segments for token in segment.tokens[segment.num_prompt :]]
     return cross_entropy(logits, torch.tensor(targets, device=device))[0]

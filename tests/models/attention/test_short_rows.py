@@ -20,9 +20,9 @@ def doubles(heads: int, num_tokens: int) -> torch.Tensor:
 def test_outputs_and_gradients_are_those_of_attention(key_heads: int) -> None:
     torch.manual_seed(0)
     layout = lay_out(ROWS, share_prefixes=True)
-    assert {group.mask is None for group in layout.groups} == {True, False}
+    assert {group.mask is None for group in layout.grouped()[0]} == {True, False}
     states = (doubles(4, layout.num_tokens), *(doubles(key_heads, layout.num_tokens) for _ in range(2)))
-    for group, found in zip(layout.groups, attend_groups(states, layout.groups, 0.6), strict=True):
+    for group, found in zip(layout.grouped()[0], attend_groups(states, layout.grouped()[0], 0.6), strict=True):
         key, value = (for_query_heads(gather(taken, group.keys), 4) for taken in states[1:])
         expected = scaled_dot_product_attention(
             gather(states[0], group.queries), key, value, group.bias.double(), scale=0.6
@@ -30,7 +30,7 @@ def test_outputs_and_gradients_are_those_of_attention(key_heads: int) -> None:
         torch.testing.assert_close(found, expected)
 
     def read(*states: torch.Tensor) -> torch.Tensor:
-        outputs = torch.cat([output.flatten(1, 2) for output in attend_groups(states, layout.groups, 0.6)], dim=1)
-        return outputs.index_select(1, layout.output_index)
+        outputs = torch.cat([output.flatten(1, 2) for output in attend_groups(states, layout.grouped()[0], 0.6)], dim=1)
+        return outputs.index_select(1, layout.grouped()[1])
 
     assert torch.autograd.gradcheck(read, states)

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from crosstune.models import packing
 from crosstune.models.kernels.inplace_gradients import gradients_in_place
+from crosstune.models.paths import path_of
 from crosstune.train.loss import summed_loss
 from crosstune.train.rows import Segment
 from tests.models.kernels.test_skip_unused_positions import FAMILY, assert_equal_gradients, make_model
@@ -54,6 +55,7 @@ def test_another_architecture_and_tied_matrices_add_up_alike(tied: bool) -> None
 def test_frozen_weights_get_no_gradient_and_hooks_see_theirs() -> None:
     model = make_model(FAMILY["llama"])
     model.model.layers[0].requires_grad_(False)
+    path_of(model, "training")  # Its test goes through the hooks, too.
     seen = []
     model.lm_head.weight.register_hook(lambda gradient: seen.append(gradient.shape))
     assert_equal_in_place(model)

@@ -2,29 +2,20 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from transformers import PreTrainedModel
 
-from crosstune.models.attention.with_cache import ATTENTION, Slots
+from crosstune.evaluate.generate.alone import generate_alone
+from crosstune.evaluate.generate.rows import Generated, ShouldStop, WrittenRow
+from crosstune.models.attention.with_cache import Slots
 from crosstune.models.kernels.low_memory_layers import lean_layers
+from crosstune.models.logits import likeliest
+from crosstune.models.paths import way_of
 
 # New prompts are read when this share of the slots is free: read together they cost less than one by one.
 REFILL_SHARE = 0.125
-
-
-@dataclass(frozen=True)
-class Generated:
-    """What the model wrote.
-
-    Attributes:
-        tokens: without the EOS.
-        finished: whether it stopped by itself; false when it ran into the limit.
-    """
-
-    tokens: tuple[int, ...]
-    finished: bool
 
 
 @dataclass(frozen=True)
@@ -53,13 +44,14 @@ def generate(
     prompts: Sequence[Sequence[int]],
     eos: int,
     limits: Limits,
-    should_stop: Callable[[list[int]], bool] | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> Iterator[tuple[int, Generated]]:
     """Continue token rows greedily and yield (index of the prompt, what was written) as rows end.
 
     ``should_stop`` sees a row's new tokens after each step and may end it.
     """
-    model.set_attn_implementation(ATTENTION)
+    longest = max((min(len(prompt) + limits.max_new_tokens, limits.max_positions) for prompt in prompts), default=0)
+    is_packed = way_of(model, "generation", longest) == "packed"
     for group in _groups(prompts):
         if not len(prompts[group[0]]):
             raise ValueError(
@@ -69,10 +61,12 @@ def generate(
         for index in group:
             room = min(limits.max_new_tokens, limits.max_positions - len(prompts[index]))
             if room > 0:
-                rows.append(_Row(index, prompts[index], room))
+                rows.append(WrittenRow(index, prompts[index], room))
             else:
                 yield index, Generated((), False)
-        if rows:
+        if rows and not is_packed:
+            yield from generate_alone(model, rows, eos, should_stop)
+        elif rows:
             num_slots = max(1, min(limits.max_rows, limits.batch_tokens // len(rows[0].prompt), len(rows)))
             with lean_layers(model):
                 yield from _generate_group(model, rows, num_slots, eos, should_stop)
@@ -95,38 +89,17 @@ def _groups(prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         yield group
 
 
-@dataclass
-class _Row:
-    """A prompt, its number among the prompts, how many tokens may follow it, and those that do."""
-
-    index: int
-    prompt: Sequence[int]
-    room: int
-    tokens: list[int] = field(default_factory=list)
-    is_open: bool = True
-    finished: bool = False
-
-    def take(self, token: int, eos: int, should_stop: Callable[[list[int]], bool] | None) -> None:
-        """Add the next token, and close the row where it ends."""
-        if token == eos:
-            self.is_open, self.finished = False, True
-            return
-        self.tokens.append(token)
-        self.finished = should_stop is not None and should_stop(self.tokens)
-        self.is_open = not self.finished and len(self.tokens) < self.room
-
-
 @torch.inference_mode()
 def _generate_group(
     model: PreTrainedModel,
-    rows: list[_Row],
+    rows: list[WrittenRow],
     num_slots: int,
     eos: int,
-    should_stop: Callable[[list[int]], bool] | None,
+    should_stop: ShouldStop | None,
 ) -> Iterator[tuple[int, Generated]]:
     waiting = deque(rows)
-    slots = Slots(model, num_slots, max(len(row.prompt) + row.room for row in rows))
-    writing: list[_Row] = []
+    slots = Slots(model, num_slots, max(len(row.prompt) + row.room for row in rows), likeliest)
+    writing: list[WrittenRow] = []
     while waiting or writing:
         free = num_slots - len(writing)
         if waiting and free >= REFILL_SHARE * num_slots:

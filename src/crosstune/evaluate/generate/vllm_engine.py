@@ -5,7 +5,8 @@ from typing import Literal
 
 from crosstune.errors import BadInputError
 from crosstune.evaluate import ranks
-from crosstune.evaluate.generate.generation import Generated, Limits, Write
+from crosstune.evaluate.generate.generation import Limits, Write
+from crosstune.evaluate.generate.rows import Generated
 from crosstune.evaluate.systems import TrainedSystem
 
 # Of the GPU; the rest is for the model that scores multiple choice.

@@ -15,7 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
-from crosstune.evaluate.generate.generation import Generated, Limits, Write, generate
+from crosstune.evaluate.generate.generation import Limits, Write, generate
+from crosstune.evaluate.generate.rows import Generated
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
     Result,
@@ -117,8 +118,7 @@ class Generator:
 def max_positions(model: PreTrainedModel) -> int:
     """Return how many tokens the model can hold, prompt and answer together."""
     config = model.config.get_text_config(decoder=True)
-    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "sliding_window")]
-    return min((limit for limit in limits if limit), default=2**31)
+    return int(getattr(config, "max_position_embeddings", None) or 2**31)
 
 
 def score_cell(

@@ -13,8 +13,9 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from transformers import AttentionInterface, PreTrainedModel
 
 from crosstune.errors import BadInputError
+from crosstune.models.attention.asked import EVERYTHING, Span, asked_of
 from crosstune.models.kernels.fused_chains import can_compile
-from crosstune.models.packing import ATTENTION, Layout, refuse_other_attention
+from crosstune.models.packing import ATTENTION, Layout
 
 FLEX_ATTENTION = "crosstune_flex"
 _SMALLEST_HEAD = 16
@@ -43,31 +44,39 @@ def _fits(model: PreTrainedModel) -> bool:
     return head_size >= _SMALLEST_HEAD and not getattr(config, "attention_dropout", 0.0)
 
 
-def attends(layout: Layout, query: Tensor, key: Tensor) -> Tensor:
+def attends(layout: Layout, query: Tensor, key: Tensor, span: Span = EVERYTHING) -> Tensor:
     """Return whether packed positions attend to others: to what stands before them in their stretch or its prefix."""
     own = layout.stretch[key] == layout.stretch[query]
     prefix = layout.stretch[key] == layout.continued[query]
-    return (key <= query) & (own | prefix)
+    before = (key <= query) & (own | prefix)
+    if span == EVERYTHING:
+        return before
+    places = layout.position_ids[0]
+    return before & span.sees(places[query], places[key])  # type: ignore[no-any-return]
 
 
-def block_mask(layout: Layout) -> BlockMask:
+def block_mask(layout: Layout, span: Span = EVERYTHING) -> BlockMask:
     """Return the blocks of positions that attend, for all heads alike."""
 
     def mask(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return attends(layout, query, key)
+        return attends(layout, query, key, span)
 
     length = layout.num_tokens
     return create_block_mask(mask, None, None, length, length, device=layout.input_ids.device)
 
 
-# One entry: all layers of a forward pass, and of its recomputation in the backward one, ask for the same layout.
-_newest: list[tuple[Layout, BlockMask]] = []
+# Of one layout: all layers of a forward pass, and of its recomputation in the backward one, ask for the same.
+_newest: list[tuple[Layout, dict[Span, BlockMask]]] = []
 
 
-def _block_mask_of(layout: Layout) -> BlockMask:
+def _block_mask_of(layout: Layout, span: Span) -> BlockMask:
     if not _newest or _newest[0][0] is not layout:
-        _newest[:] = [(layout, block_mask(layout))]
-    return _newest[0][1]
+        _newest[:] = [(layout, {})]
+    masks = _newest[0][1]
+    hiding = span if span == EVERYTHING else span.within(layout.longest_path)
+    if hiding not in masks:
+        masks[hiding] = block_mask(layout, hiding)
+    return masks[hiding]
 
 
 @cache
@@ -95,13 +104,16 @@ def _flex_attention(  # noqa: PLR0913 - the signature is transformers'
             f"{type(module).__name__} drops attention weights (attention_dropout={dropout}), which FlexAttention "
             "cannot: set train.flex_attention=false"
         )
-    refuse_other_attention(module, packed_layout, options)
+    asked = asked_of(module, options)
+    if not asked.is_plain:
+        raise ValueError(f"{type(module).__name__} caps its scores or has sinks, which FlexAttention is not used for")
     # Autocast leaves queries and keys in float32 where they were rotated.
     query, key = query.to(value.dtype), key.to(value.dtype)
     # Compiled, it is one kernel; on a CPU it only shows that the mask is right, and has no backward pass.
     attend = _compiled() if query.device.type == "cuda" else flex_attention
     grouped = key.shape[1] != query.shape[1]
-    output = attend(query, key, value, block_mask=_block_mask_of(packed_layout), scale=scaling, enable_gqa=grouped)
+    mask = _block_mask_of(packed_layout, asked.span)
+    output = attend(query, key, value, block_mask=mask, scale=scaling, enable_gqa=grouped)
     return output.transpose(1, 2).contiguous(), None
 
 

@@ -1,7 +1,7 @@
 """Rows that a model continues side by side, each with its keys and values in a slot of memory that stays its own."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -11,28 +11,56 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from crosstune.models import packing
+from crosstune.models.attention.asked import EVERYTHING, Span, asked_of
+from crosstune.models.attention.by_scores import attend_by_scores
+from crosstune.models.attention.short_rows import for_query_heads
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
-from crosstune.models.logits import likeliest, logit_parts
+from crosstune.models.logits import logit_parts
 
 ATTENTION = "crosstune_slots"
 
 
-class Slots:
+Read = TypeVar("Read")
+
+
+class Seen:
+    """Which places of its slot each row's newest token sees, at one step."""
+
+    def __init__(self, positions: Tensor, longest: int, dtype: torch.dtype) -> None:
+        """Take each row's newest position, [rows], and how many places the longest row has."""
+        self._positions, self._longest, self._dtype = positions, longest, dtype
+        self._biases: dict[Span, Tensor] = {}
+
+    def bias(self, span: Span = EVERYTHING) -> Tensor:
+        """Return what is added to the scores, nothing or minus infinity, [rows, 1, 1, longest]."""
+        hiding = span if span == EVERYTHING else span.within(self._longest)
+        if hiding not in self._biases:
+            places = torch.arange(self._longest, device=self._positions.device)
+            unseen = ~hiding.sees(self._positions[:, None], places)
+            bias = torch.zeros(unseen.shape, dtype=self._dtype, device=places.device)
+            self._biases[hiding] = bias.masked_fill_(unseen, float("-inf"))[:, None, None]
+        return self._biases[hiding]
+
+
+class Slots(Generic[Read]):
     """Rows that are written side by side; those in use are always the first ones.
 
-    The model's attention must be ``slots.ATTENTION``.
+    The model's attention must be ``with_cache.ATTENTION``. ``read`` makes of the logits, which come in parts, what the
+    caller wants to know.
     """
 
-    def __init__(self, model: PreTrainedModel, num_slots: int, max_length: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel, num_slots: int, max_length: int, read: Callable[[Iterable[Tensor]], Read]
+    ) -> None:
         """Set slots of ``max_length`` tokens apart; their memory is taken when the first prompts are read."""
-        self._model = model
+        self._model, self._read = model, read
         self._lengths: list[int] = []
         num_layers = model.config.get_text_config(decoder=True).num_hidden_layers
         self._layers = [_SlotLayer(num_slots, max_length) for _ in range(num_layers)]
         self._cache = Cache(layers=list(self._layers))
 
-    def join(self, prompts: Sequence[Sequence[int]]) -> list[int]:
-        """Read prompts into free slots, what several begin with once, and return the likeliest token behind each."""
+    def join(self, prompts: Sequence[Sequence[int]]) -> Read:
+        """Read prompts into free slots, what several begin with once, and return what is read of each one's end."""
         layout = packing.lay_out(prompts, share_prefixes=True, device=self._model.device)
         places = np.zeros((len(prompts), max(map(len, prompts))), np.int64)
         for row, path in enumerate(layout.token_positions):
@@ -42,7 +70,7 @@ class Slots:
         ends = np.array([path[-1] for path in layout.token_positions])
         self._lengths += map(len, prompts)
         with skip_unread_positions(self._model):
-            return self._likeliest(
+            return self._logits(
                 torch.from_numpy(ends).to(self._model.device),
                 input_ids=layout.input_ids,
                 position_ids=layout.position_ids,
@@ -50,21 +78,21 @@ class Slots:
                 read_positions=torch.from_numpy(np.unique(ends)).to(self._model.device),
             )
 
-    def step(self, tokens: Sequence[int]) -> list[int]:
-        """Append one token to each row and return the likeliest one behind it."""
+    def step(self, tokens: Sequence[int]) -> Read:
+        """Append one token to each row and return what is read behind it."""
         device = self._model.device
         positions = torch.tensor(self._lengths, device=device)
         longest = max(self._lengths) + 1
         for layer in self._layers:
             layer.writes_at(positions, longest)
-        unseen = torch.arange(longest, device=device) > positions[:, None]
-        bias = torch.zeros(unseen.shape, dtype=self._model.dtype, device=device).masked_fill_(unseen, float("-inf"))
+        seen = Seen(positions, longest, self._model.dtype)
         self._lengths = [length + 1 for length in self._lengths]
-        return self._likeliest(
+        return self._logits(
             None,
             input_ids=torch.tensor(tokens, device=device)[:, None],
             position_ids=positions[:, None],
-            attention_mask=bias[:, None, None],
+            attention_mask=seen.bias(),
+            slots_seen=seen,
         )
 
     def leave(self, place: int) -> None:
@@ -76,8 +104,8 @@ class Slots:
             self._lengths[place] = self._lengths[last]
         self._lengths.pop()
 
-    def _likeliest(self, positions: Tensor | None, **inputs: Any) -> list[int]:
-        return likeliest(logit_parts(self._model, positions, past_key_values=self._cache, use_cache=True, **inputs))
+    def _logits(self, positions: Tensor | None, **inputs: Any) -> Read:
+        return self._read(logit_parts(self._model, positions, past_key_values=self._cache, use_cache=True, **inputs))
 
 
 class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
@@ -153,10 +181,24 @@ def _slot_attention(
     if "packed_layout" in options:
         packed = AttentionInterface()[packing.ATTENTION]  # type: ignore[no-untyped-call]
         return packed(module, *states, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
+    asked, seen = asked_of(module, options), options.get("slots_seen")
+    if not isinstance(seen, Seen):
+        raise ValueError(
+            f"{type(module).__name__} does not hand keyword arguments through to its attention, so that rows cannot be "
+            "continued side by side"
+        )
+    bias = seen.bias(asked.span)
+    scaling = scaling or query.shape[3] ** -0.5
+    if not asked.is_plain:
+        # Heads first, as packed attention has them.
+        by_head = [taken.transpose(0, 1) for taken in states]
+        by_head[1:] = [for_query_heads(taken, len(by_head[0])) for taken in by_head[1:]]
+        output = attend_by_scores((by_head[0], by_head[1], by_head[2]), bias[:, 0], scaling, asked)
+        return output.permute(1, 2, 0, 3), None
     # In float32 only: in bfloat16 the fused kernel sums with more digits.
-    if attention_mask is not None and query.device.type == "cpu" and query.dtype == torch.float32:
-        return _attend_from_one(states, attention_mask, scaling or query.shape[3] ** -0.5), None
-    return sdpa_attention_forward(module, *states, attention_mask, scaling=scaling, **options)
+    if query.device.type == "cpu" and query.dtype == torch.float32:
+        return _attend_from_one(states, bias, scaling), None
+    return sdpa_attention_forward(module, *states, bias, scaling=scaling)
 
 
 def _attend_from_one(states: tuple[Tensor, Tensor, Tensor], bias: Tensor, scaling: float) -> Tensor:

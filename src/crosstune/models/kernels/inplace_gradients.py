@@ -17,6 +17,8 @@ from crosstune.models.kernels import selftest
 from crosstune.models.kernels.fp8 import multiply_in_fp8
 from crosstune.models.kernels.low_memory_layers import lean_layers, prove_lean_layers, replaced_forwards
 from crosstune.models.kernels.skip_unused_positions import last_layer, skip_unread_positions, skipping_is_proven
+from crosstune.models.paths import Trial, choose_path, digit_of, is_slow, packed_attentions
+from crosstune.models.plain import inner_model, set_attention
 from crosstune.recipe import Train
 
 
@@ -24,7 +26,7 @@ def choose_kernels(trained: nn.Module, device: torch.device, settings: Train) ->
     """Let a model, as it is trained, attend and multiply by what the device does fastest and the recipe asks for."""
     model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
     flex = settings.flex_attention if settings.kernels == "auto" else False
-    model.set_attn_implementation(packed_attention(model, device, flex))
+    set_attention(model, packed_attention(model, device, flex))
     if settings.kernels == "auto":
         # Asked before weights are split over ranks, and once more where they are computed with.
         prove_lean_layers(trained)
@@ -34,13 +36,40 @@ def choose_kernels(trained: nn.Module, device: torch.device, settings: Train) ->
         multiply_in_fp8(model)
 
 
+def prove_training(trained: nn.Module, called: nn.Module, accelerator: Accelerator, settings: Train) -> None:
+    """Test how a model can be trained, and let it: packed, by all fast paths, where that is exact.
+
+    ``called`` is the model as accelerate prepared it.
+    """
+
+    def agree(is_exact: bool) -> bool:
+        if accelerator.num_processes == 1:
+            return is_exact
+        votes = torch.tensor(int(is_exact), device=accelerator.device)
+        return bool(accelerator.reduce(votes, reduction="sum") == accelerator.num_processes)
+
+    device, model = accelerator.device, inner_model(trained)
+    types = {"float32": torch.float32, "bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
+    whole = accelerator.distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+    trial = Trial(
+        use="training",
+        called=called,
+        attentions=packed_attentions(model, device, settings.flex_attention if settings.kernels == "auto" else False),
+        kernels=lambda tested: fast_paths(tested, accelerator, settings),
+        digit=digit_of(types[settings.precision], device),
+        is_whole=whole,
+        agree=agree,
+    )
+    choose_path(trained, trial)
+
+
 @contextmanager
 def fast_paths(trained: nn.Module, accelerator: Accelerator, settings: Train) -> Iterator[None]:
     """Let a model compute by all fast paths that hold for it, while in this context; with `kernels: plain` by none.
 
     ``trained`` is the model as it is trained, adapters included, before it is wrapped for several ranks.
     """
-    if settings.kernels == "plain":
+    if settings.kernels == "plain" or is_slow(trained):
         yield
         return
     # Several ranks gather gradients where autograd adds them up, and must see them there.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from crosstune.models.kernels.fused_chains import gated, gated_backward, rotate_
 from crosstune.models.kernels.skip_unused_positions import family_decoder
 
 Forward = Callable[..., Any]
+_replaced: WeakSet[nn.Module] = WeakSet()
 
 
 @contextmanager
@@ -41,11 +43,26 @@ def replaced_forwards(forwards: Mapping[nn.Module, Forward]) -> Iterator[None]:
     mine = {part: forward for part, forward in forwards.items() if "forward" not in vars(part)}
     for part, forward in mine.items():
         part.forward = forward
+        _replaced.add(part)
     try:
         yield
     finally:
         for part in mine:
             del part.forward
+            _replaced.discard(part)
+
+
+@contextmanager
+def own_forwards(model: nn.Module) -> Iterator[None]:
+    """Let a model's modules compute by their own functions again, while in this context."""
+    set_aside = {part: vars(part)["forward"] for part in model.modules() if part in _replaced}
+    for part in set_aside:
+        del part.forward
+    try:
+        yield
+    finally:
+        for part, forward in set_aside.items():
+            part.forward = forward
 
 
 def prove_lean_layers(trained: nn.Module) -> None:

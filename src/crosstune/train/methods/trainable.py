@@ -15,7 +15,6 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.models.packing import ATTENTION
 from crosstune.recipe import Lora, Phase
 from crosstune.train.loss import Penalty
 from crosstune.train.methods.kl import StartDivergence
@@ -46,7 +45,6 @@ def make_trainable(model: PreTrainedModel, phase: Phase, old_size: int | None, s
     Raises:
         BadInputError: when the model lacks the layers that are to move, or that the adapters could go to.
     """
-    model.set_attn_implementation(ATTENTION)
     if phase.method == "lora":
         assert phase.lora is not None
         return _with_levers(_with_adapters(model, phase.lora, old_size, seed), phase, [])

@@ -1,0 +1,43 @@
+"""Greedy generation row by row through transformers' own `generate`, for models that cannot be continued in slots."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel
+
+from crosstune.evaluate.generate.rows import Generated, ShouldStop, WrittenRow
+from crosstune.models.plain import as_plain
+
+
+def generate_alone(
+    model: PreTrainedModel, rows: Sequence[WrittenRow], eos: int, should_stop: ShouldStop | None
+) -> Iterator[tuple[int, Generated]]:
+    """Continue rows greedily one after the other, each with a cache of the model's own kind, and yield them."""
+    for row in rows:
+        _write(model, row, eos, should_stop)
+        yield row.index, row.generated()
+
+
+@torch.inference_mode()
+def _write(model: Any, row: WrittenRow, eos: int, should_stop: ShouldStop | None) -> None:
+    prompt = torch.tensor([list(row.prompt)], device=model.device)
+
+    def stop(tokens: torch.Tensor, _scores: object, **_: object) -> torch.Tensor:
+        row.take(int(tokens[0, -1]), eos, should_stop)
+        return torch.tensor([not row.is_open], device=tokens.device)
+
+    # What a model folder sets beside (penalties, forced tokens) belongs to sampling: decoding here is greedy.
+    settings, model.generation_config = model.generation_config, GenerationConfig()  # type: ignore[no-untyped-call]
+    try:
+        with as_plain(model):
+            model.generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                max_new_tokens=row.room,
+                do_sample=False,
+                pad_token_id=eos,
+                stopping_criteria=[stop],
+            )
+    finally:
+        model.generation_config = settings

@@ -1,0 +1,266 @@
+"""Which way a model reads rows: packed where it has proved on itself that this is exact, else slower and exact.
+
+The way is kept with the model. Who reads rows asks for it here, and a model without one is tested there and then, so
+that nothing is read packed unproved.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from crosstune.models import self_test, slots_test
+from crosstune.models.attention.flex import packed_attention
+from crosstune.models.attention.with_cache import ATTENTION as SLOTS
+from crosstune.models.kernels.low_memory_layers import lean_layers
+from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
+from crosstune.models.logits import logit_parts
+from crosstune.models.packing import ATTENTION, lay_out, logits_at
+from crosstune.models.plain import (
+    Way,
+    changes_with_length,
+    inner_model,
+    own_attention,
+    plain_logits,
+    set_attention,
+)
+from crosstune.models.self_test import Difference, Kernels, Read, Reference, amplified, short_windows
+from crosstune.terminal import note
+
+Use = Literal["training", "scoring", "generation"]
+_KEPT = "_crosstune_paths"
+_ALONE: Way = "one by one"
+
+
+@dataclass(frozen=True)
+class Path:
+    """The way that a model reads rows in one use.
+
+    Attributes:
+        attention: the name of the attention that it is set to.
+        tried: the ways that were tested, from the fastest on, and how far each is from plain transformers.
+    """
+
+    use: Use
+    way: Way
+    attention: str
+    tried: tuple[tuple[str, Difference], ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's files say of it: the way, and what was measured."""
+        measured = [
+            {
+                "way": name,
+                "nats": found.nats if math.isfinite(found.nats) else None,
+                "gradient": found.gradient if math.isfinite(found.gradient) else None,
+                "rounding": found.allowed,
+                **({"error": found.error} if found.error else {}),
+            }
+            for name, found in self.tried
+        ]
+        return {"use": self.use, "way": self.way, "measured": measured}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a model is tested for.
+
+    Attributes:
+        called: the model as it is called, wrapped for several ranks and precisions or not.
+        attentions: names of packed attention that may be used, the fastest first.
+        kernels: what computes in the place of the model's own layers.
+        digit: what products round a one by.
+        is_whole: whether the weights are whole here, so that gradients and a copy of the model can be looked at.
+        agree: makes one answer of all ranks'.
+    """
+
+    use: Use
+    called: nn.Module
+    attentions: Sequence[str]
+    kernels: Kernels
+    digit: float
+    is_whole: bool = True
+    agree: Callable[[bool], bool] = bool
+
+
+def path_of(trained: nn.Module, use: Use) -> Path:
+    """Return the way that a model reads rows, and set its attention to it; test the model where it has none yet.
+
+    ``trained`` may be wrapped, and have adapters.
+    """
+    model = inner_model(trained)
+    path = _kept(model).get(_key(model, use)) or choose_path(trained, _trial(trained, use))
+    if model.config._attn_implementation != path.attention:
+        set_attention(model, path.attention)
+    return path
+
+
+def way_of(trained: nn.Module, use: Use, longest: int) -> Way:
+    """Return the way for rows of at most so many tokens."""
+    path = path_of(trained, use)
+    limit = changes_with_length(inner_model(trained))
+    return _ALONE if limit is not None and longest > limit else path.way
+
+
+def read_rows(
+    trained: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[np.ndarray], layout_options: Mapping[str, int]
+) -> Tensor:
+    """Return the logits at some places of each row, [places of all rows, pieces], by the model's way in training."""
+    way = way_of(trained, "training", max(map(len, rows)))
+    return (
+        _read_packed(trained, rows, read, layout_options) if way == "packed" else plain_logits(trained, rows, read, way)
+    )
+
+
+def is_slow(trained: nn.Module) -> bool:
+    """Return whether a model was found to be trainable only as plain transformers computes it."""
+    model = inner_model(trained)
+    path = _kept(model).get(_key(model, "training"))
+    return path is not None and path.way != "packed"
+
+
+def paths_of(model: nn.Module) -> list[Path]:
+    """Return the ways that were found for a model."""
+    return list(_kept(inner_model(model)).values())
+
+
+def choose_path(trained: nn.Module, trial: Trial) -> Path:
+    """Test a model, say where it cannot be read in the fastest way, and keep the way with it."""
+    model = inner_model(trained)
+    _kept(model).pop(_key(model, trial.use), None)
+    path = _choose(trained, trial)
+    _kept(model)[_key(model, trial.use)] = path
+    set_attention(model, path.attention)
+    if path.way != "packed":
+        name, found = path.tried[0]
+        rounding = f", where rounding allows {found.allowed:.1g}" if not found.error else ""
+        note(
+            f"{type(model).__name__}: {trial.use} goes by rows {path.way}, as plain transformers computes them: exact "
+            f"and slower. {name}: {found}{rounding}"
+        )
+    return path
+
+
+def _choose(trained: nn.Module, trial: Trial) -> Path:
+    model = inner_model(trained)
+    own = own_attention(model)
+    ways: list[tuple[Way, str]] = [("packed", name) for name in trial.attentions]
+    if trial.use != "generation":
+        ways.append(("right-padded", own))
+    tried: list[tuple[str, Difference]] = []
+    with _asleep(trained, trial.called), short_windows(trained):
+        references = list(_references(trained, trial))
+        for way, attention in ways:
+            read = _packed_reader(trial.use) if way == "packed" else partial(plain_logits, way=way)
+            found = max(
+                (_difference(case, read, attention, trial) for case in references),
+                key=lambda one: (not one.is_rounding, one.nats, one.gradient),
+            )
+            tried.append(("packed" if way == "packed" else way, found))
+            if trial.agree(found.is_rounding):
+                return Path(trial.use, way, attention, tuple(tried))
+    return Path(trial.use, _ALONE, own, tuple(tried))
+
+
+def _references(trained: nn.Module, trial: Trial) -> Iterator[tuple[nn.Module, Reference]]:
+    moves = any(weight.requires_grad for weight in trained.parameters())
+    with_gradients = trial.use == "training" and trial.is_whole and moves
+    read = slots_test.READ if trial.use == "generation" else self_test.READ
+    copied = amplified(trained) if trial.is_whole else None
+    if copied is not None:
+        yield copied, Reference(copied, read, digit_of(torch.float32, inner_model(copied).device), with_gradients)
+    yield trial.called, Reference(trial.called, read, trial.digit, with_gradients)
+
+
+def _difference(case: tuple[nn.Module, Reference], read: Read, attention: str, trial: Trial) -> Difference:
+    model, reference = case
+    set_attention(inner_model(model), attention)
+    return reference.difference(model, read, trial.kernels)
+
+
+def _packed_reader(use: Use) -> Read:
+    return {"training": _read_packed, "scoring": _read_parts, "generation": slots_test.read_in_slots}[use]
+
+
+def _read_packed(
+    model: nn.Module,
+    rows: Sequence[Sequence[int]],
+    read: Sequence[np.ndarray],
+    options: Mapping[str, int] = MappingProxyType({"multiple_of": 16}),
+) -> Tensor:
+    layout = lay_out(rows, share_prefixes=True, device=inner_model(model).device, **options)
+    places = [path[of] for path, of in zip(layout.token_positions, read, strict=True)]
+    return logits_at(model, layout, torch.from_numpy(np.concatenate(places)))
+
+
+def _read_parts(model: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[np.ndarray]) -> Tensor:
+    inner = inner_model(model)
+    layout = lay_out(rows, share_prefixes=True, device=inner.device)
+    places = np.concatenate([path[of] for path, of in zip(layout.token_positions, read, strict=True)])
+    asked, back = np.unique(places, return_inverse=True)
+    at = torch.from_numpy(asked).to(inner.device)
+    parts = logit_parts(
+        inner,
+        at,
+        input_ids=layout.input_ids,
+        position_ids=layout.position_ids,
+        use_cache=False,
+        packed_layout=layout,
+        read_positions=at,
+    )
+    return torch.cat(list(parts), dim=1)[torch.from_numpy(back).to(inner.device)]
+
+
+def _trial(trained: nn.Module, use: Use) -> Trial:
+    model = inner_model(trained)
+    attentions = [SLOTS] if use == "generation" else packed_attentions(model, model.device)
+    return Trial(use, trained, attentions, _inference_kernels, digit_of(model.dtype, model.device))
+
+
+def packed_attentions(model: PreTrainedModel, device: torch.device, wants_flex: bool | None = None) -> list[str]:
+    """Return the names of packed attention that a model may use on a device, the fastest first."""
+    return list(dict.fromkeys((packed_attention(model, device, wants_flex), ATTENTION)))
+
+
+def digit_of(dtype: torch.dtype, device: torch.device) -> float:
+    """Return what products of a type round a one by: in float32 on GPUs, as the process lets them be computed."""
+    coarser = {"high": 2.0**-10, "medium": torch.finfo(torch.bfloat16).eps} if device.type == "cuda" else {}
+    precision = torch.get_float32_matmul_precision()
+    return coarser.get(precision, torch.finfo(dtype).eps) if dtype == torch.float32 else torch.finfo(dtype).eps
+
+
+@contextmanager
+def _inference_kernels(model: nn.Module) -> Iterator[None]:
+    with skip_unread_positions(model), lean_layers(model):
+        yield
+
+
+@contextmanager
+def _asleep(*models: nn.Module) -> Iterator[None]:
+    """Let models be in evaluation mode, without dropout, while in this context."""
+    training = [(part, part.training) for model in models for part in model.modules()]
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for part, was in training:
+            part.training = was
+
+
+def _kept(model: PreTrainedModel) -> dict[tuple[str, ...], Path]:
+    if _KEPT not in vars(model):
+        setattr(model, _KEPT, {})
+    return vars(model)[_KEPT]  # type: ignore[no-any-return]
+
+
+def _key(model: PreTrainedModel, use: Use) -> tuple[str, ...]:
+    return use, str(model.dtype), model.device.type

@@ -1,0 +1,228 @@
+"""Whether a model reads packed rows as plain transformers reads each row alone: measured on the model itself.
+
+A few short rows, two of which begin alike, are read in both ways. Windows and chunks are made so short, meanwhile, that
+the rows cross them. A model that was just drawn hardly attends to anything, so that of a small one an amplified copy is
+looked at, too: what is wrong shows there before training makes it show.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from crosstune.models.kernels.low_memory_layers import own_forwards
+from crosstune.models.plain import inner_model, plain_logits
+
+# Two rows with a beginning of their own, and one that is alone. Lengths are multiples of 16, as products in eight bits
+# want them; what is read begins behind the shared tokens, as answers behind an instruction.
+_NUM_SHARED = 10
+_LENGTHS = (32, 16, 16)
+READ = (np.arange(9, 32), np.arange(12, 16), np.arange(16))
+_WINDOW = 6
+_NUM_PIECES = 4096
+# Differences of log-probabilities by rounding, in units of the last digit of the largest logit: products of more digits
+# than 16 bits have add up in another order, those of fewer are hardly rounded otherwise.
+_UNITS, _UNITS_OF_HALF = 64.0, 2.0
+# Largest difference of a gradient over its largest value. What leaks from other rows was 30 % and more.
+_GRADIENT, _GRADIENT_OF_HALF = 2e-3, 0.25
+_FINE = 1e-6
+_SMALL = 2**25
+_GAIN = 1.5
+_NUM_SAMPLED = 2**16
+
+Read = Callable[[nn.Module, Sequence[Sequence[int]], Sequence[np.ndarray]], Tensor]
+"""Returns the logits at places of rows, [all places, pieces], in some way."""
+Kernels = Callable[[nn.Module], AbstractContextManager[None]]
+"""Returns the context in which a model computes by the functions that are put in the place of its own."""
+Gradients = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a way of reading rows is from plain transformers.
+
+    Attributes:
+        nats: the largest difference of a log-probability; infinite where the model could not read so at all.
+        gradient: the largest difference of a weight's gradient over its largest value; 0 where none is asked for.
+        allowed: what rounding may do, in nats.
+        allowed_gradient: what rounding may do.
+        error: what the model said, where it could not.
+    """
+
+    nats: float
+    gradient: float
+    allowed: float
+    allowed_gradient: float
+    error: str = ""
+
+    @property
+    def is_rounding(self) -> bool:
+        """Return whether it is as small as rounding makes it."""
+        return self.nats <= self.allowed and self.gradient <= self.allowed_gradient
+
+    def __str__(self) -> str:
+        if self.error:
+            return self.error
+        gradient = f", gradients by {self.gradient:.2g} of their size" if self.gradient else ""
+        return f"log-probabilities differ by {self.nats:.2g} nats{gradient}"
+
+
+class Reference:
+    """The rows of the test, and what plain transformers makes of them, one by one."""
+
+    def __init__(self, model: nn.Module, read: Sequence[np.ndarray], digit: float, with_gradients: bool) -> None:
+        """Run the model; ``read`` are the places in each row, ``digit`` is what products round a one by."""
+        self.rows, self._read = rows_of(inner_model(model)), read
+        self._is_fine, self._with_gradients = digit < _FINE, with_gradients
+        self._expected, self._gradients = self._run(model, _alone, nullcontext)
+        with torch.no_grad():
+            scale = float(plain_logits(model, self.rows[:1], read[:1], "one by one").abs().max())
+        rounding = (_UNITS if self._is_fine else _UNITS_OF_HALF) * digit * max(1.0, scale)
+        self._allowed = rounding if self._is_fine else max(rounding, 8 * self._noise(model))
+
+    def difference(self, model: nn.Module, read: Read, kernels: Kernels) -> Difference:
+        """Return how far a way of reading the rows is from the reference; an error of the model is one, too."""
+        allowed = self._allowed, _GRADIENT if self._is_fine else _GRADIENT_OF_HALF
+        try:
+            found, gradients = self._run(model, read, lambda: kernels(model))
+        except Exception as error:
+            lines = str(error).splitlines() or [""]
+            return Difference(math.inf, math.inf, *allowed, f"{type(error).__name__}: {lines[0]}")
+        gradient = _largest_of_weights(self._gradients, gradients) if self._with_gradients else 0.0
+        return Difference(_largest(found, self._expected), gradient, *allowed)
+
+    def _noise(self, model: nn.Module) -> float:
+        """Return what rounding alone does: beside itself a row is computed by products of other shapes."""
+        with torch.no_grad():
+            both = plain_logits(model, [self.rows[0]] * 2, [self._read[0]] * 2, "right-padded")
+        num_read = len(self._read[0])
+        return _largest(_log_probabilities(both)[:num_read], self._expected[:num_read])
+
+    def _run(
+        self, model: nn.Module, read: Read, around: Callable[[], AbstractContextManager[None]]
+    ) -> tuple[Tensor, Gradients]:
+        with torch.set_grad_enabled(self._with_gradients), around():
+            found = _log_probabilities(read(model, self.rows, self._read))
+            if not self._with_gradients:
+                return found, {}
+            targets = torch.from_numpy(np.concatenate(self._read)).to(found.device) % found.shape[1]
+            with _gradients_of_its_own(model):
+                (-found.gather(1, targets[:, None]).mean()).backward()  # type: ignore[no-untyped-call]
+                return found.detach(), _sampled_gradients(model)
+
+
+@contextmanager
+def _gradients_of_its_own(model: nn.Module) -> Iterator[None]:
+    """Set the gradients of a model's weights aside while in this context."""
+    before = [(weight, weight.grad) for weight in model.parameters()]
+    model.zero_grad(set_to_none=True)
+    try:
+        yield
+    finally:
+        for weight, gradient in before:
+            weight.grad = gradient
+
+
+def _largest(left: Tensor, right: Tensor) -> float:
+    """Return the largest difference, infinite where something is no number."""
+    return float((left - right).abs().nan_to_num(nan=math.inf).max()) if left.shape == right.shape else math.inf
+
+
+def _alone(model: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[np.ndarray]) -> Tensor:
+    return plain_logits(model, rows, read, "one by one")
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    """Return the log-probabilities of some pieces, [places, pieces], in float32."""
+    step = max(1, logits.shape[1] // _NUM_PIECES)
+    return logits.float().log_softmax(dim=1)[:, ::step]
+
+
+def _num_embeddings(model: Any) -> int:
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def rows_of(model: PreTrainedModel) -> list[list[int]]:
+    """Return the token rows of the test, of ordinary pieces of the model."""
+    config: Any = model.config.get_text_config(decoder=True)
+    size = min(int(config.vocab_size), _num_embeddings(model))
+    # Of images and the like models expect more than their token.
+    special = {
+        value
+        for name, value in {**vars(model.config), **vars(config)}.items()
+        if name.endswith("token_id") and isinstance(value, int)
+    }
+    generator = np.random.default_rng(1)
+    ordinary = [piece for piece in generator.permutation(size)[:256].tolist() if piece not in special] or [0]
+    first, second, third = (
+        [ordinary[place] for place in generator.integers(len(ordinary), size=length)] for length in _LENGTHS
+    )
+    return [first, first[:_NUM_SHARED] + second[_NUM_SHARED:], third]
+
+
+@contextmanager
+def short_windows(model: nn.Module) -> Iterator[None]:
+    """Let windows and chunks of attention be so short that the rows cross them, while in this context."""
+    configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
+    before: list[tuple[Any, str, int]] = []
+    for holder in (*configs.values(), *model.modules()):
+        for name in ("sliding_window", "attention_chunk_size"):
+            size = vars(holder).get(name)
+            if isinstance(size, int) and size > _WINDOW:
+                before.append((holder, name, size))
+                setattr(holder, name, _WINDOW)
+    try:
+        yield
+    finally:
+        for holder, name, size in before:
+            setattr(holder, name, size)
+
+
+@torch.no_grad()
+def amplified(trained: nn.Module) -> nn.Module | None:
+    """Return a copy in float32 whose weights are large enough for attention to matter; None of a large model."""
+    if sum(weight.numel() for weight in trained.parameters()) > _SMALL:
+        return None
+    with own_forwards(trained):
+        copied = copy.deepcopy(trained).float()
+    # Of a model that is prepared for autocast: it would call the original.
+    vars(copied).pop("forward", None)
+    for weight in copied.parameters():
+        if weight.ndim > 1 and (spread := float(weight.std())) > 0:
+            weight.mul_(max(1.0, _GAIN / weight.shape[-1] ** 0.5 / spread))
+    return copied
+
+
+def _sampled_gradients(model: nn.Module) -> Gradients:
+    found = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            gradient = weight.grad if weight.grad is not None else torch.zeros(1)
+            flat = getattr(gradient, "to_local", lambda kept=gradient: kept)().detach().flatten().float()
+            sample = flat[:: max(1, len(flat) // _NUM_SAMPLED)]
+            found[name] = torch.cat([sample, flat.norm()[None]]).cpu()
+    return found
+
+
+def _largest_of_weights(expected: Gradients, found: Gradients) -> float:
+    """Return the largest difference of a weight's gradient over its largest value, or a thousandth of the largest."""
+    overall = max((float(gradient.abs().max()) for gradient in expected.values()), default=0.0)
+    if not overall:
+        return 0.0
+    return max(
+        _largest(*_of_one_length(gradient, found[name])) / (float(gradient.abs().max()) + 1e-3 * overall)
+        for name, gradient in expected.items()
+    )
+
+
+def _of_one_length(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two samples; of a weight that was not reached only zeros were taken."""
+    length = max(len(left), len(right))
+    return tuple(part if len(part) == length else part.new_zeros(length) for part in (left, right))  # type: ignore[return-value]
