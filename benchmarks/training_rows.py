@@ -10,7 +10,7 @@ Row = tuple[list[int], int]
 
 
 def make_rows(vocab_size: int, number: int, seed: int) -> list[Row]:
-    """Draw rows with the lengths of the paper's mixture: two thirds translations under one instruction of 13 tokens."""
+    """Draw rows of assumed lengths: two thirds translations under one instruction of 13 tokens."""
     generator = random.Random(seed)
     instruction = [generator.randrange(3, vocab_size) for _ in range(13)]
 
