@@ -74,8 +74,8 @@ def gpu_table(name: str) -> str:
         f"variant; commit {content['commit']}; torch {content['versions']['torch']}, transformers "
         f"{content['versions']['transformers']}.",
         "",
-        "| trainer | tokens/s | crosstune is faster by | useful share of the matrix rate | three epochs of 301,924 such rows, hours "
-        "| peak GB | layers computed |",
+        "| trainer | tokens/s | crosstune is faster by | useful share of the matrix rate "
+        "| three epochs of 301,924 such rows, hours | peak GB | layers computed |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
