@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from rich.table import Table
 
 from crosstune import terminal
 from crosstune.runs.folder import RunFolder
@@ -106,3 +107,15 @@ def test_where_no_total_was_known_the_line_says_how_much_was_done(
 def test_a_note_behind_a_bar_is_shortened_by_whole_parts() -> None:
     assert terminal._as_much_as_fits("loss 1.0  bits 2.0  rate 3", 20) == "loss 1.0  bits 2.0"
     assert terminal._as_much_as_fits("loss 1.0", 4) == ""
+
+
+def test_what_corpora_and_models_hold_cannot_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b]0;pwned\x07\x1b[2J\u202eabc\ttab\n줄"
+    table = Table(hostile)
+    table.add_row(hostile)
+    for console in (terminal.console, terminal.results):
+        console.print(hostile, markup=False)
+        console.print(table)
+    written = "".join(capsys.readouterr())
+    assert not any(sign in written for sign in "\x07\u202e") and "\x1b]" not in written and "\x1b[2J" not in written
+    assert "\\x1b]0;pwned" in written and "줄" in written

@@ -1,8 +1,9 @@
 """One look for everything that crosstune prints: headings, notes, tables, and progress with the time left."""
 
+import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TextIO, cast
@@ -18,14 +19,33 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
+
+# What corpora and models hold may drive a terminal (set its title, clear it, worse); shown, it is what it is.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def shown(text: str) -> str:
+    """Return a text whose control characters stand there as they are written in code; tab and line feed stay."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+class _Console(Console):
+    """A console that prints no control character but its own."""
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        return super()._render_buffer(
+            one if one.control else Segment(shown(one.text), one.style, one.control) for one in buffer
+        )
+
 
 # Everything for people goes to stderr; stdout carries results (tables, JSON, translations) and can be piped.
-console = Console(stderr=True, highlight=False)
-results = Console(highlight=False)
+console = _Console(stderr=True, highlight=False)
+results = _Console(highlight=False)
 # Wide enough for Table 4 with intervals; a pipe has no width of its own.
 _PIPE_WIDTH = 120
 if not results.is_terminal:
-    results = Console(highlight=False, width=_PIPE_WIDTH)
+    results = _Console(highlight=False, width=_PIPE_WIDTH)
 
 
 class Advance(Protocol):

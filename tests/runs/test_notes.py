@@ -101,6 +101,13 @@ def test_a_training_that_was_begun_anew_and_killed_is_not_reported(
     start("report")
 
 
+def test_a_stage_that_was_killed_at_its_first_try_goes_on(start: Callable[..., RunFolder]) -> None:
+    run = start("data")
+    write_json(run.root / "run.json", {"stages": {"data": {"unfinished": True}}})
+    start("data", "tokenizer")
+    assert "unfinished" not in read_json(run.root / "run.json")["stages"]["data"]
+
+
 def test_a_stage_that_fails_before_it_changes_anything_leaves_its_note(
     start: Callable[..., RunFolder], stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

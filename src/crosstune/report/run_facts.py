@@ -113,7 +113,11 @@ def read_run_facts(recipe: Recipe, run: RunFolder) -> RunFacts:
         command=_run_command(facts.get("command") or f"crosstune run {run.recipe}"),
         commit=str(facts.get("commit") or ""),
         hardware=_hardware(facts.get("hardware") or {}),
-        seconds={name: float(stages[name]["seconds"]) for name in _STAGES if name in stages and name != "report"},
+        seconds={
+            name: float(stages[name]["seconds"])
+            for name in _STAGES
+            if "seconds" in stages.get(name, {}) and name != "report"
+        },
         finished=str(stages.get("evaluate", {}).get("finished", "")),
         versions=_versions(recipe, run),
         systems=tuple(_system(recipe, run, name) for name in recipe.systems),

@@ -62,7 +62,7 @@ def noted(recipe: "Recipe", run: RunFolder, stage: str, command: str) -> Iterato
     if earlier is None or _times(run, stage) != before:
         # Resumed, a stage ends sooner than the work took: of the same recipe, the longest time counts.
         same = earlier is not None and not _changes(recipe, run, stage)
-        seconds = max(time.monotonic() - started, earlier["seconds"] if earlier and same else 0.0)
+        seconds = max(time.monotonic() - started, earlier.get("seconds", 0.0) if earlier and same else 0.0)
         facts["stages"][stage] = {**made, "seconds": round(seconds, 1)}
         facts |= made
     inputs = {name: _digest(run, name) for name in _before(stage)}
@@ -149,7 +149,7 @@ def _files(run: RunFolder, stage: str) -> list[Path]:
 def _digest(run: RunFolder, stage: str) -> str:
     """Return a hash of the fingerprints of all that a stage left."""
     return fingerprint(
-        [(str(path.relative_to(run.root)), read_json(path)["fingerprint"]) for path in _files(run, stage)]
+        [(str(path.relative_to(run.root)), read_json(path).get("fingerprint", "")) for path in _files(run, stage)]
     )
 
 

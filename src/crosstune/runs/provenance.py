@@ -2,9 +2,10 @@
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from crosstune import __version__
@@ -24,6 +25,32 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[library] = "not installed"
     return found
+
+
+def public_command(command: str) -> str:
+    """Return a command as others may read it: without the folders of the machine that it ran on."""
+
+    def public(word: str) -> str:
+        key, equals, value = word.partition("=")
+        return f"{key}={public_path(value)}" if equals else public_path(word)
+
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    return shlex.join(map(public, words))
+
+
+def public_path(path: str) -> str:
+    """Return a path as others may read it: of one that leads out of the folder where it was typed, its last name."""
+    parts = PurePath(path).parts
+    # Also Windows' paths, wherever they are read.
+    is_local = path.startswith(("/", "~", "\\")) or ".." in parts or PureWindowsPath(path).drive != ""
+    if not is_local:
+        return path
+    name = PureWindowsPath(path).name
+    # Half of the models of the world are called so.
+    return f"{PureWindowsPath(path).parent.name}/{name}" if name == "model" else name or "."
 
 
 def commit() -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.terminal import console
+from crosstune.terminal import shown as as_shown
 
 _GREETING = (
     "Each question stands for itself, as in training. A line that ends in \\ goes on in the next one "
@@ -50,7 +51,7 @@ def _print_answer(parts: Iterator[str]) -> None:
         # The completion begins with the template's newline, which is no part of the answer.
         shown = part if has_begun else part.lstrip()
         has_begun = has_begun or bool(shown)
-        sys.stdout.write(shown)
+        sys.stdout.write(as_shown(shown))
         sys.stdout.flush()
     sys.stdout.write("\n")
     sys.stdout.flush()

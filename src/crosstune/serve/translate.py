@@ -11,7 +11,7 @@ from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint, hash_file, hash_model_folder
 from crosstune.runs.lock import only_writer_of
 from crosstune.serve.assistant import Assistant, Decoding
-from crosstune.terminal import note, progress
+from crosstune.terminal import note, progress, shown
 
 # Lines are sorted by length within a window and written when it is done: what a kill can lose.
 _WINDOW_LINES = 128
@@ -99,7 +99,7 @@ def _translate(assistant: Assistant, request: Request, lines: Sequence[str]) -> 
     prompts = [assistant.encode(instruction, lines[index]) for index in asked]
     found = [("", True)] * len(lines)
     for index, (text, finished) in zip(asked, assistant.answers(prompts, request.decoding), strict=True):
-        found[index] = (" ".join(text.split("\n")), finished)
+        found[index] = (shown(" ".join(text.split("\n"))), finished)
     return found
 
 

@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from crosstune.recipe import Recipe
 from crosstune.report import stage
+from crosstune.report.write.markdown import escape
 from crosstune.runs.fingerprint import hash_model_folder
 from crosstune.runs.folder import RunFolder
 from tests.report.conftest import make_recipe, write_run
@@ -69,7 +70,32 @@ def test_only_trained_systems_have_a_card_and_it_does_not_change_the_models_hash
 
 def test_a_base_from_the_hub_and_a_licence_are_named(tmp_path: Path) -> None:
     systems = make_recipe(tmp_path).model_dump(mode="json", exclude_none=True)["systems"]
-    systems["llama"] = {"start": "meta-llama/Llama-2-7b-hf", "tokenizer": "base", "label": "LLaMA (base)"}
+    systems["llama"] = {
+        "start": "meta-llama/Llama-2-7b-hf",
+        "revision": "a" * 40,
+        "tokenizer": "base",
+        "label": "LLaMA (base)",
+    }
     recipe = make_recipe(tmp_path, systems=systems, report={"model_license": "llama2"})
     found = metadata(written(recipe, write_run(recipe)))
     assert found["base_model"] == "meta-llama/Llama-2-7b-hf" and found["license"] == "llama2"
+
+
+def test_a_card_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    systems = make_recipe(tmp_path).model_dump(mode="json", exclude_none=True)["systems"]
+    systems["llama"] = {"start": "/home/kim/secret/llama7b", "tokenizer": "base", "label": "LLaMA (base)"}
+    recipe = make_recipe(tmp_path, systems=systems)
+    run = write_run(recipe)
+    facts = json.loads((run.root / "run.json").read_text())
+    facts["command"] = (
+        "crosstune run ../kim/r.yaml runs_root=/home/kim/runs 'data_root=C:\\\\Users\\\\kim\\\\data' seed=2"
+    )
+    (run.root / "run.json").write_text(json.dumps(facts))
+    found = written(recipe, run)
+    assert "kim" not in found and "base_model" not in metadata(found)
+    assert "comes from `llama7b`" in found and "`crosstune run r.yaml runs_root=runs data_root=data seed=2`" in found
+
+
+def test_markdown_of_others_makes_neither_images_nor_links_nor_moves_a_terminal() -> None:
+    escaped = escape("![x](http://tracker) [x](javascript:alert) [a][b] <b> \x1b[2J")
+    assert "](" not in escaped and "][" not in escaped and "\x1b" not in escaped and "\\<b>" in escaped

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from crosstune.report.run_facts import RunFacts
 from crosstune.report.tables.cells import MISSING, Cell, Column, Row, Table
 from crosstune.report.tables.findings import Finding
+from crosstune.terminal import shown
 
 
 def to_markdown(
@@ -63,4 +64,6 @@ def escape(text: str) -> str:
     """Keep labels and descriptions from being read as Markdown or HTML."""
     for character in "\\`*_|<":
         text = text.replace(character, f"\\{character}")
-    return " ".join(text.split("\n"))
+    # Neither images, which a reader's browser would load, nor links: both need these two signs together.
+    text = text.replace("](", "]\\(").replace("][", "]\\[").replace("]:", "]\\:")
+    return shown(" ".join(text.split("\n")))

@@ -21,6 +21,7 @@ from crosstune.report.tables.columns import METRIC_TITLES
 from crosstune.report.write.markdown import escape, table_to_markdown
 from crosstune.runs.files import read_json, write_text
 from crosstune.runs.folder import MODEL_CARD, RunFolder
+from crosstune.runs.provenance import public_command, public_path
 
 
 def write_model_cards(recipe: Recipe, run: RunFolder, tables: Sequence[Table], facts: RunFacts, scores: Scores) -> None:
@@ -64,7 +65,7 @@ def _metadata(recipe: Recipe, system: str, scores: Scores) -> dict[str, Any]:
         "language": [recipe.languages.source, recipe.languages.target],
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        **({"base_model": origin} if origin != "scratch" else {}),
+        **({"base_model": origin} if _is_on_the_hub(recipe, system) else {}),
         "tags": ["crosstune", "cross-lingual transfer", "vocabulary extension"],
         "model-index": [{"name": label_of(recipe, system), "results": results}] if results else [],
     }
@@ -76,10 +77,27 @@ def _origin(recipe: Recipe, system: str) -> str:
     return _origin(recipe, start) if start in recipe.systems else start
 
 
+def _is_on_the_hub(recipe: Recipe, system: str) -> bool:
+    """Return whether the model that a system goes back to has a name that others can look up: an id with its commit."""
+    settings = recipe.systems[system]
+    if settings.start in recipe.systems:
+        return _is_on_the_hub(recipe, settings.start)
+    return settings.start != "scratch" and settings.revision is not None
+
+
+def _named(origin: str, on_hub: bool) -> str:
+    """Return how the card calls a model: a folder by its last names, for its path says something of the machine."""
+    return origin if on_hub else public_path(origin)
+
+
 def _summary(recipe: Recipe, system: str) -> str:
     source, target = (language_name(code, "en") for code in (recipe.languages.source, recipe.languages.target))
     origin = _origin(recipe, system)
-    came = "was trained from scratch" if origin == "scratch" else f"comes from `{origin}`"
+    came = (
+        "was trained from scratch"
+        if origin == "scratch"
+        else f"comes from `{_named(origin, _is_on_the_hub(recipe, system))}`"
+    )
     if recipe.systems[system].tokenizer == "extended":
         came += f" and has an extended vocabulary for {target}"
     about = f" {recipe.description}" if recipe.description else ""
@@ -126,7 +144,7 @@ def _provenance(recipe: Recipe, run: RunFolder, system: str, facts: RunFacts) ->
     yield "# Where it came from"
     lines = [*_training_lines(recipe, system), *_data_lines(recipe, run, system)]
     yield "\n".join(lines)
-    made = f"Made by `{facts.command}`" + (f" at commit `{facts.commit}`" if facts.commit else "")
+    made = f"Made by `{public_command(facts.command)}`" + (f" at commit `{facts.commit}`" if facts.commit else "")
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
     yield f"{made}, on {facts.hardware or 'unknown hardware'}. {versions}".strip()
     fingerprint = _fingerprint(run, system)
@@ -156,7 +174,7 @@ def _data_lines(recipe: Recipe, run: RunFolder, system: str) -> Iterator[str]:
         yield f"- mixture `{name}` (fingerprint `{content['fingerprint']}`):"
         for part in content.get("parts", ()):
             dropped = sum(part["dropped"].values())
-            paths = ", ".join(f"`{path}`" for path in recipe.data.sources[part["source"]].paths)
+            paths = ", ".join(f"`{public_path(path)}`" for path in recipe.data.sources[part["source"]].paths)
             yield (
                 f"    - {part['source']}: {part['examples']:,} examples of {part['rows_read']:,} rows of {paths}; "
                 f"dropped: {dropped:,}"
