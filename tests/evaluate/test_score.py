@@ -1,6 +1,7 @@
 """`crosstune score` finds published files, scores any model folder on them, and goes on where it stopped."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from crosstune.cli import experiments as commands
-from crosstune.errors import BadInputError
+from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate import find_benchmarks
 from crosstune.evaluate import score as score_module
 from crosstune.evaluate.find_benchmarks import Choice, benchmarks_of, find_tasks
@@ -248,3 +249,32 @@ def test_a_name_of_the_output_folder_that_is_none_is_refused(model_folder: Path,
 )
 def test_a_model_is_called_by_the_end_of_its_path(model: str, label: str) -> None:
     assert Asked(model, model, None, "paper-v1", 4, "float32").label == label
+
+
+@pytest.mark.parametrize("name", ["model", "scratch"])
+def test_a_folder_may_be_called_as_crosstune_calls_things(
+    model_folder: Path, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shutil.copytree(model_folder, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    started: list[Recipe] = []
+    monkeypatch.setattr(score_module.pipeline, "run_stages", lambda recipe, *_, **__: started.append(recipe))
+    asked = Asked(name, name, None, "paper-v1", 4, "float32")
+    score_module.score(asked, Choice("paper", data_root), tmp_path / "scores")
+    assert started[0].systems["model"].start == str(tmp_path / name)
+    assert started[0].systems_in_order == ["model"]
+    shutil.rmtree(tmp_path / name)
+    with pytest.raises(BadInputError, match=f"'{name}' is no folder here, and no id of a model on the hub"):
+        score_module.score(asked, Choice("paper", data_root), tmp_path / "scores")
+
+
+def test_the_scores_of_one_model_are_not_replaced_by_anothers(
+    model_folder: Path, data_root: Path, tmp_path: Path
+) -> None:
+    out = run(model_folder, data_root, tmp_path / "scores", limit=1)
+    before = {path: path.read_bytes() for path in out.rglob("*.json*") if path.is_file()}
+    recipe = (out / "recipe.yaml").read_bytes()
+    shutil.copytree(model_folder, tmp_path / "other")
+    with pytest.raises(RunFolderError, match=r"holds the scores of .*, and .*other was to be scored: give"):
+        run(tmp_path / "other", data_root, tmp_path / "scores", limit=1)
+    assert before == {path: path.read_bytes() for path in before} and (out / "recipe.yaml").read_bytes() == recipe

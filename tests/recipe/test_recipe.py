@@ -238,3 +238,18 @@ def test_languages_are_kept_by_their_usual_codes_however_a_recipe_writes_them(re
     expected = yaml_file.validate(recipe_content, "recipe.yaml")
     written = json.loads(json.dumps(recipe_content).replace('"ko"', '"kor"').replace("en-ko", "eng-kor_Hang"))
     assert yaml_file.validate(written, "recipe.yaml") == expected
+
+
+@pytest.mark.parametrize(("system", "start"), [("ours", "base"), ("ours", "scratch")])
+def test_a_name_that_may_be_a_system_or_a_folder_is_refused(
+    recipe_content: dict[str, Any], tmp_path: Path, system: str, start: str
+) -> None:
+    (tmp_path / start).mkdir()
+    (tmp_path / start / "config.json").write_text("{}")
+    set_at(recipe_content, "data_root", str(tmp_path))
+    set_at(recipe_content, f"systems.{system}.start", start)
+    if start == "scratch":
+        shape = {"hidden_size": 8, "num_layers": 1, "num_heads": 2, "intermediate_size": 8}
+        set_at(recipe_content, f"systems.{system}.architecture", shape)
+    assert f"systems.{system}.start: {start!r} may be " in mistakes(recipe_content)
+    assert f"For the folder write ./{start}" in mistakes(recipe_content)

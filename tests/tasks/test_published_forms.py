@@ -75,6 +75,15 @@ def test_every_published_form_gives_the_same_item(tmp_path: Path, task: str) -> 
     assert all(item == found[0] for item in found) and "label" in found[0]
 
 
+def test_quotes_around_a_cell_are_kobests_files_and_nsmcs_texts(tmp_path: Path) -> None:
+    header, cell = "context\tchoice1\tchoice2\tchoice3\tchoice4\tlabel\n", '"끝을 ""v"" 모양으로 자른다."'
+    files = {"a": f'{header}"글 ""하나"" 둘"\t{cell}\t"가" 나 "다"\t말 "함"\t라\t0\n'}
+    [item] = read(tmp_path, "kobest_hellaswag", files)
+    texts = [item[name] for name in ("context", "ending_1", "ending_2", "ending_3")]
+    assert texts == ['글 "하나" 둘', '끝을 "v" 모양으로 자른다.', '"가" 나 "다"', '말 "함"']
+    assert read(tmp_path, "nsmc_generate", {"b": f"id\tdocument\tlabel\n1\t{cell}\t0\n"})[0]["document"] == cell
+
+
 def test_a_review_that_the_hub_calls_null_is_dropped_as_an_empty_one(tmp_path: Path) -> None:
     rows = [{"id": "1", "document": None, "label": 0}, {"id": "2", "document": "좋다", "label": 1}]
     assert [item["id"] for item in read(tmp_path, "nsmc_generate", {"nsmc/test.parquet": rows})] == ["2"]

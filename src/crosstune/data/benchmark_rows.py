@@ -4,7 +4,7 @@ import csv
 
 from crosstune.data.readers.json_files import json_array, json_lines
 from crosstune.data.readers.parquet_files import parquet
-from crosstune.data.readers.records import Records
+from crosstune.data.readers.records import Record, Records
 from crosstune.data.readers.tables import Columns, comma_separated, tsv
 from crosstune.data.readers.text_files import TextFile
 from crosstune.data.readers.unpack import open_unpacked
@@ -17,8 +17,8 @@ from crosstune.tasks.task import Task
 def benchmark_rows(task: Task, file: TextFile) -> Records:
     """Yield the rows of a file, found out by its content.
 
-    A table whose header holds a tab is tab-separated, and quotes mean nothing in it: NSMC's documents hold quotation
-    marks that a CSV reader would eat, with whole rows.
+    A table whose header holds a tab is tab-separated. Quotes mean nothing in it, unless the task says so: NSMC's
+    documents hold quotation marks that a CSV reader would eat, with whole rows.
 
     Raises:
         BadInputError: when the file is damaged, or a table's header lacks a column of the task's.
@@ -34,8 +34,22 @@ def benchmark_rows(task: Task, file: TextFile) -> Records:
         return json_lines(file)
     header = start.partition("\n")[0].rstrip("\r")
     if "\t" in header:
-        return tsv(file, _columns(task, file, [name.strip() for name in header.split("\t")], "tab-separated"))
+        rows = tsv(file, _columns(task, file, header.split("\t"), "tab-separated"))
+        return map(_without_quotes, rows) if task.has_quoted_cells else rows
     return comma_separated(file, _columns(task, file, next(csv.reader([header])), "comma-separated"))
+
+
+def _without_quotes(record: Record) -> Record:
+    """Return a row whose quoted cells are what they quote; a cell with quotes that are not paired is no quoted one."""
+    if record.problem or not isinstance(record.content, dict):
+        return record
+    return record._replace(content={column: _unquoted(cell) for column, cell in record.content.items()})
+
+
+def _unquoted(cell: str) -> str:
+    inner = cell[1:-1]
+    is_quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")
+    return inner.replace('""', '"') if is_quoted else cell
 
 
 def is_plain_text(file: TextFile) -> bool:

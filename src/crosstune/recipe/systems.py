@@ -180,7 +180,9 @@ class System(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.start == "scratch") != (self.architecture is not None):
-            raise ValueError("`architecture` goes with `start: scratch`, and only with it")
+            raise ValueError(
+                "`architecture` goes with `start: scratch`, and only with it; a folder of that name is ./scratch"
+            )
         if self.start == "scratch" and not self.phases:
             raise ValueError("a system from scratch needs at least one training phase")
         if any(phase.lora and phase.lora.keep_adapter for phase in self.phases[1:]):

@@ -70,6 +70,19 @@ class Recipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _no_system_hides_a_folder(self) -> Self:
+        root = self.data_root or Path()
+        for name, system in self.systems.items():
+            is_taken = system.start in self.systems or system.start == "scratch"
+            if is_taken and (root / system.start / "config.json").is_file():
+                other = "from scratch" if system.start == "scratch" else f"the system {system.start!r}"
+                raise ValueError(
+                    f"systems.{name}.start: {system.start!r} may be {other}, or the model in {root / system.start}. "
+                    f"For the folder write ./{system.start}; else rename the folder or the system"
+                )
+        return self
+
     def seed_of(self, system: str) -> int:
         """Return the seed of a system's training."""
         own = self.systems[system].seed

@@ -59,6 +59,7 @@ class Task:
         num_labels: how many answers there are to choose from; 0 without labels.
         choices: the field that lists an item's own answers, where their number differs.
         layouts: the forms in which its rows are published.
+        has_quoted_cells: whether its tab-separated files quote cells as CSV does; in others quotes are text.
         published: its files, for `crosstune score`.
         instruction: what is asked, of a task whose answers are generated or are words of the task's own.
         keywords: the words that answer it, by label.
@@ -77,6 +78,7 @@ class Task:
     num_labels: int = 0
     choices: str = ""
     layouts: tuple[Layout, ...] = ()
+    has_quoted_cells: bool = False
     published: Published | None = None
     instruction: str = ""
     keywords: tuple[str, ...] = ()

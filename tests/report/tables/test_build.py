@@ -8,7 +8,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Scores, read_scores
 from crosstune.report.tables.build import further_tables, paper_tables
-from crosstune.report.tables.cells import Cell, Table
+from crosstune.report.tables.cells import Cell, Column, Row, Table, mark_best
 from crosstune.report.tables.changes import change_table
 from crosstune.report.tables.findings import best_per_column, findings
 from crosstune.report.tables.significance import Evidence
@@ -145,6 +145,25 @@ def test_the_best_of_a_column_is_marked_and_equal_prints_are_marked_alike(recipe
     )
     best = [cell.is_best for cell in column(paper_tables(recipe, scores)[0], "HellaSwag")]
     assert best == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "floor", "best"),
+    [
+        ((0.4, 0.49), {"chance": 0.5}, None),
+        ((0.4, 0.5), {"chance": 0.5}, None),
+        ((0.4, 0.51), {"chance": 0.5}, 0.51),
+        ((0.4, 0.51), {"chance": 0.5, "majority": 0.52}, None),
+        ((0.2, 0.9), {"metric": "bleu", "top": 100.0}, None),
+    ],
+)
+def test_nothing_is_best_that_is_not_above_guessing(
+    values: tuple[float, float], floor: dict[str, Any], best: float | None
+) -> None:
+    column = Column(**{"task": "t", "metric": "acc", "heading": "T", **floor})
+    rows = tuple(Row(str(value), str(value), (Cell(value),)) for value in values)
+    marked = mark_best(Table("", "", (column,), rows))
+    assert [row.cells[0].value for row in marked.rows if row.cells[0].is_best] == ([] if best is None else [best])
 
 
 def test_nobody_is_best_where_all_are_equal_or_alone(recipe: Recipe) -> None:
