@@ -87,7 +87,7 @@ def test_held_out_text_of_the_source_language_is_a_loss_when_its_bits_rise(recip
         value = 1.091 if system == "ours" else 1.0
         folder = run.system(system) / "evaluation"
         score = {"task": "news", "metric": "bits_per_byte", "value": value, "low": value, "high": value, "n": 2}
-        write_json(folder / "scores.json", {"scores": [score]})
+        write_json(folder / "scores.json", {"scores": [{**score, "items": "the same"}]})
         write_jsonl(folder / "outputs.jsonl", [{"task": "news", "id": str(n), "output": ""} for n in range(2)])
         np.savez(folder / RESAMPLES, **{"news/bits_per_byte": np.full(100, value)})
     assert gate(limited, run).startswith("LLaMA (ours, the paper's) on news (bits_per_byte) forgot more than 0.03: ")
