@@ -1,5 +1,6 @@
 """Recipes: every mistake is found, and named with its path."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from crosstune.errors import RecipeError
-from crosstune.recipe import yaml_file
+from crosstune.recipe import NewRows, yaml_file
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -253,3 +254,28 @@ def test_a_name_that_may_be_a_system_or_a_folder_is_refused(
         set_at(recipe_content, f"systems.{system}.architecture", shape)
     assert f"systems.{system}.start: {start!r} may be " in mistakes(recipe_content)
     assert f"For the folder write ./{start}" in mistakes(recipe_content)
+
+
+def test_new_rows_start_by_what_won_unless_the_recipe_says_otherwise() -> None:
+    content = yaml_file.load_recipe(RECIPES / "miniature.yaml").model_dump(mode="json", exclude_none=True)
+    for system in content["systems"].values():
+        system.pop("new_rows")
+    systems = yaml_file.validate(content, "recipe").systems
+    assert systems["ours"].new_rows == NewRows(method="aligned", mixture="paper", noise=0.0)
+    assert systems["continued"].new_rows == NewRows(method="mean_of_subwords", noise=1.0)
+    content["systems"]["ours"]["new_rows"] = {"method": "random"}
+    assert yaml_file.validate(content, "recipe").systems["ours"].new_rows.noise == 0
+
+
+def test_the_defaults_for_new_rows_are_among_the_best_of_the_committed_study() -> None:
+    path = RECIPES / "ablations" / "initialisation.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["system"], row["metric"]) == ("ours", "bleu")]
+    assert {"aligned", "mean_with_noise", "mean_of_subwords"} <= {row["cell"] for row in rows}
+    for task in ("translate_en_ko_en", "translate_en_ko_ko"):
+        mean = {row["cell"]: float(row["mean"]) for row in rows if row["task"] == task}
+        spread = {row["cell"]: float(row["sd"]) for row in rows if row["task"] == task}
+        best = max(mean, key=lambda cell: mean[cell])
+        for default in ("aligned", "mean_with_noise"):
+            assert mean[default] > mean["mean_of_subwords"]
+            assert mean[default] + spread[default] >= mean[best] - spread[best]

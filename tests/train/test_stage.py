@@ -164,7 +164,7 @@ def test_new_rows_alone_move_even_with_weight_decay(make_run: MakeRun, tied: boo
 
 
 def test_new_rows_start_as_the_mean_of_their_subwords(make_run: MakeRun) -> None:
-    ours = {"start": "base", "tokenizer": "extended"}
+    ours = {"start": "base", "tokenizer": "extended", "new_rows": {"noise": 0}}
     recipe, run = make_run({"base": scratch(), "ours": ours})
     train_stage.run(recipe, run)
     before, after = weights(run, "base"), weights(run, "ours")

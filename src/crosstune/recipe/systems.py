@@ -1,6 +1,6 @@
 """The section ``systems``: the models of the comparison, what each starts from, and how it is trained."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -33,11 +33,20 @@ class NewRows(Section):
 
     method: Literal["mean_of_subwords", "weighted", "focus", "aligned", "random"] = "mean_of_subwords"
     noise: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="standard deviation of added Gaussian noise, as a share of the old rows' own"
+        1.0,
+        description="standard deviation of added Gaussian noise, as a share of the old rows' own; if absent 1 for "
+        "`mean_of_subwords`, whose rows are too much alike without it, and 0 for the others",
     )
     mixture: Name | None = Field(
         None, description="what `focus` learns its word vectors from, or `aligned` its dictionary (translations)"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _noise_of_its_method(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "noise" not in content:
+            return {**content, "noise": 1.0 if content.get("method", "mean_of_subwords") == "mean_of_subwords" else 0.0}
+        return content
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

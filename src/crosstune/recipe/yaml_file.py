@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from crosstune.errors import RecipeError
-from crosstune.recipe import Recipe, Section, checks
+from crosstune.recipe import Recipe, Section, checks, defaults
 from crosstune.terminal import note
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -48,6 +48,7 @@ def validate(content: Mapping[str, Any], where: str) -> Recipe:
     Raises:
         RecipeError: with every mistake and its path in the file.
     """
+    content = defaults.fill(dict(content))
     problems = checks.problems(content)
     try:
         # Through JSON, because strict validation then still turns text into paths and lists into tuples.

@@ -39,7 +39,7 @@ def make_phase(**changes: Any) -> Phase:
 def test_old_rows_stay_and_new_rows_are_means(config: type, tied: bool) -> None:
     model = make_model(tied, config=config)
     before = copy.deepcopy(model)
-    extend_embeddings(model, 50, SOURCES, NewRows(), seed=1)
+    extend_embeddings(model, 50, SOURCES, NewRows(noise=0.0), seed=1)
     assert len(matrices(model)) == (1 if tied else 2)
     assert model.config.vocab_size == 54
     for new, old in zip(matrices(model), matrices(before), strict=True):
@@ -77,7 +77,7 @@ def test_noise_has_the_asked_share_of_the_old_rows_spread() -> None:
 
 def test_random_rows_are_distributed_like_the_old_ones() -> None:
     model = make_model()
-    extend_embeddings(model, 50, [RowSource("random")] * 400, NewRows(method="random"), seed=1)
+    extend_embeddings(model, 50, [RowSource("random")] * 400, NewRows(method="random", noise=0.0), seed=1)
     old, new = matrices(model)[1][:50], matrices(model)[1][50:]
     torch.testing.assert_close(new.mean(dim=0), old.mean(dim=0), atol=0.004, rtol=0)
     assert (new.std(dim=0) / old.std(dim=0)).mean().item() == pytest.approx(1, rel=0.05)
@@ -86,7 +86,7 @@ def test_random_rows_are_distributed_like_the_old_ones() -> None:
 def test_rows_that_pad_a_matrix_become_those_of_new_pieces() -> None:
     model = make_model(vocabulary=64)
     before = copy.deepcopy(model)
-    extend_embeddings(model, 50, SOURCES, NewRows(), seed=1)
+    extend_embeddings(model, 50, SOURCES, NewRows(noise=0.0), seed=1)
     for new, old in zip(matrices(model), matrices(before), strict=True):
         assert new.shape[0] == 64 and torch.equal(new[54:], old[54:])
         torch.testing.assert_close(new[51], old[5])
@@ -132,7 +132,7 @@ def test_new_rows_under_sharding_are_refused_with_the_way_out() -> None:
 @pytest.mark.parametrize("tied", [True, False])
 def test_new_rows_beside_adapters_move_old_rows_do_not_and_both_are_merged(tied: bool, tmp_path: Path) -> None:
     model = make_model(tied)
-    extend_embeddings(model, 50, SOURCES, NewRows(), seed=1)
+    extend_embeddings(model, 50, SOURCES, NewRows(noise=0.0), seed=1)
     before = copy.deepcopy(model)
     settings = make_phase(method="lora", lora={"rank": 2, "train_new_rows": True}, weight_decay=0.1)
     trainable = make_trainable(model, settings, 50, seed=1)
