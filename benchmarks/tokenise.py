@@ -3,7 +3,7 @@
     python benchmarks/tokenise.py DATA_ROOT TOKENIZER [--rows 20000]
 
 DATA_ROOT holds alpaca/alpaca_data.json and koalpaca/ko_alpaca_data.json; TOKENIZER is a tokenizer folder or a
-SentencePiece .model file (LLaMA-2's). Our side begins at examples.parquet and ends with tokens.arrow on the disk; the
+SentencePiece .model file (LLaMA-2's). Our side begins at examples.parquet and ends with the tokens on the disk; the
 other side begins and ends in memory. Prints a table and writes JSON to stdout.
 """
 
@@ -37,7 +37,8 @@ from crosstune.runs.provenance import hardware, versions
 from crosstune.terminal import console
 from crosstune.tokenizer import given
 from crosstune.tokenizer.folder import write_folder
-from crosstune.tokens.store import read_tokens, write_tokens
+from crosstune.tokens.shard_files import name_of_shard, read_shard
+from crosstune.tokens.store import write_shards
 
 _TEMPLATE = TEMPLATES["alpaca"]
 _ROUNDS = 3
@@ -124,13 +125,13 @@ def compare(
     folder: Path, texts: tuple[list[str], list[str]], sides: dict[str, PreTrainedTokenizerBase]
 ) -> dict[str, Any]:
     """Measure all sides in turns, and compare their tokens and labels."""
-    path, num_rows = folder / "tokens.arrow", len(texts[0])
+    path, num_rows = folder / "tokens" / name_of_shard(0), len(texts[0])
     times: dict[str, list[float]] = {name: [] for name in ("crosstune", *sides)}
     results: dict[str, tuple[list[Any], list[Any]]] = {}
     for _ in range(_ROUNDS):
-        # Loaded anew: no word is known from the round before.
-        tokenizer = load_tokenizer(str(folder))
-        _, duration = timed(write_tokens, folder / "examples.parquet", tokenizer, path, "ours")
+        # The tokenizer is loaded anew: no word is known from the round before.
+        path.unlink(missing_ok=True)
+        _, duration = timed(write_shards, folder / "examples.parquet", folder, path.parent, "ours")
         times["crosstune"].append(duration)
         for name, other in sides.items():
             results[name], duration = timed(alpaca_preprocess, *texts, other)
@@ -143,7 +144,7 @@ def compare(
         ratio = statistics.median(theirs / ours for theirs, ours in zip(measured, times["crosstune"], strict=True))
         found[name] = {"rows_per_s": round(num_rows / statistics.median(measured)), "time_ratio": round(ratio, 1)}
         if name in sides:
-            pairs = list(differences(read_tokens(path), results[name]))
+            pairs = list(differences(read_shard(path), results[name]))
             found[name]["differ_elsewhere"] = sum(differ for crosses, differ in pairs if not crosses)
             found[name]["differ_at_border"] = sum(differ for crosses, differ in pairs if crosses)
         table.add_row(name, *(f"{value:,}" for value in found[name].values()))

@@ -90,7 +90,7 @@ def rewrite(run: RunFolder, label: str, items: list[Any]) -> Path:
 def test_systems_side_by_side_get_the_same_scores(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(side_by_side, "_num_cores", lambda: 2)
+    monkeypatch.setattr(side_by_side, "num_cores", lambda: 2)
     found = []
     for number in (1, 2):
         stage.run(recipe.model_copy(update={"systems_at_once": number}), run)

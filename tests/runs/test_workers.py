@@ -20,7 +20,7 @@ from tests.launched import launched
 
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "_num_cores", lambda: 4)
+    monkeypatch.setattr(side_by_side, "num_cores", lambda: 4)
 
 
 def note_threads(folder: Path, name: str) -> None:

@@ -1,16 +1,25 @@
 """A mixture's tokens are made once, in the mixture's order, and counted by source."""
 
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from crosstune.errors import BadInputError
+from crosstune.errors import BadInputError, RunFolderError
 from crosstune.prompts.examples import SCHEMA as EXAMPLES
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder
-from crosstune.tokens.store import SCHEMA, mixture_tokens, tokenize
-from tests.train.conftest import fill, instructions, pairs, sentencepiece_style
+from crosstune.tokens import store
+from crosstune.tokens.shard_files import name_of_shard
+from crosstune.tokens.store import SCHEMA, mixture_tokens, tokenize, watch_tokens
+from tests.train.conftest import documents, fill, instructions, pairs, sentencepiece_style
 
 TOKENIZER = sentencepiece_style([example.prompt + example.completion for example in pairs()], 400)
 
@@ -39,13 +48,13 @@ def test_tokens_stand_in_the_mixture_s_order_and_are_counted(run: RunFolder) -> 
 
 def test_tokens_are_made_again_only_for_another_mixture_or_tokenizer(run: RunFolder) -> None:
     mixture_tokens(run, "paper", "base")
-    written = (run.tokens("paper", "base") / "tokens.arrow").stat().st_mtime_ns
+    written = (run.tokens("paper", "base") / name_of_shard(0)).stat().st_mtime_ns
     mixture_tokens(run, "paper", "base")
-    assert (run.tokens("paper", "base") / "tokens.arrow").stat().st_mtime_ns == written
+    assert (run.tokens("paper", "base") / name_of_shard(0)).stat().st_mtime_ns == written
     for folder in (run.mixture("paper"), run.tokenizer("base")):
         write_json(folder / "manifest.json", {"fingerprint": f"other {folder.name}"})
         mixture_tokens(run, "paper", "base")
-        again = (run.tokens("paper", "base") / "tokens.arrow").stat().st_mtime_ns
+        again = (run.tokens("paper", "base") / name_of_shard(0)).stat().st_mtime_ns
         assert again != written
         written = again
 
@@ -60,3 +69,123 @@ def test_an_example_with_nothing_to_learn_stops_with_its_origin(prompt: str) -> 
     row = {"prompt": prompt, "completion": "", "language": "en", "source": "s", "origin": "f:7"}
     with pytest.raises(BadInputError, match="f:7 has no token to learn"):
         tokenize(pa.Table.from_pylist([row], schema=EXAMPLES), TOKENIZER)
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A mixture of five row groups, which two to a shard make three shards."""
+    run = RunFolder(tmp_path)
+    fill(run, {"base": TOKENIZER, "extended": TOKENIZER})
+    table = pa.Table.from_pylist([asdict(example) for example in documents()], schema=EXAMPLES)
+    pq.write_table(table, run.mixture("korean") / "examples.parquet", row_group_size=17)
+    metadata = pq.read_metadata(run.mixture("korean") / "examples.parquet")
+    largest = max(metadata.row_group(index).total_byte_size for index in range(5))
+    monkeypatch.setattr(store, "_BYTES_PER_SHARD", largest + 1)
+    monkeypatch.setattr(store, "num_cores", lambda: 1)
+    return run
+
+
+def test_text_is_tokenised_shard_by_shard_in_several_processes(
+    text: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    monkeypatch.setattr(store, "num_cores", lambda: 2)
+    # Threads stand for processes here, which would load their libraries for half a minute.
+    monkeypatch.setattr(
+        store, "ProcessPoolExecutor", lambda number, _: started.append(number) or ThreadPoolExecutor(number)
+    )
+    found = mixture_tokens(text, "korean", "base")
+    assert started == [2]
+    names = sorted(path.name for path in text.tokens("korean", "base").glob("*.arrow"))
+    assert names == [name_of_shard(number) for number in range(3)]
+    whole = tokenize(pa.Table.from_pylist([asdict(example) for example in documents()], schema=EXAMPLES), TOKENIZER)
+    assert found.to_pylist() == whole.to_pylist()
+
+
+@pytest.mark.slow
+def test_processes_write_what_one_process_writes(text: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = mixture_tokens(text, "korean", "base").to_pylist()
+    shutil.rmtree(text.tokens("korean", "base"))
+    monkeypatch.setattr(store, "num_cores", lambda: 2)
+    assert mixture_tokens(text, "korean", "base").to_pylist() == one
+
+
+def test_tokenising_goes_on_behind_the_shards_that_are_there(text: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = store.write_shard
+    written: list[str] = []
+
+    def breaks(work: Any, *arguments: Any) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        real(work, *arguments)
+        written.append(work.path.name)
+
+    monkeypatch.setattr(store, "write_shard", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        mixture_tokens(text, "korean", "base")
+    monkeypatch.setattr(store, "write_shard", lambda work, *rest: written.append(work.path.name) or real(work, *rest))
+    tokens = mixture_tokens(text, "korean", "base")
+    assert written == [name_of_shard(number) for number in range(3)]
+    assert tokens["origin"].to_pylist() == [example.origin for example in documents()]
+    assert [path.name for path in text.tokens("korean", "base").parent.iterdir()] == ["base"]
+
+
+def test_shards_of_other_tokens_are_not_taken_up(text: RunFolder) -> None:
+    unfinished = text.tokens("korean", "base").with_name(".base.0123456789abcdef.unfinished")
+    unfinished.mkdir(parents=True)
+    (unfinished / name_of_shard(0)).write_bytes(b"other tokens")
+    assert len(mixture_tokens(text, "korean", "base")) == len(documents())
+    assert not unfinished.exists()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def change(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(Path.unlink, "is missing"), (cut, "has .* bytes, and .* were written"), (change, "has another content")],
+)
+def test_a_shard_that_is_not_what_was_written_is_named_before_anything_reads_it(
+    text: RunFolder, damage: Callable[[Path], None], message: str
+) -> None:
+    before = mixture_tokens(text, "korean", "base").to_pylist()
+    folder = text.tokens("korean", "base")
+    damage(folder / name_of_shard(1))
+    with pytest.raises(RunFolderError, match=rf"tokens-00001.arrow ({message}).*Delete .*base and run"):
+        mixture_tokens(text, "korean", "base")
+    shutil.rmtree(folder)
+    assert mixture_tokens(text, "korean", "base").to_pylist() == before
+
+
+def test_a_copied_run_folder_is_read_though_its_times_differ(text: RunFolder, tmp_path: Path) -> None:
+    before = mixture_tokens(text, "korean", "base").to_pylist()
+    for path in text.tokens("korean", "base").glob("*.arrow"):
+        os.utime(path, (1, 1))
+    assert mixture_tokens(text, "korean", "base").to_pylist() == before
+
+
+@pytest.mark.parametrize("damage", [cut, change])
+def test_a_shard_that_is_cut_or_changed_while_it_is_read_is_found(
+    text: RunFolder, damage: Callable[[Path], None]
+) -> None:
+    mixture_tokens(text, "korean", "base")
+    check = watch_tokens(text, "korean", "base")
+    check()
+    damage(text.tokens("korean", "base") / name_of_shard(2))
+    with pytest.raises(RunFolderError, match=r"tokens-00002.arrow was changed while training read it.*last checkpoint"):
+        check()
+
+
+def test_a_shard_that_is_removed_or_replaced_while_it_is_mapped_does_no_harm(text: RunFolder) -> None:
+    tokens = mixture_tokens(text, "korean", "base")
+    check = watch_tokens(text, "korean", "base")
+    (text.tokens("korean", "base") / name_of_shard(0)).unlink()
+    check()
+    assert tokens["origin"].to_pylist() == [example.origin for example in documents()]

@@ -115,6 +115,21 @@ def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, laun
 
 
 @pytest.mark.slow
+def test_what_two_processes_began_one_goes_on_with_at_the_next_row(make_run: MakeRun, tmp_path: Path) -> None:
+    systems = {"base": scratch(phases=[phase(num_steps=30)])}
+    recipe, single = make_run(systems, root=tmp_path / "single")
+    train_stage.run(recipe, single)
+    recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100)
+    process = launch(recipe, tmp_path / "stopped", TORCHRUN, 29651)
+    wait_for_steps(stopped, 3, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=300)
+    assert 3 <= len(losses(stopped, "base")) < 30
+    train_stage.run(recipe, stopped)
+    assert losses(stopped, "base") == pytest.approx(losses(single, "base"), rel=1e-5)
+
+
+@pytest.mark.slow
 def test_in_bf16_two_processes_that_split_the_weights_learn_next_to_what_one_learns(
     make_run: MakeRun, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Killed and started again, training ends where it would have ended, bit for bit."""
 
+import json
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from typing import Any, cast
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
 from crosstune.errors import RunFolderError
@@ -191,10 +193,10 @@ def test_a_damaged_checkpoint_is_passed_over(make_run: MakeRun, capsys: pytest.C
     assert (run.system("base") / "system.json").exists()
 
 
-def newest(run: RunFolder, num_ranks: int = 1) -> Checkpoint:
+def newest(run: RunFolder, num_ranks: int = 1, kind: DistributedType = DistributedType.NO) -> Checkpoint:
     folder = run.system("base") / "checkpoints"
     fingerprint = read_json(next(folder.glob("*/checkpoint.json")))["fingerprint"]
-    accelerator = SimpleNamespace(num_processes=num_ranks, is_main_process=True)
+    accelerator = SimpleNamespace(num_processes=num_ranks, is_main_process=True, distributed_type=kind)
     checkpoints = Checkpoints(folder, fingerprint, 2, cast(Accelerator, accelerator))
     return checkpoints.newest()
 
@@ -206,10 +208,23 @@ def test_resume_is_refused_when_settings_changed(make_run: MakeRun) -> None:
         train_stage.run(recipe, run)
 
 
-def test_resume_is_refused_on_another_number_of_processes(make_run: MakeRun) -> None:
+def test_whole_weights_go_on_on_any_number_of_processes_and_split_ones_do_not(make_run: MakeRun) -> None:
     _, run = interrupt_after(make_run, 5)
-    with pytest.raises(RunFolderError, match=r"the number of processes changed.*delete .*checkpoints to train"):
-        newest(run, num_ranks=8)
+    assert newest(run, 8, DistributedType.MULTI_GPU) == newest(run)
+    with pytest.raises(RunFolderError, match=r"how its weights are split over processes changed.*delete .*checkpoints"):
+        newest(run, 8, DistributedType.FSDP)
+
+
+@pytest.mark.parametrize(("name", "value"), [("num_rows", 29), ("step", 11)])
+def test_a_place_that_is_not_in_the_data_is_refused_before_the_first_step(
+    make_run: MakeRun, name: str, value: int
+) -> None:
+    recipe, run = interrupt_after(make_run, 5)
+    for path in (run.system("base") / "checkpoints").glob("*/checkpoint.json"):
+        path.write_text(json.dumps({**read_json(path), name: value}))
+    with pytest.raises(RunFolderError, match=r"of the order of \d+ rows, but phase 1 of base has 28 rows now, and 10 "):
+        train_stage.run(recipe, run)
+    assert list((run.system("base") / "checkpoints").iterdir())
 
 
 def test_a_half_written_checkpoint_is_never_taken(make_run: MakeRun) -> None:

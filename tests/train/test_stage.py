@@ -258,7 +258,7 @@ def test_a_loss_that_is_no_number_stops_with_the_rows(make_run: MakeRun, tmp_pat
 def test_systems_side_by_side_are_those_that_come_one_after_another(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(side_by_side, "_num_cores", lambda: 2)
+    monkeypatch.setattr(side_by_side, "num_cores", lambda: 2)
     systems = {
         "base": scratch(phases=[phase(num_steps=4)]),
         "korean": {"start": "base", "tokenizer": "extended", "phases": [phase("korean", num_steps=4)]},

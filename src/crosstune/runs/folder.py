@@ -38,7 +38,7 @@ class RunFolder:
         return self.root / "data" / "mixtures" / name
 
     def tokens(self, mixture: str, tokenizer: str) -> Path:
-        """The folder of a mixture's tokens under a tokenizer: tokens.arrow, manifest.json (tokens by source)."""
+        """The folder of a mixture's tokens under a tokenizer: tokens-*.arrow, manifest.json (tokens by source)."""
         return self.mixture(mixture) / "tokens" / tokenizer
 
     def evaluation_set(self, name: str) -> Path:

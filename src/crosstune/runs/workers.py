@@ -47,7 +47,7 @@ def at_once(wanted: int) -> int:
     """Return how many pieces of work run at the same time: one on a GPU, or where several processes were launched."""
     if wanted == 1 or torch.cuda.is_available() or ranks.num_ranks() > 1:
         return 1
-    return min(wanted, _num_cores())
+    return min(wanted, num_cores())
 
 
 def run_side_by_side(
@@ -102,7 +102,7 @@ def _start_what_can(
         call = call_of(name)
         waiting.remove(name)
         if call is not None:
-            running[name] = _started(name, call, max(1, _num_cores() // num_workers))
+            running[name] = _started(name, call, max(1, num_cores() // num_workers))
 
 
 def _started(name: str, call: Call, num_threads: int) -> _Running:
@@ -197,5 +197,6 @@ def _stop(running: Mapping[str, _Running], show: Callable[[str, terminal.Shown],
         one.process.join()
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,11 @@
-"""The tokens of a mixture under a tokenizer: made once, kept on disk as an Arrow file, counted by source."""
+"""The tokens of a mixture under a tokenizer: made once, shard by shard, kept on disk, counted by source."""
 
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +19,10 @@ from crosstune.errors import BadInputError
 from crosstune.models.load import load_tokenizer
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
+from crosstune.runs.workers import num_cores
 from crosstune.terminal import console, progress
 from crosstune.tokens.encode import ENCODED, encode_examples
+from crosstune.tokens.shard_files import facts_of_shards, name_of_shard, read_shard, read_shards, watch_shards
 
 SCHEMA = pa.schema(
     [
@@ -27,9 +34,10 @@ SCHEMA = pa.schema(
         ("origin", pa.string()),
     ]
 )
-_FILE = "tokens.arrow"
 # Text that is tokenised at a time; its arrays take ten times as much.
 _BYTES_PER_BATCH = 16_000_000
+# Text of a shard, which is begun anew where it was interrupted: half a minute of one core.
+_BYTES_PER_SHARD = 128_000_000
 
 
 @dataclass(frozen=True)
@@ -50,31 +58,116 @@ def mixture_tokens(run: RunFolder, mixture: str, which: str) -> pa.Table:
 
     Raises:
         BadInputError: when an example has no token to learn, or prompt and completion change each other.
+        RunFolderError: when a file of tokens is missing, cut or changed.
     """
     folder = run.tokens(mixture, which)
     wanted = fingerprint("tokens", fingerprint_of(run.mixture(mixture)), fingerprint_of(run.tokenizer(which)))
     if not is_current(folder, wanted):
+        examples, tokenizer = run.mixture(mixture) / "examples.parquet", run.tokenizer(which)
+        # Named by what it is made from, so that only shards of the same tokens are taken up again.
+        unfinished = folder.with_name(f".{folder.name}.{wanted}.unfinished")
+        write_shards(examples, tokenizer, unfinished, f"tokenise {mixture} ({which})")
         facts: dict[str, Any] = {}
         with whole_folder(folder, wanted, facts) as temporary:
-            tokenizer = load_tokenizer(str(run.tokenizer(which)))
-            title = f"tokenise {mixture} ({which})"
-            path = temporary / _FILE
-            write_tokens(run.mixture(mixture) / "examples.parquet", tokenizer, path, title)
-            counts = count_by_source(read_tokens(path))
+            for shard in sorted(unfinished.glob("tokens-*.arrow")):
+                shard.rename(temporary / shard.name)
+            facts["shards"] = facts_of_shards(temporary)
+            tables = [read_shard(temporary / shard["name"]) for shard in facts["shards"]]
+            counts = count_by_source(pa.concat_tables(tables))
             facts["sources"] = {source: asdict(count) for source, count in counts.items()}
+        for outdated in folder.parent.glob(f".{folder.name}.*.unfinished"):
+            shutil.rmtree(outdated)
         console.print(_as_table(f"mixture {mixture}, {which} tokenizer", counts))
-    return read_tokens(folder / _FILE)
+    return read_shards(folder)
 
 
-def write_tokens(examples: Path, tokenizer: PreTrainedTokenizerBase, path: Path, title: str) -> None:
-    """Tokenise the examples of a Parquet file into an Arrow file, row by row in their order."""
-    file = pq.ParquetFile(examples)
-    num_bytes = sum(file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups))
-    rows_per_batch = max(1, file.metadata.num_rows * _BYTES_PER_BATCH // max(1, num_bytes))
-    with pa.ipc.new_file(str(path), SCHEMA) as writer, progress(title, file.metadata.num_rows) as advance:
-        for batch in file.iter_batches(rows_per_batch):
+def watch_tokens(run: RunFolder, mixture: str, which: str) -> Callable[[], None]:
+    """Return a function that raises once a file of a mixture's tokens was cut or changed."""
+    return watch_shards(run.tokens(mixture, which))
+
+
+def write_shards(examples: Path, tokenizer: Path, folder: Path, title: str) -> None:
+    """Tokenise the examples of a Parquet file, shard by shard, in as many processes as there are cores.
+
+    Shards that are there already are left as they are; what a shard holds depends on the examples alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _tokenizer.cache_clear()  # there may be another in this folder
+    shards = _shards(examples)
+    missing = [number for number in range(len(shards)) if not (folder / name_of_shard(number)).exists()]
+    with progress(title, sum(shard.num_rows for shard in shards)) as advance:
+        advance(sum(shard.num_rows for number, shard in enumerate(shards) if number not in missing))
+        work = [_Work(examples, tokenizer, folder / name_of_shard(number), shards[number]) for number in missing]
+        num_processes = min(len(work), num_cores())
+        if num_processes < 2:
+            for one in work:
+                write_shard(one, advance)
+            return
+        # A process that is forked would share locks of threads that it does not have.
+        with ProcessPoolExecutor(num_processes, get_context("spawn")) as pool:
+            try:
+                for done in as_completed([pool.submit(_write_whole_shard, one) for one in work]):
+                    advance(done.result())
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """Row groups of a Parquet file that follow one another."""
+
+    row_groups: tuple[int, ...]
+    num_rows: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A shard that is to be tokenised, from the examples and the folder of a tokenizer to a file."""
+
+    examples: Path
+    tokenizer: Path
+    path: Path
+    shard: _Shard
+
+
+def _shards(examples: Path) -> list[_Shard]:
+    """Return the shards of a Parquet file: as many row groups each as make the size of a shard, one at least."""
+    metadata = pq.read_metadata(examples)
+    shards = [_Shard((), 0, 0)]
+    for index in range(metadata.num_row_groups):
+        group, last = metadata.row_group(index), shards[-1]
+        if last.num_bytes >= _BYTES_PER_SHARD:
+            last = _Shard((), 0, 0)
+            shards.append(last)
+        num_bytes = last.num_bytes + group.total_byte_size
+        shards[-1] = _Shard((*last.row_groups, index), last.num_rows + group.num_rows, num_bytes)
+    return shards
+
+
+def _write_whole_shard(work: _Work) -> int:
+    write_shard(work)
+    return work.shard.num_rows
+
+
+def write_shard(work: _Work, advance: Callable[[int], None] = lambda _: None) -> None:
+    """Tokenise a shard into an Arrow file, row by row in their order; the file is there only when it is whole."""
+    tokenizer = _tokenizer(work.tokenizer)
+    file = pq.ParquetFile(work.examples)
+    rows_per_batch = max(1, work.shard.num_rows * _BYTES_PER_BATCH // max(1, work.shard.num_bytes))
+    temporary = work.path.with_name(f".{work.path.name}.tmp")
+    with pa.ipc.new_file(str(temporary), SCHEMA) as writer:
+        for batch in file.iter_batches(rows_per_batch, row_groups=list(work.shard.row_groups)):
             writer.write_table(tokenize(batch, tokenizer))
             advance(batch.num_rows)
+    temporary.rename(work.path)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load a tokenizer once for all shards that a process tokenises: it remembers the words that it has seen."""
+    return load_tokenizer(str(folder))
 
 
 def tokenize(examples: pa.RecordBatch | pa.Table, tokenizer: PreTrainedTokenizerBase) -> pa.Table:
@@ -94,11 +187,6 @@ def tokenize(examples: pa.RecordBatch | pa.Table, tokenizer: PreTrainedTokenizer
         raise BadInputError(f"{origin} has no token to learn: its completion is empty. Remove the row")
     others = [examples[name] for name in ("language", "source", "origin")]
     return pa.table([*encoded.columns, pc.binary_length(completions), is_text, *others], schema=SCHEMA)
-
-
-def read_tokens(path: Path) -> pa.Table:
-    """Map an Arrow file of tokens."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def count_by_source(tokens: pa.Table) -> dict[str, Count]:

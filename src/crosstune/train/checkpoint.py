@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedType, broadcast_object_list
 
 from crosstune.errors import RunFolderError
 from crosstune.runs.files import read_json, write_json
@@ -28,12 +28,14 @@ class Checkpoint:
             when the system's training begins.
         totals: what the phase has seen.
         done: what ``system.json`` will say of the phases before.
+        num_rows: of the phase's data, whose order the step is a place in; 0 where a phase begins.
     """
 
     position: Position
     folder: Path | None = None
     totals: Totals = field(default_factory=Totals)
     done: tuple[dict[str, Any], ...] = ()
+    num_rows: int = 0
 
 
 class Checkpoints:
@@ -41,13 +43,14 @@ class Checkpoints:
 
     Attributes:
         folder: where they lie.
-        identity: what they belong to: the system's fingerprint and the number of ranks.
+        identity: what they belong to: the system's fingerprint, and what its weights are split over, if they are.
+            Whole weights go on on any number of processes, with the rows that come next.
         keep: how many are kept.
     """
 
     def __init__(self, folder: Path, fingerprint: str, keep: int, accelerator: Accelerator) -> None:
         self.folder = folder
-        self.identity = {"fingerprint": fingerprint, "num_ranks": accelerator.num_processes}
+        self.identity = {"fingerprint": fingerprint, "split": _split(accelerator)}
         self.keep = keep
         self.accelerator = accelerator
 
@@ -73,7 +76,7 @@ class Checkpoints:
         """Return the newest whole checkpoint, or the beginning; damaged ones are named and passed over.
 
         Raises:
-            RunFolderError: when the checkpoints belong to other data, settings, or another number of processes.
+            RunFolderError: when the checkpoints belong to other data, settings, or its weights are split over others.
         """
         # Hashing gigabytes is done once, and every rank goes on from the same one.
         found = [self._newest() if self.accelerator.is_main_process else None]
@@ -89,8 +92,8 @@ class Checkpoints:
         files = {
             str(path.relative_to(temporary)): hash_file(path) for path in sorted(temporary.rglob("*")) if path.is_file()
         }
-        facts = {"totals": asdict(checkpoint.totals), "done": checkpoint.done, "files": files}
-        write_json(temporary / _FACTS, {**self.identity, **asdict(checkpoint.position), **facts})
+        facts = {"totals": asdict(checkpoint.totals), "done": checkpoint.done, "num_rows": checkpoint.num_rows}
+        write_json(temporary / _FACTS, {**self.identity, **asdict(checkpoint.position), **facts, "files": files})
         final = self.folder / checkpoint.position.name
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
@@ -110,7 +113,7 @@ class Checkpoints:
             damaged = [name for name, digest in facts["files"].items() if not _is(folder / name, digest)]
             if not damaged:
                 position = Position(facts["phase"], facts["step"])
-                return Checkpoint(position, folder, Totals(**facts["totals"]), tuple(facts["done"]))
+                return Checkpoint(position, folder, Totals(**facts["totals"]), tuple(facts["done"]), facts["num_rows"])
             note(f"checkpoint {folder.name} is damaged ({', '.join(damaged)}): going back to the one before")
         return Checkpoint(Position(0, 0))
 
@@ -120,7 +123,11 @@ class Checkpoints:
     def _refuse_others(self, folder: Path, facts: dict[str, Any]) -> None:
         different = [key for key, value in self.identity.items() if facts[key] != value]
         if different:
-            what = "its data, tokenizer, start or settings" if "fingerprint" in different else "the number of processes"
+            what = (
+                "its data, tokenizer, start or settings"
+                if "fingerprint" in different
+                else "how its weights are split over processes"
+            )
             raise RunFolderError(
                 f"{folder} cannot be resumed: {what} changed since (checkpoint: {[facts[key] for key in different]}, "
                 f"now: {[self.identity[key] for key in different]}). Put it back as it was, or delete {self.folder} to "
@@ -128,12 +135,19 @@ class Checkpoints:
             )
 
 
+def _split(accelerator: Accelerator) -> str | None:
+    """Return what a checkpoint's files are parts of; None where each process holds, and one writes, whole weights."""
+    if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        return None
+    return f"{accelerator.distributed_type.value} over {accelerator.num_processes} processes"
+
+
 def _facts(folder: Path) -> dict[str, Any] | None:
     try:
         facts = read_json(folder / _FACTS)
     except (RunFolderError, UnicodeDecodeError):
         return None
-    wanted = {"fingerprint", "num_ranks", "phase", "step", "totals", "done", "files"}
+    wanted = {"fingerprint", "split", "num_rows", "phase", "step", "totals", "done", "files"}
     return facts if isinstance(facts, dict) and wanted <= facts.keys() else None
 
 

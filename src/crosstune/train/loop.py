@@ -1,8 +1,8 @@
 """The training loop: one visible step, on accelerate."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from crosstune.errors import CrosstuneError
 from crosstune.models.kernels.inplace_gradients import fast_paths, prove_training
@@ -80,7 +81,9 @@ def train(
             file.begin_at(begin.position if begin.folder else None)
 
     def save() -> None:
-        checkpoint = Checkpoint(Position(job.index, totals.steps), totals=totals, done=begin.done)
+        checkpoint = Checkpoint(
+            Position(job.index, totals.steps), totals=totals, done=begin.done, num_rows=len(job.rows)
+        )
         checkpoints.write(checkpoint, lambda folder: _save_state(job, accelerator, folder))
 
     def look() -> None:
@@ -175,7 +178,8 @@ def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any
     model, optimizer = accelerator.prepare(job.trainable.model, optimizer)
     model.train()
     if begin.position.step:
-        accelerator.load_state(str(begin.folder))
+        with _unwrapped(accelerator):
+            accelerator.load_state(str(begin.folder))
     prove_training(job.trainable.model, model, accelerator, job.settings)
     saved = saved_states(begin.folder, _part(accelerator)) if begin.folder and begin.position.step else {}
     for place, lever in enumerate(job.trainable.levers):
@@ -184,10 +188,22 @@ def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any
 
 
 def _save_state(job: Job, accelerator: Accelerator, folder: Path) -> None:
-    accelerator.save_state(str(folder))
+    with _unwrapped(accelerator):
+        accelerator.save_state(str(folder))
     part = _part(accelerator)
     if accelerator.is_main_process or part is not None:
         save_states(job.trainable.levers, folder, part)
+
+
+@contextmanager
+def _unwrapped(accelerator: Accelerator) -> Iterator[None]:
+    """Let accelerate save and load the model inside DDP: a checkpoint's names do not tell how many processes it had."""
+    wrapped = accelerator._models
+    accelerator._models = [one.module if isinstance(one, DistributedDataParallel) else one for one in wrapped]
+    try:
+        yield
+    finally:
+        accelerator._models = wrapped
 
 
 def _part(accelerator: Accelerator) -> int | None:

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 from accelerate import Accelerator
@@ -23,7 +22,7 @@ from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import note
-from crosstune.tokens.store import mixture_tokens
+from crosstune.tokens.store import mixture_tokens, watch_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check, ScoreSuite
@@ -42,6 +41,7 @@ from crosstune.train.model_folder import copy_tokenizer, save_model
 from crosstune.train.new_rows.initialization import find_sources
 from crosstune.train.new_rows.rows import RowSource, read_subwords
 from crosstune.train.position import Position
+from crosstune.train.row_checks import check_place_in_data, check_positions
 from crosstune.train.rows import Rows, make_rows
 from crosstune.train.speed import speed_of
 from crosstune.train.start import Start, build_model
@@ -177,8 +177,9 @@ def _train_phase(
     rows = _rows(task, index, accelerator)
     trainable = _trainable(task, begin)
     choose_kernels(trainable.model, accelerator.device, task.recipe.train)
-    _check_positions(task, phase, rows, trainable)
+    check_positions(task.name, phase, rows, trainable.model.config)
     schedule = make_schedule(len(rows), phase, (task.seed, index))
+    check_place_in_data(task.name, begin, schedule)
     ranks = accelerator.num_processes, accelerator.device, task.recipe.train
     job = Job(
         title=f"{task.name}: {phase.title} on {phase.mixture}",
@@ -191,6 +192,7 @@ def _train_phase(
         trainable=trainable,
         speed=speed_of(trainable.model, rows, schedule, phase, ranks),
         checks=_checks(task, phase, accelerator),
+        check_files=watch_tokens(task.run, phase.mixture, task.system.tokenizer),
     )
     trained, totals = train(job, accelerator, begin, (checkpoints, MetricsFile(task.folder / "metrics.jsonl")))
     reading = path_of(trained, "training").facts()
@@ -287,18 +289,6 @@ def _save_between_phases(
 
     checkpoints.write(begin, write)
     return checkpoints.newest()
-
-
-def _check_positions(task: Task, phase: Phase, rows: Rows, trainable: Trainable) -> None:
-    limit = getattr(trainable.model.config, "max_position_embeddings", None)
-    longest = int(np.argmax(rows.facts.length))
-    num_tokens = int(rows.facts.length[longest])
-    if limit is not None and num_tokens > limit:
-        raise BadInputError(
-            f"systems.{task.name}: {rows.origin(longest)} has {num_tokens} tokens, which max_length_tokens="
-            f"{phase.max_length_tokens} of mixture {phase.mixture!r} allows, but the model knows {limit} positions: "
-            f"set max_length_tokens to {limit} or less, and on_too_long to drop or truncate"
-        )
 
 
 def _say_how_to_use_all_gpus(accelerator: Accelerator) -> None:

@@ -1,0 +1,43 @@
+"""What a phase's rows have to be, looked at before its first step."""
+
+from typing import Any
+
+import numpy as np
+
+from crosstune.errors import BadInputError, RunFolderError
+from crosstune.recipe import Phase
+from crosstune.train.batches import Schedule
+from crosstune.train.checkpoint import Checkpoint
+from crosstune.train.rows import Rows
+
+
+def check_place_in_data(system: str, begin: Checkpoint, schedule: Schedule) -> None:
+    """Check that a checkpoint's step is a place in the order of the rows that are there now.
+
+    Raises:
+        RunFolderError: when there are other rows, or fewer steps.
+    """
+    step = begin.position.step
+    if step and (begin.num_rows != schedule.num_rows or step > schedule.num_steps):
+        raise RunFolderError(
+            f"{begin.folder} is behind step {step} of the order of {begin.num_rows:,} rows, but phase "
+            f"{begin.position.phase + 1} of {system} has {schedule.num_rows:,} rows now, and {schedule.num_steps:,} "
+            "steps. Put its data back as it was, or delete the folder of its checkpoints to train this system anew"
+        )
+
+
+def check_positions(system: str, phase: Phase, rows: Rows, config: Any) -> None:
+    """Check that a model has a position for every token of the longest row.
+
+    Raises:
+        BadInputError: when it has not.
+    """
+    limit = getattr(config, "max_position_embeddings", None)
+    longest = int(np.argmax(rows.facts.length))
+    num_tokens = int(rows.facts.length[longest])
+    if limit is not None and num_tokens > limit:
+        raise BadInputError(
+            f"systems.{system}: {rows.origin(longest)} has {num_tokens} tokens, which max_length_tokens="
+            f"{phase.max_length_tokens} of mixture {phase.mixture!r} allows, but the model knows {limit} positions: "
+            f"set max_length_tokens to {limit} or less, and on_too_long to drop or truncate"
+        )
