@@ -77,14 +77,15 @@ def run(tmp_path: Path, model_folder: Path) -> RunFolder:
             write_jsonl(folder / "items.jsonl", [{**item, "origin": "file:1"} for item in items])
     for name in ("base", "ours"):
         facts = {"model": str(model_folder), "revision": None, "tokenizer": str(model_folder), "fingerprint": name}
+        facts["files"] = {}
         write_json(run.system(name) / "system.json", facts)
     return run
 
 
 def rewrite(run: RunFolder, label: str, items: list[Any]) -> Path:
-    path = run.evaluation_set(label) / "items.jsonl"
-    write_jsonl(path, items)
-    return path
+    with whole_folder(run.evaluation_set(label), f"items of {label}", {}) as folder:
+        write_jsonl(folder / "items.jsonl", items)
+    return run.evaluation_set(label) / "items.jsonl"
 
 
 def test_systems_side_by_side_get_the_same_scores(

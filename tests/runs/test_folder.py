@@ -7,7 +7,6 @@ import pytest
 from crosstune.errors import RunFolderError
 from crosstune.prompts.examples import Example, read_examples, write_examples
 from crosstune.runs.files import read_json, read_jsonl, write_jsonl
-from crosstune.runs.fingerprint import fingerprint, hash_model_folder
 from crosstune.runs.folder import fingerprint_of, is_current, whole_folder
 
 
@@ -39,10 +38,45 @@ def test_a_new_version_replaces_the_old_folder_as_a_whole(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["mixture"]
 
 
-def test_fingerprints_tell_settings_apart() -> None:
-    assert fingerprint({"a": 1}) == fingerprint({"a": 1})
-    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
-    assert fingerprint("a", "b") != fingerprint("ab")
+def test_a_folder_that_was_damaged_is_named_and_not_current(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "mixture"
+    with whole_folder(folder, "abc", {}) as temporary:
+        (temporary / "rows").write_text("one, two, three")
+    assert is_current(folder, "abc") and fingerprint_of(folder) == "abc"
+    (folder / "rows").write_text("one, two, thre")
+    assert not is_current(folder, "abc")
+    assert "rows has 14 bytes instead of 15" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(RunFolderError, match=r"mixture is damaged: rows has 14 bytes instead of 15.*makes it again"):
+        fingerprint_of(folder)
+
+
+def test_files_added_to_a_folder_later_do_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "mixture"
+    with whole_folder(folder, "abc", {}) as temporary:
+        (temporary / "rows").write_text("x")
+    (folder / "tokens").mkdir()
+    (folder / "tokens" / "tokens.arrow").write_text("y")
+    assert is_current(folder, "abc")
+
+
+def test_what_is_replaced_goes_only_when_the_new_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mixture"
+    with whole_folder(folder, "one", {}) as temporary:
+        (temporary / "rows").write_text("old")
+    synced: list[tuple[str, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").resolve().name
+        synced.append((name, (folder / "rows").exists() and (folder / "rows").read_text() == "old"))
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with whole_folder(folder, "two", {}) as temporary:
+        (temporary / "rows").write_text("new")
+    for name in ("rows", "manifest.json", ".mixture.tmp"):
+        assert (name, True) in synced, f"{name} was not on the disk before the old folder went"
+    assert synced[-1] == (tmp_path.name, False)
 
 
 def test_a_missing_or_broken_artifact_says_what_to_do(tmp_path: Path) -> None:
@@ -66,10 +100,3 @@ def test_jsonl_keeps_every_row_and_line_separators(tmp_path: Path) -> None:
     rows = [{"text": "한국어\u2028\n줄"}, {"text": ""}]
     write_jsonl(tmp_path / "rows.jsonl", rows)
     assert read_jsonl(tmp_path / "rows.jsonl") == rows
-
-
-def test_hash_of_a_model_folder_changes_with_its_content(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    before = hash_model_folder(tmp_path)
-    (tmp_path / "config.json").write_text("{ }")
-    assert hash_model_folder(tmp_path) != before

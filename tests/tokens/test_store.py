@@ -52,7 +52,7 @@ def test_tokens_are_made_again_only_for_another_mixture_or_tokenizer(run: RunFol
     mixture_tokens(run, "paper", "base")
     assert (run.tokens("paper", "base") / name_of_shard(0)).stat().st_mtime_ns == written
     for folder in (run.mixture("paper"), run.tokenizer("base")):
-        write_json(folder / "manifest.json", {"fingerprint": f"other {folder.name}"})
+        write_json(folder / "manifest.json", {"fingerprint": f"other {folder.name}", "files": {}})
         mixture_tokens(run, "paper", "base")
         again = (run.tokens("paper", "base") / name_of_shard(0)).stat().st_mtime_ns
         assert again != written

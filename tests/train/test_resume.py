@@ -185,7 +185,10 @@ def test_a_damaged_checkpoint_is_passed_over(make_run: MakeRun, capsys: pytest.C
     weights.write_bytes(bytes(content))
     found = newest(run)
     assert found.position == Position(0, 4) and found.totals.steps == 4
-    assert "phase-00-step-00000006 is damaged (model.safetensors)" in capsys.readouterr().err
+    assert (
+        "phase-00-step-00000006 is damaged (model.safetensors has other content than was written)"
+        in capsys.readouterr().err
+    )
     (folders[0] / "checkpoint.json").write_text("{")
     assert newest(run).position == Position(0, 0)
     assert "phase-00-step-00000004 is damaged (checkpoint.json)" in capsys.readouterr().err

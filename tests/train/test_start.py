@@ -50,7 +50,9 @@ def test_a_folder_may_be_relative_to_the_data_root(make_run: MakeRun, foreign_mo
 def test_a_folder_that_is_no_model_is_refused_before_anything_else(make_run: MakeRun, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     recipe, run = make_run({"base": {"start": "empty", "tokenizer": "base"}})
-    with pytest.raises(BadInputError, match=r"empty' is no model: it needs config.json and \*.safetensors"):
+    with pytest.raises(
+        BadInputError, match=r"empty cannot be used: it is no model folder: it needs config.json and \*.safetensors"
+    ):
         train_stage.run(recipe, run)
     assert not (run.system("base") / "system.json").exists()
 

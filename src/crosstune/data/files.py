@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crosstune.errors import BadInputError
-from crosstune.runs.fingerprint import hash_file
+from crosstune.runs.hashes import hash_file
 
 
 def find(patterns: Iterable[str], root: Path, where: str) -> list[Path]:

@@ -85,7 +85,6 @@ class MixtureFolders:
         data = self._recipe.data
         sources = {part.source: (data.sources[part.source], self._hashes[part.source]) for part in parts}
         evaluation = [fingerprint_of(folder) for folder in self._evaluation_folders()]
-        # The bank's wordings change with the version of this package.
         instructions = [
             wordings
             for part in parts

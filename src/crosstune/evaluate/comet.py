@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.errors import BadInputError
-from crosstune.runs.fingerprint import hash_file
+from crosstune.runs.hashes import hash_file
 
 
 @dataclass(frozen=True)

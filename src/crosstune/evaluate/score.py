@@ -13,8 +13,9 @@ from crosstune.evaluate.find_benchmarks import Choice, find_tasks
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json, write_json
-from crosstune.runs.fingerprint import fingerprint, hash_model_folder
+from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.hashes import hash_model_folder
 
 # What the scored model is called in its run.
 SYSTEM = "model"
@@ -62,8 +63,8 @@ def _write_system(asked: Asked, run: RunFolder) -> None:
             f"{run.root} holds the scores of {before}, and {facts['model']} was to be scored: give another folder as "
             "--out, or delete this one"
         )
-    made_from = fingerprint("scored", facts, _content(asked.model), _content(asked.tokenizer))
-    write_json(path, {**facts, "fingerprint": made_from, "phases": []})
+    made_from = fingerprint("scored model", facts, _content(asked.model), _content(asked.tokenizer))
+    write_json(path, {**facts, "fingerprint": made_from, "phases": [], "files": {}})
 
 
 def _place(model: str) -> str:
@@ -76,7 +77,11 @@ def _content(model: str) -> str:
 
 
 def _recipe(asked: Asked, choice: Choice, tasks: dict[str, Any], out: Path | None) -> Recipe:
-    name = out.name if out else f"{_slug(asked.label)}_{choice.suite}_{fingerprint(asked.model, asked.tokenizer)[:6]}"
+    name = (
+        out.name
+        if out
+        else f"{_slug(asked.label)}_{choice.suite}_{fingerprint('scored model', asked.model, asked.tokenizer)[:6]}"
+    )
     if _slug(name) != name:
         raise BadInputError(
             f"--out {out}: the folder's name may hold small letters, digits and _, as {_slug(name) or 'scores'}: "

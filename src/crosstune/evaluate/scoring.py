@@ -75,7 +75,7 @@ def log_likelihoods(
 
 
 def _max_scored(model: PreTrainedModel) -> int:
-    return MAX_LOGITS // int(model.config.vocab_size)
+    return MAX_LOGITS // int(model.config.get_text_config(decoder=True).vocab_size)
 
 
 def _share(pairs: Sequence[Pair]) -> list[int]:

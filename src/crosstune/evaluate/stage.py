@@ -57,7 +57,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
         for language in task.instruction_languages
     ]
     return fingerprint(
-        "scores, outputs, failures, resamples",
+        "scores",
         instructions,
         {label: task.model_dump(mode="json") for label, task in settings.tasks.items()},
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks_with_files},

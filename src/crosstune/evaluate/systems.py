@@ -1,6 +1,7 @@
 """A trained system, as the train stage left it, and its model and tokenizer in memory."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -11,12 +12,14 @@ from crosstune.evaluate import ranks
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.runs.files import read_json
+from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.hashes import damage_to
 
 
 @dataclass(frozen=True)
 class TrainedSystem:
-    """Where a system's model and tokenizer lie, and the fingerprint of how they came about."""
+    """Where a system's model and tokenizer lie, and the fingerprint of how they came about and what they hold."""
 
     name: str
     model: str
@@ -29,7 +32,7 @@ def find_system(run: RunFolder, name: str) -> TrainedSystem:
     """Read a system's ``system.json``.
 
     Raises:
-        RunFolderError: when the system is not trained yet.
+        RunFolderError: when the system is not trained yet, or its model was damaged or changed since.
     """
     path = run.system(name) / "system.json"
     if not path.is_file():
@@ -39,9 +42,15 @@ def find_system(run: RunFolder, name: str) -> TrainedSystem:
             f"{', '.join(trained) or 'none'}. Run `crosstune train RECIPE` (or `crosstune run RECIPE`) first."
         )
     facts = read_json(path)
-    return TrainedSystem(
-        name, run.locate(facts["model"]), facts.get("revision"), run.locate(facts["tokenizer"]), facts["fingerprint"]
-    )
+    model = run.locate(facts["model"])
+    damage = damage_to(Path(model), facts["files"])
+    if damage:
+        raise RunFolderError(
+            f"system {name!r} cannot be evaluated: {model} is not what training left: {'; '.join(damage)}. Put a whole "
+            f"copy there, or delete {path} and run `crosstune run RECIPE` again"
+        )
+    made_from = fingerprint("system", facts["fingerprint"], facts["files"])
+    return TrainedSystem(name, model, facts.get("revision"), run.locate(facts["tokenizer"]), made_from)
 
 
 def load_system(

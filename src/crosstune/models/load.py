@@ -1,11 +1,21 @@
 """Load causal language models and their tokenizers, safely: safetensors only, no code from the hub, clear errors."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
+from crosstune.models import wrappers
+from crosstune.models.finite import named, refuse_not_finite
+from crosstune.models.folder import refuse_bad_config, refuse_bad_folder
+
+# Constants that releases of transformers before 2023 saved beside the weights, and that are computed today.
+_OLD_BUFFERS = re.compile(
+    r"(rotary_emb\.inv_freq|(^|\.)(attn|attention|self_attention)\.(masked_)?bias|position_ids|cached_(cos|sin))$"
+)
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -16,35 +26,117 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, use_fast=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    # Each format of a tokenizer is read by a library with exceptions of its own.
+    except Exception as error:
         raise BadInputError(_message("tokenizer", path, "tokenizer.json and tokenizer_config.json", error)) from None
     if tokenizer.eos_token_id is None:
         raise BadInputError(f"the tokenizer of {path} has no EOS token, so a model could never stop: set its eos_token")
     return tokenizer
 
 
+def load_config(path: str, revision: str | None = None) -> Any:
+    """Load a model's configuration from a folder or the hub, and check that it is of a causal language model.
+
+    Raises:
+        BadInputError: when there is none, or it is of another kind of model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
+    except Exception as error:
+        raise BadInputError(_message("model", path, "config.json and *.safetensors", error)) from None
+    refuse_bad_config(config.to_dict(), path)
+    return config
+
+
 def load_model(path: str, revision: str | None = None, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Load a causal language model from a folder or the hub, in evaluation mode.
 
+    Of a model for text and pictures it is the text model; `wrappers.save_whole` saves it with the rest.
+
     Raises:
-        BadInputError: when the folder is not a model folder, or holds no safetensors.
+        BadInputError: when it is no model folder, its weights are not those of its configuration, one by one, or some
+            are not finite.
     """
+    model = _load(path, revision, dtype=dtype)
+    refuse_not_finite(
+        model,
+        f"the model {path}, in {str(dtype).removeprefix('torch.')},",
+        "They would turn every score into nonsense: give whole weights, or a wider precision where these overflow",
+    )
+    return wrappers.text_model(model, path, revision)
+
+
+def check_model(path: str) -> PreTrainedModel:
+    """Check a model folder, and each weight's name and shape, without reading weights; return the model without them.
+
+    Raises:
+        BadInputError: as `load_model` does, but for weights that are not finite.
+    """
+    return wrappers.text_model(_load(path, None, device_map="meta"), path)
+
+
+def _load(path: str, revision: str | None, **how: Any) -> PreTrainedModel:
+    if Path(path).is_dir():
+        refuse_bad_folder(Path(path))
+    config = load_config(path, revision)
+    loader: Any = wrappers.loader_of(config) or AutoModelForCausalLM
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            path, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        model, info = loader.from_pretrained(
+            path,
+            config=config,
+            revision=revision,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # They are refused below, with all others, by name.
+            **how,
         )
-    except (OSError, ValueError) as error:
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    # transformers, safetensors and huggingface_hub have a dozen exceptions of their own for a bad folder.
+    except Exception as error:
         raise BadInputError(_message("model", path, "config.json and *.safetensors", error)) from None
-    model.eval()  # type: ignore[no-untyped-call]
-    return model
+    _refuse_other_weights(path, info)
+    _refuse_untied(path, model)
+    model.eval()
+    return model  # type: ignore[no-any-return]
+
+
+def _refuse_other_weights(path: str, info: dict[str, Any]) -> None:
+    """Stop where weights are not those of the configuration: transformers would draw what is missing at random."""
+    unexpected = [name for name in info["unexpected_keys"] if not _OLD_BUFFERS.search(name)]
+    shapes = [f"{name} {list(found)} instead of {list(wanted)}" for name, found, wanted in info["mismatched_keys"]]
+    faults = {
+        "missing": list(info["missing_keys"]),
+        "of another shape than config.json says": shapes,
+        "not part of this architecture": unexpected,
+        "unreadable": list(info.get("error_msgs") or []),
+    }
+    told = [f"{len(names)} {what}: {named(names)}" for what, names in faults.items() if names]
+    if told:
+        raise BadInputError(
+            f"the weights of {path} are not those of its config.json: {'; '.join(told)}. Nothing may stand in their "
+            "place (transformers would draw random numbers): copy the model again, or save it with save_pretrained "
+            "from the class that its config.json names (without what torch.compile or a wrapper puts before the names)"
+        )
+
+
+def _refuse_untied(path: str, model: PreTrainedModel) -> None:
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    tied = getattr(model.config, "tie_word_embeddings", False) and head is not None
+    if tied and head.weight is not model.get_input_embeddings().weight:
+        raise BadInputError(
+            f"the config.json of {path} says that the output matrix is the input matrix (tie_word_embeddings: true), "
+            "but its weights hold two different ones. Set it to false if both are meant, or save the model again"
+        )
 
 
 def _message(what: str, path: str, wanted: str, error: Exception) -> str:
-    folder = Path(path)
+    folder, reason = Path(path), " ".join(str(error).split())[:600]
     if folder.is_dir():
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
-        return f"{path} is no {what} folder: it needs {wanted}; found: {found}. ({error})"
+        return f"{path} is no {what} folder: it needs {wanted}; found: {found}. ({type(error).__name__}: {reason})"
     return (
         f"cannot load the {what} {path!r}: there is no such folder here, and the hub did not give it. "
-        f"Give a folder with {wanted}, or a hub id that you have access to. ({error})"
+        f"Give a folder with {wanted}, or a hub id that you have access to. ({reason})"
     )

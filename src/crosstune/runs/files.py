@@ -1,7 +1,8 @@
-"""Reading and writing a run's small files: atomically, so that a reader sees the old content or the new."""
+"""Reading and writing a run's files: atomically and safely on the disk, so that a reader sees the old or the new."""
 
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,39 @@ from crosstune.errors import RunFolderError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
+    """Write a file so that a reader sees the old content or the new, never a part, also after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
+    sync(temporary)
     os.replace(temporary, path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders.
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def put_in_place(temporary: Path, folder: Path) -> None:
+    """Let a finished folder take the place of another, which goes only when the new one is on the disk."""
+    for path in sorted(temporary.rglob("*")):
+        sync(path)
+    sync(temporary)
+    outdated = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(outdated, ignore_errors=True)
+    if folder.exists():
+        folder.rename(outdated)
+    temporary.rename(folder)
+    sync(folder.parent)
+    shutil.rmtree(outdated, ignore_errors=True)
 
 
 def write_json(path: Path, content: Any) -> None:

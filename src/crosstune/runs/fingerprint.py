@@ -1,38 +1,54 @@
-"""Fingerprints of settings and inputs, and hashes of files."""
+"""Fingerprints: hashes of the settings and inputs that something was made from, and of the format it is made in."""
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from crosstune import __version__
-from crosstune.runs.folder import MODEL_CARD
+Kind = Literal[
+    "world",
+    "evaluation set",
+    "mixture",
+    "filtered text",
+    "given tokenizer",
+    "base tokenizer",
+    "extended tokenizer",
+    "fertility",
+    "tokens",
+    "system",
+    "scores",
+    "scored model",
+    "translation",
+    "stage",
+]
+# The number of a kind is raised when the same settings and inputs make something else than before, or when what is made
+# is written otherwise: what lies in run folders is then made again, and what is made from it. A release that changes
+# neither keeps all that was made. The package's version stands in manifests only.
+FORMATS: dict[Kind, int] = {
+    "world": 1,
+    "evaluation set": 1,
+    "mixture": 1,
+    "filtered text": 1,
+    "given tokenizer": 1,
+    "base tokenizer": 1,
+    "extended tokenizer": 1,
+    "fertility": 1,
+    "tokens": 1,
+    "system": 1,
+    "scores": 1,
+    "scored model": 1,
+    "translation": 1,
+    "stage": 1,
+}
 
 
-def fingerprint(*parts: Any) -> str:
-    """Return a hash of settings and inputs: equal parts, equal result. Anything JSON or pydantic can dump is a part."""
+def fingerprint(kind: Kind, *parts: Any) -> str:
+    """Return a hash of a kind, its format and what it is made from: settings, inputs, fingerprints of other things.
+
+    Equal parts, equal result. Anything that JSON or pydantic can dump is a part.
+    """
 
     def plain(value: Any) -> Any:
         return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
 
-    text = json.dumps([__version__, *parts], sort_keys=True, ensure_ascii=False, default=plain)
+    text = json.dumps([kind, FORMATS[kind], *parts], sort_keys=True, ensure_ascii=False, default=plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def hash_model_folder(folder: Path) -> str:
-    """Return a hash of a model folder: small files by content, weights by name, size and time (they are gigabytes).
-
-    The model card is left out: it is written again whenever the model is scored.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MODEL_CARD):
-        status = path.stat()
-        content = hash_file(path) if status.st_size < 32_000_000 else f"{status.st_size} {status.st_mtime_ns}"
-        digest.update(f"{path.relative_to(folder)} {content}\n".encode())
-    return digest.hexdigest()

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosstune.runs.files import read_json, write_json
+from crosstune.errors import RunFolderError
+from crosstune.runs.files import put_in_place, read_json, write_json
+from crosstune.runs.hashes import damage_to, describe_files
 from crosstune.runs.provenance import versions
+from crosstune.terminal import note
 
 MANIFEST = "manifest.json"
-MODEL_CARD = "README.md"
 # In a model folder: how it was trained to be asked for translations.
 TRANSLATION_INSTRUCTIONS = "translation_instructions.json"
 RESAMPLES = "resamples.npz"
@@ -69,41 +71,59 @@ class RunFolder:
 
 
 def is_current(folder: Path, wanted: str) -> bool:
-    """Return whether the folder is whole and was made from the wanted fingerprint."""
-    manifest = folder / MANIFEST
-    return manifest.is_file() and read_json(manifest)["fingerprint"] == wanted
+    """Return whether the folder was made from the wanted fingerprint and still holds what was written.
+
+    One that was damaged since is named.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return False
+    manifest = read_json(path)
+    if manifest["fingerprint"] != wanted:
+        return False
+    damage = _damage(folder, manifest)
+    if damage:
+        note(f"{folder} is damaged and made again: {'; '.join(damage)}")
+    return not damage
 
 
 def fingerprint_of(folder: Path) -> str:
     """Return the fingerprint of a finished folder, for the fingerprint of what is made from it.
 
     Raises:
-        RunFolderError: when the folder is not there or not whole.
+        RunFolderError: when the folder is not there, not whole, or no longer holds what was written.
     """
-    return str(read_json(folder / MANIFEST)["fingerprint"])
+    manifest = read_json(folder / MANIFEST)
+    damage = _damage(folder, manifest)
+    if damage:
+        raise RunFolderError(
+            f"{folder} is damaged: {'; '.join(damage)}. `crosstune run RECIPE` makes it again, and what rests on it"
+        )
+    return str(manifest["fingerprint"])
+
+
+def _damage(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    if "files" not in manifest:
+        return ["its manifest lists no files, so that they cannot be checked"]
+    return damage_to(folder, manifest["files"])
 
 
 @contextmanager
 def whole_folder(folder: Path, wanted: str, facts: dict[str, Any]) -> Iterator[Path]:
     """Yield a temporary folder that replaces ``folder`` only when the body ends well.
 
-    ``facts`` may be filled inside the body; it goes into the manifest beside the fingerprint and the versions.
+    ``facts`` may be filled inside the body; it goes into the manifest beside the fingerprint, the versions, and sizes
+    and hashes of the files.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        write_json(temporary / MANIFEST, {"fingerprint": wanted, **facts, "versions": versions()})
+        files = describe_files(temporary)
+        write_json(temporary / MANIFEST, {"fingerprint": wanted, **facts, "versions": versions(), "files": files})
+        put_in_place(temporary, folder)
     except BaseException:
         # What is half made serves nobody, and would keep a full disk full.
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    if folder.exists():
-        outdated = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(outdated, ignore_errors=True)
-        folder.rename(outdated)
-        temporary.rename(folder)
-        shutil.rmtree(outdated)
-    else:
-        temporary.rename(folder)

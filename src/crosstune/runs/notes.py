@@ -148,9 +148,9 @@ def _files(run: RunFolder, stage: str) -> list[Path]:
 
 def _digest(run: RunFolder, stage: str) -> str:
     """Return a hash of the fingerprints of all that a stage left."""
-    return fingerprint(
-        [(str(path.relative_to(run.root)), read_json(path).get("fingerprint", "")) for path in _files(run, stage)]
-    )
+    files = _files(run, stage)
+    made = [(str(path.relative_to(run.root)), read_json(path).get("fingerprint", "")) for path in files]
+    return fingerprint("stage", made)
 
 
 def _times(run: RunFolder, stage: str) -> dict[Path, int]:

@@ -17,7 +17,8 @@ from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.files import read_json
-from crosstune.runs.folder import MODEL_CARD, TRANSLATION_INSTRUCTIONS
+from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
+from crosstune.runs.hashes import MODEL_CARD
 from crosstune.terminal import note
 from crosstune.tokenizer.sentencepiece import file as sentencepiece_file
 from crosstune.tokenizer.word_branch import has_branch

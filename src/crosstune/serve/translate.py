@@ -8,7 +8,8 @@ from pathlib import Path
 from crosstune.errors import BadInputError
 from crosstune.prompts.templates import translation_instructions
 from crosstune.runs.files import read_json, write_json
-from crosstune.runs.fingerprint import fingerprint, hash_file, hash_model_folder
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.hashes import hash_file, hash_model_folder
 from crosstune.runs.lock import only_writer_of
 from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.terminal import note, progress, shown
@@ -68,7 +69,7 @@ def _translate_file(assistant: Assistant, request: Request, files: tuple[Path, P
     source, target = files
     lines = _read_lines(source)
     identity = hash_model_folder(Path(model)) if Path(model).is_dir() else model
-    wanted = fingerprint("translate", identity, hash_file(source), asdict(request), assistant.chat_template)
+    wanted = fingerprint("translation", identity, hash_file(source), asdict(request), assistant.chat_template)
     journal = target.with_name(f".{target.name}.progress.json")
     num_done = _resume(target, journal, wanted)
     if num_done:

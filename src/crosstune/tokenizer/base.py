@@ -32,7 +32,7 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
     settings = recipe.tokenizer.base
     if not isinstance(settings, LearnedTokenizer):
         found = given.find(settings, data_root(recipe, run), _SETTING)
-        return Maker(fingerprint("base", found.fingerprint), lambda: given.load(found.fetch(), _SETTING))
+        return Maker(fingerprint("base tokenizer", found.fingerprint), lambda: given.load(found.fetch(), _SETTING))
     target = recipe.languages.target
     mixture = run.mixture(settings.mixture)
 
@@ -43,4 +43,4 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
             dict(zip(("unk_token", "bos_token", "eos_token"), SPECIAL_PIECES, strict=True))
         )
 
-    return Maker(fingerprint("base", settings, target, fingerprint_of(mixture)), learn)
+    return Maker(fingerprint("base tokenizer", settings, target, fingerprint_of(mixture)), learn)

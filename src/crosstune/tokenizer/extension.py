@@ -52,14 +52,16 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
     """
     settings = recipe.tokenizer.extension
     assert settings is not None
-    parts = ["extended", fingerprint_of(run.tokenizer("base")), recipe.languages, recipe.seed]
+    parts = [fingerprint_of(run.tokenizer("base")), recipe.languages, recipe.seed]
     if isinstance(settings, LearnedExtension):
         # Source text is learnt from only beside a target that shares its letters.
         names = recipe.data.mixtures if shares_letters(*_pair(recipe)) else [settings.mixture]
-        made_from = fingerprint(*parts, settings, [fingerprint_of(run.mixture(name)) for name in names])
+        made_from = fingerprint(
+            "extended tokenizer", *parts, settings, [fingerprint_of(run.mixture(name)) for name in names]
+        )
         return Maker(made_from, partial(_learn, settings, recipe, run))
     found = given.find(settings, data_root(recipe, run), _SETTING)
-    return Maker(fingerprint(*parts, found.fingerprint), partial(_take, found.fetch))
+    return Maker(fingerprint("extended tokenizer", *parts, found.fingerprint), partial(_take, found.fetch))
 
 
 def _pair(recipe: Recipe) -> tuple[str, str]:

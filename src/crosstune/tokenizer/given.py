@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import GivenTokenizer
-from crosstune.runs.fingerprint import fingerprint, hash_file
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.hashes import hash_file
 from crosstune.tokenizer.folder import TOKENIZER, configuration_of, read_configuration, with_bos
 from crosstune.tokenizer.sentencepiece import model as sentencepiece_model
 
@@ -39,13 +40,16 @@ def find(wanted: GivenTokenizer, data_root: Path, setting: str) -> Found:
         if candidate.exists():
             files = [candidate] if candidate.is_file() else [candidate / name for name in _FILES]
             hashes = [(file.name, hash_file(file)) for file in files if file.is_file()]
-            return Found(fingerprint(hashes), partial(Path, candidate))
+            return Found(fingerprint("given tokenizer", hashes), partial(Path, candidate))
     if wanted.revision is None:
         raise BadInputError(
             f"{setting}: {wanted.path!r} was asked, but nothing is at {' or '.join(map(str, candidates))}. "
             "Give a tokenizer folder, a SentencePiece .model file, or a hub id together with `revision`."
         )
-    return Found(fingerprint(wanted.path, wanted.revision), partial(_download, wanted.path, wanted.revision, setting))
+    return Found(
+        fingerprint("given tokenizer", wanted.path, wanted.revision),
+        partial(_download, wanted.path, wanted.revision, setting),
+    )
 
 
 def load(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:

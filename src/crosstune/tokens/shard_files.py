@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from crosstune.errors import RunFolderError
 from crosstune.runs.files import read_json
-from crosstune.runs.fingerprint import hash_file
 from crosstune.runs.folder import MANIFEST
+from crosstune.runs.hashes import hash_file
 
 
 def name_of_shard(number: int) -> str:

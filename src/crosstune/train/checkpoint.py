@@ -10,8 +10,8 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, broadcast_object_list
 
 from crosstune.errors import RunFolderError
-from crosstune.runs.files import read_json, write_json
-from crosstune.runs.fingerprint import hash_file
+from crosstune.runs.files import put_in_place, read_json, write_json
+from crosstune.runs.hashes import damage_to, describe_files
 from crosstune.terminal import note
 from crosstune.train.error_messages import disk_advice
 from crosstune.train.position import Position, Totals
@@ -89,14 +89,11 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _finish(self, checkpoint: Checkpoint, temporary: Path) -> None:
-        files = {
-            str(path.relative_to(temporary)): hash_file(path) for path in sorted(temporary.rglob("*")) if path.is_file()
-        }
+        files = describe_files(temporary)
         facts = {"totals": asdict(checkpoint.totals), "done": checkpoint.done, "num_rows": checkpoint.num_rows}
         write_json(temporary / _FACTS, {**self.identity, **asdict(checkpoint.position), **facts, "files": files})
         final = self.folder / checkpoint.position.name
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.rename(final)
+        put_in_place(temporary, final)
         # What lies behind this position was passed over as damaged.
         behind = [folder for folder in self._folders() if folder.name > final.name]
         older = [folder for folder in self._folders() if folder.name <= final.name]
@@ -110,11 +107,11 @@ class Checkpoints:
                 note(f"checkpoint {folder.name} is damaged ({_FACTS}): going back to the one before")
                 continue
             self._refuse_others(folder, facts)
-            damaged = [name for name, digest in facts["files"].items() if not _is(folder / name, digest)]
-            if not damaged:
+            damage = damage_to(folder, facts["files"])
+            if not damage:
                 position = Position(facts["phase"], facts["step"])
                 return Checkpoint(position, folder, Totals(**facts["totals"]), tuple(facts["done"]), facts["num_rows"])
-            note(f"checkpoint {folder.name} is damaged ({', '.join(damaged)}): going back to the one before")
+            note(f"checkpoint {folder.name} is damaged ({'; '.join(damage)}): going back to the one before")
         return Checkpoint(Position(0, 0))
 
     def _folders(self) -> list[Path]:
@@ -149,7 +146,3 @@ def _facts(folder: Path) -> dict[str, Any] | None:
         return None
     wanted = {"fingerprint", "split", "num_rows", "phase", "step", "totals", "done", "files"}
     return facts if isinstance(facts, dict) and wanted <= facts.keys() else None
-
-
-def _is(path: Path, digest: str) -> bool:
-    return path.is_file() and hash_file(path) == digest

@@ -7,8 +7,10 @@ from pathlib import Path
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.models.chat_template import source_of, write_chat_template
+from crosstune.models.finite import refuse_not_finite
 from crosstune.models.plain import own_attention
-from crosstune.runs.files import write_json
+from crosstune.models.wrappers import save_whole
+from crosstune.runs.files import put_in_place, write_json
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
 from crosstune.train.error_messages import disk_advice
 
@@ -25,6 +27,7 @@ def save_model(
 
     Raises CrosstuneError when it cannot be written; one that was there before is kept.
     """
+    refuse_not_finite(model, f"what would be saved as {folder}", "It is not written; earlier checkpoints are kept")
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     model.set_attn_implementation(own_attention(model))
@@ -33,12 +36,11 @@ def save_model(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False
     )
     with disk_advice(f"the model folder {folder}", temporary):
-        model.save_pretrained(temporary)
+        save_whole(model, temporary)
         copy_tokenizer(tokenizer, temporary)
         if instructions:
             write_json(temporary / TRANSLATION_INSTRUCTIONS, instructions)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    put_in_place(temporary, folder)
 
 
 def copy_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

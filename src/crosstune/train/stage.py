@@ -4,13 +4,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+from crosstune.errors import RunFolderError
 from crosstune.models.process import prepare_libraries
 from crosstune.recipe import Phase, Recipe
 from crosstune.runs import ranks
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.hashes import MODEL_CARD, damage_to, describe_files
 from crosstune.runs.workers import at_once, run_side_by_side
 from crosstune.terminal import console, note
 from crosstune.tokens.store import mixture_tokens
@@ -60,7 +63,7 @@ def _longest_first(recipe: Recipe, run: RunFolder) -> list[str]:
 def _task(recipe: Recipe, run: RunFolder, name: str) -> Task | None:
     """Return what is to be trained of a system; None where all of it is there."""
     start = find_start(recipe, run, name)
-    wanted = fingerprint(inputs_of(recipe, run, name, start))
+    wanted = fingerprint("system", inputs_of(recipe, run, name, start))
     if _is_trained(run, name, wanted):
         note(f"{name}: trained already")
     elif recipe.systems[name].phases or recipe.systems[name].merge or start.needs_new_rows:
@@ -81,8 +84,16 @@ def _is_trained(run: RunFolder, name: str, wanted: str) -> bool:
     if not (folder / "system.json").exists():
         return False
     found = read_json(folder / "system.json")
-    own_model = folder / "model"
-    return bool(found["fingerprint"] == wanted and (found["model"] != run.name_inside(own_model) or own_model.is_dir()))
+    model = Path(run.locate(found["model"]))
+    if found["fingerprint"] != wanted or (model == folder / "model" and not model.is_dir()):
+        return False
+    damage = damage_to(model, found["files"])
+    if damage:
+        raise RunFolderError(
+            f"{name} was trained, but {model} is damaged: {'; '.join(damage)}. Put a whole copy there, or delete "
+            f"{folder} to train this system anew"
+        )
+    return True
 
 
 def _point_at_start(run: RunFolder, name: str, start: Start, wanted: str) -> None:
@@ -94,4 +105,7 @@ def _point_at_start(run: RunFolder, name: str, start: Start, wanted: str) -> Non
     for outdated in ("metrics.jsonl", "validation.jsonl", "scores_along_training.jsonl"):
         (folder / outdated).unlink(missing_ok=True)
     where = {"model": run.name_inside(start.model), "revision": start.revision}
-    write_json(folder / "system.json", {**where, **facts_of(run, start, wanted, num_parameters, ())})
+    # Of the hub's there is no folder here; its revision says what it holds.
+    files = describe_files(Path(start.model), without=(MODEL_CARD,)) if Path(start.model).is_dir() else {}
+    facts = facts_of(run, start, wanted, num_parameters, ())
+    write_json(folder / "system.json", {**where, **facts, "files": files})

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
@@ -16,11 +15,13 @@ from transformers import (
 )
 
 from crosstune.errors import BadInputError
-from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
+from crosstune.models.wrappers import text_config
 from crosstune.recipe import Recipe, System
 from crosstune.runs.files import read_json
-from crosstune.runs.fingerprint import hash_model_folder
+from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
+from crosstune.runs.hashes import hash_model_folder
 from crosstune.train.new_rows.rows import RowSource, extend_embeddings, input_matrix, read_subwords
 
 
@@ -52,31 +53,56 @@ def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
     if system.start in recipe.systems:
         facts = read_json(run.system(system.start) / "system.json")
         needs_new_rows = system.tokenizer == "extended" and recipe.systems[system.start].tokenizer == "base"
-        return Start(run.locate(facts["model"]), facts["revision"], facts["fingerprint"], tokenizer, needs_new_rows)
+        # Not the fingerprint alone: trained anew on other hardware, the same settings end in other weights.
+        identity = fingerprint("system", facts["fingerprint"], facts["files"])
+        return Start(run.locate(facts["model"]), facts["revision"], identity, tokenizer, needs_new_rows)
+    model, revision = locate_start(recipe, name)
+    identity = f"{model}@{revision}" if revision else hash_model_folder(Path(model))
+    start = Start(model, revision, identity, tokenizer)
+    return replace(start, needs_new_rows=_lacks_new_rows(start, system))
+
+
+def locate_start(recipe: Recipe, name: str) -> tuple[str, str | None]:
+    """Return the model folder, or hub id and revision, that a system starts from, if from neither scratch nor another.
+
+    Raises:
+        BadInputError: when there is no such folder, and no revision for a hub id.
+    """
+    system = recipe.systems[name]
     for root in (recipe.data_root, Path()):
         folder = (root or Path()) / system.start
         if folder.is_dir():
-            start = Start(str(folder), None, hash_model_folder(folder), tokenizer)
-            return replace(start, needs_new_rows=_lacks_new_rows(start, system))
+            return str(folder), None
     if system.revision is None:
         raise BadInputError(
             f"systems.{name}.start: {system.start!r} is no system of this recipe ({', '.join(recipe.systems)}), no "
             "folder here or under data_root, and a hub id needs a `revision` (a commit), so that a run can be repeated"
         )
-    start = Start(system.start, system.revision, f"{system.start}@{system.revision}", tokenizer)
-    return replace(start, needs_new_rows=_lacks_new_rows(start, system))
+    return system.start, system.revision
+
+
+def check_start(recipe: Recipe, name: str) -> int | None:
+    """Check the model folder that a system starts from, without reading weights; return its number of rows.
+
+    None where it starts from scratch, another system, or the hub, which is not asked before training.
+
+    Raises:
+        BadInputError: when it is no model that can be trained and scored.
+    """
+    if recipe.systems[name].start in ("scratch", *recipe.systems):
+        return None
+    model, revision = locate_start(recipe, name)
+    return None if revision else len(input_matrix(check_model(model)))
 
 
 def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[str, Any]:
     """Return everything that decides how a system turns out, for its fingerprint."""
     system = recipe.systems[name]
-    rounding: dict[str, str] = {"precision": recipe.train.precision}
-    if recipe.train.optimizer != "adamw":  # only then, so that what was trained before this setting stays valid
-        rounding["optimizer"] = recipe.train.optimizer
     return {
         "system": system.model_dump(mode="json", exclude={"label", "paper_system", "seed"}),
         "seed": recipe.seed_of(name),
-        **rounding,
+        "precision": recipe.train.precision,
+        "optimizer": recipe.train.optimizer,
         "start": start.identity,
         "tokenizer": fingerprint_of(start.tokenizer),
         "mixtures": [fingerprint_of(run.mixture(mixture)) for mixture in mixtures_of(system, start)],
@@ -98,7 +124,7 @@ def _lacks_new_rows(start: Start, system: System) -> bool:
         # Matrices are often padded beyond the vocabulary: the model's own tokenizer knows better than they.
         return len(load_tokenizer(start.model, start.revision)) < new_size
     except BadInputError:
-        return bool(_config(start.model, start.revision).vocab_size < new_size)
+        return bool(text_config(load_config(start.model, start.revision)).vocab_size < new_size)
 
 
 def check_untrained(start: Start) -> int:
@@ -107,12 +133,15 @@ def check_untrained(start: Start) -> int:
     Raises:
         BadInputError: when it is no model, or has fewer rows than the tokenizer has pieces.
     """
-    config = _config(start.model, start.revision)
-    num_pieces = len(load_tokenizer(str(start.tokenizer)))
-    if config.vocab_size < num_pieces:
-        raise BadInputError(_too_few_rows(start, config.vocab_size, num_pieces))
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    if Path(start.model).is_dir():
+        model = check_model(start.model)
+    else:
+        with torch.device("meta"):
+            config = text_config(load_config(start.model, start.revision))
+            model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    num_rows, num_pieces = len(input_matrix(model)), len(load_tokenizer(str(start.tokenizer)))
+    if num_rows < num_pieces:
+        raise BadInputError(_too_few_rows(start, num_rows, num_pieces))
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -120,10 +149,10 @@ def config_of(recipe: Recipe, name: str, tokenizer: PreTrainedTokenizerBase) -> 
     """Return the configuration of a system's model, with rows for its tokenizer, before anything is trained."""
     system = recipe.systems[name]
     while system.start in recipe.systems:
-        system = recipe.systems[system.start]
+        name, system = system.start, recipe.systems[system.start]
     if system.start == "scratch":
         return _scratch_config(system, tokenizer)
-    config = _config(system.start, system.revision)
+    config: Any = text_config(load_config(*locate_start(recipe, name)))
     config.vocab_size = max(config.vocab_size, len(tokenizer))
     return config
 
@@ -149,16 +178,6 @@ def build_model(
     if start.needs_new_rows:
         extend_embeddings(model, num_pieces, sources, system.new_rows, seed)
     return model, tokenizer
-
-
-def _config(model: str, revision: str | None) -> Any:
-    try:
-        return AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise BadInputError(
-            f"the start {model!r} is no model: it needs config.json and *.safetensors in its folder, or a hub "
-            f"id that you have access to. ({error})"
-        ) from None
 
 
 def _too_few_rows(start: Start, num_rows: int, num_pieces: int) -> str:

@@ -21,6 +21,7 @@ from crosstune.recipe import Phase, Recipe, System
 from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.hashes import MODEL_CARD, describe_files
 from crosstune.terminal import note
 from crosstune.tokens.store import mixture_tokens, watch_tokens
 from crosstune.train.batches import make_schedule
@@ -117,7 +118,8 @@ def train_system(task: Task) -> None:
             copy_tokenizer(tokenizer, task.folder / "adapter")
         where = {"model": task.run.name_inside(task.folder / "model"), "revision": None}
         facts = facts_of(task.run, task.start, task.wanted, num_parameters, phases)
-        write_json(task.folder / "system.json", {**where, **facts})
+        files = describe_files(task.folder / "model", without=(MODEL_CARD,))
+        write_json(task.folder / "system.json", {**where, **facts, "files": files})
         checkpoints.clear()
     accelerator.wait_for_everyone()
     # Not `accelerator.end_training`: it takes the process group away from the systems that follow.

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 from crosstune.recipe import Recipe
 from crosstune.report import stage
 from crosstune.report.write.markdown import escape
-from crosstune.runs.fingerprint import hash_model_folder
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.hashes import hash_model_folder
 from tests.report.conftest import make_recipe, write_run
 
 

@@ -11,7 +11,7 @@ from crosstune import tasks
 from crosstune.errors import BadInputError
 from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.recipe import EvaluationTask
-from crosstune.runs.fingerprint import hash_file
+from crosstune.runs.hashes import hash_file
 
 FOLDER = Path(tasks.__file__).parent / "harness"
 

@@ -20,7 +20,8 @@ from crosstune.report.tables.cells import Row, Table
 from crosstune.report.tables.columns import METRIC_TITLES
 from crosstune.report.write.markdown import escape, table_to_markdown
 from crosstune.runs.files import read_json, write_text
-from crosstune.runs.folder import MODEL_CARD, RunFolder
+from crosstune.runs.folder import RunFolder
+from crosstune.runs.hashes import MODEL_CARD
 from crosstune.runs.provenance import public_command, public_path
 
 

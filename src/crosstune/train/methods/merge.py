@@ -26,7 +26,7 @@ def merge_with_ancestor(model: PreTrainedModel, recipe: Recipe, run: RunFolder, 
         facts = read_json(run.system(other) / "system.json")
         path, revision = run.locate(facts["model"]), facts["revision"]
         is_extended = recipe.systems[other].tokenizer == "extended"
-    num_common_rows = model.config.vocab_size
+    num_common_rows = len(matrices(model)[0])
     if system.tokenizer == "extended" and not is_extended:
         num_common_rows = read_subwords(start.tokenizer).old_size
     note(f"{name}: merged with {other}, weight {system.merge.weight:g}")

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import Lora, Phase
+from crosstune.runs.files import put_in_place
 from crosstune.train.loss import Penalty
 from crosstune.train.methods.kl import StartDivergence
 from crosstune.train.methods.parts import choose_parts
@@ -106,15 +107,15 @@ def save_adapter(accelerator: Accelerator, trained: nn.Module, base: str, folder
     state = accelerator.get_state_dict(trained)
     adapted = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
     if accelerator.is_main_process:
-        shutil.rmtree(folder, ignore_errors=True)
         where = str(Path(base).resolve()) if Path(base).is_dir() else base
         adapted.peft_config["default"].base_model_name_or_path = where
         temporary = folder.with_name(f".{folder.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
         # No look into the base for grown embeddings: it may lie on a hub, and adapters do not touch them.
         adapted.save_pretrained(temporary, state_dict=state, save_embedding_layers=False)
         # peft's model card is a form to be filled in; the system's own stands in its model folder.
         (temporary / "README.md").unlink(missing_ok=True)
-        temporary.rename(folder)
+        put_in_place(temporary, folder)
 
 
 def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, seed: int) -> nn.Module:
@@ -147,4 +148,4 @@ def _new_rows(model: PreTrainedModel, old_size: int | None) -> dict[str, list[in
     embeddings = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Embedding | nn.Linear)]
     # Tied matrices have the name of the input's, which stands first: peft lets the output follow it.
     names = [next(name for name, part in embeddings if part.weight is matrix) for matrix in matrices(model)]
-    return {name.rpartition(".")[2]: list(range(old_rows, model.config.vocab_size)) for name in names}
+    return {name.rpartition(".")[2]: list(range(old_rows, len(matrices(model)[0]))) for name in names}

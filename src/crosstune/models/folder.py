@@ -1,0 +1,191 @@
+"""What is wrong with a model folder, said before its weights are read: each fault in a sentence of its own."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from crosstune.errors import BadInputError
+from crosstune.models.finite import named
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+_DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
+_WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+_MAX_HEADER_BYTES = 100_000_000
+
+
+def refuse_bad_folder(folder: Path) -> None:
+    """Check the configuration and the weights' files of a model folder, without reading weights.
+
+    Raises:
+        BadInputError: with what was asked, what was found, and what to do.
+    """
+    for fault in _faults(folder):
+        raise BadInputError(f"the model folder {folder} cannot be used: {fault}")
+
+
+def refuse_bad_config(content: dict[str, Any], where: str) -> None:
+    """Check a model's configuration, of a folder or from the hub.
+
+    Raises:
+        BadInputError: when it is of no causal language model, or of one whose weights cannot be trained.
+    """
+    for fault in _config_faults(content):
+        raise BadInputError(f"the model {where} cannot be used: {fault}")
+
+
+def _faults(folder: Path) -> Iterator[str]:
+    """Yield what is wrong, the cause before its consequences: only the first is told."""
+    found = sorted(path.name for path in folder.iterdir())
+    if not (folder / "config.json").is_file():
+        yield _without_config(folder, found)
+        return
+    content = _json(folder / "config.json")
+    if not isinstance(content, dict):
+        yield "its config.json is no JSON object. Copy it again from where the model comes from"
+        return
+    yield from _config_faults(content)
+    yield from _weight_faults(folder, found)
+
+
+def _without_config(folder: Path, found: list[str]) -> str:
+    if "adapter_config.json" in found:
+        return (
+            "it holds LoRA adapters (adapter_config.json), not a model. Merge them into their base first: crosstune "
+            f"export {folder} MERGED"
+        )
+    if gguf := [name for name in found if name.endswith(".gguf")]:
+        return f"it holds no config.json, but {', '.join(gguf)}: give the path of that file instead of its folder"
+    return f"it is no model folder: it needs config.json and *.safetensors; found: {', '.join(found) or 'nothing'}"
+
+
+def _config_faults(content: dict[str, Any]) -> Iterator[str]:
+    # Imported here: only a recipe that starts from a model pays for transformers at its dry run.
+    import transformers
+    from transformers.models.auto import modeling_auto
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind = content.get("model_type")
+    if kind not in CONFIG_MAPPING:
+        if content.get("auto_map"):
+            yield (
+                f"its architecture {kind!r} is Python code in its own folder (auto_map in config.json), which is never "
+                "executed. Use a model whose architecture transformers has, or convert this one"
+            )
+        yield (
+            f"its config.json says model_type {kind!r}, which transformers {transformers.__version__} does not know. "
+            "Update transformers, or correct model_type"
+        )
+        return
+    quantized = content.get("quantization_config") or content.get("compression_config")
+    if quantized:
+        method = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else quantized
+        yield (
+            f"its weights are quantised ({method}; quantization_config in config.json), and those cannot be trained or "
+            "compared in full precision. Give the original, unquantised model"
+        )
+    causal = {**modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES}
+    classes = set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()) | set(causal.values())
+    architectures = content.get("architectures") or []
+    if kind not in causal or content.get("is_encoder_decoder") or (architectures and not classes & set(architectures)):
+        yield (
+            f"its config.json (model_type {kind!r}, architectures {architectures}) is no causal language model's. Give "
+            "a decoder with a language-model head, whose architecture ends in ForCausalLM, as LlamaForCausalLM"
+        )
+    for key in ("dtype", "torch_dtype"):
+        if (dtype := content.get(key)) is not None and str(dtype).removeprefix("torch.") not in _DTYPES:
+            yield f"its config.json says {key} {dtype!r}; known are {', '.join(_DTYPES)}. Correct it"
+
+
+def _weight_faults(folder: Path, found: list[str]) -> Iterator[str]:
+    if INDEX in found:
+        index = _json(folder / INDEX)
+        wanted = index.get("weight_map") if isinstance(index, dict) else None
+        if not isinstance(wanted, dict) or not wanted:
+            yield f"{INDEX} has no weight_map. Copy it again from where the model comes from"
+            return
+        shards = sorted(set(map(str, wanted.values())))
+        missing = [name for name in shards if not (folder / name).is_file()]
+        if missing:
+            yield f"{INDEX} names {len(shards)} files, of which {len(missing)} are missing: {named(missing)}. Copy them"
+            return
+    elif WEIGHTS in found:
+        wanted, shards = {}, [WEIGHTS]
+    else:
+        yield _without_weights(found)
+        return
+    headers: dict[str, str] = {}
+    for shard in shards:
+        header, fault = _header(folder / shard)
+        if fault:
+            yield fault
+            return
+        headers |= dict.fromkeys(header, shard)
+        odd = {facts["dtype"] for facts in header.values()} - set(_WEIGHT_DTYPES)
+        if odd and (floats := _not_buffers(header)):
+            yield (
+                f"{shard} holds weights of type {', '.join(sorted(odd))} ({named(floats)}): they are quantised, or no "
+                f"weights. Give the original model, in one of {', '.join(_WEIGHT_DTYPES)}"
+            )
+    astray = [name for name, shard in wanted.items() if headers.get(name) != shard]
+    if astray:
+        yield f"{INDEX} names tensors that its files do not hold: {named(astray)}. Copy index and files again, together"
+
+
+def _not_buffers(header: dict[str, Any]) -> list[str]:
+    """Return the names of tensors of odd types, but for whole numbers and masks that old checkpoints kept."""
+    odd = {name: facts["dtype"] for name, facts in header.items() if facts["dtype"] not in _WEIGHT_DTYPES}
+    return [name for name, dtype in odd.items() if dtype not in ("I64", "BOOL") and not name.endswith("bias")]
+
+
+def _without_weights(found: list[str]) -> str:
+    if pickled := [name for name in found if name.endswith(_PICKLED)]:
+        return (
+            f"its weights are in {named(pickled)}, a format that can run code when it is opened and is never opened. "
+            "Where you trust them, convert them: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW)"
+        )
+    if others := [name for name in found if name.endswith((".safetensors", ".gguf"))]:
+        return (
+            f"it has neither {WEIGHTS} nor {INDEX}, but {named(others)}. A model folder has its weights under the "
+            "names that save_pretrained gives them; a GGUF file is named itself"
+        )
+    return f"it has a config.json, but no *.safetensors with weights; found: {', '.join(found)}"
+
+
+def _header(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the tensors that a safetensors file says it holds, and what is wrong with it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start == b"version ":
+            return {}, f"{path.name} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 0 < length <= min(_MAX_HEADER_BYTES, size - 8):
+            return {}, _cut(path, size)
+        try:
+            header = json.loads(file.read(length))
+            tensors = {name: facts for name, facts in header.items() if name != "__metadata__"}
+            whole = 8 + length + max((facts["data_offsets"][1] for facts in tensors.values()), default=0)
+        except (ValueError, AttributeError, TypeError, LookupError):
+            return {}, _cut(path, size)
+    if whole != size:
+        return (
+            {},
+            f"{path.name} has {size:,} bytes, but its header says {whole:,}: it is cut off or damaged. Copy it",
+        )
+    if not tensors:
+        return {}, f"{path.name} holds no tensor. Copy it again from where the model comes from"
+    return tensors, ""
+
+
+def _cut(path: Path, size: int) -> str:
+    return f"{path.name} ({size:,} bytes) is no whole safetensors file: it is cut off or damaged. Copy it again"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
