@@ -1,0 +1,28 @@
+"""Weight decay pulls on matrices alone: norms and biases would be pulled to nothing, and nothing is gained by it."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from crosstune.recipe import Train
+from crosstune.train.methods.optimizer import make_optimizer
+from tests.train.methods.test_parts import make_phase
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_8bit"])
+def test_weight_decay_shrinks_matrices_and_leaves_norms_and_biases(optimizer: str) -> None:
+    if optimizer == "adamw_8bit":
+        pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
+    sizes = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 24}
+    config = LlamaConfig(**sizes, num_hidden_layers=1, num_attention_heads=2, attention_bias=True)
+    model = LlamaForCausalLM(config)
+    for weight in model.parameters():
+        torch.nn.init.constant_(weight, 2.0)
+        weight.grad = torch.zeros_like(weight)
+    phase = make_phase(learning_rate=0.1, weight_decay=0.5)
+    make_optimizer(model, phase, Train(optimizer=optimizer)).step()
+    spared = {name for name, _ in model.named_parameters() if "norm" in name or name.endswith("bias")}
+    assert any("norm" in name for name in spared) and any(name.endswith("bias") for name in spared)
+    for name, weight in model.named_parameters():
+        # A step without a gradient is the decay alone: 1 - 0.1 * 0.5.
+        assert torch.allclose(weight, torch.full_like(weight, 2.0 if name in spared else 1.9)), name
