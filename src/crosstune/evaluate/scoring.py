@@ -1,5 +1,6 @@
 """Log-likelihoods of continuations: contexts shared by several endings are computed once, the head where it is read."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from crosstune.errors import CrosstuneError
 from crosstune.evaluate import ranks
 from crosstune.models import packing
 from crosstune.models.kernels.low_memory_layers import lean_layers
@@ -44,6 +46,20 @@ class Likelihood:
     is_greedy: bool
 
 
+class NotFiniteError(CrosstuneError):
+    """A log-probability that is no number: every comparison with it would be false, and an answer chosen all the same.
+
+    Attributes:
+        index: of the first such pair.
+        value: its log-probability.
+    """
+
+    def __init__(self, index: int, value: float) -> None:
+        """Name the pair; who knows what it was asked for can say more."""
+        super().__init__(f"the log-probability of pair {index} is {value}")
+        self.index, self.value = index, value
+
+
 def log_likelihoods(
     model: PreTrainedModel,
     pairs: Sequence[Pair],
@@ -51,7 +67,11 @@ def log_likelihoods(
     batch_tokens: int,
     answered: Callable[[Sequence[int], Sequence[Likelihood]], None] = lambda _indices, _answers: None,
 ) -> list[Likelihood]:
-    """Score continuations, in the order given; ``answered`` is told of each batch as it is done."""
+    """Score continuations, in the order given; ``answered`` is told of each batch as it is done.
+
+    Raises:
+        NotFiniteError: for weights or logits that give no finite log-probability.
+    """
     for pair in pairs:
         if not pair.context or not 0 < len(pair.continuation) <= max_length:
             raise ValueError(
@@ -69,8 +89,13 @@ def log_likelihoods(
                 _score(model, asked, max_length) if way == "packed" else _score_alone(model, asked, max_length, way)
             )
             results.update(zip(places, scored, strict=True))
+            if not all(math.isfinite(one.log_probability) for one in scored):
+                break  # not an error yet: the other processes wait for this one where results are gathered
             answered(places, scored)
     results = ranks.gather(results)
+    bad = [index for index, one in results.items() if not math.isfinite(one.log_probability)]
+    if bad:
+        raise NotFiniteError(min(bad), results[min(bad)].log_probability)
     return [results[index] for index in range(len(pairs))]
 
 

@@ -1,6 +1,7 @@
 """The registered harness model gives what the harness's own Hugging Face model gives, request by request."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from lm_eval.api.registry import get_model
 from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from crosstune.errors import CrosstuneError
 from crosstune.evaluate import scoring
 from crosstune.evaluate.harness import language_model as harness
 from crosstune.evaluate.harness.language_model import CrosstuneLM
@@ -108,6 +110,27 @@ def test_bits_of_a_text_are_those_of_its_tokens_computed_by_hand(
     assert bits_per_byte(-sum(found), sum(len(text.encode()) for text in texts)) == pytest.approx(
         by_hand(llama, without, texts, lm.max_length), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("kind", ["loglikelihood", "loglikelihood_rolling"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_log_likelihood_that_is_no_number_stops_scoring_with_model_task_and_item(
+    llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, kind: str, value: float
+) -> None:
+    broken = copy.deepcopy(llama)
+    broken.config.name_or_path = "models/broken"
+    with torch.no_grad():
+        broken.model.layers[1].mlp.down_proj.weight[0, 0] = value
+    arguments = (
+        [("He", " mixes."), ("She", " sings.")] if kind == "loglikelihood" else [("He mixes.",), ("She sings.",)]
+    )
+    asked = [
+        Instance(kind, {"id": f"item_{index}"}, argument, 0, metadata=("cakes", index, 1))
+        for index, argument in enumerate(arguments)
+    ]
+    with pytest.raises(CrosstuneError, match=r"models/broken .* item 'item_0' of task 'cakes', and gave nan") as error:
+        getattr(CrosstuneLM(broken, tokenizer), kind)(asked)
+    assert "evaluate.precision" in str(error.value)
 
 
 def test_generated_texts_equal_those_of_the_harness(llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:

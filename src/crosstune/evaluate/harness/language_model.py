@@ -19,10 +19,11 @@ from lm_eval.models.utils import (
 )
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from crosstune.errors import CrosstuneError
 from crosstune.evaluate import ranks
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.outputs import OutputLog
-from crosstune.evaluate.scoring import Likelihood, Pair, log_likelihoods
+from crosstune.evaluate.scoring import Likelihood, NotFiniteError, Pair, log_likelihoods
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.terminal import progress
@@ -35,6 +36,12 @@ _LIKELIHOODS = "(log-likelihoods)"  # in the log, where a task's label cannot ha
 def _key(pair: Pair) -> str:
     """Return what a pair is found again by: two tasks may ask the same."""
     return hashlib.blake2b(repr((pair.context, pair.continuation)).encode(), digest_size=16).hexdigest()
+
+
+def _name(request: Instance) -> str:
+    """Return what a request asks about, for messages."""
+    item = request.doc.get("id", request.doc_id) if isinstance(request.doc, dict) else request.doc_id
+    return f"item {item!r} of task {request.task_name!r}"
 
 
 @register_model("crosstune")
@@ -80,6 +87,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         elif device and (torch.cuda.is_available() or not device.startswith("cuda")):
             self.model.to(torch.device(device))  # type: ignore[arg-type]
         self._device = self.model.device
+        self._asked_for: list[str] = []
 
     @property
     def eot_token_id(self) -> int:
@@ -106,6 +114,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """Score (context, continuation) pairs; progress is shown by our bar, not by the harness's."""
+        self._asked_for = [_name(request) for request in requests]
         answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
         return answers
 
@@ -113,15 +122,15 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         self, requests: Sequence[tuple[tuple[str, str] | None, list[int], list[int]]], **_options: Any
     ) -> list[tuple[float, bool]]:
         pairs = [Pair(context, continuation) for _, context, continuation in requests]
-        likelihoods = self._likelihoods(pairs)
+        likelihoods = self._likelihoods(pairs, self._asked_for)
         answers = [(likelihood.log_probability, likelihood.is_greedy) for likelihood in likelihoods]
         for (text, _, _), answer in zip(requests, answers, strict=True):
             if text is not None:
                 self.cache_hook.add_partial("loglikelihood", text, answer)
         return answers
 
-    def _likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """Score pairs, but for those that the log of an interrupted evaluation holds."""
+    def _likelihoods(self, pairs: Sequence[Pair], names: Sequence[str]) -> list[Likelihood]:
+        """Score pairs, but for those that the log of an interrupted evaluation holds; names say what they are."""
         keys = [_key(pair) for pair in pairs]
         known = {key: Likelihood(*row["answer"]) for key, row in self._known().items()}
         todo = [index for index, key in enumerate(keys) if key not in known]
@@ -136,9 +145,20 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
                         self._log.append(row)
 
             asked = [pairs[index] for index in todo]
-            found = log_likelihoods(self.model, asked, self.max_length, self._batch_tokens, answered)
+            try:
+                found = log_likelihoods(self.model, asked, self.max_length, self._batch_tokens, answered)
+            except NotFiniteError as error:
+                raise self._not_finite(names[todo[error.index]], error.value) from None
         known |= {keys[index]: answer for index, answer in zip(todo, found, strict=True)}
         return [known[key] for key in keys]
+
+    def _not_finite(self, name: str, value: float) -> CrosstuneError:
+        model = self.model.config.name_or_path or "the model"
+        return CrosstuneError(
+            f"{model} was asked for the log-likelihood of {name}, and gave {value}: a score needs a finite number. Its "
+            "weights hold NaN or infinity, or its numbers overflow in the precision of scoring: look at how it was "
+            "trained or converted, or score it with evaluate.precision: float32. Nothing was written for this system"
+        )
 
     def _known(self) -> dict[str, dict[str, Any]]:
         return self._log.rows_of(_LIKELIHOODS) if self._log else {}
@@ -150,13 +170,15 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         log-probability of BOS after BOS to every text. Here BOS is given, not scored.
         """
         pairs: list[Pair] = []
+        names: list[str] = []
         ends = []
         for request in requests:
             tokens = self.tok_encode(request.args[0], add_special_tokens=False)
             of_text = windows(tokens, self.prefix_token_id, self.max_length)
             pairs += [Pair(window.context, window.continuation) for window in of_text]
             ends.append(len(pairs))
-        found = [likelihood.log_probability for likelihood in self._likelihoods(pairs)]
+            names += [_name(request)] * (len(pairs) - len(names))
+        found = [likelihood.log_probability for likelihood in self._likelihoods(pairs, names)]
         return [sum(found[first:last]) for first, last in pairwise([0, *ends])]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
