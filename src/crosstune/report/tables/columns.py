@@ -78,7 +78,7 @@ def translation_columns(recipe: Recipe, scores: Scores, label: str, metric: str)
 def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     """Return the column of one task, which is no translation, and metric."""
     settings = recipe.evaluate.tasks.get(task)
-    title = _title(recipe, task)
+    title = task_title(recipe, task)
     spec = settings.spec if settings else None
     figures = dict(spec.paper) if spec and metric == spec.metric else {}
     return Column(
@@ -92,7 +92,7 @@ def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     )
 
 
-def _title(recipe: Recipe, label: str) -> str:
+def task_title(recipe: Recipe, label: str) -> str:
     """Return how a task's columns are headed: by its label, too, where several are alike."""
     settings = recipe.evaluate.tasks.get(label)
     if settings is None or not settings.spec.title:

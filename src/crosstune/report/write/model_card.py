@@ -17,7 +17,7 @@ from crosstune.report.run_facts import RunFacts
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Row, Table
-from crosstune.report.tables.columns import METRIC_TITLES
+from crosstune.report.tables.columns import METRIC_TITLES, task_title
 from crosstune.report.write.markdown import escape, table_to_markdown
 from crosstune.runs.files import read_json, write_text
 from crosstune.runs.folder import RunFolder
@@ -53,7 +53,7 @@ def _metadata(recipe: Recipe, system: str, scores: Scores) -> dict[str, Any]:
     results = [
         {
             "task": {"type": "translation" if score.metric in ("bleu", "chrf++") else "text-generation"},
-            "dataset": {"name": score.task, "type": score.task},
+            "dataset": {"name": task_title(recipe, score.task), "type": score.task},
             "metrics": [
                 {"type": score.metric, "name": METRIC_TITLES.get(score.metric, score.metric), "value": score.value}
             ],
