@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.segment import Segment
+from rich.table import Table
 
 # What corpora and models hold may drive a terminal (set its title, clear it, worse); shown, it is what it is.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -111,6 +112,11 @@ def heading(text: str) -> None:
 def note(text: str) -> None:
     """Say what was done or skipped, under the stage's heading."""
     console.print(f"  {text}", markup=False, soft_wrap=True)
+
+
+def new_table(title: str = "", gap: int = 2) -> Table:
+    """Return an empty table in the one style of all tables; ``gap``: spaces between columns."""
+    return Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, gap, 0, 0))
 
 
 @contextmanager

@@ -8,7 +8,10 @@ import typer
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="a recipe file, such as recipes/miniature.yaml")]
+RecipePath = Annotated[
+    Path,
+    typer.Argument(metavar="RECIPE", help="a recipe file, or the name of one that comes with crosstune: miniature"),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(

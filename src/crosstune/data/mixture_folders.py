@@ -23,7 +23,7 @@ from crosstune.models.chat_template import template_of
 from crosstune.recipe import MixturePart, Recipe, Source
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
-from crosstune.terminal import console, note, progress
+from crosstune.terminal import console, new_table, note, progress
 
 _ROWS_PER_NOTE = 8192
 _LENDING_INSTRUCTIONS = 20_000
@@ -239,7 +239,7 @@ def _schema(source: Source, recipe: Recipe) -> pa.Schema:
 
 
 def _table(name: str, facts: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"mixture {name}", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = new_table(f"mixture {name}")
     for column in ("source", "read", "dropped", "not drawn", "used", "examples"):
         table.add_column(column, justify="left" if column == "source" else "right")
     table.add_column("dropped because")

@@ -28,7 +28,7 @@ from crosstune.recipe import Languages, Quality, Recipe, Source
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
-from crosstune.terminal import console, note
+from crosstune.terminal import console, new_table, note
 
 ExecutorName = Literal["local", "slurm", "ray"]
 
@@ -185,7 +185,7 @@ def _table(out: Path, name: str) -> Table:
     for count in counts:
         dropped.update(count["dropped"])
     num_read = sum(count["read"] for count in counts)
-    table = Table(title=f"filtered {name}", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = new_table(f"filtered {name}")
     for column in ("shards", "read", "kept", "dropped"):
         table.add_column(column, justify="right")
     table.add_column("dropped because")

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from crosstune.plan.machines import Machine
 from crosstune.plan.plan import PhasePlan
-from crosstune.terminal import results
+from crosstune.terminal import new_table, results
 
 _HEADERS = {
     "gradients": "gradi-\nents",
@@ -55,7 +55,7 @@ def to_json(plans: Sequence[PhasePlan], machine: Machine) -> dict[str, Any]:
 
 
 def _cost_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
-    table = _table(f"What is computed, on {machine.num_gpus} x {machine.gpu.name}")
+    table = new_table(f"What is computed, on {machine.num_gpus} x {machine.gpu.name}", gap=1)
     table.add_column("phase", overflow="fold")
     # Names may break over lines, numbers must not: a header of two lines keeps its column narrow.
     for column in ("rows", "steps", "warmup", "tokens", "super-\nvised", "com-\nputed", "if\npadded", "PFLOP", "hours"):
@@ -80,7 +80,7 @@ def _cost_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
 
 
 def _memory_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
-    table = _table("Memory per GPU at the peak of a step, GB")
+    table = new_table("Memory per GPU at the peak of a step, GB", gap=1)
     table.add_column("phase", overflow="fold")
     # A narrow terminal has no room for what no phase needs.
     shown = [part for part in _PARTS if any(getattr(plan.memory, part) for plan in plans)]
@@ -91,10 +91,6 @@ def _memory_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
         verdict = "fits" if plan.fits else "[bold red]too much[/bold red]"
         table.add_row(f"{plan.system} {plan.index}", *parts, f"{plan.memory.total / 1e9:.1f}", verdict)
     return table
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def _three_digits(number: float) -> str:

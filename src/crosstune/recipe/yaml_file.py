@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from crosstune.errors import RecipeError
-from crosstune.recipe import Recipe, Section, checks, defaults
+from crosstune.recipe import Recipe, Section, checks, defaults, shipped
 from crosstune.terminal import note
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -27,6 +27,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), quick: bool = False) 
     Raises:
         RecipeError: with every mistake and its path in the file.
     """
+    path = shipped.find(path)
     content = _read_with_base(path)
     quick_overrides = content.pop("quick", {})
     if quick:
@@ -82,6 +83,17 @@ def dump(recipe: Recipe) -> str:
     return stream.getvalue()
 
 
+def base_of(path: Path) -> Path | None:
+    """Return the recipe that a recipe file is based on, if any."""
+    base = _read(path).get("base")
+    return path.parent / str(base) if base else None
+
+
+def description_of(path: Path) -> str:
+    """Return what a recipe file says of itself."""
+    return str(_read(path).get("description", ""))
+
+
 def differences(old: str, new: str) -> list[str]:
     """Return one line per setting in which two resolved recipes differ."""
     before, after = (dict(_flatten(_parse_yaml(text, "recipe"))) for text in (old, new))
@@ -116,7 +128,10 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RecipeError(f"{path}: cannot read this recipe ({error.strerror}); recipes lie in recipes/") from None
+        raise RecipeError(
+            f"{path}: cannot read this recipe ({error.strerror}). Name a file, or a recipe that comes with crosstune: "
+            f"{', '.join(shipped.recipes())}"
+        ) from None
     content = _parse_yaml(text, str(path))
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a YAML mapping of sections, but this holds {type(content).__name__}")

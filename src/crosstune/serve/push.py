@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from rich.table import Table
 
 from crosstune.errors import BadInputError
-from crosstune.terminal import console, heading, note
+from crosstune.terminal import console, heading, new_table, note
 
 
 def push(model: Path, repository: str, public: bool, dry_run: bool) -> None:
@@ -58,7 +57,7 @@ def _files(model: Path) -> list[Path]:
 
 def _show(files: list[Path], model: Path, where: str) -> None:
     heading(f"{model} -> {where}")
-    table = Table(box=None, pad_edge=False)
+    table = new_table()
     table.add_column("file")
     table.add_column("bytes", justify="right")
     for path in files:

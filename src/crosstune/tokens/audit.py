@@ -19,6 +19,7 @@ from crosstune.models.load import load_tokenizer
 from crosstune.recipe import Recipe
 from crosstune.runs.files import write_json
 from crosstune.runs.folder import RunFolder
+from crosstune.terminal import new_table
 from crosstune.tokens.encode import encode_prompts
 from crosstune.tokens.store import mixture_tokens
 
@@ -202,7 +203,7 @@ def _too_long(use: Use, sources: list[SourceAudit]) -> Iterator[str]:
 
 
 def _as_table(title: str, sources: list[SourceAudit]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = new_table(title)
     percentiles = [f"p{percentile}" if percentile < 100 else "longest" for percentile in _PERCENTILES]
     for column in ("source", "examples", "prompts", "tokens", "supervised", *percentiles, "cut", "crossing"):
         table.add_column(column, justify="left" if column == "source" else "right")

@@ -20,7 +20,7 @@ from crosstune.models.load import load_tokenizer
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.runs.workers import num_cores
-from crosstune.terminal import console, progress
+from crosstune.terminal import console, new_table, progress
 from crosstune.tokens.encode import ENCODED, encode_examples
 from crosstune.tokens.shard_files import facts_of_shards, name_of_shard, read_shard, read_shards, watch_shards
 
@@ -199,7 +199,7 @@ def count_by_source(tokens: pa.Table) -> dict[str, Count]:
 
 
 def _as_table(title: str, counts: dict[str, Count]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = new_table(title)
     for column in ("source", "examples", "tokens", "supervised tokens"):
         table.add_column(column, justify="left" if column == "source" else "right")
     total = Count(*(sum(getattr(count, name) for count in counts.values()) for name in Count.__dataclass_fields__))

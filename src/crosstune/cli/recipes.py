@@ -1,0 +1,57 @@
+"""The commands around the recipes that come with crosstune."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crosstune.terminal import new_table, results
+
+app = typer.Typer(no_args_is_help=True, help="List, copy and describe the recipes that come with crosstune.")
+
+
+@app.command("list")
+def list_recipes() -> None:
+    """List the recipes that come with crosstune.
+
+    Each can be run by its name.
+
+    Example: crosstune run miniature --quick
+    """
+    from crosstune.recipe import shipped, yaml_file
+
+    shown = new_table()
+    shown.add_column("recipe", no_wrap=True)
+    shown.add_column("what it is")
+    for name, path in shipped.recipes().items():
+        shown.add_row(name, yaml_file.description_of(path))
+    results.print(shown)
+
+
+@app.command("copy")
+def copy_recipe(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="as `crosstune recipes list` shows it")],
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="where it goes")] = Path("."),
+) -> None:
+    """Copy a recipe into a folder, with the recipe that it is based on, to be changed there.
+
+    Example: crosstune recipes copy miniature .
+    """
+    from crosstune.recipe import shipped
+
+    for path in shipped.copy(name, folder):
+        sys.stdout.write(f"{path}\n")
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON schema of a recipe, with which editors complete settings and explain them.
+
+    Example: crosstune recipes schema > recipe.schema.json, and as the first line of a recipe
+    "# yaml-language-server: $schema=recipe.schema.json".
+    """
+    from crosstune.recipe import Recipe
+
+    sys.stdout.write(json.dumps(Recipe.model_json_schema(), ensure_ascii=False, indent=2) + "\n")
