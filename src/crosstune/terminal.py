@@ -31,7 +31,7 @@ def shown(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
-class _Console(Console):
+class SafeConsole(Console):
     """A console that prints no control character but its own."""
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
@@ -41,12 +41,12 @@ class _Console(Console):
 
 
 # Everything for people goes to stderr; stdout carries results (tables, JSON, translations) and can be piped.
-console = _Console(stderr=True, highlight=False)
-results = _Console(highlight=False)
+console = SafeConsole(stderr=True, highlight=False)
+results = SafeConsole(highlight=False)
 # Wide enough for Table 4 with intervals; a pipe has no width of its own.
 _PIPE_WIDTH = 120
 if not results.is_terminal:
-    results = _Console(highlight=False, width=_PIPE_WIDTH)
+    results = SafeConsole(highlight=False, width=_PIPE_WIDTH)
 
 
 class Advance(Protocol):

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from crosstune.data import stage
+from crosstune.data import mixture_folders, stage
+from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
 from crosstune.prompts.examples import read_examples
 from crosstune.prompts.templates import translation_instructions
@@ -281,3 +282,25 @@ def test_the_world_is_written_once_and_is_the_data_root(
     assert do(recipe_content, run) == do(recipe_content, run)
     assert calls == [(WorldSize(5, 5, 5, 5, 5, 5), 7)]
     assert read_examples(run.mixture("korean") / "examples.parquet")[0].origin.startswith("korean.txt:")
+
+
+def test_what_a_killed_run_left_is_removed(recipe_content: dict[str, Any], run: RunFolder) -> None:
+    (run.root / ".sources").mkdir(parents=True)
+    (run.root / ".sources" / "pairs.arrows").write_bytes(b"half")
+    do(recipe_content, run)
+    assert [path.name for path in run.root.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_corpus_that_is_written_to_while_it_is_read_is_refused(
+    recipe_content: dict[str, Any], run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = Path(recipe_content["data_root"]) / "pairs.json"
+
+    def read(*arguments: Any) -> Iterator[Any]:
+        yield from read_source(*arguments)
+        pairs.write_text('{"data": []}')
+
+    monkeypatch.setattr(mixture_folders, "read_source", read)
+    with pytest.raises(BadInputError, match=r"pairs.json was changed while it was read"):
+        do(recipe_content, run)
+    assert not run.mixture("paper").exists()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from crosstune.cli.options import AsJson, DryRun, Overrides, Quick, RecipePath, Update, load
 from crosstune.errors import BadInputError
@@ -15,7 +14,7 @@ from crosstune.languages.registry import refuse_missing_bleu, split_direction
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import kept_when_stopped, results
+from crosstune.terminal import SafeConsole, kept_when_stopped, results
 
 
 def _start(
@@ -83,7 +82,7 @@ def data(
         from crosstune.tokens.audit import audit as print_audit
 
         settings = load(recipe, overrides, quick)
-        stdout = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
+        stdout = SafeConsole(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
         print_audit(settings, RunFolder(settings.runs_root / settings.name), stdout)
 
 

@@ -1,7 +1,6 @@
 """The folders of the mixtures: each made from its cleaned sources when it is not there, with its account of drops."""
 
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,15 +61,17 @@ class MixtureFolders:
         self._hashes = {name: files.hashes(paths, root) for name, paths in self._paths.items()}
         self._usable: dict[str, _Usable] = {}
         self._evaluation: EvaluationTexts | None = None
-        # Beside the result: the machine's own folder for temporary files may be small, or memory.
-        run.root.mkdir(parents=True, exist_ok=True)
-        self._waiting = tempfile.TemporaryDirectory(prefix=".sources_", dir=run.root)
+        # Beside the result: the machine's own folder for temporary files may be small, or memory. One name, so that
+        # what a killed run left there is found and removed; the run's lock keeps others out.
+        self._waiting = run.root / ".sources"
 
     def __enter__(self) -> Self:
+        shutil.rmtree(self._waiting, ignore_errors=True)
+        self._waiting.mkdir(parents=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._waiting.cleanup()
+        shutil.rmtree(self._waiting, ignore_errors=True)
 
     def write_all(self) -> None:
         """Write every mixture that is not there for the same inputs and settings."""
@@ -192,7 +193,7 @@ class MixtureFolders:
         if name in self._usable:
             return self._usable[name]
         recipe, source, num_read = self._recipe, self._recipe.data.sources[name], 0
-        folder = Path(self._waiting.name)
+        folder = self._waiting
         drops = Drops(folder / f"{name}.jsonl")
         checks = filters.Checks(source.kind, source.language, recipe.data.quality, self._evaluation_texts())
         spool = Spool(folder / f"{name}.arrows", _schema(source, recipe))
@@ -213,6 +214,7 @@ class MixtureFolders:
             advance(num_read % _ROWS_PER_NOTE)
         spool.close()
         drops.close()
+        files.refuse_changed(self._paths[name], self._root, self._hashes[name])
         if not num_read:
             raise BadInputError(
                 f"data.sources.{name} should hold rows, but there is none in {', '.join(source.paths)}. "

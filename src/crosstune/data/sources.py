@@ -20,6 +20,7 @@ from crosstune.data.rows import BadRow, Row
 from crosstune.errors import BadInputError
 from crosstune.languages.writing_systems import are_exchanged
 from crosstune.recipe import Languages, Source
+from crosstune.runs.named_files import matching
 
 Rows = Iterator[Row | BadRow]
 
@@ -37,8 +38,9 @@ def find_files(source: Source, root: Path, where: str) -> list[Path]:
         return files.find(source.paths, root, where)
     found: list[Path] = []
     for name in source.paths:
-        if (root / name).is_dir():
-            found.extend(sorted(path for path in (root / name).rglob("*") if path.is_file()))
+        folder = next((path for path in matching(root, name) if path.is_dir()), None)
+        if folder:
+            found.extend(sorted(path for path in folder.rglob("*") if path.is_file()))
         elif source.revision is None:
             raise BadInputError(
                 f"{where}: {name!r} is no folder in {root}, so it is a data set of the Hugging Face hub, which may "

@@ -54,7 +54,8 @@ def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: Eval
     paths = files.find(task.paths, root, f"evaluate.tasks.{label}.paths")
     on_bad_row = recipe.data.quality.on_bad_row
     settings = task.model_dump(include={"task", "language", "max_items", "sample_seed"}, exclude_none=True)
-    wanted = fingerprint("evaluation set", settings, recipe.languages, on_bad_row, files.hashes(paths, root))
+    hashes = files.hashes(paths, root)
+    wanted = fingerprint("evaluation set", settings, recipe.languages, on_bad_row, hashes)
     target = run.evaluation_set(label)
     if is_current(target, wanted):
         note(f"evaluation set {label}: already there")
@@ -63,6 +64,7 @@ def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: Eval
     with whole_folder(target, wanted, facts) as folder:
         raw = evaluation_sets.read(task, paths, root, recipe.languages)
         items, drops = evaluation_sets.choose(label, task, map(_cleaned, raw), on_bad_row, recipe.languages)
+        files.refuse_changed(paths, root, hashes)
         write_jsonl(folder / "items.jsonl", items)
         write_jsonl(folder / "dropped.jsonl", drops.records)
         facts |= {"task": task.task, "items": len(items), "dropped": drops.counts()}

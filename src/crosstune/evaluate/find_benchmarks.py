@@ -8,6 +8,7 @@ from typing import Any, Literal
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import canonical
 from crosstune.prompts.translation_instructions import BANK
+from crosstune.runs.named_files import matching
 from crosstune.tasks.published import Published, Split, Suite, Way
 from crosstune.tasks.registry import all_tasks
 from crosstune.tasks.task import Task
@@ -140,7 +141,8 @@ def _files(mark: Benchmark, root: Path) -> tuple[str, ...]:
 
 
 def _matches(globs: Sequence[str], root: Path) -> list[str]:
-    return sorted({str(path.relative_to(root)) for glob in globs for path in root.rglob(glob) if path.is_file()})
+    found = {path for glob in globs for path in matching(root, f"**/{glob}") if path.is_file()}
+    return sorted(str(path.relative_to(root)) for path in found)
 
 
 def _tell_missing(missing: Mapping[str, Benchmark], choice: Choice) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from crosstune.data.readers.records import Record, Records
 from crosstune.errors import BadInputError
 from crosstune.recipe import Source
+from crosstune.runs.named_files import matching
 
 
 def hugging_face(source: Source, name: str, root: Path) -> Records:
@@ -17,8 +18,7 @@ def hugging_face(source: Source, name: str, root: Path) -> Records:
     # Imported here: it takes a second, and only this reader needs it.
     import datasets
 
-    local = root / name
-    path = str(local) if local.is_dir() else name
+    path = next((str(found) for found in matching(root, name) if found.is_dir()), name)
     number = 0
     try:
         rows: Any = datasets.load_dataset(
