@@ -1,6 +1,6 @@
 """Take the miniature's results into README and docs: `make results`, after `make miniature`."""
 
-import re
+import csv
 import shutil
 import sys
 from pathlib import Path
@@ -8,9 +8,25 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results of the miniature: written by `make results` -->", "<!-- end of results -->"
 
+SYSTEMS = {
+    "llama": "the English base",
+    "lora": "LoRA on Korean instructions",
+    "continued": "continued pretraining on Korean",
+    "ours": "the paper's mixture",
+    "bilingual": "bilingual mixture",
+}
+# Title, task, metric, format.
+COLUMNS = (
+    ("HellaSwag", "hellaswag", "acc", ".3f"),
+    ("COPA", "copa", "acc", ".3f"),
+    ("NSMC", "nsmc", "acc", ".3f"),
+    ("En→Ko, asked in English", "translate_en_ko_en", "bleu", ".1f"),
+    ("En→Ko, asked in Korean", "translate_en_ko_ko", "bleu", ".1f"),
+)
+
 
 def main() -> None:
-    """Copy tables and report, and set the two tables of the paper into the README."""
+    """Copy tables and report, and set a small table into the README."""
     run = Path(sys.argv[1])
     target = ROOT / "docs" / "miniature"
     target.mkdir(exist_ok=True)
@@ -20,14 +36,19 @@ def main() -> None:
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
     _, after = rest.split(END)
-    tables = "\n\n".join(_tables((target / "report.md").read_text(encoding="utf-8")))
-    readme.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
+    table = "\n".join(_table(target / "tables.csv"))
+    readme.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
 
 
-def _tables(report: str) -> list[str]:
-    """Return the sections of Table 3 and Table 4, with a heading one level lower."""
-    sections = re.split(r"(?m)^(?=## )", report)
-    return [f"#{section.strip()}" for section in sections if re.match(r"## Table [34]:", section)]
+def _table(path: Path) -> list[str]:
+    """Return the README's table: what was kept of English, and what was gained in Korean."""
+    with path.open(encoding="utf-8", newline="") as file:
+        scores = {(row["system"], row["task"], row["metric"]): row for row in csv.DictReader(file)}
+    lines = [f"| system | {' | '.join(title for title, *_ in COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
+    for system, label in SYSTEMS.items():
+        values = [f"{float(scores[system, task, metric]['value']):{form}}" for _, task, metric, form in COLUMNS]
+        lines.append(f"| {label} | {' | '.join(values)} |")
+    return lines
 
 
 if __name__ == "__main__":

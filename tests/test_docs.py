@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from crosstune.cli.app import app
+from crosstune.recipe import yaml_file
 from tests.command_line import crosstune
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +21,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ENDLESS = ("serve", "compare")
 # Need corpora, machines or hours that are not here: their recipes are checked as they stand, and test_end_to_end.py,
 # study/, data/test_scale.py and tokenizer/ run the commands themselves on small ones.
-ELSEWHERE = ("llama2_7b_korean", "real_small", "real_medium", "ablations", "slurm", "seeds=")
+ELSEWHERE = ("run miniature", "llama2_7b_korean", "real_small", "real_medium", "ablations", "slurm", "seeds=")
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -123,3 +124,12 @@ def test_the_docs_hold_commands_and_the_recipes_that_they_name_are_there() -> No
     for page in PAGES:
         for name in re.findall(r"recipes/[\w/]+\.(?:yaml|sh)", page.read_text(encoding="utf-8")):
             assert (ROOT / name).is_file(), f"{page.name} names {name}"
+
+
+def test_the_readmes_own_recipe_is_a_whole_one(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 125
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "recipe.yaml").write_text(recipe, encoding="utf-8")
+    loaded = yaml_file.load_recipe(tmp_path / "recipe.yaml")
+    assert loaded.systems["ours"].new_rows.method == "aligned"
