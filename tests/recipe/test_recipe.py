@@ -279,3 +279,10 @@ def test_the_defaults_for_new_rows_are_among_the_best_of_the_committed_study() -
         for default in ("aligned", "mean_with_noise"):
             assert mean[default] > mean["mean_of_subwords"]
             assert mean[default] + spread[default] >= mean[best] - spread[best]
+
+
+def test_a_branch_for_words_is_refused_where_both_languages_share_their_letters(recipe_content: dict[str, Any]) -> None:
+    recipe_content["tokenizer"]["extension"]["keep_words_whole"] = True
+    yaml_file.validate(recipe_content, "recipe.yaml")
+    written = json.loads(json.dumps(recipe_content).replace('"ko"', '"de"').replace("en-ko", "en-de"))
+    assert "keep_words_whole: 'de' shares its letters with 'en'" in mistakes(written)

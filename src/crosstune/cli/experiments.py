@@ -129,8 +129,8 @@ def verify(
             help="two files whose n-th lines are translations, the source language first: parity of tokens",
         ),
     ] = None,
-    source: Annotated[str, typer.Option("--from", metavar="CODE", help="source language, ISO 639-1")] = "en",
-    target: Annotated[str, typer.Option("--to", metavar="CODE", help="target language, ISO 639-1")] = "ko",
+    source: Annotated[str, typer.Option("--from", metavar="CODE", help="source language: ko, ckb, pt-BR")] = "en",
+    target: Annotated[str, typer.Option("--to", metavar="CODE", help="target language: ko, ckb, pt-BR")] = "ko",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, with every failing case")] = False,
 ) -> None:
     """Prove that an extended tokenizer keeps what its base does, and measure how much shorter text becomes.

@@ -15,7 +15,7 @@ Prompt = Annotated[
     Literal["paper-v1", "alpaca", "kullm"] | None,
     typer.Option("--prompt", help="the prompt template, for a model without chat template"),
 ]
-Language = Annotated[str, typer.Option(metavar="CODE", help="ISO 639-1 code")]
+Language = Annotated[str, typer.Option(metavar="CODE", help="language code: ko, ckb, pt-BR")]
 Dtype = Annotated[Literal["float32", "bf16", "float16"], typer.Option("--dtype", help="precision of the weights")]
 Host = Annotated[str, typer.Option("--host", help="0.0.0.0 lets other machines in; there is no password")]
 
@@ -42,7 +42,7 @@ def translate(
     file: Annotated[Path | None, typer.Argument(help="text, one sentence per line; standard input if absent")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="where a FILE's translation goes [FILE.CODE]")] = None,
     to: Language = "ko",
-    source: Annotated[str, typer.Option("--from", metavar="CODE", help="ISO 639-1 code")] = "",
+    source: Annotated[str, typer.Option("--from", metavar="CODE", help="language code: ko, ckb, pt-BR")] = "",
     instruction_language: Annotated[str, typer.Option(metavar="CODE", help="language of the instruction")] = "en",
     max_new_tokens: MaxNewTokens = 256,
     prompt: Prompt = None,

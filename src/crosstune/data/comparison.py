@@ -6,9 +6,10 @@ import unicodedata
 
 import regex
 
+from crosstune.languages.writing_systems import UNSPACED_SCRIPTS
+
 # Scripts written without spaces count by character, all others by word.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_UNIT = regex.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+", flags=regex.V1)
+_UNIT = regex.compile(rf"[{UNSPACED_SCRIPTS}]|[^\W_{UNSPACED_SCRIPTS}]+", flags=regex.V1)
 # The same for most English and Korean texts, by the standard library's expressions: three times as fast.
 _PLAIN = re.compile("[\0-\x7f\uac00-\ud7a3]*")
 _PLAIN_UNIT = re.compile("[a-z0-9\uac00-\ud7a3]+")

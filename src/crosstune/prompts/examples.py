@@ -17,7 +17,7 @@ class Example:
     Attributes:
         prompt: what is given; empty for plain text (continued pretraining), where every token is supervised.
         completion: what is learnt, without the EOS that training appends.
-        language: ISO 639-1 code of the completion.
+        language: code of the completion.
         source: the recipe's name of the corpus.
         origin: ``file:line`` (or ``file:row``) of the raw row, for messages.
     """

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crosstune.errors import BadInputError
-from crosstune.languages.registry import split_direction, usual_code
+from crosstune.languages.registry import shares_letters, split_direction, usual_code
 from crosstune.prompts.translation_instructions import BANK
 
 
@@ -26,6 +26,7 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_own_wordings(content),
         *_columns(content),
         *_systems(content),
+        *_whole_words(content),
     ]
 
 
@@ -168,6 +169,22 @@ def _columns(content: Mapping[str, Any]) -> Iterator[str]:
         if _kind(source) == "parallel":
             for field in sorted({usual_code(str(field)) for field in _mapping(source, "columns")} - pair):
                 yield f"data.sources.{name}.columns: {field!r} is none of the recipe's languages {sorted(pair)}"
+
+
+def _whole_words(content: Mapping[str, Any]) -> Iterator[str]:
+    languages = _mapping(content, "languages")
+    target, source = str(languages.get("target")), str(languages.get("source"))
+    if not _mapping(content, "tokenizer", "extension").get("keep_words_whole"):
+        return
+    try:
+        is_shared = shares_letters(target, source)
+    except BadInputError:
+        return
+    if is_shared:
+        yield (
+            f"tokenizer.extension.keep_words_whole: {target!r} shares its letters with {source!r}, so a branch of the "
+            "pre-tokenizer for its words would cut those of both otherwise: remove it"
+        )
 
 
 def _systems(content: Mapping[str, Any]) -> Iterator[str]:

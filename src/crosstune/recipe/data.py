@@ -99,7 +99,7 @@ class Source(Section):
     @model_validator(mode="after")
     def _language_where_needed(self) -> Self:
         if self.kind != "parallel" and self.language is None:
-            raise ValueError(f"a source of kind {self.kind!r} needs `language` (an ISO 639-1 code such as ko)")
+            raise ValueError(f"a source of kind {self.kind!r} needs `language` (a language code such as ko)")
         if self.kind == "parallel" and self.language is not None:
             raise ValueError("a parallel source holds both languages of the recipe: remove `language`")
         return self

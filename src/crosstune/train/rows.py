@@ -22,7 +22,7 @@ class Segment:
         tokens: BOS, prompt, completion, EOS.
         num_prompt: how many leading tokens are given, not learnt; at least one, since nothing predicts the first.
         num_bytes: UTF-8 bytes of the supervised text, for bits per byte.
-        language: ISO 639-1 code of the supervised text.
+        language: code of the supervised text.
         source: the recipe's name of the corpus.
         origin: file and line of the raw row.
     """
