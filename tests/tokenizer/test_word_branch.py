@@ -82,7 +82,6 @@ def test_text_without_a_target_letter_is_cut_as_before(name: str, text: str) -> 
 
 def test_a_base_that_parts_no_word_stays_as_it_is(small_base: BpeTokenizer) -> None:
     assert with_whole_words(small_base, "hi", "en") is small_base
-    assert with_whole_words(BASES["LLaMA-3"], "ko", "en") is not None
 
 
 def test_a_branch_is_recognised() -> None:

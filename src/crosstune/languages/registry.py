@@ -200,8 +200,8 @@ def bleu_problem(code: str) -> str | None:
     if tokenizer == "flores200" and not _flores_model().is_file():
         return (
             f"BLEU into {language_name(code, 'en')} cuts text by FLORES-200's SentencePiece model, which sacreBLEU "
-            "downloads: run `echo | sacrebleu -tok flores200 <(echo)` once with a network, or put the file to "
-            f"{_flores_model()}"
+            "downloads when it first needs it. Run this once with a network, or put the file to "
+            f"{_flores_model()}: python -c \"import sacrebleu; sacrebleu.BLEU(tokenize='flores200')\""
         )
     return None
 
