@@ -156,10 +156,10 @@ def test_a_base_that_is_not_bpe_is_refused_for_extension_but_serves_alone(make_r
         stage.run(*make_run(given, EXTENSION))
 
 
-def test_a_missing_mixture_names_the_stage_to_run(make_run: MakeRun) -> None:
+def test_a_mixture_without_its_examples_names_the_command_that_makes_them(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE)
     (run.mixture("english") / "examples.parquet").unlink()
-    with pytest.raises(RunFolderError, match="run the data stage first"):
+    with pytest.raises(RunFolderError, match=r"examples\.parquet is missing\. `crosstune run RECIPE` makes it again"):
         stage.run(recipe, run)
 
 
