@@ -98,13 +98,29 @@ def profile_table() -> str:
     return "\n".join(lines)
 
 
+def input_table() -> str:
+    content = read("input_pipeline.json")
+    lines = [
+        f"One process on {content['hardware']['processor']}; commit {content['commit']}.",
+        "",
+        "| rows | tokens | CPU seconds to the first step | by the clock | bytes a token | layout of a batch, ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in content["sizes"]:
+        lines.append(
+            f"| {row['rows']:,} | {row['tokens']:,} | {row['cpu_seconds_to_first_step']:.2f} | "
+            f"{row['seconds_to_first_step']:.2f} | {row['bytes_a_token']:.2f} | {row['milliseconds_a_step']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     page = ROOT / "docs" / "performance.md"
     text = page.read_text(encoding="utf-8")
     tables = {
         name: training_table(name) for model in MODELS for name in (f"training_{model}", f"training_{model}_bf16")
     }
-    tables |= {"profile": profile_table()}
+    tables |= {"profile": profile_table(), "input_pipeline": input_table()}
     tables |= {name: gpu_table(name) for name in ("gpu_train", "gpu_train_first")}
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"

@@ -47,6 +47,14 @@ def test_the_training_benchmark_compares_with_ours_in_each_precision(tmp_path: P
 
 
 @pytest.mark.slow
+def test_the_input_benchmark_measures_every_size(tmp_path: Path) -> None:
+    run_benchmark("input_pipeline.py", "--rows", "600", "1300", "--json", str(tmp_path / "found.json"))
+    sizes = json.loads((tmp_path / "found.json").read_text())["sizes"]
+    assert [size["rows"] for size in sizes] == [600, 1300]
+    assert all(size["milliseconds_a_step"] > 0 and size["cpu_seconds_to_first_step"] > 0 for size in sizes)
+
+
+@pytest.mark.slow
 def test_the_optimizer_benchmark_runs_tiny(tmp_path: Path) -> None:
     pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
     run_benchmark("optimizer.py", "--shape", "tiny", "--steps", "1", "--json", str(tmp_path / "found.json"))

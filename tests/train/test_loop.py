@@ -2,12 +2,15 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune.errors import BadInputError, CrosstuneError
@@ -52,7 +55,7 @@ def test_another_fault_than_memory_is_shown_as_it_is(make_run: MakeRun, monkeypa
         train_stage.run(recipe, run)
 
 
-def test_an_infinite_gradient_stops_before_it_reaches_the_weights(
+def test_an_infinite_gradient_stops_before_it_reaches_a_checkpoint(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, run = make_run({"base": scratch()}, save_every_steps=2)
@@ -74,6 +77,61 @@ def test_an_infinite_gradient_stops_before_it_reaches_the_weights(
     monkeypatch.setattr(loop, "summed_loss", real)
     train_stage.run(recipe, run)
     assert (run.system("base") / "model").is_dir()
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let a step's numbers be on their way when the next begins; return what happened, in order."""
+    happened: list[str] = []
+    real = loop.in_flight
+
+    def begin(*arguments: Any) -> Any:
+        step = real(*arguments)
+        happened.append(f"computed {step.batch.step}")
+        copied = SimpleNamespace(synchronize=lambda: happened.append(f"read {step.batch.step}"))
+        return replace(step, copied=copied)
+
+    monkeypatch.setattr(loop, "in_flight", begin)
+    return happened
+
+
+def test_numbers_are_read_while_the_next_step_is_computed_and_before_anything_rests_on_them(
+    make_run: MakeRun, tmp_path: Path, as_on_a_gpu: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=5)])}, root=tmp_path / "gpu", save_every_steps=3)
+    train_stage.run(recipe, run)
+    order = "computed 0, computed 1, read 0, computed 2, read 1, read 2, computed 3, computed 4, read 3, read 4"
+    assert ", ".join(as_on_a_gpu) == order
+    monkeypatch.undo()
+    recipe, waiting = make_run({"base": scratch(phases=[phase(num_steps=5)])}, root=tmp_path / "cpu")
+    train_stage.run(recipe, waiting)
+    assert [{**row, "seconds": 0} for row in metrics(run)] == [{**row, "seconds": 0} for row in metrics(waiting)]
+
+
+@pytest.mark.parametrize("num_good", [1, 2, 3])
+def test_a_step_that_is_not_finite_is_in_no_checkpoint_and_its_rows_are_named(
+    make_run: MakeRun, as_on_a_gpu: list[str], monkeypatch: pytest.MonkeyPatch, num_good: int
+) -> None:
+    recipe, run = make_run({"base": scratch()}, save_every_steps=2)
+    calls = iter(range(100))
+    real = loop.summed_loss
+
+    def breaks(*arguments: Any) -> Any:
+        found = real(*arguments)
+        if next(calls) < num_good:
+            return found
+        return SummedLoss(found.total * math.nan, found.per_segment * math.nan)
+
+    monkeypatch.setattr(loop, "summed_loss", breaks)
+    where = (
+        rf"step {num_good + 1} gave no finite number in the loss of these rows: \w:\d.* last checkpoint is from before"
+    )
+    with pytest.raises(CrosstuneError, match=where):
+        train_stage.run(recipe, run)
+    assert [row["step"] for row in metrics(run)] == list(range(1, num_good + 1))
+    assert not (run.system("base") / "model").exists()
+    for path in (run.system("base") / "checkpoints").glob("*/*.safetensors"):
+        assert all(weight.isfinite().all() for weight in load_file(path).values())
 
 
 def test_a_full_disk_keeps_the_earlier_checkpoints(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,9 @@ def not_finite(where: str, bad: Sequence[str], batch: Sequence[str]) -> str:
     origins = bad or batch
     return (
         f"{where} gave no finite number in {what}: {', '.join(origins[:_MAX_NAMED_ROWS])}"
-        f"{' …' if len(origins) > _MAX_NAMED_ROWS else ''}. Nothing was changed by this step and the last checkpoint "
-        "is kept. Look at these rows; if nothing is wrong with them, lower learning_rate or max_grad_norm, and train "
-        "this system anew"
+        f"{' …' if len(origins) > _MAX_NAMED_ROWS else ''}. The last checkpoint is from before "
+        "this step and is kept. Look at these rows; if nothing is wrong with them, lower learning_rate or "
+        "max_grad_norm, and train this system anew"
     )
 
 

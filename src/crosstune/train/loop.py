@@ -1,6 +1,7 @@
 """The training loop: one visible step, on accelerate."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -10,18 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from crosstune.errors import CrosstuneError
 from crosstune.models.kernels.inplace_gradients import fast_paths, prove_training
 from crosstune.recipe import Phase, Train
 from crosstune.terminal import progress, stop_requests
 from crosstune.train.batches import Batch, Schedule, Share
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.checks import Check
-from crosstune.train.error_messages import memory_advice, not_finite
+from crosstune.train.error_messages import memory_advice
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loader import batches
 from crosstune.train.loss import summed_loss
@@ -29,11 +28,11 @@ from crosstune.train.methods.deepspeed import clip_gradient, set_engine
 from crosstune.train.methods.optimizer import make_optimizer, set_learning_rate
 from crosstune.train.methods.regularizers import save_states, saved_states
 from crosstune.train.methods.trainable import Trainable
-from crosstune.train.metrics import MetricsFile, StepResult, row_of_step
+from crosstune.train.metrics import MetricsFile, row_of_step
 from crosstune.train.position import Position, Totals
-from crosstune.train.row_index import Corpus
 from crosstune.train.rows import Rows, Segment
 from crosstune.train.speed import Speed
+from crosstune.train.step_in_flight import StepInFlight, in_flight
 from crosstune.train.tracking import log
 
 
@@ -73,55 +72,100 @@ def train(
     Raises:
         CrosstuneError: when a step gives no finite number, a checkpoint cannot be written, or the memory is too small.
     """
-    checkpoints, metrics = files
-    totals = begin.totals
     model, optimizer = _prepare(job, accelerator, begin)
     if accelerator.is_main_process:
-        for file in (metrics, *(one.file for one in job.checks)):
+        for file in (files[1], *(one.file for one in job.checks)):
             file.begin_at(begin.position if begin.folder else None)
-
-    def save() -> None:
-        checkpoint = Checkpoint(
-            Position(job.index, totals.steps), totals=totals, done=begin.done, num_rows=len(job.rows)
-        )
-        checkpoints.write(checkpoint, lambda folder: _save_state(job, accelerator, folder))
-
-    def look() -> None:
-        position = Position(job.index, totals.steps)
-        for one in job.checks:
-            if one.is_due(position, num_steps):
-                log(accelerator, begin.done, one.run(accelerator, model, position, job.settings.micro_batch_tokens))
-
-    num_steps = job.schedule.num_steps
     share = Share(accelerator.process_index, accelerator.num_processes, job.settings.micro_batch_tokens)
     with (
-        closing(batches(job.rows, job.schedule, totals.steps, share, job.check_files)) as loader,
-        progress(job.title, num_steps) as advance,
+        closing(batches(job.rows, job.schedule, begin.totals.steps, share, job.check_files)) as loader,
+        progress(job.title, job.schedule.num_steps) as advance,
         stop_requests() as stop_requested,
         fast_paths(job.trainable.model, accelerator, job.settings),
         memory_advice(job.title, job.settings.micro_batch_tokens),
     ):
-        advance(totals.steps)
-        look()
-        started = time.monotonic()
+        advance(begin.totals.steps)
+        behind = _BehindSteps(job, (accelerator, model), begin, files, advance)
+        behind.look()
         for batch in loader:
-            result = train_step(job, accelerator, model, optimizer, batch)
-            _count(totals, batch, time.monotonic() - started)
-            row = row_of_step(job.index, batch, totals, result)
-            if accelerator.is_main_process and (
-                totals.steps % job.settings.log_every_steps == 0 or totals.steps == num_steps
-            ):
-                metrics.append(row)
-                log(accelerator, begin.done, row)
-            advance(1, _progress_note(row, job.speed))
-            look()
-            stopping = _on_any_rank(accelerator, stop_requested())
-            if stopping or (totals.steps % job.settings.save_every_steps == 0 and totals.steps < num_steps):
-                save()
-            if stopping:
-                raise KeyboardInterrupt
-            started = time.monotonic()
-    return model, totals
+            behind.step(train_step(job, accelerator, model, optimizer, batch, stop_requested()))
+    return model, behind.totals
+
+
+class _BehindSteps:
+    """What is done behind steps: their numbers are written down, held-out text is looked at, checkpoints are saved.
+
+    A GPU computes a step while the numbers of the one before are read. All are read before anything rests on them.
+
+    Attributes:
+        totals: of the steps whose numbers were read.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        trained: tuple[Accelerator, nn.Module],
+        begin: Checkpoint,
+        files: tuple[Checkpoints, MetricsFile],
+        advance: Callable[[int, str], None],
+    ) -> None:
+        self._job, self._begin, self._advance = job, begin, advance
+        self._accelerator, self._model = trained
+        self._checkpoints, self._metrics = files
+        self.totals = begin.totals
+        self._in_flight: deque[StepInFlight] = deque()
+        self._stopping = False
+        self._since = time.monotonic()
+
+    def step(self, step: StepInFlight) -> None:
+        """Go on behind a step; raise KeyboardInterrupt where a rank was asked to stop, with a checkpoint saved."""
+        self._in_flight.append(step)
+        job, done = self._job, step.batch.step + 1
+        is_last = done == job.schedule.num_steps
+        is_saved = done % job.settings.save_every_steps == 0 and not is_last
+        position = Position(job.index, done)
+        is_looked_at = any(one.is_due(position, job.schedule.num_steps) for one in job.checks)
+        self._read(0 if is_last or is_saved or is_looked_at or step.copied is None else 1)
+        if self._stopping:
+            self._read(0)
+        if is_looked_at:
+            self.look()
+        if is_saved or self._stopping:
+            self._save()
+        if self._stopping:
+            raise KeyboardInterrupt
+        if not self._in_flight:
+            self._since = time.monotonic()
+
+    def look(self) -> None:
+        """Look at held-out text and the suite, where that is due."""
+        position, budget = Position(self._job.index, self.totals.steps), self._job.settings.micro_batch_tokens
+        for one in self._job.checks:
+            if one.is_due(position, self._job.schedule.num_steps):
+                log(self._accelerator, self._begin.done, one.run(self._accelerator, self._model, position, budget))
+        self._since = time.monotonic()
+
+    def _read(self, num_left: int) -> None:
+        """Read the numbers of the steps in flight but the last ones, and write them down."""
+        job, totals = self._job, self.totals
+        while len(self._in_flight) > num_left:
+            step = self._in_flight.popleft()
+            result = step.result(job.title)
+            now = time.monotonic()
+            _count(totals, step.batch, now - self._since)
+            self._since = now
+            self._stopping |= result.is_asked_to_stop
+            row = row_of_step(job.index, step.batch, totals, result)
+            is_last = totals.steps == job.schedule.num_steps
+            if self._accelerator.is_main_process and (totals.steps % job.settings.log_every_steps == 0 or is_last):
+                self._metrics.append(row)
+                log(self._accelerator, self._begin.done, row)
+            self._advance(1, _progress_note(row, job.speed))
+
+    def _save(self) -> None:
+        job, position = self._job, Position(self._job.index, self.totals.steps)
+        checkpoint = Checkpoint(position, totals=self.totals, done=self._begin.done, num_rows=len(job.rows))
+        self._checkpoints.write(checkpoint, lambda folder: _save_state(job, self._accelerator, folder))
 
 
 def train_step(
@@ -130,14 +174,13 @@ def train_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
-) -> StepResult:
-    """Do one optimiser step over a global batch.
+    is_asked_to_stop: bool = False,
+) -> StepInFlight:
+    """Do one optimiser step over a global batch, or hand it to a GPU, which may end it later.
 
     The loss is the sum over supervised tokens divided by their number in the whole global batch, which every rank knows
-    before it begins: no split into ranks and micro-batches changes the gradient.
-
-    Raises:
-        CrosstuneError: when the loss or its gradient is not finite; the weights are still those of the step before.
+    before it begins: no split into ranks and micro-batches changes the gradient. Nothing is read from the device:
+    whether all is finite is seen when the numbers are read.
     """
     torch.manual_seed(_seed(job, batch.step, accelerator.process_index))
     rate = learning_rate(job.phase, batch.step, job.schedule.num_steps)
@@ -157,18 +200,13 @@ def train_step(
             accelerator.backward(loss.total)
         seen += segments
         losses.append(loss.per_segment[: len(segments)])
-    # Fetched from the device once a step, not once a micro-batch.
-    nats_of_seen = list(zip(seen, torch.cat(losses).tolist(), strict=True))
-    nats = _nats_by_corpus(job, accelerator, nats_of_seen)
     grad_norm = clip_gradient(accelerator, model, optimizer, job.phase.max_grad_norm)
-    if not np.isfinite([*nats.values(), grad_norm]).all():
-        bad = [segment.origin for segment, value in nats_of_seen if not np.isfinite(value)]
-        raise CrosstuneError(not_finite(f"{job.title}: step {batch.step + 1}", gather_object(bad), batch.origins()))
+    numbers = in_flight(accelerator, batch, (seen, torch.cat(losses)), grad_norm, (rate, is_asked_to_stop))
     optimizer.step()
     optimizer.zero_grad()
     for lever in job.trainable.levers:
         lever.after_step(rate)
-    return StepResult(nats, grad_norm, rate)
+    return numbers
 
 
 def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any, Any]:
@@ -209,26 +247,6 @@ def _unwrapped(accelerator: Accelerator) -> Iterator[None]:
 def _part(accelerator: Accelerator) -> int | None:
     """Return which part of split weights is here; None where each rank has all of them."""
     return accelerator.process_index if accelerator.is_fsdp2 else None
-
-
-def _nats_by_corpus(job: Job, accelerator: Accelerator, seen: Sequence[tuple[Segment, float]]) -> dict[Corpus, float]:
-    """Return the summed loss of the global batch by language and source, the same on every rank."""
-    nats = dict.fromkeys(job.rows.corpora, 0.0)
-    for segment, value in seen:
-        nats[segment.corpus] += value
-    if accelerator.num_processes == 1:
-        return nats
-    summed = accelerator.reduce(
-        torch.tensor(list(nats.values()), dtype=torch.float64, device=accelerator.device), reduction="sum"
-    )
-    return dict(zip(nats, summed.tolist(), strict=True))
-
-
-def _on_any_rank(accelerator: Accelerator, value: bool) -> bool:
-    """Return whether it is true of any rank: all of them save and stop behind the same step."""
-    if accelerator.num_processes == 1:
-        return value
-    return bool(accelerator.reduce(torch.tensor(int(value), device=accelerator.device), reduction="sum") > 0)
 
 
 def _count(totals: Totals, batch: Batch, seconds: float) -> None:

@@ -23,11 +23,13 @@ class StepResult:
         nats: summed loss of the global batch by language and source.
         grad_norm: before clipping.
         learning_rate: of this step.
+        is_asked_to_stop: whether any rank was asked to stop behind it.
     """
 
     nats: dict[Corpus, float]
     grad_norm: float
     learning_rate: float
+    is_asked_to_stop: bool = False
 
 
 class MetricsFile:

@@ -3,9 +3,11 @@
 import math
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from crosstune.recipe import Phase, Train
@@ -38,11 +40,13 @@ def set_engine(accelerator: Accelerator, phase: Phase, settings: Train) -> None:
         )
 
 
-def clip_gradient(accelerator: Accelerator, model: nn.Module, optimizer: Any, max_norm: float) -> float:
-    """Clip the gradient; return its norm before. DeepSpeed did this and its step at the end of the backward pass.
+def clip_gradient(accelerator: Accelerator, model: nn.Module, optimizer: Any, max_norm: float) -> Tensor:
+    """Clip the gradient; return its norm before, on the device.
 
-    Where the norm is not finite, DeepSpeed skips the step and tells that of the step before: here it is not a number.
+    DeepSpeed did this and its step at the end of the backward pass. Where the norm is not finite, it skips the step and
+    tells that of the step before: here it is not a number.
     """
     if accelerator.distributed_type == DistributedType.DEEPSPEED and optimizer.step_was_skipped:
-        return math.nan
-    return float(accelerator.clip_grad_norm_(model.parameters(), max_norm))
+        return torch.tensor(math.nan)
+    norm = accelerator.clip_grad_norm_(model.parameters(), max_norm)
+    return norm.full_tensor() if isinstance(norm, DTensor) else torch.as_tensor(norm)
