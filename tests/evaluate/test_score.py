@@ -18,6 +18,8 @@ from crosstune.evaluate.score import Asked
 from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
+from crosstune.tasks.haerae import PARTS
+from crosstune.tasks.kmmlu import SUBJECTS
 from crosstune.terminal import results
 from tests.evaluate.conftest import llama, model_folder, tokenizer
 
@@ -278,3 +280,37 @@ def test_the_scores_of_one_model_are_not_replaced_by_anothers(
     with pytest.raises(RunFolderError, match=r"holds the scores of .*, and .*other was to be scored: give"):
         run(tmp_path / "other", data_root, tmp_path / "scores", limit=1)
     assert before == {path: path.read_bytes() for path in before} and (out / "recipe.yaml").read_bytes() == recipe
+
+
+def test_the_hubs_files_of_six_more_benchmarks_are_found_and_scored(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kmmlu = "question,answer,A,B,C,D,Category,Human Accuracy\n물이 끓는 온도는?,3,10도,50도,100도,200도,x,\n"
+    haerae = 'query,options,answer\n"질문?\n(A) 가\n(B) 나\n정답:",,(B)\n'
+    click = [{"id": "k", "paragraph": "", "question": "수도는?", "choices": list("가나다라"), "answer": "나"}]
+    answers = {f"mc_answer{number}": text for number, text in enumerate("가나다라", start=1)}
+    passage = {"flores_passage": "글.", "question": "무엇?", **answers, "correct_answer_num": "4"}
+    contents = {
+        **{f"KMMLU/data/{subject}-test.csv": kmmlu for subject in SUBJECTS},
+        **{f"haerae/{part}/test.csv": haerae for part in PARTS},
+        **{f"CLIcK/Dataset/{name}/a.json": json.dumps(click) for name in ("Culture", "Language")},
+        **{f"belebele/data/{code}.jsonl": json.dumps(passage) for code in ("kor_Hang", "eng_Latn")},
+        **{
+            f"x-final/{code}/test_2k.tsv": "id\tsentence1\tsentence2\tlabel\n1\tA b.\tB a.\t1\n"
+            for code in ("ko", "en")
+        },
+        "flores/devtest/eng_Latn.devtest": "The wind came.\n",
+        "flores/devtest/kor_Hang.devtest": "바람이 왔다.\n",
+    }
+    for name, content in contents.items():
+        (tmp_path / "hub" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "hub" / name).write_text(content, encoding="utf-8")
+    out = run(model_folder, tmp_path / "hub", tmp_path / "scores", suite="all", skip_missing=True)
+    scores = read_json(out / "systems" / "model" / "evaluation" / "scores.json")["scores"]
+    found = {score["task"]: score["n"] for score in scores}
+    languages = {f"{task}_{code}": 1 for task in ("belebele", "pawsx") for code in ("en", "ko")}
+    cells = {f"flores200_{cell}": 1 for cell in ("ko_en_en", "ko_en_ko", "en_ko_en", "en_ko_ko")}
+    assert found == {"kmmlu": 45, "haerae": 5, "click": 2, **languages, **cells}
+    printed = capsys.readouterr().out
+    assert "Table 3" not in printed
+    assert all(text in printed for text in ("Table 4", "Belebele, Korean", "Korean knowledge", "KMMLU", "Paraphrases"))

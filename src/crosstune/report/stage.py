@@ -73,4 +73,6 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     write_text(run.report / "report.html", render(recipe, page))
     write_model_cards(recipe, run, every_table, page.facts, scores)
     note(f"wrote {run.report}/report.html, report.md, tables.csv, tables.tex and failures.csv")
-    print_tables(main or further, run.report / "report.html")
+    told = {column.task for table in main for column in table.columns}
+    others = [table for table in further if not told.issuperset(column.task for column in table.columns)]
+    print_tables([*main, *others], run.report / "report.html")
