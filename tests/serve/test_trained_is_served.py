@@ -172,6 +172,17 @@ def test_every_training_row_s_prompt_is_what_the_saved_folder_renders(
     assert all((row["tokens"][0] == served.bos_token_id) == (served.bos_token_id is not None) for row in rows)
 
 
+def test_a_row_that_holds_a_control_token_of_its_chat_template_is_dropped(content: dict[str, Any]) -> None:
+    rows = [*ROWS, {"instruction": "Say <turn>", "input": "", "output": "Yes"}]
+    (Path(content["data_root"]) / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokenizer = without_bos()
+    tokenizer.add_tokens(["<turn>", "</turn>"])
+    content["data"]["quality"]["drop_special_tokens"] = False
+    _, run = prepared(content, "chat_without_system", tokenizer)
+    (dropped,) = [json.loads(line) for line in (run.mixture("paper") / "dropped.jsonl").read_text().splitlines()]
+    assert dropped["reason"] == "special token" and "<turn>" in json.dumps(dropped)
+
+
 def test_a_folder_holds_its_template_in_one_place(content: dict[str, Any], tmp_path: Path) -> None:
     recipe, _ = prepared(content, "chat", without_bos())
     base = Path(content["data_root"]) / "tokenizer" / "tokenizer_config.json"

@@ -37,12 +37,14 @@ class Checks:
     Attributes:
         language: of a plain text; the sides of a pair are named by theirs.
         evaluation: the texts that must not be learnt, if the recipe keeps them out.
+        controls: texts that a model would read as control tokens, where the prompts are a chat template's.
     """
 
     kind: Kind
     language: str | None
     quality: Quality
     evaluation: EvaluationTexts | None
+    controls: tuple[str, ...] = ()
 
 
 class _Checked(NamedTuple):
@@ -103,6 +105,8 @@ def _reason(texts: Mapping[str, str], checks: Checks) -> str:
     if quality.drop_broken_encoding and any(map(is_broken, texts.values())):
         return BROKEN
     if quality.drop_special_tokens and any(map(has_special_token, texts.values())):
+        return SPECIAL_TOKEN
+    if any(control in text for control in checks.controls for text in texts.values()):
         return SPECIAL_TOKEN
     if checks.kind == "instructions":
         return ""

@@ -195,7 +195,9 @@ class MixtureFolders:
         recipe, source, num_read = self._recipe, self._recipe.data.sources[name], 0
         folder = self._waiting
         drops = Drops(folder / f"{name}.jsonl")
-        checks = filters.Checks(source.kind, source.language, recipe.data.quality, self._evaluation_texts())
+        checks = filters.Checks(
+            source.kind, source.language, recipe.data.quality, self._evaluation_texts(), self._template.controls
+        )
         spool = Spool(folder / f"{name}.arrows", _schema(source, recipe))
 
         def counted() -> Iterator[Row | BadRow]:

@@ -22,6 +22,9 @@ _CONFIGURATION = "tokenizer_config.json"
 _INSTRUCTION, _INPUT, _OUTPUT = "{instruction}", "{input}", "{output}"
 # The only clock that transformers gives to templates, with a format that the template itself holds.
 _CLOCK = re.compile(r"strftime_now\s*\(\s*(\"[^\"]*\"|'[^']*')\s*\)")
+# Added tokens that are not marked special are control tokens, too, where they look like one: Qwen's <think>. Others
+# are text, as the runs of spaces of GPT-NeoX.
+_LOOKS_LIKE_CONTROL = re.compile(r"[<\[].+[>\]]")
 _ANY_CLOCK = re.compile(r"strftime_now\s*\(")
 
 
@@ -120,7 +123,17 @@ def from_tokenizer(
         jinja=jinja,
         tokens=tokens,
         has_system=has_system(jinja, tokens),
+        controls=tuple(sorted(control_tokens(tokenizer))),
     )
+
+
+def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
+    """Return the texts that a tokenizer reads as one token that no text is made of, and their ids."""
+    return {
+        token.content: index
+        for index, token in tokenizer.added_tokens_decoder.items()
+        if token.special or _LOOKS_LIKE_CONTROL.fullmatch(token.content)
+    }
 
 
 def source_of(tokenizer: "PreTrainedTokenizerBase") -> str:

@@ -18,7 +18,8 @@ class Template:
 
     ``completion_prefix`` starts the completion, so that the prompt ends on a fixed text (``### Response:``) and prompt
     and completion can be tokenised apart. ``completion_suffix`` is what some chat templates put between answer and EOS.
-    ``own_wordings`` are a recipe's translation instructions, by their language.
+    ``own_wordings`` are a recipe's translation instructions, by their language. ``controls`` are texts that the model
+    reads as control tokens: rows that hold one are not learnt, for the template's own would look the same.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Template:
     completion_prefix: str
     completion_suffix: str = ""
     own_wordings: Mapping[str, Wordings] = field(default_factory=dict)
+    controls: tuple[str, ...] = ()
 
     def prompt(self, instruction: str, text: str = "", earlier: Sequence[Turn] = ()) -> str:
         """Render the prompt of an instruction, its (possibly empty) input and the turns before it.

@@ -1,29 +1,17 @@
 """What users write is text: no control token is read out of it, whatever it looks like."""
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from crosstune.models.chat_template import control_tokens
 from crosstune.tokens.encode import encode_text
 
 # Signs of Unicode's private planes that stand for control tokens: those of users' texts, and the template's own.
 _OF_USERS, _OF_TEMPLATE = 0xF0000, 0x100000
-# Added tokens that are not marked special are control tokens, too, where they look like one: Qwen's <think>. Others
-# are text, as the runs of spaces of GPT-NeoX.
-_LOOKS_LIKE_CONTROL = re.compile(r"[<\[].+[>\]]")
-
-
-def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    """Return the texts that a tokenizer reads as one token that no text is made of, and their ids."""
-    return {
-        token.content: index
-        for index, token in tokenizer.added_tokens_decoder.items()
-        if token.special or _LOOKS_LIKE_CONTROL.fullmatch(token.content)
-    }
 
 
 def encode_rendered(
