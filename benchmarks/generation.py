@@ -66,7 +66,7 @@ def hf_generate(model: LlamaForCausalLM, prompts: list[list[int]], batch_size: i
 
 def crosstune_generate(model: LlamaForCausalLM, prompts: list[list[int]]) -> Answers:
     limits = Limits(_MAX_NEW_TOKENS, max_positions=1024, max_rows=128, batch_tokens=8192)
-    found = dict(generate(model, prompts, -1, limits, lambda tokens: tokens[-1] % _STOP_EVERY == 0))
+    found = dict(generate(model, prompts, (), limits, lambda tokens: tokens[-1] % _STOP_EVERY == 0))
     return [found[index].tokens for index in range(len(prompts))]
 
 

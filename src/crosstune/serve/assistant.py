@@ -16,6 +16,7 @@ from crosstune.models.chat_template import frozen, has_system, render, source_of
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.plain import as_plain
 from crosstune.models.process import prepare_libraries
+from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.cleaning import clean
 from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import TEMPLATES
@@ -87,12 +88,6 @@ class Assistant:
             self.model.to("cuda")  # type: ignore[arg-type]
 
     @property
-    def _stops(self) -> set[int]:
-        """The tokens that end an answer: some models have several."""
-        found = self.model.generation_config.eos_token_id
-        return {int(self.tokenizer.eos_token_id), *([found] if isinstance(found, int) else found or [])}
-
-    @property
     def max_positions(self) -> int | None:
         """How many tokens the model knows, question and answer together; None where its configuration does not say."""
         return getattr(self.model.config, "max_position_embeddings", None)
@@ -122,7 +117,7 @@ class Assistant:
     def answers(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[tuple[str, bool]]:
         """Return the greedy answer to each prompt, and whether it ended by itself."""
         found: dict[int, Generated] = dict(
-            generate(self.model, prompts, int(self.tokenizer.eos_token_id), self._limits(decoding))
+            generate(self.model, prompts, stop_tokens(self.model, self.tokenizer), self._limits(decoding))
         )
         return [(self._text(found[index].tokens), found[index].finished) for index in range(len(prompts))]
 
@@ -136,7 +131,7 @@ class Assistant:
         """
         room = self.room_for(prompt)
         streamer = _CountingStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        stop = threading.Event()
+        stop, stops = threading.Event(), stop_tokens(self.model, self.tokenizer)
         drawn: dict[str, Any] = {"do_sample": False}
         if decoding.temperature:
             # Not what a foreign folder's generation_config.json would add.
@@ -147,6 +142,7 @@ class Assistant:
             "attention_mask": torch.ones_like(inputs),
             "max_new_tokens": min(decoding.max_new_tokens, room),
             "pad_token_id": self.tokenizer.eos_token_id,
+            "eos_token_id": sorted(stops),
             "stopping_criteria": [lambda *_: torch.tensor([stop.is_set()], device=inputs.device)],
             "streamer": streamer,
             **drawn,
@@ -177,7 +173,7 @@ class Assistant:
             raise failures[0]
         if told is not None:
             told.num_tokens = len(streamer.tokens)
-            told.finished = bool(streamer.tokens) and streamer.tokens[-1] in self._stops
+            told.finished = bool(streamer.tokens) and streamer.tokens[-1] in stops
 
     def room_for(self, prompt: Sequence[int]) -> int:
         """Return how many tokens an answer may have.

@@ -14,6 +14,7 @@ from crosstune.evaluate.harness.generated_tasks import max_positions
 from crosstune.evaluate.systems import find_system, load_system
 from crosstune.languages.registry import language_name, split_direction
 from crosstune.models.chat_template import template_of
+from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.cleaning import clean
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Recipe, yaml_file
@@ -143,7 +144,7 @@ class Panel:
                 False,
             )
         limits = Limits(max_new_tokens, max_positions(model), 1, _BATCH_TOKENS)
-        ((_, written),) = generate(model, [prompt], int(tokenizer.eos_token_id), limits)
+        ((_, written),) = generate(model, [prompt], stop_tokens(model, tokenizer), limits)
         output = tokenizer.decode(list(written.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return Answer(template.output(str(output)).strip(), len(written.tokens), written.finished)
 

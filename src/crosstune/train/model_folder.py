@@ -9,6 +9,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from crosstune.models.chat_template import source_of, write_chat_template
 from crosstune.models.finite import refuse_not_finite
 from crosstune.models.plain import own_attention
+from crosstune.models.stop_tokens import stop_tokens
 from crosstune.models.wrappers import save_whole
 from crosstune.runs.files import put_in_place, write_json
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
@@ -32,8 +33,10 @@ def save_model(
     shutil.rmtree(temporary, ignore_errors=True)
     model.set_attn_implementation(own_attention(model))
     model.eval()  # type: ignore[no-untyped-call]
+    stops = sorted(stop_tokens(model, tokenizer))
+    eos = stops if len(stops) > 1 else stops[0]
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, do_sample=False
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=eos, pad_token_id=tokenizer.pad_token_id, do_sample=False
     )
     with disk_advice(f"the model folder {folder}", temporary):
         save_whole(model, temporary)

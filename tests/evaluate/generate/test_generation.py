@@ -24,7 +24,7 @@ LIMITS = Limits(max_new_tokens=24, max_positions=256, max_rows=16, batch_tokens=
 
 
 def answers(model: PreTrainedModel, prompts: Sequence[list[int]], eos: int, limits: Limits) -> list[Generated]:
-    found = dict(generate(model, prompts, eos, limits))
+    found = dict(generate(model, prompts, {eos}, limits))
     return [found[index] for index in range(len(prompts))]
 
 
@@ -142,10 +142,10 @@ def test_the_eos_as_last_allowed_token_counts_as_finished(
 
 def test_a_stop_rule_ends_a_row(llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
     prompt = encode_prompt(tokenizer, PROMPTS[0])
-    found = dict(generate(llama, [prompt], -1, LIMITS, should_stop=lambda tokens: len(tokens) == 5))
+    found = dict(generate(llama, [prompt], (), LIMITS, should_stop=lambda tokens: len(tokens) == 5))
     assert found[0] == Generated(reference(llama, prompt, -1, 5).tokens, True)
 
 
 def test_a_prompt_without_tokens_is_refused(llama: PreTrainedModel) -> None:
     with pytest.raises(ValueError, match="a prompt without any token cannot be continued"):
-        list(generate(llama, [[]], 2, LIMITS))
+        list(generate(llama, [[]], {2}, LIMITS))

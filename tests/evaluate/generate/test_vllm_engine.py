@@ -36,7 +36,7 @@ class Engine:
             assert wanted.temperature == 0 and not wanted.detokenize
             [eos] = wanted.stop_token_ids
             limits = Limits(wanted.max_tokens, 2**20, 1, 2**20)
-            [(_, written)] = generate(self.model, [prompt["prompt_token_ids"]], eos, limits)
+            [(_, written)] = generate(self.model, [prompt["prompt_token_ids"]], {eos}, limits)
             tokens = [*written.tokens, *([eos] if written.finished else [])]
             found.append(SimpleNamespace(outputs=[SimpleNamespace(token_ids=tokens)]))
         return found
@@ -54,13 +54,13 @@ def test_its_answers_are_our_own_loops(llama: PreTrainedModel, model_folder: Any
     system = TrainedSystem("ours", str(model_folder), None, str(model_folder), "")
     prompts, limits = [[1, 5, 9], [1, 7], [1] * 19, [1, 300, 301, 302]], Limits(8, 20, 4, 64)
     # A token that the model does write stands for the EOS, so that some rows stop by themselves.
-    eos = dict(generate(load_model(str(model_folder)), prompts, -1, limits))[1].tokens[3]
-    ours = dict(generate(load_model(str(model_folder)), prompts, eos, limits))
-    found = dict(writer(system, "float32")(prompts, eos, limits))
+    eos = dict(generate(load_model(str(model_folder)), prompts, (), limits))[1].tokens[3]
+    ours = dict(generate(load_model(str(model_folder)), prompts, {eos}, limits))
+    found = dict(writer(system, "float32")(prompts, {eos}, limits))
     assert found == ours
     assert {answer.finished for answer in found.values()} == {True, False}
     full = Limits(8, 19, 4, 64)
-    assert dict(writer(system, "float32")(prompts, eos, full))[2] == ours[2].__class__((), False)
+    assert dict(writer(system, "float32")(prompts, {eos}, full))[2] == ours[2].__class__((), False)
 
 
 @pytest.mark.usefixtures("vllm")

@@ -1,6 +1,6 @@
 """Greedy generation row by row through transformers' own `generate`, for models that cannot be continued in slots."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,20 +11,20 @@ from crosstune.models.plain import as_plain
 
 
 def generate_alone(
-    model: PreTrainedModel, rows: Sequence[WrittenRow], eos: int, should_stop: ShouldStop | None
+    model: PreTrainedModel, rows: Sequence[WrittenRow], stops: Collection[int], should_stop: ShouldStop | None
 ) -> Iterator[tuple[int, Generated]]:
     """Continue rows greedily one after the other, each with a cache of the model's own kind, and yield them."""
     for row in rows:
-        _write(model, row, eos, should_stop)
+        _write(model, row, stops, should_stop)
         yield row.index, row.generated()
 
 
 @torch.inference_mode()
-def _write(model: Any, row: WrittenRow, eos: int, should_stop: ShouldStop | None) -> None:
+def _write(model: Any, row: WrittenRow, stops: Collection[int], should_stop: ShouldStop | None) -> None:
     prompt = torch.tensor([list(row.prompt)], device=model.device)
 
     def stop(tokens: torch.Tensor, _scores: object, **_: object) -> torch.Tensor:
-        row.take(int(tokens[0, -1]), eos, should_stop)
+        row.take(int(tokens[0, -1]), stops, should_stop)
         return torch.tensor([not row.is_open], device=tokens.device)
 
     # What a model folder sets beside (penalties, forced tokens) belongs to sampling: decoding here is greedy.
@@ -36,7 +36,7 @@ def _write(model: Any, row: WrittenRow, eos: int, should_stop: ShouldStop | None
                 attention_mask=torch.ones_like(prompt),
                 max_new_tokens=row.room,
                 do_sample=False,
-                pad_token_id=eos,
+                pad_token_id=min(stops, default=0),
                 stopping_criteria=[stop],
             )
     finally:

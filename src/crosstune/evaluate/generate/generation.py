@@ -1,7 +1,7 @@
 """Greedy generation in slots that are refilled as answers end; it stops at EOS or at the limit and at nothing else."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,14 +35,14 @@ class Limits:
     batch_tokens: int
 
 
-Write = Callable[[Sequence[Sequence[int]], int, Limits], Iterator[tuple[int, Generated]]]
-"""Continues token rows greedily up to an EOS: from prompts, EOS, limits to (index of the prompt, what was written)."""
+Write = Callable[[Sequence[Sequence[int]], Collection[int], Limits], Iterator[tuple[int, Generated]]]
+"""Continues token rows greedily: from prompts, tokens that end a row, limits to (index of a prompt, what follows)."""
 
 
 def generate(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
-    eos: int,
+    stops: Collection[int],
     limits: Limits,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[tuple[int, Generated]]:
@@ -65,11 +65,11 @@ def generate(
             else:
                 yield index, Generated((), False)
         if rows and not is_packed:
-            yield from generate_alone(model, rows, eos, should_stop)
+            yield from generate_alone(model, rows, stops, should_stop)
         elif rows:
             num_slots = max(1, min(limits.max_rows, limits.batch_tokens // len(rows[0].prompt), len(rows)))
             with lean_layers(model):
-                yield from _generate_group(model, rows, num_slots, eos, should_stop)
+                yield from _generate_group(model, rows, num_slots, stops, should_stop)
 
 
 def _groups(prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
@@ -94,7 +94,7 @@ def _generate_group(
     model: PreTrainedModel,
     rows: list[WrittenRow],
     num_slots: int,
-    eos: int,
+    stops: Collection[int],
     should_stop: ShouldStop | None,
 ) -> Iterator[tuple[int, Generated]]:
     waiting = deque(rows)
@@ -110,7 +110,7 @@ def _generate_group(
             taking = writing
             tokens = slots.step([row.tokens[-1] for row in writing])
         for row, token in zip(taking, tokens, strict=True):
-            row.take(token, eos, should_stop)
+            row.take(token, stops, should_stop)
         # From the last one back: the row that fills a gap has been looked at.
         for place in reversed(range(len(writing))):
             row = writing[place]

@@ -1,6 +1,6 @@
 """A prompt that is continued, and what was written behind it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 ShouldStop = Callable[[list[int]], bool]
@@ -12,7 +12,7 @@ class Generated:
     """What the model wrote.
 
     Attributes:
-        tokens: without the EOS.
+        tokens: without the token that ended them.
         finished: whether it stopped by itself; false when it ran into the limit.
     """
 
@@ -31,9 +31,9 @@ class WrittenRow:
     is_open: bool = True
     finished: bool = False
 
-    def take(self, token: int, eos: int, should_stop: ShouldStop | None) -> None:
+    def take(self, token: int, stops: Collection[int], should_stop: ShouldStop | None) -> None:
         """Add the next token, and close the row where it ends."""
-        if token == eos:
+        if token in stops:
             self.is_open, self.finished = False, True
             return
         self.tokens.append(token)

@@ -1,6 +1,6 @@
 """Generation by vLLM (https://docs.vllm.ai), an extra for GPUs; our own loop is what runs without it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
 from crosstune.errors import BadInputError
@@ -39,21 +39,23 @@ def writer(system: TrainedSystem, precision: Literal["float32", "bf16"]) -> Writ
         gpu_memory_utilization=_MEMORY_SHARE,
     )
 
-    def write(prompts: Sequence[Sequence[int]], eos: int, limits: Limits) -> Iterator[tuple[int, Generated]]:
+    def write(
+        prompts: Sequence[Sequence[int]], stops: Collection[int], limits: Limits
+    ) -> Iterator[tuple[int, Generated]]:
         rooms = [min(limits.max_new_tokens, limits.max_positions - len(prompt)) for prompt in prompts]
         yield from ((place, Generated((), False)) for place, room in enumerate(rooms) if room <= 0)
         places = [place for place, room in enumerate(rooms) if room > 0]
         outputs = engine.generate(
             [{"prompt_token_ids": list(prompts[place])} for place in places],
             [
-                SamplingParams(temperature=0.0, max_tokens=rooms[place], stop_token_ids=[eos], detokenize=False)
+                SamplingParams(temperature=0.0, max_tokens=rooms[place], stop_token_ids=sorted(stops), detokenize=False)
                 for place in places
             ],
             use_tqdm=False,
         )
         for place, output in zip(places, outputs, strict=True):
             tokens = tuple(output.outputs[0].token_ids)
-            finished = tokens[-1:] == (eos,)
+            finished = bool(tokens) and tokens[-1] in stops
             yield place, Generated(tokens[:-1] if finished else tokens, finished)
 
     return write

@@ -27,6 +27,7 @@ from crosstune.evaluate.scores import (
     over_wordings,
     translation_scores,
 )
+from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask
 from crosstune.runs.records import Score
@@ -83,7 +84,7 @@ class Generator:
             mine, written = ranks.share([len(prompt) for prompt in encoded]), {}
             asked = [encoded[place] for place in mine]
             write = self.write or partial(generate, self.model)
-            for index, generated in write(asked, int(self.tokenizer.eos_token_id), limits):
+            for index, generated in write(asked, stop_tokens(self.model, self.tokenizer), limits):
                 row = self._row(cell, todo[mine[index]], generated)
                 self.log.append(row)
                 written[mine[index]] = row

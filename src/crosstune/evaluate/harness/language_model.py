@@ -26,6 +26,7 @@ from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scoring import Likelihood, NotFiniteError, Pair, log_likelihoods
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
+from crosstune.models.stop_tokens import stop_tokens
 from crosstune.terminal import progress
 from crosstune.tokens.bits_per_byte import token_before_text, windows
 
@@ -211,7 +212,8 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         limits = Limits(limit, self.max_length, self._max_rows, self._batch_tokens)
         mine, written = ranks.share([len(prompt) for prompt in prompts]), {}
         asked = [prompts[place] for place in mine]
-        for index, generated in generate(self.model, asked, self.eot_token_id, limits, self._stopper(until)):
+        stops = stop_tokens(self.model, self.tokenizer)
+        for index, generated in generate(self.model, asked, stops, limits, self._stopper(until)):
             text = self.tokenizer.decode(list(generated.tokens), skip_special_tokens=True)
             written[mine[index]] = postprocess_generated_text(generation=text, stop=until, think_end_token=None)
         for place, text in ranks.gather(written).items():
