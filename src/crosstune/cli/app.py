@@ -15,7 +15,6 @@ from crosstune.terminal import console
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help=(
@@ -33,9 +32,42 @@ _ENVIRONMENT = {
     "GOMP_SPINCOUNT": "2000",
 }
 
-app.add_typer(recipes.app, name="recipes")
-for _name, _command in {**stages.COMMANDS, **experiments.COMMANDS, **models.COMMANDS}.items():
-    app.command(name=_name)(_command)
+# What a person wants of a command, in the order of `crosstune --help`.
+_PANELS = {
+    "Experiment": ("run", "study", "report"),
+    "Prepare": ("init", "data", "tokenizer", "train", "evaluate", "filter", "sweep", "plan"),
+    "Inspect": ("doctor", "score", "verify"),
+    "Use a model": ("chat", "translate", "compare", "serve", "export", "push"),
+}
+_MODEL = "runs/miniature/systems/ours/model"
+# One line each that works after `crosstune run miniature`; the last lines of a command's --help.
+_EXAMPLES = {
+    "run": "crosstune run miniature --quick",
+    "study": "crosstune study recipes/ablations/mixtures.yaml --dry-run",
+    "report": "crosstune report runs/miniature/recipe.yaml --fail-on-forgetting",
+    "data": "crosstune data recipe.yaml data_root=../data --audit",
+    "tokenizer": "crosstune tokenizer recipe.yaml tokenizer.extension.num_new_pieces=4000",
+    "train": "accelerate launch --config_file recipes/launch/one_node_8_gpus.yaml -m crosstune train recipe.yaml",
+    "evaluate": "crosstune evaluate recipe.yaml",
+    "filter": "crosstune filter recipe.yaml korean_text OUT --tasks 64",
+    "sweep": "crosstune sweep recipe.yaml --pieces 4000 --pieces 8000",
+    "plan": "crosstune plan recipe.yaml --gpu h100 --gpus 8",
+    "verify": "crosstune verify runs/miniature/tokenizer/extended --base runs/miniature/tokenizer/base",
+    "score": f"crosstune score {_MODEL} --data-root data --skip-missing",
+    "chat": f"crosstune chat {_MODEL}",
+    "translate": f"crosstune translate {_MODEL} book.txt --to ko",
+    "compare": "crosstune compare runs/miniature",
+    "serve": f"crosstune serve {_MODEL} --port 8000",
+    "export": f"crosstune export {_MODEL} OUT --dtype bf16",
+    "push": f"crosstune push {_MODEL} OWNER/NAME --dry-run",
+}
+_COMMANDS = {**stages.COMMANDS, **experiments.COMMANDS, **models.COMMANDS}
+_PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
+
+app.add_typer(recipes.app, name="recipes", rich_help_panel="Prepare")
+for _name in sorted(_COMMANDS, key=lambda name: [*_PANEL_OF, *_COMMANDS].index(name)):
+    _epilog = f"Example: {_EXAMPLES[_name]}" if _name in _EXAMPLES else None
+    app.command(name=_name, rich_help_panel=_PANEL_OF.get(_name, "Inspect"), epilog=_epilog)(_COMMANDS[_name])
 
 
 def _print_version(wanted: bool) -> None:

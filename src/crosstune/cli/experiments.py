@@ -183,8 +183,6 @@ def score(
     Files are found anywhere under DIR by the names that their authors or the hub gave them; what is missing is listed.
 
     The same command keeps what was scored before, and goes on with what was interrupted.
-
-    Example: crosstune score runs/miniature/systems/ours/model --data-root data --skip-missing
     """
     from crosstune.evaluate.find_benchmarks import Choice
     from crosstune.evaluate.score import Asked

@@ -76,10 +76,7 @@ def serve(
         Literal["auto", "crosstune", "vllm"], typer.Option(help="auto: vLLM where it is installed, else our own")
     ] = "auto",
 ) -> None:
-    """Serve a model to any OpenAI client of this machine, asked as it was trained.
-
-    Example: crosstune serve runs/miniature/systems/ours/model --port 8000
-    """
+    """Serve a model to any OpenAI client of this machine, asked as it was trained."""
     from crosstune.serve.server import serve as run
 
     run(model, host, port, engine)

@@ -1,0 +1,21 @@
+"""The help of the command line teaches: panels by what is wanted, an example for every command."""
+
+import pytest
+from typer.testing import CliRunner
+
+from crosstune.cli import app
+
+COMMANDS = [command.name for command in app.app.registered_commands]
+
+
+def test_commands_stand_in_panels_by_what_is_wanted() -> None:
+    shown = CliRunner().invoke(app.app, ["--help"], env={"COLUMNS": "120"}).output
+    places = [shown.index(panel) for panel in ("Experiment", "Prepare", "Inspect", "Use a model")]
+    assert places == sorted(places)
+    assert all(command.rich_help_panel for command in app.app.registered_commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_s_help_ends_with_an_example(name: str) -> None:
+    shown = CliRunner().invoke(app.app, [name, "--help"], env={"COLUMNS": "160"}).output
+    assert "Example: " in shown and f"crosstune {name}" in shown.partition("Example: ")[2]
