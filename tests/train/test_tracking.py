@@ -2,14 +2,15 @@
 
 import json
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from crosstune.errors import BadInputError
+from crosstune.errors import BadInputError, RunFolderError
 from crosstune.train import stage as train_stage
 from crosstune.train import tracking
+from tests.launched import launched
 from tests.train.conftest import MakeRun, phase, scratch
 
 STAGES = [phase(num_steps=4), phase(num_steps=3)]
@@ -86,3 +87,14 @@ def test_wandb_without_a_login_stops_before_training_with_the_remedy(
     with pytest.raises(BadInputError, match=r"cannot begin: No API key.*WANDB_MODE=offline"):
         train_stage.run(recipe, run)
     assert not (run.system("base") / "metrics.jsonl").exists()
+
+
+def test_processes_that_accelerate_counts_alone_do_not_train_into_one_folder(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = make_run({"base": scratch(phases=STAGES)})
+    # As without ACCELERATE_USE_CPU on a machine without GPU: each of torchrun's processes is the only one to it.
+    monkeypatch.setattr(tracking, "Accelerator", lambda **_: SimpleNamespace(num_processes=1))
+    launched(monkeypatch, 2, 1)
+    with pytest.raises(RunFolderError, match="2 processes were launched, but accelerate counts 1"):
+        tracking.make_accelerator(recipe, "base", run.system("base"))

@@ -61,7 +61,7 @@ def noted(recipe: "Recipe", run: RunFolder, stage: str, command: str) -> Iterato
     made = {"command": command, "commit": commit(), "hardware": hardware()}
     if earlier is None or _times(run, stage) != before:
         # Resumed, a stage ends sooner than the work took: of the same recipe, the longest time counts.
-        same = earlier is not None and not _changes(recipe, run, stage)
+        same = _recipe_of(run, stage).exists() and not _changes(recipe, run, stage)
         seconds = max(time.monotonic() - started, earlier.get("seconds", 0.0) if earlier and same else 0.0)
         facts["stages"][stage] = {**made, "seconds": round(seconds, 1)}
         facts |= made
