@@ -8,7 +8,7 @@ import numpy as np
 
 from crosstune.evaluate.intervals import SEED, draws, interval, resample, wilson
 from crosstune.languages.registry import language, refuse_missing_bleu
-from crosstune.runs.records import Array, Score, hash_of_items
+from crosstune.runs.records import Array, OutputRow, Score, hash_of_items
 from crosstune.tokens.bits_per_byte import bits_per_byte
 
 LESS_IS_BETTER = ("ter",)
@@ -18,7 +18,7 @@ LESS_IS_BETTER = ("ter",)
 class Result:
     """What a task gave: the rows of ``outputs.jsonl`` and the scores."""
 
-    rows: list[dict[str, Any]]
+    rows: list[OutputRow]
     scores: list[Score]
 
 

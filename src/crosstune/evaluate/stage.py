@@ -91,7 +91,7 @@ def _evaluate(
 
 def _write(results: Sequence[Result], folder: Path) -> None:
     scores = [score for result in results for score in result.scores]
-    write_jsonl(folder / "outputs.jsonl", (row for result in results for row in result.rows))
+    write_jsonl(folder / "outputs.jsonl", (row.row() for result in results for row in result.rows))
     write_json(folder / "scores.json", {"scores": [score.row() for score in scores]})
     # For the paired differences of the report.
     resamples: dict[str, Any] = {f"{score.task}/{score.metric}": score.resamples for score in scores}

@@ -9,6 +9,7 @@ from typing import Any
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.records import OutputRow
 
 ITEMS_PER_TASK = 40
 ITEMS_PER_WORDING = 4  # of ten that ask about the same items
@@ -47,43 +48,41 @@ def read_outputs(recipe: Recipe, run: RunFolder) -> Outputs:
         if path.exists():
             counts: dict[str, int] = {}
             for row in _rows(path):
-                task = str(row["task"])
-                counts[task] = counts.get(task, 0) + 1
+                counts[row.task] = counts.get(row.task, 0) + 1
                 _keep(outputs, system, row)
             for task, count in counts.items():
                 outputs.num_items[task] = max(count, outputs.num_items.get(task, 0))
     return outputs
 
 
-def _keep(outputs: Outputs, system: str, row: dict[str, Any]) -> None:
-    task, item = str(row["task"]), str(row["id"])
-    if row.get("correct") is not None:
-        outputs.correct.setdefault((system, task), {})[item] = bool(row["correct"])
-    if "failures" in row:
-        outputs.failures.setdefault((system, str(row.get("wordings_of", task))), []).append(tuple(row["failures"]))
+def _keep(outputs: Outputs, system: str, row: OutputRow) -> None:
+    task, item = row.task, row.id
+    if row.correct is not None:
+        outputs.correct.setdefault((system, task), {})[item] = row.correct
+    if row.failures is not None:
+        outputs.failures.setdefault((system, row.wordings_of or task), []).append(row.failures)
     key = (task, item)
     if key not in outputs.items:
         # The first system with the task chooses the items, and the others follow.
-        if outputs.num_kept.get(task, 0) >= (ITEMS_PER_WORDING if "wordings_of" in row else ITEMS_PER_TASK):
+        if outputs.num_kept.get(task, 0) >= (ITEMS_PER_WORDING if row.wordings_of else ITEMS_PER_TASK):
             return
         outputs.num_kept[task] = outputs.num_kept.get(task, 0) + 1
-        prompt, reference = _clip(row.get("prompt", "")), _clip(row.get("reference", ""))
+        prompt, reference = _clip(row.prompt), _clip(row.reference)
         outputs.items[key] = {"task": task, "id": item, "prompt": prompt, "reference": reference, "answers": {}}
     outputs.items[key]["answers"][system] = {
-        "text": _clip(row.get("output", "")),
-        "correct": row.get("correct"),
-        "finished": row.get("finished", True),
-        "failures": row.get("failures", []),
+        "text": _clip(row.output),
+        "correct": row.correct,
+        "finished": row.finished is not False,
+        "failures": list(row.failures or ()),
     }
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: Path) -> Iterator[OutputRow]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                row = json.loads(line)
-                row["task"], row["id"]
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                row = OutputRow.of_row(json.loads(line))
+            except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
                 raise RunFolderError(
                     f"{path}:{number}: expected a JSON object with at least `task` and `id`, found {line[:80]!r} "
                     f"({error!r}); delete {path.parent} and run `crosstune evaluate RECIPE` again"
@@ -91,8 +90,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _clip(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _clip(text: str) -> str:
     # Broken models write half of a surrogate pair, which no file can hold as UTF-8.
     text = text.encode("utf-8", "replace").decode("utf-8")
     if len(text) <= MAX_CHARACTERS:

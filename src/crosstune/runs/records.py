@@ -1,4 +1,4 @@
-"""What the evaluate stage writes and the report reads: the fields of a score, explained once."""
+"""What the evaluate stage writes and the report reads: the fields of a score and of an answer, explained once."""
 
 import hashlib
 import math
@@ -55,6 +55,56 @@ class Score:
         bounds = _number(row.get("low")), _number(row.get("high"))
         texts = [str(row.get(name, "")) for name in ("signature", "interval", "items")]
         return cls(str(row["task"]), str(row["metric"]), value, *bounds, int(row["n"]), *texts)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class OutputRow:
+    """What a system answered to one item: a line of ``outputs.jsonl``, which leaves out what is None.
+
+    Attributes:
+        task: of a translation the cell, of one of several wordings with its number.
+        output: what the model wrote, or the ending that it found likeliest.
+        reference: what would be right; of several references the first.
+        correct: None where an answer is not simply right or wrong.
+        references: all of them, where there are several.
+        wordings_of: the cell whose wordings the task is one of.
+        finished: whether a written answer ended by itself.
+        failures: what is wrong with a written answer; None where answers are not written.
+        log_likelihoods: of the endings, in nats.
+    """
+
+    task: str
+    id: str
+    prompt: str
+    output: str
+    reference: str
+    correct: bool | None
+    references: tuple[str, ...] | None = None
+    wordings_of: str | None = None
+    finished: bool | None = None
+    failures: tuple[str, ...] | None = None
+    log_likelihoods: tuple[float, ...] | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return the answer as a JSON object."""
+        always = ("task", "id", "prompt", "output", "reference", "correct")
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return {name: value for name, value in plain.items() if value is not None or name in always}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self:
+        """Return the answer that a JSON object holds.
+
+        Raises:
+            KeyError: without ``task`` or ``id``; what else a hand-made file lacks is empty.
+        """
+        facts: dict[str, Any] = {"correct": None} | {
+            name: row[name] for name in cls.__dataclass_fields__ if name in row
+        }
+        facts |= {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+        facts |= {name: str(row[name]) for name in ("task", "id")}
+        facts |= {name: str(row.get(name, "")) for name in ("prompt", "output", "reference")}
+        return cls(**facts)
 
 
 def same_items(scores: Iterable[Score]) -> bool:

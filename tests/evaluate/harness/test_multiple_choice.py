@@ -191,7 +191,7 @@ def test_scores_and_likelihoods_are_those_of_the_harnesss_own_model(
             assert value == pytest.approx(expected["results"][label][f"{metric},none"]), (label, metric)
         for row, sample in zip(result.rows, expected["samples"][label], strict=True):
             reference = [answer[0] for answer in sample["filtered_resps"] if isinstance(answer, tuple)]
-            np.testing.assert_allclose(row["log_likelihoods"], reference, atol=1e-4)
+            np.testing.assert_allclose(row.log_likelihoods, reference, atol=1e-4)
 
 
 def test_each_task_has_its_metrics(results: dict[str, Result]) -> None:
@@ -206,23 +206,23 @@ def test_each_task_has_its_metrics(results: dict[str, Result]) -> None:
 
 def test_hellaswag_is_cleaned_as_the_harness_does(results: dict[str, Result]) -> None:
     row = results["my_hellaswag"].rows[1]
-    assert row["prompt"] == "Baking cookies: How to bake. A boy mixes flour. He"
-    assert row["reference"] == " opens the window now."
+    assert row.prompt == "Baking cookies: How to bake. A boy mixes flour. He"
+    assert row.reference == " opens the window now."
 
 
 def test_copa_is_asked_with_one_space_or_with_two(results: dict[str, Result]) -> None:
     one, two = results["my_copa_2011_test"].rows, results["my_copa_2011_test_v04"].rows
-    assert one[0]["prompt"] == two[0]["prompt"] == "The man broke his toe because"
-    assert one[1]["prompt"] == "The woman opened the window therefore"
-    assert one[0]["reference"] == " he dropped a hammer on his foot."
-    assert two[0]["reference"] == "  he dropped a hammer on his foot."
+    assert one[0].prompt == two[0].prompt == "The man broke his toe because"
+    assert one[1].prompt == "The woman opened the window therefore"
+    assert one[0].reference == " he dropped a hammer on his foot."
+    assert two[0].reference == "  he dropped a hammer on his foot."
 
 
 def test_kobest_is_asked_as_the_harness_does(results: dict[str, Result]) -> None:
-    assert results["my_kobest_copa"].rows[0]["prompt"] == "남자는 발가락이 부러졌다.  왜냐하면"
-    assert results["my_kobest_hellaswag"].rows[0]["prompt"] == "문장: 아이가 밀가루를 섞는다."
+    assert results["my_kobest_copa"].rows[0].prompt == "남자는 발가락이 부러졌다.  왜냐하면"
+    assert results["my_kobest_hellaswag"].rows[0].prompt == "문장: 아이가 밀가루를 섞는다."
     row = results["my_kobest_sentineg"].rows[0]
-    assert (row["prompt"], row["reference"]) == ("문장: 이 영화는 정말 재미있다. 긍부정:", " 긍정")
+    assert (row.prompt, row.reference) == ("문장: 이 영화는 정말 재미있다. 긍부정:", " 긍정")
 
 
 def test_nsmc_words_stand_where_an_answer_stands_in_training(
@@ -230,7 +230,7 @@ def test_nsmc_words_stand_where_an_answer_stands_in_training(
 ) -> None:
     row = results["my_nsmc_likelihood"].rows[0]
     prompt = TEMPLATES["paper-v1"].prompt(all_tasks()["nsmc_generate"].instruction, NSMC[0]["document"])
-    assert (row["prompt"], row["reference"]) == (prompt, "\n긍정")
+    assert (row.prompt, row.reference) == (prompt, "\n긍정")
     trained = encode_examples(tokenizer, pa.array([prompt]), pa.array(["\n긍정"]))["tokens"][0].as_py()
     assert [*tokenizer(prompt + "\n긍정")["input_ids"], tokenizer.eos_token_id] == trained
     signature = results["my_nsmc_likelihood"].scores[0].signature
@@ -239,24 +239,24 @@ def test_nsmc_words_stand_where_an_answer_stands_in_training(
 
 def test_boolq_is_asked_as_the_harness_does(results: dict[str, Result]) -> None:
     row = results["my_kobest_boolq"].rows[0]
-    assert (row["prompt"], row["reference"]) == ("아이가 밀가루를 섞는다. 질문: 아이가 섞는가? 답변: ", " 예")
+    assert (row.prompt, row.reference) == ("아이가 밀가루를 섞는다. 질문: 아이가 섞는가? 답변: ", " 예")
 
 
 def test_a_row_says_what_was_chosen_and_whether_it_is_right(results: dict[str, Result]) -> None:
     for label, result in results.items():
         for row in result.rows if label != "my_bits_per_byte" else ():
-            assert row["correct"] == (row["output"] == row["reference"])
-        assert [row["id"] for row in result.rows] == [item["id"] for item in ALL[result.rows[0]["task"][3:]]]
+            assert row.correct == (row.output == row.reference)
+        assert [row.id for row in result.rows] == [item["id"] for item in ALL[result.rows[0].task[3:]]]
 
 
 def test_bits_per_byte_are_those_of_all_texts_together(results: dict[str, Result]) -> None:
     result = results["my_bits_per_byte"]
-    bits = [float(row["output"].split()[0]) for row in result.rows]
-    num_bytes = [len(row["prompt"].encode()) for row in result.rows]
+    bits = [float(row.output.split()[0]) for row in result.rows]
+    num_bytes = [len(row.prompt.encode()) for row in result.rows]
     [score] = result.scores
     assert score.value == pytest.approx(np.average(bits, weights=num_bytes), abs=1e-3)
     assert score.low <= score.value <= score.high and len(score.resamples) == 100
-    assert {row["correct"] for row in result.rows} == {None}
+    assert {row.correct for row in result.rows} == {None}
 
 
 def test_the_signature_names_harness_task_and_version(results: dict[str, Result]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_generated_tasks_ask_and_count_as_our_own_loop(
         task.set_config("generation_kwargs", {"max_gen_toks": 8}, update=True)
     with _quiet_harness():
         found: Any = lm_eval.evaluate(CrosstuneLM(llama, tokenizer), {"tasks": tasks}, bootstrap_iters=0)
-    prompts = {(row["task"], row["id"]): row["prompt"] for result in ours for row in result.rows}
+    prompts = {(row.task, row.id): row.prompt for result in ours for row in result.rows}
     for name in cells:
         for sample in found["samples"][name]:
             assert sample["arguments"][0][0] == prompts[name, sample["doc"]["id"]]
@@ -147,10 +148,10 @@ def test_a_task_of_the_users_own_is_scored_by_name(
     assert (whole.metric, whole.n, some.n) == ("acc", 7, 3)
     assert f"harness:{lm_eval.__version__}|task:capitals|v:2.5|shots:0|ci:wilson" in whole.signature
     rows = results["all"].rows
-    assert whole.value == sum(row["correct"] for row in rows) / 7
-    assert [row["reference"] for row in rows] == [f" the {('room', 'table')[n % 2]}" for n in range(7)]
-    drawn = {row["id"]: row for row in results["some"].rows}
-    assert len(drawn) == 3 and all(row == {**rows[int(id)], "task": "some"} for id, row in drawn.items())
+    assert whole.value == sum(row.correct for row in rows) / 7
+    assert [row.reference for row in rows] == [f" the {('room', 'table')[n % 2]}" for n in range(7)]
+    drawn = {row.id: row for row in results["some"].rows}
+    assert len(drawn) == 3 and all(row == replace(rows[int(id)], task="some") for id, row in drawn.items())
 
 
 def test_a_task_that_writes_is_scored_by_each_filter_and_its_own_aggregation(
@@ -174,7 +175,7 @@ def test_a_task_that_writes_is_scored_by_each_filter_and_its_own_aggregation(
     ]
     assert [score.metric for score in result.scores] == ["exact_match_lower", "exact_match_first"]
     assert all(len(score.resamples) == 100 and "|bs:100|" in score.signature for score in result.scores)
-    assert len(result.rows) == 7 and all(row["correct"] is None for row in result.rows)
+    assert len(result.rows) == 7 and all(row.correct is None for row in result.rows)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
-from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -30,13 +29,11 @@ from crosstune.evaluate.scores import (
 from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask
-from crosstune.runs.records import Score
+from crosstune.runs.records import OutputRow, Score
 from crosstune.tasks.diagnostics import Asked, failures
 from crosstune.tasks.task import Item
 from crosstune.terminal import note, progress
 from crosstune.tokens.encode import encode_prompts
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Generator:
 
     def score(self, label: str, task: EvaluationTask, items: Sequence[Item]) -> Result:
         """Answer all cells of a task and score them."""
-        rows: list[Row] = []
+        rows: list[OutputRow] = []
         scores: list[Score] = []
         for name, cells in groupby(cells_of(label, task, items, self.template), lambda cell: cell.wordings_of):
             of_cells = []
@@ -68,9 +65,9 @@ class Generator:
             scores += chain.from_iterable(of_cells)
         return Result(rows, scores)
 
-    def _answer(self, cell: Cell) -> list[Row]:
+    def _answer(self, cell: Cell) -> list[OutputRow]:
         """Return a row per item; those that the log already has are not generated again."""
-        done = self.log.rows_of(cell.name)
+        done = {item: OutputRow.of_row(row) for item, row in self.log.rows_of(cell.name).items()}
         todo = [index for index, item_id in enumerate(cell.ids) if item_id not in done]
         encoded = encode_prompts(self.tokenizer, [cell.prompts[index] for index in todo])
         limits = Limits(
@@ -86,13 +83,13 @@ class Generator:
             write = self.write or partial(generate, self.model)
             for index, generated in write(asked, stop_tokens(self.model, self.tokenizer), limits):
                 row = self._row(cell, todo[mine[index]], generated)
-                self.log.append(row)
+                self.log.append(row.row())
                 written[mine[index]] = row
                 advance(1)
-        done |= {row["id"]: row for row in ranks.gather(written).values()}
+        done |= {row.id: row for row in ranks.gather(written).values()}
         return [done[item_id] for item_id in cell.ids]
 
-    def _row(self, cell: Cell, index: int, generated: Generated) -> Row:
+    def _row(self, cell: Cell, index: int, generated: Generated) -> OutputRow:
         # Cleaning up spaces would change what the model wrote (" ." becomes ".").
         text = self.tokenizer.decode(
             list(generated.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
@@ -102,18 +99,18 @@ class Generator:
         answer = keyword_label(output, keywords)
         references = cell.references[index]
         asked = Asked(cell.sources[index], references[0], cell.instruction, cell.source_language, cell.target_language)
-        return {
-            "task": cell.name,
-            "id": cell.ids[index],
-            "prompt": cell.prompts[index],
-            "output": output,
-            "reference": references[0],
-            **({"references": list(references)} if len(references) > 1 else {}),
-            **({"wordings_of": cell.wordings_of} if cell.wordings_of else {}),
-            "correct": None if cell.target_language else answer is not None and keywords[answer] == references[0],
-            "finished": generated.finished,
-            "failures": list(failures(output, asked, generated.finished)),
-        }
+        return OutputRow(
+            task=cell.name,
+            id=cell.ids[index],
+            prompt=cell.prompts[index],
+            output=output,
+            reference=references[0],
+            correct=None if cell.target_language else answer is not None and keywords[answer] == references[0],
+            references=tuple(references) if len(references) > 1 else None,
+            wordings_of=cell.wordings_of or None,
+            finished=generated.finished,
+            failures=tuple(failures(output, asked, generated.finished)),
+        )
 
 
 def max_positions(model: PreTrainedModel) -> int:
@@ -123,7 +120,7 @@ def max_positions(model: PreTrainedModel) -> int:
 
 
 def score_cell(
-    cell: Cell, rows: Sequence[Row], prompt: str, settings: Evaluate, comet: Comet | None = None
+    cell: Cell, rows: Sequence[OutputRow], prompt: str, settings: Evaluate, comet: Comet | None = None
 ) -> list[Score]:
     """Score a cell's rows; ``prompt`` names the template, for the signature."""
     num_bootstrap = settings.num_bootstrap
@@ -131,7 +128,7 @@ def score_cell(
     signature = f"prompt:{prompt}|decoding:greedy{engine}|max_new_tokens:{cell.max_new_tokens}"
     if cell.wordings_of:
         signature = f"wording:{cell.name.removeprefix(cell.wordings_of)[1:]}|{signature}"
-    outputs = [row["output"] for row in rows]
+    outputs = [row.output for row in rows]
     first = [references[0] for references in cell.references]
     items = tuple(repr(item) for item in zip(cell.ids, cell.sources, cell.references, strict=True))
     if not cell.target_language:

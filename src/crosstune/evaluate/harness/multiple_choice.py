@@ -20,7 +20,7 @@ from crosstune.evaluate.scores import (
     mean_score,
 )
 from crosstune.recipe import Evaluate
-from crosstune.runs.records import Score
+from crosstune.runs.records import OutputRow, Score
 from crosstune.tokens.bits_per_byte import bits_per_byte
 
 Row = dict[str, Any]
@@ -98,35 +98,30 @@ def _score(scored: Scored, metric: str, values: list[Any], aggregation: Any) -> 
     return aggregated_score(scored, metric, values, aggregation)
 
 
-def _rows(label: str, samples: list[Row]) -> list[Row]:
+def _rows(label: str, samples: list[Row]) -> list[OutputRow]:
     """Return a row of ``outputs.jsonl`` per document, by the first filter."""
     return [_row(label, sample) for sample in samples if sample["filter"] == samples[0]["filter"]]
 
 
-def _row(label: str, sample: Row) -> Row:
+def _row(label: str, sample: Row) -> OutputRow:
     arguments, answers = sample["arguments"], sample["filtered_resps"]
-    row = {"task": label, "id": _id(sample), "prompt": arguments[0][0]}
+    what = label, _id(sample), arguments[0][0]
     correct = bool(sample["acc"]) if "acc" in sample else None
     if "bits_per_byte" in sample:
         log_probability, num_bytes = sample["bits_per_byte"]
         bits = bits_per_byte(-log_probability, num_bytes)
-        return {**row, "output": f"{bits:.3f} bits per byte", "reference": "", "correct": None}
+        return OutputRow(*what, f"{bits:.3f} bits per byte", reference="", correct=None)
     if len(arguments) == 1:
         output = answers[0] if isinstance(answers[0], str) else json.dumps(answers[0])
-        return {**row, "output": output, "reference": str(sample["target"]), "correct": correct}
+        return OutputRow(*what, output, str(sample["target"]), correct)
     endings = [continuation for _, continuation in arguments]
     log_likelihoods = [answer[0] for answer in answers]
     chosen = max(range(len(endings)), key=lambda index: log_likelihoods[index])
     target = sample["target"]
     if isinstance(target, str):  # the ending itself, without what the harness writes before it
         target = sample["doc"].get("label", target)
-    return {
-        **row,
-        "output": endings[chosen],
-        "reference": endings[target] if isinstance(target, int) else str(target),
-        "correct": correct,
-        "log_likelihoods": log_likelihoods,
-    }
+    reference = endings[target] if isinstance(target, int) else str(target)
+    return OutputRow(*what, endings[chosen], reference, correct, log_likelihoods=tuple(log_likelihoods))
 
 
 @contextmanager
