@@ -14,6 +14,8 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen3_5ForCausalLM,
+    Qwen3_5TextConfig,
 )
 
 from crosstune.recipe import Evaluate
@@ -93,7 +95,32 @@ def gpt_neox(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     return GPTNeoXForCausalLM(config).eval()
 
 
-@pytest.fixture(params=["llama", "gpt_neox"])
+@pytest.fixture(scope="session")
+def hybrid(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """Of which rows cannot be packed: half of its layers carry a state."""
+    torch.manual_seed(3)
+    config = Qwen3_5TextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        layer_types=["linear_attention", "full_attention"],
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        linear_num_key_heads=2,
+        linear_num_value_heads=4,
+        linear_key_head_dim=8,
+        linear_value_head_dim=8,
+        max_position_embeddings=256,
+        initializer_range=0.2,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    return Qwen3_5ForCausalLM(config).eval()
+
+
+@pytest.fixture(params=["llama", "gpt_neox", "hybrid"])
 def model(request: pytest.FixtureRequest) -> PreTrainedModel:
     return request.getfixturevalue(request.param)
 

@@ -105,7 +105,8 @@ def lay_out(
             rest = rows[member][shared:]
             token_positions[member] = add(rest, prefix) if rest else prefix
     if num_lacking := -len(tokens) % multiple_of:
-        add([0] * num_lacking, nothing)
+        # An ordinary token: of a row of zeros, as padding has, some models have no gradient.
+        add([tokens[0]] * num_lacking, nothing)
     stretch = np.repeat(np.arange(len(nodes), dtype=np.int32), [node.length for node in nodes])
     continued = [stretch[node.path[0]] if len(node.path) else number for number, node in enumerate(nodes)]
     return Layout(
@@ -170,7 +171,8 @@ def _packed_attention(  # noqa: PLR0913 - the signature is transformers'
         for group, chosen in zip(groups, is_short, strict=True)
     ]
     joined = torch.cat([output.flatten(1, 2) for output in outputs], dim=1)
-    return joined.index_select(1, output_index).transpose(0, 1)[None], None
+    # Some models view it as it lies; the others copy it anyway.
+    return joined.index_select(1, output_index).transpose(0, 1).contiguous()[None], None
 
 
 def _is_short(group: Group, device: torch.device, dropout: float) -> bool:

@@ -187,11 +187,17 @@ def short_windows(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def amplified(trained: nn.Module) -> nn.Module | None:
-    """Return a copy in float32 whose weights are large enough for attention to matter; None of a large model."""
+    """Return a copy in float32 whose weights are large enough for attention to matter.
+
+    None of a large model, or of one that cannot be copied.
+    """
     if sum(weight.numel() for weight in trained.parameters()) > _SMALL:
         return None
-    with own_forwards(trained):
-        copied = copy.deepcopy(trained).float()
+    try:
+        with own_forwards(trained):
+            copied = copy.deepcopy(trained).float()
+    except RuntimeError:
+        return None  # It keeps states of its last rows in its modules, which cannot be copied.
     # Of a model that is prepared for autocast: it would call the original.
     vars(copied).pop("forward", None)
     for weight in copied.parameters():

@@ -194,7 +194,7 @@ def _slot_attention(
         by_head = [taken.transpose(0, 1) for taken in states]
         by_head[1:] = [for_query_heads(taken, len(by_head[0])) for taken in by_head[1:]]
         output = attend_by_scores((by_head[0], by_head[1], by_head[2]), bias[:, 0], scaling, asked)
-        return output.permute(1, 2, 0, 3), None
+        return output.permute(1, 2, 0, 3).contiguous(), None
     # In float32 only: in bfloat16 the fused kernel sums with more digits.
     if query.device.type == "cpu" and query.dtype == torch.float32:
         return _attend_from_one(states, bias, scaling), None
