@@ -306,7 +306,7 @@ def test_columns_that_only_their_place_would_tell_are_asked_for(tmp_path: Path, 
 
 def test_columns_can_be_named_by_number(tmp_path: Path) -> None:
     content = "xx\tLet's try it.\tyy\tHãy thử đi.\n"
-    rows = read(tmp_path, "parallel", content, target="vi", columns={"en": "2", "vi": "4"}, format="tsv")
+    rows = read(tmp_path, "parallel", content, target="vi", columns={"en": 2, "vi": "4"}, format="tsv")
     assert texts(rows) == [{"en": "Let's try it.", "vi": "Hãy thử đi."}]
 
 

@@ -2,9 +2,9 @@
 
 import codecs
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from crosstune.languages.registry import usual_code
 from crosstune.prompts.wordings import Wordings
@@ -28,6 +28,13 @@ SourceFormat = Literal[
     "tsv",
     "xlsx",
 ]
+
+
+def _numbers_as_text(columns: Any) -> Any:
+    """Return columns with their numbers, which name places in a table without header, as text."""
+    if not isinstance(columns, dict):
+        return columns
+    return {field: str(name) if type(name) is int else name for field, name in columns.items()}
 
 
 def _by_usual_codes(columns: dict[str, str]) -> dict[str, str]:
@@ -71,9 +78,10 @@ class Source(Section):
     format: SourceFormat = Field("auto", description="found out by content if `auto`; `hugging_face` must be named")
     language: Language | None = Field(None, description="of instructions and text; a parallel corpus has both")
     encoding: Encoding = Field("utf-8", description="of text files; old Korean files are often cp949")
-    columns: Annotated[dict[str, str], AfterValidator(_by_usual_codes)] = Field(
+    columns: Annotated[dict[str, str], BeforeValidator(_numbers_as_text), AfterValidator(_by_usual_codes)] = Field(
         {},
-        description="columns or keys with other names: language, instruction, input, output, messages or text -> name",
+        description="columns or keys with other names: language, instruction, input, output, messages or text -> name; "
+        "by number, from 1, in a table without header",
     )
     chat_turns: Literal["all", "first"] = Field(
         "all", description="conversations: each answer is a row, with the turns before it as input, or the first only"
@@ -157,7 +165,9 @@ class Quality(Section):
     )
     drop_evaluation_overlap: bool = True
     overlap_ngram: Annotated[int, Field(ge=5)] | None = Field(
-        13, description="also drop rows that share a run of so many words (characters, without spaces) with an item"
+        13,
+        description="also drop rows that share a run of so many words with an item (characters, in scripts without "
+        "spaces; half as many again, and at least 15, in Hangul)",
     )
     drop_broken_encoding: bool = True
     drop_special_tokens: bool = True
