@@ -29,6 +29,10 @@ def _start(
     if stages != ("report",):
         directions = [direction for task in recipe.evaluate.tasks.values() for direction in task.directions]
         refuse_missing_bleu(split_direction(direction)[1] for direction in directions)
+    if {"data", "train"} & set(stages):
+        from crosstune.cli.inputs import check_inputs
+
+        check_inputs(recipe)
     if dry_run:
         from crosstune.recipe import yaml_file
 

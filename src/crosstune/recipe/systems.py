@@ -68,7 +68,11 @@ class Lora(Section):
     rank: Count = 8
     alpha: Count = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    targets: tuple[str, ...] | Literal["all-linear"] = Field(
+        ("q_proj", "k_proj", "v_proj", "o_proj"),
+        description="linear layers that get adapters, by the end of their names, each in every layer of the model; or "
+        "all-linear: all of them but the output matrix",
+    )
     train_new_rows: bool = Field(
         False, description="also train the input and output rows of new pieces, in full, beside the adapters"
     )

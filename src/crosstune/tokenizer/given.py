@@ -15,10 +15,19 @@ from crosstune.errors import BadInputError
 from crosstune.recipe import GivenTokenizer
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.hashes import hash_file
+from crosstune.tokenizer.equal_to_transformers import added_tokens, refuse_another
 from crosstune.tokenizer.folder import TOKENIZER, configuration_of, read_configuration, with_bos
 from crosstune.tokenizer.sentencepiece import model as sentencepiece_model
 
-_FILES = (TOKENIZER, "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+_FILES = (
+    TOKENIZER,
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "config.json",
+)
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,10 @@ def load(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if (path / TOKENIZER).is_file():
         content = _read(path / TOKENIZER)
         configuration = read_configuration(path)
+        refuse_another(path, content, configuration, setting)
         return with_bos(content, path, configuration), configuration
     if (path / "tokenizer.model").is_file():
-        return _from_model(path / "tokenizer.model")
+        return _from_folder_with_model(path, setting)
     found = ", ".join(sorted(entry.name for entry in path.iterdir())) or "nothing"
     raise BadInputError(
         f"{setting}: {path} was asked as a tokenizer folder, but holds {found}. It needs {TOKENIZER} (with "
@@ -80,6 +90,18 @@ def _from_file(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]
         f"{setting}: {path} was asked as a tokenizer, but is neither a folder nor a SentencePiece .model file. Give "
         f"the folder that holds {TOKENIZER}, or a .model file."
     )
+
+
+def _from_folder_with_model(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the .model file, and what the other files of its folder add to it: tokens, roles, a chat template."""
+    content, configuration = _from_model(path / "tokenizer.model")
+    added = added_tokens(path, setting)
+    known = {token["content"] for token in content["added_tokens"]} | content["model"]["vocab"].keys()
+    new = [token for token in added if token["content"] not in known]
+    content = content | {"added_tokens": [*content["added_tokens"], *new]}
+    configuration = configuration | read_configuration(path)
+    refuse_another(path, content, configuration, setting)
+    return content, configuration
 
 
 def _from_model(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

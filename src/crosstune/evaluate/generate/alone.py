@@ -7,6 +7,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from crosstune.evaluate.generate.rows import Generated, ShouldStop, WrittenRow
+from crosstune.models.finite import NotFiniteError, is_finite
 from crosstune.models.plain import as_plain
 
 
@@ -27,6 +28,11 @@ def _write(model: Any, row: WrittenRow, stops: Collection[int], should_stop: Sho
         row.take(int(tokens[0, -1]), stops, should_stop)
         return torch.tensor([not row.is_open], device=tokens.device)
 
+    def check(_tokens: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        if not is_finite(logits.amax(1)):
+            raise NotFiniteError(row.index)
+        return logits
+
     # What a model folder sets beside (penalties, forced tokens) belongs to sampling: decoding here is greedy.
     settings, model.generation_config = model.generation_config, GenerationConfig()  # type: ignore[no-untyped-call]
     try:
@@ -38,6 +44,7 @@ def _write(model: Any, row: WrittenRow, stops: Collection[int], should_stop: Sho
                 do_sample=False,
                 pad_token_id=min(stops, default=0),
                 stopping_criteria=[stop],
+                logits_processor=[check],
             )
     finally:
         model.generation_config = settings

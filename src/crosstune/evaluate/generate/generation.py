@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel
 from crosstune.evaluate.generate.alone import generate_alone
 from crosstune.evaluate.generate.rows import Generated, ShouldStop, WrittenRow
 from crosstune.models.attention.with_cache import Slots
+from crosstune.models.finite import NotFiniteError
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.logits import likeliest
 from crosstune.models.paths import way_of
@@ -89,6 +91,15 @@ def _groups(prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         yield group
 
 
+@contextmanager
+def naming_rows(rows: Sequence[WrittenRow]) -> Iterator[None]:
+    """Say of a prompt, not of its place among those read together, that a model's numbers for it are not finite."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise NotFiniteError(rows[error.index].index) from None
+
+
 @torch.inference_mode()
 def _generate_group(
     model: PreTrainedModel,
@@ -104,11 +115,13 @@ def _generate_group(
         free = num_slots - len(writing)
         if waiting and free >= REFILL_SHARE * num_slots:
             taking = [waiting.popleft() for _ in range(min(free, len(waiting)))]
-            tokens = slots.join([row.prompt for row in taking])
+            with naming_rows(taking):
+                tokens = slots.join([row.prompt for row in taking])
             writing += taking
         else:
             taking = writing
-            tokens = slots.step([row.tokens[-1] for row in writing])
+            with naming_rows(taking):
+                tokens = slots.step([row.tokens[-1] for row in writing])
         for row, token in zip(taking, tokens, strict=True):
             row.take(token, stops, should_stop)
         # From the last one back: the row that fills a gap has been looked at.

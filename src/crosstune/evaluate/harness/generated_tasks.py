@@ -11,6 +11,7 @@ from itertools import chain, groupby
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from crosstune.errors import BadInputError
 from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
@@ -26,6 +27,7 @@ from crosstune.evaluate.scores import (
     over_wordings,
     translation_scores,
 )
+from crosstune.models.finite import NotFiniteError, not_finite_message
 from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask
@@ -81,11 +83,15 @@ class Generator:
             mine, written = ranks.share([len(prompt) for prompt in encoded]), {}
             asked = [encoded[place] for place in mine]
             write = self.write or partial(generate, self.model)
-            for index, generated in write(asked, stop_tokens(self.model, self.tokenizer), limits):
-                row = self._row(cell, todo[mine[index]], generated)
-                self.log.append(row.row())
-                written[mine[index]] = row
-                advance(1)
+            try:
+                for index, generated in write(asked, stop_tokens(self.model, self.tokenizer), limits):
+                    row = self._row(cell, todo[mine[index]], generated)
+                    self.log.append(row.row())
+                    written[mine[index]] = row
+                    advance(1)
+            except NotFiniteError as error:
+                item, name = cell.ids[todo[mine[error.index]]], str(self.model.name_or_path)
+                raise BadInputError(not_finite_message(name, cell.name, item)) from None
         done |= {row.id: row for row in ranks.gather(written).values()}
         return [done[item_id] for item_id in cell.ids]
 

@@ -19,6 +19,7 @@ from crosstune.recipe import Lora, Phase
 from crosstune.runs.files import put_in_place
 from crosstune.train.loss import Penalty
 from crosstune.train.methods.kl import StartDivergence
+from crosstune.train.methods.lora_targets import chosen_targets
 from crosstune.train.methods.parts import choose_parts
 from crosstune.train.methods.regularizers import Lever, PullToStart
 from crosstune.train.new_rows.rows import matrices
@@ -124,7 +125,7 @@ def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, see
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=list(lora.targets),
+        target_modules=chosen_targets(model, lora.targets),
         task_type="CAUSAL_LM",
         trainable_token_indices=_new_rows(model, old_size) if lora.train_new_rows else None,
     )

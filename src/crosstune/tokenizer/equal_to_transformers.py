@@ -1,0 +1,76 @@
+"""A given tokenizer as transformers loads it: what it adds is read; where ours would be another, it is refused."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer
+
+from crosstune.errors import BadInputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_REMEDY = "Load it once with AutoTokenizer and save it with `save_pretrained`, then give that folder"
+
+
+def added_tokens(folder: Path, setting: str) -> list[dict[str, Any]]:
+    """Return the tokens that a folder's files add to its model's pieces, as tokenizer.json has them, by their ids.
+
+    Raises:
+        BadInputError: when transformers cannot load the folder.
+    """
+    tokens = _load(folder, setting).added_tokens_decoder
+    return [
+        {
+            "id": index,
+            "content": token.content,
+            "single_word": token.single_word,
+            "lstrip": token.lstrip,
+            "rstrip": token.rstrip,
+            "normalized": token.normalized,
+            "special": token.special,
+        }
+        for index, token in sorted(tokens.items())
+    ]
+
+
+def refuse_another(folder: Path, content: dict[str, Any], configuration: dict[str, Any], setting: str) -> None:
+    """Stop where transformers would load another tokenizer from the same folder than we do.
+
+    Raises:
+        BadInputError: with what differs: pieces, their number, roles of tokens, the chat template.
+    """
+    theirs = _load(folder, setting)
+    ours = Tokenizer.from_str(json.dumps(content)).get_vocab()
+    faults = []
+    others = theirs.get_vocab()
+    if len(theirs) != len(ours) or others != ours:
+        moved = sorted(piece for piece in ours.keys() | others.keys() if ours.get(piece) != others.get(piece))
+        faults.append(f"{len(theirs)} pieces instead of {len(ours)} ({', '.join(moved[:5])})")
+    for role in ("bos_token", "eos_token", "unk_token", "pad_token"):
+        if getattr(theirs, role) != configuration.get(role):
+            faults.append(f"{role} {getattr(theirs, role)!r} instead of {configuration.get(role)!r}")
+    if isinstance(theirs.chat_template, str | None) and theirs.chat_template != configuration.get("chat_template"):
+        faults.append("another chat template")
+    if faults:
+        raise BadInputError(
+            f"{setting}: transformers loads {folder} as another tokenizer than its files say: {'; '.join(faults)}. "
+            f"{_REMEDY}"
+        )
+
+
+def _load(folder: Path, setting: str) -> "PreTrainedTokenizerBase":
+    # Imported here: who learns a tokenizer, or has one in a .model file, needs no transformers.
+    from transformers import AutoTokenizer
+
+    try:
+        loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    # Each kind of tokenizer is read by code with exceptions of its own.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise BadInputError(
+            f"{setting}: transformers cannot load the tokenizer in {folder} ({type(error).__name__}: {reason}), so "
+            f"that what a model was trained with cannot be known. {_REMEDY}, with a release that can"
+        ) from None
+    return loaded

@@ -1,0 +1,70 @@
+"""A given tokenizer is the one that transformers loads from the same folder, or it is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from crosstune.errors import BadInputError
+from crosstune.tokenizer import given
+from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.folder import configuration_of, write_folder
+
+ROLES = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+CHAT = ["<|im_start|>", "<|im_end|>", "[PAD]"]
+
+
+@pytest.fixture
+def chat_folder(tmp_path: Path, train_sentencepiece: Callable[..., Path], english: list[str]) -> tuple[Path, int]:
+    """The layout of most chat models of 2023: a .model file, tokens beside it, a template; and its number of pieces."""
+    train_sentencepiece(tmp_path / "tokenizer.model", english)
+    size = len(given.load(tmp_path / "tokenizer.model", "x")[0]["model"]["vocab"])
+    write = {
+        "added_tokens.json": {token: size + index for index, token in enumerate(CHAT)},
+        "config.json": {"model_type": "llama"},
+        "tokenizer_config.json": {
+            "tokenizer_class": "LlamaTokenizer",
+            **ROLES,
+            "eos_token": "<|im_end|>",
+            "pad_token": "[PAD]",
+            "chat_template": "{{ messages }}",
+        },
+    }
+    for name, content in write.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    return tmp_path, size
+
+
+def test_tokens_beside_a_model_file_keep_their_ids_and_roles(chat_folder: tuple[Path, int], tmp_path: Path) -> None:
+    folder, size = chat_folder
+    content, configuration = given.load(folder, "x")
+    assert {token["content"]: token["id"] for token in content["added_tokens"] if token["content"] in CHAT} == {
+        token: size + index for index, token in enumerate(CHAT)
+    }
+    assert configuration["eos_token"] == "<|im_end|>" and configuration["pad_token"] == "[PAD]"
+    assert configuration["chat_template"] == "{{ messages }}"
+    write_folder(tmp_path / "out", content, configuration)
+    ours, theirs = AutoTokenizer.from_pretrained(tmp_path / "out"), AutoTokenizer.from_pretrained(folder)
+    assert len(ours) == len(theirs) == size + 3 and ours.eos_token_id == theirs.eos_token_id == size + 1
+    assert ours("<|im_start|>the<|im_end|>").input_ids[1] == size
+    assert BpeTokenizer(content).size == size + 3
+
+
+def test_a_change_of_the_added_tokens_is_another_tokenizer(chat_folder: tuple[Path, int]) -> None:
+    from crosstune.recipe import GivenTokenizer
+
+    wanted = GivenTokenizer(kind="given", path=str(chat_folder[0]))
+    before = given.find(wanted, Path(), "x").fingerprint
+    (chat_folder[0] / "added_tokens.json").write_text("{}")
+    assert given.find(wanted, Path(), "x").fingerprint != before
+
+
+def test_a_folder_that_transformers_loads_otherwise_is_refused(tmp_path: Path, small_base: BpeTokenizer) -> None:
+    write_folder(tmp_path, small_base.content, configuration_of(ROLES))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({**configuration_of(ROLES), "added_tokens_decoder": {"9999": {"content": "<new>", "special": True}}})
+    )
+    with pytest.raises(BadInputError, match=r"x: transformers loads .* another tokenizer .*<new>.*AutoTokenizer"):
+        given.load(tmp_path, "x")
