@@ -52,6 +52,7 @@ def _two_thirds(text: str, _: random.Random) -> str:
     return " ".join(words[: max(1, round(len(words) * 2 / 3))])
 
 
+_OPTIONS = ", options"
 # Those behind the line change what the text says: they are measured, not promised.
 DISGUISES: dict[str, Disguise] = {
     "verbatim": lambda text, _: text,
@@ -79,15 +80,17 @@ def items_of(root: Path) -> dict[str, list[str]]:
     with (root / "nsmc/ratings_test.txt").open(encoding="utf-8") as lines:
         found["NSMC"] = [line.rstrip("\n").split("\t")[1] for line in islice(lines, 1, None)]
     copa = ElementTree.fromstring(re.sub("<!DOCTYPE[^>]*>", "", (root / "copa/copa-dev.xml").read_text()))
-    found["COPA"] = [part.text or "" for item in copa for part in item]
-    for name, columns in (("COPA", ("sentence", "1", "2")), ("HellaSwag", ("context", *_choices()))):
+    found["COPA"] = [item[0].text or "" for item in copa]
+    found["COPA, options"] = [part.text or "" for item in copa for part in item[1:]]
+    for name, context, options in (("COPA", "sentence", ("1", "2")), ("HellaSwag", "context", _choices())):
         with (root / f"kobest/{name}/dev.tsv").open(encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            found[f"KoBEST {name}"] = [row[column] for row in table for column in columns]
+            table = list(csv.DictReader(file, delimiter="\t"))
+            found[f"KoBEST {name}"] = [row[context] for row in table]
+            found[f"KoBEST {name}, options"] = [row[option] for row in table for option in options]
     with (root / "hellaswag/hellaswag_val.jsonl").open(encoding="utf-8") as lines:
         hellaswag = [json.loads(line) for line in lines]
-    found["HellaSwag, contexts"] = [f"{item['ctx_a']} {item['ctx_b']}".strip() for item in hellaswag]
-    found["HellaSwag, endings"] = [ending for item in hellaswag for ending in item["endings"]]
+    found["HellaSwag"] = [f"{item['ctx_a']} {item['ctx_b']}".strip() for item in hellaswag]
+    found["HellaSwag, options"] = [ending for item in hellaswag for ending in item["endings"]]
     return {name: list(dict.fromkeys(map(clean, texts))) for name, texts in found.items()}
 
 
@@ -138,7 +141,8 @@ def recall(known: EvaluationTexts, items: dict[str, list[str]], hosts: dict[str,
             draw = random.Random(f"{name} {disguise}")
             changed = [change(text, draw) for text in chosen]
             for kind, kind_hosts in hosts.items():
-                for inside in (False, True):
+                # An answer to choose from stands in any book: only where a row is nothing else it gives an item away.
+                for inside in (False,) if name.endswith(_OPTIONS) else (False, True):
                     found = share_found(known, changed, kind_hosts, inside, f"{name} {disguise} {kind}")
                     where = "inside" if inside else "whole"
                     table.append({"set": name, "disguise": disguise, "kind": kind, "as": where, "found": found})
@@ -171,7 +175,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     items, sources = items_of(arguments.root), sources_of(arguments.root)
-    known = EvaluationTexts({text: name for name, texts in items.items() for text in texts}, ngram=13)
+    texts, options = (
+        {text: name for name, texts in items.items() if name.endswith(_OPTIONS) == are_options for text in texts}
+        for are_options in (False, True)
+    )
+    known = EvaluationTexts(texts, ngram=13, options=options)
     false = {name: dropped(known, source, arguments.root) for name, source in sources.items()}
     for name, facts in false.items():
         print(f"{name}: {facts['rows']:,} rows, dropped {facts['dropped']} ({facts['per_100000']} per 100,000)")

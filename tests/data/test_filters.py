@@ -66,7 +66,7 @@ def test_empty_and_identical_sides_are_dropped(texts: dict[str, str], kind: Kind
 def test_rows_with_an_evaluation_text_are_dropped(
     tmp_path: Path, texts: dict[str, str], kind: Kind, overlaps: bool
 ) -> None:
-    copa = {"id": "1", "origin": "x:1", "premise": "", "choice1": "The sun was rising.", "choice2": "", "label": 0}
+    copa = {"id": "1", "origin": "x:1", "premise": "The sun was rising.", "choice1": "", "choice2": "", "label": 0}
     review = {"id": "2", "origin": "x:2", "document": "가을이 왔다.", "label": 1}
     story = {"id": "3", "ctx_a": "Two came.", "ctx_b": "Then three came in.", "endings": ["a b"], "label": 0}
     folders = [

@@ -63,6 +63,19 @@ def test_an_item_that_is_cut_between_two_fields_is_found() -> None:
     assert match is not None and match.text == ENGLISH
 
 
+def test_an_answer_to_choose_from_is_found_where_a_row_is_nothing_else() -> None:
+    known = EvaluationTexts(
+        {ENGLISH: "copa"}, ngram=13, options={"The dog barked at the postman.": "copa", ENGLISH: "copa"}
+    )
+    book = "It was late. The dog barked at the postman. Nobody came."
+    rows = [
+        {"text": "the dog barked, at the postman"},
+        {"text": book},
+        {"text": f"It was late. {ENGLISH} Nobody came."},
+    ]
+    assert [match and match.text for match in known.find(rows)] == ["The dog barked at the postman.", None, ENGLISH]
+
+
 def test_items_that_begin_alike_are_each_found() -> None:
     texts = [f"A man is seen sitting on a chair and {what} for a while." for what in ("sings", "reads", "sleeps")]
     known = EvaluationTexts(dict.fromkeys(texts, "hellaswag"), ngram=None)

@@ -38,13 +38,16 @@ class EvaluationTexts:
 
     Texts are compared by their letters and digits alone (``comparison``). A row that is an evaluation text is found,
     however short; one that holds an evaluation text of at least ``MIN_OVERLAP_LETTERS``, anywhere and over the borders
-    of its fields; and one that shares any run of ``ngram`` words with one, as GPT-3's authors did with 13 words (Brown
-    et al. 2020, appendix C, https://arxiv.org/abs/2005.14165): as many characters in scripts without spaces, and half
-    as many again in Hangul.
+    of its fields, unless the text is one of the answers to choose from (``options``: "The dog barked." stands in any
+    book); and one that shares any run of ``ngram`` words with one, as GPT-3's authors did with 13 words (Brown et al.
+    2020, appendix C, https://arxiv.org/abs/2005.14165): as many characters in scripts without spaces, and half as many
+    again in Hangul.
     """
 
-    def __init__(self, texts: Mapping[str, str], ngram: int | None) -> None:
-        """Take texts, each with the name of its set."""
+    def __init__(self, texts: Mapping[str, str], ngram: int | None, options: Mapping[str, str] | None = None) -> None:
+        """Take texts, and answers to choose from, each with the name of its set."""
+        of_items = {letters(units(text)) for text in texts}
+        texts = {**(options or {}), **texts}
         self._sets = dict(texts)
         self._ngram = ngram
         self._min_hangul = max(WINDOW, round(_SYLLABLES_PER_WORD * ngram)) if ngram else 0
@@ -59,19 +62,22 @@ class EvaluationTexts:
                 for gram in _grams(numbers, ngram):
                     self._grams.setdefault(gram, text)
         self._whole.pop("", None)
-        self._long = [key for key in self._whole if len(key) >= MIN_OVERLAP_LETTERS]
+        alone = {letters(units(text)) for text in options or ()} - of_items
+        self._long = [key for key in self._whole if len(key) >= MIN_OVERLAP_LETTERS and key not in alone]
         self._windows = LetterWindows(self._long, [_is_telling(key) for key in self._long] if ngram else [])
 
     @classmethod
     def read(cls, folders: Iterable[Path], ngram: int | None) -> "EvaluationTexts":
         """Read the written evaluation sets."""
-        found: dict[str, str] = {}
+        texts: dict[str, str] = {}
+        options: dict[str, str] = {}
         for folder in folders:
             task = all_tasks()[read_json(folder / MANIFEST)["task"]]
             for item in read_jsonl(folder / "items.jsonl"):
-                for text in task.own_texts(item):
-                    found.setdefault(normalised(text), folder.name)
-        return cls(found, ngram)
+                for found, are_options in ((texts, False), (options, True)):
+                    for text in task.own_texts(item, are_options):
+                        found.setdefault(normalised(text), folder.name)
+        return cls(texts, ngram, options)
 
     def find(self, rows: Sequence[Mapping[str, str]]) -> list[Match | None]:
         """Return for each row an evaluation text that it shares, if any; many rows at once are faster than one."""

@@ -6,7 +6,7 @@ from crosstune.tasks.layout import Layout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
-_TEXTS = ("premise", "choice1", "choice2")
+_CHOICES = ("choice1", "choice2")
 _CAUSE_OR_EFFECT = Field("question", values=("cause", "effect"), is_own=False)
 _LAYOUTS = (
     # The XML of 2011, whose items are numbered from 1 to 1000 over both of its files.
@@ -17,14 +17,14 @@ _LAYOUTS = (
         ids=("id",),
     ),
     # SuperGLUE's JSON lines, and the hub's Parquet; `idx` counts from 0 in each split.
-    Layout(same(*_TEXTS, "question"), label="label", answers=("0", "1"), ids=("idx",)),
+    Layout(same("premise", *_CHOICES, "question"), label="label", answers=("0", "1"), ids=("idx",)),
 )
 _TEST = Task(
     name="copa_2011_test",
     title="COPA",
     judge="choice",
     languages=("en",),
-    fields=(*map(Field, _TEXTS), _CAUSE_OR_EFFECT),
+    fields=(Field("premise"), *(Field(name, is_option=True) for name in _CHOICES), _CAUSE_OR_EFFECT),
     num_labels=2,
     layouts=_LAYOUTS,
     table_3=2,

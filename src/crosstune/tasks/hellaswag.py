@@ -9,7 +9,7 @@ _FIELDS = (
     Field("activity_label", may_be_empty=True, is_own=False),
     Field("ctx_a", may_be_empty=True),
     Field("ctx_b", may_be_empty=True, is_own=False),
-    Field("endings", lengths=(4,)),
+    Field("endings", lengths=(4,), is_option=True),
 )
 
 TASKS = (

@@ -45,8 +45,8 @@ TASKS = (
         fields=(
             Field("premise"),
             Field("question", values=("원인", "결과"), is_own=False),
-            Field("alternative_1"),
-            Field("alternative_2"),
+            Field("alternative_1", is_option=True),
+            Field("alternative_2", is_option=True),
         ),
         num_labels=2,
         layouts=(
@@ -72,7 +72,7 @@ TASKS = (
         title="KoBEST HellaSwag",
         judge="choice",
         languages=("ko",),
-        fields=(Field("context"), *map(Field, _ENDINGS)),
+        fields=(Field("context"), *(Field(name, is_option=True) for name in _ENDINGS)),
         num_labels=4,
         layouts=(
             Layout(

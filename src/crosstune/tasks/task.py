@@ -22,6 +22,8 @@ class Field:
         values: all that may stand there; empty where anything may.
         may_be_empty: whether an item without it is still one.
         is_own: whether it is a text of the item's own, which no training row may hold; "he" and "cause" are not.
+        is_option: whether it is one of the answers to choose from. "The dog barked." stands in any book: it gives an
+            item away where a row is nothing else, not where a longer text says it, too.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Field:
     values: tuple[str, ...] = ()
     may_be_empty: bool = False
     is_own: bool = True
+    is_option: bool = False
 
     def problem(self, value: Any) -> str:
         """Return why a value is none of this field, or nothing."""
@@ -162,12 +165,14 @@ class Task:
                 return field.name
         return self.joined[0] if self.joined and not self._joined(item).strip() else ""
 
-    def own_texts(self, item: Item) -> Iterator[str]:
-        """Yield the texts that no training row may hold."""
-        own = {field.name for field in self.fields if field.is_own} if self.fields else set(item) - {"id", "origin"}
+    def own_texts(self, item: Item, options: bool = False) -> Iterator[str]:
+        """Yield the texts that no training row may hold; with ``options`` the answers to choose from instead."""
+        own = {field.name for field in self.fields if field.is_own and field.is_option == options}
+        if not self.fields and not options:
+            own = set(item) - {"id", "origin"}
         for name in (name for name in item if name in own):
             yield from item[name] if isinstance(item[name], list) else [item[name]]
-        if self.joined:
+        if self.joined and not options:
             yield self._joined(item)
 
     def _joined(self, item: Item) -> str:
