@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from crosstune.errors import CrosstuneError
 from crosstune.evaluate import ranks
 from crosstune.models import packing
+from crosstune.models.finite import NotFiniteError
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
 from crosstune.models.logits import logit_parts
@@ -44,20 +44,6 @@ class Likelihood:
 
     log_probability: float
     is_greedy: bool
-
-
-class NotFiniteError(CrosstuneError):
-    """A log-probability that is no number: every comparison with it would be false, and an answer chosen all the same.
-
-    Attributes:
-        index: of the first such pair.
-        value: its log-probability.
-    """
-
-    def __init__(self, index: int, value: float) -> None:
-        """Name the pair; who knows what it was asked for can say more."""
-        super().__init__(f"the log-probability of pair {index} is {value}")
-        self.index, self.value = index, value
 
 
 def log_likelihoods(

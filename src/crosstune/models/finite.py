@@ -1,5 +1,6 @@
 """Numbers that are not finite stop what would compute with them, in weights and in what a model says."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -11,11 +12,17 @@ _MAX_NAMED = 8
 
 
 class NotFiniteError(BadInputError):
-    """A model gave a number that is not finite; ``index`` says for which of the rows that it was asked of."""
+    """A model gave a number that is not finite: comparisons with it are false, and an answer is chosen all the same.
 
-    def __init__(self, index: int) -> None:
-        self.index = index
-        super().__init__(f"the model's logits for row {index} are not finite")
+    Attributes:
+        index: of the first such row among those that the model was asked of.
+        value: the number: a log-probability, or NaN for logits that hold some.
+    """
+
+    def __init__(self, index: int, value: float = math.nan) -> None:
+        """Name the row; who knows what it was asked for can say more."""
+        super().__init__(f"the model's answer to row {index} is {value}, which is no finite number")
+        self.index, self.value = index, value
 
 
 def is_finite(tensor: Tensor) -> bool:

@@ -23,7 +23,8 @@ from crosstune.errors import CrosstuneError
 from crosstune.evaluate import ranks
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.outputs import OutputLog
-from crosstune.evaluate.scoring import Likelihood, NotFiniteError, Pair, log_likelihoods
+from crosstune.evaluate.scoring import Likelihood, Pair, log_likelihoods
+from crosstune.models.finite import NotFiniteError
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
