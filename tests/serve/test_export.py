@@ -9,7 +9,7 @@ import pytest
 import sentencepiece
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, AutoTokenizer, Gemma3Config
 
 from crosstune.errors import BadInputError
 from crosstune.prompts.templates import TEMPLATES
@@ -43,6 +43,30 @@ def test_adapters_are_merged_into_their_base(chat_folder: Path, tmp_path: Path) 
     with torch.inference_mode():
         wanted, got = adapted(tokens).logits, AutoModelForCausalLM.from_pretrained(target)(tokens).logits
     torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_text_model_is_exported_inside_what_it_was_taken_from(chat_folder: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(chat_folder)
+    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "head_dim": 8}
+    text |= {"num_key_value_heads": 2, "vocab_size": len(tokenizer)}
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Gemma3Config(text_config=text, vision_config={**vision, "image_size": 28, "patch_size": 14})
+    whole = AutoModelForMultimodalLM.from_config(config)
+    whole.save_pretrained(tmp_path / "whole")
+    tokenizer.save_pretrained(tmp_path / "whole")
+    export(str(tmp_path / "whole"), tmp_path / "out", "float32", "5GB")
+    exported = AutoModelForMultimodalLM.from_pretrained(tmp_path / "out").state_dict()
+    assert all(torch.equal(exported[name], weight) for name, weight in whole.state_dict().items())
+
+
+def test_weights_that_are_not_finite_are_not_exported(chat_folder: Path, tmp_path: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(chat_folder)
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] = torch.nan
+    model.save_pretrained(chat_folder)
+    with pytest.raises(BadInputError, match=r"not finite .*lm_head.weight"):
+        export(str(chat_folder), tmp_path / "out", "float32", "5GB")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_prompt_template_can_be_written_into_a_model_without_one(model_folder: Path, tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import source_of, write_chat_template
+from crosstune.models.finite import refuse_not_finite
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
+from crosstune.models.wrappers import save_whole
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
@@ -44,9 +46,12 @@ def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: 
     prepare_libraries()
     tokenizer = load_tokenizer(model)
     loaded = _load(model, DTYPES[dtype])
+    refuse_not_finite(
+        loaded, f"what would be exported as {target}", "Nothing is written: look at how the model was made"
+    )
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    loaded.save_pretrained(temporary, max_shard_size=max_shard_size)
+    save_whole(loaded, temporary, max_shard_size=max_shard_size)
     source = Path(model)
     if source.is_dir():
         # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
