@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help miniature quick results benchmark-training test check format
+.PHONY: help miniature quick results benchmark-training test-fast test check format
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,9 @@ benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core,
 	  $(BIN)/python benchmarks/training_profile.py --model $$model --json benchmarks/results/profile_$$(echo $$model | tr MS ms).json || exit 1; \
 	done
 	$(BIN)/python benchmarks/performance_tables.py
+
+test-fast: $(READY)  ## the tests that neither train nor start a process, for use while working
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not whole"
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -21,6 +21,20 @@ settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("same")
 
 
+# Rooms whose `make_run` trains.
+_TRAINING = ("tests/train/", "tests/plan/", "tests/models/kernels/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that train or start processes, so that `make test-fast` can leave them out."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        trains = "make_run" in fixtures and item.nodeid.startswith(_TRAINING)
+        module = vars(getattr(item, "module", object)) if hasattr(item, "module") else {}
+        if trains or "quick_run" in fixtures or {"subprocess", "crosstune"} & set(module):
+            item.add_marker("whole")
+
+
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of the quick miniature, run once for all tests of the group `quick_run`, and what the run printed."""
