@@ -1,5 +1,5 @@
 """The models and tokenizers that the tests of evaluation use, too."""
 
-from tests.evaluate.conftest import gpt_neox, llama, model, tokenizer
+from tests.evaluate.conftest import gpt_neox, hybrid, llama, model, tokenizer
 
-__all__ = ["gpt_neox", "llama", "model", "tokenizer"]
+__all__ = ["gpt_neox", "hybrid", "llama", "model", "tokenizer"]
