@@ -124,6 +124,8 @@ def test_the_command_makes_what_the_audit_needs(recipe_content: dict[str, Any], 
     TOKENIZER.save_pretrained(root / "tokenizer")
     del recipe_content["tokenizer"]["extension"]
     recipe_content["systems"]["ours"]["tokenizer"] = "base"
+    # Of a hub: what lies there is not looked at before it is trained.
+    recipe_content["systems"]["base"] |= {"start": "somebody/model", "revision": "0123abc"}
     recipe = yaml_file.validate({**recipe_content, "data_root": str(root), "runs_root": str(tmp_path)}, "r")
     (tmp_path / "recipe.yaml").write_text(yaml_file.dump(recipe), encoding="utf-8")
     done = crosstune("data", str(tmp_path / "recipe.yaml"), "--audit")
