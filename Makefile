@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help miniature quick results benchmark-training test-fast test check format
+.PHONY: help miniature quick results benchmark-training test-fast test-all test check format
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -38,6 +38,9 @@ benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core,
 
 test-fast: $(READY)  ## the tests that neither train nor start a process, for use while working
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not whole"
+
+test-all: miniature  ## a whole miniature, then all tests, those of what it shows among them
+	MINIATURE_RUN=runs/miniature $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -78,6 +78,7 @@ def test_a_run_that_breaks_off_has_every_score_once(make_run: MakeRun, tmp_path:
 def test_several_processes_are_told_what_to_do_instead(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, run = make_run({"base": scratch()}, **SCORED)
     monkeypatch.setattr("accelerate.Accelerator.num_processes", 2)
+    monkeypatch.setattr("crosstune.train.tracking.ranks.num_ranks", lambda: 2)
     with pytest.raises(BadInputError, match=r"score_every_steps: 3 .* 2 were launched.*train\.validation"):
         train_stage.run(recipe, run, make_score=Suite().made)
 

@@ -245,12 +245,13 @@ def test_a_loss_that_is_no_number_stops_with_the_rows(make_run: MakeRun, tmp_pat
     train_stage.run(recipe, run)
     model = AutoModelForCausalLM.from_pretrained(run.system("base") / "model")
     with torch.no_grad():
-        model.lm_head.weight[5] = float("nan")
+        # Finite, as weights that load are, but no product with it is.
+        model.lm_head.weight[5] = 3e38
     model.save_pretrained(tmp_path / "broken")
     recipe, run = make_run({"base": {"start": str(tmp_path / "broken"), "tokenizer": "base", "phases": [phase()]}})
     with pytest.raises(
         CrosstuneError,
-        match=r"step 1 gave no finite number in the loss of these rows: (p|a):\d.*the last checkpoint is kept",
+        match=r"step 1 gave no finite number in the loss of these rows: (p|a):\d.*[Tt]he last checkpoint is .*kept",
     ):
         train_stage.run(recipe, run)
 
@@ -259,10 +260,12 @@ def test_systems_side_by_side_are_those_that_come_one_after_another(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(side_by_side, "num_cores", lambda: 2)
+    # Small beside the tolerance: where a gradient is next to nothing, AdamW turns rounding into whole steps.
+    small = {"learning_rate": 1e-3}
     systems = {
-        "base": scratch(phases=[phase(num_steps=4)]),
-        "korean": {"start": "base", "tokenizer": "extended", "phases": [phase("korean", num_steps=4)]},
-        "pairs": {"start": "base", "tokenizer": "extended", "phases": [phase("pairs", num_steps=9)]},
+        "base": scratch(phases=[phase(num_steps=4, **small)]),
+        "korean": {"start": "base", "tokenizer": "extended", "phases": [phase("korean", num_steps=4, **small)]},
+        "pairs": {"start": "base", "tokenizer": "extended", "phases": [phase("pairs", num_steps=9, **small)]},
     }
     found = []
     for number in (1, 2):

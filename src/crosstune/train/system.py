@@ -296,7 +296,5 @@ def _save_between_phases(
 def _say_how_to_use_all_gpus(accelerator: Accelerator) -> None:
     num_gpus = torch.cuda.device_count()
     if num_gpus > 1 and accelerator.num_processes == 1 and ranks.num_ranks() == 1:
-        note(
-            f"one process trains on one of {num_gpus} GPUs; for all of them: accelerate launch --config_file "
-            "recipes/launch/one_node_8_gpus.yaml -m crosstune train RECIPE"
-        )
+        launch = "accelerate launch --config_file recipes/launch/one_node_8_gpus.yaml -m crosstune train RECIPE"
+        note(f"one process trains on one of {num_gpus} GPUs; for all of them: {launch}")
