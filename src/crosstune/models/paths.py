@@ -15,8 +15,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
+from crosstune.errors import BadInputError
 from crosstune.models import self_test, slots_test
 from crosstune.models.attention.flex import packed_attention
 from crosstune.models.attention.with_cache import ATTENTION as SLOTS
@@ -115,6 +117,11 @@ def read_rows(
 ) -> Tensor:
     """Return the logits at some places of each row, [places of all rows, pieces], by the model's way in training."""
     way = way_of(trained, "training", max(map(len, rows)))
+    if way == _ALONE and isinstance(trained, DistributedDataParallel):
+        raise BadInputError(
+            "training in several processes was asked, but this model is read exactly by rows one by one only, and its "
+            "processes would wait for one another: train it in one process"
+        )
     return (
         _read_packed(trained, rows, read, layout_options) if way == "packed" else plain_logits(trained, rows, read, way)
     )

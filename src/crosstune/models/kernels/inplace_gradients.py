@@ -11,6 +11,7 @@ from accelerate.utils import DistributedType
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
+from torch.nn.parallel import DistributedDataParallel
 
 from crosstune.models.attention.flex import packed_attention
 from crosstune.models.kernels import selftest
@@ -53,7 +54,8 @@ def prove_training(trained: nn.Module, called: nn.Module, accelerator: Accelerat
     whole = accelerator.distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
     trial = Trial(
         use="training",
-        called=called,
+        # The wrapper for several ranks adds gradients up at each backward pass, and wants one forward pass before it.
+        called=called.module if isinstance(called, DistributedDataParallel) else called,
         attentions=packed_attentions(model, device, settings.flex_attention if settings.kernels == "auto" else False),
         kernels=lambda tested: fast_paths(tested, accelerator, settings),
         digit=digit_of(types[settings.precision], device),
