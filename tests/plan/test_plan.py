@@ -20,7 +20,7 @@ from crosstune.models.packing import ATTENTION, lay_out, logits_at
 from crosstune.plan import print_plan as print_plan_module
 from crosstune.plan.machines import GPUS, Machine
 from crosstune.plan.memory import Memory, estimate_memory, fake_model, saved_bytes
-from crosstune.plan.plan import _Case, _remedies, make_plan, refuse_what_does_not_fit
+from crosstune.plan.plan import Case, _remedies, make_plan, refuse_what_does_not_fit
 from crosstune.plan.print_plan import print_plan, to_json
 from crosstune.recipe import Phase, Train
 from crosstune.tokens.store import mixture_tokens
@@ -178,7 +178,7 @@ def test_levers_weigh_what_they_keep(
     settings: dict[str, Any], num_kept: Callable[[int, int], int], num_logits: int, is_split: bool
 ) -> None:
     cases = [
-        _Case(CONFIGS[0], 400, Phase.model_validate_json(json.dumps(phase(**changes))), Train(), TOKENS, num_gpus)
+        Case(CONFIGS[0], 400, Phase.model_validate_json(json.dumps(phase(**changes))), Train(), TOKENS, num_gpus)
         for changes, num_gpus in (({}, 1), (settings, 1), (settings, 8))
     ]
     plain, pulled, on_many = (case.memory() for case in cases)
@@ -197,7 +197,7 @@ def test_levers_weigh_what_they_keep(
 def test_moments_in_bytes_are_counted_and_proposed_where_they_make_it_fit() -> None:
     shape = {**SHAPE, "hidden_size": 256, "intermediate_size": 512}
     full = Phase.model_validate_json(json.dumps(phase()))
-    plain = _Case(LlamaConfig(**shape, num_key_value_heads=4), None, full, Train(), TOKENS, num_gpus=1)
+    plain = Case(LlamaConfig(**shape, num_key_value_heads=4), None, full, Train(), TOKENS, num_gpus=1)
     light = plain.with_settings(optimizer="adamw_8bit")
     matrices = [500 * 256, *[256 * 256] * 12, *[256 * 512] * 9]
     in_float32 = 500 * 256 + 7 * 256  # embeddings and norms

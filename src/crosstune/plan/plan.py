@@ -91,10 +91,8 @@ def _plan_phase(recipe: Recipe, run: RunFolder, machine: Machine, name: str, ind
     old_size = (
         read_subwords(run.tokenizer("extended")).old_size if recipe.systems[name].tokenizer == "extended" else None
     )
-    case = _Case(config, old_size, phase, recipe.train, tokens, machine.num_gpus)
+    case = Case(config, old_size, phase, recipe.train, tokens, machine.num_gpus)
     useful, memory = case.flops(), case.memory()
-    peak = machine.gpu.bf16_tflops if recipe.train.precision != "float32" else machine.gpu.float32_tflops
-    done = useful * (_RECOMPUTATION if recipe.train.gradient_checkpointing else 1)
     limit = machine.gpu.memory_gb * 1e9
     fits = memory.total <= limit
     return PhasePlan(
@@ -104,15 +102,22 @@ def _plan_phase(recipe: Recipe, run: RunFolder, machine: Machine, name: str, ind
         tokens=tokens,
         num_warmup_steps=num_warmup_steps(phase, schedule.num_steps),
         useful_flops=useful,
-        hours=done / (machine.mfu * peak * 1e12 * machine.num_gpus) / 3600,
+        hours=hours_of(useful, recipe.train, machine),
         memory=memory,
         fits=fits,
         remedies=() if fits else tuple(_remedies(case, limit)),
     )
 
 
+def hours_of(useful_flops: float, settings: Train, machine: Machine) -> float:
+    """Return the hours that a machine takes for some useful operations, at the assumed share of its peak."""
+    peak = machine.gpu.bf16_tflops if settings.precision != "float32" else machine.gpu.float32_tflops
+    done = useful_flops * (_RECOMPUTATION if settings.gradient_checkpointing else 1)
+    return done / (machine.mfu * peak * 1e12 * machine.num_gpus) / 3600
+
+
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """A phase with its machine settings, to be changed until it fits."""
 
     config: Any
@@ -144,11 +149,11 @@ class _Case:
         with mode:
             return estimate_memory(trained, self.tokens, self.settings, self.num_gpus, num_shards, trainable.levers)
 
-    def with_settings(self, **changes: Any) -> "_Case":
+    def with_settings(self, **changes: Any) -> "Case":
         """Return the case with other machine settings."""
         return replace(self, settings=self.settings.model_copy(update=changes))
 
-    def with_micro_batches_of(self, num_tokens: int) -> "_Case":
+    def with_micro_batches_of(self, num_tokens: int) -> "Case":
         """Return the case with smaller micro-batches, their supervised tokens in proportion."""
         largest = min(self.tokens.largest_micro_batch, num_tokens)
         most = round(self.tokens.most_supervised * largest / self.tokens.largest_micro_batch)
@@ -161,7 +166,7 @@ class _Case:
         return model
 
 
-def _remedies(case: _Case, limit: float) -> Iterator[str]:
+def _remedies(case: Case, limit: float) -> Iterator[str]:
     """Yield changes that make a case fit: first those that change nothing of what is learnt, LoRA last."""
     spared = case.with_settings(gradient_checkpointing=True, precision="bf16")
     sizes = [size for size in _SMALLER_MICRO_BATCHES if size < case.settings.micro_batch_tokens]
@@ -182,13 +187,13 @@ def _remedies(case: _Case, limit: float) -> Iterator[str]:
             yield " ".join(["method: lora", *_changes(case, spared)])
 
 
-def _first_that_fits(case: _Case, tries: Sequence[_Case], limit: float) -> list[str]:
+def _first_that_fits(case: Case, tries: Sequence[Case], limit: float) -> list[str]:
     """Return the changes of the first of some cases that fits, if any does."""
     fitting = (tried for tried in tries if _changes(case, tried) and tried.memory().total <= limit)
     return [" ".join(_changes(case, tried)) for tried in itertools.islice(fitting, 1)]
 
 
-def _changes(before: _Case, after: _Case) -> list[str]:
+def _changes(before: Case, after: Case) -> list[str]:
     """Return the overrides that make one case's machine settings the other's."""
     old, new = before.settings.model_dump(mode="json"), after.settings.model_dump(mode="json")
     return [f"train.{name}={str(new[name]).lower()}" for name in _SPARING if new[name] != old[name]]
