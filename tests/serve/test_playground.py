@@ -1,13 +1,6 @@
 """`crosstune compare`: who is asked what, and the page asked through gradio's own client."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +11,8 @@ from crosstune.runs.files import read_jsonl
 from crosstune.serve import playground as compare
 from crosstune.serve.models_to_compare import Answer, Panel, Question, contestants_of, questions_of
 from tests.browser import browser, needs_browser
-from tests.command_line import ENVIRONMENT, crosstune
+from tests.command_line import crosstune
+from tests.served import served
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quick_run")]
 
@@ -84,31 +78,10 @@ def test_answers_to_a_runs_items_are_judged_as_in_evaluation_and_others_by_form(
     assert (shown[1], shown[3]) == ("7 tokens, stopped by itself", "6 tokens, hit the limit · **no stop**")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def address(quick_run: tuple[Path, str]) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "crosstune", "compare", str(quick_run[0]), "--port", str(port)]
-    process = subprocess.Popen(
-        command, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield _wait_for(f"http://127.0.0.1:{port}", process)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> str:
-    for _ in range(900):
-        assert process.poll() is None, "the page's server ended"
-        try:
-            urllib.request.urlopen(address, timeout=1)
-            return address
-        except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.1)
-    raise TimeoutError(address)
+    with served("compare", str(quick_run[0])) as address:
+        yield address
 
 
 def test_the_page_asks_every_system(address: str, quick_run: tuple[Path, str]) -> None:

@@ -1,12 +1,5 @@
 """`crosstune serve`: which engine, which command; and the openai client against the real thing."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +8,7 @@ import pytest
 from crosstune.errors import BadInputError
 from crosstune.serve import server
 from crosstune.serve.assistant import Assistant, Decoding
-from tests.command_line import ENVIRONMENT
+from tests.served import served
 
 
 def test_vllm_is_preferred_then_our_own_then_an_error(chat_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,28 +41,8 @@ def test_a_model_s_name_holds_no_path_of_this_machine(tmp_path: Path) -> None:
 
 @pytest.fixture
 def address(chat_folder: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "crosstune", "serve", str(chat_folder), "--port", str(port)]
-    environment = {**os.environ, **ENVIRONMENT}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield _wait_for(f"http://127.0.0.1:{port}", process)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> str:
-    for _ in range(600):
-        assert process.poll() is None, "the server ended"
-        try:
-            urllib.request.urlopen(f"{address}/health", timeout=1)
-            return address
-        except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.1)
-    raise TimeoutError(address)
+    with served("serve", str(chat_folder), path="/health") as address:
+        yield address
 
 
 @pytest.mark.slow

@@ -35,15 +35,15 @@ SYSTEMS: dict[str, Any] = {
 }
 SETTINGS: dict[str, Any] = {"validation": "pairs", "validate_every_steps": 2, "save_every_steps": 2}
 # Without a GPU, accelerate's own launcher starts one process, unless it shards.
-TORCHRUN = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
-# With the file that users launch with, on two processes.
+TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+# With the file that users launch with, on two processes, and at any port that is free.
 FILES = Path(__file__).parents[2] / "recipes" / "launch"
-LAUNCH = ["accelerate.commands.launch", "--num_processes", "2", "--config_file"]
-FSDP = [*LAUNCH, str(FILES / "one_node_8_gpus.yaml"), "--main_process_port"]
-DEEPSPEED = [*LAUNCH, str(FILES / "deepspeed_zero3_8_gpus.yaml"), "--main_process_port"]
+LAUNCH = ["accelerate.commands.launch", "--num_processes", "2", "--main_process_port", "0", "--config_file"]
+FSDP = [*LAUNCH, str(FILES / "one_node_8_gpus.yaml")]
+DEEPSPEED = [*LAUNCH, str(FILES / "deepspeed_zero3_8_gpus.yaml")]
 
 
-def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subprocess.Popen[str]:
+def launch(recipe: Recipe, folder: Path, launcher: list[str]) -> subprocess.Popen[str]:
     if launcher in (FSDP, DEEPSPEED):
         pytest.skip("known fault: training with split weights; docs/scaling.md says so")
     path = folder / "launched.yaml"
@@ -53,7 +53,7 @@ def launch(recipe: Recipe, folder: Path, launcher: list[str], port: int) -> subp
     places = {"DS_ACCELERATOR": "cpu", "ACCELERATE_TORCH_DEVICE": "cpu"}
     program = programs.get(tuple(launcher), "crosstune")
     return subprocess.Popen(
-        [sys.executable, "-m", *launcher, str(port), "-m", program, "--debug", "train", str(path)],
+        [sys.executable, "-m", *launcher, "-m", program, "--debug", "train", str(path)],
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, (Path(yaml_file.__file__).parents[2], Path(__file__).parents[2]))),
@@ -107,12 +107,12 @@ def test_launch_files_are_what_accelerate_and_bash_read() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("launcher", "port"), [(TORCHRUN, 29611), (FSDP, 29612)], ids=["ddp", "fsdp2"])
-def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, launcher: list[str], port: int) -> None:
+@pytest.mark.parametrize("launcher", [TORCHRUN, FSDP], ids=["ddp", "fsdp2"])
+def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, launcher: list[str]) -> None:
     recipe, single = make_run(SYSTEMS, root=tmp_path / "single", **SETTINGS)
     train_stage.run(recipe, single)
     recipe, double = make_run(SYSTEMS, root=tmp_path / "double", **SETTINGS)
-    finish(launch(recipe, tmp_path / "double", launcher, port))
+    finish(launch(recipe, tmp_path / "double", launcher))
     assert_equal_but_for_rounding(double, single, SYSTEMS)
 
 
@@ -122,7 +122,7 @@ def test_what_two_processes_began_one_goes_on_with_at_the_next_row(make_run: Mak
     recipe, single = make_run(systems, root=tmp_path / "single")
     train_stage.run(recipe, single)
     recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100)
-    process = launch(recipe, tmp_path / "stopped", TORCHRUN, 29651)
+    process = launch(recipe, tmp_path / "stopped", TORCHRUN)
     wait_for_steps(stopped, 3, process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=300)
@@ -142,7 +142,7 @@ def test_in_bf16_two_processes_that_split_the_weights_learn_next_to_what_one_lea
         AcceleratorState._reset_state(reset_partial_state=True)  # it keeps the precision of the first
         recipe, found[name] = make_run(systems, root=tmp_path / name, precision=precision, micro_batch_tokens=60)
         if name == "split":
-            finish(launch(recipe, tmp_path / name, FSDP, 29618))
+            finish(launch(recipe, tmp_path / name, FSDP))
         else:
             train_stage.run(recipe, found[name])
     whole, single, split = (losses(found[name], "base") for name in ("float32", "bf16", "split"))
@@ -158,12 +158,12 @@ def test_in_bf16_two_processes_that_split_the_weights_learn_next_to_what_one_lea
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("settings", "port"),
-    [({"optimizer": "adamw"}, 29613), ({"optimizer": "adamw_8bit"}, 29643), ({"precision": "bf16"}, 29646)],
+    "settings",
+    [{"optimizer": "adamw"}, {"optimizer": "adamw_8bit"}, {"precision": "bf16"}],
     ids=["adamw", "adamw_8bit", "bf16"],
 )
 def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
-    make_run: MakeRun, tmp_path: Path, settings: dict[str, Any], port: int
+    make_run: MakeRun, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     if settings.get("optimizer") == "adamw_8bit":
         pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
@@ -171,16 +171,16 @@ def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
     shape = {"hidden_size": 128, "num_layers": 1, "num_heads": 4, "intermediate_size": 128}
     systems = {"base": scratch(architecture=shape, phases=[phase(num_steps=20, **PULLS)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **settings)
-    finish(launch(recipe, tmp_path / "whole", FSDP, port))
+    finish(launch(recipe, tmp_path / "whole", FSDP))
     recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100, **settings)
-    process = launch(recipe, tmp_path / "stopped", FSDP, port + 1)
+    process = launch(recipe, tmp_path / "stopped", FSDP)
     wait_for_steps(stopped, 3, process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=300)
     (checkpoint,) = (stopped.system("base") / "checkpoints").glob("phase-00-step-*")
     parts = {path.parent.name for path in checkpoint.rglob("__1_0.distcp")}
     assert parts == {"pytorch_model_fsdp_0", "optimizer_0"}  # each process wrote its own
-    finish(launch(recipe, tmp_path / "stopped", FSDP, port + 2))
+    finish(launch(recipe, tmp_path / "stopped", FSDP))
     assert losses(stopped, "base") == losses(whole, "base")
     for key, weight in weights(whole, "base").items():
         assert torch.equal(weights(stopped, "base")[key], weight)

@@ -14,6 +14,7 @@ import torch
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json
 from crosstune.train import stage as train_stage
+from tests.served import free_port
 from tests.train.conftest import MakeRun, phase, scratch, wait_for_steps
 from tests.train.test_distributed import FILES, losses, weights
 
@@ -46,7 +47,7 @@ def submit(recipe: Recipe, folder: Path) -> psutil.Popen:
         (commands / name).chmod(0o755)
     script = shutil.copy(FILES / "slurm_2_nodes.sh", folder / "slurm_script")
     job = {
-        "SLURM_JOB_ID": str(os.getpid()),  # decides the port
+        "SLURM_JOB_ID": str(free_port(20000, 29999)),  # the job's port is 20000 and its last four digits
         "SLURM_JOB_NODELIST": "localhost,elsewhere",
         "SLURM_NNODES": "2",
         "SLURM_CPUS_PER_TASK": "1",

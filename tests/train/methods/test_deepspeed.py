@@ -48,24 +48,24 @@ def test_two_processes_of_deepspeed_train_as_one_does(make_run: MakeRun, tmp_pat
     recipe, single = make_run(SYSTEMS, root=tmp_path / "single", **SETTINGS)
     train_stage.run(recipe, single)
     recipe, double = make_run(SYSTEMS, root=tmp_path / "double", **SETTINGS)
-    finish(launch(recipe, tmp_path / "double", DEEPSPEED, 29651))
+    finish(launch(recipe, tmp_path / "double", DEEPSPEED))
     assert_equal_but_for_rounding(double, single, SYSTEMS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("signal_number", "port"), [(signal.SIGTERM, 29652), (signal.SIGKILL, 29656)])
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
 def test_deepspeed_that_is_stopped_goes_on_from_its_checkpoint_and_leaves_weights_in_float32(
-    make_run: MakeRun, tmp_path: Path, signal_number: signal.Signals, port: int
+    make_run: MakeRun, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
     skip_without_deepspeed()
     systems = {"base": scratch(phases=[phase(num_steps=20)])}
     settings: dict[str, Any] = {"precision": "bf16", "gradient_checkpointing": True}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **settings)
-    finish(launch(recipe, tmp_path / "whole", DEEPSPEED, port))
+    finish(launch(recipe, tmp_path / "whole", DEEPSPEED))
     # Stopped, it saves by itself; killed, it goes on from the last time that it did.
     save_every_steps = 100 if signal_number == signal.SIGTERM else 2
     recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=save_every_steps, **settings)
-    process = launch(recipe, tmp_path / "stopped", DEEPSPEED, port + 1)
+    process = launch(recipe, tmp_path / "stopped", DEEPSPEED)
     wait_for_steps(stopped, 5, process)
     workers = psutil.Process(process.pid).children(recursive=True) if signal_number == signal.SIGKILL else []
     for one in (process, *workers):
@@ -74,7 +74,7 @@ def test_deepspeed_that_is_stopped_goes_on_from_its_checkpoint_and_leaves_weight
     assert not (stopped.system("base") / "system.json").exists()
     checkpoints = list((stopped.system("base") / "checkpoints").glob("phase-00-step-*"))
     assert len(list(checkpoints[0].rglob("*_optim_states.pt"))) == 2  # each process wrote its own
-    finish(launch(recipe, tmp_path / "stopped", DEEPSPEED, port + 2))
+    finish(launch(recipe, tmp_path / "stopped", DEEPSPEED))
     assert losses(stopped, "base") == losses(whole, "base")
     for key, weight in weights(whole, "base").items():
         assert torch.equal(weights(stopped, "base")[key], weight)

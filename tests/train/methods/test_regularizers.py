@@ -180,7 +180,7 @@ def test_two_processes_learn_with_all_of_them_what_one_learns(make_run: MakeRun,
     recipe, single = make_run(SYSTEMS, root=tmp_path / "single")
     train_stage.run(recipe, single)
     recipe, double = make_run(SYSTEMS, root=tmp_path / "double")
-    finish(launch(recipe, tmp_path / "double", TORCHRUN, 29617))
+    finish(launch(recipe, tmp_path / "double", TORCHRUN))
     assert {done["num_processes"] for done in read_json(double.system("ours") / "system.json")["phases"]} == {2}
     for name, weight in weights(single, "ours").items():
         torch.testing.assert_close(weights(double, "ours")[name], weight, rtol=1e-3, atol=1e-5)
