@@ -86,7 +86,7 @@ def measure(path: Path, num_steps: int = _TIMED_STEPS) -> dict[str, Any]:
     steps = []
     for step in np.linspace(0, len(rows) // BATCH_ROWS - 1, num_steps).astype(int).tolist():
         started = time.thread_time()
-        batch = make_batch(rows, (step, schedule.rows_of_step(step)), share)
+        batch = make_batch(rows, step, schedule.rows_of_step(step), share)
         # Batches of more tokens take longer.
         steps.append((time.thread_time() - started) / batch.num_tokens)
     # Other work on the machine makes steps slower, never faster.

@@ -105,7 +105,7 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
             places = np.arange(step * batch_rows, (step + 1) * batch_rows)
             turn.begin()
             # Laid out within the turn: here there is no second core that would do it beside the step.
-            batch = make_batch(rows, (step, places), Share(0, 1, train.micro_batch_tokens))
+            batch = make_batch(rows, step, places, Share(0, 1, train.micro_batch_tokens))
             result = train_step(job, accelerator, trained, optimizer, batch).result("")
             turn.end(sum(result.nats.values()) / batch.num_supervised)
 

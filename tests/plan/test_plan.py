@@ -174,7 +174,7 @@ def test_the_memory_of_llama_2_7b_is_what_an_h200_held(
     ],
     ids=["l2", "kl", "frozen_rows"],
 )
-def test_levers_weigh_what_they_keep(
+def test_regularizers_weigh_what_they_keep(
     settings: dict[str, Any], num_kept: Callable[[int, int], int], num_logits: int, is_split: bool
 ) -> None:
     cases = [
@@ -183,11 +183,11 @@ def test_levers_weigh_what_they_keep(
     ]
     plain, pulled, on_many = (case.memory() for case in cases)
     num_weights = int(plain.weights) // 4
-    assert plain.levers == 0
-    assert pulled.levers == 4 * num_kept(num_weights, 64) + num_logits * 4 * 300 * 500
+    assert plain.regularizers == 0
+    assert pulled.regularizers == 4 * num_kept(num_weights, 64) + num_logits * 4 * 300 * 500
     offers_gpus = [any("GPUs" in remedy for remedy in _remedies(case, math.inf)) for case in cases]
-    if is_split:  # each GPU keeps its part of what the lever needs, beside its part of the weights
-        assert on_many.levers == pulled.levers / 8 and on_many.weights == pulled.weights / 8
+    if is_split:  # each GPU keeps its part of what the regularizer needs, beside its part of the weights
+        assert on_many.regularizers == pulled.regularizers / 8 and on_many.weights == pulled.weights / 8
         assert offers_gpus == [True, True, True]
     else:  # launched on many GPUs, each holds all of it
         assert on_many == pulled and pulled.weights == plain.weights

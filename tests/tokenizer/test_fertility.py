@@ -6,7 +6,7 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 
 
 def test_tokens_are_counted_per_white_space_word_and_bytes_per_token(small_base: BpeTokenizer) -> None:
-    row = fertility.measure(("news", "ko"), ["책 the", "the  the"], "base", small_base.tokenizer)
+    row = fertility.measure("news", "ko", ["책 the", "the  the"], "base", small_base.tokenizer)
     # ▁ + three bytes, ▁the; ▁the, ▁, ▁the.
     assert (row.lines, row.words, row.tokens, row.bytes) == (2, 4, 8, 15)
     assert row.tokens_per_word == 2.0
@@ -14,11 +14,11 @@ def test_tokens_are_counted_per_white_space_word_and_bytes_per_token(small_base:
 
 
 def test_no_lines_give_zero_and_no_division_by_it(small_base: BpeTokenizer) -> None:
-    assert fertility.measure(("news", "ko"), [], "base", small_base.tokenizer).tokens_per_word == 0
+    assert fertility.measure("news", "ko", [], "base", small_base.tokenizer).tokens_per_word == 0
 
 
 def test_json_and_table_name_the_splitter(small_base: BpeTokenizer) -> None:
-    rows = [fertility.measure(("news", "ko"), ["책"], "base", small_base.tokenizer)]
+    rows = [fertility.measure("news", "ko", ["책"], "base", small_base.tokenizer)]
     assert fertility.as_json(rows, [], "abc")["word_splitter"] == "whitespace"
     console = Console(record=True, width=120)
     console.print(fertility.as_table(rows))
@@ -28,7 +28,7 @@ def test_json_and_table_name_the_splitter(small_base: BpeTokenizer) -> None:
 
 def test_the_table_sets_the_tokenizers_side_by_side(small_base: BpeTokenizer) -> None:
     rows = [
-        fertility.measure(("news", "ko"), [line], name, small_base.tokenizer)
+        fertility.measure("news", "ko", [line], name, small_base.tokenizer)
         for line, name in (("책 책", "base"), ("the the", "extended"))
     ]
     table = fertility.as_table(rows)
@@ -56,7 +56,7 @@ def test_parity_compares_the_sides_of_parallel_texts_and_of_no_others(small_base
         ("learnt", "en"): ["the"],
         ("learnt", "ko"): ["책"],
     }
-    rows = [fertility.measure(text, lines, "base", small_base.tokenizer) for text, lines in sides.items()]
+    rows = [fertility.measure(*text, lines, "base", small_base.tokenizer) for text, lines in sides.items()]
     korean, english = rows[1].tokens, rows[0].tokens
     found = fertility.parity(rows, ["news"], Languages(source="en", target="ko"))
     assert found == [

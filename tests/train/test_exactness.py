@@ -57,7 +57,7 @@ def run_steps(model: PreTrainedModel, micro_batch_tokens: int, phase: Phase) -> 
     losses = []
     with fast_paths(model, accelerator, Train()):
         for step in range(NUM_STEPS):
-            batch = make_batch(rows, (step, schedule.rows_of_step(step)), Share(0, 1, micro_batch_tokens))
+            batch = make_batch(rows, step, schedule.rows_of_step(step), Share(0, 1, micro_batch_tokens))
             result = train_step(job, accelerator, model, optimizer, batch).result("")
             losses.append(sum(result.nats.values()) / batch.num_supervised)
     return losses

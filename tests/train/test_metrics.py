@@ -15,7 +15,7 @@ def row(num_supervised: int, language: str, source: str) -> Row:
 
 def test_a_source_of_two_languages_counts_for_both_of_them() -> None:
     rows = [row(4, "en", "news"), row(1, "ko", "news"), row(2, "ko", "novels"), row(1, "ko", "novels")]
-    batch = make_batch(Rows.of([*rows, row(1, "ko", "letters")]), (2, np.arange(4)), Share(0, 1, 100))
+    batch = make_batch(Rows.of([*rows, row(1, "ko", "letters")]), 2, np.arange(4), Share(0, 1, 100))
     nats = {("en", "news"): 8.0, ("ko", "news"): 7.0, ("ko", "novels"): 5.0, ("ko", "letters"): 0.0}
     found = row_of_step(0, batch, Totals(steps=3), StepResult(nats, grad_norm=1.0, learning_rate=0.1))
     assert found["loss"] == pytest.approx(20 / 8)

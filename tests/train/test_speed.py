@@ -1,10 +1,12 @@
 """The progress line's numbers: useful operations counted as the plan counts them, and a rate that the machine has."""
 
 import time
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
+from accelerate import Accelerator
 from transformers import AutoModelForCausalLM
 
 from crosstune.recipe import Train
@@ -43,8 +45,9 @@ def test_a_step_costs_what_the_plan_says(make_run: MakeRun) -> None:
     rows, _ = make_rows(mixture_tokens(run, phase.mixture, "base"), phase)
     schedule = make_schedule(len(rows), phase, (3, 0))
     settings = Train(micro_batch_tokens=200)
+    two_processes = cast(Accelerator, SimpleNamespace(num_processes=2, device=torch.device("cpu")))
     whole = flops(model, count_tokens(rows, schedule, 2, 200), phase)
-    speed = speed_of(model, rows, schedule, phase, (2, torch.device("cpu"), settings))
+    speed = speed_of(model, rows, schedule, phase, settings, two_processes)
     assert speed.flops_per_step == pytest.approx(whole / schedule.num_steps)
 
 

@@ -21,10 +21,12 @@ def _start(
     stages: tuple[str, ...],
     path: Path,
     overrides: list[str] | None,
-    flags: tuple[bool, bool, bool],
+    *,
+    quick: bool,
+    dry_run: bool,
+    update: bool,
     as_json: bool = False,
 ) -> None:
-    quick, dry_run, update = flags
     recipe = load(path, overrides, quick)
     if stages != ("report",):
         directions = [direction for task in recipe.evaluate.tasks.values() for direction in task.directions]
@@ -66,7 +68,7 @@ def run(
 
     What is already there for the same inputs and settings is skipped; what was interrupted goes on.
     """
-    _start(pipeline.STAGE_NAMES, recipe, overrides, (quick, dry_run, update), as_json)
+    _start(pipeline.STAGE_NAMES, recipe, overrides, quick=quick, dry_run=dry_run, update=update, as_json=as_json)
 
 
 def data(
@@ -80,7 +82,8 @@ def data(
     ] = False,
 ) -> None:
     """Run the data stage: raw corpora -> data/mixtures/*/examples.parquet, data/evaluation/*/items.jsonl."""
-    _start(("data", "tokenizer") if audit else ("data",), recipe, overrides, (quick, dry_run, update))
+    stages = ("data", "tokenizer") if audit else ("data",)
+    _start(stages, recipe, overrides, quick=quick, dry_run=dry_run, update=update)
     if audit and not dry_run:
         # Imported here: the command line answers --help without loading torch.
         from crosstune.tokens.audit import audit as print_audit
@@ -110,7 +113,7 @@ def report(
         raise BadInputError(
             "--fail-on-forgetting was asked, but the recipe sets no limit: set evaluate.max_forgetting, as 0.03"
         )
-    _start(("report",), recipe, overrides, (quick, dry_run, update), as_json)
+    _start(("report",), recipe, overrides, quick=quick, dry_run=dry_run, update=update, as_json=as_json)
     if fail_on_forgetting and not dry_run:
         from crosstune.report.tables.forgetting import failure
 
@@ -130,7 +133,7 @@ def stage_command(stage: pipeline.Stage) -> Callable[..., None]:
         dry_run: DryRun = False,
         update: Update = False,
     ) -> None:
-        _start((stage.name,), recipe, overrides, (quick, dry_run, update))
+        _start((stage.name,), recipe, overrides, quick=quick, dry_run=dry_run, update=update)
 
     command.__doc__ = f"Run the {stage.name} stage: {stage.purpose}."
     return command

@@ -51,6 +51,16 @@ class Where:
     partition: str = ""
 
 
+@dataclass(frozen=True)
+class SourceFiles:
+    """A source of the recipe, with its files, which lie below a root folder."""
+
+    name: str
+    source: Source
+    paths: list[Path]
+    root: Path
+
+
 class UsableDocuments(PipelineStep):  # type: ignore[misc]
     """Reads a task's share of a source's files and yields what passes the checks of the data stage.
 
@@ -63,17 +73,14 @@ class UsableDocuments(PipelineStep):  # type: ignore[misc]
 
     def __init__(
         self,
-        source: tuple[str, Source],
-        paths: list[Path],
-        root: Path,
+        files: SourceFiles,
         quality: Quality,
         languages: Languages,
         evaluation: list[Path],
         out: Path,
     ) -> None:
         super().__init__()
-        self.source_name, self.source = source
-        self.paths, self.root, self.out = paths, root, out
+        self.files, self.out = files, out
         self.quality, self.languages, self.evaluation = quality, languages, evaluation
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
@@ -82,17 +89,19 @@ class UsableDocuments(PipelineStep):  # type: ignore[misc]
 
         def counted() -> Iterator[Row | BadRow]:
             nonlocal num_read
-            for row in read_source(self.source, self.paths[rank::world_size], self.root, self.languages):
+            for row in read_source(
+                self.files.source, self.files.paths[rank::world_size], self.files.root, self.languages
+            ):
                 num_read += 1
                 yield row
 
         known = EvaluationTexts.read(self.evaluation, self.quality.overlap_ngram) if self.evaluation else None
-        checks = Checks("text", self.source.language, self.quality, known)
+        checks = Checks("text", self.files.source.language, self.quality, known)
         (self.out / "dropped").mkdir(parents=True, exist_ok=True)
         drops = Drops(self.out / "dropped" / f"{rank:05d}.jsonl")
         try:
-            rows = readable(counted(), self.source_name, self.quality.on_bad_row, drops)
-            for row in keep_usable(rows, checks, self.source_name, drops):
+            rows = readable(counted(), self.files.name, self.quality.on_bad_row, drops)
+            for row in keep_usable(rows, checks, self.files.name, drops):
                 yield Document(text=row.texts["text"], id=row.origin)
         finally:
             drops.close()
@@ -118,7 +127,9 @@ def filter_source(recipe: Recipe, run: RunFolder, root: Path, name: str, out: Pa
     states = {files.place(path, root): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
     settings = (source, recipe.data.quality, recipe.languages, states, num_tasks)
     _claim(out, fingerprint("filtered text", *settings, [fingerprint_of(folder) for folder in evaluation]))
-    step = UsableDocuments((name, source), paths, root, recipe.data.quality, recipe.languages, evaluation, out)
+    step = UsableDocuments(
+        SourceFiles(name, source, paths, root), recipe.data.quality, recipe.languages, evaluation, out
+    )
     writer = ParquetWriter(str(out / "text"), output_filename="${rank}.parquet", max_file_size=-1)
     try:
         _executor([step, writer], out, num_tasks, where).run()

@@ -53,14 +53,13 @@ def cells_of(label: str, task: EvaluationTask, items: Sequence[Item], template: 
         cell
         for direction in task.directions
         for language in task.instruction_languages
-        for cell in _translation_cells(label, task, items, (direction, language), template)
+        for cell in _translation_cells(label, task, items, direction, language, template)
     ]
 
 
 def _translation_cells(
-    label: str, task: EvaluationTask, items: Sequence[Item], asked: tuple[str, str], template: Template
+    label: str, task: EvaluationTask, items: Sequence[Item], direction: str, language: str, template: Template
 ) -> Iterator[Cell]:
-    direction, language = asked
     source, target = split_direction(direction)
     chosen, references = _references(task, items, source, target)
     name = f"{label}_{source}_{target}_{language}"

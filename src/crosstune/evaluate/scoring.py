@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from crosstune.evaluate import ranks
 from crosstune.models import packing
 from crosstune.models.finite import NotFiniteError
+from crosstune.models.float64 import in_float64
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
 from crosstune.models.logits import logit_parts
@@ -189,5 +190,5 @@ def _look_up(parts: Iterable[Tensor], rows: Array, targets: Array) -> tuple[Arra
         normalisers.append(largest[-1] - part.log_softmax(1).amax(1))
         first += part.shape[1]
     best_part = torch.stack(largest).argmax(0).cpu().numpy()
-    normaliser = torch.stack(normalisers).logsumexp(0).double().cpu().numpy()
+    normaliser = in_float64(torch.stack(normalisers).logsumexp(0)).cpu().numpy()
     return logits - normaliser[rows], is_best & (best_part[rows] == part_of)

@@ -168,7 +168,7 @@ def _choose(trained: nn.Module, trial: Trial) -> Path:
         for way, attention in ways:
             read = _packed_reader(trial.use) if way == "packed" else partial(plain_logits, way=way)
             found = max(
-                (_difference(case, read, attention, trial) for case in references),
+                (_difference(model, reference, read, attention, trial) for model, reference in references),
                 key=lambda one: (not one.is_rounding, one.nats, one.gradient),
             )
             tried.append(("packed" if way == "packed" else way, found))
@@ -187,8 +187,7 @@ def _references(trained: nn.Module, trial: Trial) -> Iterator[tuple[nn.Module, R
     yield trial.called, Reference(trial.called, read, trial.digit, with_gradients)
 
 
-def _difference(case: tuple[nn.Module, Reference], read: Read, attention: str, trial: Trial) -> Difference:
-    model, reference = case
+def _difference(model: nn.Module, reference: Reference, read: Read, attention: str, trial: Trial) -> Difference:
     set_attention(inner_model(model), attention)
     return reference.difference(model, read, trial.kernels)
 

@@ -19,7 +19,7 @@ from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.recipe import Train
 from crosstune.train.cost import Tokens
 from crosstune.train.methods.optimizer import bytes_of_moments
-from crosstune.train.methods.regularizers import Lever
+from crosstune.train.methods.regularizers import Regularizer
 
 _ATTENTION = "crosstune_counted"
 # The CUDA context and libraries, and what the allocator cannot use: assumptions, not measurements.
@@ -42,7 +42,7 @@ class Memory:
         activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
         logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32; autocast
             hands logits on in float32, and their gradient back in bf16.
-        levers: copies of weights, and of logits at most, that levers against forgetting and frozen rows need.
+        regularizers: copies of weights, and of logits at most, that regularizers and frozen rows need.
         other: CUDA context and fragmentation, assumed.
     """
 
@@ -52,7 +52,7 @@ class Memory:
     working_weights: float
     activations: float
     logits: float
-    levers: float
+    regularizers: float
     other: float
 
     @property
@@ -62,7 +62,12 @@ class Memory:
 
 
 def estimate_memory(
-    trained: nn.Module, tokens: Tokens, settings: Train, num_gpus: int, num_shards: int, levers: Sequence[Lever] = ()
+    trained: nn.Module,
+    tokens: Tokens,
+    settings: Train,
+    num_gpus: int,
+    num_shards: int,
+    regularizers: Sequence[Regularizer] = (),
 ) -> Memory:
     """Return the memory of a step on each GPU.
 
@@ -72,7 +77,7 @@ def estimate_memory(
         settings: precision, optimiser and checkpointing.
         num_gpus: how many train together.
         num_shards: over how many of them weights, gradients and optimiser state are split; 1 for none.
-        levers: of the phase; where weights are split, so is what they keep.
+        regularizers: of the phase; where weights are split, so is what they keep.
     """
     num_weights = sum(parameter.numel() for parameter in trained.parameters())
     num_trained = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
@@ -100,8 +105,11 @@ def estimate_memory(
         "working_weights": float(working),
         "activations": float(activations),
         "logits": logits,
-        "levers": float(
-            sum(lever.num_kept() * _FLOAT / num_shards + lever.num_logits * all_logits for lever in levers)
+        "regularizers": float(
+            sum(
+                regularizer.num_kept() * _FLOAT / num_shards + regularizer.num_logits * all_logits
+                for regularizer in regularizers
+            )
         ),
     }
     return Memory(**parts, other=_CONTEXT_BYTES + _FRAGMENTATION * sum(parts.values()))

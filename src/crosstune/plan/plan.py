@@ -147,7 +147,9 @@ class Case:
             trainable = make_trainable(self._model(), self.phase, self.old_size, seed=0)
         trained, mode = fake_model(lambda: trainable.model)
         with mode:
-            return estimate_memory(trained, self.tokens, self.settings, self.num_gpus, num_shards, trainable.levers)
+            return estimate_memory(
+                trained, self.tokens, self.settings, self.num_gpus, num_shards, trainable.regularizers
+            )
 
     def with_settings(self, **changes: Any) -> "Case":
         """Return the case with other machine settings."""

@@ -16,7 +16,7 @@ _HEADERS = {
     "working_weights": "working\nweights",
     "activations": "activa-\ntions",
 }
-_PARTS = ("weights", "gradients", "optimizer", "working_weights", "activations", "logits", "levers", "other")
+_PARTS = ("weights", "gradients", "optimizer", "working_weights", "activations", "logits", "regularizers", "other")
 
 
 def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:

@@ -62,18 +62,17 @@ def translate_file(assistant: Assistant, request: Request, source: Path, target:
         BadInputError: when the source cannot be read, or the target holds anything but the begin of this translation.
     """
     with only_writer_of(target, "give another --output"):
-        _translate_file(assistant, request, (source, target), model)
+        _translate_file(assistant, request, source, target, model)
 
 
-def _translate_file(assistant: Assistant, request: Request, files: tuple[Path, Path], model: str) -> None:
-    source, target = files
+def _translate_file(assistant: Assistant, request: Request, source: Path, target: Path, model: str) -> None:
     lines = _read_lines(source)
     identity = hash_model_folder(Path(model)) if Path(model).is_dir() else model
     wanted = fingerprint("translation", identity, hash_file(source), asdict(request), assistant.chat_template)
     journal = target.with_name(f".{target.name}.progress.json")
     num_done = _resume(target, journal, wanted)
     if num_done:
-        note(f"{target}: goes on behind line {num_done} of {len(lines)}")
+        note(f"{target}: resumes after line {num_done} of {len(lines)}")
     write_json(journal, {"fingerprint": wanted})
     num_cut = 0
     with target.open("a", encoding="utf-8") as output, progress(f"translate {source.name}", len(lines)) as advance:

@@ -103,16 +103,16 @@ def _is_copied(output: str, asked: Asked) -> bool:
     """Return whether a long run of the source stands in the output, and not in the reference."""
     if len(_plain(asked.source)) < _SHORTEST_SOURCE:
         return False
-    return _has_run_of(output, asked.source, (asked.reference,), (_COPIED_SHARE, _COPIED_CHARACTERS))
+    return _has_run_of(output, asked.source, (asked.reference,), _COPIED_SHARE, _COPIED_CHARACTERS)
 
 
-def _has_run_of(output: str, other: str, allowed: tuple[str, ...], size: tuple[float, int]) -> bool:
+def _has_run_of(output: str, other: str, allowed: tuple[str, ...], min_share: float, min_characters: int) -> bool:
     """Return whether a run of another text, of a share and of some characters of it, stands in the output.
 
     What is shorter than so many characters must stand there whole; runs of the ``allowed`` texts do not count.
     """
     ours, theirs, right = _plain(output), _plain(other), [_plain(text) for text in allowed]
-    wanted = min(len(theirs), max(size[1], round(size[0] * len(theirs))))
+    wanted = min(len(theirs), max(min_characters, round(min_share * len(theirs))))
     runs = (theirs[first : first + wanted] for first in range(len(theirs) - wanted + 1) if wanted)
     return any(run in ours and not any(run in text for text in right) for run in runs)
 
@@ -177,7 +177,7 @@ def _repeated_trigrams(text: str) -> float:
 def _is_echo(output: str, asked: Asked) -> bool:
     if _MARKERS.search(output) and not _MARKERS.search(asked.source):
         return True
-    return _has_run_of(output, asked.instruction, (asked.source, asked.reference), (_ECHO_SHARE, _ECHO_CHARACTERS))
+    return _has_run_of(output, asked.instruction, (asked.source, asked.reference), _ECHO_SHARE, _ECHO_CHARACTERS)
 
 
 def _has_extra(output: str, asked: Asked) -> bool:

@@ -116,19 +116,19 @@ def learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeT
 
 def _take(fetch: Callable[[], Path], base: BpeTokenizer) -> Extended:
     content, _ = given.load(fetch(), _SETTING)
-    return as_given(base, BpeTokenizer(content), ("tokenizer.base", _SETTING))
+    return as_given(base, BpeTokenizer(content), "tokenizer.base", _SETTING)
 
 
-def as_given(base: BpeTokenizer, extended: BpeTokenizer, settings: tuple[str, str]) -> Extended:
+def as_given(base: BpeTokenizer, extended: BpeTokenizer, base_setting: str, extended_setting: str) -> Extended:
     """Return an extended tokenizer that others made, with what it promises by its pieces.
 
-    ``settings`` is where the user gave the two, for messages.
+    The settings are where the user gave the two, for messages.
 
     Raises:
         BadInputError: when it does not extend the base, or either cannot be extended at all.
     """
-    refuse_unextendable(base, settings[0])
-    refuse_unextendable(extended, settings[1])
+    refuse_unextendable(base, base_setting)
+    refuse_unextendable(extended, extended_setting)
     # A letter that has a piece of its own was meant to be written with it; a dead piece promises nothing.
     added = new_pieces(base, extended)
     alive = zip(added, extended.produces(added), strict=True)

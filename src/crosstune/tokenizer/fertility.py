@@ -28,14 +28,14 @@ class Fertility:
     bytes_per_token: float
 
 
-def measure(text: tuple[str, str], lines: list[str], name: str, tokenizer: Tokenizer) -> Fertility:
-    """Measure one text, given as (label, language)."""
+def measure(text: str, language: str, lines: list[str], name: str, tokenizer: Tokenizer) -> Fertility:
+    """Measure one text in one language, cut by the tokenizer of a name."""
     tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(lines, add_special_tokens=False))
     words = sum(len(line.split()) for line in lines)
     num_bytes = sum(len(line.encode("utf-8")) for line in lines)
     per_word = round(tokens / max(words, 1), 4)
     per_token = round(num_bytes / max(tokens, 1), 4)
-    return Fertility(*text, name, len(lines), words, num_bytes, tokens, per_word, per_token)
+    return Fertility(text, language, name, len(lines), words, num_bytes, tokens, per_word, per_token)
 
 
 def parity(rows: list[Fertility], texts: Collection[str], languages: Languages) -> list[dict[str, Any]]:

@@ -76,7 +76,7 @@ def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:
         return
     tokenizers = {name: Tokenizer.from_file(str(run.tokenizer(name) / TOKENIZER)) for name in names}
     rows = [
-        fertility.measure((label, language), lines, name, tokenizer)
+        fertility.measure(label, language, lines, name, tokenizer)
         for label, sides in measured_lines(recipe, run).items()
         for language, lines in sides.items()
         for name, tokenizer in tokenizers.items()

@@ -112,5 +112,5 @@ def _escape(text: str) -> str:
 
 
 def _measure(size: int, tokenizer: BpeTokenizer, texts: dict[str, list[str]]) -> list[Point]:
-    rows = [fertility.measure((name, ""), lines, "", tokenizer.tokenizer) for name, lines in texts.items()]
+    rows = [fertility.measure(name, "", lines, "", tokenizer.tokenizer) for name, lines in texts.items()]
     return [Point(row.text, size, row.tokens_per_word, row.bytes_per_token) for row in rows]

@@ -41,7 +41,7 @@ def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
     """
     domains = {_name(path, texts.files): _read_lines(path) for path in texts.files}
     before = BpeTokenizer(_load(base, "--base"))
-    extended = extension.as_given(before, BpeTokenizer(_load(tokenizer, "TOKENIZER")), ("--base", "TOKENIZER"))
+    extended = extension.as_given(before, BpeTokenizer(_load(tokenizer, "TOKENIZER")), "--base", "TOKENIZER")
     pairs = _parallel_lines(texts)
     parted = {name: _parted(name, domain, texts.languages) for name, domain in domains.items()}
     samples = _samples([*parted.values(), *_parted_pairs(pairs, texts.languages)], extended, texts.languages)
@@ -56,7 +56,7 @@ def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
         *(("parallel", language, side) for language, side in pairs.items()),
     ]
     rows = [
-        fertility.measure((name, language), side, label, compiled)
+        fertility.measure(name, language, side, label, compiled)
         for name, language, side in sides
         if side
         for label, compiled in measured.items()

@@ -33,7 +33,7 @@ class Schedule:
 
     @property
     def num_steps(self) -> int:
-        """Return the number of optimiser steps."""
+        """Return the number of optimizer steps."""
         return math.ceil(self.num_seen / self.global_batch_size)
 
     def rows_of_step(self, step: int) -> NDArray[np.int64]:
@@ -116,9 +116,8 @@ class Batch:
         return [self.rows.origin(number) for number in self.rows.numbers(self.places).tolist()]
 
 
-def make_batch(rows: Rows, step_and_places: tuple[int, NDArray[np.int64]], share: Share) -> Batch:
+def make_batch(rows: Rows, step: int, places: NDArray[np.int64], share: Share) -> Batch:
     """Count a step's rows, and read those that are this rank's."""
-    step, places = step_and_places
     numbers = rows.numbers(places)
     length, num_prompt, corpus = (
         values[numbers] for values in (rows.facts.length, rows.facts.num_prompt, rows.facts.corpus)
@@ -169,7 +168,7 @@ def split_over_ranks(
 def _micro_batches(loads: Sequence[_Load], budget: int) -> list[list[int]]:
     """Return as few micro-batches as the budget allows, of about the same size.
 
-    A small one behind full ones would take a GPU hardly less time than a full one: LLaMA-2-7B's step of 10,559 tokens
+    A small one after full ones would take a GPU hardly less time than a full one: LLaMA-2-7B's step of 10,559 tokens
     on an H200 took 0.91 s with one of 739 at its end, where 9,820 in one took 0.75.
     """
     filled = _fill(loads, budget)

@@ -18,7 +18,7 @@ def batches(
 
     def make(step: int) -> Batch:
         check()
-        return make_batch(rows, (step, schedule.rows_of_step(step)), share)
+        return make_batch(rows, step, schedule.rows_of_step(step), share)
 
     steps = iter(range(begin, schedule.num_steps))
     waiting: deque[Future[Batch]] = deque()

@@ -19,7 +19,6 @@ from crosstune.recipe import Phase, Train
 from crosstune.terminal import progress, stop_requests
 from crosstune.train.batches import Batch, Schedule, Share
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
-from crosstune.train.checks import Check
 from crosstune.train.error_messages import memory_advice
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loader import batches
@@ -29,10 +28,11 @@ from crosstune.train.methods.optimizer import make_optimizer, set_learning_rate
 from crosstune.train.methods.regularizers import save_states, saved_states
 from crosstune.train.methods.trainable import Trainable
 from crosstune.train.metrics import MetricsFile, row_of_step
+from crosstune.train.periodic_eval import PeriodicEval
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Rows, Segment
 from crosstune.train.speed import Speed
-from crosstune.train.step_in_flight import StepInFlight, in_flight
+from crosstune.train.step_in_flight import RankStep, StepInFlight, in_flight
 from crosstune.train.tracking import log
 
 
@@ -42,10 +42,10 @@ class Job:
 
     Attributes:
         title: for the progress bar.
-        index: the stage's number.
+        index: the phase's number.
         seed: of the run, for what is random inside a step (LoRA's dropout).
         speed: what the progress line measures speed by.
-        checks: what is looked at while it trains.
+        checks: what is scored while it trains.
         check_files: raises where the rows can no longer be read from the disk.
     """
 
@@ -58,13 +58,20 @@ class Job:
     schedule: Schedule
     trainable: Trainable
     speed: Speed
-    checks: Sequence[Check] = ()
+    checks: Sequence[PeriodicEval] = ()
     check_files: Callable[[], None] = lambda: None
 
 
-def train(
-    job: Job, accelerator: Accelerator, begin: Checkpoint, files: tuple[Checkpoints, MetricsFile]
-) -> tuple[nn.Module, Totals]:
+@dataclass(frozen=True)
+class TrainContext:
+    """What all phases of a system are trained with, and where they write what must survive a kill."""
+
+    accelerator: Accelerator
+    checkpoints: Checkpoints
+    metrics: MetricsFile
+
+
+def train(job: Job, context: TrainContext, begin: Checkpoint) -> tuple[nn.Module, Totals]:
     """Train a phase from a checkpoint on; return the wrapped model and what it saw.
 
     Ctrl-C and SIGTERM save a checkpoint and end cleanly.
@@ -72,10 +79,11 @@ def train(
     Raises:
         CrosstuneError: when a step gives no finite number, a checkpoint cannot be written, or the memory is too small.
     """
+    accelerator = context.accelerator
     model, optimizer = _prepare(job, accelerator, begin)
     if accelerator.is_main_process:
-        for file in (files[1], *(one.file for one in job.checks)):
-            file.begin_at(begin.position if begin.folder else None)
+        for file in (context.metrics, *(check.file for check in job.checks)):
+            file.resume_at(begin.position if begin.folder else None)
     share = Share(accelerator.process_index, accelerator.num_processes, job.settings.micro_batch_tokens)
     with (
         closing(batches(job.rows, job.schedule, begin.totals.steps, share, job.check_files)) as loader,
@@ -85,15 +93,15 @@ def train(
         memory_advice(job.title, job.settings.micro_batch_tokens),
     ):
         advance(begin.totals.steps)
-        behind = _BehindSteps(job, (accelerator, model), begin, files, advance)
-        behind.look()
+        after = _AfterSteps(job, context, model, begin, advance)
+        after.run_checks()
         for batch in loader:
-            behind.step(train_step(job, accelerator, model, optimizer, batch, stop_requested()))
-    return model, behind.totals
+            after.step(train_step(job, accelerator, model, optimizer, batch, stop_requested()))
+    return model, after.totals
 
 
-class _BehindSteps:
-    """What is done behind steps: their numbers are written down, held-out text is looked at, checkpoints are saved.
+class _AfterSteps:
+    """What is done after steps: write their numbers down, run the checks that are due, save checkpoints.
 
     A GPU computes a step while the numbers of the one before are read. All are read before anything rests on them.
 
@@ -104,32 +112,31 @@ class _BehindSteps:
     def __init__(
         self,
         job: Job,
-        trained: tuple[Accelerator, nn.Module],
+        context: TrainContext,
+        model: nn.Module,
         begin: Checkpoint,
-        files: tuple[Checkpoints, MetricsFile],
         advance: Callable[[int, str], None],
     ) -> None:
-        self._job, self._begin, self._advance = job, begin, advance
-        self._accelerator, self._model = trained
-        self._checkpoints, self._metrics = files
+        self._job, self._context, self._model = job, context, model
+        self._begin, self._advance = begin, advance
         self.totals = begin.totals
         self._in_flight: deque[StepInFlight] = deque()
         self._stopping = False
         self._since = time.monotonic()
 
     def step(self, step: StepInFlight) -> None:
-        """Go on behind a step; raise KeyboardInterrupt where a rank was asked to stop, with a checkpoint saved."""
+        """Follow a step; raise KeyboardInterrupt where a rank was asked to stop, with a checkpoint saved."""
         self._in_flight.append(step)
         job, done = self._job, step.batch.step + 1
         is_last = done == job.schedule.num_steps
         is_saved = done % job.settings.save_every_steps == 0 and not is_last
         position = Position(job.index, done)
-        is_looked_at = any(one.is_due(position, job.schedule.num_steps) for one in job.checks)
-        self._read(0 if is_last or is_saved or is_looked_at or step.copied is None else 1)
+        has_checks = any(check.is_due(position, job.schedule.num_steps) for check in job.checks)
+        self._read(0 if is_last or is_saved or has_checks or step.copied is None else 1)
         if self._stopping:
             self._read(0)
-        if is_looked_at:
-            self.look()
+        if has_checks:
+            self.run_checks()
         if is_saved or self._stopping:
             self._save()
         if self._stopping:
@@ -137,17 +144,18 @@ class _BehindSteps:
         if not self._in_flight:
             self._since = time.monotonic()
 
-    def look(self) -> None:
-        """Look at held-out text and the suite, where that is due."""
+    def run_checks(self) -> None:
+        """Score held-out text and the suite, where that is due."""
+        accelerator = self._context.accelerator
         position, budget = Position(self._job.index, self.totals.steps), self._job.settings.micro_batch_tokens
-        for one in self._job.checks:
-            if one.is_due(position, self._job.schedule.num_steps):
-                log(self._accelerator, self._begin.done, one.run(self._accelerator, self._model, position, budget))
+        for check in self._job.checks:
+            if check.is_due(position, self._job.schedule.num_steps):
+                log(accelerator, self._begin.done, check.run(accelerator, self._model, position, budget))
         self._since = time.monotonic()
 
     def _read(self, num_left: int) -> None:
         """Read the numbers of the steps in flight but the last ones, and write them down."""
-        job, totals = self._job, self.totals
+        job, accelerator, totals = self._job, self._context.accelerator, self.totals
         while len(self._in_flight) > num_left:
             step = self._in_flight.popleft()
             result = step.result(job.title)
@@ -157,15 +165,16 @@ class _BehindSteps:
             self._stopping |= result.is_asked_to_stop
             row = row_of_step(job.index, step.batch, totals, result)
             is_last = totals.steps == job.schedule.num_steps
-            if self._accelerator.is_main_process and (totals.steps % job.settings.log_every_steps == 0 or is_last):
-                self._metrics.append(row)
-                log(self._accelerator, self._begin.done, row)
+            if accelerator.is_main_process and (totals.steps % job.settings.log_every_steps == 0 or is_last):
+                self._context.metrics.append(row)
+                log(accelerator, self._begin.done, row)
             self._advance(1, _progress_note(row, job.speed))
 
     def _save(self) -> None:
         job, position = self._job, Position(self._job.index, self.totals.steps)
         checkpoint = Checkpoint(position, totals=self.totals, done=self._begin.done, num_rows=len(job.rows))
-        self._checkpoints.write(checkpoint, lambda folder: _save_state(job, self._accelerator, folder))
+        accelerator = self._context.accelerator
+        self._context.checkpoints.write(checkpoint, lambda folder: _save_state(job, accelerator, folder))
 
 
 def train_step(
@@ -176,7 +185,7 @@ def train_step(
     batch: Batch,
     is_asked_to_stop: bool = False,
 ) -> StepInFlight:
-    """Do one optimiser step over a global batch, or hand it to a GPU, which may end it later.
+    """Do one optimizer step over a global batch, or hand it to a GPU, which may end it later.
 
     The loss is the sum over supervised tokens divided by their number in the whole global batch, which every rank knows
     before it begins: no split into ranks and micro-batches changes the gradient. Nothing is read from the device:
@@ -192,7 +201,7 @@ def train_step(
         # Gradients are averaged over ranks: hence the factor num_processes. A rank without rows of its own computes
         # another's, for nothing: it must take part in the gathering of weights.
         weight = accelerator.num_processes / batch.num_supervised if segments else 0.0
-        # Once, behind the last micro-batch; where weights are split (FSDP2), behind each: until then every rank keeps
+        # Once, after the last micro-batch; where weights are split (FSDP2), after each: until then every rank keeps
         # the gradients of all weights.
         is_averaged = accelerator.sync_gradients or accelerator.is_fsdp2
         with nullcontext() if is_averaged else accelerator.no_sync(model):
@@ -201,16 +210,17 @@ def train_step(
         seen += segments
         losses.append(loss.per_segment[: len(segments)])
     grad_norm = clip_gradient(accelerator, model, optimizer, job.phase.max_grad_norm)
-    numbers = in_flight(accelerator, batch, (seen, torch.cat(losses)), grad_norm, (rate, is_asked_to_stop))
+    step = RankStep(seen, torch.cat(losses), grad_norm, rate, is_asked_to_stop)
+    numbers = in_flight(accelerator, batch, step)
     optimizer.step()
     optimizer.zero_grad()
-    for lever in job.trainable.levers:
-        lever.after_step(rate)
+    for regularizer in job.trainable.regularizers:
+        regularizer.after_step(rate)
     return numbers
 
 
 def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any, Any]:
-    """Hand model and optimiser to accelerate, and load their state where a phase goes on."""
+    """Hand model and optimizer to accelerate, and load their state where a phase goes on."""
     set_engine(accelerator, job.phase, job.settings)
     optimizer = make_optimizer(job.trainable.model, job.phase, job.settings)
     model, optimizer = accelerator.prepare(job.trainable.model, optimizer)
@@ -220,8 +230,8 @@ def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any
             accelerator.load_state(str(begin.folder))
     prove_training(job.trainable.model, model, accelerator, job.settings)
     saved = saved_states(begin.folder, _part(accelerator)) if begin.folder and begin.position.step else {}
-    for place, lever in enumerate(job.trainable.levers):
-        lever.begin(saved.get(place))
+    for index, regularizer in enumerate(job.trainable.regularizers):
+        regularizer.start(saved.get(index))
     return model, optimizer
 
 
@@ -230,7 +240,7 @@ def _save_state(job: Job, accelerator: Accelerator, folder: Path) -> None:
         accelerator.save_state(str(folder))
     part = _part(accelerator)
     if accelerator.is_main_process or part is not None:
-        save_states(job.trainable.levers, folder, part)
+        save_states(job.trainable.regularizers, folder, part)
 
 
 @contextmanager

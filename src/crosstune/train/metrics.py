@@ -17,13 +17,13 @@ from crosstune.train.row_index import Corpus
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one optimiser step did.
+    """What one optimizer step did.
 
     Attributes:
         nats: summed loss of the global batch by language and source.
         grad_norm: before clipping.
         learning_rate: of this step.
-        is_asked_to_stop: whether any rank was asked to stop behind it.
+        is_asked_to_stop: whether any rank was asked to stop after it.
     """
 
     nats: dict[Corpus, float]
@@ -33,18 +33,18 @@ class StepResult:
 
 
 class MetricsFile:
-    """A file of rows, each with its phase and step; a resumed run cuts what lies behind its checkpoint."""
+    """A file of rows, each with its phase and step; a resumed run cuts what was written after its checkpoint."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin_at(self, position: Position | None) -> None:
-        """Keep the rows up to a position, since the steps behind it are done again; none where training begins."""
+    def resume_at(self, position: Position | None) -> None:
+        """Keep the rows up to a position, since later steps are done again; none where training begins."""
         kept = [row for row in self._rows() if position and Position(row["phase"], row["step"]) <= position]
         write_jsonl(self.path, kept)
 
     def append(self, row: dict[str, Any]) -> None:
-        """Write a row behind the others.
+        """Append a row.
 
         Raises:
             CrosstuneError: when the disk is full.

@@ -74,14 +74,14 @@ class Rows(Sequence[Row]):
         index: SegmentIndex,
         first: NDArray[np.int64],
         values: TokenValues,
-        names: tuple[Sequence[Corpus], pa.ChunkedArray],
+        corpora: Sequence[Corpus],
+        origins: pa.ChunkedArray,
     ) -> None:
-        corpora, self._origins = names
         used, corpus = np.unique(index.corpus, return_inverse=True)
         self.facts = replace(index, corpus=corpus.astype(np.int32))
         self.corpora: list[Corpus] = [corpora[place] for place in used.tolist()]
         self.first = first
-        self._values = values
+        self._values, self._origins = values, origins
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Self:
@@ -100,7 +100,7 @@ class Rows(Sequence[Row]):
         values = TokenValues([np.array([token for segment in segments for token in segment.tokens], np.int32)])
         origins = pa.chunked_array([pa.array([segment.origin for segment in segments], pa.string())])
         first = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
-        return cls(index, first, values, (corpora, origins))
+        return cls(index, first, values, corpora, origins)
 
     def __len__(self) -> int:
         return len(self.first) - 1
@@ -215,7 +215,7 @@ def make_rows(tokens: pa.Table, phase: Phase) -> tuple[Rows, TooLongExamples]:
         )
     first = np.append(np.arange(len(instructions)), len(instructions) + _pack(documents, phase.max_length_tokens))
     index = SegmentIndex.join([instructions, documents])
-    return Rows(index, first, values, (corpora, tokens["origin"])), too_long
+    return Rows(index, first, values, corpora, tokens["origin"]), too_long
 
 
 def _fit(instructions: SegmentIndex, phase: Phase, origins: pa.ChunkedArray) -> tuple[SegmentIndex, TooLongExamples]:

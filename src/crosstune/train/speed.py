@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 
 from crosstune.recipe import Phase, Train
 from crosstune.train.batches import Schedule
@@ -36,17 +37,13 @@ class Speed:
 
 
 def speed_of(
-    model: Any,
-    rows: Rows,
-    schedule: Schedule,
-    phase: Phase,
-    ranks: tuple[int, torch.device, Train],
+    model: Any, rows: Rows, schedule: Schedule, phase: Phase, settings: Train, accelerator: Accelerator
 ) -> Speed:
-    """Count a phase's operations and measure the machine's rate; ``ranks``: how many, this one's device, settings."""
-    num_ranks, device, settings = ranks
+    """Count a phase's operations and measure the machine's rate."""
+    num_ranks = accelerator.num_processes
     tokens = count_tokens(rows, schedule, num_ranks, settings.micro_batch_tokens, _SAMPLED_STEPS)
     dtype = torch.bfloat16 if settings.precision != "float32" else torch.float32
-    return Speed(flops(model, tokens, phase) / schedule.num_steps, num_ranks * matrix_rate(device, dtype))
+    return Speed(flops(model, tokens, phase) / schedule.num_steps, num_ranks * matrix_rate(accelerator.device, dtype))
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:

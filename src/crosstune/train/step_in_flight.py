@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from crosstune.errors import CrosstuneError
+from crosstune.models.float64 import in_float64
 from crosstune.train.batches import Batch
 from crosstune.train.error_messages import not_finite
 from crosstune.train.metrics import StepResult
@@ -54,33 +55,40 @@ class StepInFlight:
         return StepResult(by_corpus, grad_norm, self.learning_rate, num_stopping > 0)
 
 
-def in_flight(
-    accelerator: Accelerator,
-    batch: Batch,
-    losses: tuple[Sequence[Segment], Tensor],
-    grad_norm: Tensor,
-    rate_and_stop: tuple[float, bool],
-) -> StepInFlight:
-    """Sum a step's losses by language and source over all ranks, and send them to the host.
+@dataclass(frozen=True)
+class RankStep:
+    """What one rank knows of a step that it computed.
 
-    Losses: this rank's segments and their nats. Rate and stop: the learning rate, and whether this rank was asked to
-    stop: all of them have to behind the same step.
+    Attributes:
+        seen: its segments of the batch.
+        losses: nats of each of them, on the device.
+        grad_norm: before clipping, on the device.
+        is_asked_to_stop: whether this rank was; all ranks stop after the same step.
     """
-    seen, of_seen = losses
-    # Sums are in float64, which not every device has.
-    device = of_seen.device if of_seen.device.type == "cuda" else torch.device("cpu")
-    corpora = {corpus: place for place, corpus in enumerate(batch.rows.corpora)}
-    places = torch.tensor([corpora[segment.corpus] for segment in seen], dtype=torch.long, device=device)
-    sums = torch.zeros(len(corpora) + 1, dtype=torch.float64, device=device)
-    sums.index_add_(0, places, of_seen.to(device, torch.float64))
-    sums[-1] = float(rate_and_stop[1])
+
+    seen: Sequence[Segment]
+    losses: Tensor
+    grad_norm: Tensor
+    learning_rate: float
+    is_asked_to_stop: bool = False
+
+
+def in_flight(accelerator: Accelerator, batch: Batch, step: RankStep) -> StepInFlight:
+    """Sum a step's losses by language and source over all ranks, and send them to the host."""
+    losses = in_float64(step.losses)
+    device = losses.device
+    corpora = {corpus: index for index, corpus in enumerate(batch.rows.corpora)}
+    corpus_indices = torch.tensor([corpora[segment.corpus] for segment in step.seen], dtype=torch.long, device=device)
+    sums = losses.new_zeros(len(corpora) + 1)
+    sums.index_add_(0, corpus_indices, losses)
+    sums[-1] = float(step.is_asked_to_stop)
     if accelerator.num_processes > 1:
         sums = accelerator.reduce(sums, reduction="sum")
-    numbers = torch.cat([sums[:-1], grad_norm.to(device, torch.float64).reshape(1), sums[-1:]])
+    numbers = torch.cat([sums[:-1], in_float64(step.grad_norm).to(device).reshape(1), sums[-1:]])
     copied: torch.cuda.Event | None = None
     if device.type == "cuda":
         # Into pinned memory: the host goes on while it is copied.
         numbers = numbers.to("cpu", non_blocking=True)
         copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         copied.record()
-    return StepInFlight(batch, seen, of_seen, numbers, copied, rate_and_stop[0])
+    return StepInFlight(batch, step.seen, step.losses, numbers, copied, step.learning_rate)

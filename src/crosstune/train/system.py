@@ -26,8 +26,7 @@ from crosstune.terminal import note
 from crosstune.tokens.store import mixture_tokens, watch_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
-from crosstune.train.checks import Check, ScoreSuite
-from crosstune.train.loop import Job, train
+from crosstune.train.loop import Job, TrainContext, train
 from crosstune.train.methods.merge import merge_with_ancestor
 from crosstune.train.methods.optimizer import check_optimizer
 from crosstune.train.methods.trainable import (
@@ -41,6 +40,7 @@ from crosstune.train.metrics import MetricsFile
 from crosstune.train.model_folder import copy_tokenizer, save_model
 from crosstune.train.new_rows.initialization import find_sources
 from crosstune.train.new_rows.rows import RowSource, read_subwords
+from crosstune.train.periodic_eval import PeriodicEval, ScoreSuite
 from crosstune.train.position import Position
 from crosstune.train.row_checks import check_place_in_data, check_positions
 from crosstune.train.rows import Rows, make_rows
@@ -95,19 +95,20 @@ def train_system(task: Task) -> None:
     for phase in task.system.phases:
         refuse_sharded_weights(accelerator, phase)
     checkpoints = Checkpoints(task.folder / "checkpoints", task.wanted, settings.keep_checkpoints, accelerator)
+    context = TrainContext(accelerator, checkpoints, MetricsFile(task.folder / "metrics.jsonl"))
     begin = checkpoints.newest()
     if accelerator.is_main_process:
         (task.folder / "system.json").unlink(missing_ok=True)
         if begin.folder is None:
             shutil.rmtree(task.folder / "adapter", ignore_errors=True)
     if begin.folder:
-        note(f"{task.name}: goes on from phase {begin.position.phase + 1}, step {begin.position.step}")
+        note(f"{task.name}: resumes from phase {begin.position.phase + 1}, step {begin.position.step}")
     task = replace(task, sources=_sources(task, accelerator))
     tokenizer = load_tokenizer(str(task.start.tokenizer))
     # Who serves the model prompts it as it was trained.
     template = template_of(task.recipe)
     tokenizer.chat_template = template.chat_template()
-    model, phases = _train_phases(task, begin, (accelerator, checkpoints), tokenizer)
+    model, phases = _train_phases(task, context, begin, tokenizer)
     if accelerator.is_main_process:
         if task.system.merge:
             merge_with_ancestor(model, task.recipe, task.run, task.name, task.start)
@@ -140,10 +141,7 @@ def facts_of(
 
 
 def _train_phases(
-    task: Task,
-    begin: Checkpoint,
-    machinery: tuple[Accelerator, Checkpoints],
-    tokenizer: PreTrainedTokenizerBase,
+    task: Task, context: TrainContext, begin: Checkpoint, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[PreTrainedModel, tuple[dict[str, Any], ...]]:
     """Train the phases from a checkpoint on; return the model that they end in, and what ``system.json`` says of them.
 
@@ -151,24 +149,21 @@ def _train_phases(
     """
     if not task.system.phases:
         return build_model(task.start, task.system, task.seed, task.sources)[0], ()
-    accelerator, checkpoints = machinery
     while True:
-        # What systems and phases before left behind; accelerate's models hold on to themselves.
-        accelerator.free_memory()
-        model, done = _train_phase(task, begin, machinery)
+        # What earlier systems and phases left; accelerate's models hold on to themselves.
+        context.accelerator.free_memory()
+        model, done = _train_phase(task, context, begin)
         begin = Checkpoint(Position(begin.position.phase + 1, 0), done=(*begin.done, done))
         if begin.position.phase == len(task.system.phases):
             return model, begin.done
-        begin = _save_between_phases(begin, checkpoints, model, tokenizer)
+        begin = _save_between_phases(begin, context.checkpoints, model, tokenizer)
         # The next phase loads it: a GPU should not hold both.
         del model
 
 
-def _train_phase(
-    task: Task, begin: Checkpoint, machinery: tuple[Accelerator, Checkpoints]
-) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _train_phase(task: Task, context: TrainContext, begin: Checkpoint) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Train one phase; return the model as plain transformers knows it, and what ``system.json`` says of the phase."""
-    accelerator, checkpoints = machinery
+    accelerator = context.accelerator
     index = begin.position.phase
     phase = task.system.phases[index]
     if phase.lora and phase.lora.keep_adapter and (task.start.needs_new_rows or not task.start.model):
@@ -182,7 +177,6 @@ def _train_phase(
     check_positions(task.name, phase, rows, trainable.model.config)
     schedule = make_schedule(len(rows), phase, (task.seed, index))
     check_place_in_data(task.name, begin, schedule)
-    ranks = accelerator.num_processes, accelerator.device, task.recipe.train
     job = Job(
         title=f"{task.name}: {phase.title} on {phase.mixture}",
         index=index,
@@ -192,11 +186,11 @@ def _train_phase(
         rows=rows,
         schedule=schedule,
         trainable=trainable,
-        speed=speed_of(trainable.model, rows, schedule, phase, ranks),
+        speed=speed_of(trainable.model, rows, schedule, phase, task.recipe.train, accelerator),
         checks=_checks(task, phase, accelerator),
         check_files=watch_tokens(task.run, phase.mixture, task.system.tokenizer),
     )
-    trained, totals = train(job, accelerator, begin, (checkpoints, MetricsFile(task.folder / "metrics.jsonl")))
+    trained, totals = train(job, context, begin)
     reading = path_of(trained, "training").facts()
     if phase.lora and phase.lora.keep_adapter:
         save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
@@ -213,10 +207,10 @@ def _sources(task: Task, accelerator: Accelerator) -> tuple[RowSource, ...]:
         return ()
     settings = task.system.new_rows
     tokens = _tokens(task, settings.mixture, accelerator) if settings.mixture else None
-    seed_and_language = task.seed, task.recipe.languages.target
+    target, subwords = task.recipe.languages.target, read_subwords(task.start.tokenizer)
     tokenizer = load_tokenizer(str(task.start.tokenizer))
     try:
-        return find_sources(tokenizer, read_subwords(task.start.tokenizer), settings, tokens, seed_and_language)
+        return find_sources(tokenizer, subwords, settings, tokens, target, task.seed)
     except BadInputError as error:
         raise BadInputError(f"systems.{task.name}.{error}") from None
 
@@ -239,16 +233,17 @@ def _tokens(task: Task, mixture: str, accelerator: Accelerator) -> pa.Table:
         return mixture_tokens(task.run, mixture, task.system.tokenizer)
 
 
-def _checks(task: Task, phase: Phase, accelerator: Accelerator) -> list[Check]:
-    """Return what the recipe wants to be looked at while the phase trains: held-out text, the suite."""
+def _checks(task: Task, phase: Phase, accelerator: Accelerator) -> list[PeriodicEval]:
+    """Return what the recipe wants to have scored while the phase trains: held-out text, the suite."""
     settings = task.recipe.train
     checks = []
     if settings.validation is not None:
         tokens = _tokens(task, settings.validation, accelerator)
         texts = held_out_text(tokens, load_tokenizer(str(task.start.tokenizer)), phase.max_length_tokens)
         file = MetricsFile(task.folder / "validation.jsonl")
-        look = partial(score_text, texts)
-        checks.append(Check("validation", "bits_per_byte", look, settings.validate_every_steps, file))
+        checks.append(
+            PeriodicEval("validation", "bits_per_byte", partial(score_text, texts), settings.validate_every_steps, file)
+        )
     if settings.score_every_steps is not None and task.score is not None:
         score, tokenizer = task.score, load_tokenizer(str(task.start.tokenizer))
         if accelerator.num_processes > 1:
@@ -259,12 +254,12 @@ def _checks(task: Task, phase: Phase, accelerator: Accelerator) -> list[Check]:
             )
         file = MetricsFile(task.folder / "scores_along_training.jsonl")
         every_steps = settings.score_every_steps
-        checks.append(Check("suite", "scores", lambda _, model, __: score(model, tokenizer), every_steps, file))
+        checks.append(PeriodicEval("suite", "scores", lambda _, model, __: score(model, tokenizer), every_steps, file))
     return checks
 
 
 def _trainable(task: Task, begin: Checkpoint) -> Trainable:
-    """Return the model that a phase begins with; in the midst of a phase only its shape, since its weights follow."""
+    """Return the model that a phase begins with; in the middle of a phase only its shape, since its weights follow."""
     if begin.folder and begin.position.step == 0:
         model = load_model(str(begin.folder / "model"))
     else:

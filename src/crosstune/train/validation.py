@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from crosstune.models.float64 import in_float64
 from crosstune.models.paths import read_rows
 from crosstune.tokens.bits_per_byte import bits_per_byte, token_before_text, windows
 from crosstune.train.batches import split_over_ranks
@@ -73,13 +74,13 @@ def _segments(tokens: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: 
 @torch.no_grad()
 def _bits_per_byte(accelerator: Accelerator, model: nn.Module, text: HeldOutText, budget: int) -> float:
     """Return the bits per byte of a language's texts, the same on every rank."""
-    total: Any = torch.zeros((), dtype=torch.float64, device=accelerator.device)
+    total: Any = in_float64(torch.zeros((), device=accelerator.device))
     ranks = split_over_ranks(text.rows, range(len(text.rows)), accelerator.num_processes, budget)
     for places in ranks[accelerator.process_index]:
         segments = text.rows.segments(places)
         # A rank without rows of its own computes another's, for nothing: it must take part in gathering weights.
         nats = _nats(model, segments or text.rows[0], accelerator.device)
-        total += nats if segments else 0.0
+        total += nats.to(total.device) if segments else 0.0
     if accelerator.num_processes > 1:
         total = accelerator.reduce(total, reduction="sum")
     return bits_per_byte(float(total), text.num_bytes)

@@ -188,7 +188,7 @@ def test_a_model_learns_what_it_learns_with_adamw(make_run: MakeRun, tmp_path: P
     torch.backends.cpu.get_cpu_capability() != "AVX512",
     reason="with AVX2 a resumed run of this optimizer differs by rounding: docs/scaling.md",
 )
-def test_a_run_with_all_levers_that_breaks_off_ends_like_one_that_does_not(
+def test_a_run_with_all_regularizers_that_breaks_off_ends_like_one_that_does_not(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_safe = []

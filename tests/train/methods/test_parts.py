@@ -39,7 +39,7 @@ def what_moves(model: PreTrainedModel, **changes: Any) -> dict[str, torch.Tensor
     frozen = choose_parts(model, phase, OLD)
     optimizer = make_optimizer(model, phase, Train())
     if frozen:
-        frozen.begin(None)
+        frozen.start(None)
     ids = torch.arange(50)[None]
     for _ in range(3):
         model(input_ids=ids, labels=ids).loss.backward()

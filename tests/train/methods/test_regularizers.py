@@ -22,7 +22,7 @@ from crosstune.train import stage as train_stage
 from crosstune.train import system as train_system
 from crosstune.train.loss import summed_loss
 from crosstune.train.methods.kl import StartDivergence, kl_divergence
-from crosstune.train.methods.regularizers import Lever, PullToStart
+from crosstune.train.methods.regularizers import PullToStart, Regularizer
 from crosstune.train.methods.trainable import make_trainable, refuse_sharded_weights
 from crosstune.train.rows import Segment
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
@@ -45,18 +45,20 @@ SYSTEMS: dict[str, Any] = {
 }
 
 
-def moved(levers: list[Lever], matrix: nn.Parameter, num_steps: int = 4, rate: float = 0.05) -> list[torch.Tensor]:
+def moved(
+    regularizers: list[Regularizer], matrix: nn.Parameter, num_steps: int = 4, rate: float = 0.05
+) -> list[torch.Tensor]:
     """Train a matrix on a made-up loss, and return it behind each step."""
     optimizer = torch.optim.AdamW([matrix], lr=rate, weight_decay=0.1)
-    for lever in levers:
-        lever.begin(None)
+    for regularizer in regularizers:
+        regularizer.start(None)
     found = []
     for step in range(num_steps):
         (matrix * torch.arange(matrix.numel()).reshape(matrix.shape).cos() * (step + 1)).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
-        for lever in levers:
-            lever.after_step(rate)
+        for regularizer in regularizers:
+            regularizer.after_step(rate)
         found.append(matrix.detach().clone())
     return found
 
@@ -99,7 +101,7 @@ def test_the_divergence_and_its_gradient_are_torchs_own(num_rows: int) -> None:
 def test_the_loss_takes_in_the_divergence_of_the_chosen_languages_only() -> None:
     model = make_trainable(make_model(), Phase.model_validate_json(json.dumps(phase())), None, 0).model
     divergence = StartDivergence(model, 0.7, ["en"])
-    divergence.begin(None)
+    divergence.start(None)
     segments = [Segment((1, 5, 9, 8, 2), 2, 4, language, "s", "o") for language in ("ko", "en", "en")]
     segments[2] = Segment((1, 7, 3, 2), 1, 4, "en", "s", "o")
     device = torch.device("cpu")

@@ -100,7 +100,7 @@ def gradients_in_place(trained: nn.Module) -> Iterator[None]:
 
 
 def _is_plain(weight: Tensor) -> bool:
-    """Return whether nothing but autograd's sum waits for the weight's gradient: levers may hook it."""
+    """Return whether nothing but autograd's sum waits for the weight's gradient: regularizers may hook it."""
     waiting = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
     same_type = not torch.is_autocast_enabled(weight.device.type)
     return torch.is_grad_enabled() and weight.requires_grad and weight.is_leaf and not waiting and same_type
@@ -185,5 +185,5 @@ def _is_proven(kind: type[nn.Module], compute: Any, device: torch.device) -> boo
         # The states, so that there is something to differentiate.
         return torch.cat([states.flatten(), part.weight.grad.flatten(), *of_states])
 
-    both = partial(gradients, partial(compute, part)), partial(gradients, partial(kind.forward, part))
-    return selftest.holds(f"{kind.__name__} with gradients in place", (kind.forward, compute), part, 6, both)
+    ours, theirs = (partial(gradients, partial(one, part)) for one in (compute, kind.forward))
+    return selftest.holds(f"{kind.__name__} with gradients in place", (kind.forward, compute), part, 6, ours, theirs)

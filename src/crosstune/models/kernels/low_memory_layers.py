@@ -93,13 +93,13 @@ def _lean_forward(part: Any) -> Forward | None:
 
 def _is_proven(part: Any, forward: Forward) -> bool:
     theirs = type(part).forward
-    both: tuple[Forward, Forward] = (forward, partial(theirs, part))
+    ours, original = forward, partial(theirs, part)
     if hasattr(part, "q_proj"):
         size = part.q_proj.in_features
-        both = tuple(partial(_first_output, one, part.head_dim) for one in both)  # type: ignore[assignment]
+        ours, original = (partial(_first_output, one, part.head_dim) for one in (forward, original))
     else:
         size = part.gate_proj.in_features if hasattr(part, "gate_proj") else part.weight.shape[0]
-    return selftest.holds(type(part).__name__, theirs, part, size, both)
+    return selftest.holds(type(part).__name__, theirs, part, size, ours, original)
 
 
 def _first_output(attend: Forward, head_size: int, states: Tensor) -> Tensor:

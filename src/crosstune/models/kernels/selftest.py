@@ -21,15 +21,16 @@ _NUM_STATES = 8
 _differences: dict[tuple[Any, ...], float] = {}
 
 
-def holds(what: str, key: Any, part: nn.Module, size: int, both: tuple[Computation, Computation]) -> bool:
+def holds(what: str, key: Any, part: nn.Module, size: int, ours: Computation, theirs: Computation) -> bool:
     """Return whether a replacement computes what the library does, but for rounding; ask once per key and device.
 
     Args:
         what: what is replaced, for the note.
         key: what the verdict holds for, such as the library's function.
         part: the module, whose weights are used as they are.
-        size: of a state; both get states of [1, 8, size].
-        both: the replacement and the library's own computation.
+        size: of a state; both computations get states of [1, 8, size].
+        ours: the replacement.
+        theirs: the library's own computation.
     """
     weights = list(part.parameters())
     if any(isinstance(weight, DTensor) for weight in weights):
@@ -39,7 +40,7 @@ def holds(what: str, key: Any, part: nn.Module, size: int, both: tuple[Computati
     weight = weights[0]
     full_key = key, weight.dtype, weight.device.type
     if full_key not in _differences:
-        _differences[full_key] = _measure(part, size, both)
+        _differences[full_key] = _measure(part, size, ours, theirs)
         if not _differences[full_key] <= 1:
             note(
                 f"{what}: the kernel that would replace the library's computation gives another result on this "
@@ -49,12 +50,12 @@ def holds(what: str, key: Any, part: nn.Module, size: int, both: tuple[Computati
     return _differences[full_key] <= 1
 
 
-def _measure(part: nn.Module, size: int, both: tuple[Computation, Computation]) -> float:
+def _measure(part: nn.Module, size: int, ours: Computation, theirs: Computation) -> float:
     """Return the largest difference between the two, as a multiple of what rounding explains."""
     weight = next(part.parameters())
     states = _drawn((1, _NUM_STATES, size), weight, seed=0)
     with _as_it_is_asked(part, weight.device.type):
-        found, expected = (_outputs_and_gradients(compute, states, part) for compute in both)
+        found, expected = (_outputs_and_gradients(compute, states, part) for compute in (ours, theirs))
     tolerance = max(1e-5, 8 * torch.finfo(weight.dtype).eps)
     return max(_difference(one, other) for one, other in zip(found, expected, strict=True)) / tolerance
 

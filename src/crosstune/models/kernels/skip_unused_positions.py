@@ -68,7 +68,7 @@ def skipping_is_proven(layer: Any) -> bool:
 
     key = type(layer).forward, type(layer.self_attn).forward, type(layer.mlp).forward
     size = layer.self_attn.q_proj.in_features
-    return selftest.holds(f"{type(layer).__name__} at read positions", key, layer, size, (skipping, at_read_positions))
+    return selftest.holds(f"{type(layer).__name__} at read positions", key, layer, size, skipping, at_read_positions)
 
 
 def last_layer(trained: nn.Module) -> nn.Module | None:

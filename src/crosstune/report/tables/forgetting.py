@@ -47,16 +47,16 @@ def verdicts(recipe: Recipe, scores: Scores, changes: Table | None) -> list[Forg
         return rows[system].cells[places[task]] if system in rows and task in places else Cell()
 
     return [
-        _held(column, cell(system, column.task), (system, label_of(recipe, system)), limit * column.top)
+        _forgetting(recipe, system, column, cell(system, column.task), limit * column.top)
         for system in recipe.systems
         if system != recipe.evaluate.reference_system
         for column in known_columns(recipe, scores)
     ]
 
 
-def _held(column: Column, cell: Cell, named: tuple[str, str], limit: float) -> Forgetting:
-    judged = verdict(column.loss(cell), limit)
-    return Forgetting(*named, column.task, column.metric, cell.value, cell.low, cell.high, limit, judged)
+def _forgetting(recipe: Recipe, system: str, column: Column, cell: Cell, limit: float) -> Forgetting:
+    names = system, label_of(recipe, system), column.task, column.metric
+    return Forgetting(*names, cell.value, cell.low, cell.high, limit, verdict(column.loss(cell), limit))
 
 
 def verdict(loss: tuple[float, float] | None, limit: float) -> Verdict:

@@ -30,12 +30,13 @@ def write_model_cards(recipe: Recipe, run: RunFolder, tables: Sequence[Table], f
     for system in recipe.systems:
         folder = run.system(system) / "model"
         if (folder / "config.json").exists():
-            write_text(folder / MODEL_CARD, model_card(recipe, run, system, (tables, facts, scores)))
+            write_text(folder / MODEL_CARD, model_card(recipe, run, system, tables, facts, scores))
 
 
-def model_card(recipe: Recipe, run: RunFolder, system: str, found: tuple[Sequence[Table], RunFacts, Scores]) -> str:
+def model_card(
+    recipe: Recipe, run: RunFolder, system: str, tables: Sequence[Table], facts: RunFacts, scores: Scores
+) -> str:
     """Return the card of one system: metadata, then Markdown."""
-    tables, facts, scores = found
     parts = [
         f"---\n{_yaml(_metadata(recipe, system, scores))}---",
         f"# {escape(label_of(recipe, system))}",

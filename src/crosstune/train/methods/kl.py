@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from crosstune.train.loss import predicted_logits, row_chunks
-from crosstune.train.methods.regularizers import Lever, taken
+from crosstune.train.methods.regularizers import Regularizer, copies_of
 from crosstune.train.rows import Segment
 
 
-class StartDivergence(Lever):
+class StartDivergence(Regularizer):
     """Adds weight x KL(start || model) of the next-token distributions, at the supervised tokens of some languages.
 
     The start is the model as the phase began, new rows included; it is kept beside the model and runs without
@@ -27,16 +27,16 @@ class StartDivergence(Lever):
         self._model, self._weight, self._languages = model, weight, frozenset(languages)
         self._start: nn.Module | None = None
 
-    def begin(self, saved: Mapping[str, Tensor] | None) -> None:
+    def start(self, saved: Mapping[str, Tensor] | None) -> None:
         """Copy the model as the start."""
         self._start = copy.deepcopy(self._model).requires_grad_(False).eval()
         weights = dict(self._start.named_parameters())
         with torch.no_grad():
-            for name, value in taken(weights, saved).items():
+            for name, value in copies_of(weights, saved).items():
                 weights[name].copy_(value)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the start: a resumed run no longer has it."""
+        """Return the start: a resumed run could not compute it again."""
         assert self._start is not None
         return {name: weight.detach() for name, weight in self._start.named_parameters()}
 

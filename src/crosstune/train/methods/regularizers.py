@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 
-class Lever:
-    """Something that a training loop lets act around each optimiser step.
+class Regularizer:
+    """Something that a training loop lets act around each optimizer step.
 
     All of it acts on each rank alike, so it works with any number of ranks that hold all weights.
 
@@ -22,14 +22,14 @@ class Lever:
     num_logits = 0
     needs_whole_weights = True
 
-    def begin(self, saved: Mapping[str, Tensor] | None) -> None:
-        """Look at the weights that a phase begins with; in its midst, take what a checkpoint saved of ``state``."""
+    def start(self, saved: Mapping[str, Tensor] | None) -> None:
+        """Read the weights that a phase starts with; in the middle of one, what a checkpoint saved of ``state``."""
 
     def after_step(self, learning_rate: float) -> None:
-        """Act behind an optimiser step."""
+        """Act after an optimizer step."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return what must be in a checkpoint, so that a resumed phase goes on as it would have."""
+        """Return what must be in a checkpoint, so that a resumed phase continues as it would have."""
         return {}
 
     def num_kept(self) -> int:
@@ -37,7 +37,7 @@ class Lever:
         return 0
 
 
-class FrozenOldRows(Lever):
+class FrozenOldRows(Regularizer):
     """Trains the new rows of embedding matrices and leaves their old rows.
 
     A masked gradient alone is no freeze: weight decay moves rows without gradient. So the old rows are put back after
@@ -51,8 +51,8 @@ class FrozenOldRows(Lever):
         for matrix in self.matrices:
             matrix.register_hook(self._only_new)  # type: ignore[no-untyped-call]
 
-    def begin(self, saved: Mapping[str, Tensor] | None) -> None:
-        """Take the old rows as they are now: they are what they were at the stage's begin."""
+    def start(self, saved: Mapping[str, Tensor] | None) -> None:
+        """Take the old rows as they are now: they have not moved since the phase started."""
         self.old = [matrix[: self.old_size].detach().clone() for matrix in self.matrices]
 
     @torch.no_grad()
@@ -71,7 +71,7 @@ class FrozenOldRows(Lever):
         return masked
 
 
-class PullToStart(Lever):
+class PullToStart(Regularizer):
     """Decays weights towards those that the phase began with, as AdamW's weight decay does towards zero.
 
     L2-SP (Li et al. 2018, https://arxiv.org/abs/1802.01483), decoupled from the gradient as in Loshchilov and Hutter
@@ -84,9 +84,9 @@ class PullToStart(Lever):
         self._model, self._strength = model, strength
         self._start: dict[str, Tensor] = {}
 
-    def begin(self, saved: Mapping[str, Tensor] | None) -> None:
+    def start(self, saved: Mapping[str, Tensor] | None) -> None:
         """Take the weights as the start."""
-        self._start = taken(trained_here(self._model), saved)
+        self._start = copies_of(trained_here(self._model), saved)
 
     @torch.no_grad()
     def after_step(self, learning_rate: float) -> None:
@@ -95,7 +95,7 @@ class PullToStart(Lever):
             weight.lerp_(self._start[name].to(weight.dtype), learning_rate * self._strength)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the start: a resumed run no longer has it."""
+        """Return the start: a resumed run could not compute it again."""
         return self._start
 
     def num_kept(self) -> int:
@@ -112,34 +112,34 @@ def trained_here(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def taken(weights: Mapping[str, Tensor], saved: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
-    """Return copies of weights, or of what a checkpoint saved in their place."""
+def copies_of(weights: Mapping[str, Tensor], saved: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    """Return copies of weights, or of what a checkpoint saved of them."""
     return {
         name: saved[name].to(weight.device, copy=True) if saved else weight.detach().clone()
         for name, weight in weights.items()
     }
 
 
-def save_states(levers: Sequence[Lever], folder: Path, part: int | None) -> None:
-    """Write what the levers need to go on into a checkpoint, if they need anything; ``part`` of split weights."""
+def save_states(regularizers: Sequence[Regularizer], folder: Path, part: int | None) -> None:
+    """Write what the regularizers need to resume, if anything, into a checkpoint; ``part`` of split weights."""
     states = {
-        f"{place}.{name}": tensor.contiguous()
-        for place, lever in enumerate(levers)
-        for name, tensor in lever.state().items()
+        f"{index}.{name}": tensor.contiguous()
+        for index, regularizer in enumerate(regularizers)
+        for name, tensor in regularizer.state().items()
     }
     if states:
         save_file(states, folder / _file_name(part))
 
 
 def saved_states(folder: Path, part: int | None) -> dict[int, dict[str, Tensor]]:
-    """Return what the levers of a phase left in a checkpoint, by their place; ``part`` of split weights."""
+    """Return what the regularizers of a phase left in a checkpoint, by their index; ``part`` of split weights."""
     found: dict[int, dict[str, Tensor]] = {}
     if (folder / _file_name(part)).exists():
         for name, tensor in load_file(folder / _file_name(part)).items():
-            place, _, rest = name.partition(".")
-            found.setdefault(int(place), {})[rest] = tensor
+            index, _, rest = name.partition(".")
+            found.setdefault(int(index), {})[rest] = tensor
     return found
 
 
 def _file_name(part: int | None) -> str:
-    return "levers.safetensors" if part is None else f"levers_{part}.safetensors"
+    return "regularizers.safetensors" if part is None else f"regularizers_{part}.safetensors"

@@ -21,7 +21,7 @@ from crosstune.train.loss import Penalty
 from crosstune.train.methods.kl import StartDivergence
 from crosstune.train.methods.lora_targets import chosen_targets
 from crosstune.train.methods.parts import choose_parts
-from crosstune.train.methods.regularizers import Lever, PullToStart
+from crosstune.train.methods.regularizers import PullToStart, Regularizer
 from crosstune.train.new_rows.rows import matrices
 
 _SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
@@ -32,12 +32,12 @@ class Trainable:
     """A model whose parameters that are to be trained require gradients.
 
     Attributes:
-        levers: what acts on the weights beside the gradient.
+        regularizers: what acts on the weights beside the gradient.
         penalty: what is added to the loss.
     """
 
     model: nn.Module
-    levers: tuple[Lever, ...] = ()
+    regularizers: tuple[Regularizer, ...] = ()
     penalty: Penalty | None = None
 
 
@@ -49,21 +49,21 @@ def make_trainable(model: PreTrainedModel, phase: Phase, old_size: int | None, s
     """
     if phase.method == "lora":
         assert phase.lora is not None
-        return _with_levers(_with_adapters(model, phase.lora, old_size, seed), phase, [])
+        return _with_regularizers(_with_adapters(model, phase.lora, old_size, seed), phase, [])
     frozen = choose_parts(model, phase, old_size)
-    levers: list[Lever] = [frozen] if frozen else []
-    return _with_levers(model, phase, levers)
+    regularizers: list[Regularizer] = [frozen] if frozen else []
+    return _with_regularizers(model, phase, regularizers)
 
 
-def _with_levers(model: nn.Module, phase: Phase, levers: list[Lever]) -> Trainable:
+def _with_regularizers(model: nn.Module, phase: Phase, regularizers: list[Regularizer]) -> Trainable:
     """Add what the phase asks for."""
     divergence = None
     if phase.kl_to_start:
         divergence = StartDivergence(model, phase.kl_to_start.weight, phase.kl_to_start.languages)
-        levers.append(divergence)
+        regularizers.append(divergence)
     if phase.l2_to_start:
-        levers.append(PullToStart(model, phase.l2_to_start))
-    return Trainable(model, tuple(levers), divergence.penalty if divergence else None)
+        regularizers.append(PullToStart(model, phase.l2_to_start))
+    return Trainable(model, tuple(regularizers), divergence.penalty if divergence else None)
 
 
 def refuse_sharded_weights(accelerator: Accelerator, phase: Phase) -> None:

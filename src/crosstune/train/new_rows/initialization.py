@@ -21,20 +21,21 @@ def find_sources(
     subwords: Subwords,
     settings: NewRows,
     tokens: pa.Table | None,
-    seed_and_language: tuple[int, str],
+    target: str,
+    seed: int,
 ) -> tuple[RowSource, ...]:
     """Return for each new piece what its rows start from.
 
     Padding starts at the mean of all, where it neither wins nor hurts. A piece for which ``focus`` or ``aligned`` finds
     no evidence starts as the mean of its subwords.
 
-    ``tokens`` are those of ``settings.mixture`` under the extended tokenizer, as `mixture_tokens` gives them; the seed
-    is for the vectors of ``focus``, the language is the one that is learnt.
+    ``tokens`` are those of ``settings.mixture`` under the extended tokenizer, as `mixture_tokens` gives them;
+    ``target`` is the language that is learned; the seed is for the vectors of ``focus``.
 
     Raises:
         BadInputError: when ``aligned`` finds no translation into the language in the mixture.
     """
-    found = _evidence(subwords, settings, tokens, seed_and_language)
+    found = _evidence(subwords, settings, tokens, target, seed)
     sources = []
     for new_id, ids in enumerate(subwords.subwords, subwords.old_size):
         if not ids:
@@ -52,20 +53,19 @@ def find_sources(
 
 
 def _evidence(
-    subwords: Subwords, settings: NewRows, tokens: pa.Table | None, seed_and_language: tuple[int, str]
+    subwords: Subwords, settings: NewRows, tokens: pa.Table | None, target: str, seed: int
 ) -> Mapping[int, Weights]:
-    seed, language = seed_and_language
     if settings.method == "focus":
         assert tokens is not None
         return similar_old_pieces(tokens, subwords.old_size, subwords.new_size, seed)
     if settings.method == "aligned":
         assert tokens is not None
-        found = learn_dictionary(tokens, subwords.old_size, language)
+        found = learn_dictionary(tokens, subwords.old_size, target)
         if not found:
             raise BadInputError(
-                f"new_rows.mixture: {settings.mixture!r} holds no translation into {language!r} with a new piece in "
+                f"new_rows.mixture: {settings.mixture!r} holds no translation into {target!r} with a new piece in "
                 "it, so `method: aligned` has nothing to learn a dictionary from: name a mixture of a parallel source "
-                f"whose `directions` end in -{language}, or another method"
+                f"whose `directions` end in -{target}, or another method"
             )
         return found
     return {}
