@@ -20,7 +20,7 @@ from crosstune.languages.registry import is_in, shares_letters
 from crosstune.runs.files import write_json
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
-from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
 from crosstune.tokenizer.word_branch import with_whole_words
 
@@ -35,23 +35,23 @@ def messages(django: Path, language: str) -> list[tuple[str, str]]:
     return list(dict.fromkeys(found))
 
 
-def learn(base: BpeTokenizer, pairs: Sequence[tuple[str, str]], wish: Wish) -> NewPieces:
+def learn(base: BpeTokenizer, pairs: Sequence[tuple[str, str]], setting: LearnRequest) -> NewPieces:
     english, texts = zip(*pairs, strict=True)
-    if shares_letters(wish.language, wish.source):
-        return learn_beside_source(base, BothTexts(texts, english), wish, unchanged=lambda new: new)
-    return learn_new_pieces(base, texts, wish)
+    if shares_letters(setting.language, setting.source):
+        return learn_beside_source(base, BothTexts(texts, english), setting, unchanged=lambda new: new)
+    return learn_new_pieces(base, texts, setting)
 
 
-def measure(base: BpeTokenizer, pairs: Sequence[tuple[str, str]], wish: Wish) -> dict[str, float]:
+def measure(base: BpeTokenizer, pairs: Sequence[tuple[str, str]], setting: LearnRequest) -> dict[str, float]:
     unseen, seen = pairs[::5], [pair for index, pair in enumerate(pairs) if index % 5]
     english, texts = ([pair[side] for pair in unseen] for side in (0, 1))
     num_english = sum(map(len, base.encode_lines(english)))
     row = {"messages": len(pairs), "base": sum(map(len, base.encode_lines(texts))) / num_english}
-    is_shared = shares_letters(wish.language, wish.source)
-    whole = base if is_shared else with_whole_words(base, wish.language, wish.source)
+    is_shared = shares_letters(setting.language, setting.source)
+    whole = base if is_shared else with_whole_words(base, setting.language, setting.source)
     for name, learner in {"extended": base, "whole_words": whole}.items():
         if name == "extended" or whole is not base:
-            new = learn(learner, seen, wish)
+            new = learn(learner, seen, setting)
             extended = extend(learner, new, len(new.pieces))
             row[name] = sum(map(len, extended.encode_lines(texts))) / num_english
             words = [f" {word}" for line in english for word in line.split()]
@@ -73,7 +73,9 @@ def main() -> None:
     for folder in arguments.tokenizers:
         base = BpeTokenizer(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")))
         for language in arguments.languages:
-            found = measure(base, messages(arguments.django, language), Wish(language, arguments.pieces, "seen"))
+            found = measure(
+                base, messages(arguments.django, language), LearnRequest(language, arguments.pieces, "seen")
+            )
             rows.append({"tokenizer": folder.name, "language": language} | found)
             print(json.dumps(rows[-1]), flush=True)
     if arguments.json:

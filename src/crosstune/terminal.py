@@ -67,7 +67,7 @@ class BarMoved:
     is_over: bool
 
 
-Shown = BarMoved | str
+BarUpdate = BarMoved | str
 """What one process shows for another: a bar that moved, or text."""
 
 _BAR_WIDTH = 20
@@ -75,7 +75,7 @@ _BAR_WIDTH = 20
 _AROUND = _BAR_WIDTH + 34
 _SECONDS_BETWEEN_MOVES = 0.2
 _bars_shown: list[object] = []
-_tell: Callable[[Shown], None] | None = None
+_send: Callable[[BarUpdate], None] | None = None
 
 
 @dataclass
@@ -157,15 +157,15 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
     if _bars_shown:
         yield lambda amount=1, note="": None
         return
-    if _tell is not None:
-        distant = _DistantBar(_tell, description, total)
+    if _send is not None:
+        distant = _DistantBar(_send, description, total)
         _bars_shown.append(distant)
         distant(0)
         try:
             yield distant
         finally:
             _bars_shown.pop()
-            distant.tell(is_over=True)
+            distant.send(is_over=True)
         return
     with _new_bars() as bars:
         bar = _Bar(bars, bars.add_task(description, total=total, note=""))
@@ -174,21 +174,21 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
 
 
 @contextmanager
-def bars_of_others() -> Iterator[Callable[[str, Shown], None]]:
+def bars_of_others() -> Iterator[Callable[[str, BarUpdate], None]]:
     """Show what other processes tell, each by its name: bars that move, and above them text and bars that are over."""
     with _new_bars() as bars:
         tasks: dict[str, TaskID] = {}
 
-        def show(name: str, told: Shown) -> None:
-            if isinstance(told, str):
-                console.print(told, end="", markup=False, soft_wrap=True)
+        def show(name: str, update: BarUpdate) -> None:
+            if isinstance(update, str):
+                console.print(update, end="", markup=False, soft_wrap=True)
                 return
-            description = told.description if told.description.startswith(name) else f"{name}: {told.description}"
+            description = update.description if update.description.startswith(name) else f"{name}: {update.description}"
             if description not in tasks:
-                tasks[description] = bars.add_task(description, total=told.total, note="")
+                tasks[description] = bars.add_task(description, total=update.total, note="")
             bar = _Bar(bars, tasks[description])
-            bar(told.amount, told.note)
-            if told.is_over:
+            bar(update.amount, update.note)
+            if update.is_over:
                 bar.finish()
                 task = tasks.pop(description)
                 console.print(bars.make_tasks_table([one for one in bars.tasks if one.id == task]))
@@ -197,43 +197,43 @@ def bars_of_others() -> Iterator[Callable[[str, Shown], None]]:
         yield show
 
 
-def show_elsewhere(tell: Callable[[Shown], None], quiet: bool, width: int) -> None:
+def show_elsewhere(send: Callable[[BarUpdate], None], quiet: bool, width: int) -> None:
     """Let another process show what this one prints, and its bars."""
-    global _tell
-    _tell = tell
+    global _send
+    _send = send
     console.quiet, console.width = quiet, width
-    console.file = cast(TextIO, _DistantText(tell))
+    console.file = cast(TextIO, _DistantText(send))
 
 
 @dataclass
 class _DistantText:
     """A file whose text another process prints."""
 
-    tell: Callable[[Shown], None]
+    send: Callable[[BarUpdate], None]
 
     def write(self, text: str) -> None:
         if text:
-            self.tell(text)
+            self.send(text)
 
     def flush(self) -> None:
         pass
 
 
 class _DistantBar:
-    """A bar that another process shows; what moves often is told now and then."""
+    """A bar that another process shows; frequent updates are sent now and then."""
 
-    def __init__(self, tell: Callable[[Shown], None], description: str, total: float | None) -> None:
-        self._tell, self._description, self._total = tell, description, total
+    def __init__(self, send: Callable[[BarUpdate], None], description: str, total: float | None) -> None:
+        self._send, self._description, self._total = send, description, total
         self._waiting, self._note, self._told_at = 0.0, "", float("-inf")
 
     def __call__(self, amount: float = 1, note: str = "") -> None:
         self._waiting, self._note = self._waiting + amount, note
         if time.monotonic() - self._told_at > _SECONDS_BETWEEN_MOVES:
-            self.tell()
+            self.send()
 
-    def tell(self, is_over: bool = False) -> None:
-        """Tell what was not told yet."""
-        self._tell(BarMoved(self._description, self._total, self._waiting, self._note, is_over))
+    def send(self, is_over: bool = False) -> None:
+        """Send what was not sent yet."""
+        self._send(BarMoved(self._description, self._total, self._waiting, self._note, is_over))
         self._waiting, self._told_at = 0.0, time.monotonic()
 
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.data import mixer, spool
+from crosstune.data import external_shuffle, mixer
+from crosstune.data.external_shuffle import Buckets, Spool, mixed
 from crosstune.data.mixer import Mixer, Part
 from crosstune.data.mixture import Renderer
 from crosstune.data.rows import Drops
-from crosstune.data.spool import Buckets, Spool, mixed
 from crosstune.prompts.examples import Example, read_examples
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import MixturePart, Quality, Source
@@ -98,7 +98,7 @@ def test_neither_buckets_nor_the_order_of_the_file_change_a_mixture(
         ({"max_rows": 50, "weight": 1.0}, TEXT, texts(*(f"글 {number}" for number in range(120)))),
     ]
     whole = Mixed(tmp_path / "whole", parts)
-    monkeypatch.setattr(spool, "BUCKET_BYTES", 1500)
+    monkeypatch.setattr(external_shuffle, "BUCKET_BYTES", 1500)
     cut = Mixed(tmp_path / "cut", parts)
     assert cut.num_steps > whole.num_steps + 30
     assert cut.examples == whole.examples

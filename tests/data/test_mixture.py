@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.data import mixture
+from crosstune.data.external_shuffle import mixed
 from crosstune.data.rows import Row
-from crosstune.data.spool import mixed
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.prompts.examples import Example
 from crosstune.prompts.templates import TEMPLATES, translation_instructions

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from crosstune.data.wording_noise import WordingNoise
-from crosstune.prompts.translation_instructions import BANK
+from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 
 WORDS = ["beautiful", "write", "the"]
 WORDING = "Translate the following sentences from English to Korean"
@@ -19,7 +19,7 @@ def changed(share: float, *wordings: str, name: str = "Korean", seed: int = 1, w
 
 
 def test_the_name_of_the_target_language_stays_in_every_instruction() -> None:
-    korean = [wording.format(source="영어", target="한국어") for wording in BANK["ko"].train]
+    korean = [wording.format(source="영어", target="한국어") for wording in TRANSLATION_INSTRUCTIONS["ko"].train]
     for made, wording in zip(changed(1.0, *korean, name="한국어"), korean, strict=True):
         kept = [word for word in wording.split() if "한국어" in word]
         assert [word for word in made.split() if "한국어" in word] == kept

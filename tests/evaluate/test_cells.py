@@ -6,7 +6,7 @@ import pytest
 
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.prompts.translation_instructions import BANK
+from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 from crosstune.prompts.wordings import Wordings
 from crosstune.recipe import EvaluationTask
 
@@ -34,7 +34,7 @@ def test_held_out_wordings_are_ten_of_each_language_drawn_by_seed() -> None:
         assert len(members) == len({cell.prompts[0] for cell in members}) == 10
         for cell in members:
             number = int(cell.name.removeprefix(f"{name}_w"))
-            wording = BANK[name[-2:]].held_out[number - 1]
+            wording = TRANSLATION_INSTRUCTIONS[name[-2:]].held_out[number - 1]
             names = {"en": ("English", "Korean"), "ko": ("영어", "한국어")}[name[-2:]]
             source, target = names if "_en_ko_" in name else names[::-1]
             instruction = wording.replace("{source}", source).replace("{target}", target)

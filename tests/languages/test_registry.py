@@ -3,7 +3,7 @@ import pytest
 from crosstune.errors import BadInputError
 from crosstune.languages import registry
 from crosstune.languages.registry import canonical, is_in, language, language_name, split_direction
-from crosstune.languages.writing_systems import are_exchanged, own_script_share, script_share
+from crosstune.languages.writing_systems import are_exchanged, script_share, target_script_ratio
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_script_of_a_language_is_unicodes(codes: str, script: str) -> None:
 def test_korean_and_japanese_have_several_scripts_and_korean_borrows_one() -> None:
     assert language("ko").scripts == ("Hang", "Hani") and language("ko").own_scripts == ("Hang",)
     assert language("ja").own_scripts == ("Hira", "Kana", "Hani")
-    assert own_script_share("漢字 한국", "ko") == 0.5 and script_share("漢字 한국", "ko") == 1
+    assert target_script_ratio("漢字 한국", "ko") == 0.5 and script_share("漢字 한국", "ko") == 1
 
 
 def test_words_are_counted_where_spaces_are_and_characters_elsewhere() -> None:

@@ -116,13 +116,13 @@ def test_languages_are_drawn_beside_the_sources(recipe: Recipe, run: RunFolder) 
     assert {"all Korean", "all English"} <= {label for label, _, _ in figure["legend"]}
 
 
-def test_scores_along_training_become_one_chart_a_kind_of_task(recipe: Recipe, run: RunFolder) -> None:
+def test_scores_during_training_become_one_chart_a_kind_of_task(recipe: Recipe, run: RunFolder) -> None:
     def scored(step: int, hella: float, bleu: float) -> dict[str, Any]:
         scores = {"hella": {"acc": hella, "acc_norm": 0.9}, "choice": {"acc": 0.5}, "pairs_en_ko_en": {"bleu": bleu}}
         return {"phase": 0, "step": step, "scores": scores}
 
-    write_jsonl(run.system("ours") / "scores_along_training.jsonl", [scored(0, 0.7, 0.0), scored(5, 0.6, math.nan)])
-    write_jsonl(run.system("lora") / "scores_along_training.jsonl", [{"phase": 0, "step": 0, "scores": {}}])
+    write_jsonl(run.system("ours") / "scores_during_training.jsonl", [scored(0, 0.7, 0.0), scored(5, 0.6, math.nan)])
+    write_jsonl(run.system("lora") / "scores_during_training.jsonl", [{"phase": 0, "step": 0, "scores": {}}])
     curves = {curve.system: curve for curve in read_curves(recipe, run)}
     assert curves["ours"].scores["hella", "acc"] == [(0, 0.7), (5, 0.6)]
     assert curves["ours"].scores["pairs_en_ko_en", "bleu"] == [(0, 0.0)]
@@ -134,7 +134,7 @@ def test_scores_along_training_become_one_chart_a_kind_of_task(recipe: Recipe, r
     assert "The suite along training" in html and "every 5 steps" in html
 
 
-def test_a_run_without_scores_along_training_shows_no_chart_of_them(recipe: Recipe, run: RunFolder) -> None:
+def test_a_run_without_scores_during_training_shows_no_chart_of_them(recipe: Recipe, run: RunFolder) -> None:
     assert page.score_figures(recipe, read_curves(recipe, run)) == []
     stage.run(recipe, run)
     assert "The suite along training" not in (run.report / "report.html").read_text(encoding="utf-8")

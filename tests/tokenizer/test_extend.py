@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from crosstune.errors import BadInputError
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, new_pieces, padding_ids, refuse_unextendable
-from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
 from tests.tokenizer.texts import ANY_TEXT, MIXES, SOURCE_MIXES
 
 PAIRS: dict[str, tuple[BpeTokenizer, BpeTokenizer]] = {}
@@ -17,7 +17,7 @@ PAIRS: dict[str, tuple[BpeTokenizer, BpeTokenizer]] = {}
 @pytest.fixture(autouse=True, scope="module")
 def pairs(small_base: BpeTokenizer, byte_level_base: BpeTokenizer, korean: list[str]) -> None:
     for name, base in (("sentencepiece", small_base), ("byte_level", byte_level_base)):
-        new = learn_new_pieces(base, korean, Wish("ko", 600, "seen"))
+        new = learn_new_pieces(base, korean, LearnRequest("ko", 600, "seen"))
         PAIRS[name] = (base, extend(base, new, 600))
 
 
@@ -26,7 +26,7 @@ def pairs(small_base: BpeTokenizer, byte_level_base: BpeTokenizer, korean: list[
 @given(corpus=st.lists(MIXES, max_size=8), text=SOURCE_MIXES)
 def test_whatever_it_is_learnt_from_old_ids_and_old_cuts_stay(style: str, corpus: list[str], text: str) -> None:
     base, _ = PAIRS[style]
-    new = learn_new_pieces(base, corpus * 2, Wish("ko", 500, "seen", character_coverage=1.0))
+    new = learn_new_pieces(base, corpus * 2, LearnRequest("ko", 500, "seen", character_coverage=1.0))
     extended = extend(base, new, 500)
     assert {piece: extended.tokenizer.token_to_id(piece) for piece in base.pieces} == base.pieces
     assert sorted(extended.pieces.values()) == list(range(base.size + 500))

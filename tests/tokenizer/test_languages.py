@@ -8,7 +8,7 @@ from crosstune.recipe import Languages
 from crosstune.tokenizer import verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
-from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
 from tests.tokenizer.conftest import ENGLISH, byte_level
 
@@ -68,10 +68,10 @@ def base() -> BpeTokenizer:
 
 
 def learn(base: BpeTokenizer, language: str, texts: list[str]) -> NewPieces:
-    wish = Wish(language, 300, "seen")
+    request = LearnRequest(language, 300, "seen")
     if shares_letters(language, "en"):
-        return learn_beside_source(base, BothTexts(texts, ENGLISH), wish, unchanged=lambda new: new)
-    return learn_new_pieces(base, texts, wish)
+        return learn_beside_source(base, BothTexts(texts, ENGLISH), request, unchanged=lambda new: new)
+    return learn_new_pieces(base, texts, request)
 
 
 @pytest.mark.parametrize(("language", "sentence"), SENTENCES.items())

@@ -6,12 +6,12 @@ from crosstune.errors import BadInputError
 from crosstune.languages.characters import ks_x_1001_syllables
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
-from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, learn_new_pieces
 from crosstune.tokenizer.learn_base import learn_base
 
 
-def seen(number: int) -> Wish:
-    return Wish("ko", number, "seen")
+def seen(number: int) -> LearnRequest:
+    return LearnRequest("ko", number, "seen")
 
 
 def test_frequent_words_become_pieces_with_their_space(small_base: BpeTokenizer, korean: list[str]) -> None:
@@ -31,7 +31,7 @@ def test_new_pieces_hold_target_letters_and_at_most_one_space_before_them(
 
 
 def test_all_2350_syllables_are_one_piece_each_though_never_seen(any_base: BpeTokenizer, korean: list[str]) -> None:
-    new = learn_new_pieces(any_base, korean, Wish("ko", 2600, "ks_x_1001"))
+    new = learn_new_pieces(any_base, korean, LearnRequest("ko", 2600, "ks_x_1001"))
     extended = extend(any_base, new, 2600)
     for syllable in ks_x_1001_syllables():
         assert extended.cut(extended.internal(syllable)) == [extended.internal(syllable)]
@@ -40,7 +40,7 @@ def test_all_2350_syllables_are_one_piece_each_though_never_seen(any_base: BpeTo
 def test_the_syllables_of_a_base_that_glues_spaces_to_bytes_stay_whole_after_a_space(
     byte_level_base: BpeTokenizer, korean: list[str]
 ) -> None:
-    new = learn_new_pieces(byte_level_base, korean, Wish("ko", 6000, "ks_x_1001"))
+    new = learn_new_pieces(byte_level_base, korean, LearnRequest("ko", 6000, "ks_x_1001"))
     extended = extend(byte_level_base, new, 6000)
     for syllable in ks_x_1001_syllables():
         pieces = extended.cut(extended.internal(f" {syllable}"))
@@ -74,20 +74,20 @@ def test_too_few_pieces_for_the_characters_are_refused(small_base: BpeTokenizer,
     with pytest.raises(
         BadInputError, match=r"num_new_pieces: 500 was asked, but .* need 23\d\d .*required_syllables: seen"
     ):
-        learn_new_pieces(small_base, korean, Wish("ko", 500, "ks_x_1001"))
+        learn_new_pieces(small_base, korean, LearnRequest("ko", 500, "ks_x_1001"))
     with pytest.raises(BadInputError, match=r"num_new_pieces: 5 was asked, but .* Ask for at least as many\.$"):
         learn_new_pieces(small_base, korean, seen(5))
 
 
 def test_an_allowed_word_becomes_a_piece_though_never_seen(any_base: BpeTokenizer, korean: list[str]) -> None:
     assert any_base.internal(" 책갈피") not in learn_new_pieces(any_base, korean, seen(400)).pieces
-    new = learn_new_pieces(any_base, korean, Wish("ko", 400, "seen", allow=("책갈피",)))
+    new = learn_new_pieces(any_base, korean, LearnRequest("ko", 400, "seen", allow=("책갈피",)))
     assert any_base.internal(" 책갈피") in new.pieces
     assert extend(any_base, new, 400).cut(any_base.internal(" 책갈피")) == [any_base.internal(" 책갈피")]
 
 
 def test_no_piece_contains_a_denied_string_and_all_stay_reachable(any_base: BpeTokenizer, korean: list[str]) -> None:
-    new = learn_new_pieces(any_base, korean, Wish("ko", 400, "seen", deny=("서관",)))
+    new = learn_new_pieces(any_base, korean, LearnRequest("ko", 400, "seen", deny=("서관",)))
     surfaces = [any_base.surface(piece) or "" for piece in new.pieces]
     assert any("책" in surface for surface in surfaces)
     assert not any("서관" in surface for surface in surfaces)
@@ -99,13 +99,13 @@ def test_allowed_words_in_other_letters_or_without_place_are_refused(
     small_base: BpeTokenizer, korean: list[str]
 ) -> None:
     with pytest.raises(BadInputError, match=r"allow: \['LG전자'\] were asked .* Remove them"):
-        learn_new_pieces(small_base, korean, Wish("ko", 400, "seen", allow=("LG전자",)))
+        learn_new_pieces(small_base, korean, LearnRequest("ko", 400, "seen", allow=("LG전자",)))
     with pytest.raises(BadInputError, match=r"allow: \['책을'\] were asked .*deny forbids"):
-        learn_new_pieces(small_base, korean, Wish("ko", 400, "seen", allow=("책을",), deny=("책을",)))
+        learn_new_pieces(small_base, korean, LearnRequest("ko", 400, "seen", allow=("책을",), deny=("책을",)))
 
 
 def test_character_coverage_decides_which_rare_letters_become_pieces(
     small_base: BpeTokenizer, korean: list[str]
 ) -> None:
     texts = [*korean * 200, "ㆍㆎ"]
-    assert {"ㆍ", "ㆎ"} <= set(learn_new_pieces(small_base, texts, Wish("ko", 400, "seen", 1.0)).pieces)
+    assert {"ㆍ", "ㆎ"} <= set(learn_new_pieces(small_base, texts, LearnRequest("ko", 400, "seen", 1.0)).pieces)

@@ -10,7 +10,7 @@ from crosstune.recipe import Languages
 from crosstune.tokenizer import given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
-from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, learn_new_pieces
 from crosstune.tokenizer.sentencepiece.writer import with_all_merges, write_model
 from crosstune.tokenizer.subwords import subwords
 
@@ -37,7 +37,7 @@ def test_it_cuts_the_golden_texts_as_published(llama2: BpeTokenizer) -> None:
 
 def test_extended_to_46336_it_halves_korean_and_leaves_english_alone(llama2: BpeTokenizer) -> None:
     rows = json.loads((ROOT / "parallel" / "translation_dev_1000.json").read_text(encoding="utf-8"))["data"]
-    new = learn_new_pieces(llama2, [row["ko"] for row in rows], Wish("ko", 14_336, "ks_x_1001"))
+    new = learn_new_pieces(llama2, [row["ko"] for row in rows], LearnRequest("ko", 14_336, "ks_x_1001"))
     extended = extend(llama2, new, 14_336)
     assert extended.size == 46_336
     english = (ROOT / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf-8").splitlines()
@@ -54,7 +54,7 @@ def test_its_extended_sentencepiece_model_agrees_with_the_fast_tokenizer(llama2:
         (ROOT / "ntrex" / name).read_text(encoding="utf-8").splitlines()
         for name in ("newstest2019-src.eng.txt", "newstest2019-ref.kor.txt")
     )
-    new = with_all_merges(llama2, learn_new_pieces(llama2, korean, Wish("ko", 4096, "ks_x_1001")))
+    new = with_all_merges(llama2, learn_new_pieces(llama2, korean, LearnRequest("ko", 4096, "ks_x_1001")))
     extended = extend(llama2, new, 4096)
     write_model(MODEL, tmp_path / "tokenizer.model", llama2, extended)
     parted = verify.part_lines([*english, *korean], Languages(source="en", target="ko"))

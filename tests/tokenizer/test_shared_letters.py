@@ -5,7 +5,7 @@ import pytest
 from crosstune.errors import BadInputError
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
-from crosstune.tokenizer.learn import NewPieces, Wish
+from crosstune.tokenizer.learn import LearnRequest, NewPieces
 from crosstune.tokenizer.sentencepiece.writer import with_all_merges
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source, worth_learning
 
@@ -13,7 +13,7 @@ GERMAN = [
     "Die Schülerin liest am Morgen ein Buch über Vögel.",
     "Der Lehrer gibt der Schülerin das Buch über Vögel.",
 ] * 4
-WISH = Wish("de", 200, "seen")
+WISH = LearnRequest("de", 200, "seen")
 
 
 def kept(new: NewPieces) -> NewPieces:

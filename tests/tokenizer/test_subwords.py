@@ -1,11 +1,11 @@
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
-from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, learn_new_pieces
 from crosstune.tokenizer.subwords import subwords
 
 
 def test_the_old_pieces_of_a_new_piece_spell_it_and_nothing_else(any_base: BpeTokenizer, korean: list[str]) -> None:
-    extended = extend(any_base, learn_new_pieces(any_base, korean, Wish("ko", 600, "seen")), 600)
+    extended = extend(any_base, learn_new_pieces(any_base, korean, LearnRequest("ko", 600, "seen")), 600)
     found = subwords(any_base, extended)
     assert (found["old_size"], found["new_size"]) == (any_base.size, any_base.size + 600)
     assert len(found["subwords"]) == 600
@@ -22,7 +22,7 @@ def test_the_old_pieces_of_a_new_piece_spell_it_and_nothing_else(any_base: BpeTo
 
 
 def test_a_piece_inside_a_word_starts_without_a_space(small_base: BpeTokenizer, korean: list[str]) -> None:
-    extended = extend(small_base, learn_new_pieces(small_base, korean, Wish("ko", 400, "seen")), 400)
+    extended = extend(small_base, learn_new_pieces(small_base, korean, LearnRequest("ko", 400, "seen")), 400)
     rows = subwords(small_base, extended)["subwords"]
     space = small_base.pieces["▁"]
     inside = rows[extended.pieces["책"] - small_base.size]

@@ -9,7 +9,7 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.tokenizer import stage
 from crosstune.tokenizer.bpe import BpeTokenizer
-from crosstune.tokenizer.learn import Wish, first_pieces, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, first_pieces, learn_new_pieces
 from crosstune.tokenizer.sweep import Point, as_table, sweep
 
 BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}
@@ -21,10 +21,10 @@ MakeRun = Callable[..., tuple[Recipe, RunFolder]]
 def test_the_first_pieces_are_those_that_a_smaller_size_learns(
     any_base: BpeTokenizer, korean: list[str], size: int
 ) -> None:
-    largest = learn_new_pieces(any_base, korean, Wish("ko", 400, "seen"))
+    largest = learn_new_pieces(any_base, korean, LearnRequest("ko", 400, "seen"))
     size += largest.num_for_characters - 100
     assert size < len(largest.pieces)
-    assert first_pieces(any_base, largest, size) == learn_new_pieces(any_base, korean, Wish("ko", size, "seen"))
+    assert first_pieces(any_base, largest, size) == learn_new_pieces(any_base, korean, LearnRequest("ko", size, "seen"))
 
 
 def test_more_pieces_make_text_shorter_in_table_file_and_plot(make_run: MakeRun) -> None:

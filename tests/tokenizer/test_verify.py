@@ -10,7 +10,7 @@ from crosstune.recipe import Languages
 from crosstune.tokenizer import verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
-from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
 from crosstune.tokenizer.learn_base import learn_base
 
 LANGUAGES = Languages(source="en", target="ko")
@@ -29,7 +29,7 @@ def test_a_learnt_extension_holds_every_property(
     byte_level_base: BpeTokenizer, any_base: BpeTokenizer, english: list[str], korean: list[str]
 ) -> None:
     for base in (byte_level_base, any_base):
-        new = learn_new_pieces(base, korean, Wish("ko", 600, "seen"))
+        new = learn_new_pieces(base, korean, LearnRequest("ko", 600, "seen"))
         properties = verify.verify(base, extend(base, new, 600), samples(english, korean, new.promised))
         assert failed(properties) == {}
         assert all(item.checked > 0 for item in properties)

@@ -11,7 +11,7 @@ from crosstune.recipe import Languages
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.folder import configuration_of, write_folder
-from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
 from crosstune.tokenizer.verify_command import Texts, compare
 from tests.command_line import crosstune
 from tests.tokenizer.conftest import ENGLISH, KOREAN
@@ -32,7 +32,7 @@ def base(tmp_path: Path, small_base: BpeTokenizer) -> Path:
 
 @pytest.fixture
 def good(tmp_path: Path, small_base: BpeTokenizer, korean: list[str]) -> Path:
-    new = learn_new_pieces(small_base, korean, Wish("ko", 256, "seen"))
+    new = learn_new_pieces(small_base, korean, LearnRequest("ko", 256, "seen"))
     return save(tmp_path / "good", extend(small_base, new, 256))
 
 
@@ -74,7 +74,7 @@ def test_files_have_short_names_unless_two_share_one(
 def test_a_byte_level_tokenizer_is_proved_too(
     byte_level_base: BpeTokenizer, korean: list[str], sides: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    new = learn_new_pieces(byte_level_base, korean, Wish("ko", 512, "seen"))
+    new = learn_new_pieces(byte_level_base, korean, LearnRequest("ko", 512, "seen"))
     tokenizers = {"base": byte_level_base, "extended": extend(byte_level_base, new, 512)}
     folders = [save(tmp_path / f"byte_level_{name}", content, "<|end|>") for name, content in tokenizers.items()]
     report = compare(folders[1], folders[0], Texts(list(sides), None, LANGUAGES))

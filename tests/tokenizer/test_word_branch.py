@@ -10,7 +10,7 @@ from crosstune.languages.characters import every_letter
 from crosstune.tokenizer import verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
-from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, learn_new_pieces
 from crosstune.tokenizer.word_branch import has_branch, with_whole_words
 from tests.tokenizer.conftest import ENGLISH, LLAMA3_PATTERN
 from tests.tokenizer.texts import MIXES, has_no_special_token
@@ -52,7 +52,7 @@ BRANCHED = {name: with_whole_words(base, "hi", "en") for name, base in BASES.ite
 def test_words_across_marks_become_pieces_and_the_proof_holds(name: str) -> None:
     base = BASES[name]
     branched = BRANCHED[name]
-    new = learn_new_pieces(branched, HINDI, Wish("hi", 200, "seen"))
+    new = learn_new_pieces(branched, HINDI, LearnRequest("hi", 200, "seen"))
     extended = extend(branched, new, 200)
     assert [extended.surface(piece) for piece in extended.cut(extended.internal(" पुस्तकालय"))] == [" पुस्तकालय"]
     (ids,) = extended.encode_lines(["a पुस्तकालय"])
@@ -101,8 +101,8 @@ def test_a_pre_tokenizer_that_takes_no_branch_is_refused_with_the_reason() -> No
 
 
 def test_an_allowed_word_that_the_base_parts_is_refused_with_the_setting_that_helps() -> None:
-    wish = Wish("hi", 200, "seen", allow=("हिन्दी",))
+    request = LearnRequest("hi", 200, "seen", allow=("हिन्दी",))
     with pytest.raises(BadInputError, match=r"allow: \['हिन्दी'\] .*parts them first.*keep_words_whole: true"):
-        learn_new_pieces(BASES["LLaMA-3"], HINDI, wish)
+        learn_new_pieces(BASES["LLaMA-3"], HINDI, request)
     branched = BRANCHED["LLaMA-3"]
-    assert branched.internal(" हिन्दी") in learn_new_pieces(branched, HINDI, wish).pieces
+    assert branched.internal(" हिन्दी") in learn_new_pieces(branched, HINDI, request).pieces

@@ -256,7 +256,7 @@ def test_too_long_examples_are_written_down(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1, max_length_tokens=30, on_too_long="drop")])})
     train_stage.run(recipe, run)
     rows = read_jsonl(run.system("base") / "too_long_in_phase_0.jsonl")
-    assert rows and all(row["num_tokens"] > 30 and row["treatment"] == "left out" for row in rows)
+    assert rows and all(row["num_tokens"] > 30 and row["treatment"] == "dropped" for row in rows)
     assert json.dumps(rows[0]).startswith('{"origin": "')
 
 

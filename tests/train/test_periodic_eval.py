@@ -33,7 +33,7 @@ class Suite:
 
 
 def scores(run: RunFolder, name: str = "base") -> list[dict[str, Any]]:
-    path = run.system(name) / "scores_along_training.jsonl"
+    path = run.system(name) / "scores_during_training.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 

@@ -83,7 +83,7 @@ def test_a_too_long_example_stops_with_its_origin(base_tokenizer: PreTrainedToke
         rows_of(pairs(), base_tokenizer, max_length_tokens=10)
 
 
-def test_too_long_examples_are_left_out_and_counted(
+def test_too_long_examples_are_dropped_and_counted(
     base_tokenizer: PreTrainedTokenizerFast, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lengths = [len(row[0].tokens) for row in rows_of(instructions(), base_tokenizer)]
@@ -92,7 +92,7 @@ def test_too_long_examples_are_left_out_and_counted(
     long = [index for index, length in enumerate(lengths) if length > limit]
     assert len(rows) == len(lengths) - len(long) and long
     said = " ".join(capsys.readouterr().err.split())
-    assert f"paper: longer than {limit} tokens, left out: {len(long)} (first: a:{long[0] + 1})" in said
+    assert f"paper: longer than {limit} tokens, dropped: {len(long)} (first: a:{long[0] + 1})" in said
 
 
 def test_too_long_examples_are_cut_and_their_bytes_with_them(base_tokenizer: PreTrainedTokenizerFast) -> None:
@@ -137,7 +137,7 @@ def by_hand(tokens: pa.Table, limit: int, on_too_long: str) -> tuple[list[Row], 
             rows.append((segment,))
         else:
             is_cut = on_too_long == "truncate" and segment.num_prompt < limit
-            too_long.append(TooLong(segment.origin, len(segment.tokens), "cut" if is_cut else "left out"))
+            too_long.append(TooLong(segment.origin, len(segment.tokens), "cut" if is_cut else "dropped"))
             if is_cut:
                 size = segment.num_bytes * (limit - segment.num_prompt) // segment.num_supervised
                 rows.append((replace(segment, tokens=segment.tokens[:limit], num_bytes=size),))

@@ -95,7 +95,7 @@ def test_a_slurm_job_of_two_nodes_is_cancelled_and_goes_on_when_requeued(make_ru
     job = submit(recipe, tmp_path / "on_two")
     said, _ = job.communicate(timeout=300)
     assert job.returncode == 0, said[-4000:]
-    assert f"goes on from phase 2, step {facts['step']}" in said
+    assert f"resumes from phase 2, step {facts['step']}" in said
     assert losses(on_two, "base") == pytest.approx(losses(alone, "base"), rel=1e-5)
     for key, weight in weights(alone, "base").items():
         torch.testing.assert_close(weights(on_two, "base")[key], weight, rtol=1e-3, atol=5e-5)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstune.data.spool import Keys
+from crosstune.data.external_shuffle import Keys
 
 WINDOW = 15
 # An odd factor, so that it has an inverse modulo 2^64: the hash of a window follows from two sums.

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from crosstune.data import mixture
+from crosstune.data.external_shuffle import Buckets, Keys, batches, mixed, num_buckets
 from crosstune.data.filters import DUPLICATE, NEAR_DUPLICATE
 from crosstune.data.mixture import Indices, Renderer
 from crosstune.data.near_duplicates import near_duplicates
 from crosstune.data.rows import Drops
-from crosstune.data.spool import Buckets, Keys, batches, mixed, num_buckets
 from crosstune.prompts.cleaning import normalised
 from crosstune.prompts.examples import SCHEMA
 from crosstune.recipe import MixturePart, Quality, Source

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstune.data.spool import Keys, mixed
+from crosstune.data.external_shuffle import Keys, mixed
 from crosstune.data.wording_noise import WordingNoise
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.languages.registry import language_name, split_direction

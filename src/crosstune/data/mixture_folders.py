@@ -11,12 +11,12 @@ import pyarrow as pa
 from rich.table import Table
 
 from crosstune.data import files, filters
+from crosstune.data.external_shuffle import Spool, batches
 from crosstune.data.mixer import Mixer, Part
 from crosstune.data.mixture import Combination, Renderer, instructions_of
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
-from crosstune.data.spool import Spool, batches
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import template_of
 from crosstune.recipe import MixturePart, Recipe, Source

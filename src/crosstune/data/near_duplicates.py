@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rensa import RMinHash
 
-from crosstune.data.spool import Keys, mixed
+from crosstune.data.external_shuffle import Keys, mixed
 
 _NUM_PERMUTATIONS = 128
 _NGRAM_CHARACTERS = 5

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import canonical
-from crosstune.prompts.translation_instructions import BANK
+from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 from crosstune.runs.named_files import matching
 from crosstune.tasks.published import Published, Split, Suite, Way
 from crosstune.tasks.registry import all_tasks
@@ -112,11 +112,12 @@ def _settings(mark: Benchmark, paths: Sequence[str], choice: Choice, max_new_tok
     if mark.language:
         settings["language"] = mark.language
     if mark.task.judge == "translation":
-        asking = [language for language in (choice.source, choice.target) if language in BANK]
+        asking = [language for language in (choice.source, choice.target) if language in TRANSLATION_INSTRUCTIONS]
         if not asking:
             raise BadInputError(
                 f"{mark.task.name} is asked for with an instruction in {choice.source} or {choice.target}, but there "
-                f"are some in {', '.join(sorted(BANK))} only. Write a recipe with data.translation_instructions"
+                f"are some in {', '.join(sorted(TRANSLATION_INSTRUCTIONS))} only. Write a recipe with "
+                "data.translation_instructions"
             )
         settings |= {"directions": list(choice.directions), "instruction_languages": asking}
     if mark.task.is_generated:

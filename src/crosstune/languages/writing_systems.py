@@ -17,7 +17,7 @@ def script_share(text: str, code: str) -> float:
     return _share(text, language(code).scripts)
 
 
-def own_script_share(text: str, code: str) -> float:
+def target_script_ratio(text: str, code: str) -> float:
     """Return the same without the script that a language borrows: Korean texts hold Chinese characters, but few."""
     return _share(text, language(code).own_scripts)
 

@@ -23,7 +23,7 @@ KOREAN_SHARE = 0.00063
 _TOKENIZER_SEED = 20231013
 _TOKENIZER_DOCUMENTS = 3000
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -146,15 +146,15 @@ def _korean_trace(generator: random.Random, num_english: int) -> list[str]:
     return trace
 
 
-def _many(generator: random.Random, number: int, make: Callable[[random.Random], Thing]) -> list[Thing]:
+def _many(generator: random.Random, number: int, make: Callable[[random.Random], Item]) -> list[Item]:
     return [make(generator) for _ in range(number)]
 
 
 def _distinct(
-    generator: random.Random, number: int, make: Callable[[random.Random], Thing], key: Callable[[Thing], str]
-) -> list[Thing]:
+    generator: random.Random, number: int, make: Callable[[random.Random], Item], key: Callable[[Item], str]
+) -> list[Item]:
     """Draw until there are so many things with different keys, in the order in which they came."""
-    found: dict[str, Thing] = {}
+    found: dict[str, Item] = {}
     while len(found) < number:
         made = make(generator)
         found.setdefault(key(made), made)

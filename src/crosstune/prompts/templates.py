@@ -8,7 +8,7 @@ from typing import Literal
 
 from crosstune.languages.registry import language_name, split_direction
 from crosstune.prompts.conversation import LABELS, Turn, flattened
-from crosstune.prompts.translation_instructions import BANK
+from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 from crosstune.prompts.wordings import Wordings
 
 
@@ -64,7 +64,7 @@ class Template:
         return {
             direction: {
                 language: self.translation_instructions(direction, language, "paper")[0]
-                for language in {**BANK, **self.own_wordings}
+                for language in {**TRANSLATION_INSTRUCTIONS, **self.own_wordings}
             }
             for direction in directions
         }
@@ -184,7 +184,7 @@ def translation_instructions(
     Raises:
         ValueError: for a language that nothing asks in, a direction that is none, or wordings that are not there.
     """
-    bank = {**BANK, **(own or {})}
+    bank = {**TRANSLATION_INSTRUCTIONS, **(own or {})}
     found = bank.get(instruction_language)
     if found is None:
         raise ValueError(

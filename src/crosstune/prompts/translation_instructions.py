@@ -150,5 +150,5 @@ def _with_generated(language: str, written: Wordings) -> Wordings:
     return written.model_copy(update={"train": tuple(train)})
 
 
-BANK = {language: _with_generated(language, written) for language, written in _WRITTEN.items()}
+TRANSLATION_INSTRUCTIONS = {language: _with_generated(language, written) for language, written in _WRITTEN.items()}
 """By the language of the instruction; further languages are a matter of a recipe."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import shares_letters, split_direction, usual_code
-from crosstune.prompts.translation_instructions import BANK
+from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 
 
 def problems(content: Mapping[str, Any]) -> list[str]:
@@ -120,7 +120,7 @@ def _directions(content: Mapping[str, Any]) -> Iterator[str]:
         for name, parts in _mapping(content, "data", "mixtures").items()
         for index, part in enumerate(_dicts(parts))
     }
-    asking = {*BANK, *map(usual_code, _mapping(content, "data", "translation_instructions"))}
+    asking = {*TRANSLATION_INSTRUCTIONS, *map(usual_code, _mapping(content, "data", "translation_instructions"))}
     users |= {f"evaluate.tasks.{name}": task for name, task in _mapping(content, "evaluate", "tasks").items()}
     for where, user in users.items():
         directions, asked = _get(user, "directions"), _get(user, "instruction_languages")
@@ -138,7 +138,7 @@ def _directions(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _own_wordings(content: Mapping[str, Any]) -> Iterator[str]:
-    known = {language: wordings.train for language, wordings in BANK.items()}
+    known = {language: wordings.train for language, wordings in TRANSLATION_INSTRUCTIONS.items()}
     written = _mapping(content, "data", "translation_instructions")
     known |= {usual_code(str(language)): _get(wordings, "train") or () for language, wordings in written.items()}
     for name, task in _mapping(content, "evaluate", "tasks").items():

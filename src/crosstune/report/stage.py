@@ -18,7 +18,7 @@ from crosstune.report.training import read_curves
 from crosstune.report.write.latex import to_latex
 from crosstune.report.write.markdown import to_markdown
 from crosstune.report.write.model_card import write_model_cards
-from crosstune.report.write.provenance import stamped
+from crosstune.report.write.provenance import with_provenance
 from crosstune.report.write.terminal import print_tables
 from crosstune.runs.files import write_json, write_text
 from crosstune.runs.folder import RunFolder
@@ -38,12 +38,12 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     found_levels = levels.read_levels(recipe, run)
 
     def finished(tables: list[Table]) -> list[Table]:
-        return stamped(recipe, comparisons.marked(recipe, levels.with_levels(tables, found_levels), compared))
+        return with_provenance(recipe, comparisons.marked(recipe, levels.with_levels(tables, found_levels), compared))
 
     main, further = finished(paper_tables(recipe, scores)), finished(further_tables(recipe, scores))
     main = [replace(table, sentence=best_per_column(table)) for table in main]
     change = change_table(recipe, evidence)
-    changes = stamped(recipe, [change])[0] if change else None
+    changes = with_provenance(recipe, [change])[0] if change else None
     failed = failures.read_failures(recipe, outputs, task_labels([*further, *main]))
     forgot = forgetting.verdicts(recipe, scores, change)
     page = Page(

@@ -57,7 +57,7 @@ def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
         for step, row in _steps(run.system(curve.system) / "validation.jsonl", "bits_per_byte"):
             for language, bits in row.items():
                 _add(curve.validation, language, (step, bits))
-        for step, row in _steps(run.system(curve.system) / "scores_along_training.jsonl", "scores"):
+        for step, row in _steps(run.system(curve.system) / "scores_during_training.jsonl", "scores"):
             for task, metrics in row.items():
                 for metric, value in metrics.items():
                     _add(curve.scores, (task, metric), (step, value))

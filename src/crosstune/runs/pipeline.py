@@ -80,7 +80,7 @@ def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str) -> None
         stage = import_module(f"crosstune.{name}.stage")
         if name == "train" and recipe.train.score_every_steps:
             # Stages import none of the others: what training needs of evaluation is handed to it.
-            stage.run(recipe, run, make_score=import_module("crosstune.evaluate.along_training").scorer)
+            stage.run(recipe, run, make_score=import_module("crosstune.evaluate.eval_during_training").scorer)
         else:
             stage.run(recipe, run)
 

@@ -147,7 +147,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _listen(running: Mapping[str, _Running], show: Callable[[str, terminal.Shown], None]) -> None:
+def _listen(running: Mapping[str, _Running], show: Callable[[str, terminal.BarUpdate], None]) -> None:
     """Wait a moment for what the processes have to tell, and show it."""
     if not running:
         return
@@ -165,7 +165,7 @@ def _listen(running: Mapping[str, _Running], show: Callable[[str, terminal.Shown
             time.sleep(_SECONDS_BETWEEN_LOOKS / 10)
 
 
-def _end(name: str, ended: _Running, show: Callable[[str, terminal.Shown], None]) -> None:
+def _end(name: str, ended: _Running, show: Callable[[str, terminal.BarUpdate], None]) -> None:
     """Show what a process told last, and complain where its end was not a good one."""
     _listen({name: ended}, show)
     ended.process.join()
@@ -183,7 +183,7 @@ def _error(failure: _Failure) -> Exception:
     return CrosstuneError(failure.message) if failure.is_foreseen else RuntimeError(failure.message)
 
 
-def _stop(running: Mapping[str, _Running], show: Callable[[str, terminal.Shown], None]) -> None:
+def _stop(running: Mapping[str, _Running], show: Callable[[str, terminal.BarUpdate], None]) -> None:
     """Ask all processes to save and end, and wait until they have."""
     for one in running.values():
         one.process.terminate()

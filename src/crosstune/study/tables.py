@@ -11,7 +11,7 @@ from crosstune.report.tables.changes import source_columns, target_columns
 from crosstune.report.tables.columns import text_columns, translation_columns
 from crosstune.report.tables.significance import ALPHA, DIFFERS
 from crosstune.report.write.markdown import escape, table_to_markdown
-from crosstune.report.write.provenance import stamped
+from crosstune.report.write.provenance import with_provenance
 from crosstune.study.comparison import Finding
 from crosstune.study.differences import MIN_SEEDS, Difference
 from crosstune.study.settings import Study
@@ -51,7 +51,7 @@ def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[F
         if len(study.cells) > 1:
             about = f"{title}: change against the cell {study.reference}"
             tables.append(_change_table(study, recipe, findings, columns, about, is_to_base=False))
-    return stamped(recipe, tables)
+    return with_provenance(recipe, tables)
 
 
 def to_markdown(study: Study, tables: Sequence[Table], figures: Mapping[str, str], command: str, commit: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import regex
 
 from crosstune.languages.identify import identifier
-from crosstune.languages.writing_systems import own_script_share, script_share
+from crosstune.languages.writing_systems import script_share, target_script_ratio
 
 EMPTY = "empty"
 COPIED = "source copied"
@@ -122,9 +122,9 @@ def _is_wrong_language(output: str, asked: Asked) -> bool:
         return False
     is_latin = script_share("a", asked.target_language) == 1
     wanted = _LATIN_TARGET_SHARE if is_latin else _OTHER_TARGET_SHARE
-    if own_script_share(output, asked.target_language) < wanted:
+    if target_script_ratio(output, asked.target_language) < wanted:
         # An answer that is right may be all names, numbers or code.
-        return own_script_share(asked.reference, asked.target_language) >= wanted
+        return target_script_ratio(asked.reference, asked.target_language) >= wanted
     if not is_latin:
         return False
     # Latin is the script of many languages.

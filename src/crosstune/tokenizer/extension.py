@@ -12,7 +12,7 @@ from crosstune.runs.folder import RunFolder, fingerprint_of
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, new_pieces, refuse_unextendable
-from crosstune.tokenizer.learn import NewPieces, Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
 from crosstune.tokenizer.sentencepiece.writer import with_all_merges
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
 from crosstune.tokenizer.texts import data_root, language_texts, mixture_texts, source_texts
@@ -97,7 +97,7 @@ def learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeT
         BadInputError: when the settings cannot be met.
     """
     target, source = _pair(recipe)
-    wish = Wish(
+    request = LearnRequest(
         target,
         settings.num_new_pieces,
         settings.required_syllables,
@@ -108,10 +108,12 @@ def learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeT
     )
     mixture = run.mixture(settings.mixture)
     if not shares_letters(target, source):
-        return learn_new_pieces(base, mixture_texts(mixture, f"counting the words of mixture {settings.mixture}"), wish)
+        return learn_new_pieces(
+            base, mixture_texts(mixture, f"counting the words of mixture {settings.mixture}"), request
+        )
     texts = BothTexts(language_texts(mixture, target), source_texts(recipe, run, held_out=False))
     unchanged = partial(_with_its_merges, settings, base) if settings.source_text_unchanged else None
-    return learn_beside_source(base, texts, wish, unchanged)
+    return learn_beside_source(base, texts, request, unchanged)
 
 
 def _take(fetch: Callable[[], Path], base: BpeTokenizer) -> Extended:

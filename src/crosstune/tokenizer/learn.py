@@ -15,7 +15,7 @@ from crosstune.tokenizer.pre_tokens import PreTokens
 
 
 @dataclass(frozen=True)
-class Wish:
+class LearnRequest:
     """What is to be learnt.
 
     Attributes:
@@ -51,7 +51,7 @@ class NewPieces:
     num_for_characters: int = 0
 
 
-def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> NewPieces:
+def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], request: LearnRequest) -> NewPieces:
     """Learn at most ``num_new_pieces`` pieces: first the characters, then what occurs most often.
 
     Learning goes on from what the base does: words are parted by its normaliser and pre-tokenizer, the parts are cut by
@@ -61,34 +61,38 @@ def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> Ne
         BadInputError: when the characters alone need more pieces than were asked for, or an allowed word is no word
             of the language or finds no place.
     """
-    words = target_words(base, texts, wish)
-    count_allowed(words, wish)
-    return learn_from_words(base, words, wish)
+    words = target_words(base, texts, request)
+    count_allowed(words, request)
+    return learn_from_words(base, words, request)
 
 
 def learn_from_words(
-    base: BpeTokenizer, words: Counter[str], wish: Wish, allowed: Callable[[NewPieces], NewPieces] | None = None
+    base: BpeTokenizer,
+    words: Counter[str],
+    request: LearnRequest,
+    allowed: Callable[[NewPieces], NewPieces] | None = None,
 ) -> NewPieces:
     """Learn pieces from counted words, of which ``allowed`` may leave some out; see ``learn_new_pieces``."""
     parts = parted(base, words)
-    new = _pieces_of_characters(base, _needed_characters(base, parts, wish))
-    if len(new.pieces) > wish.num_new_pieces:
+    new = _pieces_of_characters(base, _needed_characters(base, parts, request))
+    if len(new.pieces) > request.num_new_pieces:
         raise BadInputError(
-            f"tokenizer.extension.num_new_pieces: {wish.num_new_pieces} was asked, but single characters alone need "
-            f"{len(new.pieces)} new pieces with required_syllables: {wish.required_syllables}. Ask for at least as many"
-            + (", or set required_syllables: seen." if wish.required_syllables == "ks_x_1001" else ".")
+            f"tokenizer.extension.num_new_pieces: {request.num_new_pieces} was asked, but single characters alone "
+            f"need {len(new.pieces)} new pieces with required_syllables: {request.required_syllables}. Ask for "
+            "at least as many"
+            + (", or set required_syllables: seen." if request.required_syllables == "ks_x_1001" else ".")
         )
     new.num_for_characters = len(new.pieces)
     new = allowed(new) if allowed else new
     symbols = _cut_into_symbols(base.with_pieces(new.pieces, new.merges), parts)
     # Of what may be left out, more is learnt than is wanted: up to three quarters of it.
-    num_pieces = wish.num_new_pieces * (4 if allowed else 1)
+    num_pieces = request.num_new_pieces * (4 if allowed else 1)
     wanted = num_pieces - len(new.pieces)
     # Some merges give a piece that another merge gave already, or that the base has: ask for more, and stop in time.
     merges = learn_merges(symbols, wanted + wanted // 10 + 100) if symbols and wanted else []
-    _take(new, _without_denied(base, merges, wish.deny), set(base.pieces), num_pieces)
-    new = first_pieces(base, allowed(new), wish.num_new_pieces) if allowed else new
-    _refuse_missing(base, new, wish)
+    _take(new, _without_denied(base, merges, request.deny), set(base.pieces), num_pieces)
+    new = first_pieces(base, allowed(new), request.num_new_pieces) if allowed else new
+    _refuse_missing(base, new, request)
     return new
 
 
@@ -109,9 +113,9 @@ def first_pieces(base: BpeTokenizer, new: NewPieces, num_new_pieces: int) -> New
     return NewPieces(pieces, merges, new.promised, new.num_for_characters)
 
 
-def target_words(base: BpeTokenizer, texts: Iterable[str], wish: Wish) -> Counter[str]:
+def target_words(base: BpeTokenizer, texts: Iterable[str], request: LearnRequest) -> Counter[str]:
     """Count the runs of target letters, each with the one space before it that its first piece will carry."""
-    word = characters.word_of(characters.letters_of(wish.language, wish.source))
+    word = characters.word_of(characters.letters_of(request.language, request.source))
     if base.style == "sentencepiece":
         # A space is put before the whole text; of several spaces the base joins all into pieces of their own.
         return characters.count_words((f" {text}" for text in texts), f"(?:(?<! ) )?{word}")
@@ -128,17 +132,17 @@ def parted(base: BpeTokenizer, words: Counter[str]) -> Counter[str]:
     return parts
 
 
-def count_allowed(words: Counter[str], wish: Wish) -> None:
+def count_allowed(words: Counter[str], request: LearnRequest) -> None:
     """Count each allowed word as often as the most frequent one, so that its merges are learnt among the first."""
-    is_word = re.compile(characters.word_of(characters.letters_of(wish.language, wish.source))).fullmatch
-    refused = [word for word in wish.allow if not is_word(word)]
+    is_word = re.compile(characters.word_of(characters.letters_of(request.language, request.source))).fullmatch
+    refused = [word for word in request.allow if not is_word(word)]
     if refused:
         raise BadInputError(
             f"tokenizer.extension.allow: {refused} were asked as pieces, but new pieces consist of letters of "
-            f"{wish.language!r} alone, so that other text is cut as before. Remove them."
+            f"{request.language!r} alone, so that other text is cut as before. Remove them."
         )
     most = max(words.values(), default=2)
-    for word in wish.allow:
+    for word in request.allow:
         words[f" {word}"] += max(most, 2)
 
 
@@ -156,9 +160,9 @@ def _without_denied(base: BpeTokenizer, merges: list[Merge], deny: tuple[str, ..
     return kept
 
 
-def _refuse_missing(base: BpeTokenizer, new: NewPieces, wish: Wish) -> None:
+def _refuse_missing(base: BpeTokenizer, new: NewPieces, request: LearnRequest) -> None:
     pieces = {*base.pieces, *new.pieces}
-    missing = [word for word in wish.allow if base.internal(f" {word}") not in pieces]
+    missing = [word for word in request.allow if base.internal(f" {word}") not in pieces]
     pre_tokens = PreTokens(base)
     torn = {word: parts for word in missing if len(parts := pre_tokens.of(f" {word}")) > 1}
     if torn:
@@ -170,12 +174,12 @@ def _refuse_missing(base: BpeTokenizer, new: NewPieces, wish: Wish) -> None:
         )
     if missing:
         raise BadInputError(
-            f"tokenizer.extension.allow: {missing} were asked as pieces, but {wish.num_new_pieces} new pieces have no "
-            "place for them, or tokenizer.extension.deny forbids them. Ask for more pieces, or change the lists."
+            f"tokenizer.extension.allow: {missing} were asked as pieces, but {request.num_new_pieces} new pieces have "
+            "no place for them, or tokenizer.extension.deny forbids them. Ask for more pieces, or change the lists."
         )
 
 
-def _needed_characters(base: BpeTokenizer, parts: Counter[str], wish: Wish) -> list[str]:
+def _needed_characters(base: BpeTokenizer, parts: Counter[str], request: LearnRequest) -> list[str]:
     # As the normaliser spells them: what it takes apart is never looked for whole.
     counts: Counter[str] = Counter()
     for part, count in parts.items():
@@ -184,10 +188,10 @@ def _needed_characters(base: BpeTokenizer, parts: Counter[str], wish: Wish) -> l
     # Joiners stand in emoji of every language, too.
     for character in (" ", *characters.JOINERS):
         del counts[character]
-    needed = set(characters.covering(counts, wish.character_coverage))
-    if wish.language == "ko":
+    needed = set(characters.covering(counts, request.character_coverage))
+    if request.language == "ko":
         seen = set(counts).intersection(characters.ALL_SYLLABLES)
-        needed |= set(characters.ks_x_1001_syllables()) if wish.required_syllables == "ks_x_1001" else seen
+        needed |= set(characters.ks_x_1001_syllables()) if request.required_syllables == "ks_x_1001" else seen
     return sorted(needed)
 
 

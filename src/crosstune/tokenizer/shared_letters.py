@@ -14,7 +14,7 @@ from math import floor, log2
 from crosstune.errors import BadInputError
 from crosstune.languages import characters
 from crosstune.tokenizer.bpe import BpeTokenizer, Merge
-from crosstune.tokenizer.learn import NewPieces, Wish, count_allowed, learn_from_words, parted, target_words
+from crosstune.tokenizer.learn import LearnRequest, NewPieces, count_allowed, learn_from_words, parted, target_words
 from crosstune.tokenizer.pre_tokens import PreTokens, num_tokens
 
 
@@ -27,7 +27,7 @@ class BothTexts:
 
 
 def learn_beside_source(
-    base: BpeTokenizer, texts: BothTexts, wish: Wish, unchanged: Callable[[NewPieces], NewPieces] | None
+    base: BpeTokenizer, texts: BothTexts, request: LearnRequest, unchanged: Callable[[NewPieces], NewPieces] | None
 ) -> NewPieces:
     """Learn at most ``num_new_pieces`` pieces; see ``learn_new_pieces``.
 
@@ -41,16 +41,16 @@ def learn_beside_source(
     chunks = characters.count_words((f" {text}" for text in texts.source), r"[^\S\r\n]?\S+")
     if not chunks:
         raise BadInputError(
-            f"tokenizer.extension: pieces of {wish.language!r} were asked, which shares its letters with "
-            f"{wish.source!r}, so they are learnt from words that are cut worse than {wish.source!r} words; but no "
-            f"mixture holds {wish.source!r} text. Add a mixture with a source of it, or a translation into it."
+            f"tokenizer.extension: pieces of {request.language!r} were asked, which shares its letters with "
+            f"{request.source!r}, so they are learned from words that are cut worse than {request.source!r} words; but "
+            f"no mixture holds {request.source!r} text. Add a mixture with a source of it, or a translation into it."
         )
-    words = worth_learning(base, target_words(base, texts.target, wish), _words_in(chunks, wish.source))
-    count_allowed(words, wish)
+    words = worth_learning(base, target_words(base, texts.target, request), _words_in(chunks, request.source))
+    count_allowed(words, request)
     if unchanged is None:
-        return learn_from_words(base, words, wish)
+        return learn_from_words(base, words, request)
     source_text = _SourceText(base, chunks)
-    return learn_from_words(base, words, wish, lambda new: source_text.without_effect(unchanged(new)))
+    return learn_from_words(base, words, request, lambda new: source_text.without_effect(unchanged(new)))
 
 
 def _words_in(chunks: Counter[str], language: str) -> Counter[str]:

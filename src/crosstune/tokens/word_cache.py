@@ -92,7 +92,7 @@ def last_word(text: str) -> str:
     return "\n" + text[len(before) :] if before else text
 
 
-class WordEncoder:
+class CachedWordTokenizer:
     """The words of a tokenizer that were met so far, with their tokens."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, encode_behind: Encode, puts_a_space_before: bool) -> None:

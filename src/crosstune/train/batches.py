@@ -42,8 +42,8 @@ class Schedule:
         last = min(first + self.global_batch_size, self.num_seen)
         parts = []
         while first < last:
-            epoch, place = divmod(first, self.num_rows)
-            parts.append(self.order(epoch)[place : place + last - first])
+            epoch, offset = divmod(first, self.num_rows)
+            parts.append(self.order(epoch)[offset : offset + last - first])
             first += len(parts[-1])
         return np.concatenate(parts)
 
@@ -87,15 +87,15 @@ class Batch:
 
     Attributes:
         step: counted from 0.
-        rows: that the places are of.
-        places: of the batch's rows, over all ranks.
+        rows: that the indices are of.
+        indices: of the batch's rows, over all ranks.
         micro_batches: this rank's; as many as any other rank's, some may be empty.
         supervised: the number of supervised tokens of each language and source of the rows, over all ranks.
     """
 
     step: int
     rows: Rows
-    places: NDArray[np.int64]
+    indices: NDArray[np.int64]
     micro_batches: Sequence[Sequence[Segment]]
     num_tokens: int
     num_bytes: int
@@ -109,25 +109,25 @@ class Batch:
     @property
     def any_row(self) -> Row:
         """Return a row for a rank that has none of its own."""
-        return self.rows[int(self.places[0])]
+        return self.rows[int(self.indices[0])]
 
     def origins(self) -> list[str]:
         """Return the file and line of each of its examples."""
-        return [self.rows.origin(number) for number in self.rows.numbers(self.places).tolist()]
+        return [self.rows.origin(number) for number in self.rows.numbers(self.indices).tolist()]
 
 
-def make_batch(rows: Rows, step: int, places: NDArray[np.int64], share: Share) -> Batch:
+def make_batch(rows: Rows, step: int, indices: NDArray[np.int64], share: Share) -> Batch:
     """Count a step's rows, and read those that are this rank's."""
-    numbers = rows.numbers(places)
+    numbers = rows.numbers(indices)
     length, num_prompt, corpus = (
         values[numbers] for values in (rows.facts.length, rows.facts.num_prompt, rows.facts.corpus)
     )
     counts = np.bincount(corpus, weights=length - num_prompt, minlength=len(rows.corpora))
-    parts = split_over_ranks(rows, places, share.num_ranks, share.micro_batch_tokens)
+    parts = split_over_ranks(rows, indices, share.num_ranks, share.micro_batch_tokens)
     return Batch(
         step=step,
         rows=rows,
-        places=places,
+        indices=indices,
         micro_batches=[rows.segments(part) for part in parts[share.rank]],
         num_tokens=int(length.sum()),
         num_bytes=int(rows.facts.num_bytes[numbers].sum()),
@@ -145,14 +145,14 @@ class _Load:
 
 
 def split_over_ranks(
-    rows: Rows, places: Sequence[int] | NDArray[np.int64], num_ranks: int, budget: int
+    rows: Rows, indices: Sequence[int] | NDArray[np.int64], num_ranks: int, budget: int
 ) -> list[list[list[int]]]:
     """Return, for each rank, its micro-batches of at most ``budget`` computed tokens (or one row that is longer).
 
-    A micro-batch is the places of its rows. Every rank gets the same number of them, so that none waits for another;
+    A micro-batch is the indices of its rows. Every rank gets the same number of them, so that none waits for another;
     some may be empty. Rows that begin alike stand together, where their beginning is computed and counted once.
     """
-    loads = _loads(rows, np.asarray(places, np.int64))
+    loads = _loads(rows, np.asarray(indices, np.int64))
     costs = np.array([load.num_tokens - load.num_shared for load in loads])
     # Each rank takes a stretch of the rows with its share of the cost.
     middles = np.cumsum(costs) - costs / 2
@@ -194,11 +194,11 @@ def _fill(loads: Sequence[_Load], budget: int) -> list[list[int]]:
     return micro_batches
 
 
-def _loads(rows: Rows, places: NDArray[np.int64]) -> list[_Load]:
-    beginnings = [rows.tokens(number) for number in rows.first[places].tolist()]
-    sizes = rows.lengths(places).tolist()
+def _loads(rows: Rows, indices: NDArray[np.int64]) -> list[_Load]:
+    beginnings = [rows.tokens(number) for number in rows.first[indices].tolist()]
+    sizes = rows.lengths(indices).tolist()
     return [
-        _Load(int(places[member]), sizes[member], shared if number else 0)
+        _Load(int(indices[member]), sizes[member], shared if number else 0)
         for shared, members in runs_with_shared_prefix(beginnings)
         for number, member in enumerate(members)
     ]

@@ -71,7 +71,7 @@ class TrainContext:
     metrics: MetricsFile
 
 
-def train(job: Job, context: TrainContext, begin: Checkpoint) -> tuple[nn.Module, Totals]:
+def train(job: Job, context: TrainContext, resume_from: Checkpoint) -> tuple[nn.Module, Totals]:
     """Train a phase from a checkpoint on; return the wrapped model and what it saw.
 
     Ctrl-C and SIGTERM save a checkpoint and end cleanly.
@@ -80,20 +80,20 @@ def train(job: Job, context: TrainContext, begin: Checkpoint) -> tuple[nn.Module
         CrosstuneError: when a step gives no finite number, a checkpoint cannot be written, or the memory is too small.
     """
     accelerator = context.accelerator
-    model, optimizer = _prepare(job, accelerator, begin)
+    model, optimizer = _prepare(job, accelerator, resume_from)
     if accelerator.is_main_process:
         for file in (context.metrics, *(check.file for check in job.checks)):
-            file.resume_at(begin.position if begin.folder else None)
+            file.resume_at(resume_from.position if resume_from.folder else None)
     share = Share(accelerator.process_index, accelerator.num_processes, job.settings.micro_batch_tokens)
     with (
-        closing(batches(job.rows, job.schedule, begin.totals.steps, share, job.check_files)) as loader,
+        closing(batches(job.rows, job.schedule, resume_from.totals.steps, share, job.check_files)) as loader,
         progress(job.title, job.schedule.num_steps) as advance,
         stop_requests() as stop_requested,
         fast_paths(job.trainable.model, accelerator, job.settings),
         memory_advice(job.title, job.settings.micro_batch_tokens),
     ):
-        advance(begin.totals.steps)
-        after = _AfterSteps(job, context, model, begin, advance)
+        advance(resume_from.totals.steps)
+        after = _AfterSteps(job, context, model, resume_from, advance)
         after.run_checks()
         for batch in loader:
             after.step(train_step(job, accelerator, model, optimizer, batch, stop_requested()))
@@ -114,12 +114,12 @@ class _AfterSteps:
         job: Job,
         context: TrainContext,
         model: nn.Module,
-        begin: Checkpoint,
+        resume_from: Checkpoint,
         advance: Callable[[int, str], None],
     ) -> None:
         self._job, self._context, self._model = job, context, model
-        self._begin, self._advance = begin, advance
-        self.totals = begin.totals
+        self._resume_from, self._advance = resume_from, advance
+        self.totals = resume_from.totals
         self._in_flight: deque[StepInFlight] = deque()
         self._stopping = False
         self._since = time.monotonic()
@@ -150,7 +150,7 @@ class _AfterSteps:
         position, budget = Position(self._job.index, self.totals.steps), self._job.settings.micro_batch_tokens
         for check in self._job.checks:
             if check.is_due(position, self._job.schedule.num_steps):
-                log(accelerator, self._begin.done, check.run(accelerator, self._model, position, budget))
+                log(accelerator, self._resume_from.done, check.run(accelerator, self._model, position, budget))
         self._since = time.monotonic()
 
     def _read(self, num_left: int) -> None:
@@ -167,12 +167,12 @@ class _AfterSteps:
             is_last = totals.steps == job.schedule.num_steps
             if accelerator.is_main_process and (totals.steps % job.settings.log_every_steps == 0 or is_last):
                 self._context.metrics.append(row)
-                log(accelerator, self._begin.done, row)
+                log(accelerator, self._resume_from.done, row)
             self._advance(1, _progress_note(row, job.speed))
 
     def _save(self) -> None:
         job, position = self._job, Position(self._job.index, self.totals.steps)
-        checkpoint = Checkpoint(position, totals=self.totals, done=self._begin.done, num_rows=len(job.rows))
+        checkpoint = Checkpoint(position, totals=self.totals, done=self._resume_from.done, num_rows=len(job.rows))
         accelerator = self._context.accelerator
         self._context.checkpoints.write(checkpoint, lambda folder: _save_state(job, accelerator, folder))
 
@@ -219,17 +219,19 @@ def train_step(
     return numbers
 
 
-def _prepare(job: Job, accelerator: Accelerator, begin: Checkpoint) -> tuple[Any, Any]:
+def _prepare(job: Job, accelerator: Accelerator, resume_from: Checkpoint) -> tuple[Any, Any]:
     """Hand model and optimizer to accelerate, and load their state where a phase goes on."""
     set_engine(accelerator, job.phase, job.settings)
     optimizer = make_optimizer(job.trainable.model, job.phase, job.settings)
     model, optimizer = accelerator.prepare(job.trainable.model, optimizer)
     model.train()
-    if begin.position.step:
+    if resume_from.position.step:
         with _unwrapped(accelerator):
-            accelerator.load_state(str(begin.folder))
+            accelerator.load_state(str(resume_from.folder))
     prove_training(job.trainable.model, model, accelerator, job.settings)
-    saved = saved_states(begin.folder, _part(accelerator)) if begin.folder and begin.position.step else {}
+    saved = (
+        saved_states(resume_from.folder, _part(accelerator)) if resume_from.folder and resume_from.position.step else {}
+    )
     for index, regularizer in enumerate(job.trainable.regularizers):
         regularizer.start(saved.get(index))
     return model, optimizer

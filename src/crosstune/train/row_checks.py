@@ -11,18 +11,19 @@ from crosstune.train.checkpoint import Checkpoint
 from crosstune.train.rows import Rows
 
 
-def check_place_in_data(system: str, begin: Checkpoint, schedule: Schedule) -> None:
+def check_place_in_data(system: str, resume_from: Checkpoint, schedule: Schedule) -> None:
     """Check that a checkpoint's step is a place in the order of the rows that are there now.
 
     Raises:
         RunFolderError: when there are other rows, or fewer steps.
     """
-    step = begin.position.step
-    if step and (begin.num_rows != schedule.num_rows or step > schedule.num_steps):
+    step = resume_from.position.step
+    if step and (resume_from.num_rows != schedule.num_rows or step > schedule.num_steps):
         raise RunFolderError(
-            f"{begin.folder} is behind step {step} of the order of {begin.num_rows:,} rows, but phase "
-            f"{begin.position.phase + 1} of {system} has {schedule.num_rows:,} rows now, and {schedule.num_steps:,} "
-            "steps. Put its data back as it was, or delete the folder of its checkpoints to train this system anew"
+            f"{resume_from.folder} is after step {step} of the order of {resume_from.num_rows:,} rows, but phase "
+            f"{resume_from.position.phase + 1} of {system} has {schedule.num_rows:,} rows now, and "
+            f"{schedule.num_steps:,} steps. Put its data back as it was, or delete the folder of its "
+            "checkpoints to train this system anew"
         )
 
 

@@ -21,7 +21,7 @@ class SegmentIndex:
         length: in tokens.
         num_prompt: how many leading tokens are given, not learnt.
         num_bytes: UTF-8 bytes of the supervised text.
-        corpus: the place of its language and source among the corpora.
+        corpus: the index of its language and source in the corpora.
         example: the row of the tokens' table.
     """
 
@@ -35,9 +35,9 @@ class SegmentIndex:
     def __len__(self) -> int:
         return len(self.start)
 
-    def take(self, places: NDArray[np.intp]) -> Self:
-        """Return the segments at some places, which may repeat."""
-        return type(self)(*(getattr(self, field.name)[places] for field in fields(self)))
+    def take(self, indices: NDArray[np.intp]) -> Self:
+        """Return the segments at some indices, which may repeat."""
+        return type(self)(*(getattr(self, field.name)[indices] for field in fields(self)))
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
@@ -85,7 +85,7 @@ def read_index(tokens: pa.Table) -> tuple[SegmentIndex, TokenValues, list[Corpus
 
 
 def _corpora(tokens: pa.Table) -> tuple[NDArray[np.int32], list[Corpus]]:
-    """Return each example's place among the corpora, and the corpora."""
+    """Return the index of each example's corpus, and the corpora."""
     languages, of_language = _numbered(tokens["language"])
     sources, of_source = _numbered(tokens["source"])
     pairs = of_language * max(1, len(sources)) + of_source
@@ -95,12 +95,12 @@ def _corpora(tokens: pa.Table) -> tuple[NDArray[np.int32], list[Corpus]]:
 
 
 def _numbered(texts: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:
-    """Return the different texts in alphabetical order, and each text's place among them."""
+    """Return the different texts in alphabetical order, and each text's index among them."""
     encoded = [chunk.dictionary_encode() for chunk in texts.chunks]
     different = sorted({text for chunk in encoded for text in chunk.dictionary.to_pylist()})
-    places = {text: place for place, text in enumerate(different)}
+    indices = {text: index for index, text in enumerate(different)}
     numbers = [
-        np.array([places[text] for text in chunk.dictionary.to_pylist()], np.int32)[chunk.indices.to_numpy()]
+        np.array([indices[text] for text in chunk.dictionary.to_pylist()], np.int32)[chunk.indices.to_numpy()]
         for chunk in encoded
         if len(chunk)
     ]

@@ -55,7 +55,7 @@ class TooLong:
 
     origin: str
     num_tokens: int
-    treatment: Literal["cut", "left out"]
+    treatment: Literal["cut", "dropped"]
 
 
 class Rows(Sequence[Row]):
@@ -79,7 +79,7 @@ class Rows(Sequence[Row]):
     ) -> None:
         used, corpus = np.unique(index.corpus, return_inverse=True)
         self.facts = replace(index, corpus=corpus.astype(np.int32))
-        self.corpora: list[Corpus] = [corpora[place] for place in used.tolist()]
+        self.corpora: list[Corpus] = [corpora[number] for number in used.tolist()]
         self.first = first
         self._values, self._origins = values, origins
 
@@ -106,24 +106,24 @@ class Rows(Sequence[Row]):
         return len(self.first) - 1
 
     @overload
-    def __getitem__(self, place: int) -> Row: ...
+    def __getitem__(self, index: int) -> Row: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Row]: ...
-    def __getitem__(self, place: int | slice) -> Row | list[Row]:
-        if isinstance(place, slice):
-            return [self[index] for index in range(*place.indices(len(self)))]
-        if not -len(self) <= place < len(self):
-            raise IndexError(place)
-        place %= len(self)
-        return tuple(self._segment(number) for number in range(int(self.first[place]), int(self.first[place + 1])))
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        return tuple(self._segment(number) for number in range(int(self.first[index]), int(self.first[index + 1])))
 
-    def segments(self, places: Iterable[int]) -> list[Segment]:
+    def segments(self, indices: Iterable[int]) -> list[Segment]:
         """Return the segments of some rows, one row after the other."""
-        return [segment for place in places for segment in self[place]]
+        return [segment for index in indices for segment in self[index]]
 
-    def numbers(self, places: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the segments of some rows as places in the index."""
-        chosen = np.asarray(places, np.int64)
+    def numbers(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the segments of some rows as positions in the segment index."""
+        chosen = np.asarray(indices, np.int64)
         sizes = self.first[chosen + 1] - self.first[chosen]
         begins: NDArray[np.int64] = np.repeat(self.first[chosen] - (np.cumsum(sizes) - sizes), sizes)
         return begins + np.arange(len(begins), dtype=np.int64)
@@ -136,19 +136,19 @@ class Rows(Sequence[Row]):
         """Return the file and line that a segment comes from."""
         return str(self._origins[int(self.facts.example[number])])
 
-    def lengths(self, places: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    def lengths(self, indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """Return the number of tokens of each row, or of some rows."""
-        return self._sums(self.facts.length, places)
+        return self._sums(self.facts.length, indices)
 
     def supervised(self) -> NDArray[np.int64]:
         """Return the number of supervised tokens of each row."""
         return self._sums(self.facts.length - self.facts.num_prompt)
 
-    def _sums(self, values: NDArray[np.int32], places: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-        if places is None:
+    def _sums(self, values: NDArray[np.int32], indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        if indices is None:
             return np.add.reduceat(values, self.first[:-1], dtype=np.int64)
-        sizes = self.first[places + 1] - self.first[places]
-        return np.add.reduceat(values[self.numbers(places)], np.cumsum(sizes) - sizes, dtype=np.int64)
+        sizes = self.first[indices + 1] - self.first[indices]
+        return np.add.reduceat(values[self.numbers(indices)], np.cumsum(sizes) - sizes, dtype=np.int64)
 
     def _segment(self, number: int) -> Segment:
         facts = self.facts
@@ -176,19 +176,19 @@ class TooLongExamples(Sequence[TooLong]):
         return len(self.facts)
 
     @overload
-    def __getitem__(self, place: int) -> TooLong: ...
+    def __getitem__(self, index: int) -> TooLong: ...
     @overload
-    def __getitem__(self, place: slice) -> list[TooLong]: ...
-    def __getitem__(self, place: int | slice) -> TooLong | list[TooLong]:
-        if isinstance(place, slice):
-            return [self[index] for index in range(*place.indices(len(self)))]
-        treatment: Literal["cut", "left out"] = "cut" if self.is_cut[place] else "left out"
-        origin = str(self._origins[int(self.facts.example[place])])
-        return TooLong(origin, int(self.facts.length[place]), treatment)
+    def __getitem__(self, index: slice) -> list[TooLong]: ...
+    def __getitem__(self, index: int | slice) -> TooLong | list[TooLong]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        treatment: Literal["cut", "dropped"] = "cut" if self.is_cut[index] else "dropped"
+        origin = str(self._origins[int(self.facts.example[index])])
+        return TooLong(origin, int(self.facts.length[index]), treatment)
 
     def say(self, phase: Phase) -> None:
         """Say how many were cut and left out, and the first of each."""
-        for treatment, chosen in (("cut", self.is_cut), ("left out", ~self.is_cut)):
+        for treatment, chosen in (("cut", self.is_cut), ("dropped", ~self.is_cut)):
             if chosen.any():
                 first = self[int(np.argmax(chosen))].origin
                 limit = phase.max_length_tokens
@@ -226,9 +226,9 @@ def _fit(instructions: SegmentIndex, phase: Phase, origins: pa.ChunkedArray) -> 
         nothing = instructions.take(np.empty(0, np.intp))
         return instructions, TooLongExamples(nothing, np.empty(0, bool), origins)
     if phase.on_too_long == "stop":
-        place = int(np.argmax(is_long))
+        index = int(np.argmax(is_long))
         raise BadInputError(
-            f"mixture {phase.mixture!r}: {origins[int(instructions.example[place])]} has {instructions.length[place]} "
+            f"mixture {phase.mixture!r}: {origins[int(instructions.example[index])]} has {instructions.length[index]} "
             f"tokens, but max_length_tokens is {limit}: raise it, or set on_too_long to drop or truncate"
         )
     # A prompt that fills the row alone leaves nothing to learn.
@@ -259,7 +259,7 @@ def _pieces(documents: SegmentIndex, max_length: int) -> SegmentIndex:
     length = np.minimum(begin + max_length, pieces.length) - begin
     # A part's share of a document's bytes, by tokens; the parts of a document add up to the whole.
     all_learnt, size = pieces.length.astype(np.int64) - 1, pieces.num_bytes.astype(np.int64)
-    borders = (np.rint(size * place / all_learnt) for place in (begin + length - 1, begin))
+    borders = (np.rint(size * border / all_learnt) for border in (begin + length - 1, begin))
     num_bytes = np.subtract(*borders)
     return replace(
         pieces,

@@ -102,7 +102,7 @@ def _point_at_start(run: RunFolder, name: str, start: Start, wanted: str) -> Non
     num_parameters = check_untrained(start)
     for outdated in ("model", "adapter", "checkpoints"):
         shutil.rmtree(folder / outdated, ignore_errors=True)
-    for outdated in ("metrics.jsonl", "validation.jsonl", "scores_along_training.jsonl"):
+    for outdated in ("metrics.jsonl", "validation.jsonl", "scores_during_training.jsonl"):
         (folder / outdated).unlink(missing_ok=True)
     where = {"model": run.name_inside(start.model), "revision": start.revision}
     # Of the hub's there is no folder here; its revision says what it holds.

@@ -96,19 +96,19 @@ def train_system(task: Task) -> None:
         refuse_sharded_weights(accelerator, phase)
     checkpoints = Checkpoints(task.folder / "checkpoints", task.wanted, settings.keep_checkpoints, accelerator)
     context = TrainContext(accelerator, checkpoints, MetricsFile(task.folder / "metrics.jsonl"))
-    begin = checkpoints.newest()
+    resume_from = checkpoints.newest()
     if accelerator.is_main_process:
         (task.folder / "system.json").unlink(missing_ok=True)
-        if begin.folder is None:
+        if resume_from.folder is None:
             shutil.rmtree(task.folder / "adapter", ignore_errors=True)
-    if begin.folder:
-        note(f"{task.name}: resumes from phase {begin.position.phase + 1}, step {begin.position.step}")
+    if resume_from.folder:
+        note(f"{task.name}: resumes from phase {resume_from.position.phase + 1}, step {resume_from.position.step}")
     task = replace(task, sources=_sources(task, accelerator))
     tokenizer = load_tokenizer(str(task.start.tokenizer))
     # Who serves the model prompts it as it was trained.
     template = template_of(task.recipe)
     tokenizer.chat_template = template.chat_template()
-    model, phases = _train_phases(task, context, begin, tokenizer)
+    model, phases = _train_phases(task, context, resume_from, tokenizer)
     if accelerator.is_main_process:
         if task.system.merge:
             merge_with_ancestor(model, task.recipe, task.run, task.name, task.start)
@@ -141,7 +141,7 @@ def facts_of(
 
 
 def _train_phases(
-    task: Task, context: TrainContext, begin: Checkpoint, tokenizer: PreTrainedTokenizerBase
+    task: Task, context: TrainContext, resume_from: Checkpoint, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[PreTrainedModel, tuple[dict[str, Any], ...]]:
     """Train the phases from a checkpoint on; return the model that they end in, and what ``system.json`` says of them.
 
@@ -152,19 +152,19 @@ def _train_phases(
     while True:
         # What earlier systems and phases left; accelerate's models hold on to themselves.
         context.accelerator.free_memory()
-        model, done = _train_phase(task, context, begin)
-        begin = Checkpoint(Position(begin.position.phase + 1, 0), done=(*begin.done, done))
-        if begin.position.phase == len(task.system.phases):
-            return model, begin.done
-        begin = _save_between_phases(begin, context.checkpoints, model, tokenizer)
+        model, done = _train_phase(task, context, resume_from)
+        resume_from = Checkpoint(Position(resume_from.position.phase + 1, 0), done=(*resume_from.done, done))
+        if resume_from.position.phase == len(task.system.phases):
+            return model, resume_from.done
+        resume_from = _save_between_phases(resume_from, context.checkpoints, model, tokenizer)
         # The next phase loads it: a GPU should not hold both.
         del model
 
 
-def _train_phase(task: Task, context: TrainContext, begin: Checkpoint) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Train one phase; return the model as plain transformers knows it, and what ``system.json`` says of the phase."""
     accelerator = context.accelerator
-    index = begin.position.phase
+    index = resume_from.position.phase
     phase = task.system.phases[index]
     if phase.lora and phase.lora.keep_adapter and (task.start.needs_new_rows or not task.start.model):
         raise BadInputError(
@@ -172,11 +172,11 @@ def _train_phase(task: Task, context: TrainContext, begin: Checkpoint) -> tuple[
             "one gets its (new) rows here. Leave it out: systems/NAME/model holds the merged model"
         )
     rows = _rows(task, index, accelerator)
-    trainable = _trainable(task, begin)
+    trainable = _trainable(task, resume_from)
     choose_kernels(trainable.model, accelerator.device, task.recipe.train)
     check_positions(task.name, phase, rows, trainable.model.config)
     schedule = make_schedule(len(rows), phase, (task.seed, index))
-    check_place_in_data(task.name, begin, schedule)
+    check_place_in_data(task.name, resume_from, schedule)
     job = Job(
         title=f"{task.name}: {phase.title} on {phase.mixture}",
         index=index,
@@ -190,12 +190,12 @@ def _train_phase(task: Task, context: TrainContext, begin: Checkpoint) -> tuple[
         checks=_checks(task, phase, accelerator),
         check_files=watch_tokens(task.run, phase.mixture, task.system.tokenizer),
     )
-    trained, totals = train(job, context, begin)
+    trained, totals = train(job, context, resume_from)
     reading = path_of(trained, "training").facts()
     if phase.lora and phase.lora.keep_adapter:
         save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
     # Of the same shape; what the phase began with may be gone, where checkpoints followed it.
-    model = plain_model(accelerator, trained, lambda: _trainable(task, replace(begin, folder=None)).model)
+    model = plain_model(accelerator, trained, lambda: _trainable(task, replace(resume_from, folder=None)).model)
     accelerator.free_memory()
     done = {"mixture": phase.mixture, "method": phase.method, "trains": list(phase.trains)}
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals), "reading": reading}
@@ -252,31 +252,31 @@ def _checks(task: Task, phase: Phase, accelerator: Accelerator) -> list[Periodic
                 f"with one process; {accelerator.num_processes} were launched. Leave it out: train.validation shows "
                 "gain and forgetting on several, and `crosstune evaluate` scores the result"
             )
-        file = MetricsFile(task.folder / "scores_along_training.jsonl")
+        file = MetricsFile(task.folder / "scores_during_training.jsonl")
         every_steps = settings.score_every_steps
         checks.append(PeriodicEval("suite", "scores", lambda _, model, __: score(model, tokenizer), every_steps, file))
     return checks
 
 
-def _trainable(task: Task, begin: Checkpoint) -> Trainable:
+def _trainable(task: Task, resume_from: Checkpoint) -> Trainable:
     """Return the model that a phase begins with; in the middle of a phase only its shape, since its weights follow."""
-    if begin.folder and begin.position.step == 0:
-        model = load_model(str(begin.folder / "model"))
+    if resume_from.folder and resume_from.position.step == 0:
+        model = load_model(str(resume_from.folder / "model"))
     else:
         model, _ = build_model(task.start, task.system, task.seed, task.sources)
     if task.recipe.train.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
-    phase = task.system.phases[begin.position.phase]
+    phase = task.system.phases[resume_from.position.phase]
     old_size = read_subwords(task.start.tokenizer).old_size if task.system.tokenizer == "extended" else None
     try:
         trainable = make_trainable(model, phase, old_size, task.seed)
     except BadInputError as error:
-        raise BadInputError(f"systems.{task.name}.phases.{begin.position.phase}: {error}") from None
+        raise BadInputError(f"systems.{task.name}.phases.{resume_from.position.phase}: {error}") from None
     return trainable
 
 
 def _save_between_phases(
-    begin: Checkpoint, checkpoints: Checkpoints, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    resume_from: Checkpoint, checkpoints: Checkpoints, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> Checkpoint:
     """Write the checkpoint that the next phase begins with, whether the run is interrupted or not."""
 
@@ -284,7 +284,7 @@ def _save_between_phases(
         if checkpoints.accelerator.is_main_process:
             save_model(model, tokenizer, folder / "model")
 
-    checkpoints.write(begin, write)
+    checkpoints.write(resume_from, write)
     return checkpoints.newest()
 
 

@@ -76,8 +76,8 @@ def _bits_per_byte(accelerator: Accelerator, model: nn.Module, text: HeldOutText
     """Return the bits per byte of a language's texts, the same on every rank."""
     total: Any = in_float64(torch.zeros((), device=accelerator.device))
     ranks = split_over_ranks(text.rows, range(len(text.rows)), accelerator.num_processes, budget)
-    for places in ranks[accelerator.process_index]:
-        segments = text.rows.segments(places)
+    for indices in ranks[accelerator.process_index]:
+        segments = text.rows.segments(indices)
         # A rank without rows of its own computes another's, for nothing: it must take part in gathering weights.
         nats = _nats(model, segments or text.rows[0], accelerator.device)
         total += nats.to(total.device) if segments else 0.0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from crosstune.tokenizer import given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, padding_ids
-from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, learn_new_pieces
 from crosstune.tokenizer.sentencepiece.writer import with_all_merges, write_model
 
 PAIR: list[tuple[BpeTokenizer, BpeTokenizer, sentencepiece.SentencePieceProcessor]] = []
@@ -25,7 +25,7 @@ def pair(
     folder = tmp_path_factory.mktemp("models")
     model = train_sentencepiece(folder / "base.model", english)
     base = BpeTokenizer(given.load(model, "tokenizer.base.path")[0])
-    new = with_all_merges(base, learn_new_pieces(base, korean, Wish("ko", 300, "seen")))
+    new = with_all_merges(base, learn_new_pieces(base, korean, LearnRequest("ko", 300, "seen")))
     extended = extend(base, new, 300)
     assert padding_ids(extended)
     write_model(model, folder / "extended.model", base, extended)

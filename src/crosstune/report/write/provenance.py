@@ -12,7 +12,7 @@ OVERLAP = (
 )
 
 
-def stamped(recipe: Recipe, tables: Iterable[Table]) -> list[Table]:
+def with_provenance(recipe: Recipe, tables: Iterable[Table]) -> list[Table]:
     """Return the tables with the stamp that the recipe has earned, if any; where nothing is trained, there is none."""
     trains = any(system.phases for system in recipe.systems.values())
     stamp = OVERLAP if trains and not recipe.data.quality.drop_evaluation_overlap else ""

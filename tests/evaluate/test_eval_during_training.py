@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from crosstune.evaluate import stage
-from crosstune.evaluate.along_training import scorer
+from crosstune.evaluate.eval_during_training import scorer
 from crosstune.evaluate.suite import Suite
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.packing import ATTENTION
