@@ -49,6 +49,17 @@ if not results.is_terminal:
     results = SafeConsole(highlight=False, width=_PIPE_WIDTH)
 
 
+@contextmanager
+def quiet(what: Console, wanted: bool = True) -> Iterator[None]:
+    """Let a console print nothing where that is wanted, while in this context."""
+    before = what.quiet
+    what.quiet = before or wanted
+    try:
+        yield
+    finally:
+        what.quiet = before
+
+
 class Advance(Protocol):
     """What a long step calls when a part of its work is done."""
 

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from crosstune.recipe import Evaluate
-from crosstune.terminal import console
+from crosstune.terminal import console, quiet
 
 SENTENCES = [
     "The man broke his toe because he dropped a hammer on his foot.",
@@ -39,9 +39,8 @@ def settings(num_bootstrap: int) -> Evaluate:
 @pytest.fixture(autouse=True)
 def _one_thread_and_a_quiet_terminal() -> Any:
     torch.set_num_threads(1)
-    console.quiet = True
-    yield
-    console.quiet = False
+    with quiet(console):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.tasks.haerae import PARTS
 from crosstune.tasks.kmmlu import SUBJECTS
-from crosstune.terminal import results
 from tests.evaluate.conftest import llama, model_folder, tokenizer
 
 __all__ = ["llama", "model_folder", "tokenizer"]
@@ -55,10 +54,7 @@ def data_root(tmp_path: Path) -> Path:
 
 
 def run(model: Path, data_root: Path, out: Path, **options: Any) -> Path:
-    try:
-        commands.score(str(model), data_root, out=out, max_new_tokens=4, **options)
-    finally:
-        results.quiet = False
+    commands.score(str(model), data_root, out=out, max_new_tokens=4, **options)
     return out
 
 

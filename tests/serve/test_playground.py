@@ -22,7 +22,7 @@ def test_a_contestant_answers_as_its_evaluation_did(quick_run: tuple[Path, str])
     assert contestant.label == "LLaMA (bilingual)"
     questions = questions_of(contestant)
     assert list(questions) == [
-        "NSMC",
+        "NSMC, generated",
         "Ko → En, English instruction",
         "Ko → En, Korean instruction",
         "En → Ko, English instruction",
@@ -30,7 +30,7 @@ def test_a_contestant_answers_as_its_evaluation_did(quick_run: tuple[Path, str])
     ]
     panel = Panel([contestant], models_in_memory=1)
     rows = read_jsonl(quick_run[0] / "systems/bilingual/evaluation/outputs.jsonl")
-    for name, task in (("En → Ko, Korean instruction", "translate_en_ko_ko"), ("NSMC", "nsmc")):
+    for name, task in (("En → Ko, Korean instruction", "translate_en_ko_ko"), ("NSMC, generated", "nsmc")):
         row = next(row for row in rows if row["task"] == task)
         question = questions[name][0]
         answer = panel.answer(0, question.instruction, question.text, 16 if task == "nsmc" else 48)
@@ -124,7 +124,9 @@ def test_in_a_browser_the_answers_stand_side_by_side_and_nothing_is_asked_of_oth
         complaints, requests = tab.complaints, tab.requests
     assert complaints == [] and all(one.startswith(f"{address}/") for one in requests)
     assert len({tops[contestant.label] for contestant in contestants}) == 1
-    asked = [question for question in questions_of(contestants[0])["NSMC"] if question.text == boxes["input"]]
+    asked = [
+        question for question in questions_of(contestants[0])["NSMC, generated"] if question.text == boxes["input"]
+    ]
     assert asked and asked[0].instruction == boxes["instruction"] and asked[0].reference == boxes["reference"]
     panel = Panel(contestants, models_in_memory=8)
     for place, contestant in enumerate(contestants):

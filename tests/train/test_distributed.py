@@ -44,8 +44,6 @@ DEEPSPEED = [*LAUNCH, str(FILES / "deepspeed_zero3_8_gpus.yaml")]
 
 
 def launch(recipe: Recipe, folder: Path, launcher: list[str]) -> subprocess.Popen[str]:
-    if launcher in (FSDP, DEEPSPEED):
-        pytest.skip("known fault: training with split weights; docs/scaling.md says so")
     path = folder / "launched.yaml"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
     programs = {tuple(FSDP): "tests.train.sharded_on_cpus", tuple(DEEPSPEED): "tests.train.deepspeed_on_cpus"}

@@ -89,13 +89,14 @@ def test_a_slurm_job_of_two_nodes_is_cancelled_and_goes_on_when_requeued(make_ru
     assert job.returncode != 0
     checkpoint = max((on_two.system("base") / "checkpoints").glob("phase-01-step-*"))
     facts = read_json(checkpoint / "checkpoint.json")
-    assert facts["num_ranks"] == 2 and 3 <= facts["step"] < 60, said[-4000:]
+    assert 3 <= facts["step"] < 60, said[-4000:]
     assert "--cpus-per-task=1" in (tmp_path / "on_two" / "step").read_text()
 
     job = submit(recipe, tmp_path / "on_two")
     said, _ = job.communicate(timeout=300)
     assert job.returncode == 0, said[-4000:]
     assert f"resumes from phase 2, step {facts['step']}" in said
+    assert {done["num_processes"] for done in read_json(on_two.system("base") / "system.json")["phases"]} == {2}
     assert losses(on_two, "base") == pytest.approx(losses(alone, "base"), rel=1e-5)
     for key, weight in weights(alone, "base").items():
         torch.testing.assert_close(weights(on_two, "base")[key], weight, rtol=1e-3, atol=5e-5)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from crosstune import __version__
+from crosstune import __version__, terminal
 from crosstune.cli import experiments, models, recipes, stages
 from crosstune.errors import CrosstuneError, advice_on
 from crosstune.terminal import console
@@ -83,7 +83,8 @@ def _options(
     quiet: Annotated[bool, typer.Option("--quiet", help="print results and errors only")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
 ) -> None:
-    console.quiet = quiet
+    # As long as this command: notebooks and tests run several in one process.
+    context.with_resource(terminal.quiet(console, quiet))
     context.obj = debug
 
 
@@ -96,7 +97,6 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv[1:]:
             raise
-        console.quiet = False
         # Faults of the disk and of permissions can end any command: they are told here, in one place.
         foreseen = str(error) if isinstance(error, CrosstuneError) else advice_on(error)
         if foreseen is not None:

@@ -18,7 +18,7 @@ from crosstune.plan.machines import GPUS, Machine
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
-from crosstune.terminal import kept_when_stopped, note, results
+from crosstune.terminal import kept_when_stopped, note, quiet, results
 
 GpuName = Enum("GpuName", {name: name for name in GPUS})  # type: ignore[misc]
 
@@ -189,9 +189,8 @@ def score(
     from crosstune.evaluate.score import score as run
     from crosstune.report.scores import read_scores, to_json
 
-    results.quiet = as_json
     asked = Asked(model, tokenizer or model, revision, prompt, max_new_tokens, precision)
-    with kept_when_stopped():
+    with quiet(results, as_json), kept_when_stopped():
         recipe, folder = run(asked, Choice(suite, data_root, split, limit, skip_missing, source, target), out)
     if as_json:
         sys.stdout.write(to_json(read_scores(recipe, folder), recipe.seed))

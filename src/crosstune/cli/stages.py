@@ -14,7 +14,7 @@ from crosstune.languages.registry import refuse_missing_bleu, split_direction
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import SafeConsole, kept_when_stopped, results
+from crosstune.terminal import SafeConsole, kept_when_stopped, quiet, results
 
 
 def _start(
@@ -46,8 +46,7 @@ def _start(
         with kept_when_stopped():
             run_seeds(recipe, path, overrides or [], quick, shlex.join(["crosstune", *sys.argv[1:]]))
         return
-    results.quiet = as_json
-    with kept_when_stopped():
+    with quiet(results, as_json), kept_when_stopped():
         run_folder = pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
     if as_json:
         # Imported here: the command line answers --help without loading NumPy.

@@ -146,7 +146,10 @@ def _log_probabilities(logits: Tensor) -> Tensor:
 
 
 def _num_embeddings(model: Any) -> int:
-    return int(model.get_input_embeddings().weight.shape[0])
+    table = model.get_input_embeddings()
+    # The table inside adapters: they put a weight together when it is asked for, which split weights do not allow.
+    inside = next((part for part in table.modules() if isinstance(part, nn.Embedding)), table)
+    return int(inside.weight.shape[0])
 
 
 def rows_of(model: PreTrainedModel) -> list[list[int]]:

@@ -9,7 +9,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.study.settings import StudyRun
-from crosstune.terminal import heading, note, results
+from crosstune.terminal import heading, note, quiet, results
 
 # Written once and replaced as a whole, never changed: a second name costs nothing.
 _LINKED = (".safetensors", ".parquet", ".npz")
@@ -29,11 +29,8 @@ def run_all(runs: Sequence[StudyRun], command: str) -> None:
             note(f"begins with what {finished.root} made")
             _begin_from(finished, folder, run.recipe)
         # The tables of a single run are not the study's result.
-        results.quiet = True
-        try:
+        with quiet(results):
             pipeline.run_stages(run.recipe, pipeline.STAGE_NAMES, command, update=True)
-        finally:
-            results.quiet = False
 
 
 def folder_of(run: StudyRun) -> RunFolder:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 
@@ -105,6 +106,10 @@ class PullToStart(Regularizer):
 
 def trained_here(model: nn.Module) -> dict[str, Tensor]:
     """Return the trained weights by name, of split ones (FSDP2) this rank's part; what is written into them stays."""
+    # A forward pass without a backward one, as a test or held-out text wants it, leaves the outermost gathered.
+    for part in model.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
     return {
         name: weight.to_local() if isinstance(weight, DTensor) else weight
         for name, weight in model.named_parameters()
