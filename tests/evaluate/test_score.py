@@ -147,7 +147,7 @@ def test_a_model_that_was_trained_on_is_scored_again(
     first = read_json(system)["fingerprint"]
     score_module.score(asked, Choice("paper", data_root), tmp_path / "scores")
     assert read_json(system)["fingerprint"] == first
-    monkeypatch.setattr(score_module, "hash_model_folder", lambda _: "other weights")
+    monkeypatch.setattr(score_module, "hash_model", lambda _: "other weights")
     score_module.score(asked, Choice("paper", data_root), tmp_path / "scores")
     assert read_json(system)["fingerprint"] != first and prepared == ["scores", "scores"]
 

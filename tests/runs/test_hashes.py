@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crosstune.runs import hashes
-from crosstune.runs.hashes import damage_to, describe_files, hash_file, hash_model_folder
+from crosstune.runs.hashes import damage_to, describe_files, hash_file, hash_model
 
 
 @pytest.fixture(autouse=True)
@@ -31,20 +31,20 @@ def test_a_large_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_other_weights_with_the_same_size_and_time_have_another_hash(tmp_path: Path) -> None:
     path = weights(tmp_path)
-    before, time = hash_model_folder(tmp_path), path.stat().st_mtime_ns
+    before, time = hash_model(tmp_path), path.stat().st_mtime_ns
     with path.open("r+b") as file:
         file.seek(700_000)
         file.write(b"y")
     os.utime(path, ns=(time, time))
     assert path.stat().st_mtime_ns == time
-    assert hash_model_folder(tmp_path) != before
+    assert hash_model(tmp_path) != before
 
 
 def test_weights_that_were_only_touched_or_copied_keep_their_hash(tmp_path: Path) -> None:
-    before = hash_model_folder(weights(tmp_path / "one").parent)
+    before = hash_model(weights(tmp_path / "one").parent)
     weights(tmp_path / "two")
     os.utime(tmp_path / "one" / "model.safetensors", ns=(1, 1))
-    assert hash_model_folder(tmp_path / "one") == hash_model_folder(tmp_path / "two") == before
+    assert hash_model(tmp_path / "one") == hash_model(tmp_path / "two") == before
 
 
 def test_a_file_written_a_moment_ago_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,11 +64,11 @@ def test_without_a_place_for_the_cache_files_are_hashed_all_the_same(
 
 
 def test_the_card_and_hidden_files_do_not_count(tmp_path: Path) -> None:
-    before = hash_model_folder(weights(tmp_path).parent)
+    before = hash_model(weights(tmp_path).parent)
     (tmp_path / "README.md").write_text("scores")
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / "download.lock").write_text("now")
-    assert hash_model_folder(tmp_path) == before
+    assert hash_model(tmp_path) == before
 
 
 def test_damage_is_named_file_by_file(tmp_path: Path) -> None:

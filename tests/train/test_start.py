@@ -8,10 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from crosstune.errors import BadInputError
+from crosstune.errors import BadInputError, RunFolderError
+from crosstune.evaluate.systems import find_system
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
+from tests.models.gguf.files import SPECIAL, write_gguf
 from tests.train.conftest import MakeRun, phase, scratch
 
 
@@ -134,3 +136,52 @@ def test_a_system_that_is_no_longer_trained_loses_its_model(make_run: MakeRun, f
     recipe, run = make_run({"base": {"start": str(foreign_model), "tokenizer": "base"}})
     train_stage.run(recipe, run)
     assert not (run.system("base") / "model").exists() and not (run.system("base") / "metrics.jsonl").exists()
+
+
+@pytest.fixture
+def gguf_file(foreign_model: Path, tmp_path: Path) -> Path:
+    """Return the foreign model as a GGUF file under the data root."""
+    model = AutoModelForCausalLM.from_pretrained(foreign_model)
+    pieces = [*SPECIAL, *(f"piece{number}" for number in range(model.config.vocab_size - len(SPECIAL)))]
+    return write_gguf(tmp_path / "tiny.gguf", model, tokenizer={"pieces": pieces})
+
+
+def test_a_gguf_file_is_pointed_at_trained_from_and_named_in_all_that_came_of_it(
+    make_run: MakeRun, foreign_model: Path, gguf_file: Path
+) -> None:
+    systems = {
+        "base": {"start": gguf_file.name, "tokenizer": "base"},
+        "same": {"start": "base", "tokenizer": "extended", "new_rows": {"method": "random"}},
+        "adapted": {"start": gguf_file.name, "tokenizer": "base", "phases": [lora_phase()]},
+    }
+    recipe, run = make_run(systems)
+    train_stage.run(recipe, run)
+    assert facts(run, "base")["model"] == str(gguf_file) and list(facts(run, "base")["files"]) == ["tiny.gguf"]
+    for name in systems:
+        assert facts(run, name)["gguf"]["formats"] == {"F32": len(weights(foreign_model))}
+        assert facts(run, name)["gguf"]["special_tokens"]["eos_token"] == "<|im_end|>"
+    original, copied = weights(foreign_model), weights(run.system("same") / "model")
+    assert all(torch.equal(copied[name][: len(original[name])], original[name]) for name in original)
+    adapter = read_json(run.system("adapted") / "adapter" / "adapter_config.json")
+    assert adapter["base_model_name_or_path"] == str(gguf_file.resolve())
+
+
+def lora_phase() -> dict[str, Any]:
+    return phase(num_steps=1, method="lora", lora={"rank": 2, "alpha": 4, "dropout": 0.0, "keep_adapter": True})
+
+
+def test_a_gguf_file_that_was_changed_is_noticed(make_run: MakeRun, gguf_file: Path) -> None:
+    recipe, run = make_run({"base": {"start": gguf_file.name, "tokenizer": "base"}})
+    train_stage.run(recipe, run)
+    before = find_system(run, "base").fingerprint
+    gguf_file.write_bytes(gguf_file.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(RunFolderError, match=r"tiny.gguf is not what training left: tiny.gguf has other content"):
+        find_system(run, "base")
+    train_stage.run(recipe, run)
+    assert find_system(run, "base").fingerprint != before
+
+
+def test_a_gguf_file_that_is_not_there_is_asked_for_as_one(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": {"start": "nowhere.gguf", "tokenizer": "base"}})
+    with pytest.raises(BadInputError, match=r"'nowhere.gguf' is no system .* no folder or .gguf file here"):
+        train_stage.run(recipe, run)

@@ -10,12 +10,14 @@ from typing import Any, Literal
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.find_benchmarks import Choice, find_tasks
+from crosstune.models.gguf import model as gguf_model
+from crosstune.models.gguf.header import is_gguf
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
-from crosstune.runs.hashes import hash_model_folder
+from crosstune.runs.hashes import hash_model
 
 # What the scored model is called in its run.
 SYSTEM = "model"
@@ -63,17 +65,18 @@ def _write_system(asked: Asked, run: RunFolder) -> None:
             f"{run.root} holds the scores of {before}, and {facts['model']} was to be scored: give another folder as "
             "--out, or delete this one"
         )
+    gguf = {"gguf": gguf_model.facts_of(asked.model)} if is_gguf(asked.model) else {}
     made_from = fingerprint("scored model", facts, _content(asked.model), _content(asked.tokenizer))
-    write_json(path, {**facts, "fingerprint": made_from, "phases": [], "files": {}})
+    write_json(path, {**facts, **gguf, "fingerprint": made_from, "phases": [], "files": {}})
 
 
 def _place(model: str) -> str:
-    """Return a folder's whole path, and a hub id as it is."""
-    return str(Path(model).resolve()) if Path(model).is_dir() else model
+    """Return the whole path of a folder or file, and a hub id as it is."""
+    return str(Path(model).resolve()) if Path(model).exists() else model
 
 
 def _content(model: str) -> str:
-    return hash_model_folder(Path(model)) if Path(model).is_dir() else ""
+    return hash_model(Path(model)) if Path(model).exists() else ""
 
 
 def _recipe(asked: Asked, choice: Choice, tasks: dict[str, Any], out: Path | None) -> Recipe:

@@ -1,4 +1,4 @@
-"""Load causal language models and their tokenizers, safely: safetensors only, no code from the hub, clear errors."""
+"""Load causal language models and their tokenizers, safely: safetensors or GGUF, no code from the hub, clear errors."""
 
 import re
 from pathlib import Path
@@ -11,6 +11,9 @@ from crosstune.errors import BadInputError
 from crosstune.models import wrappers
 from crosstune.models.finite import named, refuse_not_finite
 from crosstune.models.folder import refuse_bad_config, refuse_bad_folder
+from crosstune.models.gguf import model as gguf_model
+from crosstune.models.gguf import tokenizer as gguf_tokenizer
+from crosstune.models.gguf.header import is_gguf
 
 # Constants that releases of transformers before 2023 saved beside the weights, and that are computed today.
 _OLD_BUFFERS = re.compile(
@@ -19,27 +22,36 @@ _OLD_BUFFERS = re.compile(
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """Load a fast tokenizer from a folder or the hub.
+    """Load a fast tokenizer from a folder, a GGUF file or the hub.
 
     Raises:
         BadInputError: when there is none, or it has no EOS token.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, use_fast=True, trust_remote_code=False)
-    # Each format of a tokenizer is read by a library with exceptions of its own.
-    except Exception as error:
-        raise BadInputError(_message("tokenizer", path, "tokenizer.json and tokenizer_config.json", error)) from None
+    tokenizer = gguf_tokenizer.load(path) if is_gguf(path) else _tokenizer_of_folder(path, revision)
     if tokenizer.eos_token_id is None:
         raise BadInputError(f"the tokenizer of {path} has no EOS token, so a model could never stop: set its eos_token")
     return tokenizer
 
 
+def _tokenizer_of_folder(path: str, revision: str | None) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            path, revision=revision, use_fast=True, trust_remote_code=False
+        )
+    # Each format of a tokenizer is read by a library with exceptions of its own.
+    except Exception as error:
+        raise BadInputError(_message("tokenizer", path, "tokenizer.json and tokenizer_config.json", error)) from None
+    return tokenizer
+
+
 def load_config(path: str, revision: str | None = None) -> Any:
-    """Load a model's configuration from a folder or the hub, and check that it is of a causal language model.
+    """Load a model's configuration from a folder, a GGUF file or the hub, and check that it is of a causal model.
 
     Raises:
         BadInputError: when there is none, or it is of another kind of model.
     """
+    if is_gguf(path):
+        return gguf_model.load_config(path)
     try:
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     except Exception as error:
@@ -49,7 +61,7 @@ def load_config(path: str, revision: str | None = None) -> Any:
 
 
 def load_model(path: str, revision: str | None = None, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """Load a causal language model from a folder or the hub, in evaluation mode.
+    """Load a causal language model from a folder, a GGUF file or the hub, in evaluation mode.
 
     Of a model for text and pictures it is the text model; `wrappers.save_whole` saves it with the rest.
 
@@ -67,15 +79,25 @@ def load_model(path: str, revision: str | None = None, dtype: torch.dtype = torc
 
 
 def check_model(path: str) -> PreTrainedModel:
-    """Check a model folder, and each weight's name and shape, without reading weights; return the model without them.
+    """Check a model here, and each weight's name and shape, without reading weights; return the model without them.
 
     Raises:
         BadInputError: as `load_model` does, but for weights that are not finite.
     """
+    if is_gguf(path):
+        return gguf_model.skeleton(path)
     return wrappers.text_model(_load(path, None, device_map="meta"), path)
 
 
 def _load(path: str, revision: str | None, **how: Any) -> PreTrainedModel:
+    model, info = gguf_model.load(path, **how) if is_gguf(path) else _from_folder(path, revision, **how)
+    _refuse_other_weights(path, info)
+    _refuse_untied(path, model)
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
+
+
+def _from_folder(path: str, revision: str | None, **how: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
     if Path(path).is_dir():
         refuse_bad_folder(Path(path))
     config = load_config(path, revision)
@@ -96,10 +118,7 @@ def _load(path: str, revision: str | None, **how: Any) -> PreTrainedModel:
     # transformers, safetensors and huggingface_hub have a dozen exceptions of their own for a bad folder.
     except Exception as error:
         raise BadInputError(_message("model", path, "config.json and *.safetensors", error)) from None
-    _refuse_other_weights(path, info)
-    _refuse_untied(path, model)
-    model.eval()
-    return model  # type: ignore[no-any-return]
+    return model, info
 
 
 def _refuse_other_weights(path: str, info: dict[str, Any]) -> None:

@@ -175,7 +175,9 @@ class Phase(Section):
 class System(Section):
     """One model of the comparison: what it starts from, its tokenizer, its training phases."""
 
-    start: str = Field(description="`scratch`, another system's name, a model folder, or a hub id (with revision)")
+    start: str = Field(
+        description="`scratch`, another system's name, a model folder, a .gguf file, or a hub id (with revision)"
+    )
     tokenizer: Literal["base", "extended"]
     label: str = Field("", description="how tables call it; its name if empty")
     revision: str | None = None

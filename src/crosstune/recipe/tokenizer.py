@@ -16,7 +16,7 @@ class LearnedTokenizer(Section):
 
 
 class GivenTokenizer(Section):
-    """A tokenizer that exists: a folder or .model file (relative to data_root or here), or a hub id with revision."""
+    """A tokenizer that exists: a folder, .model or .gguf file (under data_root or here), or a hub id with revision."""
 
     kind: Literal["given"]
     path: str

@@ -155,6 +155,8 @@ def _system(recipe: Recipe, run: RunFolder, name: str) -> SystemFacts:
     settings, facts = recipe.systems[name], _json(run.system(name) / "system.json")
     evaluated = _json(run.system(name) / "evaluation" / "manifest.json")
     start = label_of(recipe, settings.start) if settings.start in recipe.systems else settings.start
+    if settings.start not in recipe.systems and facts.get("gguf"):
+        start += f": {gguf_sentence(facts['gguf'])}"
     return SystemFacts(
         label=label_of(recipe, name),
         start="from scratch" if start == "scratch" else start,
@@ -162,6 +164,18 @@ def _system(recipe: Recipe, run: RunFolder, name: str) -> SystemFacts:
         num_parameters=facts.get("num_parameters"),
         phases=tuple(facts.get("phases", ())),
         reading=tuple(_reading([phase.get("reading") for phase in facts.get("phases", ())], evaluated)),
+    )
+
+
+def gguf_sentence(facts: Mapping[str, Any]) -> str:
+    """Return what is to be known of weights out of a GGUF file: how exact they were, and what came along."""
+    formats = ", ".join(f"{number} in {form}" for form, number in facts["formats"].items())
+    about = ", ".join(filter(None, (facts.get("name"), facts.get("license"))))
+    tokens = ", ".join(f"{role} {token}" for role, token in facts["special_tokens"].items())
+    template = "with its chat template" if facts["chat_template"] else "without a chat template"
+    return (
+        f"dequantised from {facts['file']}{f' ({about})' if about else ''}, whose tensors are stored as {formats}; "
+        f"{template}; special tokens: {tokens or 'none'}"
     )
 
 

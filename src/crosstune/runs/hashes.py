@@ -41,20 +41,22 @@ def hash_file(path: Path) -> str:
     return digest
 
 
-def hash_model_folder(folder: Path) -> str:
-    """Return a hash of a model folder's content.
+def hash_model(path: Path) -> str:
+    """Return a hash of the content of a model folder, or of a model file.
 
     The model card is left out: it is written again whenever the model is scored. So are hidden files, in which hub
     clients note their downloads.
     """
     digest = hashlib.sha256()
-    for name, facts in describe_files(folder, without=(MODEL_CARD,)).items():
+    for name, facts in describe_files(path, without=(MODEL_CARD,)).items():
         digest.update(f"{name} {facts['sha256']}\n".encode())
     return digest.hexdigest()
 
 
 def describe_files(folder: Path, without: tuple[str, ...] = ()) -> dict[str, dict[str, int | str]]:
-    """Return size and hash of every file in a folder, but for hidden ones and those named."""
+    """Return size and hash of every file in a folder, but for hidden ones and those named; of a file, its own."""
+    if folder.is_file():
+        return {folder.name: {"bytes": folder.stat().st_size, "sha256": hash_file(folder)}}
     found: dict[str, dict[str, int | str]] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
@@ -64,10 +66,14 @@ def describe_files(folder: Path, without: tuple[str, ...] = ()) -> dict[str, dic
 
 
 def damage_to(folder: Path, wanted: FileFacts) -> list[str]:
-    """Return what became of the files that a folder should hold: those that are missing, cut off or changed."""
+    """Return what became of the files that a folder should hold: those that are missing, cut off or changed.
+
+    Where the only one is named as the folder, it is that file itself, as `describe_files` describes one.
+    """
     found = []
+    place = folder.parent if tuple(wanted) == (folder.name,) and not folder.is_dir() else folder
     for name, facts in wanted.items():
-        path = folder / name
+        path = place / name
         if not path.is_file():
             found.append(f"{name} is missing")
         elif (size := path.stat().st_size) != facts["bytes"]:

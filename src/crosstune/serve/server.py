@@ -20,7 +20,7 @@ def serve(model: str, host: str, port: int, engine: Engine = "auto") -> None:
         BadInputError: when no engine is installed, or the model folder has no chat template to ask it with.
     """
     chosen, name = engine_for(model, engine), name_of(model)
-    if Path(model).is_dir():
+    if Path(model).exists():
         # Before anything of the hub's client is imported: it would ask the hub about who runs it.
         os.environ["HF_HUB_OFFLINE"] = "1"
     address = f"http://{host}:{port}/v1"
@@ -72,7 +72,7 @@ def vllm_command(model: str, host: str, port: int) -> list[str]:
 def name_of(model: str) -> str:
     """Return the name under which clients ask for a model: no path of this machine goes out."""
     folder = Path(model)
-    if not folder.is_dir():
+    if not folder.exists():
         return model
     parts = folder.resolve().parts
     return parts[-2] if parts[-1] == "model" and len(parts) > 2 else parts[-1]

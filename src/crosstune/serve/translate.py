@@ -9,7 +9,7 @@ from crosstune.errors import BadInputError
 from crosstune.prompts.templates import translation_instructions
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
-from crosstune.runs.hashes import hash_file, hash_model_folder
+from crosstune.runs.hashes import hash_file, hash_model
 from crosstune.runs.lock import only_writer_of
 from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.terminal import note, progress, shown
@@ -67,7 +67,7 @@ def translate_file(assistant: Assistant, request: Request, source: Path, target:
 
 def _translate_file(assistant: Assistant, request: Request, source: Path, target: Path, model: str) -> None:
     lines = _read_lines(source)
-    identity = hash_model_folder(Path(model)) if Path(model).is_dir() else model
+    identity = hash_model(Path(model)) if Path(model).exists() else model
     wanted = fingerprint("translation", identity, hash_file(source), asdict(request), assistant.chat_template)
     journal = target.with_name(f".{target.name}.progress.json")
     num_done = _resume(target, journal, wanted)

@@ -1,4 +1,4 @@
-"""Take a tokenizer that exists: a folder, a SentencePiece ``.model`` file, or a hub id with its revision."""
+"""Take a tokenizer that exists: a folder, a ``.model`` or ``.gguf`` file, or a hub id with its revision."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ _FILES = (
 
 @dataclass(frozen=True)
 class Found:
-    """Where a tokenizer is: ``fetch`` returns its folder or ``.model`` file, from the hub where needed."""
+    """Where a tokenizer is: ``fetch`` returns its folder or file, from the hub where needed."""
 
     fingerprint: str
     fetch: Callable[[], Path]
@@ -53,7 +53,7 @@ def find(wanted: GivenTokenizer, data_root: Path, setting: str) -> Found:
     if wanted.revision is None:
         raise BadInputError(
             f"{setting}: {wanted.path!r} was asked, but nothing is at {' or '.join(map(str, candidates))}. "
-            "Give a tokenizer folder, a SentencePiece .model file, or a hub id together with `revision`."
+            "Give a tokenizer folder, a SentencePiece .model file, a .gguf file, or a hub id together with `revision`."
         )
     return Found(
         fingerprint("given tokenizer", wanted.path, wanted.revision),
@@ -86,10 +86,23 @@ def load(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def _from_file(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if path.suffix == ".model":
         return _from_model(path)
+    if path.suffix.lower() == ".gguf":
+        return _from_gguf(path, setting)
     raise BadInputError(
-        f"{setting}: {path} was asked as a tokenizer, but is neither a folder nor a SentencePiece .model file. Give "
-        f"the folder that holds {TOKENIZER}, or a .model file."
+        f"{setting}: {path} was asked as a tokenizer, but is neither a folder nor a SentencePiece .model file nor a "
+        f".gguf file. Give the folder that holds {TOKENIZER}, or such a file."
     )
+
+
+def _from_gguf(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    # Imported here: it loads torch, and who has a tokenizer folder needs none.
+    from crosstune.models.gguf import tokenizer as gguf_tokenizer
+
+    try:
+        content, settings = gguf_tokenizer.content_of(str(path))
+    except BadInputError as error:
+        raise BadInputError(f"{setting}: {error}") from None
+    return content, configuration_of(settings)
 
 
 def _from_folder_with_model(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -105,7 +105,7 @@ def _point_at_start(run: RunFolder, name: str, start: Start, wanted: str) -> Non
     for outdated in ("metrics.jsonl", "validation.jsonl", "scores_during_training.jsonl"):
         (folder / outdated).unlink(missing_ok=True)
     where = {"model": run.name_inside(start.model), "revision": start.revision}
-    # Of the hub's there is no folder here; its revision says what it holds.
-    files = describe_files(Path(start.model), without=(MODEL_CARD,)) if Path(start.model).is_dir() else {}
+    # Of the hub's there is nothing here; its revision says what it holds.
+    files = describe_files(Path(start.model), without=(MODEL_CARD,)) if Path(start.model).exists() else {}
     facts = facts_of(run, start, wanted, num_parameters, ())
     write_json(folder / "system.json", {**where, **facts, "files": files})

@@ -1,7 +1,7 @@
-"""What a system starts from: a model from scratch, another system's, a folder's or the hub's, with its tokenizer."""
+"""What a system starts from: a model from scratch, another system's, one here or the hub's, with its tokenizer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from transformers import (
 )
 
 from crosstune.errors import BadInputError
+from crosstune.models.gguf import model as gguf_model
+from crosstune.models.gguf.header import is_gguf
 from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
 from crosstune.models.wrappers import text_config
 from crosstune.recipe import Recipe, System
 from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
-from crosstune.runs.hashes import hash_model_folder
+from crosstune.runs.hashes import hash_model
 from crosstune.train.new_rows.rows import RowSource, extend_embeddings, input_matrix, read_subwords
 
 
@@ -30,11 +32,12 @@ class Start:
     """Where a system starts.
 
     Attributes:
-        model: a folder or hub id; empty for a model from scratch.
+        model: a folder, GGUF file or hub id; empty for a model from scratch.
         revision: of the hub id.
         identity: what the fingerprint of the system takes in.
         tokenizer: the folder of the tokenizer stage.
         needs_new_rows: whether the model was made for fewer pieces than the tokenizer has.
+        gguf: what the GGUF file that its weights were first taken from says of itself; empty where they come from none.
     """
 
     model: str
@@ -42,6 +45,7 @@ class Start:
     identity: str
     tokenizer: Path
     needs_new_rows: bool = False
+    gguf: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
@@ -55,34 +59,37 @@ def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
         needs_new_rows = system.tokenizer == "extended" and recipe.systems[system.start].tokenizer == "base"
         # Not the fingerprint alone: trained anew on other hardware, the same settings end in other weights.
         identity = fingerprint("system", facts["fingerprint"], facts["files"])
-        return Start(run.locate(facts["model"]), facts["revision"], identity, tokenizer, needs_new_rows)
+        gguf = facts.get("gguf", {})
+        return Start(run.locate(facts["model"]), facts["revision"], identity, tokenizer, needs_new_rows, gguf)
     model, revision = locate_start(recipe, name)
-    identity = f"{model}@{revision}" if revision else hash_model_folder(Path(model))
-    start = Start(model, revision, identity, tokenizer)
+    identity = f"{model}@{revision}" if revision else hash_model(Path(model))
+    gguf = gguf_model.facts_of(model) if is_gguf(model) else {}
+    start = Start(model, revision, identity, tokenizer, gguf=gguf)
     return replace(start, needs_new_rows=_lacks_new_rows(start, system))
 
 
 def locate_start(recipe: Recipe, name: str) -> tuple[str, str | None]:
-    """Return the model folder, or hub id and revision, that a system starts from, if from neither scratch nor another.
+    """Return the folder or GGUF file, or hub id and revision, that a system starts from, if from none of the recipe's.
 
     Raises:
-        BadInputError: when there is no such folder, and no revision for a hub id.
+        BadInputError: when there is no such folder or file, and no revision for a hub id.
     """
     system = recipe.systems[name]
     for root in (recipe.data_root, Path()):
-        folder = (root or Path()) / system.start
-        if folder.is_dir():
-            return str(folder), None
+        place = (root or Path()) / system.start
+        if place.is_dir() or is_gguf(place):
+            return str(place), None
     if system.revision is None:
         raise BadInputError(
             f"systems.{name}.start: {system.start!r} is no system of this recipe ({', '.join(recipe.systems)}), no "
-            "folder here or under data_root, and a hub id needs a `revision` (a commit), so that a run can be repeated"
+            "folder or .gguf file here or under data_root, and a hub id needs a `revision` (a commit), so that a run "
+            "can be repeated"
         )
     return system.start, system.revision
 
 
 def check_start(recipe: Recipe, name: str) -> int | None:
-    """Check the model folder that a system starts from, without reading weights; return its number of rows.
+    """Check the model here that a system starts from, without reading weights; return its number of rows.
 
     None where it starts from scratch, another system, or the hub, which is not asked before training.
 
@@ -133,7 +140,7 @@ def check_untrained(start: Start) -> int:
     Raises:
         BadInputError: when it is no model, or has fewer rows than the tokenizer has pieces.
     """
-    if Path(start.model).is_dir():
+    if Path(start.model).exists():
         model = check_model(start.model)
     else:
         with torch.device("meta"):

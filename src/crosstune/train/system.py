@@ -137,6 +137,7 @@ def facts_of(
         "fingerprint": wanted,
         "num_parameters": num_parameters,
         "phases": list(phases),
+        **({"gguf": dict(start.gguf)} if start.gguf else {}),
     }
 
 

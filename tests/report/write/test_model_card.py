@@ -11,7 +11,7 @@ from crosstune.recipe import Recipe
 from crosstune.report import stage
 from crosstune.report.write.markdown import escape
 from crosstune.runs.folder import RunFolder
-from crosstune.runs.hashes import hash_model_folder
+from crosstune.runs.hashes import hash_model
 from tests.report.conftest import make_recipe, write_run
 
 
@@ -62,9 +62,9 @@ def test_the_card_says_what_it_was_trained_on(card: str) -> None:
 def test_only_trained_systems_have_a_card_and_it_does_not_change_the_models_hash(
     recipe: Recipe, run: RunFolder
 ) -> None:
-    before = written(recipe, run) and hash_model_folder(run.system("ours") / "model")
+    before = written(recipe, run) and hash_model(run.system("ours") / "model")
     (run.system("ours") / "model" / "README.md").write_text("other")
-    assert hash_model_folder(run.system("ours") / "model") == before
+    assert hash_model(run.system("ours") / "model") == before
     assert not (run.system("lora") / "model").exists()
 
 

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from crosstune.languages.registry import language_name
 from crosstune.models.chat_template import template_of
 from crosstune.recipe import Recipe
-from crosstune.report.run_facts import RunFacts
+from crosstune.report.run_facts import RunFacts, gguf_sentence
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Row, Table
@@ -144,7 +144,7 @@ def _plain(row: Row) -> Row:
 
 def _provenance(recipe: Recipe, run: RunFolder, system: str, facts: RunFacts) -> Iterator[str]:
     yield "# Where it came from"
-    lines = [*_training_lines(recipe, system), *_data_lines(recipe, run, system)]
+    lines = [*_gguf_lines(run, system), *_training_lines(recipe, system), *_data_lines(recipe, run, system)]
     yield "\n".join(lines)
     made = f"Made by `{public_command(facts.command)}`" + (f" at commit `{facts.commit}`" if facts.commit else "")
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
@@ -152,6 +152,13 @@ def _provenance(recipe: Recipe, run: RunFolder, system: str, facts: RunFacts) ->
     fingerprint = _fingerprint(run, system)
     if fingerprint:
         yield f"Fingerprint of everything that decided these weights: `{fingerprint}`."
+
+
+def _gguf_lines(run: RunFolder, system: str) -> Iterator[str]:
+    path = run.system(system) / "system.json"
+    facts = read_json(path).get("gguf") if path.exists() else None
+    if facts:
+        yield f"- the weights that all began with were {escape(gguf_sentence(facts))}"
 
 
 def _training_lines(recipe: Recipe, system: str) -> Iterator[str]:

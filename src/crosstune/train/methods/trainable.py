@@ -104,11 +104,11 @@ def plain_model(accelerator: Accelerator, trained: nn.Module, build: Callable[[]
 
 
 def save_adapter(accelerator: Accelerator, trained: nn.Module, base: str, folder: Path) -> None:
-    """Write the adapters alone, as peft loads them onto ``base`` (a model folder or hub id)."""
+    """Write the adapters alone, as peft loads them onto ``base`` (a model folder, a GGUF file or a hub id)."""
     state = accelerator.get_state_dict(trained)
     adapted = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
     if accelerator.is_main_process:
-        where = str(Path(base).resolve()) if Path(base).is_dir() else base
+        where = str(Path(base).resolve()) if Path(base).exists() else base
         adapted.peft_config["default"].base_model_name_or_path = where
         temporary = folder.with_name(f".{folder.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
