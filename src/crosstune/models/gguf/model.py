@@ -32,6 +32,7 @@ _SETTINGS = {
 }
 """The settings of an architecture that are read, and what transformers calls them."""
 _TOKENS = {"bos_token_id": "bos_token_id", "eos_token_id": "eos_token_id", "pad_token_id": "padding_token_id"}
+_OF_QUANTISED = {"hf_quantizer", "is_quantized", "quantization_method", "quantization_config", "_is_quantized"}
 _OTHER_STOPS = ("eot_token_id", "eom_token_id")
 
 
@@ -68,8 +69,8 @@ def skeleton(path: str) -> PreTrainedModel:
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     _refuse_other_tensors(path, read_header(path), model)
-    model.tie_weights()  # type: ignore[no-untyped-call]
-    model.eval()
+    model.tie_weights()
+    model.eval()  # type: ignore[no-untyped-call]
     return model
 
 
@@ -95,9 +96,8 @@ def load(path: str, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[str, Any]
         reason = " ".join(str(error).split())[:600]
         raise BadInputError(f"the weights of {path} cannot be read ({type(error).__name__}: {reason})") from None
     # Its weights are plain numbers now: nothing that saves or adapts it should take it for a quantised model.
-    model.hf_quantizer = None
-    for holder, name in ((model, "quantization_method"), (model.config, "quantization_config")):
-        if hasattr(holder, name):
+    for holder in (model, model.config):
+        for name in _OF_QUANTISED & vars(holder).keys():
             delattr(holder, name)
     model.name_or_path = model.config.name_or_path = path
     stops = [header.settings.get(f"tokenizer.ggml.{key}") for key in ("eos_token_id", *_OTHER_STOPS)]
