@@ -178,7 +178,7 @@ def test_a_stand_in_is_named(data_root: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_suites_splits_and_limits(data_root: Path) -> None:
-    for name in ("BoolQ", "COPA", "HellaSwag", "SentiNeg"):
+    for name in ("BoolQ", "COPA", "HellaSwag", "SentiNeg", "WiC"):
         (data_root / "kobest" / name).mkdir(parents=True)
         for split in ("test", "dev"):
             (data_root / "kobest" / name / f"{split}.tsv").touch()
@@ -189,6 +189,7 @@ def test_suites_splits_and_limits(data_root: Path) -> None:
         "kobest_copa",
         "kobest_hellaswag",
         "kobest_sentineg",
+        "kobest_wic",
     }
     assert korean["kobest_copa"]["paths"] == ["kobest/COPA/dev.tsv"]
     assert korean["nsmc_likelihood"] == {"task": "nsmc_likelihood", "paths": ["ratings_test.txt"], "max_items": 7}

@@ -60,6 +60,11 @@ FORMS: dict[str, list[str | dict[str, Any]]] = {
         "ID\tLabel\tText\r\n1\t0\t안 좋다\r\n",
         {"sentence": "안 좋다", "label": 0},
     ],
+    "kobest_wic": [
+        "ID\tTarget\tSENTENCE1\tDictionary 1\tLink 1\tSENTENCE2\tDictionary 2\tLink2\tANSWER\n"
+        "1\t배\t[배]를 먹다.\t1\thttps://a.kr\t[배]가 고프다.\t2\thttps://b.kr\tFalse\n",
+        {"word": "배", "context_1": "[배]를 먹다.", "context_2": "[배]가 고프다.", "label": 0},
+    ],
 }
 
 

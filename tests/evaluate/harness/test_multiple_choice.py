@@ -91,6 +91,10 @@ BOOLQ = [
     {"id": "b1", "paragraph": "아이가 밀가루를 섞는다.", "question": "아이가 섞는가?", "label": 1},
     {"id": "b2", "paragraph": "남자는 창문을 열었다.", "question": "창문은 닫혔다.", "label": 0},
 ]
+WIC = [
+    {"id": "w1", "word": "창문", "context_1": "남자는 [창문]을 열었다.", "context_2": "[창문]은 닫혔다.", "label": 1},
+    {"id": "w2", "word": "발", "context_1": "[발]이 부러졌다.", "context_2": "[발]을 쳤다.", "label": 0},
+]
 TEXTS = [
     {"id": "t1", "text": "The man broke his toe because he dropped a hammer on his foot."},
     {"id": "t2", "text": "남자는 망치를 발에 떨어뜨려서 발가락이 부러졌다."},
@@ -132,6 +136,7 @@ ALL: dict[str, list[dict[str, Any]]] = {
     "kobest_copa": KOBEST_COPA,
     "kobest_hellaswag": KOBEST_HELLASWAG,
     "kobest_sentineg": SENTINEG,
+    "kobest_wic": WIC,
     "bits_per_byte": TEXTS,
     "kmmlu": KMMLU,
     "haerae": HAERAE,
@@ -198,7 +203,7 @@ def test_each_task_has_its_metrics(results: dict[str, Result]) -> None:
     metrics = {label.removeprefix("my_"): list(figures(result)) for label, result in results.items()}
     assert metrics["hellaswag"] == ["acc", "acc_norm"]
     assert metrics["copa_2011_test"] == ["acc"]
-    for task in ("kobest_boolq", "kobest_copa", "kobest_sentineg", "nsmc_likelihood"):
+    for task in ("kobest_boolq", "kobest_copa", "kobest_sentineg", "kobest_wic", "nsmc_likelihood"):
         assert metrics[task] == ["acc", "f1"]
     assert metrics["bits_per_byte"] == ["bits_per_byte"]
     assert sorted(metrics["kobest_hellaswag"]) == ["acc", "acc_norm", "f1"]
@@ -223,6 +228,9 @@ def test_kobest_is_asked_as_the_harness_does(results: dict[str, Result]) -> None
     assert results["my_kobest_hellaswag"].rows[0].prompt == "문장: 아이가 밀가루를 섞는다."
     row = results["my_kobest_sentineg"].rows[0]
     assert (row.prompt, row.reference) == ("문장: 이 영화는 정말 재미있다. 긍부정:", " 긍정")
+    row = results["my_kobest_wic"].rows[0]
+    asked = "문장1: 남자는 [창문]을 열었다. 문장2: [창문]은 닫혔다. 두 문장에서 창문가 같은 뜻으로 쓰였나?"
+    assert (row.prompt, row.reference) == (asked, " 예")
 
 
 def test_nsmc_words_stand_where_an_answer_stands_in_training(
