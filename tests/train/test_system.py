@@ -25,8 +25,8 @@ def test_when_a_phase_loads_its_model_those_before_it_are_gone(
         found.append(num_models())
         return make_trainable(*arguments)
 
-    make_trainable = train_system._trainable
-    monkeypatch.setattr(train_system, "_trainable", trainable)
+    make_trainable = train_system.begun_with
+    monkeypatch.setattr(train_system, "begun_with", trainable)
     phases = [phase("korean", num_steps=2), phase(num_steps=2)]
     systems = {"base": scratch(phases=phases), "other": {"start": "base", "tokenizer": "base", "phases": phases}}
     recipe, run = make_run(systems, precision=precision)

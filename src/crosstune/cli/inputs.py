@@ -34,6 +34,26 @@ def check_inputs(recipe: Recipe) -> None:
         raise BadInputError("\n".join(faults))
 
 
+def check_machine(recipe: Recipe) -> None:
+    """Check that this machine has what the settings of training ask of it: extras, a kind of device, a compiler.
+
+    Raises:
+        BadInputError: with what is missing for the first setting that lacks something.
+    """
+    settings = recipe.train
+    if (settings.precision, settings.optimizer, settings.base_weights) == ("float32", "adamw", "float32"):
+        return
+    # Imported here: only such a recipe pays for torch at its dry run.
+    from crosstune.models.kernels.fp8 import check_fp8
+    from crosstune.train.methods.base_weights import check_base_weights, launch_here
+    from crosstune.train.methods.optimizer import check_optimizer
+
+    launch = launch_here()
+    check_optimizer(settings, launch)
+    check_fp8(settings, launch, [phase for system in recipe.systems.values() for phase in system.phases])
+    check_base_weights(settings, launch)
+
+
 def _tokenizer_faults(recipe: Recipe) -> list[str]:
     from crosstune.tokenizer import given
 

@@ -32,9 +32,11 @@ def _start(
         directions = [direction for task in recipe.evaluate.tasks.values() for direction in task.directions]
         refuse_missing_bleu(split_direction(direction)[1] for direction in directions)
     if {"data", "train"} & set(stages):
-        from crosstune.cli.inputs import check_inputs
+        from crosstune.cli.inputs import check_inputs, check_machine
 
         check_inputs(recipe)
+        if "train" in stages:
+            check_machine(recipe)
     if dry_run:
         from crosstune.recipe import yaml_file
 

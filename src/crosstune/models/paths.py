@@ -22,6 +22,7 @@ from crosstune.errors import BadInputError
 from crosstune.models import self_test, slots_test
 from crosstune.models.attention.flex import packed_attention
 from crosstune.models.attention.with_cache import ATTENTION as SLOTS
+from crosstune.models.frozen import dtype_of_states
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
 from crosstune.models.logits import logit_parts
@@ -228,7 +229,7 @@ def _read_parts(model: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[
 def _trial(trained: nn.Module, use: Use) -> Trial:
     model = inner_model(trained)
     attentions = [SLOTS] if use == "generation" else packed_attentions(model, model.device)
-    return Trial(use, trained, attentions, _inference_kernels, digit_of(model.dtype, model.device))
+    return Trial(use, trained, attentions, _inference_kernels, digit_of(dtype_of_states(model), model.device))
 
 
 def packed_attentions(model: PreTrainedModel, device: torch.device, wants_flex: bool | None = None) -> list[str]:
@@ -269,4 +270,4 @@ def _kept(model: PreTrainedModel) -> dict[tuple[str, ...], Path]:
 
 
 def _key(model: PreTrainedModel, use: Use) -> tuple[str, ...]:
-    return use, str(model.dtype), model.device.type
+    return use, str(dtype_of_states(model)), model.device.type

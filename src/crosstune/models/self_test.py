@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from crosstune.models.frozen import FrozenLinear
 from crosstune.models.kernels.low_memory_layers import own_forwards
 from crosstune.models.plain import inner_model, plain_logits
 
@@ -203,10 +204,21 @@ def amplified(trained: nn.Module) -> nn.Module | None:
         return None  # It keeps states of its last rows in its modules, which cannot be copied.
     # Of a model that is prepared for autocast: it would call the original.
     vars(copied).pop("forward", None)
-    for weight in copied.parameters():
-        if weight.ndim > 1 and (spread := float(weight.std())) > 0:
-            weight.mul_(max(1.0, _GAIN / weight.shape[-1] ** 0.5 / spread))
+    # Tied matrices are one.
+    done: set[int] = set()
+    for part in copied.modules():
+        if isinstance(part, FrozenLinear) and part.kind != "bf16":
+            part.multiply_(_gain(part.in_features, part.spread()))
+            continue
+        for weight in part.parameters(recurse=False):
+            if weight.ndim > 1 and id(weight) not in done:
+                done.add(id(weight))
+                weight.mul_(_gain(weight.shape[-1], float(weight.std())))
     return copied
+
+
+def _gain(num_inputs: int, spread: float) -> float:
+    return max(1.0, _GAIN / num_inputs**0.5 / spread) if spread > 0 else 1.0
 
 
 def _sampled_gradients(model: nn.Module) -> Gradients:

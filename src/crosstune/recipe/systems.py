@@ -144,6 +144,11 @@ class Phase(Section):
         return bool(ROW_PARTS & set(self.trains))
 
     @property
+    def moves_all_layers(self) -> bool:
+        """Return whether the weights inside all layers move."""
+        return self.method == "full" and bool({"all", "layers"} & set(self.trains))
+
+    @property
     def title(self) -> str:
         """Return what moves, in a few words: the method, or the parts where only some weights move."""
         return self.method if self.trains == ("all",) else " + ".join(self.trains)

@@ -16,6 +16,11 @@ class Train(Section):
     optimizer: Literal["adamw", "adamw_8bit"] = Field(
         "adamw", description="adamw_8bit keeps AdamW's moments of large matrices in one byte each (extra `eight_bit`)"
     )
+    base_weights: Literal["float32", "bf16", "nf4", "int8"] = Field(
+        "float32",
+        description="of weights that do not move: linear layers; with all but float32 also embeddings and head, in "
+        "bf16. For LoRA, new rows and top layers. nf4 and int8: extra `quantized`",
+    )
     micro_batch_tokens: Count = Field(4096, description="tokens per forward pass and device")
     gradient_checkpointing: bool = False
     kernels: Literal["auto", "plain"] = Field(

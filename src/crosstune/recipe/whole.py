@@ -83,6 +83,28 @@ class Recipe(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _base_weights_stay(self) -> Self:
+        kind = self.train.base_weights
+        moving = [
+            f"systems.{name}.phases.{index} ({phase.title})"
+            for name, system in self.systems.items()
+            for index, phase in enumerate(system.phases)
+            if phase.moves_all_layers
+        ]
+        if kind != "float32" and moving:
+            raise ValueError(
+                f"`train.base_weights: {kind}` is of weights that do not move, but {', '.join(moving)} trains all "
+                "layers: use method lora, new rows or top_layers there, set base_weights to float32, or give these "
+                "systems a recipe of their own"
+            )
+        if kind != "float32" and self.train.precision == "fp8":
+            raise ValueError(
+                f"`train.base_weights: {kind}` goes with `precision` float32 or bf16; found fp8, which packs layers "
+                "in a way of its own"
+            )
+        return self
+
     def seed_of(self, system: str) -> int:
         """Return the seed of a system's training."""
         own = self.systems[system].seed

@@ -46,12 +46,16 @@ class Checkpoints:
         identity: what they belong to: the system's fingerprint, and what its weights are split over, if they are.
             Whole weights go on on any number of processes, with the rows that come next.
         keep: how many are kept.
+        keeps_starts: whether what a phase begins with is kept as long as the phase: its own checkpoints lack the
+            weights that do not move.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, keep: int, accelerator: Accelerator) -> None:
+    def __init__(
+        self, folder: Path, fingerprint: str, keep: int, accelerator: Accelerator, keeps_starts: bool = False
+    ) -> None:
         self.folder = folder
         self.identity = {"fingerprint": fingerprint, "split": _split(accelerator)}
-        self.keep = keep
+        self.keep, self.keeps_starts = keep, keeps_starts
         self.accelerator = accelerator
 
     def write(self, checkpoint: Checkpoint, write_state: Callable[[Path], None]) -> None:
@@ -84,6 +88,11 @@ class Checkpoints:
         assert isinstance(checkpoint, Checkpoint)
         return checkpoint
 
+    def start_of(self, phase: int) -> Path | None:
+        """Return the checkpoint that a phase begins with, where it is there; none of the first one."""
+        folder = self.folder / Position(phase, 0).name
+        return folder if folder.is_dir() else None
+
     def clear(self) -> None:
         """Remove all checkpoints: the system is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -97,8 +106,10 @@ class Checkpoints:
         # What lies behind this position was passed over as damaged.
         behind = [folder for folder in self._folders() if folder.name > final.name]
         older = [folder for folder in self._folders() if folder.name <= final.name]
+        needed = self.start_of(checkpoint.position.phase) if self.keeps_starts else None
         for outdated in behind + older[: -self.keep]:
-            shutil.rmtree(outdated)
+            if outdated != needed:
+                shutil.rmtree(outdated)
 
     def _newest(self) -> Checkpoint:
         for folder in reversed(self._folders()):
@@ -107,12 +118,22 @@ class Checkpoints:
                 note(f"checkpoint {folder.name} is damaged ({_FACTS}): going back to the one before")
                 continue
             self._refuse_others(folder, facts)
-            damage = damage_to(folder, facts["files"])
+            position = Position(facts["phase"], facts["step"])
+            damage = damage_to(folder, facts["files"]) or self._damage_to_start(position)
             if not damage:
-                position = Position(facts["phase"], facts["step"])
                 return Checkpoint(position, folder, Totals(**facts["totals"]), tuple(facts["done"]), facts["num_rows"])
             note(f"checkpoint {folder.name} is damaged ({'; '.join(damage)}): going back to the one before")
         return Checkpoint(Position(0, 0))
+
+    def _damage_to_start(self, position: Position) -> list[str]:
+        """Return what is wrong with what the phase of a position begins with, where its checkpoints need that."""
+        if not self.keeps_starts or not position.phase or not position.step:
+            return []
+        begin = Position(position.phase, 0).name
+        facts = _facts(self.folder / begin)
+        if facts is None:
+            return [f"{begin}, which it needs, is missing or damaged"]
+        return [f"of {begin}, which it needs: {fault}" for fault in damage_to(self.folder / begin, facts["files"])]
 
     def _folders(self) -> list[Path]:
         return sorted(self.folder.glob("phase-*-step-*"))

@@ -100,7 +100,7 @@ def flops(model: PreTrainedModel, tokens: Tokens, phase: Phase) -> float:
     inside = _matrix_weights(part for part in model.modules() if getattr(part, "weight", None) is not head)
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     attention = 2 * 2 * config.num_hidden_layers * config.num_attention_heads * head_size
-    passes = 3 if {"all", "layers"} & set(phase.trains) and phase.method == "full" else 2
+    passes = 3 if phase.moves_all_layers else 2
     layer = last_layer(model)
     unread = [part for module in unread_modules(layer) for part in module.modules()] if layer else []
     skipped = _matrix_weights(unread) * max(0, tokens.computed - tokens.supervised)
@@ -109,7 +109,8 @@ def flops(model: PreTrainedModel, tokens: Tokens, phase: Phase) -> float:
 
 
 def _matrix_weights(modules: Iterable[nn.Module]) -> int:
-    return sum(part.weight.numel() for part in modules if isinstance(part, nn.Linear))
+    # By its sizes: a packed one has no such weight.
+    return sum(part.in_features * part.out_features for part in modules if isinstance(part, nn.Linear))
 
 
 def _computed(rows: Rows, numbers: NDArray[np.int64]) -> tuple[int, int]:

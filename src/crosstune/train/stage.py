@@ -19,7 +19,8 @@ from crosstune.terminal import console, note
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.periodic_eval import ScoreSuite
 from crosstune.train.start import Start, check_untrained, find_start, inputs_of, mixtures_of
-from crosstune.train.system import Task, facts_of, train_system
+from crosstune.train.system import facts_of, train_system
+from crosstune.train.task import Task
 
 MakeScore = Callable[[Recipe, RunFolder], ScoreSuite]
 

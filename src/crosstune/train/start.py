@@ -110,6 +110,7 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
         "seed": recipe.seed_of(name),
         "precision": recipe.train.precision,
         "optimizer": recipe.train.optimizer,
+        "base_weights": recipe.train.base_weights,
         "start": start.identity,
         "tokenizer": fingerprint_of(start.tokenizer),
         "mixtures": [fingerprint_of(run.mixture(mixture)) for mixture in mixtures_of(system, start)],

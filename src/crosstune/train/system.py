@@ -1,7 +1,7 @@
 """Training one system: its phases in order, resumed where they were interrupted, ending in a plain model folder."""
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from crosstune.errors import BadInputError
 from crosstune.models.chat_template import template_of
 from crosstune.models.kernels.fp8 import check_fp8
 from crosstune.models.kernels.inplace_gradients import choose_kernels
-from crosstune.models.load import load_model, load_tokenizer
+from crosstune.models.load import load_tokenizer
 from crosstune.models.paths import path_of
-from crosstune.recipe import Phase, Recipe, System
+from crosstune.recipe import Phase
 from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.folder import RunFolder
@@ -27,62 +27,23 @@ from crosstune.tokens.store import mixture_tokens, watch_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.loop import Job, TrainContext, train
+from crosstune.train.methods.base_weights import check_base_weights, freeze_base
 from crosstune.train.methods.merge import merge_with_ancestor
 from crosstune.train.methods.optimizer import check_optimizer
-from crosstune.train.methods.trainable import (
-    Trainable,
-    make_trainable,
-    plain_model,
-    refuse_sharded_weights,
-    save_adapter,
-)
+from crosstune.train.methods.trainable import plain_model, refuse_sharded_weights, save_adapter
 from crosstune.train.metrics import MetricsFile
 from crosstune.train.model_folder import copy_tokenizer, save_model
 from crosstune.train.new_rows.initialization import find_sources
 from crosstune.train.new_rows.rows import RowSource, read_subwords
-from crosstune.train.periodic_eval import PeriodicEval, ScoreSuite
+from crosstune.train.periodic_eval import PeriodicEval
 from crosstune.train.position import Position
 from crosstune.train.row_checks import check_place_in_data, check_positions
 from crosstune.train.rows import Rows, make_rows
 from crosstune.train.speed import speed_of
 from crosstune.train.start import Start, build_model
+from crosstune.train.task import Task, begun_with
 from crosstune.train.tracking import make_accelerator
 from crosstune.train.validation import held_out_text, score_text
-
-
-@dataclass(frozen=True)
-class Task:
-    """One system that is to be trained.
-
-    Attributes:
-        start: what it starts from.
-        wanted: the fingerprint of everything that decides how it turns out.
-        score: scores a model on the suite, where that is done while it trains.
-        sources: what the rows of its new pieces start from, where its start has none.
-    """
-
-    recipe: Recipe
-    run: RunFolder
-    name: str
-    start: Start
-    wanted: str
-    score: ScoreSuite | None = None
-    sources: tuple[RowSource, ...] = ()
-
-    @property
-    def system(self) -> System:
-        """Return the system's section of the recipe."""
-        return self.recipe.systems[self.name]
-
-    @property
-    def seed(self) -> int:
-        """Return the seed of everything that is random in its training."""
-        return self.recipe.seed_of(self.name)
-
-    @property
-    def folder(self) -> Path:
-        """Return the system's folder."""
-        return self.run.system(self.name)
 
 
 def train_system(task: Task) -> None:
@@ -91,10 +52,17 @@ def train_system(task: Task) -> None:
     _say_how_to_use_all_gpus(accelerator)
     settings = task.recipe.train
     check_optimizer(settings, accelerator)
+    check_base_weights(settings, accelerator)
     check_fp8(settings, accelerator, task.system.phases)
     for phase in task.system.phases:
         refuse_sharded_weights(accelerator, phase)
-    checkpoints = Checkpoints(task.folder / "checkpoints", task.wanted, settings.keep_checkpoints, accelerator)
+    checkpoints = Checkpoints(
+        task.folder / "checkpoints",
+        task.wanted,
+        settings.keep_checkpoints,
+        accelerator,
+        keeps_starts=settings.base_weights != "float32",
+    )
     context = TrainContext(accelerator, checkpoints, MetricsFile(task.folder / "metrics.jsonl"))
     resume_from = checkpoints.newest()
     if accelerator.is_main_process:
@@ -173,8 +141,9 @@ def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> 
             "one gets its (new) rows here. Leave it out: systems/NAME/model holds the merged model"
         )
     rows = _rows(task, index, accelerator)
-    trainable = _trainable(task, resume_from)
-    choose_kernels(trainable.model, accelerator.device, task.recipe.train)
+    settings = task.recipe.train
+    trainable = freeze_base(begun_with(task, resume_from, context.checkpoints), settings)
+    choose_kernels(trainable.model, accelerator.device, settings)
     check_positions(task.name, phase, rows, trainable.model.config)
     schedule = make_schedule(len(rows), phase, (task.seed, index))
     check_place_in_data(task.name, resume_from, schedule)
@@ -182,7 +151,7 @@ def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> 
         title=f"{task.name}: {phase.title} on {phase.mixture}",
         index=index,
         phase=phase,
-        settings=task.recipe.train,
+        settings=settings,
         seed=task.seed,
         rows=rows,
         schedule=schedule,
@@ -195,8 +164,13 @@ def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> 
     reading = path_of(trained, "training").facts()
     if phase.lora and phase.lora.keep_adapter:
         save_adapter(accelerator, trained, task.start.model, task.folder / "adapter")
-    # Of the same shape; what the phase began with may be gone, where checkpoints followed it.
-    model = plain_model(accelerator, trained, lambda: _trainable(task, replace(resume_from, folder=None)).model)
+    # What the phase began with, or only of the same shape, where that may be gone and all weights are in the trained.
+    model = plain_model(
+        accelerator,
+        trained,
+        lambda: begun_with(task, resume_from, context.checkpoints).model,
+        is_frozen=settings.base_weights != "float32",
+    )
     accelerator.free_memory()
     done = {"mixture": phase.mixture, "method": phase.method, "trains": list(phase.trains)}
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals), "reading": reading}
@@ -257,23 +231,6 @@ def _checks(task: Task, phase: Phase, accelerator: Accelerator) -> list[Periodic
         every_steps = settings.score_every_steps
         checks.append(PeriodicEval("suite", "scores", lambda _, model, __: score(model, tokenizer), every_steps, file))
     return checks
-
-
-def _trainable(task: Task, resume_from: Checkpoint) -> Trainable:
-    """Return the model that a phase begins with; in the middle of a phase only its shape, since its weights follow."""
-    if resume_from.folder and resume_from.position.step == 0:
-        model = load_model(str(resume_from.folder / "model"))
-    else:
-        model, _ = build_model(task.start, task.system, task.seed, task.sources)
-    if task.recipe.train.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
-    phase = task.system.phases[resume_from.position.phase]
-    old_size = read_subwords(task.start.tokenizer).old_size if task.system.tokenizer == "extended" else None
-    try:
-        trainable = make_trainable(model, phase, old_size, task.seed)
-    except BadInputError as error:
-        raise BadInputError(f"systems.{task.name}.phases.{resume_from.position.phase}: {error}") from None
-    return trainable
 
 
 def _save_between_phases(

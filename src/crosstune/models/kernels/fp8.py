@@ -6,9 +6,9 @@ Inputs, weights and gradients are scaled by their largest magnitude and rounded 
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import DistributedType
 from torch import nn
 
@@ -22,7 +22,7 @@ _FIRST_CAPABILITY = (8, 9)
 _MULTIPLE = 16
 
 
-def check_fp8(settings: Train, accelerator: Accelerator, phases: Sequence[Phase]) -> None:
+def check_fp8(settings: Train, accelerator: Any, phases: Sequence[Phase]) -> None:
     """Stop before anything is read where products in eight bits cannot work.
 
     Raises:

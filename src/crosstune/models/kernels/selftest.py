@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from crosstune.models.frozen import FrozenWeights, frozen_kinds
 from crosstune.terminal import note
 
 Computation = Callable[[Tensor], Tensor]
@@ -32,13 +33,14 @@ def holds(what: str, key: Any, part: nn.Module, size: int, ours: Computation, th
         ours: the replacement.
         theirs: the library's own computation.
     """
-    weights = list(part.parameters())
+    # Of packed weights the type says nothing: their layers compute in that of the states.
+    weights = _open_weights(part) or list(part.parameters())
     if any(isinstance(weight, DTensor) for weight in weights):
         # Split over ranks, they can no longer be multiplied one module at a time: it was asked before they were split.
         known = [found for known_key, found in _differences.items() if known_key[0] == key]
         return bool(known) and max(known) <= 1
     weight = weights[0]
-    full_key = key, weight.dtype, weight.device.type
+    full_key = key, weight.dtype, weight.device.type, frozen_kinds(part)
     if full_key not in _differences:
         _differences[full_key] = _measure(part, size, ours, theirs)
         if not _differences[full_key] <= 1:
@@ -52,12 +54,22 @@ def holds(what: str, key: Any, part: nn.Module, size: int, ours: Computation, th
 
 def _measure(part: nn.Module, size: int, ours: Computation, theirs: Computation) -> float:
     """Return the largest difference between the two, as a multiple of what rounding explains."""
-    weight = next(part.parameters())
+    like = [weight.detach() for weight in _open_weights(part)]
+    weight = like[0] if like else torch.empty(0, device=next(part.parameters()).device)
     states = _drawn((1, _NUM_STATES, size), weight, seed=0)
     with _as_it_is_asked(part, weight.device.type):
         found, expected = (_outputs_and_gradients(compute, states, part) for compute in (ours, theirs))
     tolerance = max(1e-5, 8 * torch.finfo(weight.dtype).eps)
     return max(_difference(one, other) for one, other in zip(found, expected, strict=True)) / tolerance
+
+
+def _open_weights(part: nn.Module) -> list[nn.Parameter]:
+    return [
+        weight
+        for inner in part.modules()
+        if not isinstance(inner, FrozenWeights)
+        for weight in inner.parameters(recurse=False)
+    ]
 
 
 @contextmanager

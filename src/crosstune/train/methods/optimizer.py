@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import DistributedType
 from torch import Tensor, nn
 
@@ -23,7 +22,7 @@ _FLOAT = 4
 _OF_PEFT = "trainable_tokens_"
 
 
-def check_optimizer(settings: Train, accelerator: Accelerator) -> None:
+def check_optimizer(settings: Train, accelerator: Any) -> None:
     """Stop before anything is read where the optimiser of the recipe cannot work.
 
     Raises:

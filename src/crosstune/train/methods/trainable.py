@@ -87,12 +87,23 @@ def refuse_sharded_weights(accelerator: Accelerator, phase: Phase) -> None:
         )
 
 
-def plain_model(accelerator: Accelerator, trained: nn.Module, build: Callable[[], nn.Module]) -> PreTrainedModel:
+def plain_model(
+    accelerator: Accelerator, trained: nn.Module, build: Callable[[], nn.Module], is_frozen: bool = False
+) -> PreTrainedModel:
     """Return the trained model unwrapped, with adapters merged; whole on the main process only where it was sharded.
 
-    ``build`` makes a model of the same shape, for the weights of a sharded one.
+    ``build`` makes a model of the same shape, for the weights of a sharded one. Where weights that did not move are
+    packed (``is_frozen``), it makes what the phase began with, whose own weights stay as they are.
     """
-    if accelerator.distributed_type in _SHARDED:
+    if is_frozen:
+        whole = build()
+        of_begin = dict(whole.named_parameters())
+        unwrapped = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
+        moved = {name: weight for name, weight in unwrapped.named_parameters() if weight.requires_grad}
+        with torch.no_grad():
+            for name, weight in moved.items():
+                of_begin[name].copy_(weight)
+    elif accelerator.distributed_type in _SHARDED:
         state = accelerator.get_state_dict(trained)
         whole = build()
         if accelerator.is_main_process:

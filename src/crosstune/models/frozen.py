@@ -1,0 +1,212 @@
+"""Weights that do not move, in fewer bits: layers that unpack theirs for a product and keep nothing of it.
+
+Linear layers inside the model are in bfloat16, in NormalFloat4 with scales that are quantised themselves (Dettmers et
+al. 2023, https://arxiv.org/abs/2305.14314), or in eight bits with a scale for each output; both are bitsandbytes'.
+Embeddings and the head are in bfloat16 then, as there. What the layers compute is in the precision of the states that
+they get. No checkpoint holds these weights: they are made again of the model that a phase begins with.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from peft.tuners.trainable_tokens import TrainableTokensLayer
+from torch import Tensor, nn
+from torch.nn.functional import embedding, linear
+from transformers import PreTrainedModel
+
+Kind = Literal["bf16", "nf4", "int8"]
+_HALF = torch.bfloat16
+
+
+class FrozenWeights(nn.Module):
+    """A module whose weights never move, and so are in no checkpoint."""
+
+    def _save_to_state_dict(self, *_: Any) -> None:
+        pass
+
+    def _load_from_state_dict(self, *_: Any) -> None:
+        pass
+
+
+class FrozenLinear(FrozenWeights, nn.Linear):
+    """A linear layer whose weight is packed. Who reaches for its ``weight`` finds none, but where that is bfloat16."""
+
+    kind: Kind
+    packed: nn.Parameter
+    scales: Any
+
+    def unpacked(self, dtype: torch.dtype) -> Tensor:
+        """Return the weight, [outputs, inputs]; not a copy, where it has this type."""
+        if self.kind == "bf16":
+            return self.weight.to(dtype)
+        from bitsandbytes import functional  # an extra
+
+        if self.kind == "int8":
+            return functional.int8_vectorwise_dequant(self.packed.data, self.scales).to(dtype)  # type: ignore[no-any-return]
+        self.scales.dtype = dtype
+        return functional.dequantize_4bit(self.packed.data, self.scales)  # type: ignore[no-any-return]
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the product in the precision of the states, or of autocast."""
+        return frozen_product(states, self)
+
+    def spread(self) -> float:
+        """Return the standard deviation of the weight."""
+        return float(self.unpacked(torch.float32).std())
+
+    def multiply_(self, factor: float) -> None:
+        """Multiply a weight of four or eight bits by a number."""
+        if self.kind == "int8":
+            self.scales.mul_(factor)
+        else:  # The scales of blocks are numbers of eight bits by scales of their own, and an offset.
+            self.scales.state2.absmax.mul_(factor)
+            self.scales.offset.mul_(factor)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "FrozenLinear":
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.kind == "int8":
+            self.scales = self.scales.to(self.packed.device)
+        elif self.kind == "nf4":
+            self.scales.to(self.packed.device)
+        return self
+
+
+class _FrozenTable(FrozenWeights):
+    """An embedding of bfloat16 whose states go on in float32; goes before the class of the embedding."""
+
+    def forward(self, *tokens: Tensor) -> Tensor:
+        states: Tensor = super().forward(*tokens)
+        return states.float()
+
+
+class _NewRowsBeside(TrainableTokensLayer):  # type: ignore[misc]
+    """peft's rows that are trained beside a matrix, without a copy of the whole matrix in the rows' place.
+
+    The rows are the last ones of the matrix. They stay in float32 where the matrix does not.
+    """
+
+    def forward_adapters(self, x: Tensor, active_adapters: Any, *_: Any, **__: Any) -> Tensor:
+        """Return the states of tokens, or the logits of states."""
+        (name,) = active_adapters
+        rows: Tensor = self.trainable_tokens_delta[name]
+        first = self.token_indices[name][0]
+        if not isinstance(self.base_layer, nn.Embedding):
+            return torch.cat([frozen_product(x, self.base_layer, first), linear(x, rows)], dim=-1)
+        old = embedding(x.clamp(max=first - 1), self.base_layer.weight).float()
+        new = embedding((x - first).clamp(min=0), rows)
+        states = torch.where((x >= first).unsqueeze(-1), new, old)
+        scale = self._get_embed_scale()
+        return states if scale is None else states * scale.to(states.dtype)
+
+
+def frozen_product(states: Tensor, layer: FrozenLinear, num_outputs: int | None = None) -> Tensor:
+    """Return the product with a packed weight, or its first outputs; nothing is kept for the backward pass."""
+    device = states.device.type
+    if torch.is_autocast_enabled(device):
+        states = states.to(torch.get_autocast_dtype(device))
+    output: Tensor = _Product.apply(states, layer, num_outputs)  # type: ignore[no-untyped-call]
+    return output if layer.bias is None else output + layer.bias[:num_outputs].to(output.dtype)
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, layer: FrozenLinear, num_outputs: int | None) -> Tensor:
+        ctx.layer, ctx.num_outputs = layer, num_outputs
+        return linear(states, layer.unpacked(states.dtype)[:num_outputs])
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        return upstream[0] @ ctx.layer.unpacked(upstream[0].dtype)[: ctx.num_outputs], None, None
+
+
+def pack_frozen_weights(trained: nn.Module, kind: Kind) -> tuple[int, int]:
+    """Put the linear layers and embeddings of which nothing is trained into fewer bits, where they stand.
+
+    ``trained`` is the model as it is trained, adapters included. Return how many weights that were, and the bytes that
+    they take now.
+    """
+    halves = {id(weight) for weight in _tables(trained)}
+    num_weights = num_bytes = 0
+    counted: set[int] = set()
+    for part in list(trained.modules()):
+        if any(weight.requires_grad for weight in part.parameters(recurse=False)):
+            continue
+        weight = getattr(part, "weight", None)
+        size = weight.numel() if isinstance(weight, nn.Parameter) else 0
+        # In place: a layer may have several owners, and a matrix two layers.
+        if type(part) is nn.Linear:
+            pack(part, "bf16" if id(weight) in halves else kind)
+        elif isinstance(part, nn.Embedding):
+            part.weight.data = part.weight.data.to(_HALF)
+            of_table: Any = type(part)
+            part.__class__ = _frozen_table(of_table)
+        elif type(part) is TrainableTokensLayer:
+            part.__class__ = _NewRowsBeside
+            continue
+        else:
+            continue
+        if id(weight) not in counted:
+            counted.add(id(weight))
+            num_weights, num_bytes = num_weights + size, num_bytes + bytes_of(part)
+    return num_weights, num_bytes
+
+
+def bytes_of(part: nn.Module) -> int:
+    """Return the bytes that a module's own weights take."""
+    held = list(part.parameters(recurse=False))
+    if isinstance(part, FrozenLinear) and part.kind != "bf16":
+        found = [part.scales] if part.kind == "int8" else [part.scales.absmax, part.scales.state2.absmax]
+        return sum(tensor.nbytes for tensor in (*held, *found))
+    return sum(tensor.nbytes for tensor in held)
+
+
+def frozen_kinds(part: nn.Module) -> frozenset[str]:
+    """Return what the packed weights inside a module are packed in."""
+    return frozenset(inner.kind for inner in part.modules() if isinstance(inner, FrozenLinear))
+
+
+def dtype_of_states(model: PreTrainedModel) -> torch.dtype:
+    """Return what a model computes in without autocast: the type of its weights, but for those that are packed."""
+    return next(_open_dtypes(model), model.dtype)
+
+
+def _open_dtypes(model: nn.Module) -> Iterator[torch.dtype]:
+    for part in model.modules():
+        if not isinstance(part, FrozenWeights):
+            for weight in part.parameters(recurse=False):
+                if weight.is_floating_point():
+                    yield weight.dtype
+
+
+def _tables(trained: nn.Module) -> list[Tensor]:
+    """Return the matrices of embeddings and head: what has a row for each piece."""
+    model: Any = next(part for part in trained.modules() if isinstance(part, PreTrainedModel))
+    head = model.get_output_embeddings()
+    heads: list[Tensor] = [part.weight for part in head.modules() if isinstance(part, nn.Linear)]
+    return heads + [part.weight for part in trained.modules() if isinstance(part, nn.Embedding)]
+
+
+def pack(layer: nn.Linear, kind: Kind) -> None:
+    """Pack a linear layer's weight, and let the layer be a `FrozenLinear` from now on."""
+    weight = layer.weight
+    layer.__class__ = FrozenLinear
+    packed: Any = layer
+    packed.kind = kind
+    if kind == "bf16":
+        weight.data = weight.data.to(_HALF)
+        return
+    from bitsandbytes import functional  # an extra
+
+    if kind == "int8":
+        values, packed.scales, _ = functional.int8_vectorwise_quant(weight.data)
+    else:
+        values, packed.scales = functional.quantize_4bit(weight.data, quant_type="nf4", compress_statistics=True)
+    del packed.weight
+    packed.packed = nn.Parameter(values, requires_grad=False)
+
+
+@cache
+def _frozen_table(kind: Any) -> Any:
+    return type(f"Frozen{kind.__name__}", (_FrozenTable, kind), {})
