@@ -55,13 +55,13 @@ benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core,
 	$(BIN)/python benchmarks/performance_tables.py
 
 test-fast: $(READY)  ## the tests that neither train nor start a process, for use while working
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not whole"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not whole and not exhaustive"
 
 test-all: miniature  ## a whole miniature, then all tests, those of what it shows among them
 	MINIATURE_RUN=runs/miniature $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not exhaustive"
 
 check: $(READY)  ## format, lint, types, import contracts, docs
 	$(BIN)/ruff format --check src tests docs benchmarks

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.command_line import crosstune
+from tests.command_line import crosstune_from_cold
 
 # Read by the tokenizers library at import: forked data workers and its threads do not mix.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -21,18 +21,7 @@ settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("same")
 
 
-# Rooms whose `make_run` trains.
-_TRAINING = ("tests/train/", "tests/plan/", "tests/models/kernels/")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that train or start processes, so that `make test-fast` can leave them out."""
-    for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        trains = "make_run" in fixtures and item.nodeid.startswith(_TRAINING)
-        module = vars(getattr(item, "module", object)) if hasattr(item, "module") else {}
-        if trains or "quick_run" in fixtures or {"subprocess", "crosstune"} & set(module):
-            item.add_marker("whole")
+pytest_plugins = ["tests.tiers"]
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +29,7 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of the quick miniature, run once for all tests of the group `quick_run`, and what the run printed."""
     root = tmp_path_factory.mktemp("runs")
     recipe = Path(__file__).parent.parent / "recipes" / "miniature.yaml"
-    done = crosstune("--debug", "run", str(recipe), "--quick", f"runs_root={root}")
+    done = crosstune_from_cold("--debug", "run", str(recipe), "--quick", f"runs_root={root}")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "torchao" not in done.stderr, "remarks of a library among ours"
     return root / "miniature_quick", done.stdout

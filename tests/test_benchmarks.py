@@ -1,22 +1,20 @@
 """The benchmarks' code runs, with models too small to time."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import crosstune
+from tests import warm
 
 ROOT = Path(__file__).parent.parent
 
 
 def run_benchmark(name: str, *arguments: str) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / name), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(Path(crosstune.__file__).parents[1]), "CUDA_VISIBLE_DEVICES": ""}
-    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=300)
+    done = warm.run(str(ROOT / "benchmarks" / name), *arguments, environment={"CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.slow

@@ -11,17 +11,9 @@ import pytest
 from crosstune.evaluate.harness.task_files import FOLDER
 from crosstune.runs.files import write_jsonl
 
-LM_EVAL = Path(sys.executable).with_name("lm_eval")
-ONE_PROCESS = [str(LM_EVAL)]
-TWO_PROCESSES = [
-    sys.executable,
-    "-m",
-    "torch.distributed.run",
-    "--nproc-per-node=2",
-    "--master-port=29633",
-    "-m",
-    "lm_eval",
-]
+ONE_PROCESS = [str(Path(sys.executable).with_name("lm_eval"))]
+LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+TWO_PROCESSES = [sys.executable, *LAUNCHER, "-m", "lm_eval"]
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_answers_of_all_processes_are_found_by_however_many_go_on(
 
 @pytest.mark.slow
 def test_two_processes_score_as_one_does(recipe: Recipe, run: RunFolder, tmp_path: Path) -> None:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29631"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     path, program = tmp_path / "recipe.yaml", tmp_path / "program.py"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
     program.write_text(PROGRAM, encoding="utf-8")

@@ -17,7 +17,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.lock import only_process_in
-from tests.command_line import ENVIRONMENT, crosstune
+from tests.command_line import ENVIRONMENT, crosstune, crosstune_from_cold
 from tests.launched import launched
 
 
@@ -95,7 +95,7 @@ def test_an_error_that_nobody_foresaw_says_how_to_see_its_traceback(
 
 
 def test_help_names_every_stage_and_loads_nothing_heavy() -> None:
-    done = crosstune("--help")
+    done = crosstune_from_cold("--help")
     assert done.returncode == 0 and all(stage.name in done.stdout for stage in pipeline.STAGES)
     heavy = ("torch", "transformers", "lm_eval", "numpy", "pyarrow", "pydantic", "ruamel")
     code = f"import sys, crosstune.__main__; print(*[name for name in {heavy} if name in sys.modules])"
@@ -108,7 +108,7 @@ def test_help_comes_at_once() -> None:
 
     def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert crosstune("--help").returncode == 0
+        assert crosstune_from_cold("--help").returncode == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
