@@ -141,6 +141,70 @@ def test_a_failure_is_marked_on_its_answer_and_drawn_in_the_bars(page: Browser) 
     assert bars.count("3 %</text>") == (1 + len(CELLS)) * len(SYSTEMS)
 
 
+def test_a_number_leads_to_its_answers_beside_those_of_the_reference(page: Browser) -> None:
+    link = "document.querySelector('a.behind[data-task=movies][data-system=bilingual]')"
+    assert page.evaluate(f"{link}.textContent.trim()")
+    page.evaluate(f"{link}.click()")
+    assert page.evaluate("[...document.querySelectorAll('#task, #left, #right')].map((one) => one.value)") == [
+        "movies",
+        "llama",
+        "bilingual",
+    ]
+    heads = "[...document.querySelector('article').querySelectorAll('.who')].map((one) => one.textContent)"
+    assert [head.split(" ✓")[0].split(" ✗")[0] for head in page.evaluate(heads)] == [
+        "LLaMA (base)",
+        "LLaMA (bilingual)",
+    ]
+    assert page.evaluate("document.activeElement.id") == "task" and page.complaints == []
+
+
+def test_words_that_only_one_of_two_systems_wrote_are_marked(page: Browser) -> None:
+    page.evaluate(
+        "(() => { const data = JSON.parse(document.getElementById('outputs-data').textContent); "
+        "window.expected = data.items.filter((one) => one.task === 'movies')"
+        ".filter((one) => one.answers.llama.text.trim() !== one.answers.bilingual.text.trim()).length; })()"
+    )
+    change(page, "task", "movies")
+    change(page, "left", "llama")
+    change(page, "right", "bilingual")
+    assert found(page)[0].startswith("40 items")
+    page.evaluate("document.getElementById('differing').click()")
+    differing = int(page.evaluate("window.expected"))
+    assert found(page)[0].startswith(f"{differing} item" if differing else "No item")
+    change(page, "right", "llama")
+    assert found(page)[0].startswith("Choose two different systems to compare.")
+
+
+def test_the_keyboard_reads_values_off_a_curve(page: Browser) -> None:
+    chart = "document.querySelector('svg[data-frame]')"
+    page.evaluate(f"{chart}.focus()")
+    press = f"{chart}.dispatchEvent(new KeyboardEvent('keydown', {{key: '%s', bubbles: true}}))"
+    page.evaluate(press % "End")
+    box = "document.querySelector('.reading:not([hidden])')"
+    line = page.evaluate(
+        f"[...{chart}.querySelectorAll('g[data-points]')].map((one) => [one.dataset.label, one.dataset.points])"
+    )
+    label, points = max(line, key=lambda one: float(one[1].split()[-1].split(",")[0]))
+    step, loss = map(float, points.split()[-1].split(","))
+    told = page.evaluate(f"{box}.innerText")
+    assert f"step {step:g}" in told and f"{label}: {float(f'{loss:.4g}'):g}" in told
+    assert page.evaluate(f"{box}.getBoundingClientRect().right <= innerWidth && {box}.offsetTop > 0")
+    page.evaluate(press % "Escape")
+    assert page.evaluate(f"{box} === null") and page.complaints == []
+
+
+def test_a_table_is_downloaded_with_all_digits(page: Browser) -> None:
+    page.evaluate(
+        "URL.createObjectURL = (blob) => { window.saved = blob.text(); return '#'; }; "
+        "HTMLAnchorElement.prototype.click = function () { window.file = this.download; };"
+        "document.querySelector('#results .csv').click()"
+    )
+    assert page.evaluate("window.file") == "table_3.csv"
+    header, first, *_ = page.evaluate("window.saved").lstrip("\ufeff").splitlines()
+    assert header.startswith('system,"HellaSwag, acc","HellaSwag, acc, low","HellaSwag, acc, high"')
+    assert first.split(",")[0] == "LLaMA (base)" and first.count(",") == 9
+
+
 def test_the_page_prints(page: Browser) -> None:
     printed = base64.b64decode(page.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
     assert printed.startswith(b"%PDF") and printed.count(b"/Type /Page\n") > 3

@@ -55,7 +55,7 @@ def test_tables_are_stamped_where_training_kept_what_overlaps_the_tests(
         run = write_run(recipe)
         write_json(run.system("ours") / "model" / "config.json", {})
         page = page_of(recipe, run)
-        num_tables = page.count('<table class="scores">')
+        num_tables = page.count('<table class="scores" ')
         assert num_tables > 3 and page.count(stamp) == (num_tables if kept else 0)
         markdown = (run.report / "report.md").read_text(encoding="utf-8")
         assert markdown.count(f"**{stamp}") == (num_tables if kept else 0)

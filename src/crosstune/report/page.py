@@ -35,6 +35,7 @@ from crosstune.runs.records import Score
 from crosstune.tasks.diagnostics import FAILURES
 
 _TEMPLATES = Path(__file__).parent / "template"
+_SCRIPTS = ("explorer.js", "charts.js", "tables.js")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Page:
     """What the page shows."""
 
     title: str
+    summary: Sequence[str]
     findings: Sequence[Finding]
     main_tables: Sequence[Table]
     changes: Table | None
@@ -65,7 +67,7 @@ def render(recipe: Recipe, page: Page) -> str:
     )
     environment.filters.update(count=_count, duration=_duration, percent=_percent, parity="{:.2f}".format)
     environment.globals.update(bar=bar, legend_mark=charts.legend_mark, fill_mark=bars.fill_mark)
-    script = (_TEMPLATES / "explorer.js").read_text(encoding="utf-8")
+    script = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     return environment.get_template("page.html.j2").render(
         recipe=recipe,
         page=page,
@@ -84,6 +86,7 @@ def render(recipe: Recipe, page: Page) -> str:
         failure_names=FAILURES,
         pattern_definitions=bars.pattern_definitions(),
         explorer=explorer_data(recipe, page),
+        tasks_with_items=page.outputs.num_items,
         source_name=language_name(recipe.languages.source, "en"),
         target_name=language_name(recipe.languages.target, "en"),
         items_per_task=ITEMS_PER_TASK,
@@ -209,6 +212,7 @@ def explorer_data(recipe: Recipe, page: Page) -> dict[str, Any]:
     seen = {name for answers in outputs.failures.values() for one in answers for name in one}
     return {
         "systems": systems,
+        "reference": recipe.evaluate.reference_system,
         "tasks": tasks,
         "first_task": first,
         "failures": [name for name in FAILURES if name in seen],

@@ -14,6 +14,7 @@ from crosstune.report.tables.build import further_tables, paper_tables
 from crosstune.report.tables.cells import Table
 from crosstune.report.tables.changes import change_table, figure_points
 from crosstune.report.tables.findings import best_per_column, findings
+from crosstune.report.tables.summary import summary
 from crosstune.report.training import read_curves
 from crosstune.report.write.latex import to_latex
 from crosstune.report.write.markdown import to_markdown
@@ -48,6 +49,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     forgot = forgetting.verdicts(recipe, scores, change)
     page = Page(
         title=recipe.report.title or recipe.name,
+        summary=summary(recipe, scores, main, changes, failed),
         findings=findings(recipe, scores, main, changes, forgetting.sentence(forgot)),
         main_tables=main,
         changes=changes,

@@ -34,6 +34,14 @@
     byId("systems").append(label);
   }
 
+  for (const id of ["left", "right"]) {
+    for (const system of present) {
+      const option = element("option", "", system.label);
+      option.value = system.name;
+      byId(id).append(option);
+    }
+  }
+
   for (const name of data.failures) {
     const option = element("option", "", name);
     option.value = name;
@@ -45,7 +53,15 @@
   const isJudged = (item) => Object.values(item.answers).some((answer) => typeof answer.correct === "boolean");
   const judgedTasks = new Set(data.items.filter(isJudged).map((item) => item.task));
 
+  // Two systems, or none where they are one or no answer is known of one.
+  const pair = () => {
+    const names = [byId("left").value, byId("right").value];
+    return names[0] && names[0] !== names[1] ? names : null;
+  };
+
   const chosen = () => {
+    const two = pair();
+    if (two) return two.map((name) => present.find((system) => system.name === name));
     const boxes = [...byId("systems").querySelectorAll("input:checked")].map((box) => box.value);
     return present.filter((system) => boxes.includes(system.name));
   };
@@ -61,13 +77,46 @@
       const wanted = verdict === "right";
       if (!names.some((name) => item.answers[name] && item.answers[name].correct === wanted)) return false;
     }
+    const two = pair();
+    if (two && byId("differing").checked && !isDifferent(item, two)) return false;
     const search = byId("search").value.trim().toLocaleLowerCase().normalize("NFC");
     if (!search) return true;
     const texts = [item.prompt, item.reference, ...systems.map((system) => item.answers[system.name]?.text ?? "")];
     return texts.some((text) => text.toLocaleLowerCase().normalize("NFC").includes(search));
   };
 
-  const answerCard = (system, answer) => {
+  const isDifferent = (item, [left, right]) => item.answers[left]?.text.trim() !== item.answers[right]?.text.trim();
+
+  // Words and the spaces between them, of a language without spaces its characters.
+  const wordsOf = (text) => text.match(/\s+|[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}]|[^\s\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}]+/gu) ?? [];
+
+  // Which words of each are not in a longest common subsequence; of texts too long to compare, none.
+  const onlyInOne = (left, right) => {
+    const lengths = Array.from({ length: left.length + 1 }, () => new Uint16Array(right.length + 1));
+    for (let i = left.length - 1; i >= 0; i--) {
+      for (let j = right.length - 1; j >= 0; j--) {
+        lengths[i][j] = left[i] === right[j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
+      }
+    }
+    const found = [left.map(() => true), right.map(() => true)];
+    for (let i = 0, j = 0; i < left.length && j < right.length;) {
+      if (left[i] === right[j]) {
+        found[0][i++] = found[1][j++] = false;
+      } else if (lengths[i + 1][j] >= lengths[i][j + 1]) i++;
+      else j++;
+    }
+    return found;
+  };
+
+  // For each of two answers, a list of [text, whether only this one has it].
+  const differences = (texts) => {
+    const words = texts.map(wordsOf);
+    if (words.some((list) => list.length > 1000)) return null;
+    const own = onlyInOne(...words);
+    return words.map((list, which) => list.map((word, index) => [word, own[which][index] && word.trim() !== ""]));
+  };
+
+  const answerCard = (system, answer, parts) => {
     const card = element("div", "answer");
     const head = element("p", "who", system.label);
     if (answer && typeof answer.correct === "boolean") {
@@ -77,6 +126,9 @@
     const text = element("p", "text", answer ? answer.text : "not evaluated");
     if (!answer || !answer.text) text.classList.add("empty");
     if (answer && !answer.text) text.textContent = "(empty)";
+    else if (parts) {
+      text.replaceChildren(...parts.map(([word, isOwn]) => (isOwn ? element("mark", "", word) : document.createTextNode(word))));
+    }
     text.dir = "auto";
     card.append(head, text);
     return card;
@@ -96,7 +148,9 @@
     }
     card.append(asked);
     const answers = element("div", "answers");
-    for (const system of systems) answers.append(answerCard(system, item.answers[system.name]));
+    const texts = pair() ? systems.map((system) => item.answers[system.name]?.text ?? "") : null;
+    const parts = texts && texts.every(Boolean) ? differences(texts) : null;
+    systems.forEach((system, index) => answers.append(answerCard(system, item.answers[system.name], parts?.[index])));
     card.append(answers);
     return card;
   };
@@ -104,9 +158,14 @@
   const draw = () => {
     const systems = chosen();
     byId("verdict").disabled = !judgedTasks.has(byId("task").value);
+    const two = pair();
+    byId("systems").disabled = Boolean(two);
+    byId("differing-only").hidden = !two;
+    byId("right").parentElement.hidden = !byId("left").value;
     const found = data.items.filter((item) => matches(item, systems));
     byId("items").replaceChildren(...found.slice(0, shownItems).map((item) => itemCard(item, systems)));
-    const count = `${found.length} item${found.length === 1 ? "" : "s"}`;
+    const refused = byId("left").value && !two ? "Choose two different systems to compare. " : "";
+    const count = `${refused}${found.length} item${found.length === 1 ? "" : "s"}`;
     byId("found").textContent = found.length ? `${count}, ${Math.min(found.length, shownItems)} shown` : "No item is like this.";
     byId("more").hidden = found.length <= shownItems;
   };
@@ -114,5 +173,23 @@
   byId("filters").addEventListener("input", () => { shownItems = PAGE; draw(); });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("more").addEventListener("click", () => { shownItems += PAGE; draw(); });
+
+  // A number leads to its answers: beside those of the reference, where it is not the reference's own.
+  for (const link of document.querySelectorAll("a.behind")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const { task, system } = link.dataset;
+      const other = data.reference !== system && present.some((one) => one.name === data.reference) ? data.reference : "";
+      byId("filters").reset();
+      byId("task").value = task;
+      byId("left").value = other;
+      byId("right").value = system;
+      if (!other) for (const box of byId("systems").querySelectorAll("input")) box.checked = box.value === system;
+      shownItems = PAGE;
+      draw();
+      byId("outputs").scrollIntoView();
+      byId("task").focus({ preventScroll: true });
+    });
+  }
   draw();
 })();

@@ -73,7 +73,7 @@ def line_chart(
     frame = Frame(_range([0.0, *xs]), y_range or _range(ys), *size)
     places = [frame.place(border, frame.y[0])[0] for border in borders]
     drawn = "".join(f'<path class="zero" d="M{x:.1f} {_TOP}V{frame.height - _BOTTOM}"/>' for x in places)
-    return _svg(frame, labels, drawn + "".join(_line(frame, one) for one in series))
+    return _svg(frame, labels, drawn + "".join(_line(frame, one) for one in series), is_read=True)
 
 
 def scatter_chart(series: Sequence[Series], size: tuple[int, int], labels: tuple[str, str]) -> Markup:
@@ -148,7 +148,8 @@ def _range(values: Sequence[float], margin: float = 0.04) -> tuple[float, float]
     return (low if low == 0 and margin < 0.05 else low - space), high + space
 
 
-def _svg(frame: Frame, labels: tuple[str, str], body: str) -> Markup:
+def _svg(frame: Frame, labels: tuple[str, str], body: str, is_read: bool = False) -> Markup:
+    """Draw axes around what is in them; ``is_read``: the page's script reads values off the lines, so it says where."""
     x_label, y_label = (escape(label) for label in labels)
     bottom = frame.height - _BOTTOM
     parts = []
@@ -167,8 +168,10 @@ def _svg(frame: Frame, labels: tuple[str, str], body: str) -> Markup:
     name = f"{y_label} against {x_label}"
     # On a phone, a picture as wide as the page shrinks more than others, and its letters must not.
     kind = "chart wide" if frame.width > _WIDE else "chart"
+    sides = (*frame.x, *frame.y, _LEFT, frame.width - _RIGHT, _TOP, bottom)
+    frame_of = f' data-frame="{" ".join(f"{side:.6g}" for side in sides)}"' if is_read else ""
     return Markup(
-        f'<svg class="{kind}" viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{name}">'
+        f'<svg class="{kind}" viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{name}"{frame_of}>'
         f"{''.join(parts)}{body}</svg>"
     )
 
@@ -188,7 +191,9 @@ def _line(frame: Frame, series: Series) -> str:
         # Markers of different series start at different places, so that close lines do not cover one another's.
         every = max(1, len(places) // 6)
         drawn += "".join(_marker(series.style, x, y, 3.2) for x, y in places[(series.style * every) // 5 :: every])
-    return f"<g><title>{escape(series.label)}</title>{drawn}</g>"
+    points = " ".join(f"{x:.6g},{y:.5g}" for x, y in series.points)
+    label = escape(series.label)
+    return f'<g data-label="{label}" data-points="{points}"><title>{label}</title>{drawn}</g>'
 
 
 def _along(path: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:

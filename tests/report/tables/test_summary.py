@@ -1,0 +1,47 @@
+"""Three sentences that say what the tables say."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from crosstune.report.outputs import read_outputs
+from crosstune.report.scores import read_resamples, read_scores
+from crosstune.report.stage import task_labels
+from crosstune.report.tables import failures
+from crosstune.report.tables import significance as comparisons
+from crosstune.report.tables.build import further_tables, paper_tables
+from crosstune.report.tables.cells import Cell, Row, Table
+from crosstune.report.tables.changes import change_table, into_target_columns, known_columns
+from crosstune.report.tables.summary import summary
+from tests.report.conftest import make_recipe, write_run
+
+
+def test_the_summary_names_the_best_system_its_gain_what_it_forgot_and_how_it_fails(tmp_path: Path) -> None:
+    recipe = make_recipe(tmp_path)
+    run = write_run(recipe)
+    scores, outputs = read_scores(recipe, run), read_outputs(recipe, run)
+    change = change_table(recipe, comparisons.Evidence(scores, outputs, read_resamples(recipe, run)))
+    main = paper_tables(recipe, scores)
+    failed = failures.read_failures(recipe, outputs, task_labels([*further_tables(recipe, scores), *main]))
+    told = summary(recipe, scores, main, change, failed)
+    index, column = next((i, one) for i, one in enumerate(main[1].columns) if one.heading == "En→Ko")
+    best = main[1].rows[-1].cells[index]
+    assert told[0].startswith(f"LLaMA (bilingual) is best at {column.name}, BLEU {column.text(best.value)} [")
+    assert told[0].endswith("where LLaMA (base) has 0.1: +96.7.")
+    assert told[1].startswith("No loss of English beyond chance on 2 measures; the widest interval is that of COPA, ")
+    assert told[2] == "Of its 60 answers there, 2 failed (3.3 %): empty 1, wrong language 1."
+
+
+def test_a_loss_is_named_and_without_a_winner_or_a_task_nothing_else_is_said(tmp_path: Path) -> None:
+    recipe = make_recipe(tmp_path)
+    scores = read_scores(recipe, write_run(recipe))
+    column = replace(known_columns(recipe, scores)[0], signed=True)
+    (main,) = [table for table in paper_tables(recipe, scores) if table.name == "Table 4"]
+    lost = Table("", "", (column,), (Row("bilingual", "LLaMA (bilingual)", (Cell(-0.2, -0.3, -0.1),)),))
+    _, forgot = summary(recipe, scores, [main], lost, [])
+    assert (
+        forgot == f"It forgot some English, beyond chance on 1 of 1 measures: {column.heading} −0.200 [−0.300, −0.100]."
+    )
+    level = replace(main, rows=tuple(replace(row, cells=(Cell(1.0),) * len(row.cells)) for row in main.rows))
+    (nobody,) = summary(recipe, scores, [level], lost, [])
+    assert nobody == f"No adapted system is above LLaMA (base) at {into_target_columns(recipe, scores)[0].name}."
+    assert summary(recipe, scores, [], lost, []) == ()
