@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from crosstune import __version__, terminal
-from crosstune.cli import experiments, models, recipes, stages
+from crosstune.cli import doctor, experiments, models, recipes, stages
 from crosstune.errors import CrosstuneError, advice_on
 from crosstune.terminal import console
 
@@ -52,6 +52,7 @@ _EXAMPLES = {
     "filter": "crosstune filter recipe.yaml korean_text OUT --tasks 64",
     "sweep": "crosstune sweep recipe.yaml --pieces 4000 --pieces 8000",
     "plan": "crosstune plan recipe.yaml --gpu h100 --gpus 8",
+    "doctor": "crosstune doctor models/SmolLM2-135M --to ko --gpu rtx4090",
     "verify": "crosstune verify runs/miniature/tokenizer/extended --base runs/miniature/tokenizer/base",
     "score": f"crosstune score {_MODEL} --data-root data --skip-missing",
     "chat": f"crosstune chat {_MODEL}",
@@ -61,7 +62,7 @@ _EXAMPLES = {
     "export": f"crosstune export {_MODEL} OUT --dtype bf16",
     "push": f"crosstune push {_MODEL} OWNER/NAME --dry-run",
 }
-_COMMANDS = {**stages.COMMANDS, **experiments.COMMANDS, **models.COMMANDS}
+_COMMANDS = {**stages.COMMANDS, **experiments.COMMANDS, **doctor.COMMANDS, **models.COMMANDS}
 _PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
 
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Prepare")

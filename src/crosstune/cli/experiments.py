@@ -6,21 +6,18 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from crosstune.cli.options import MaxNewTokens, Overrides, Quick, RecipePath, load
+from crosstune.cli.options import GpuName, MaxNewTokens, Overrides, Quick, RecipePath, load
 from crosstune.errors import BadInputError
 from crosstune.plan.machines import GPUS, Machine
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
 from crosstune.terminal import kept_when_stopped, note, quiet, results
-
-GpuName = Enum("GpuName", {name: name for name in GPUS})  # type: ignore[misc]
 
 
 def filter_text(

@@ -1,12 +1,17 @@
 """Arguments and options that several commands share, and how they read a recipe."""
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crosstune.plan.machines import GPUS
+
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe
+
+GpuName = Enum("GpuName", {name: name for name in GPUS})  # type: ignore[misc]
 
 RecipePath = Annotated[
     Path,

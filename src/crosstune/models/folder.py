@@ -26,6 +26,11 @@ def refuse_bad_folder(folder: Path) -> None:
         raise BadInputError(f"the model folder {folder} cannot be used: {fault}")
 
 
+def holds_weights(folder: Path) -> bool:
+    """Return whether a folder holds files of weights, in whatever format."""
+    return any(path.name == INDEX or path.name.endswith((".safetensors", *_PICKLED)) for path in folder.iterdir())
+
+
 def refuse_bad_config(content: dict[str, Any], where: str) -> None:
     """Check a model's configuration, of a folder or from the hub.
 

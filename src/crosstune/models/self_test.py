@@ -204,9 +204,16 @@ def amplified(trained: nn.Module) -> nn.Module | None:
         return None  # It keeps states of its last rows in its modules, which cannot be copied.
     # Of a model that is prepared for autocast: it would call the original.
     vars(copied).pop("forward", None)
+    amplify(copied)
+    return copied
+
+
+@torch.no_grad()
+def amplify(model: nn.Module) -> None:
+    """Make the weights of a model so large that attention matters."""
     # Tied matrices are one.
     done: set[int] = set()
-    for part in copied.modules():
+    for part in model.modules():
         if isinstance(part, FrozenLinear) and part.kind != "bf16":
             part.multiply_(_gain(part.in_features, part.spread()))
             continue
@@ -214,7 +221,6 @@ def amplified(trained: nn.Module) -> nn.Module | None:
             if weight.ndim > 1 and id(weight) not in done:
                 done.add(id(weight))
                 weight.mul_(_gain(weight.shape[-1], float(weight.std())))
-    return copied
 
 
 def _gain(num_inputs: int, spread: float) -> float:

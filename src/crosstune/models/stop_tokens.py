@@ -2,12 +2,16 @@
 
 from collections.abc import Collection
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Return the ids of all tokens that end an answer; chat models have several (end of turn, end of text)."""
-    settings = getattr(model, "generation_config", None)
+    return stop_ids(getattr(model, "generation_config", None), tokenizer)
+
+
+def stop_ids(settings: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the ids of all tokens that end an answer, by a model's generation settings and its tokenizer."""
     found: int | Collection[int] | None = getattr(settings, "eos_token_id", None)
     others = () if found is None else (found,) if isinstance(found, int) else found
     return frozenset({int(tokenizer.eos_token_id), *(index for index in others if 0 <= index < len(tokenizer))})

@@ -73,6 +73,17 @@ def hardware() -> dict[str, Any]:
     return {"processor": _processor(), "cores": cores, **memory, "system": platform.platform()}
 
 
+def free_memory() -> int:
+    """Return the bytes of memory that a program can still get here, within the limit of its container."""
+    information = Path("/proc/meminfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    available = next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), _memory())
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.exists() and used.exists() and (most := limit.read_text().strip()).isdecimal():
+        return min(available, int(most) - int(used.read_text()))
+    return available
+
+
 def _memory() -> int:
     """Return the machine's memory in bytes; 0 where it does not say, as on Windows."""
     if not hasattr(os, "sysconf"):

@@ -1,0 +1,82 @@
+"""The command that looks before anything is trained: at an installation, or at a model."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crosstune.cli.options import GpuName
+from crosstune.errors import BadInputError
+from crosstune.terminal import results
+
+
+def doctor(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="[MODEL]", help="a model folder, or a hub id; without one, this machine is examined"),
+    ] = "",
+    target: Annotated[str, typer.Option("--to", metavar="CODE", help="the language to extend to: ko, ckb")] = "",
+    source: Annotated[str, typer.Option("--from", metavar="CODE", help="the language that the model knows")] = "en",
+    gpu: Annotated[
+        GpuName | None, typer.Option("--gpu", help="plan for it; if absent, the smallest one that has enough memory")
+    ] = None,
+    num_gpus: Annotated[int, typer.Option("--gpus", min=1, help="how many")] = 1,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option("--text", metavar="FILE", help="target-language text to try new pieces on; repeatable"),
+    ] = None,
+    source_text: Annotated[
+        list[Path] | None,
+        typer.Option("--source-text", metavar="FILE", help="and of the source language, where both share letters"),
+    ] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option("--sample", metavar="FILE", help="translations, in the place of the bundled sentences"),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="of a hub id: the commit")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Say in a minute what a model, a language and a GPU make of each other; without MODEL, look at this machine.
+
+    Trains nothing. config.json and tokenizer.json are enough; with the weights at hand, the tests run on them. Every
+    line has a verdict (ok, attention, stop) and, where something is to be set, the setting of a recipe.
+
+    The exit status is 1 where something stops, and 2 where MODEL cannot be found.
+    """
+    # Imported here: the command line answers --help without loading torch.
+    from crosstune.doctor.findings import print_findings, to_json, worst
+
+    asked: dict[str, object] = {}
+    if not model:
+        if target or text or sample:
+            raise BadInputError("--to, --text and --sample are about a model: crosstune doctor MODEL --to ko")
+        from crosstune.doctor.environment import environment
+
+        title, findings = "crosstune on this machine", environment()
+    else:
+        if not target:
+            raise BadInputError("crosstune doctor MODEL needs the language to extend to: --to ko")
+        from crosstune.doctor.examine import examine
+        from crosstune.doctor.pieces import Texts
+        from crosstune.doctor.subject import find_subject
+        from crosstune.languages.registry import language
+        from crosstune.recipe import Languages
+
+        languages = Languages(source=language(source).code, target=language(target).code)
+        texts = Texts(sample, tuple(text or ()), tuple(source_text or ()))
+        kind = gpu.value if gpu else ""
+        title = f"{model}: {languages.source} -> {languages.target}"
+        asked = {"model": model, **languages.model_dump(), "gpu": kind, "num_gpus": num_gpus}
+        findings = examine(find_subject(model, revision), languages, texts, kind, num_gpus)
+    if as_json:
+        sys.stdout.write(json.dumps(to_json(asked, findings), ensure_ascii=False, indent=2) + "\n")
+    else:
+        print_findings(title, findings, results)
+    if worst(findings) == "stop":
+        raise typer.Exit(1)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"doctor": doctor}

@@ -1,0 +1,55 @@
+"""What the configuration says: architecture, size, lengths, and whether it can be trained and scored at all."""
+
+from collections.abc import Iterator
+
+from crosstune.doctor.findings import Finding
+from crosstune.doctor.subject import Subject, named_sizes
+from crosstune.errors import BadInputError
+
+_SECTION = "model"
+_SHORT_CONTEXT = 1024
+
+
+def look_at_architecture(subject: Subject) -> Iterator[Finding]:
+    """Look at the configuration, and at the names and shapes of weights where they are there.
+
+    One finding with the verdict ``stop`` where the model cannot be used.
+    """
+    try:
+        model = subject.without_weights
+    except BadInputError as error:
+        yield Finding(_SECTION, "architecture", "stop", str(error))
+        return
+    kind, size = str(subject.content.get("model_type")), subject.num_weights
+    taken = ", the text model of a model for text and pictures: taken out for training, put back when saved"
+    says = f"{type(model).__name__} ({kind}), {size / 1e6:,.0f}M parameters{taken if subject.is_part else ''}"
+    values = {"class": type(model).__name__, "model_type": kind, "num_parameters": size, "is_part": subject.is_part}
+    start = f"systems.base: {{start: {subject.name}, tokenizer: base"
+    revision = f", revision: {subject.revision}" if subject.revision else ""
+    yield Finding(_SECTION, "architecture", "ok", says, f"{start}{revision}}}", values)
+    says = (
+        "checked: each name and shape is the configuration's"
+        if subject.has_weights
+        else ("not here, only the configuration: what follows is without them")
+    )
+    yield Finding(
+        _SECTION,
+        "weights",
+        "ok" if subject.has_weights else "attention",
+        says,
+        values={"are_there": subject.has_weights},
+    )
+    yield from _lengths(subject)
+
+
+def _lengths(subject: Subject) -> Iterator[Finding]:
+    sizes = dict(named_sizes(subject.config))
+    context = sizes.get("max_position_embeddings")
+    if context is None:
+        yield Finding(_SECTION, "context", "ok", "no limit in the configuration", values=sizes)
+        return
+    others = "".join(f", {name} {value:,}" for name, value in sizes.items() if name != "max_position_embeddings")
+    is_short = context < _SHORT_CONTEXT
+    says = f"{context:,} tokens{others}" + ("; longer rows cannot be read" if is_short else "")
+    setting = f"phases: max_length_tokens: {context} at most" if is_short else ""
+    yield Finding(_SECTION, "context", "attention" if is_short else "ok", says, setting, sizes)

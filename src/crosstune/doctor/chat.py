@@ -1,0 +1,83 @@
+"""How a model is asked: its chat template, a switch for thinking, a place for system texts, and what ends an answer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from crosstune.doctor.findings import Finding
+from crosstune.doctor.subject import Subject
+from crosstune.errors import BadInputError
+from crosstune.models.chat_template import ChatTemplate, from_tokenizer, source_of
+from crosstune.models.load import load_tokenizer
+from crosstune.models.stop_tokens import stop_ids
+from crosstune.recipe.data import TEMPLATE_DATE
+
+_SECTION = "chat"
+_THINKING = "enable_thinking"
+_OPTIONS: tuple[dict[str, Any], ...] = ({}, {_THINKING: False})
+
+
+def look_at_chat(subject: Subject) -> Iterator[Finding]:
+    """Look at the chat template and the tokens that end an answer."""
+    try:
+        tokenizer = load_tokenizer(str(subject.folder))
+    except BadInputError as error:
+        yield Finding(_SECTION, "tokenizer", "stop", str(error))
+        return
+    yield from _template(tokenizer)
+    yield _stop_tokens(subject, tokenizer)
+
+
+def _template(tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:
+    if not tokenizer.chat_template:
+        says = "none: a base model, to be asked with one of crosstune's own templates"
+        yield Finding(_SECTION, "template", "ok", says, "data.prompt: alpaca")
+        return
+    jinja = source_of(tokenizer)
+    thinks = _THINKING in jinja or "<think>" in jinja
+    reasons: list[str] = []
+    for options in reversed(_OPTIONS) if _THINKING in jinja else _OPTIONS:
+        try:
+            template = from_tokenizer(tokenizer, options, TEMPLATE_DATE)
+        except BadInputError as error:
+            reasons.append(str(error))
+            continue
+        yield from _facts(template, options, thinks)
+        return
+    says = f"cannot be used: {reasons[0]}"
+    yield Finding(_SECTION, "template", "attention", says, "data.prompt: alpaca")
+
+
+def _facts(template: ChatTemplate, options: dict[str, Any], thinks: bool) -> Iterator[Finding]:
+    asked = template.without_input
+    says = f"its own, {len(asked)} characters around a question; an answer begins after {asked[-24:]!r}"
+    yield Finding(_SECTION, "template", "ok", says, "data.prompt: chat", {"around": asked})
+    if thinks:
+        setting = f"data.template_options: {{{_THINKING}: false}}" if options else ""
+        says = (
+            "a switch, to be off in training as in use: answers of instructions hold no thoughts"
+            if options
+            else ("the template speaks of <think>, but has no switch: answers are trained without thoughts")
+        )
+        yield Finding(
+            _SECTION, "thinking", "ok" if options else "attention", says, setting, {"has_switch": bool(options)}
+        )
+    has = template.has_system
+    says = "a place of its own" if has else "no place in the template: a system text stands before the first question"
+    yield Finding(_SECTION, "system text", "ok", says, values={"has_system": has})
+
+
+def _stop_tokens(subject: Subject, tokenizer: PreTrainedTokenizerBase) -> Finding:
+    settings = None
+    if (subject.folder / "generation_config.json").is_file():
+        try:
+            settings = GenerationConfig.from_pretrained(str(subject.folder))
+        except (OSError, ValueError) as error:
+            return Finding(_SECTION, "stop tokens", "attention", f"generation_config.json cannot be read: {error}")
+    found = sorted(stop_ids(settings, tokenizer))
+    names = [str(tokenizer.convert_ids_to_tokens(index)) for index in found]
+    missing = "" if settings else "; there is no generation_config.json, so a chat model's end of turn may be missing"
+    verdict = "attention" if missing and tokenizer.chat_template and len(found) == 1 else "ok"
+    says = f"{', '.join(names)}{missing if verdict == 'attention' else ''}"
+    return Finding(_SECTION, "stop tokens", verdict, says, values={"ids": found, "tokens": names})

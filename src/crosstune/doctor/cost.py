@@ -1,0 +1,143 @@
+"""Memory and hours of adapters and of full training on a GPU, by `plan`'s own count, before there is any data."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from crosstune.doctor.findings import Finding
+from crosstune.doctor.subject import Subject
+from crosstune.plan.machines import GPUS, Machine
+from crosstune.plan.memory import Memory
+from crosstune.plan.plan import Case, hours_of
+from crosstune.recipe import Phase, Train
+from crosstune.train.cost import Tokens
+
+_SECTION = "cost"
+# Rows of text of this length: what a phase's own limit is by default, and every token counts in the loss.
+_ROW = 512
+_MICRO_BATCHES = (4096, 1024)
+_MILLIONS = 10
+_MFU = 0.4
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of training.
+
+    Attributes:
+        phase: what of a phase makes it this way.
+        machine: what of the section `train` does.
+    """
+
+    name: str
+    phase: dict[str, Any]
+    machine: dict[str, Any]
+
+    @property
+    def setting(self) -> str:
+        """What a recipe says for it."""
+        train = ", ".join(f"{key}: {value}" for key, value in self.machine.items())
+        phase = (
+            "method: full"
+            if self.phase["method"] == "full"
+            else ("method: lora, lora: {targets: all-linear, rank: 16, alpha: 32}")
+        )
+        return f"train: {{{train}}}; phases: {phase}"
+
+
+_LORA = {"method": "lora", "lora": {"targets": "all-linear", "rank": 16, "alpha": 32}}
+_BF16 = {"precision": "bf16", "gradient_checkpointing": "true"}
+METHODS = (
+    Method("QLoRA", _LORA, {**_BF16, "base_weights": "nf4"}),
+    Method("LoRA", _LORA, {**_BF16, "base_weights": "bf16"}),
+    Method("full", {"method": "full"}, _BF16),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a way of training takes on each GPU; hours are for ten million tokens."""
+
+    method: Method
+    memory: Memory
+    micro_batch_tokens: int
+    useful_flops: float
+    settings: Train
+
+    def hours(self, machine: Machine) -> float:
+        """Return the hours for ten million tokens on a machine."""
+        return hours_of(self.useful_flops, self.settings, machine)
+
+
+def look_at_cost(subject: Subject, gpu: str, num_gpus: int) -> Iterator[Finding]:
+    """Say what each way of training needs, and whether a kind of GPU has it; without one, which kinds have."""
+    for method in (method for method in METHODS if Train.model_fields.keys() >= method.machine.keys()):
+        try:
+            cost = cost_of(subject, method, num_gpus, GPUS[gpu].memory_gb if gpu else None)
+        # The count runs the architecture on tensors without content, which a few of them cannot.
+        except Exception as error:
+            says = f"cannot be counted for this architecture ({type(error).__name__}: {error})"
+            yield Finding(_SECTION, method.name, "attention", says)
+            continue
+        yield _finding(cost, gpu, num_gpus)
+
+
+def cost_of(subject: Subject, method: Method, num_gpus: int, memory_gb: float | None) -> Cost:
+    """Count what a way of training takes, with smaller micro-batches where larger ones do not fit."""
+    phase = Phase.model_validate(
+        {"mixture": "text", "num_epochs": 1.0, "global_batch_size": 64, "learning_rate": 1e-4, **method.phase}
+    )
+    content = {key: True if value == "true" else value for key, value in method.machine.items()}
+    for size in _MICRO_BATCHES:
+        settings = Train.model_validate({**content, "micro_batch_tokens": size})
+        case = Case(subject.config, None, phase, settings, _tokens(size, num_gpus), num_gpus)
+        memory = case.memory()
+        if memory_gb is None or memory.total <= memory_gb * 1e9:
+            break
+    return Cost(method, memory, size, case.flops(), settings)
+
+
+def _tokens(micro_batch: int, num_gpus: int) -> Tokens:
+    """Return ten million tokens of text in rows of one length."""
+    real = _MILLIONS * 10**6
+    num_rows = real // _ROW
+    return Tokens(
+        num_rows=num_rows,
+        num_steps=num_rows // 64,
+        real=real,
+        supervised=real,
+        computed=real,
+        padded=real,
+        attended=num_rows * _ROW * (_ROW + 1) // 2,
+        largest_micro_batch=micro_batch,
+        most_supervised=micro_batch,
+        most_micro_batches=max(1, 64 * _ROW // micro_batch // num_gpus),
+    )
+
+
+def _finding(cost: Cost, gpu: str, num_gpus: int) -> Finding:
+    needed = cost.memory.total / 1e9
+    fitting = {name: kind for name, kind in GPUS.items() if needed <= kind.memory_gb}
+    smallest = min(fitting, key=lambda name: fitting[name].memory_gb, default="")
+    chosen = gpu or smallest
+    values: dict[str, Any] = {
+        "memory_bytes": cost.memory.total,
+        "micro_batch_tokens": cost.micro_batch_tokens,
+        "fits_on": sorted(fitting),
+    }
+    says = (
+        f"{needed:.1f} GB for each of {num_gpus} GPU{'s' * (num_gpus > 1)} at {cost.micro_batch_tokens:,} tokens a pass"
+    )
+    if not chosen:
+        return Finding(
+            _SECTION, cost.method.name, "attention", f"{says}: more than any GPU of `plan` has", values=values
+        )
+    machine = Machine(GPUS[chosen], num_gpus, _MFU)
+    hours = cost.hours(machine)
+    values |= {"gpu": chosen, "hours_per_10m_tokens": hours}
+    fits = chosen in fitting
+    room = f"{'fits' if fits else 'does not fit'} {machine.gpu.name} ({machine.gpu.memory_gb:g} GB)"
+    others = "" if fits else f"; {fitting[smallest].name} has enough" if smallest else "; no GPU of `plan` has enough"
+    says += f": {room}{others}. {hours:.2g} h for 10M tokens at {_MFU:.0%} of its peak"
+    setting = f"{cost.method.setting}; train.micro_batch_tokens: {cost.micro_batch_tokens}" if fits else ""
+    return Finding(_SECTION, cost.method.name, "ok" if fits else "attention", says, setting, values)

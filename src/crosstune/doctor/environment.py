@@ -1,0 +1,193 @@
+"""`crosstune doctor` without a model: what a bug report needs to say of the machine and the installation."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from packaging.requirements import Requirement
+from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from crosstune.doctor.findings import Finding
+from crosstune.models.paths import Path as Way
+from crosstune.models.paths import Use, path_of, read_rows
+from crosstune.models.process import prepare_libraries
+from crosstune.runs.provenance import commit, hardware, versions
+
+_USES: tuple[Use, ...] = ("training", "scoring", "generation")
+_FREE_GB = 20.0
+_SHAPE: dict[str, Any] = {
+    **{"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2},
+    **{"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128},
+}
+_NUM_STEPS = 20
+
+
+def environment() -> list[Finding]:
+    """Look at the installation and the machine, and try both for a few seconds."""
+    prepare_libraries()
+    return [*_versions(), *_extras(), *_machine(), *_disk(Path()), *_self_test()]
+
+
+def _versions() -> Iterator[Finding]:
+    found = versions()
+    built = f", commit {known}" if (known := commit()) else ""
+    missing = [library for library, number in found.items() if number == "not installed"]
+    says = f"{found['crosstune']}{built}, Python {found['python']}"
+    yield Finding("installation", "crosstune", "ok", says, values={"commit": known, **found})
+    others = ", ".join(f"{name} {number}" for name, number in found.items() if name not in ("crosstune", "python"))
+    yield Finding("installation", "libraries", "stop" if missing else "ok", others, values=found)
+    yield from _outside_bounds()
+
+
+def _outside_bounds() -> Iterator[Finding]:
+    wrong = []
+    for requirement in _requirements(""):
+        try:
+            number = version(requirement.name)
+        except PackageNotFoundError:
+            number = ""
+        if not number or not requirement.specifier.contains(number, prereleases=True):
+            wrong.append(f"{requirement.name} {number or 'is missing'} (needed: {requirement.specifier or 'any'})")
+    if wrong:
+        says = f"not what crosstune was tested with: {', '.join(wrong)}. Install crosstune again"
+        yield Finding("installation", "requirements", "attention", says, values={"wrong": wrong})
+
+
+def _extras() -> Iterator[Finding]:
+    try:
+        names = distribution("crosstune").metadata.get_all("Provides-Extra") or []
+    except PackageNotFoundError:
+        yield Finding("installation", "extras", "attention", "crosstune runs from its source tree, not installed")
+        return
+    have, lack = [], []
+    for name in sorted(names):
+        missing = [requirement.name for requirement in _requirements(name) if not _is_installed(requirement.name)]
+        (lack if missing else have).append(f"{name} (lacks {', '.join(missing)})" if missing else name)
+    says = f"there: {', '.join(have) or 'none'}; not there: {', '.join(lack) or 'none'}"
+    yield Finding("installation", "extras", "ok", says, values={"there": have, "not_there": lack})
+
+
+def _requirements(extra: str) -> list[Requirement]:
+    try:
+        written = distribution("crosstune").requires or []
+    except PackageNotFoundError:
+        return []
+    found = map(Requirement, written)
+    if not extra:
+        return [one for one in found if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return [
+        one
+        for one in found
+        if one.marker is not None and one.marker.evaluate({"extra": extra}) and not one.marker.evaluate({"extra": ""})
+    ]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _machine() -> Iterator[Finding]:
+    found = hardware()
+    memory = f", {found['memory_gb']} GB" if "memory_gb" in found else ""
+    says = f"{found['processor']}, {found['cores']} cores{memory}; {found['system']}; torch uses "
+    says += f"{torch.get_num_threads()} threads"
+    yield Finding("machine", "processor", "ok", says, values=found)
+    if not torch.cuda.is_available():
+        yield Finding("machine", "GPU", "ok", "none that torch can use", values={"gpus": []})
+        return
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        free, total = torch.cuda.mem_get_info(index)
+        says = (
+            f"{facts.name}, {total / 1e9:.0f} GB ({free / 1e9:.0f} free), compute capability {facts.major}."
+            f"{facts.minor}, CUDA {torch.version.cuda}"
+        )
+        is_full = free < 0.8 * total
+        verdict = "attention" if is_full else "ok"
+        says += "; another program holds a part of its memory" if is_full else ""
+        values = {"name": facts.name, "free_bytes": free, "total_bytes": total, "cuda": torch.version.cuda}
+        yield Finding("machine", f"GPU {index}", verdict, says, values=values)
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(folder).free / 1e9
+    try:
+        with TemporaryDirectory(dir=folder):
+            is_writable = True
+    except OSError:
+        is_writable = False
+    says = f"{free:.0f} GB free in this folder"
+    if not is_writable:
+        says += ", which may not be written to: set runs_root, or go to another folder"
+    elif free < _FREE_GB:
+        says += f"; a run keeps checkpoints of each system: under {_FREE_GB:.0f} GB is little for a model of billions"
+    verdict = "stop" if not is_writable else "attention" if free < _FREE_GB else "ok"
+    yield Finding("machine", "disk", verdict, says, values={"free_gb": free, "writable": is_writable})
+
+
+def _self_test() -> Iterator[Finding]:
+    """Let a tiny model read rows in each way, learn a row by heart, and be saved and read again."""
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for device in devices:
+        started = time.perf_counter()
+        try:
+            says, is_good, values = _try(torch.device(device))
+        # Whatever goes wrong here is what the bug report is about.
+        except Exception as error:
+            says, is_good, values = f"{type(error).__name__}: {error}", False, {"error": str(error)}
+        seconds = time.perf_counter() - started
+        says = f"{says}; {seconds:.1f} s"
+        values = {**values, "seconds": seconds}
+        yield Finding("self-test", device, "ok" if is_good else "stop", says, values=values)
+
+
+def _try(device: torch.device) -> tuple[str, bool, dict[str, object]]:
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(**_SHAPE))
+    model.to(device)  # type: ignore[arg-type]
+    ways = [path_of(model, use) for use in _USES]
+    first, last = _learn(model)
+    with TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        again = load_file(Path(folder) / "model.safetensors")
+    saved = all(torch.equal(weight.cpu(), again[name]) for name, weight in model.state_dict().items() if name in again)
+    furthest = max(found.nats for way in ways for _, found in way.tried)
+    is_packed = all(way.way == "packed" for way in ways)
+    says = (
+        f"packed rows {'equal' if is_packed else 'differ from'} plain transformers (largest difference {furthest:.1g} "
+        f"nats); loss of a row {first:.2f} -> {last:.2f} in {_NUM_STEPS} steps; weights saved and read "
+        f"{'alike' if saved else 'DIFFERENTLY'}"
+    )
+    values: dict[str, object] = {"ways": [_facts(way) for way in ways], "losses": [first, last], "saved": saved}
+    return says, is_packed and saved and last < first / 2, values
+
+
+def _facts(way: Way) -> dict[str, object]:
+    return way.facts()
+
+
+def _learn(model: LlamaForCausalLM) -> tuple[float, float]:
+    """Return the loss of a row before and after some steps on it, read as training reads rows."""
+    row = np.random.default_rng(0).integers(1, _SHAPE["vocab_size"], 32).tolist()
+    targets = torch.tensor(row[1:], device=model.device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(_NUM_STEPS):
+        logits = read_rows(model, [row], [np.arange(len(row) - 1)], {"multiple_of": 16})
+        loss = torch.nn.functional.cross_entropy(logits.float(), targets)
+        losses.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return losses[0], losses[-1]

@@ -1,0 +1,269 @@
+"""What a tokenizer makes of the target language, what its pre-tokenizer parts, and what new pieces would buy."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from crosstune.data.rows import Row
+from crosstune.data.sources import read_source
+from crosstune.doctor.findings import Finding, Verdict
+from crosstune.doctor.subject import Subject
+from crosstune.errors import BadInputError
+from crosstune.languages import characters
+from crosstune.languages.parallel_sample import sample_of, sampled_languages
+from crosstune.languages.registry import language_name, shares_letters
+from crosstune.recipe import Languages, Source
+from crosstune.tokenizer import given
+from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.extend import refuse_unextendable
+from crosstune.tokenizer.learn import NewPieces, Wish, first_pieces, learn_new_pieces, target_words
+from crosstune.tokenizer.pre_tokens import PreTokens
+from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
+from crosstune.tokenizer.word_branch import with_whole_words
+
+_SECTION = "tokenizer"
+SIZES = (4_000, 14_000, 28_000)
+_HELD_OUT = 20
+# A minute is what the doctor has: the words of so much text are counted and merged in half of it.
+_MOST_CHARACTERS = 20_000_000
+# Tokens of the target language for one of English: below, a larger vocabulary buys little; above, it is the main lever.
+_NEAR, _FAR = 1.35, 2.0
+_MANY_PARTED = 0.1
+_OWN_LETTERS = 0.5
+_WORTH = 0.1
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What the user gave to look at the tokenizer with.
+
+    Attributes:
+        sample: a file of translations, in the place of the bundled sentences.
+        target: files of text in the target language, to learn pieces from.
+        source: files of text in the source language, needed beside it where both share their letters.
+    """
+
+    sample: Path | None = None
+    target: tuple[Path, ...] = ()
+    source: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One tokenizer, two languages, and lines in both that say the same."""
+
+    base: BpeTokenizer
+    languages: Languages
+    pairs: tuple[list[str], list[str]] | None
+
+    @cached_property
+    def source_tokens(self) -> int:
+        return _num_tokens(self.base, self.pairs[0]) if self.pairs else 0
+
+    def parity(self, tokenizer: BpeTokenizer) -> float:
+        """Return the tokens of the target side for one of the source side, as the base cuts that."""
+        assert self.pairs is not None
+        return _num_tokens(tokenizer, self.pairs[1]) / max(1, self.source_tokens)
+
+
+def look_at_pieces(subject: Subject, languages: Languages, texts: Texts) -> Iterator[Finding]:
+    """Look at the tokenizer of a model with a bundled or given sample, and with a corpus where there is one."""
+    try:
+        content, _ = given.load(subject.folder, "MODEL")
+        pairs = _pairs(languages, texts.sample)
+    except BadInputError as error:
+        yield Finding(_SECTION, "tokenizer", "stop", str(error))
+        return
+    case = _Case(BpeTokenizer(content), languages, pairs)
+    yield from _vocabulary(subject, case.base)
+    yield _length(case)
+    try:
+        refuse_unextendable(case.base, "the tokenizer")
+    except BadInputError as error:
+        yield Finding(_SECTION, "extension", "attention", str(error), "systems: tokenizer: base")
+        return
+    keeps = yield from _borders(case)
+    yield from _extensions(case, texts, keeps)
+
+
+def _vocabulary(subject: Subject, base: BpeTokenizer) -> Iterator[Finding]:
+    style = {"sentencepiece": "SentencePiece BPE with byte fallback", "byte_level": "byte-level BPE"}
+    kind = style.get(base.style or "", base.model_type)
+    says = f"{kind}, {base.size:,} pieces"
+    num_rows = int(getattr(subject.config, "vocab_size", 0)) if _is_usable(subject) else 0
+    values = {"style": kind, "num_pieces": base.size, "num_rows": num_rows}
+    if num_rows and num_rows < base.size:
+        says += f", but the model has {num_rows:,} rows: rows for the others are drawn when it is loaded"
+    elif num_rows > base.size:
+        says += f", and the model has {num_rows:,} rows: new pieces take the {num_rows - base.size:,} spare ones first"
+    verdict: Verdict = "attention" if num_rows and num_rows < base.size else "ok"
+    path = f"tokenizer.base: {{kind: given, path: {subject.name}"
+    revision = f", revision: {subject.revision}" if subject.revision else ""
+    yield Finding(_SECTION, "vocabulary", verdict, says, f"{path}{revision}}}", values)
+
+
+def _is_usable(subject: Subject) -> bool:
+    try:
+        return subject.config is not None
+    except BadInputError:
+        return False
+
+
+def _length(case: _Case) -> Finding:
+    target, source = (language_name(code, "en") for code in (case.languages.target, case.languages.source))
+    if case.pairs is None:
+        says = (
+            f"not measured: there are no sentences in {target} and {source} among the bundled ones "
+            f"({', '.join(sampled_languages())}). Give translations by --sample FILE.tsv, {source} first"
+        )
+        return Finding(_SECTION, "length of text", "attention", says)
+    parity, lines = case.parity(case.base), len(case.pairs[0])
+    what = {True: "the vocabulary knows the language well", False: "new pieces make its text shorter"}[parity < _NEAR]
+    if parity >= _FAR:
+        what = "new pieces are the main lever: they make training and generation cheaper and context longer"
+    says = f"{parity:.2f} tokens of {target} for one of {source}, over {lines} sentences that say the same: {what}"
+    return Finding(
+        _SECTION,
+        "length of text",
+        "ok" if parity < _NEAR else "attention",
+        says,
+        values={"tokens_per_source_token": parity, "sentences": lines},
+    )
+
+
+def _borders(case: _Case) -> Iterator[Finding]:
+    """Yield what the pre-tokenizer does to words of the target language; return the tokenizer that pieces suit best."""
+    target, source = case.languages.target, case.languages.source
+    if shares_letters(target, source) or case.pairs is None:
+        return case.base
+    pre_tokens = PreTokens(case.base)
+    words = target_words(case.base, case.pairs[1], Wish(target, 0, "seen", source=source))
+    parted = {word: parts for word in words if len(parts := pre_tokens.of(word)) > 1}
+    share = len(parted) / max(1, len(words))
+    values = {"parted_share": share, "words": len(words)}
+    if share < _MANY_PARTED:
+        says = f"the pre-tokenizer keeps {1 - share:.0%} of the words whole: no piece of several letters would be dead"
+        yield Finding(_SECTION, "dead pieces", "ok", says, values=values)
+        return case.base
+    word, parts = next(iter(parted.items()))
+    shown = " | ".join(case.base.surface(part) or part for part in parts)
+    says = (
+        f"the pre-tokenizer parts {share:.0%} of the words, as {word.strip()!r} into {shown!r}: pieces that reach across such a "
+        "border would be dead, so none is learnt, and words stay long"
+    )
+    try:
+        whole = with_whole_words(case.base, target, source)
+    except BadInputError as error:
+        yield Finding(_SECTION, "dead pieces", "attention", f"{says}. No branch can mend it: {error}", values=values)
+        return case.base
+    says += ". A branch of the pre-tokenizer keeps words whole; llama.cpp would not read it"
+    setting = "tokenizer.extension.keep_words_whole: true"
+    yield Finding(_SECTION, "dead pieces", "attention", says, setting, values)
+    return whole
+
+
+def _extensions(case: _Case, texts: Texts, keeps: BpeTokenizer) -> Iterator[Finding]:
+    is_shared = shares_letters(case.languages.target, case.languages.source)
+    if not texts.target or (is_shared and not texts.source):
+        also = ", and --source-text FILE in the source language, which shares its letters" if is_shared else ""
+        says = f"not estimated: pieces are learnt from text, of which a sample has too little. Give --text FILE{also}"
+        yield Finding(_SECTION, "new pieces", "attention", says)
+        return
+    try:
+        lines = _lines(texts.target, case.languages.target, case.languages)
+        source_lines = _lines(texts.source, case.languages.source, case.languages)
+        yield from _learnt(case, lines, source_lines, keeps)
+    except BadInputError as error:
+        yield Finding(_SECTION, "new pieces", "attention", f"not estimated: {error}")
+
+
+def _learnt(case: _Case, lines: list[str], source: list[str], keeps: BpeTokenizer) -> Iterator[Finding]:
+    held_out = lines[::_HELD_OUT]
+    learnt = [line for index, line in enumerate(lines) if index % _HELD_OUT]
+    wish = Wish(case.languages.target, SIZES[-1], "seen", source=case.languages.source)
+    new = learn_from(keeps, learnt, source, wish)
+    before = _num_tokens(case.base, held_out)
+    best = 0
+    saved: dict[int, float] = {}
+    for size in SIZES:
+        if len(new.pieces) <= best:
+            break
+        part = first_pieces(keeps, new, max(size, new.num_for_characters))
+        best = len(part.pieces)
+        tokenizer = keeps.with_pieces(part.pieces, part.merges)
+        saved[best] = 1 - _num_tokens(tokenizer, held_out) / max(1, before)
+        parity = case.parity(tokenizer) if case.pairs else None
+        of_source = f", {parity:.2f} tokens for one of the source language" if parity else ""
+        text = f"held-out text becomes {saved[best]:.0%} shorter{of_source}"
+        values = {"num_new_pieces": best, "saved": saved[best], "tokens_per_source_token": parity}
+        name = f"{best:,} new pieces"
+        yield Finding(_SECTION, name, "ok", text, values=values)
+    yield _advice(saved, sum(map(len, learnt)))
+
+
+def learn_from(base: BpeTokenizer, lines: Sequence[str], source: Sequence[str], wish: Wish) -> NewPieces:
+    """Learn pieces from lines, beside the source language's where they share their letters."""
+    if not shares_letters(wish.language, wish.source):
+        return learn_new_pieces(base, lines, wish)
+    return learn_beside_source(base, BothTexts(lines, source), wish, lambda new: new)
+
+
+def _advice(saved: dict[int, float], num_characters: int) -> Finding:
+    """Return the number of pieces after which the next step buys little, or that none are worth it."""
+    most = max(saved.values(), default=0.0)
+    if most < _WORTH:
+        says = (
+            f"the largest extension would make text {most:.0%} shorter: hardly worth rows that must be learnt. Train "
+            "with the tokenizer as it is"
+        )
+        return Finding(_SECTION, "how many pieces", "ok", says, "systems: tokenizer: base", {"num_new_pieces": 0})
+    enough = next(size for size, share in saved.items() if share >= 0.9 * most)
+    says = f"{enough:,} give nine tenths of what the largest gives, learnt from {num_characters / 1e6:.1f}M characters"
+    setting = f"tokenizer.extension: {{kind: learned, mixture: ..., num_new_pieces: {enough}}}"
+    return Finding(_SECTION, "how many pieces", "ok", says, setting, {"num_new_pieces": enough})
+
+
+def _pairs(languages: Languages, sample: Path | None) -> tuple[list[str], list[str]] | None:
+    codes = (languages.source, languages.target)
+    if sample is None:
+        sides = [sample_of(code) for code in codes]
+        return (sides[0], sides[1]) if sides[0] and sides[1] else None
+    source = Source.model_validate({"kind": "parallel", "paths": (str(sample),)})
+    rows = [row for row in read_source(source, [sample], sample.parent, languages) if isinstance(row, Row)]
+    if not rows:
+        raise BadInputError(
+            f"--sample {sample}: no pair of {codes[0]} and {codes[1]} is in it. Give a table with a column for each, "
+            "named by their codes, or without a header, the source language first"
+        )
+    sides = [row.texts[codes[0]] for row in rows], [row.texts[codes[1]] for row in rows]
+    for code, side in zip(codes, sides, strict=True):
+        letters = [letter for line in side for letter in line if letter.isalpha()]
+        own = len(re.findall(f"[{characters.letters_of(code)}]", "".join(letters)))
+        if own < _OWN_LETTERS * len(letters):
+            raise BadInputError(
+                f"--sample {sample}: {own:,} of the {len(letters):,} letters that should be {code} are of its script. "
+                f"The columns are {codes[0]} and {codes[1]}, in this order where they have no header"
+            )
+    return sides
+
+
+def _lines(paths: Sequence[Path], code: str, languages: Languages) -> list[str]:
+    found: list[str] = []
+    length = 0
+    for path in paths:
+        if not path.is_file():
+            raise BadInputError(f"{path} was asked as text, but there is no such file")
+        source = Source.model_validate({"kind": "text", "language": code, "paths": (str(path),)})
+        for row in read_source(source, [path], path.parent, languages):
+            if isinstance(row, Row):
+                found += row.texts["text"].splitlines()
+                length += len(row.texts["text"])
+            if length > _MOST_CHARACTERS:
+                return found
+    return found
+
+
+def _num_tokens(tokenizer: BpeTokenizer, lines: list[str]) -> int:
+    return sum(map(len, tokenizer.encode_lines(lines)))

@@ -1,0 +1,90 @@
+"""The self-test of packed rows, scoring and slots on the model that is examined, or on a small copy of it."""
+
+from collections.abc import Iterator
+
+import torch
+from transformers import PreTrainedModel
+
+from crosstune.doctor.findings import Finding
+from crosstune.doctor.subject import Subject
+from crosstune.errors import BadInputError
+from crosstune.models.load import load_model
+from crosstune.models.paths import Path, Use, path_of
+from crosstune.models.process import prepare_libraries
+from crosstune.models.small_copy import small_copy
+from crosstune.runs.provenance import free_memory
+from crosstune.terminal import quietly
+
+_SECTION = "reading rows"
+_USES: tuple[Use, ...] = ("training", "scoring", "generation")
+# Weights and gradients in float32, the copy that loading makes, and what the rows need.
+_BYTES_PER_WEIGHT = 4 * 3
+# A minute on two cores: training's test alone runs a dozen passes over 64 tokens.
+_MOST_WEIGHTS_ON_CPU, _MOST_WEIGHTS_OF_COPY = 1.5e9, 4e8
+_MEANS = {
+    "packed": "packed rows equal plain transformers: the fast way is used",
+    "right-padded": "packed rows differ from plain transformers, so rows are read right-padded: exact and slower",
+    "one by one": "packed rows differ from plain transformers, so rows are read one by one: exact and much slower",
+}
+
+
+def look_at_reading(subject: Subject) -> Iterator[Finding]:
+    """Test in which way the model reads rows: on its weights where they fit, else on a small copy at random."""
+    prepare_libraries()
+    room = free_memory()
+    try:
+        model, on_what = _model(subject, room)
+    # What transformers raises for a configuration that is made smaller is as manifold as its architectures.
+    except Exception as error:
+        reason = str(error) if isinstance(error, BadInputError) else f"{type(error).__name__}: {error}"
+        is_fault = isinstance(error, BadInputError) and subject.has_weights
+        says = reason if is_fault else f"not tested: no small copy can be made of this configuration ({reason})"
+        yield Finding(_SECTION, "self-test", "stop" if is_fault else "attention", says)
+        return
+    if model is None:
+        says = (
+            f"not tested: the weights need {subject.num_weights * _BYTES_PER_WEIGHT / 1e9:.0f} GB with gradients, a "
+            f"small copy is too large as well, and {room / 1e9:.0f} GB are free. Training tests it when it begins"
+        )
+        yield Finding(_SECTION, "self-test", "attention", says)
+        return
+    yield Finding(_SECTION, "tested on", "ok", on_what)
+    for use in _USES:
+        yield _tested(model, use)
+
+
+def _model(subject: Subject, room: float) -> tuple[PreTrainedModel | None, str]:
+    num_weights = subject.num_weights
+    has_gpu = torch.cuda.is_available()
+    on_gpu = has_gpu and num_weights * _BYTES_PER_WEIGHT < torch.cuda.mem_get_info()[0]
+    fits = num_weights * _BYTES_PER_WEIGHT < room and (on_gpu or num_weights < _MOST_WEIGHTS_ON_CPU)
+    device = torch.device("cuda" if has_gpu else "cpu")
+    if subject.has_weights and fits:
+        model = load_model(str(subject.folder)).to(device if on_gpu else "cpu")  # type: ignore[arg-type]
+        return model, f"the model's own weights, in float32, on {model.device.type}"
+    why = "do not fit here" if subject.has_weights else "are not here"
+    copied = small_copy(subject.config, min(_MOST_WEIGHTS_OF_COPY, room / _BYTES_PER_WEIGHT))
+    if copied is None:
+        return None, ""
+    says = (
+        f"a small copy of the architecture with {copied.config.num_hidden_layers} layers and weights at random, since "
+        f"the model's own {why}"
+    )
+    return copied.to(device), says  # type: ignore[arg-type]
+
+
+def _tested(model: PreTrainedModel, use: Use) -> Finding:
+    try:
+        with quietly():
+            path = path_of(model, use)
+    # An architecture that cannot be read in any way says so in words of its own.
+    except Exception as error:
+        return Finding(_SECTION, use, "stop", f"the model cannot be read: {type(error).__name__}: {error}")
+    return Finding(_SECTION, use, "ok" if path.way == "packed" else "attention", _says(path), values=path.facts())
+
+
+def _says(path: Path) -> str:
+    # What the way was taken for: its own difference where it is packed, that of packed rows where it is not.
+    name, found = path.tried[-1] if path.way == "packed" else path.tried[0]
+    measured = f"{name}: {found}" if found.error else f"{name}: {found}, where rounding allows {found.allowed:.1g}"
+    return f"{_MEANS[path.way]} ({measured})"

@@ -1,0 +1,133 @@
+"""The model that is examined: its files, its configuration, and what can be known of it without weights."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from crosstune.errors import BadInputError
+from crosstune.models import wrappers
+from crosstune.models.folder import holds_weights, refuse_bad_config
+from crosstune.models.load import check_model, load_config
+
+# All that is small: what is in no folder here is fetched without weights.
+_SMALL_FILES = ("*.json", "*.jinja", "*.model", "README.md", "LICENSE*", "NOTICE*")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model as it lies in a folder, whole or without weights.
+
+    Attributes:
+        name: what the user called it.
+        folder: with at least config.json.
+        revision: of a hub id.
+    """
+
+    name: str
+    folder: Path
+    revision: str | None = None
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The configuration as it is written."""
+        try:
+            found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadInputError(f"{self.folder / 'config.json'} is no JSON ({error}): copy it again") from None
+        if not isinstance(found, dict):
+            raise BadInputError(f"{self.folder / 'config.json'} is no JSON object: copy it again")
+        return found
+
+    @cached_property
+    def config(self) -> Any:
+        """The configuration of the text model.
+
+        Raises:
+            BadInputError: when it is of no model that can be used.
+        """
+        refuse_bad_config(self.content, str(self.folder))
+        return wrappers.text_config(load_config(str(self.folder)))
+
+    @cached_property
+    def has_weights(self) -> bool:
+        """Whether files of weights are there."""
+        return holds_weights(self.folder)
+
+    @cached_property
+    def without_weights(self) -> PreTrainedModel:
+        """The text model on the meta device; where weights are there, their names and shapes were checked.
+
+        Raises:
+            BadInputError: when transformers cannot build it, or the weights are others.
+        """
+        _ = self.config
+        if self.has_weights:
+            return check_model(str(self.folder))
+        config = load_config(str(self.folder))
+        loader: Any = wrappers.loader_of(config) or AutoModelForCausalLM
+        try:
+            with torch.device("meta"):
+                whole = loader.from_config(config)
+        # Each architecture checks its configuration in a way of its own.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise BadInputError(
+                f"transformers cannot build a model of {self.folder / 'config.json'} ({type(error).__name__}: "
+                f"{reason}): copy the file again, or update transformers"
+            ) from None
+        return wrappers.text_model(whole, str(self.folder))
+
+    @property
+    def num_weights(self) -> int:
+        """The number of parameters."""
+        return sum(weight.numel() for weight in self.without_weights.parameters())
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the text model is taken out of one for text and pictures."""
+        return wrappers.is_part(self.without_weights)
+
+
+def find_subject(name: str, revision: str | None) -> Subject:
+    """Find a model: a folder with at least config.json, or a hub id, of which everything but the weights is fetched.
+
+    Raises:
+        BadInputError: when it is nowhere.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
+            raise BadInputError(
+                f"{name} is no model folder: it needs config.json, and tokenizer.json or tokenizer.model; found: "
+                f"{found}"
+            )
+        return Subject(name, folder)
+    if folder.exists():
+        raise BadInputError(f"{name} was asked as a model, but is a file: give the folder that holds config.json")
+    try:
+        fetched = snapshot_download(name, revision=revision, allow_patterns=list(_SMALL_FILES))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInputError(
+            f"{name!r} was asked as a model, but there is no such folder here, and the hub did not give it ({reason}). "
+            "Give a folder with config.json and tokenizer.json, or a hub id that you have access to"
+        ) from None
+    found_revision = revision or Path(fetched).name
+    return Subject(name, Path(fetched), found_revision)
+
+
+def named_sizes(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a configuration says of lengths: positions, windows, chunks."""
+    for name in ("max_position_embeddings", "sliding_window", "attention_chunk_size"):
+        value = getattr(config, name, None)
+        if isinstance(value, int) and value > 0:
+            yield name, value

@@ -1,0 +1,133 @@
+"""`crosstune doctor MODEL`: whole, on models that can be used and on those that cannot."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from crosstune.cli import app
+from crosstune.doctor.architecture import look_at_architecture
+from crosstune.doctor.chat import look_at_chat
+from crosstune.doctor.findings import Finding
+from crosstune.doctor.reading import look_at_reading
+from crosstune.doctor.subject import Subject, find_subject
+from crosstune.errors import BadInputError
+from tests.doctor.conftest import TEMPLATE, MakeModel
+
+
+def subject(folder: Path) -> Subject:
+    return Subject(str(folder), folder)
+
+
+def by_name(findings: Any) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def test_a_model_with_weights_is_examined_in_every_section(make_model: MakeModel) -> None:
+    folder = make_model(template=TEMPLATE)
+    done = CliRunner().invoke(app.app, ["doctor", str(folder), "--to", "ko", "--gpu", "rtx4090", "--json"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    sections = [finding["section"] for finding in report["findings"]]
+    expected = ["model", "reading rows", "tokenizer", "chat", "benchmarks", "cost", "licence"]
+    assert list(dict.fromkeys(sections)) == expected
+    found = {finding["name"]: finding for finding in report["findings"]}
+    assert found["tested on"]["says"].startswith("the model's own weights")
+    assert [found[use]["values"]["way"] for use in ("training", "scoring", "generation")] == ["packed"] * 3
+    assert found["full"]["values"]["gpu"] == "rtx4090"
+    assert "kobest_copa" in found["gain"]["values"]["tasks"]
+    assert found["forgetting"]["values"]["language"] == "en"
+
+
+def test_configuration_and_tokenizer_are_enough(make_model: MakeModel) -> None:
+    found = by_name(look_at_reading(subject(make_model(weights=False))))
+    assert "a small copy of the architecture with 2 layers" in found["tested on"].says
+    assert found["training"].verdict == "ok"
+
+
+def test_an_architecture_that_packing_would_read_wrong_is_attended_to(make_model: MakeModel) -> None:
+    folder = make_model(weights=False)
+    shape = {"model_type": "falcon", "architectures": ["FalconForCausalLM"], "alibi": True, "vocab_size": 400}
+    shape |= {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 6}
+    (folder / "config.json").write_text(json.dumps(shape), "utf-8")
+    found = by_name(look_at_reading(subject(folder)))
+    assert found["training"].verdict == "attention"
+    assert "packed rows differ" in found["training"].says and "nats" in found["training"].says
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"model_type": "own", "auto_map": {"AutoModelForCausalLM": "x.Y"}}, "is Python code in its own folder"),
+    ({"quantization_config": {"quant_method": "gptq"}}, "its weights are quantised (gptq"),
+    ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "is no causal language model"),
+    ({"num_attention_heads": 5, "num_key_value_heads": 2}, "transformers cannot build a model"),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), BAD)
+def test_a_model_that_cannot_be_used_is_one_sentence_and_status_1(
+    make_model: MakeModel, changes: dict[str, Any], told: str
+) -> None:
+    folder = make_model(weights=False, **changes)
+    done = CliRunner().invoke(app.app, ["doctor", str(folder), "--to", "ko", "--json"])
+    assert done.exit_code == 1, done.output
+    findings = [Finding(**finding) for finding in json.loads(done.stdout)["findings"]]
+    (stop,) = [finding for finding in findings if finding.verdict == "stop"]
+    assert told in stop.says
+    sections = {finding.section for finding in findings}
+    assert "tokenizer" in sections and not {"reading rows", "cost"} & sections
+
+
+def test_weights_of_another_shape_stop(make_model: MakeModel) -> None:
+    finding = by_name(look_at_architecture(subject(make_model(hidden_size=64))))["architecture"]
+    assert (finding.verdict, "of another shape than config.json says" in finding.says) == ("stop", True)
+
+
+def test_the_chat_template_is_used_where_it_can_be(make_model: MakeModel) -> None:
+    found = by_name(look_at_chat(subject(make_model("a", False, TEMPLATE))))
+    assert found["template"].setting == "data.prompt: chat"
+    assert found["stop tokens"].values["tokens"] == ["<|end|>"]
+    assert by_name(look_at_chat(subject(make_model("b", False))))["template"].setting == "data.prompt: alpaca"
+
+
+def test_a_template_that_raises_is_told_and_replaced(make_model: MakeModel) -> None:
+    raising = "{{ raise_exception('no system here') }}"
+    finding = by_name(look_at_chat(subject(make_model(weights=False, template=raising))))["template"]
+    assert ("no system here" in finding.says, finding.setting) == (True, "data.prompt: alpaca")
+
+
+def test_a_thinking_switch_is_set_off(make_model: MakeModel) -> None:
+    thinking = TEMPLATE.replace(
+        "<|assistant|>{% endif %}", "<|assistant|>{% if not enable_thinking %}<think></think>{% endif %}{% endif %}"
+    )
+    thinking = thinking.replace(
+        "{{ message['content'] }}",
+        (
+            "{% if message['role'] == 'assistant' and not enable_thinking %}<think></think>{% endif %}"
+            "{{ message['content'] }}"
+        ),
+    )
+    finding = by_name(look_at_chat(subject(make_model(weights=False, template=thinking))))["thinking"]
+    assert (finding.verdict, finding.setting) == ("ok", "data.template_options: {enable_thinking: false}")
+
+
+def test_generation_settings_name_further_stop_tokens(make_model: MakeModel) -> None:
+    folder = make_model(weights=False, template=TEMPLATE)
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [5, 6]}), "utf-8")
+    assert set(by_name(look_at_chat(subject(folder)))["stop tokens"].values["ids"]) >= {5, 6}
+
+
+def test_no_model_is_told_with_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(BadInputError, match=r"no model folder: it needs config\.json.*notes\.txt"):
+        find_subject(str(tmp_path), None)
+    with pytest.raises(BadInputError, match="is a file: give the folder"):
+        find_subject(str(tmp_path / "notes.txt"), None)
+    with pytest.raises(BadInputError, match="there is no such folder here, and the hub did not give it"):
+        find_subject("nobody/nothing", None)
+
+
+def test_a_language_is_needed_for_a_model_and_a_model_for_a_language(make_model: MakeModel) -> None:
+    assert "--to ko" in str(CliRunner().invoke(app.app, ["doctor", "somewhere"]).exception)
+    assert "crosstune doctor MODEL" in str(CliRunner().invoke(app.app, ["doctor", "--to", "ko"]).exception)

@@ -1,0 +1,105 @@
+"""What a tokenizer makes of a language, with a bundled or given sample, and with a corpus."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crosstune.doctor.findings import Finding
+from crosstune.doctor.pieces import Texts, look_at_pieces
+from crosstune.doctor.subject import Subject
+from crosstune.languages.parallel_sample import sample_of
+from crosstune.recipe import Languages
+from tests.doctor.conftest import MakeModel
+
+
+def looked_at(folder: Path, language: str, **texts: object) -> dict[str, Finding]:
+    languages = Languages(source="en", target=language)
+    found = look_at_pieces(Subject(str(folder), folder), languages, Texts(**texts))  # type: ignore[arg-type]
+    return {finding.name: finding for finding in found}
+
+
+def written(path: Path, language: str, repeats: int = 20) -> Path:
+    path.write_text("\n".join((sample_of(language) or []) * repeats), encoding="utf-8")
+    return path
+
+
+def test_text_is_measured_in_tokens_for_one_of_the_source(make_model: MakeModel) -> None:
+    finding = looked_at(make_model(weights=False), "ko")["length of text"]
+    assert finding.values["sentences"] == 30
+    assert finding.values["tokens_per_source_token"] > 2
+    assert (finding.verdict, "Korean for one of English" in finding.says) == ("attention", True)
+
+
+def test_a_language_without_a_sample_is_told_so_and_takes_one(make_model: MakeModel, tmp_path: Path) -> None:
+    folder = make_model(weights=False)
+    without = looked_at(folder, "ka")["length of text"]
+    assert "Give translations by --sample" in without.says and "tokens_per_source_token" not in without.values
+    sample = tmp_path / "sample.tsv"
+    sample.write_text("en\tka\nGood morning.\tდილა მშვიდობისა.\nI read.\tმე ვკითხულობ.\n", encoding="utf-8")
+    assert looked_at(folder, "ka", sample=sample)["length of text"].values["sentences"] == 2
+
+
+def test_a_sample_of_other_languages_stops(make_model: MakeModel, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.tsv"
+    sample.write_text("fr\tde\nBonjour.\tGuten Tag.\n", encoding="utf-8")
+    assert looked_at(make_model(weights=False), "ka", sample=sample)["tokenizer"].verdict == "stop"
+
+
+def test_words_that_the_pre_tokenizer_parts_are_told_with_the_setting(make_model: MakeModel) -> None:
+    finding = looked_at(make_model(weights=False), "hi")["dead pieces"]
+    assert finding.values["parted_share"] > 0.5
+    assert finding.setting == "tokenizer.extension.keep_words_whole: true"
+    korean = looked_at(make_model("other", weights=False), "ko")["dead pieces"]
+    assert (korean.verdict, korean.setting) == ("ok", "")
+
+
+def test_new_pieces_are_not_estimated_from_a_sample(make_model: MakeModel) -> None:
+    assert "Give --text FILE" in looked_at(make_model(weights=False), "ko")["new pieces"].says
+    german = looked_at(make_model("other", weights=False), "de")["new pieces"]
+    assert "--source-text FILE" in german.says
+
+
+def test_with_a_corpus_sizes_are_tried_and_one_is_advised(make_model: MakeModel, tmp_path: Path) -> None:
+    found = looked_at(make_model(weights=False), "ko", target=(written(tmp_path / "ko.txt", "ko"),))
+    sizes = [finding for name, finding in found.items() if name.endswith("new pieces") and finding.values]
+    assert sizes and sizes[-1].values["saved"] > 0.3
+    assert sizes[-1].values["tokens_per_source_token"] < found["length of text"].values["tokens_per_source_token"]
+    advice = found["how many pieces"]
+    assert f"num_new_pieces: {advice.values['num_new_pieces']}" in advice.setting
+
+
+def test_a_language_with_the_same_letters_learns_beside_source_text(make_model: MakeModel, tmp_path: Path) -> None:
+    texts = (written(tmp_path / "de.txt", "de"),), (written(tmp_path / "en.txt", "en"),)
+    found = looked_at(make_model(weights=False), "de", target=texts[0], source=texts[1])
+    assert "how many pieces" in found
+
+
+def test_a_text_that_is_not_there_is_said_and_nothing_else_is_lost(make_model: MakeModel, tmp_path: Path) -> None:
+    found = looked_at(make_model(weights=False), "ko", target=(tmp_path / "nowhere.txt",))
+    assert "no such file" in found["new pieces"].says
+    assert "length of text" in found
+
+
+def test_a_tokenizer_that_cannot_be_extended_says_which_systems_can(make_model: MakeModel) -> None:
+    folder = make_model(weights=False)
+    content = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    pieces = [[piece, -1.0] for piece in content["model"]["vocab"]]
+    content["model"] = {"type": "Unigram", "unk_id": 0, "vocab": pieces}
+    (folder / "tokenizer.json").write_text(json.dumps(content), "utf-8")
+    finding = looked_at(folder, "ko")["extension"]
+    assert ("Unigram" in finding.says, finding.setting) == (True, "systems: tokenizer: base")
+
+
+def test_a_folder_without_a_tokenizer_stops(make_model: MakeModel) -> None:
+    folder = make_model(weights=False)
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    assert looked_at(folder, "ko")["tokenizer"].verdict == "stop"
+
+
+@pytest.mark.parametrize("size", [255, 700])
+def test_rows_beyond_the_pieces_and_pieces_beyond_the_rows_are_told(make_model: MakeModel, size: int) -> None:
+    finding = looked_at(make_model(weights=False, vocab_size=size), "ko")["vocabulary"]
+    assert finding.values["num_rows"] == size
+    assert (finding.verdict == "attention") == (size == 255)
