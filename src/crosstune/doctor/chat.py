@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from crosstune.doctor.findings import Finding
+from crosstune.doctor.findings import Finding, Verdict
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import ChatTemplate, from_tokenizer, source_of
@@ -78,6 +78,6 @@ def _stop_tokens(subject: Subject, tokenizer: PreTrainedTokenizerBase) -> Findin
     found = sorted(stop_ids(settings, tokenizer))
     names = [str(tokenizer.convert_ids_to_tokens(index)) for index in found]
     missing = "" if settings else "; there is no generation_config.json, so a chat model's end of turn may be missing"
-    verdict = "attention" if missing and tokenizer.chat_template and len(found) == 1 else "ok"
+    verdict: Verdict = "attention" if missing and tokenizer.chat_template and len(found) == 1 else "ok"
     says = f"{', '.join(names)}{missing if verdict == 'attention' else ''}"
     return Finding(_SECTION, "stop tokens", verdict, says, values={"ids": found, "tokens": names})

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from crosstune.doctor.findings import Finding
+from crosstune.doctor.findings import Finding, Verdict
 from crosstune.models.paths import Path as Way
 from crosstune.models.paths import Use, path_of, read_rows
 from crosstune.models.process import prepare_libraries
@@ -66,7 +66,8 @@ def _extras() -> Iterator[Finding]:
     except PackageNotFoundError:
         yield Finding("installation", "extras", "attention", "crosstune runs from its source tree, not installed")
         return
-    have, lack = [], []
+    have: list[str] = []
+    lack: list[str] = []
     for name in sorted(names):
         missing = [requirement.name for requirement in _requirements(name) if not _is_installed(requirement.name)]
         (lack if missing else have).append(f"{name} (lacks {', '.join(missing)})" if missing else name)
@@ -114,7 +115,7 @@ def _machine() -> Iterator[Finding]:
             f"{facts.minor}, CUDA {torch.version.cuda}"
         )
         is_full = free < 0.8 * total
-        verdict = "attention" if is_full else "ok"
+        verdict: Verdict = "attention" if is_full else "ok"
         says += "; another program holds a part of its memory" if is_full else ""
         values = {"name": facts.name, "free_bytes": free, "total_bytes": total, "cuda": torch.version.cuda}
         yield Finding("machine", f"GPU {index}", verdict, says, values=values)
@@ -132,7 +133,7 @@ def _disk(folder: Path) -> Iterator[Finding]:
         says += ", which may not be written to: set runs_root, or go to another folder"
     elif free < _FREE_GB:
         says += f"; a run keeps checkpoints of each system: under {_FREE_GB:.0f} GB is little for a model of billions"
-    verdict = "stop" if not is_writable else "attention" if free < _FREE_GB else "ok"
+    verdict: Verdict = "stop" if not is_writable else "attention" if free < _FREE_GB else "ok"
     yield Finding("machine", "disk", verdict, says, values={"free_gb": free, "writable": is_writable})
 
 

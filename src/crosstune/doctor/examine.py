@@ -29,7 +29,9 @@ def _all(subject: Subject, languages: Languages, texts: Texts, gpu: str, num_gpu
     can_be_used = worst(found) != "stop"
     if can_be_used:
         yield from look_at_reading(subject)
-    yield from look_at_pieces(subject, languages, texts)
+    # transformers loads no tokenizer beside a configuration that it cannot read: one fault is told once.
+    of_tokenizer = look_at_pieces(subject, languages, texts)
+    yield from (finding for finding in of_tokenizer if can_be_used or finding.verdict != "stop")
     if can_be_used:
         yield from look_at_chat(subject)
     yield from look_at_benchmarks(languages)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from crosstune.doctor.findings import Finding
+from crosstune.doctor.findings import Finding, Verdict
 from crosstune.doctor.subject import Subject
 
 _SECTION = "licence"
@@ -90,7 +90,7 @@ def look_at_licence(subject: Subject) -> Iterator[Finding]:
         yield Finding(_SECTION, "licence", "attention", says, f"report.model_license: {name}", values)
         return
     values["duties"] = known.duties
-    verdict = "ok" if known.is_free else "attention"
+    verdict: Verdict = "ok" if known.is_free else "attention"
     says = f"{name} (in {where}). On release: {known.duties}"
     yield Finding(_SECTION, "licence", verdict, says, f"report.model_license: {name}", values)
 

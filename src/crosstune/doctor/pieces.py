@@ -1,7 +1,7 @@
 """What a tokenizer makes of the target language, what its pre-tokenizer parts, and what new pieces would buy."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from crosstune.recipe import Languages, Source
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import refuse_unextendable
-from crosstune.tokenizer.learn import NewPieces, Wish, first_pieces, learn_new_pieces, target_words
+from crosstune.tokenizer.learn import LearnRequest, NewPieces, first_pieces, learn_new_pieces, target_words
 from crosstune.tokenizer.pre_tokens import PreTokens
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
 from crosstune.tokenizer.word_branch import with_whole_words
@@ -133,13 +133,13 @@ def _length(case: _Case) -> Finding:
     )
 
 
-def _borders(case: _Case) -> Iterator[Finding]:
+def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
     """Yield what the pre-tokenizer does to words of the target language; return the tokenizer that pieces suit best."""
     target, source = case.languages.target, case.languages.source
     if shares_letters(target, source) or case.pairs is None:
         return case.base
     pre_tokens = PreTokens(case.base)
-    words = target_words(case.base, case.pairs[1], Wish(target, 0, "seen", source=source))
+    words = target_words(case.base, case.pairs[1], LearnRequest(target, 0, "seen", source=source))
     parted = {word: parts for word in words if len(parts := pre_tokens.of(word)) > 1}
     share = len(parted) / max(1, len(words))
     values = {"parted_share": share, "words": len(words)}
@@ -150,8 +150,8 @@ def _borders(case: _Case) -> Iterator[Finding]:
     word, parts = next(iter(parted.items()))
     shown = " | ".join(case.base.surface(part) or part for part in parts)
     says = (
-        f"the pre-tokenizer parts {share:.0%} of the words, as {word.strip()!r} into {shown!r}: pieces that reach across such a "
-        "border would be dead, so none is learnt, and words stay long"
+        f"the pre-tokenizer parts {share:.0%} of the words, as {word.strip()!r} into {shown!r}: pieces that "
+        "reach across such a border would be dead, so none is learnt, and words stay long"
     )
     try:
         whole = with_whole_words(case.base, target, source)
@@ -182,7 +182,7 @@ def _extensions(case: _Case, texts: Texts, keeps: BpeTokenizer) -> Iterator[Find
 def _learnt(case: _Case, lines: list[str], source: list[str], keeps: BpeTokenizer) -> Iterator[Finding]:
     held_out = lines[::_HELD_OUT]
     learnt = [line for index, line in enumerate(lines) if index % _HELD_OUT]
-    wish = Wish(case.languages.target, SIZES[-1], "seen", source=case.languages.source)
+    wish = LearnRequest(case.languages.target, SIZES[-1], "seen", source=case.languages.source)
     new = learn_from(keeps, learnt, source, wish)
     before = _num_tokens(case.base, held_out)
     best = 0
@@ -203,7 +203,7 @@ def _learnt(case: _Case, lines: list[str], source: list[str], keeps: BpeTokenize
     yield _advice(saved, sum(map(len, learnt)))
 
 
-def learn_from(base: BpeTokenizer, lines: Sequence[str], source: Sequence[str], wish: Wish) -> NewPieces:
+def learn_from(base: BpeTokenizer, lines: Sequence[str], source: Sequence[str], wish: LearnRequest) -> NewPieces:
     """Learn pieces from lines, beside the source language's where they share their letters."""
     if not shares_letters(wish.language, wish.source):
         return learn_new_pieces(base, lines, wish)
@@ -228,8 +228,8 @@ def _advice(saved: dict[int, float], num_characters: int) -> Finding:
 def _pairs(languages: Languages, sample: Path | None) -> tuple[list[str], list[str]] | None:
     codes = (languages.source, languages.target)
     if sample is None:
-        sides = [sample_of(code) for code in codes]
-        return (sides[0], sides[1]) if sides[0] and sides[1] else None
+        bundled = [sample_of(code) for code in codes]
+        return (bundled[0], bundled[1]) if bundled[0] and bundled[1] else None
     source = Source.model_validate({"kind": "parallel", "paths": (str(sample),)})
     rows = [row for row in read_source(source, [sample], sample.parent, languages) if isinstance(row, Row)]
     if not rows:

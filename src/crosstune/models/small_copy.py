@@ -33,7 +33,8 @@ def small_copy(config: PreTrainedConfig, max_weights: float) -> PreTrainedModel 
     torch.manual_seed(0)
     model = _model(_config(config, smaller))
     amplify(model)
-    return model.eval()
+    model.train(False)
+    return model
 
 
 def _with_few_pieces(content: dict[str, Any]) -> dict[str, Any]:
