@@ -125,16 +125,6 @@ def note(text: str) -> None:
     console.print(f"  {text}", markup=False, soft_wrap=True)
 
 
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Print no notes while in this context: what they would say is told in another place."""
-    before, console.quiet = console.quiet, True
-    try:
-        yield
-    finally:
-        console.quiet = before
-
-
 def new_table(title: str = "", gap: int = 2) -> Table:
     """Return an empty table in the one style of all tables; ``gap``: spaces between columns."""
     return Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, gap, 0, 0))

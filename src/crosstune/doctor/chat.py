@@ -21,7 +21,7 @@ _OPTIONS: tuple[dict[str, Any], ...] = ({}, {_THINKING: False})
 def look_at_chat(subject: Subject) -> Iterator[Finding]:
     """Look at the chat template and the tokens that end an answer."""
     try:
-        tokenizer = load_tokenizer(str(subject.folder))
+        tokenizer = load_tokenizer(str(subject.path))
     except BadInputError as error:
         yield Finding(_SECTION, "tokenizer", "stop", str(error))
         return

@@ -71,7 +71,7 @@ class Cost:
 
 def look_at_cost(subject: Subject, gpu: str, num_gpus: int) -> Iterator[Finding]:
     """Say what each way of training needs, and whether a kind of GPU has it; without one, which kinds have."""
-    for method in (method for method in METHODS if Train.model_fields.keys() >= method.machine.keys()):
+    for method in METHODS:
         try:
             cost = cost_of(subject, method, num_gpus, GPUS[gpu].memory_gb if gpu else None)
         # The count runs the architecture on tensors without content, which a few of them cannot.

@@ -13,13 +13,13 @@ from crosstune.doctor.reading import look_at_reading
 from crosstune.doctor.subject import Subject
 from crosstune.models.process import prepare_libraries
 from crosstune.recipe import Languages
-from crosstune.terminal import quietly
+from crosstune.terminal import console, quiet
 
 
 def examine(subject: Subject, languages: Languages, texts: Texts, gpu: str = "", num_gpus: int = 1) -> list[Finding]:
     """Look at everything, in the order of a recipe; what cannot be used at all is read and planned no further."""
     prepare_libraries()
-    with quietly():
+    with quiet(console):
         return list(_all(subject, languages, texts, gpu, num_gpus))
 
 

@@ -71,7 +71,7 @@ class _Case:
 def look_at_pieces(subject: Subject, languages: Languages, texts: Texts) -> Iterator[Finding]:
     """Look at the tokenizer of a model with a bundled or given sample, and with a corpus where there is one."""
     try:
-        content, _ = given.load(subject.folder, "MODEL")
+        content, _ = given.load(subject.path, "MODEL")
         pairs = _pairs(languages, texts.sample)
     except BadInputError as error:
         yield Finding(_SECTION, "tokenizer", "stop", str(error))

@@ -13,7 +13,7 @@ from crosstune.models.paths import Path, Use, path_of
 from crosstune.models.process import prepare_libraries
 from crosstune.models.small_copy import small_copy
 from crosstune.runs.provenance import free_memory
-from crosstune.terminal import quietly
+from crosstune.terminal import console, quiet
 
 _SECTION = "reading rows"
 _USES: tuple[Use, ...] = ("training", "scoring", "generation")
@@ -60,7 +60,7 @@ def _model(subject: Subject, room: float) -> tuple[PreTrainedModel | None, str]:
     fits = num_weights * _BYTES_PER_WEIGHT < room and (on_gpu or num_weights < _MOST_WEIGHTS_ON_CPU)
     device = torch.device("cuda" if has_gpu else "cpu")
     if subject.has_weights and fits:
-        model = load_model(str(subject.folder)).to(device if on_gpu else "cpu")  # type: ignore[arg-type]
+        model = load_model(str(subject.path)).to(device if on_gpu else "cpu")  # type: ignore[arg-type]
         return model, f"the model's own weights, in float32, on {model.device.type}"
     why = "do not fit here" if subject.has_weights else "are not here"
     copied = small_copy(subject.config, min(_MOST_WEIGHTS_OF_COPY, room / _BYTES_PER_WEIGHT))
@@ -75,7 +75,7 @@ def _model(subject: Subject, room: float) -> tuple[PreTrainedModel | None, str]:
 
 def _tested(model: PreTrainedModel, use: Use) -> Finding:
     try:
-        with quietly():
+        with quiet(console):
             path = path_of(model, use)
     # An architecture that cannot be read in any way says so in words of its own.
     except Exception as error:

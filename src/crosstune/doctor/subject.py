@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from crosstune.errors import BadInputError
 from crosstune.models import wrappers
 from crosstune.models.folder import holds_weights, refuse_bad_config
+from crosstune.models.gguf.header import is_gguf
 from crosstune.models.load import check_model, load_config
 
 # All that is small: what is in no folder here is fetched without weights.
@@ -23,21 +24,28 @@ _SMALL_FILES = ("*.json", "*.jinja", "*.model", "README.md", "LICENSE*", "NOTICE
 
 @dataclass(frozen=True)
 class Subject:
-    """A model as it lies in a folder, whole or without weights.
+    """A model as it lies in a folder, whole or without weights, or in a GGUF file.
 
     Attributes:
         name: what the user called it.
-        folder: with at least config.json.
+        path: a folder with at least config.json, or the file.
         revision: of a hub id.
     """
 
     name: str
-    folder: Path
+    path: Path
     revision: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its README lies."""
+        return self.path if self.path.is_dir() else self.path.parent
 
     @cached_property
     def content(self) -> dict[str, Any]:
         """The configuration as it is written."""
+        if self.path.is_file():
+            return dict(load_config(str(self.path)).to_dict())
         try:
             found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -53,13 +61,13 @@ class Subject:
         Raises:
             BadInputError: when it is of no model that can be used.
         """
-        refuse_bad_config(self.content, str(self.folder))
-        return wrappers.text_config(load_config(str(self.folder)))
+        refuse_bad_config(self.content, str(self.path))
+        return wrappers.text_config(load_config(str(self.path)))
 
     @cached_property
     def has_weights(self) -> bool:
         """Whether files of weights are there."""
-        return holds_weights(self.folder)
+        return self.path.is_file() or holds_weights(self.folder)
 
     @cached_property
     def without_weights(self) -> PreTrainedModel:
@@ -70,8 +78,8 @@ class Subject:
         """
         _ = self.config
         if self.has_weights:
-            return check_model(str(self.folder))
-        config = load_config(str(self.folder))
+            return check_model(str(self.path))
+        config = load_config(str(self.path))
         loader: Any = wrappers.loader_of(config) or AutoModelForCausalLM
         try:
             with torch.device("meta"):
@@ -111,8 +119,12 @@ def find_subject(name: str, revision: str | None) -> Subject:
                 f"{found}"
             )
         return Subject(name, folder)
+    if is_gguf(name):
+        return Subject(name, folder)
     if folder.exists():
-        raise BadInputError(f"{name} was asked as a model, but is a file: give the folder that holds config.json")
+        raise BadInputError(
+            f"{name} was asked as a model, but is a file: give the folder that holds config.json, or a .gguf file"
+        )
     try:
         fetched = snapshot_download(name, revision=revision, allow_patterns=list(_SMALL_FILES))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
