@@ -5,7 +5,7 @@ import pytest
 from crosstune.recipe import Recipe
 from crosstune.report import stage
 from crosstune.report.run_facts import MixturePart, read_run_facts
-from crosstune.runs.files import write_json
+from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder
 
 
@@ -63,3 +63,27 @@ def test_the_extension_is_told_with_its_proof_and_its_parity(recipe: Recipe, run
     assert "1.03 times as many tokens in Korean as in English with the extended tokenizer." in page
     (run.tokenizer("extended") / "manifest.json").unlink()
     assert read_run_facts(recipe, run).extension is None
+
+
+GGUF = {
+    "file": "tiny.gguf",
+    "name": "Tiny",
+    "license": "apache-2.0",
+    "formats": {"Q4_1": 210, "F32": 61},
+    "special_tokens": {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"},
+    "chat_template": True,
+}
+
+
+def test_a_start_from_a_gguf_file_is_told_with_formats_tokens_and_template(recipe: Recipe, run: RunFolder) -> None:
+    name = next(name for name, system in recipe.systems.items() if system.start not in recipe.systems)
+    start = recipe.systems[name].model_copy(update={"start": "models/tiny.gguf", "architecture": None})
+    started = recipe.model_copy(update={"systems": {**recipe.systems, name: start}})
+    write_json(run.system(name) / "system.json", {**read_json(run.system(name) / "system.json"), "gguf": GGUF})
+    facts = read_run_facts(started, run)
+    assert facts.systems[[*recipe.systems].index(name)].start == (
+        "models/tiny.gguf: dequantised from tiny.gguf (Tiny, apache-2.0), whose tensors are stored as 210 in Q4_1, "
+        "61 in F32; with its chat template; special tokens: bos_token <|im_start|>, eos_token <|im_end|>"
+    )
+    stage.run(started, run)
+    assert "210 in Q4_1" in (run.report / "report.html").read_text(encoding="utf-8")

@@ -9,13 +9,15 @@ import pytest
 import sentencepiece
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, AutoTokenizer, Gemma3Config
+from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, AutoTokenizer, Gemma3Config, LlamaForCausalLM
 
 from crosstune.errors import BadInputError
+from crosstune.models.load import load_model, load_tokenizer
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.files import read_json, write_json
 from crosstune.serve.export import export, export_gguf
 from tests.evaluate.conftest import SENTENCES
+from tests.models.gguf.files import TEMPLATE, llama_config, write_gguf
 
 
 def test_a_model_is_written_in_shards_of_the_chosen_precision(chat_folder: Path, tmp_path: Path) -> None:
@@ -160,3 +162,13 @@ def test_a_model_that_the_converter_refuses_leaves_no_file(converter: Path, tmp_
     with pytest.raises(BadInputError, match="architecture not supported"):
         export_gguf(tmp_path / "broken", tmp_path / "model.gguf", "bf16", converter)
     assert not [path for path in tmp_path.iterdir() if "gguf" in path.name and path != converter]
+
+
+def test_a_gguf_file_becomes_a_plain_model_folder(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", LlamaForCausalLM(llama_config()), "Q8_0")
+    export(str(path), tmp_path / "plain", "float32", "5GB")
+    loaded, original = load_model(str(tmp_path / "plain")), load_model(str(path))
+    assert all(torch.equal(weights, original.state_dict()[name]) for name, weights in loaded.state_dict().items())
+    tokenizer = load_tokenizer(str(tmp_path / "plain"))
+    assert tokenizer.tokenize("a  1 the") == load_tokenizer(str(path)).tokenize("a  1 the")
+    assert (tokenizer.eos_token, tokenizer.chat_template) == ("<|im_end|>", TEMPLATE)

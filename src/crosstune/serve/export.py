@@ -35,9 +35,9 @@ _OTHER_FILES = (MODEL_CARD, TRANSLATION_INSTRUCTIONS)
 def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: str | None = None) -> None:
     """Write a model folder that transformers, vLLM and converters take as it is.
 
-    ``model`` is a model folder, a folder of peft adapters (they are merged into their base), or a hub id; ``target``
-    does not exist yet; ``max_shard_size`` is that of one safetensors file, as ``5GB``; ``prompt`` names the template to
-    write as chat template in place of the model's own.
+    ``model`` is a model folder, a GGUF file, a folder of peft adapters (they are merged into their base), or a hub id;
+    ``target`` does not exist yet; ``max_shard_size`` is that of one safetensors file, as ``5GB``; ``prompt`` names the
+    template to write as chat template in place of the model's own.
 
     Raises:
         BadInputError: when the model cannot be loaded, or the target is there already.

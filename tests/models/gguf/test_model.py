@@ -20,6 +20,7 @@ from transformers import (
 from crosstune.errors import BadInputError
 from crosstune.models.gguf.model import facts_of
 from crosstune.models.load import check_model, load_config, load_model
+from crosstune.models.process import prepare_libraries
 from tests.models.gguf.files import PIECES, dequantized, llama_config, write_gguf
 
 
@@ -172,6 +173,12 @@ def test_a_missing_library_says_what_to_install(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(BadInputError, match=r"pip install 'crosstune\[gguf\]'"):
         check_model(str(path))
+
+
+def test_no_bar_of_a_library_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    prepare_libraries()
+    load_model(str(write_gguf(tmp_path / "tiny.gguf", make("llama"))))
+    assert "de-quantizing" not in capfd.readouterr().err
 
 
 def test_pieces_and_rows_are_as_many(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from ruamel.yaml import YAML
 from crosstune.recipe import Recipe
 from crosstune.report import stage
 from crosstune.report.write.markdown import escape
+from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.hashes import hash_model
 from tests.report.conftest import make_recipe, write_run
+from tests.report.test_run_facts import GGUF
 
 
 @pytest.fixture
@@ -99,3 +101,9 @@ def test_a_card_names_no_folder_of_this_machine(tmp_path: Path) -> None:
 def test_markdown_of_others_makes_neither_images_nor_links_nor_moves_a_terminal() -> None:
     escaped = escape("![x](http://tracker) [x](javascript:alert) [a][b] <b> \x1b[2J")
     assert "](" not in escaped and "][" not in escaped and "\x1b" not in escaped and "\\<b>" in escaped
+
+
+def test_the_card_says_that_the_first_weights_were_dequantised(recipe: Recipe, run: RunFolder) -> None:
+    facts = read_json(run.system("ours") / "system.json")
+    write_json(run.system("ours") / "system.json", {**facts, "gguf": GGUF})
+    assert "the weights that all began with were dequantised from tiny.gguf (Tiny, apache-2.0)" in written(recipe, run)

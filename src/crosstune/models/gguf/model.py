@@ -3,12 +3,14 @@
 import copy
 import math
 from collections.abc import Iterator
-from functools import lru_cache
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, modeling_gguf_pytorch_utils
+from transformers.modeling_gguf_pytorch_utils import TensorProcessor, get_gguf_hf_weights_map
 
 from crosstune.errors import BadInputError
 from crosstune.models.finite import named
@@ -86,9 +88,10 @@ def load(path: str, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[str, Any]
     model: PreTrainedModel
     info: dict[str, Any]
     try:
-        model, info = loader.from_pretrained(
-            place.parent, gguf_file=place.name, config=config, dtype=dtype, output_loading_info=True
-        )
+        with _without_a_bar():
+            model, info = loader.from_pretrained(
+                place.parent, gguf_file=place.name, config=config, dtype=dtype, output_loading_info=True
+            )
     except (MemoryError, torch.OutOfMemoryError):
         raise
     # gguf and transformers have exceptions of their own for each format.
@@ -134,6 +137,18 @@ def _read_config(path: str, _size: int, _changed: int) -> Any:
         raise BadInputError(
             f"transformers cannot read the settings of {path} ({type(error).__name__}: {reason})"
         ) from None
+
+
+@contextmanager
+def _without_a_bar() -> Iterator[None]:
+    """Keep transformers' own bar from between ours: this one does not ask whether bars are wanted."""
+    reader: Any = modeling_gguf_pytorch_utils
+    before = reader.tqdm
+    reader.tqdm = partial(before, disable=True)
+    try:
+        yield
+    finally:
+        reader.tqdm = before
 
 
 def _faults(header: Header) -> Iterator[str]:
@@ -184,8 +199,6 @@ def _is_same(value: Any, found: Any) -> bool:
 
 def _refuse_other_tensors(path: str, header: Header, model: PreTrainedModel) -> None:
     """Stop where a file's tensors are not those of its model: transformers would leave some out without a word."""
-    from transformers.modeling_gguf_pytorch_utils import TensorProcessor, get_gguf_hf_weights_map
-
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if model.config.tie_word_embeddings:
         shapes.pop("lm_head.weight", None)
