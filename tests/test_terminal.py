@@ -105,8 +105,8 @@ def test_where_no_total_was_known_the_line_says_how_much_was_done(
 
 
 def test_a_note_behind_a_bar_is_shortened_by_whole_parts() -> None:
-    assert terminal._as_much_as_fits("loss 1.0  bits 2.0  rate 3", 20) == "loss 1.0  bits 2.0"
-    assert terminal._as_much_as_fits("loss 1.0", 4) == ""
+    assert terminal.as_much_as_fits("loss 1.0  bits 2.0  rate 3", 20) == "loss 1.0  bits 2.0"
+    assert terminal.as_much_as_fits("loss 1.0", 4) == ""
 
 
 def test_what_corpora_and_models_hold_cannot_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

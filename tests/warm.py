@@ -48,6 +48,8 @@ def _server() -> subprocess.Popen[str]:
 
 
 def _ask(request: dict[str, Any]) -> Any:
+    if _server().poll() is not None:
+        _server.cache_clear()
     server = _server()
     assert server.stdin and server.stdout
     print(json.dumps(request), file=server.stdin, flush=True)

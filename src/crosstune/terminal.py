@@ -97,7 +97,7 @@ class _Bar:
     def __call__(self, amount: float = 1, note: str = "") -> None:
         task = next(task for task in self.bars.tasks if task.id == self.task)
         room = self.bars.console.width - len(task.description) - 2 * len(str(task.total)) - _AROUND
-        self.bars.update(self.task, advance=amount, note=_as_much_as_fits(note, room))
+        self.bars.update(self.task, advance=amount, note=as_much_as_fits(note, room))
 
     def finish(self) -> None:
         """Where no total was known beforehand, it is what was done."""
@@ -106,7 +106,7 @@ class _Bar:
             self.bars.update(self.task, total=task.completed)
 
 
-def _as_much_as_fits(note: str, room: int) -> str:
+def as_much_as_fits(note: str, room: int) -> str:
     """Return the first parts of a note, which two spaces set apart, as far as there is room for whole ones."""
     while len(note) > room:
         note, separator, _ = note.rpartition("  ")

@@ -173,4 +173,4 @@ def test_every_check_can_be_switched_off() -> None:
 
 @given(st.text(alphabet="aZ0_ \n.-'가힣ㄱ漢あไ"))
 def test_a_text_is_cut_into_the_same_words_in_every_way(text: str) -> None:
-    assert comparison.units(text) == comparison._UNIT.findall(comparison._folded(text))
+    assert comparison.units(text) == comparison.UNIT.findall(comparison.folded(text))

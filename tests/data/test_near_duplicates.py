@@ -58,5 +58,5 @@ def test_how_texts_are_batched_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     texts += [changed(texts[-1], 1, generator), "", texts[2].upper(), texts[3]]
     at_once = near_duplicates(texts, 0.8)
     assert at_once == {8: 7, 9: 0, 10: 2, 11: 3}
-    monkeypatch.setattr(module, "_BATCH_CHARACTERS", 0)
+    monkeypatch.setattr(module, "BATCH_CHARACTERS", 0)
     assert near_duplicates(texts, 0.8) == at_once

@@ -109,7 +109,7 @@ def test_every_text_is_found_by_its_window_however_the_letters_are_batched(texts
         return
     around = [f"xyz{text}zyx" for text in texts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(letter_windows, "_BATCH_LETTERS", batch)
+        patch.setattr(letter_windows, "BATCH_LETTERS", batch)
         hits = list(LetterWindows(known).hits(around))
     for hit in hits:
         window = around[hit.text][hit.place : hit.place + WINDOW]

@@ -26,8 +26,8 @@ def test_versions_of_what_decides_numbers_are_told() -> None:
 
 
 def test_extras_are_those_of_the_package_with_what_each_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_is_installed", lambda name: name != "openpyxl")
-    (extras,) = environment._extras()
+    monkeypatch.setattr(environment, "is_installed", lambda name: name != "openpyxl")
+    (extras,) = environment.extras()
     assert "dev (lacks openpyxl)" in extras.says
     assert "xlsx" in extras.values["there"]
 
@@ -50,7 +50,7 @@ def test_what_fails_in_the_self_test_is_the_finding(monkeypatch: pytest.MonkeyPa
         raise RuntimeError("no kernel image is available")
 
     monkeypatch.setattr(environment, "path_of", fail)
-    finding = next(iter(environment._self_test()))
+    finding = next(iter(environment.self_test()))
     assert (finding.verdict, "no kernel image is available" in finding.says) == ("stop", True)
 
 
@@ -59,7 +59,7 @@ def test_a_folder_that_may_not_be_written_to_stops(monkeypatch: pytest.MonkeyPat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(environment, "TemporaryDirectory", refuse)
-    (disk,) = environment._disk(environment.Path())
+    (disk,) = environment.disk(environment.Path())
     assert (disk.verdict, "set runs_root" in disk.says) == ("stop", True)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crosstune.evaluate import ranks, stage
 from crosstune.evaluate.outputs import OutputLog
-from crosstune.evaluate.scoring import Pair, _share
+from crosstune.evaluate.scoring import Pair, share_of_this_process
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
@@ -50,7 +50,7 @@ def test_endings_of_one_context_stay_together(monkeypatch: pytest.MonkeyPatch) -
     parts = []
     for rank in range(3):
         launched(monkeypatch, 3, rank)
-        parts.append(_share(pairs))
+        parts.append(share_of_this_process(pairs))
     assert sorted(index for part in parts for index in part) == list(range(28))
     contexts = [{pairs[index].context[0] for index in part} for part in parts]
     assert sum(map(len, contexts)) == 7 and all(contexts)

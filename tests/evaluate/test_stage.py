@@ -176,7 +176,7 @@ def test_a_scored_system_is_skipped_until_something_that_matters_changes(
 ) -> None:
     stage.run(recipe, run)
     evaluated: list[str] = []
-    monkeypatch.setattr(stage, "_evaluate", lambda _recipe, _run, _suite, system, *_: evaluated.append(system.name))
+    monkeypatch.setattr(stage, "evaluate_system", lambda *given: evaluated.append(given[3].name))
     faster = recipe.evaluate.model_copy(update={"batch_tokens": 99, "max_batch_rows": 3})
     stage.run(recipe.model_copy(update={"evaluate": faster}), run)
     assert evaluated == []
@@ -374,7 +374,7 @@ def test_interrupted_multiple_choice_goes_on_behind_what_was_scored(
     folder = run.system("base") / "evaluation"
     whole = {name: (folder / name).read_bytes() for name in ("outputs.jsonl", "scores.json")}
     (folder / "manifest.json").unlink()
-    real, scored = scoring._score, 0
+    real, scored = scoring.score_pairs, 0
 
     def score(model: Any, pairs: Any, max_length: int) -> Any:
         nonlocal scored
@@ -383,7 +383,7 @@ def test_interrupted_multiple_choice_goes_on_behind_what_was_scored(
         scored += len(pairs)
         return real(model, pairs, max_length)
 
-    monkeypatch.setattr(scoring, "_score", score)
+    monkeypatch.setattr(scoring, "score_pairs", score)
     is_second_try = False
     with pytest.raises(KeyboardInterrupt):
         stage.run(few, run)

@@ -11,8 +11,8 @@ from crosstune.models import logits
 def test_parts_put_together_are_the_models_logits(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch, few_rows: int
 ) -> None:
-    monkeypatch.setattr(logits, "_NUM_PIECES", {"cpu": 100})
-    monkeypatch.setattr(logits, "_FEW_ROWS", few_rows)
+    monkeypatch.setattr(logits, "NUM_PIECES", {"cpu": 100})
+    monkeypatch.setattr(logits, "FEW_ROWS", few_rows)
     model.set_attn_implementation("sdpa")
     tokens = torch.tensor([[5, 6, 7, 8], [9, 8, 7, 6]])
     with torch.inference_mode():

@@ -20,7 +20,7 @@ LLAMA = LlamaConfig(**SHAPE, num_key_value_heads=2)
 def forgets_where_rows_end(module: Any, *states: Any, **options: Any) -> Any:
     """Packed attention that lets the second of two rows see the first."""
     options["packed_layout"] = packing.lay_out([options["packed_layout"].input_ids[0].tolist()], share_prefixes=False)
-    return packing._packed_attention(module, *states, **options)
+    return packing.packed_attention(module, *states, **options)
 
 
 def test_llama_is_read_packed_in_every_use_and_the_measured_difference_is_kept() -> None:

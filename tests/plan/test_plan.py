@@ -20,7 +20,7 @@ from crosstune.models.packing import ATTENTION, lay_out, logits_at
 from crosstune.plan import print_plan as print_plan_module
 from crosstune.plan.machines import GPUS, Machine
 from crosstune.plan.memory import Memory, estimate_memory, fake_model, saved_bytes
-from crosstune.plan.plan import Case, _remedies, make_plan, refuse_what_does_not_fit
+from crosstune.plan.plan import Case, make_plan, refuse_what_does_not_fit, remedies_for
 from crosstune.plan.print_plan import print_plan, to_json
 from crosstune.recipe import Phase, Train
 from crosstune.tokens.store import mixture_tokens
@@ -185,7 +185,7 @@ def test_regularizers_weigh_what_they_keep(
     num_weights = int(plain.weights) // 4
     assert plain.regularizers == 0
     assert pulled.regularizers == 4 * num_kept(num_weights, 64) + num_logits * 4 * 300 * 500
-    offers_gpus = [any("GPUs" in remedy for remedy in _remedies(case, math.inf)) for case in cases]
+    offers_gpus = [any("GPUs" in remedy for remedy in remedies_for(case, math.inf)) for case in cases]
     if is_split:  # each GPU keeps its part of what the regularizer needs, beside its part of the weights
         assert on_many.regularizers == pulled.regularizers / 8 and on_many.weights == pulled.weights / 8
         assert offers_gpus == [True, True, True]
@@ -207,14 +207,14 @@ def test_moments_in_bytes_are_counted_and_proposed_where_they_make_it_fit() -> N
     assert replace(memory, optimizer=0, other=0) == replace(plain.memory(), optimizer=0, other=0)
     on_two = replace(light, num_gpus=2).memory().optimizer
     assert on_two == (in_bytes + 8 * in_float32) / 2 + len(matrices) * 1024  # each keeps the tables
-    assert "train.optimizer=adamw_8bit" in list(_remedies(plain, memory.total))
-    assert not any("adamw_8bit" in remedy for remedy in _remedies(light, memory.total - 1))
+    assert "train.optimizer=adamw_8bit" in list(remedies_for(plain, memory.total))
+    assert not any("adamw_8bit" in remedy for remedy in remedies_for(light, memory.total - 1))
     spared = light.with_settings(gradient_checkpointing=True, precision="bf16").memory().total
     with_others = "train.optimizer=adamw_8bit train.gradient_checkpointing=true train.precision=bf16"
-    assert with_others in list(_remedies(plain, spared))
+    assert with_others in list(remedies_for(plain, spared))
     # Not where the others are enough without it.
     enough = plain.with_settings(gradient_checkpointing=True, precision="bf16").memory().total
-    assert {remedy for remedy in _remedies(plain, enough) if "8bit" in remedy} <= {"train.optimizer=adamw_8bit"}
+    assert {remedy for remedy in remedies_for(plain, enough) if "8bit" in remedy} <= {"train.optimizer=adamw_8bit"}
 
 
 def test_operations_are_six_per_weight_and_token() -> None:
@@ -286,7 +286,7 @@ def test_a_narrow_terminal_cuts_no_number_and_no_name(
     ],
 )
 def test_numbers_are_shown_by_three_digits(number: float, shown: str) -> None:
-    assert print_plan_module._three_digits(number) == shown
+    assert print_plan_module.three_digits(number) == shown
 
 
 def test_what_cannot_fit_is_refused_with_what_would(make_run: MakeRun) -> None:

@@ -128,7 +128,7 @@ def test_scores_during_training_become_one_chart_a_kind_of_task(recipe: Recipe, 
     assert curves["ours"].scores["pairs_en_ko_en", "bleu"] == [(0, 0.0)]
     figures = dict(page.score_figures(recipe, list(curves.values())))
     assert list(figures) == ["English tasks", "Translation into Korean"]
-    assert page._means([{0: 0.7, 5: 0.6}, {0: 0.5, 5: 0.5}]) == [(0, 0.6), (5, 0.55)]
+    assert page.means([{0: 0.7, 5: 0.6}, {0: 0.5, 5: 0.5}]) == [(0, 0.6), (5, 0.55)]
     stage.run(recipe.model_copy(update={"train": recipe.train.model_copy(update={"score_every_steps": 5})}), run)
     html = (run.report / "report.html").read_text(encoding="utf-8")
     assert "The suite along training" in html and "every 5 steps" in html

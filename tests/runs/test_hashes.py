@@ -12,7 +12,7 @@ from crosstune.runs.hashes import damage_to, describe_files, hash_file, hash_mod
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr(hashes, "_SETTLED_AFTER_NS", -(10**18))
+    monkeypatch.setattr(hashes, "SETTLED_AFTER_NS", -(10**18))
 
 
 def weights(folder: Path, byte: bytes = b"x") -> Path:
@@ -25,7 +25,7 @@ def weights(folder: Path, byte: bytes = b"x") -> Path:
 def test_a_large_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = weights(tmp_path)
     first = hash_file(path)
-    monkeypatch.setattr(hashes, "_digest", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(hashes, "digest_of", lambda _: pytest.fail("read again"))
     assert hash_file(path) == first
 
 
@@ -48,10 +48,10 @@ def test_weights_that_were_only_touched_or_copied_keep_their_hash(tmp_path: Path
 
 
 def test_a_file_written_a_moment_ago_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashes, "_SETTLED_AFTER_NS", 10**12)
+    monkeypatch.setattr(hashes, "SETTLED_AFTER_NS", 10**12)
     path = weights(tmp_path)
     hash_file(path)
-    monkeypatch.setattr(hashes, "_digest", lambda _: "read again")
+    monkeypatch.setattr(hashes, "digest_of", lambda _: "read again")
     assert hash_file(path) == "read again"
 
 

@@ -17,7 +17,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.lock import only_process_in
-from tests.command_line import ENVIRONMENT, crosstune, crosstune_from_cold
+from tests.command_line import ENVIRONMENT, crosstune_from_cold
 from tests.launched import launched
 
 
@@ -67,13 +67,13 @@ def test_a_stages_time_and_hardware_are_noted(recipe: Recipe, monkeypatch: pytes
 
 
 def test_a_users_mistake_ends_in_a_message_without_traceback() -> None:
-    done = crosstune("run", "nothing.yaml")
+    done = crosstune_from_cold("run", "nothing.yaml")
     assert done.returncode == 2 and "cannot read this recipe" in done.stderr and "Traceback" not in done.stderr
-    assert "Traceback" in crosstune("--debug", "run", "nothing.yaml").stderr
+    assert "Traceback" in crosstune_from_cold("--debug", "run", "nothing.yaml").stderr
 
 
 def test_what_stands_in_brackets_in_a_message_is_shown() -> None:
-    assert "no[thing].yaml" in crosstune("run", "no[thing].yaml").stderr
+    assert "no[thing].yaml" in crosstune_from_cold("run", "no[thing].yaml").stderr
 
 
 def test_an_error_that_nobody_foresaw_says_how_to_see_its_traceback(
@@ -117,7 +117,7 @@ def test_help_comes_at_once() -> None:
 
 def test_dry_run_prints_a_valid_recipe(tmp_path: Path) -> None:
     miniature = Path(__file__).parents[2] / "recipes" / "miniature.yaml"
-    done = crosstune("run", str(miniature), "--dry-run", "seed=5")
+    done = crosstune_from_cold("run", str(miniature), "--dry-run", "seed=5")
     (tmp_path / "resolved.yaml").write_text(done.stdout, encoding="utf-8")
     assert yaml_file.load_recipe(tmp_path / "resolved.yaml").seed == 5
 

@@ -42,7 +42,7 @@ def test_models_leave_memory_when_there_is_room_for_fewer(quick_run: tuple[Path,
     panel = Panel(contestants_of([quick_run[0]])[:3], models_in_memory=2)
     for place in (0, 1, 0, 2):
         panel.answer(place, "Name a fruit.", "", 2)
-    assert list(panel._loaded) == [0, 2]
+    assert list(panel.loaded) == [0, 2]
 
 
 def test_several_runs_name_themselves(quick_run: tuple[Path, str], tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_answers_to_a_runs_items_are_judged_as_in_evaluation_and_others_by_form(
         def answer(self, place: int, *_: object) -> Answer:
             return (Answer("나는 집에 간다.", 7, True), Answer("I go home.\nI am.", 6, False))[place]
 
-    ask = compare._ask(Wrong(), {"En → Ko": [question]})  # type: ignore[arg-type]
+    ask = compare.asking(Wrong(), {"En → Ko": [question]})  # type: ignore[arg-type]
     *_, shown = ask(question.instruction, question.text, 8)
     assert shown[1] == "7 tokens, stopped by itself"
     assert shown[3] == "6 tokens, hit the limit · **source copied** · **wrong language** · **no stop** · **extra text**"

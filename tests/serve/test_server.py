@@ -13,7 +13,7 @@ from tests.served import served
 
 def test_vllm_is_preferred_then_our_own_then_an_error(chat_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = {"vllm", "starlette", "uvicorn"}
-    monkeypatch.setattr(server, "_installed", lambda module: module in there)
+    monkeypatch.setattr(server, "is_installed", lambda module: module in there)
     assert server.engine_for(str(chat_folder), "auto") == "vllm"
     assert server.engine_for(str(chat_folder), "crosstune") == "crosstune"
     command = server.vllm_command(str(chat_folder), "127.0.0.1", 8123)

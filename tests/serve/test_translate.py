@@ -59,7 +59,7 @@ def test_an_interrupted_file_goes_on_behind_its_last_whole_line(
 ) -> None:
     whole, target = tmp_path / "whole.ko", tmp_path / "book.ko"
     translate_file(assistant, REQUEST, source, whole, str(chat_folder))
-    monkeypatch.setattr(translate, "_WINDOW_LINES", 4)
+    monkeypatch.setattr(translate, "WINDOW_LINES", 4)
     answers, calls = assistant.answers, []
 
     def killed(prompts: list[list[int]], decoding: Decoding) -> list[tuple[str, bool]]:

@@ -93,7 +93,7 @@ def test_encoding_by_words_gives_the_tokens_that_the_tokenizer_gives_at_once(
 ) -> None:
     assert cuts_at_words(sentencepiece)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "_word_encoder", lambda _: None)
+        patch.setattr(encoding, "word_encoder", lambda _: None)
         try:
             expected = encode(sentencepiece, texts)
         except BadInputError:

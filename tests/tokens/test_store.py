@@ -82,7 +82,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
         pq.write_table(table, folder / "examples.parquet", row_group_size=17)
     metadata = pq.read_metadata(run.mixture("korean") / "examples.parquet")
     largest = max(metadata.row_group(index).total_byte_size for index in range(5))
-    monkeypatch.setattr(store, "_BYTES_PER_SHARD", largest + 1)
+    monkeypatch.setattr(store, "BYTES_PER_SHARD", largest + 1)
     monkeypatch.setattr(store, "num_cores", lambda: 1)
     return run
 

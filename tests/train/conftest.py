@@ -1,11 +1,10 @@
 """A small finished data and tokenizer stage, as training finds them in a run folder."""
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import torch
@@ -28,6 +27,11 @@ VERBS = [("sleeps", "잔다"), ("runs", "달린다"), ("is big", "크다"), ("is
 
 @pytest.fixture(autouse=True)
 def fresh_process() -> None:
+    forget_training()
+
+
+def forget_training() -> None:
+    """Leave to training a process as it is when it starts."""
     torch.set_num_threads(1)
     # accelerate keeps the precision of the first Accelerator of a process.
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -131,34 +135,46 @@ def broken_off_after(num_steps: int) -> Iterator[None]:
 MakeRun = Callable[..., tuple[Recipe, RunFolder]]
 
 
+def a_run(
+    tokenizers: dict[str, PreTrainedTokenizerFast], root: Path, systems: dict[str, Any], **settings: Any
+) -> tuple[Recipe, RunFolder]:
+    """Return a recipe of systems, and a run folder with all that training reads."""
+    content = {
+        "name": "small",
+        "seed": 3,
+        "runs_root": str(root),
+        "data_root": str(root),
+        "languages": {"source": "en", "target": "ko"},
+        "data": {
+            "sources": {"korean": {"kind": "text", "language": "ko", "paths": ["korean.txt"]}},
+            "mixtures": {name: [{"source": "korean"}] for name in ("paper", "korean", "pairs")},
+        },
+        "tokenizer": {
+            "base": {"kind": "given", "path": "tokenizer"},
+            "extension": {"kind": "given", "path": "tokenizer"},
+        },
+        "systems": systems,
+        "train": {"save_every_steps": 3, "micro_batch_tokens": 200, **settings},
+        "evaluate": {"reference_system": next(iter(systems)), "tasks": {}},
+    }
+    run = RunFolder(root / "small")
+    fill(run, tokenizers)
+    return yaml_file.validate(content, "test"), run
+
+
+@pytest.fixture(scope="session")
+def tokenizers(
+    base_tokenizer: PreTrainedTokenizerFast, extended_tokenizer: PreTrainedTokenizerFast
+) -> dict[str, PreTrainedTokenizerFast]:
+    return {"base": base_tokenizer, "extended": extended_tokenizer}
+
+
 @pytest.fixture
-def make_run(
-    tmp_path: Path, base_tokenizer: PreTrainedTokenizerFast, extended_tokenizer: PreTrainedTokenizerFast
-) -> MakeRun:
+def make_run(tmp_path: Path, tokenizers: dict[str, PreTrainedTokenizerFast]) -> MakeRun:
     """Return a function that makes a recipe of systems and a run folder with all that training reads."""
 
     def make(systems: dict[str, Any], root: Path = tmp_path, **settings: Any) -> tuple[Recipe, RunFolder]:
-        content = {
-            "name": "small",
-            "seed": 3,
-            "runs_root": str(root),
-            "data_root": str(root),
-            "languages": {"source": "en", "target": "ko"},
-            "data": {
-                "sources": {"korean": {"kind": "text", "language": "ko", "paths": ["korean.txt"]}},
-                "mixtures": {name: [{"source": "korean"}] for name in ("paper", "korean", "pairs")},
-            },
-            "tokenizer": {
-                "base": {"kind": "given", "path": "tokenizer"},
-                "extension": {"kind": "given", "path": "tokenizer"},
-            },
-            "systems": systems,
-            "train": {"save_every_steps": 3, "micro_batch_tokens": 200, **settings},
-            "evaluate": {"reference_system": next(iter(systems)), "tasks": {}},
-        }
-        run = RunFolder(root / "small")
-        fill(run, {"base": base_tokenizer, "extended": extended_tokenizer})
-        return yaml_file.validate(content, "test"), run
+        return a_run(tokenizers, root, systems, **settings)
 
     return make
 
@@ -185,7 +201,13 @@ def scratch(**changes: Any) -> dict[str, Any]:
     }
 
 
-def wait_for_steps(run: RunFolder, number: int, process: subprocess.Popen[Any]) -> None:
+class HasEnd(Protocol):
+    """A process, or several that are used as one."""
+
+    def poll(self) -> int | None: ...
+
+
+def wait_for_steps(run: RunFolder, number: int, process: "HasEnd") -> None:
     path = run.system("base") / "metrics.jsonl"
     deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:

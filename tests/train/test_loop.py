@@ -263,13 +263,13 @@ def test_too_long_examples_are_written_down(make_run: MakeRun) -> None:
 def test_the_last_layer_computes_less_than_the_others(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)])})
     seen: list[int] = []
-    real = lean_layers._feed_forward
+    real = lean_layers.feed_forward
 
     def count(network: Any, states: torch.Tensor) -> torch.Tensor:
         seen.append(states.shape[-2])
         return real(network, states)
 
-    monkeypatch.setattr(lean_layers, "_feed_forward", count)
+    monkeypatch.setattr(lean_layers, "feed_forward", count)
     train_stage.run(recipe, run)
     num_supervised = metrics(run)[0]["supervised_tokens"]
     first, last = seen[-2:]  # of the step; before it the model's test ran

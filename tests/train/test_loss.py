@@ -14,7 +14,7 @@ from crosstune.train.loss import cross_entropy, row_chunks
 def test_losses_and_gradients_equal_torchs_own(
     num_rows: int, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(loss._CHUNK_LOGITS, "cpu", 64 * 37)
+    monkeypatch.setitem(loss.CHUNK_LOGITS, "cpu", 64 * 37)
     generator = torch.Generator().manual_seed(num_rows)
     logits = (torch.randn(num_rows, 37, generator=generator) * 3).to(dtype).requires_grad_()
     targets = torch.randint(0, 37, (num_rows,), generator=generator)

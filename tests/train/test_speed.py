@@ -10,12 +10,12 @@ from accelerate import Accelerator
 from transformers import AutoModelForCausalLM
 
 from crosstune.recipe import Train
-from crosstune.terminal import _as_much_as_fits
+from crosstune.terminal import as_much_as_fits
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train import stage as train_stage
 from crosstune.train.batches import make_schedule
 from crosstune.train.cost import count_tokens, flops
-from crosstune.train.loop import _progress_note
+from crosstune.train.loop import progress_note
 from crosstune.train.rows import make_rows
 from crosstune.train.speed import Speed, matrix_rate, speed_of
 from tests.train.conftest import MakeRun, scratch
@@ -54,7 +54,7 @@ def test_a_step_costs_what_the_plan_says(make_run: MakeRun) -> None:
 def test_the_progress_line_says_what_a_trainer_watches() -> None:
     row: dict[str, Any] = {"loss": 2.3456, "loss_bits_per_byte": 0.789, "supervised_tokens": 5000, "seconds": 2.0}
     row |= {"learning_rate": 5.5e-4, "step": 10}
-    note = _progress_note(row, Speed(1e9, 1e10))
+    note = progress_note(row, Speed(1e9, 1e10))
     assert note == "loss 2.346  0.789 bits/byte  2,500 supervised tokens/s  LR 5.5e-04  MFU 50%"
-    assert _as_much_as_fits(note, 40) == "loss 2.346  0.789 bits/byte"
-    assert _as_much_as_fits(note, 200) == note and _as_much_as_fits(note, 5) == ""
+    assert as_much_as_fits(note, 40) == "loss 2.346  0.789 bits/byte"
+    assert as_much_as_fits(note, 200) == note and as_much_as_fits(note, 5) == ""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 # What is held in memory at once: a batch of rows while they are written, a bucket while it is worked on.
 _BATCH_ROWS = 4096
-_BATCH_CHARACTERS = 4_000_000
+BATCH_CHARACTERS = 4_000_000
 BUCKET_BYTES = 48_000_000
 
 Keys = NDArray[np.uint64]
@@ -36,7 +36,7 @@ class Spool:
         """Append a record; its length decides how many are written at once."""
         self._waiting.append(record)
         self._characters += num_characters
-        if len(self._waiting) == _BATCH_ROWS or self._characters > _BATCH_CHARACTERS:
+        if len(self._waiting) == _BATCH_ROWS or self._characters > BATCH_CHARACTERS:
             self._write()
 
     def add_batch(self, batch: pa.RecordBatch) -> None:

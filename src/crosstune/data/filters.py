@@ -27,7 +27,7 @@ NO_INPUT = "input that says there is none, emptied"
 Kind = Literal["parallel", "instructions", "text"]
 # Rows are compared with the evaluation texts many at once.
 _BATCH_ROWS = 1024
-_BATCH_CHARACTERS = 1_000_000
+BATCH_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _batches(rows: Iterable[Row], checks: Checks) -> Iterator[list[_Checked]]:
         texts = {key: clean(text) for key, text in row.texts.items()}
         batch.append(_Checked(row, texts, _reason(texts, checks)))
         num_characters += sum(map(len, texts.values()))
-        if len(batch) == _BATCH_ROWS or num_characters > _BATCH_CHARACTERS:
+        if len(batch) == _BATCH_ROWS or num_characters > BATCH_CHARACTERS:
             yield batch
             batch, num_characters = [], 0
     yield batch

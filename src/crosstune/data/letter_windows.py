@@ -14,7 +14,7 @@ _FACTOR = 0x9E3779B97F4A7C15
 _INVERSE = pow(_FACTOR, -1, 2**64)
 _RARITY_BITS = 22
 # What is hashed at once: 60 bytes a letter.
-_BATCH_LETTERS = 2**20
+BATCH_LETTERS = 2**20
 
 Places = NDArray[np.int64]
 
@@ -79,12 +79,12 @@ def _pieces(texts: Sequence[str]) -> Iterator[tuple[list[int], list[int], list[s
     num_letters = 0
     for number, text in enumerate(texts):
         # Pieces of one text overlap, so that each window lies whole in one of them.
-        for start in range(0, max(1, len(text) - WINDOW + 1), _BATCH_LETTERS):
-            pieces.append(text[start : start + _BATCH_LETTERS + WINDOW - 1])
+        for start in range(0, max(1, len(text) - WINDOW + 1), BATCH_LETTERS):
+            pieces.append(text[start : start + BATCH_LETTERS + WINDOW - 1])
             numbers.append(number)
             starts.append(start)
             num_letters += len(pieces[-1])
-            if num_letters >= _BATCH_LETTERS:
+            if num_letters >= BATCH_LETTERS:
                 yield numbers, starts, pieces
                 numbers, starts, pieces, num_letters = [], [], [], 0
     if pieces:

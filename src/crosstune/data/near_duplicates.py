@@ -16,7 +16,7 @@ _NUM_PERMUTATIONS = 128
 _NGRAM_CHARACTERS = 5
 _SEED = 1
 # What is cut into n-grams at once: 30 bytes for each character.
-_BATCH_CHARACTERS = 2_000_000
+BATCH_CHARACTERS = 2_000_000
 # Fowler, Noll and Vo's, of 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/).
 _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
@@ -53,7 +53,7 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
     for text in texts:
         batch.append(text.lower().ljust(_NGRAM_CHARACTERS, "\0"))
         num_characters += len(text)
-        if num_characters > _BATCH_CHARACTERS:
+        if num_characters > BATCH_CHARACTERS:
             yield batch
             batch, num_characters = [], 0
     if batch:

@@ -32,7 +32,7 @@ _NUM_STEPS = 20
 def environment() -> list[Finding]:
     """Look at the installation and the machine, and try both for a few seconds."""
     prepare_libraries()
-    return [*_versions(), *_extras(), *_machine(), *_disk(Path()), *_self_test()]
+    return [*_versions(), *extras(), *_machine(), *disk(Path()), *self_test()]
 
 
 def _versions() -> Iterator[Finding]:
@@ -60,7 +60,8 @@ def _outside_bounds() -> Iterator[Finding]:
         yield Finding("installation", "requirements", "attention", says, values={"wrong": wrong})
 
 
-def _extras() -> Iterator[Finding]:
+def extras() -> Iterator[Finding]:
+    """Yield which extras are installed, and what the others lack."""
     try:
         names = distribution("crosstune").metadata.get_all("Provides-Extra") or []
     except PackageNotFoundError:
@@ -69,7 +70,7 @@ def _extras() -> Iterator[Finding]:
     have: list[str] = []
     lack: list[str] = []
     for name in sorted(names):
-        missing = [requirement.name for requirement in _requirements(name) if not _is_installed(requirement.name)]
+        missing = [requirement.name for requirement in _requirements(name) if not is_installed(requirement.name)]
         (lack if missing else have).append(f"{name} (lacks {', '.join(missing)})" if missing else name)
     says = f"there: {', '.join(have) or 'none'}; not there: {', '.join(lack) or 'none'}"
     yield Finding("installation", "extras", "ok", says, values={"there": have, "not_there": lack})
@@ -90,7 +91,8 @@ def _requirements(extra: str) -> list[Requirement]:
     ]
 
 
-def _is_installed(name: str) -> bool:
+def is_installed(name: str) -> bool:
+    """Return whether a distribution is installed."""
     try:
         version(name)
     except PackageNotFoundError:
@@ -121,7 +123,8 @@ def _machine() -> Iterator[Finding]:
         yield Finding("machine", f"GPU {index}", verdict, says, values=values)
 
 
-def _disk(folder: Path) -> Iterator[Finding]:
+def disk(folder: Path) -> Iterator[Finding]:
+    """Yield how much room a folder has, and whether it may be written to."""
     free = shutil.disk_usage(folder).free / 1e9
     try:
         with TemporaryDirectory(dir=folder):
@@ -137,7 +140,7 @@ def _disk(folder: Path) -> Iterator[Finding]:
     yield Finding("machine", "disk", verdict, says, values={"free_gb": free, "writable": is_writable})
 
 
-def _self_test() -> Iterator[Finding]:
+def self_test() -> Iterator[Finding]:
     """Let a tiny model read rows in each way, learn a row by heart, and be saved and read again."""
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for device in devices:

@@ -65,7 +65,7 @@ def log_likelihoods(
                 f"cannot score {len(pair.continuation)} continuation tokens after {len(pair.context)} context tokens: "
                 f"the model needs at least one of each and reads at most {max_length}"
             )
-    mine = _share(pairs)
+    mine = share_of_this_process(pairs)
     way = way_of(model, "scoring", max((len(pair.row(max_length)) for pair in pairs), default=0))
     results: dict[int, Likelihood] = {}
     with skip_unread_positions(model), lean_layers(model):
@@ -73,7 +73,9 @@ def log_likelihoods(
             places = [mine[index] for index in batch]
             asked = [pairs[place] for place in places]
             scored = (
-                _score(model, asked, max_length) if way == "packed" else _score_alone(model, asked, max_length, way)
+                score_pairs(model, asked, max_length)
+                if way == "packed"
+                else _score_alone(model, asked, max_length, way)
             )
             results.update(zip(places, scored, strict=True))
             if not all(math.isfinite(one.log_probability) for one in scored):
@@ -90,7 +92,7 @@ def _max_scored(model: PreTrainedModel) -> int:
     return MAX_LOGITS // int(model.config.get_text_config(decoder=True).vocab_size)
 
 
-def _share(pairs: Sequence[Pair]) -> list[int]:
+def share_of_this_process(pairs: Sequence[Pair]) -> list[int]:
     """Return the indices of this process's pairs: those of one context stay together, and so computed once."""
     by_context: dict[tuple[int, ...], list[int]] = {}
     for index, pair in enumerate(pairs):
@@ -126,7 +128,8 @@ def _common_prefix(left: list[int], right: list[int]) -> int:
 
 
 @torch.inference_mode()
-def _score(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> list[Likelihood]:
+def score_pairs(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> list[Likelihood]:
+    """Return the likelihoods of pairs that go through the model as one batch, packed."""
     layout = packing.lay_out([pair.row(max_length) for pair in pairs], share_prefixes=True, device=model.device)
     positions = np.concatenate(
         [path[-len(pair.continuation) :] for pair, path in zip(pairs, layout.token_positions, strict=True)]
@@ -144,7 +147,7 @@ def _score(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> list[L
         read_positions=at,
     )
     targets = np.array([token for pair in pairs for token in pair.continuation])
-    log_probabilities, greedy = _look_up(parts, rows, targets)
+    log_probabilities, greedy = look_up(parts, rows, targets)
     ends = list(accumulate((len(pair.continuation) for pair in pairs), initial=0))
     return [
         Likelihood(float(log_probabilities[first:last].sum()), bool(greedy[first:last].all()))
@@ -166,12 +169,12 @@ def _score_alone(model: PreTrainedModel, pairs: list[Pair], max_length: int, way
         for member in members:
             targets = np.array(pairs[member].continuation)
             places = np.arange(num_read - len(targets), num_read)
-            log_probabilities, greedy = _look_up([logits], places, targets)
+            log_probabilities, greedy = look_up([logits], places, targets)
             found[member] = Likelihood(float(log_probabilities.sum()), bool(greedy.all()))
     return [one for one in found if one is not None]
 
 
-def _look_up(parts: Iterable[Tensor], rows: Array, targets: Array) -> tuple[Array, Array]:
+def look_up(parts: Iterable[Tensor], rows: Array, targets: Array) -> tuple[Array, Array]:
     """Return each target's log-probability, and whether it is the likeliest piece; of equal ones the first one is.
 
     Parts: [rows, some pieces] each, all pieces together; rows and targets: the row and the piece that are asked of.

@@ -42,7 +42,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         if is_scored:
             note(f"{name}: scored already")
             return None
-        return partial(_evaluate, recipe, run, suite, systems[name], wanted, comet)
+        return partial(evaluate_system, recipe, run, suite, systems[name], wanted, comet)
 
     run_side_by_side(list(systems), {}, call_of, at_once(recipe.systems_at_once))
 
@@ -68,7 +68,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
     )
 
 
-def _evaluate(
+def evaluate_system(
     recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, wanted: str, comet: Comet | None
 ) -> None:
     """Let one system answer all tasks, and write answers and scores."""

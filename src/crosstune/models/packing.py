@@ -140,7 +140,7 @@ def logits_at(model: nn.Module, layout: Layout, positions: Tensor) -> Tensor:
     return logits
 
 
-def _packed_attention(  # noqa: PLR0913 - the signature is transformers'
+def packed_attention(  # noqa: PLR0913 - the signature is transformers'
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -193,4 +193,4 @@ def _attend(
     )
 
 
-AttentionInterface.register(ATTENTION, _packed_attention)
+AttentionInterface.register(ATTENTION, packed_attention)

@@ -105,7 +105,7 @@ def _plan_phase(recipe: Recipe, run: RunFolder, machine: Machine, name: str, ind
         hours=hours_of(useful, recipe.train, machine),
         memory=memory,
         fits=fits,
-        remedies=() if fits else tuple(_remedies(case, limit)),
+        remedies=() if fits else tuple(remedies_for(case, limit)),
     )
 
 
@@ -168,7 +168,7 @@ class Case:
         return model
 
 
-def _remedies(case: Case, limit: float) -> Iterator[str]:
+def remedies_for(case: Case, limit: float) -> Iterator[str]:
     """Yield changes that make a case fit: first those that change nothing of what is learnt, LoRA last."""
     spared = case.with_settings(gradient_checkpointing=True, precision="bf16")
     sizes = [size for size in _SMALLER_MICRO_BATCHES if size < case.settings.micro_batch_tokens]

@@ -67,11 +67,11 @@ def _cost_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
             f"{tokens.num_rows:,}",
             f"{tokens.num_steps:,}",
             f"{plan.num_warmup_steps:,}",
-            _three_digits(tokens.real),
+            three_digits(tokens.real),
             f"{tokens.supervised / tokens.real:.0%}",
             f"{tokens.computed / tokens.real:.0%}",
             f"{tokens.padded / tokens.real:.0%}",
-            _three_digits(plan.useful_flops / 1e15),
+            three_digits(plan.useful_flops / 1e15),
             _hours(plan.hours),
         )
     table.add_section()
@@ -93,7 +93,7 @@ def _memory_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
     return table
 
 
-def _three_digits(number: float) -> str:
+def three_digits(number: float) -> str:
     """Return a number by its first three digits: 503k, 1.65M, 0.0128."""
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if number >= 0.9995 * size:

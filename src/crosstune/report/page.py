@@ -158,7 +158,7 @@ def score_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[str, M
     for title, y_label, columns in groups:
         keys = [key for column in columns if (key := (column.task, column.metric)) in {key[1:] for key in scored}]
         series = [
-            Series(curve.label, _means([dict(curve.scores[key]) for key in keys]), styles[curve.system])
+            Series(curve.label, means([dict(curve.scores[key]) for key in keys]), styles[curve.system])
             for curve in curves
             if keys and all(key in curve.scores for key in keys)
         ]
@@ -167,7 +167,7 @@ def score_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[str, M
     return figures
 
 
-def _means(lines: Sequence[Mapping[float, float]]) -> list[tuple[float, float]]:
+def means(lines: Sequence[Mapping[float, float]]) -> list[tuple[float, float]]:
     """Return the mean of several lines at the steps that all of them have."""
     common = sorted(set.intersection(*(set(line) for line in lines)))
     return [(step, sum(line[step] for line in lines) / len(lines)) for step in common]

@@ -13,7 +13,7 @@ FileFacts = Mapping[str, Mapping[str, int | str]]
 # Smaller files are read in less time than the cache takes.
 _REMEMBERED_FROM_BYTES = 1_000_000
 # A file that was written a moment ago may be written again within one tick of the clock that its times are read from.
-_SETTLED_AFTER_NS = 2_000_000_000
+SETTLED_AFTER_NS = 2_000_000_000
 
 
 def hash_file(path: Path) -> str:
@@ -24,14 +24,14 @@ def hash_file(path: Path) -> str:
     """
     before = path.stat()
     if before.st_size < _REMEMBERED_FROM_BYTES:
-        return _digest(path)
+        return digest_of(path)
     state, entry = _state(before), _cache_folder() / hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]
     with contextlib.suppress(OSError, ValueError):
         known, digest = entry.read_text(encoding="ascii").split("\n")
         if known == state and len(digest) == 64:
             return digest
-    digest = _digest(path)
-    settled = time.time_ns() - max(before.st_mtime_ns, before.st_ctime_ns) > _SETTLED_AFTER_NS
+    digest = digest_of(path)
+    settled = time.time_ns() - max(before.st_mtime_ns, before.st_ctime_ns) > SETTLED_AFTER_NS
     if settled and _state(path.stat()) == state:
         with contextlib.suppress(OSError):  # A machine without a writable home hashes again.
             entry.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,8 @@ def damage_to(folder: Path, wanted: FileFacts) -> list[str]:
     return found
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of what a file holds now."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

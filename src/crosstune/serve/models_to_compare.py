@@ -129,7 +129,7 @@ class Panel:
     def __init__(self, contestants: Sequence[Contestant], models_in_memory: int) -> None:
         self.contestants = contestants
         self._limit = models_in_memory
-        self._loaded: OrderedDict[int, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = OrderedDict()
+        self.loaded: OrderedDict[int, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = OrderedDict()
 
     def answer(self, place: int, instruction: str, text: str, max_new_tokens: int) -> Answer:
         """Return one contestant's greedy answer, as its evaluation would have it."""
@@ -149,11 +149,11 @@ class Panel:
         return Answer(template.output(str(output)).strip(), len(written.tokens), written.finished)
 
     def _load(self, place: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        if place not in self._loaded:
-            while len(self._loaded) >= self._limit:
-                self._loaded.popitem(last=False)
+        if place not in self.loaded:
+            while len(self.loaded) >= self._limit:
+                self.loaded.popitem(last=False)
             contestant = self.contestants[place]
             system = find_system(contestant.run, contestant.system)
-            self._loaded[place] = load_system(system, contestant.recipe.evaluate.precision)
-        self._loaded.move_to_end(place)
-        return self._loaded[place]
+            self.loaded[place] = load_system(system, contestant.recipe.evaluate.precision)
+        self.loaded.move_to_end(place)
+        return self.loaded[place]

@@ -72,7 +72,7 @@ def build_page(panel: Panel, questions: dict[str, list[Question]]) -> Any:
             event(draw, [preset], [instruction, text, reference], api_name=False)
         # Nothing is sent to a system but what stands in the boxes.
         asked = [instruction, text, max_new_tokens]
-        ask.click(_ask(panel, questions), asked, boxes, api_name="ask", concurrency_limit=1)
+        ask.click(asking(panel, questions), asked, boxes, api_name="ask", concurrency_limit=1)
     return page
 
 
@@ -88,7 +88,8 @@ def _draw(questions: dict[str, list[Question]]) -> Callable[[str], tuple[str, st
     return draw
 
 
-def _ask(panel: Panel, questions: dict[str, list[Question]]) -> Callable[[str, str, float], Any]:
+def asking(panel: Panel, questions: dict[str, list[Question]]) -> Callable[[str, str, float], Any]:
+    """Return what the page calls with a question: it yields what each contestant answers, and how that is judged."""
     known = {(one.instruction, one.text): one for items in questions.values() for one in items}
 
     def ask(instruction: str, text: str, max_new_tokens: float) -> Any:

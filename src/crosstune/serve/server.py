@@ -51,11 +51,11 @@ def engine_for(model: str, engine: Engine) -> Literal["crosstune", "vllm"]:
             f"{model} does not say how it wants to be asked: it has no chat_template.jinja. "
             f"Write it into a folder of its own with: crosstune export {model} OUT --prompt paper-v1"
         )
-    if engine != "crosstune" and _installed("vllm"):
+    if engine != "crosstune" and is_installed("vllm"):
         return "vllm"
     if engine == "vllm":
         raise BadInputError("--engine vllm: vLLM is not installed (pip install vllm); --engine crosstune needs no GPU")
-    if _installed("starlette") and _installed("uvicorn"):
+    if is_installed("starlette") and is_installed("uvicorn"):
         return "crosstune"
     raise BadInputError(
         f"to serve {model} a web server is needed, and none is installed: pip install 'crosstune[serve]'; for GPUs, "
@@ -85,5 +85,6 @@ def _has_chat_template(folder: Path) -> bool:
     return settings.exists() and '"chat_template"' in settings.read_text(encoding="utf-8")
 
 
-def _installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Return whether a module can be imported; nothing is imported for that."""
     return importlib.util.find_spec(module) is not None

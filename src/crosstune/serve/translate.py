@@ -15,7 +15,7 @@ from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.terminal import note, progress, shown
 
 # Lines are sorted by length within a window and written when it is done: what a kill can lose.
-_WINDOW_LINES = 128
+WINDOW_LINES = 128
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def _translate_file(assistant: Assistant, request: Request, source: Path, target
     num_cut = 0
     with target.open("a", encoding="utf-8") as output, progress(f"translate {source.name}", len(lines)) as advance:
         advance(num_done)
-        for first in range(num_done, len(lines), _WINDOW_LINES):
-            window = lines[first : first + _WINDOW_LINES]
+        for first in range(num_done, len(lines), WINDOW_LINES):
+            window = lines[first : first + WINDOW_LINES]
             for text, finished in _translate(assistant, request, window):
                 output.write(text + "\n")
                 num_cut += not finished

@@ -57,7 +57,7 @@ def encode_examples(tokenizer: PreTrainedTokenizerBase, prompts: pa.Array, compl
     is_text = pc.equal(prompts, "")
     # A plain text begins its row as a prompt does.
     given, learnt = pc.if_else(is_text, completions, prompts), pc.if_else(is_text, NOTHING, completions)
-    words = _word_encoder(tokenizer)
+    words = word_encoder(tokenizer)
     by_words = pc.and_(words.can_encode(given), words.can_encode(learnt)) if words else pa.array([False] * len(given))
     others = pc.invert(by_words)
     parts = [_encode_pairs(tokenizer, given.filter(others).to_pylist(), learnt.filter(others).to_pylist())]
@@ -118,7 +118,8 @@ def _encode_by_words(
 
 
 @lru_cache(maxsize=4)
-def _word_encoder(tokenizer: PreTrainedTokenizerBase) -> CachedWordTokenizer | None:
+def word_encoder(tokenizer: PreTrainedTokenizerBase) -> CachedWordTokenizer | None:
+    """Return what encodes word by word as a tokenizer does at once; None where it does not cut at words."""
     if not cuts_at_words(tokenizer):
         return None
     return CachedWordTokenizer(tokenizer, partial(_encode_behind, tokenizer), _puts_a_space_before(tokenizer))

@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
 # Text that is tokenised at a time; its arrays take ten times as much.
 _BYTES_PER_BATCH = 16_000_000
 # Text of a shard, which is begun anew where it was interrupted: half a minute of one core.
-_BYTES_PER_SHARD = 128_000_000
+BYTES_PER_SHARD = 128_000_000
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _shards(examples: Path) -> list[_Shard]:
     shards = [_Shard((), 0, 0)]
     for index in range(metadata.num_row_groups):
         group, last = metadata.row_group(index), shards[-1]
-        if last.num_bytes >= _BYTES_PER_SHARD:
+        if last.num_bytes >= BYTES_PER_SHARD:
             last = _Shard((), 0, 0)
             shards.append(last)
         num_bytes = last.num_bytes + group.total_byte_size

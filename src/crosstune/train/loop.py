@@ -168,7 +168,7 @@ class _AfterSteps:
             if accelerator.is_main_process and (totals.steps % job.settings.log_every_steps == 0 or is_last):
                 self._context.metrics.append(row)
                 log(accelerator, self._resume_from.done, row)
-            self._advance(1, _progress_note(row, job.speed))
+            self._advance(1, progress_note(row, job.speed))
 
     def _save(self) -> None:
         job, position = self._job, Position(self._job.index, self.totals.steps)
@@ -268,7 +268,7 @@ def _count(totals: Totals, batch: Batch, seconds: float) -> None:
     totals.seconds += seconds
 
 
-def _progress_note(row: Mapping[str, Any], speed: Speed) -> str:
+def progress_note(row: Mapping[str, Any], speed: Speed) -> str:
     """Return the step's numbers in their order of weight: a narrow terminal shows the first ones."""
     seconds = max(row["seconds"], 1e-3)
     return "  ".join(

@@ -14,13 +14,13 @@ from crosstune.train.rows import Segment
 # Logits that are turned into float32 at a time; a micro-batch of 4,096 rows of 46,336 pieces would be 760 MB. On a CPU
 # a chunk should stay in its cache: 428 such rows take 16 ms in chunks of 16 and 18 in chunks of 4. On a GPU it should
 # keep the device busy: 1,024 rows are 190 MB.
-_CHUNK_LOGITS = {"cpu": 16 * 46_336, "cuda": 1024 * 46_336}
+CHUNK_LOGITS = {"cpu": 16 * 46_336, "cuda": 1024 * 46_336}
 # Of smaller numbers float32 keeps fewer digits.
 _SAFE_PROBABILITY = 1e-30
 # How rows are laid out for a GPU. Products in eight bits need sizes that are multiples of 16. A block of keys that all
 # others attend to is the work of one part of the GPU, which the rest waits for: the backward pass of 9,200 positions of
 # LLaMA-2-7B's heads took 1.99 ms on an H200 under one instruction, 1.41 under several copies of it.
-_ON_GPU = {"multiple_of": 16, "max_continuing": 1024}
+ON_GPU = {"multiple_of": 16, "max_continuing": 1024}
 
 Penalty = Callable[[Sequence[Segment], np.ndarray, Tensor], Tensor | None]
 """What is added to a loss: from the segments, the segment of each row of logits, and the logits; in nats, summed."""
@@ -72,12 +72,12 @@ def predicted_logits(model: nn.Module, segments: Sequence[Segment], device: torc
 
 def layout_options(device: torch.device) -> dict[str, int]:
     """Return how rows are best laid out for a device."""
-    return _ON_GPU if device.type == "cuda" else {}
+    return ON_GPU if device.type == "cuda" else {}
 
 
 def row_chunks(logits: Tensor) -> Iterator[slice]:
     """Yield slices of a few rows each: as many as the device best works on at a time."""
-    num_rows = max(1, _CHUNK_LOGITS.get(logits.device.type, _CHUNK_LOGITS["cpu"]) // logits.shape[1])
+    num_rows = max(1, CHUNK_LOGITS.get(logits.device.type, CHUNK_LOGITS["cpu"]) // logits.shape[1])
     for first in range(0, len(logits), num_rows):
         yield slice(first, first + num_rows)
 

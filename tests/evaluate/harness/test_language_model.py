@@ -194,7 +194,7 @@ def test_of_equally_likely_tokens_greedy_decoding_writes_the_first(num_pieces: i
     logits = torch.zeros(3, 5)
     logits[1, [2, 4]] = 1.0
     rows, targets = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 2, 4, 3])
-    log_probabilities, greedy = scoring._look_up(logits.split(num_pieces, dim=1), rows, targets)
+    log_probabilities, greedy = scoring.look_up(logits.split(num_pieces, dim=1), rows, targets)
     assert greedy.tolist() == [True, False, True, False, False]
     assert log_probabilities == pytest.approx(logits.log_softmax(-1)[rows, targets].numpy(), abs=1e-6)
     assert likeliest(logits.split(num_pieces, dim=1)) == [0, 2, 0]

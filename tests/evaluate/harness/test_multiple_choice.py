@@ -9,7 +9,7 @@ import pytest
 from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from crosstune.evaluate.harness.multiple_choice import _quiet_harness, score_in_harness
+from crosstune.evaluate.harness.multiple_choice import quiet_harness, score_in_harness
 from crosstune.evaluate.harness.task_files import FOLDER, HarnessTask
 from crosstune.evaluate.items import read_items
 from crosstune.evaluate.scores import Result
@@ -181,7 +181,7 @@ def test_scores_and_likelihoods_are_those_of_the_harnesss_own_model(
     results: dict[str, Result],
 ) -> None:
     llama.set_attn_implementation("sdpa")
-    with _quiet_harness():
+    with quiet_harness():
         tasks = {label: task.load() for label, task in files.items()}
         own = HFLM(pretrained=llama, tokenizer=tokenizer, device="cpu", batch_size=4)
         expected: Any = lm_eval.evaluate(own, tasks, bootstrap_iters=0, log_samples=True)

@@ -14,7 +14,7 @@ from crosstune.errors import BadInputError
 from crosstune.evaluate.harness import tasks as harness_tasks
 from crosstune.evaluate.harness.generated_tasks import Generator
 from crosstune.evaluate.harness.language_model import CrosstuneLM
-from crosstune.evaluate.harness.multiple_choice import _quiet_harness, score_in_harness
+from crosstune.evaluate.harness.multiple_choice import quiet_harness, score_in_harness
 from crosstune.evaluate.harness.task_files import FOLDER, HarnessTask
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.prompts.templates import TEMPLATES
@@ -90,7 +90,7 @@ def test_generated_tasks_ask_and_count_as_our_own_loop(
             == EvaluationTask(task="nsmc_generate", paths=("n",)).max_new_tokens
         )
         task.set_config("generation_kwargs", {"max_gen_toks": 8}, update=True)
-    with _quiet_harness():
+    with quiet_harness():
         found: Any = lm_eval.evaluate(CrosstuneLM(llama, tokenizer), {"tasks": tasks}, bootstrap_iters=0)
     prompts = {(row.task, row.id): row.prompt for result in ours for row in result.rows}
     for name in cells:

@@ -11,7 +11,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.functional import linear, silu
 
 from crosstune.models import packing
-from crosstune.models.kernels.low_memory_layers import _Gate, _multiplied_again, _Norm, _Rotation, lean_layers
+from crosstune.models.kernels.low_memory_layers import Gate, Norm, Rotation, lean_layers, multiplied_again
 from tests.models.kernels.test_skip_unused_positions import FAMILY, assert_equal_within, make_model, results
 from tests.models.test_packing import CONFIGS, random_rows
 
@@ -36,9 +36,9 @@ def doubles(*shape: int) -> Tensor:
 def test_gradients_are_those_of_the_function() -> None:
     torch.manual_seed(0)
     angles = torch.randn(1, 5, 3, dtype=torch.float64).repeat(1, 1, 2)
-    assert torch.autograd.gradcheck(_Norm.apply, (doubles(2, 3, 5), doubles(5), 1e-6))
-    assert torch.autograd.gradcheck(_Gate.apply, (doubles(2, 3, 5), doubles(2, 3, 5)))
-    assert torch.autograd.gradcheck(_Rotation.apply, (doubles(1, 5, 2, 6), angles.cos(), angles.sin()))
+    assert torch.autograd.gradcheck(Norm.apply, (doubles(2, 3, 5), doubles(5), 1e-6))
+    assert torch.autograd.gradcheck(Gate.apply, (doubles(2, 3, 5), doubles(2, 3, 5)))
+    assert torch.autograd.gradcheck(Rotation.apply, (doubles(1, 5, 2, 6), angles.cos(), angles.sin()))
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -55,9 +55,9 @@ def test_less_is_saved_for_the_backward_pass() -> None:
 
 def test_a_projection_of_the_gated_product_gets_it_again_and_keeps_none() -> None:
     gate, up, weight = doubles(2, 3, 5), doubles(2, 3, 5), doubles(4, 5)
-    gated = _Gate.apply(gate, up)
+    gated = Gate.apply(gate, up)
     kept = StorageWeakRef(gated.untyped_storage())
-    with _multiplied_again(gated):
+    with multiplied_again(gated):
         output = linear(gated, weight)
     del gated
     assert kept.expired()

@@ -25,7 +25,7 @@ from crosstune.train.methods.optimizer import bytes_of_moments, check_optimizer,
 from crosstune.train.methods.trainable import make_trainable
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
 from tests.train.methods.test_parts import make_phase
-from tests.train.test_distributed import FSDP, TORCHRUN, finish, launch
+from tests.train.ranks import Ranks
 
 EIGHT_BIT = Train(optimizer="adamw_8bit")
 # Wide enough for matrices of 4,096 values, from which on moments take one byte each.
@@ -209,14 +209,14 @@ def test_a_run_with_all_regularizers_that_breaks_off_ends_like_one_that_does_not
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [TORCHRUN, FSDP], ids=["ddp", "fsdp2"])
-def test_two_processes_learn_what_one_does(make_run: MakeRun, tmp_path: Path, launcher: list[str]) -> None:
+@pytest.mark.parametrize("sharded", [False, True], ids=["ddp", "fsdp2"])
+def test_two_processes_learn_what_one_does(make_run: MakeRun, tmp_path: Path, sharded: bool) -> None:
     # Wide enough that one byte each is what halves of the matrices take, too.
     systems = {"base": {**SYSTEMS["base"], "architecture": {**WIDE, "hidden_size": 128}}}
     recipe, single = make_run(systems, root=tmp_path / "single", optimizer="adamw_8bit")
     train_stage.run(recipe, single)
     recipe, double = make_run(systems, root=tmp_path / "double", optimizer="adamw_8bit")
-    finish(launch(recipe, tmp_path / "double", launcher))
+    Ranks(recipe, tmp_path / "double", sharded).finish()
     assert losses(double) == pytest.approx(losses(single), rel=1e-4)
     for name, weight in weights(single).items():
         # Rounding decides now and then which byte a moment becomes: allowed is a hundredth of a step on average.

@@ -41,7 +41,7 @@ def score_in_harness(
 
     from crosstune.evaluate.harness.language_model import CrosstuneLM
 
-    with _quiet_harness():
+    with quiet_harness():
         loaded = {label: task.load() for label, task in tasks.items()}
         results = lm_eval.evaluate(
             CrosstuneLM(model, tokenizer, batch_tokens=settings.batch_tokens, log=log),
@@ -125,7 +125,7 @@ def _row(label: str, sample: Row) -> OutputRow:
 
 
 @contextmanager
-def _quiet_harness() -> Iterator[None]:
+def quiet_harness() -> Iterator[None]:
     """Silence the harness's and the datasets library's bars and notes; errors still come through."""
     import datasets
     from lm_eval.api import task as harness_task

@@ -85,7 +85,7 @@ def _lean_forward(part: Any) -> Forward | None:
     if kind.endswith("RMSNorm"):
         return partial(_norm, part)
     if kind.endswith("MLP") and isinstance(part.act_fn, SiLUActivation | nn.SiLU):
-        return partial(_feed_forward, part)
+        return partial(feed_forward, part)
     if kind.endswith("Attention"):
         return partial(_attention, part)
     return None
@@ -113,12 +113,13 @@ def _norm(norm: Any, states: Tensor) -> Tensor:
     if states.dtype != torch.float32 or norm.weight.dtype != torch.float32:
         # Where the model's own computes in float32 and rounds in between.
         return type(norm).forward(norm, states)  # type: ignore[no-any-return]
-    return _Norm.apply(states, norm.weight, norm.variance_epsilon)  # type: ignore[no-any-return,no-untyped-call]
+    return Norm.apply(states, norm.weight, norm.variance_epsilon)  # type: ignore[no-any-return,no-untyped-call]
 
 
-def _feed_forward(network: Any, states: Tensor) -> Tensor:
-    product: Tensor = _Gate.apply(network.gate_proj(states), network.up_proj(states))  # type: ignore[no-untyped-call]
-    with _multiplied_again(product):
+def feed_forward(network: Any, states: Tensor) -> Tensor:
+    """Return what a gated network computes, and keep for the backward pass only what it reads."""
+    product: Tensor = Gate.apply(network.gate_proj(states), network.up_proj(states))  # type: ignore[no-untyped-call]
+    with multiplied_again(product):
         return network.down_proj(product)  # type: ignore[no-any-return]
 
 
@@ -142,7 +143,7 @@ def _attention(
     )
     if hasattr(attention, "q_norm"):  # Qwen 3
         query, key = attention.q_norm(query), attention.k_norm(key)
-    query, key = (_Rotation.apply(states, *position_embeddings) for states in (query, key))  # type: ignore[no-untyped-call]
+    query, key = (Rotation.apply(states, *position_embeddings) for states in (query, key))  # type: ignore[no-untyped-call]
     query, key, value = (states.transpose(1, 2) for states in (query, key, value))
     if past_key_values is not None:
         key, value = past_key_values.update(key, value, attention.layer_idx)
@@ -159,11 +160,12 @@ def _attention(
     return attention.o_proj(output.reshape(*hidden_states.shape[:-1], -1)), weights
 
 
-class _Norm(torch.autograd.Function):
+class Norm(torch.autograd.Function):
     """Root mean square norm: keeps its input and one number a position."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        """Return the states divided by their size, times the weight."""
         length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
         inverse = length.square_().div_(states.shape[-1]).add_(epsilon).rsqrt_()
         ctx.save_for_backward(states, weight, inverse)
@@ -172,6 +174,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Return the gradients of the states and of the weight."""
         states, weight, inverse = ctx.saved_tensors
         product = upstream[0] * states
         flat = product.flatten(0, -2)
@@ -182,17 +185,19 @@ class _Norm(torch.autograd.Function):
         return by_states, by_weight, None
 
 
-class _Gate(torch.autograd.Function):
+class Gate(torch.autograd.Function):
     """SiLU of the gate times what goes up: keeps these two, and computes the SiLU again."""
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
+        """Return the activated gate times what it lets through."""
         ctx.save_for_backward(gate, up)
         ctx.opened = None
         return gated(gate, up) if gate.is_cuda else silu(gate).mul_(up)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of the gate and of what it lets through."""
         gate, up, active = _open(ctx)
         ctx.opened = None
         if active is None:
@@ -212,8 +217,8 @@ def _open(gate_node: Any) -> tuple[Tensor, Tensor, Tensor | None]:
 
 
 @contextmanager
-def _multiplied_again(product: Tensor) -> Iterator[None]:
-    """Let who saves this output of `_Gate` while in this context get it by one more product in the backward pass.
+def multiplied_again(product: Tensor) -> Iterator[None]:
+    """Let who saves this output of `Gate` while in this context get it by one more product in the backward pass.
 
     The projection down keeps it for its weight's gradient otherwise: a seventh of what a layer keeps.
     """
@@ -235,11 +240,12 @@ def _multiplied_again(product: Tensor) -> Iterator[None]:
         yield
 
 
-class _Rotation(torch.autograd.Function):
+class Rotation(torch.autograd.Function):
     """Rotary embedding of [rows, length, heads, size] by cosines and sines [rows, length, size]: keeps these only."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        """Return the states turned by the angles of their positions."""
         ctx.save_for_backward(cosine, sine)
         if states.is_cuda:
             return rotate_states(states, cosine, sine)
@@ -250,6 +256,7 @@ class _Rotation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of the states: the upstream one, turned back."""
         cosine, sine = ctx.saved_tensors
         if upstream[0].is_cuda:
             return rotate_gradient(upstream[0], cosine, sine), None, None

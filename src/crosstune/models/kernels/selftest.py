@@ -19,7 +19,7 @@ from crosstune.terminal import note
 Computation = Callable[[Tensor], Tensor]
 _NUM_STATES = 8
 # By what is computed (a class, its forward function), precision and kind of device: the largest difference found.
-_differences: dict[tuple[Any, ...], float] = {}
+known_differences: dict[tuple[Any, ...], float] = {}
 
 
 def holds(what: str, key: Any, part: nn.Module, size: int, ours: Computation, theirs: Computation) -> bool:
@@ -37,19 +37,19 @@ def holds(what: str, key: Any, part: nn.Module, size: int, ours: Computation, th
     weights = _open_weights(part) or list(part.parameters())
     if any(isinstance(weight, DTensor) for weight in weights):
         # Split over ranks, they can no longer be multiplied one module at a time: it was asked before they were split.
-        known = [found for known_key, found in _differences.items() if known_key[0] == key]
+        known = [found for known_key, found in known_differences.items() if known_key[0] == key]
         return bool(known) and max(known) <= 1
     weight = weights[0]
     full_key = key, weight.dtype, weight.device.type, frozen_kinds(part)
-    if full_key not in _differences:
-        _differences[full_key] = _measure(part, size, ours, theirs)
-        if not _differences[full_key] <= 1:
+    if full_key not in known_differences:
+        known_differences[full_key] = _measure(part, size, ours, theirs)
+        if not known_differences[full_key] <= 1:
             note(
                 f"{what}: the kernel that would replace the library's computation gives another result on this "
-                f"machine (its difference is {_differences[full_key]:.1e} times what rounding explains): the library's "
-                "own is used, which is slower"
+                f"machine (its difference is {known_differences[full_key]:.1e} times what rounding explains): the "
+                "library's own is used, which is slower"
             )
-    return _differences[full_key] <= 1
+    return known_differences[full_key] <= 1
 
 
 def _measure(part: nn.Module, size: int, ours: Computation, theirs: Computation) -> float:
