@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from crosstune.serve.assistant import Assistant, Decoding
+from crosstune.serve.assistant import Assistant
+from crosstune.serve.stream import Decoding
 
 pytest.importorskip("starlette", reason="the extra `serve` is not installed")
 testclient = pytest.importorskip("starlette.testclient")

@@ -8,7 +8,8 @@ import pytest
 from crosstune.errors import BadInputError
 from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.serve.assistant import Assistant, Decoding
+from crosstune.serve.assistant import Assistant
+from crosstune.serve.stream import Decoding
 from crosstune.tokens.encode import encode_prompt
 
 SHORT = Decoding(max_new_tokens=12)

@@ -1,21 +1,26 @@
 """`crosstune chat` in a pipe, and which lines make a question."""
 
 import io
+from collections.abc import Sequence
 
 import pytest
 
-from crosstune.serve.assistant import Assistant, Decoding
+from crosstune.errors import BadInputError
+from crosstune.prompts.conversation import Turn
+from crosstune.serve.assistant import Assistant
 from crosstune.serve.chat import chat
+from crosstune.serve.stream import Decoding
 
 
 def asked(assistant: Assistant, monkeypatch: pytest.MonkeyPatch, typed: str) -> list[tuple[str, str]]:
     questions: list[tuple[str, str]] = []
 
-    def encode(instruction: str, text: str = "") -> list[int]:
+    def encode(turns: Sequence[Turn]) -> list[int]:
+        ((instruction, _, text),) = [turn.content.partition("\n") for turn in turns]
         questions.append((instruction, text))
         return [1, 5]
 
-    monkeypatch.setattr(assistant, "encode", encode)
+    monkeypatch.setattr(assistant, "encode_turns", encode)
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
     chat(assistant, Decoding(4))
     return questions
@@ -50,3 +55,33 @@ def test_answers_stand_one_behind_another_on_standard_output(
     assert [part.strip() for part in written.split("\n") if part.strip()] == [
         part.strip() for answer in expected for part in answer.split("\n") if part.strip()
     ]
+
+
+def test_with_history_earlier_turns_are_sent_along_until_they_are_forgotten_or_do_not_fit(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conversations: list[list[tuple[str, str]]] = []
+
+    def encode(turns: Sequence[Turn]) -> list[int]:
+        conversations.append([(turn.role, turn.content) for turn in turns])
+        return [1] * len(turns)
+
+    def room_for(prompt: Sequence[int]) -> int:
+        if len(prompt) > 4:
+            raise BadInputError("too long")
+        return 8
+
+    monkeypatch.setattr(assistant, "encode_turns", encode)
+    monkeypatch.setattr(assistant, "room_for", room_for)
+    monkeypatch.setattr(assistant, "stream", lambda *_: iter(["\n", "yes ", "it is"]))
+    monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\n/new\nthree\n"))
+    chat(assistant, Decoding(4), system="Be kind.", keeps_history=True)
+    told, one, two, three = ("system", "Be kind."), ("user", "one"), ("user", "two"), ("user", "three")
+    yes = ("assistant", "yes it is")
+    assert conversations == [[told, one], [told, one, yes, two], [told, three]]
+
+    conversations.clear()
+    monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\nthree\n"))
+    chat(assistant, Decoding(4), system="Be kind.", keeps_history=True)
+    assert conversations[-2:] == [[told, one, yes, two, yes, three], [told, two, yes, three]]
+    assert "no room for the oldest question any more, left out: 'one'" in capsys.readouterr().err

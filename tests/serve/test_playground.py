@@ -10,6 +10,9 @@ from crosstune.errors import BadInputError
 from crosstune.runs.files import read_jsonl
 from crosstune.serve import playground as compare
 from crosstune.serve.models_to_compare import Answer, Panel, Question, contestants_of, questions_of
+from crosstune.serve.playground import Seating
+from crosstune.serve.stream import Decoding
+from crosstune.serve.votes import Shown
 from tests.browser import browser, needs_browser
 from tests.command_line import crosstune
 from tests.served import served
@@ -33,7 +36,7 @@ def test_a_contestant_answers_as_its_evaluation_did(quick_run: tuple[Path, str])
     for name, task in (("En → Ko, Korean instruction", "translate_en_ko_ko"), ("NSMC, generated", "nsmc")):
         row = next(row for row in rows if row["task"] == task)
         question = questions[name][0]
-        answer = panel.answer(0, question.instruction, question.text, 16 if task == "nsmc" else 48)
+        *_, answer = panel.stream(0, (question.instruction, question.text), Decoding(16 if task == "nsmc" else 48))
         assert (answer.text, answer.finished) == (row["output"].strip(), row["finished"])
         assert question.reference == row["reference"]
 
@@ -41,7 +44,7 @@ def test_a_contestant_answers_as_its_evaluation_did(quick_run: tuple[Path, str])
 def test_models_leave_memory_when_there_is_room_for_fewer(quick_run: tuple[Path, str]) -> None:
     panel = Panel(contestants_of([quick_run[0]])[:3], models_in_memory=2)
     for place in (0, 1, 0, 2):
-        panel.answer(place, "Name a fruit.", "", 2)
+        list(panel.stream(place, ("Name a fruit.", ""), Decoding(2)))
     assert list(panel.loaded) == [0, 2]
 
 
@@ -58,7 +61,7 @@ def test_a_folder_that_is_no_run_and_a_missing_library_are_named(
     assert done.returncode == 2 and "has no recipe.yaml: give a folder that `crosstune run` made" in done.stderr
     monkeypatch.setattr(compare.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BadInputError, match=r"pip install 'crosstune\[web\]'"):
-        compare.compare([tmp_path], 7860, 1)
+        compare.compare([tmp_path], 7860, 1, None)
 
 
 def test_answers_to_a_runs_items_are_judged_as_in_evaluation_and_others_by_form() -> None:
@@ -67,20 +70,29 @@ def test_answers_to_a_runs_items_are_judged_as_in_evaluation_and_others_by_form(
     class Wrong:
         contestants = ("ours", "base")
 
-        def answer(self, place: int, *_: object) -> Answer:
-            return (Answer("나는 집에 간다.", 7, True), Answer("I go home.\nI am.", 6, False))[place]
+        def stream(self, place: int, *_: object) -> Iterator[Answer]:
+            yield Answer("나", 0, False)
+            yield (Answer("나는 집에 간다.", 7, True), Answer("I go home.\nI am.", 6, False))[place]
 
     ask = compare.asking(Wrong(), {"En → Ko": [question]})  # type: ignore[arg-type]
-    *_, shown = ask(question.instruction, question.text, 8)
+    *_, (seen, *shown) = ask(question.instruction, question.text, 8, Seating((0, 1), is_blind=True))
+    assert seen == Shown(question.instruction, question.text, (shown[0], shown[2]), Decoding(8), is_blind=True)
     assert shown[1] == "7 tokens, stopped by itself"
     assert shown[3] == "6 tokens, hit the limit · **source copied** · **wrong language** · **no stop** · **extra text**"
-    *_, shown = ask("Say something.", "", 8)
+    *_, (seen, *shown) = ask("Say something.", "", 8, Seating((1, 0), decoding=Decoding(256, 0.5, 3, 0.9)))
+    assert seen.answers == ("나는 집에 간다.", "I go home.\nI am.") and seen.decoding == Decoding(8, 0.5, 3, 0.9)
+    shown = [*shown[2:], *shown[:2]]
     assert (shown[1], shown[3]) == ("7 tokens, stopped by itself", "6 tokens, hit the limit · **no stop**")
 
 
 @pytest.fixture(scope="module")
-def address(quick_run: tuple[Path, str]) -> Iterator[str]:
-    with served("compare", str(quick_run[0])) as address:
+def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("votes") / "preferences.jsonl"
+
+
+@pytest.fixture(scope="module")
+def address(quick_run: tuple[Path, str], votes: Path) -> Iterator[str]:
+    with served("compare", str(quick_run[0]), "--votes", str(votes)) as address:
         yield address
 
 
@@ -89,7 +101,8 @@ def test_the_page_asks_every_system(address: str, quick_run: tuple[Path, str]) -
     client = gradio_client.Client(address, verbose=False)
     shown = client.predict("Name a fruit.", "<b>what</b>", 8, api_name="/ask")
     panel = Panel(contestants_of([quick_run[0]]), models_in_memory=8)
-    answers = [panel.answer(place, "Name a fruit.", "<b>what</b>", 8) for place in range(5)]
+    asked = "Name a fruit.", "<b>what</b>"
+    answers = [list(panel.stream(place, asked, Decoding(8)))[-1] for place in range(5)]
     assert list(shown[0::2]) == [answer.text for answer in answers]
     written = [int(about.partition(" ")[0]) for about in shown[1::2]]
     assert written == [answer.num_tokens for answer in answers]
@@ -110,14 +123,15 @@ def test_in_a_browser_the_answers_stand_side_by_side_and_nothing_is_asked_of_oth
         boxes = dict(
             tab.evaluate(
                 "[...document.querySelectorAll('label')].map((one) => [one.innerText.trim().split('\\n')[0], "
-                "one.querySelector('textarea, input')]).filter(([name, box]) => box)"
+                "one.querySelector('textarea, input:not([type=radio])')]).filter(([name, box]) => box)"
                 ".map(([name, box]) => [name, box.value])"
             )
         )
-        # The boxes' names: a box grows with its answer, and pushes what is told of it down.
+        # The boxes' names: a box grows with its answer, and pushes what is told of it down. The vote has them, too.
         tops = dict(
             tab.evaluate(
-                "[...document.querySelectorAll('label')].map((one) => [one.innerText.trim().split('\\n')[0], "
+                "[...document.querySelectorAll('label')].filter((one) => !one.querySelector('[type=radio]'))"
+                ".map((one) => [one.innerText.trim().split('\\n')[0], "
                 "one.getBoundingClientRect().top])"
             )
         )
@@ -130,5 +144,33 @@ def test_in_a_browser_the_answers_stand_side_by_side_and_nothing_is_asked_of_oth
     assert asked and asked[0].instruction == boxes["instruction"] and asked[0].reference == boxes["reference"]
     panel = Panel(contestants, models_in_memory=8)
     for place, contestant in enumerate(contestants):
-        answer = panel.answer(place, boxes["instruction"], boxes["input"], 256)
+        *_, answer = panel.stream(place, (boxes["instruction"], boxes["input"]), Decoding(256))
         assert boxes[contestant.label] == answer.text
+
+
+@needs_browser
+def test_a_blind_vote_is_saved_and_then_shows_who_wrote_what(
+    address: str, votes: Path, quick_run: tuple[Path, str], tmp_path: Path
+) -> None:
+    labels = [contestant.label for contestant in contestants_of([quick_run[0]])]
+    click = "[...document.querySelectorAll('button')].find((one) => one.textContent.trim() === '{}').click()"
+    named = "[...document.querySelectorAll('label')].map((one) => one.innerText.trim().split('\\n')[0])"
+    told = "[...document.querySelectorAll('p')].filter((one) => / tokens, (stopped|hit)/.test(one.textContent)).length"
+    with browser(tmp_path / "profile") as tab:
+        tab.open(address)
+        tab.wait_for(f"{named}.length > 5")
+        tab.evaluate(click.format("Save the vote"))
+        tab.wait_for("document.body.innerText.includes('Not saved: first let all systems answer.')")
+        tab.evaluate("document.querySelector('input[type=checkbox]').click()")
+        tab.evaluate(click.format("Ask all"))
+        tab.wait_for(f"{told} === {len(labels)}")
+        assert not set(labels) & set(tab.evaluate(named)) and {"A", "E"} <= set(tab.evaluate(named))
+        tab.evaluate(click.format("Save the vote"))
+        tab.wait_for("document.body.innerText.includes('Not saved: first say which answer is best.')")
+        tab.evaluate("document.querySelector('input[type=radio]').click()")
+        tab.evaluate(click.format("Save the vote"))
+        tab.wait_for("document.body.innerText.includes('preferences saved to')")
+        assert set(labels) <= set(tab.evaluate(named)) and tab.complaints == []
+    rows = read_jsonl(votes)
+    assert rows and all(row["blind"] and row["chosen"] != row["rejected"] for row in rows)
+    assert {row["chosen_system"] for row in rows} <= set(labels)

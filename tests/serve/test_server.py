@@ -7,7 +7,8 @@ import pytest
 
 from crosstune.errors import BadInputError
 from crosstune.serve import server
-from crosstune.serve.assistant import Assistant, Decoding
+from crosstune.serve.assistant import Assistant
+from crosstune.serve.stream import Decoding
 from tests.served import served
 
 

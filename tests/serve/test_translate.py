@@ -8,7 +8,8 @@ import pytest
 from crosstune.cli import models as commands
 from crosstune.errors import BadInputError
 from crosstune.serve import translate
-from crosstune.serve.assistant import Assistant, Decoding
+from crosstune.serve.assistant import Assistant
+from crosstune.serve.stream import Decoding
 from crosstune.serve.translate import Request, translate_file, translate_pipe
 
 REQUEST = Request("en-ko", "en", Decoding(8))

@@ -24,17 +24,21 @@ def chat(
     model: Model,
     max_new_tokens: MaxNewTokens = 256,
     temperature: Annotated[float, typer.Option(min=0, help="0: always the likeliest token")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0, max=1, help="draw among the likeliest with so much probability")] = 1.0,
     seed: Annotated[int, typer.Option(help="of the draws, where the temperature is above 0")] = 0,
+    system: Annotated[str, typer.Option(metavar="TEXT", help="what the model is told before the first question")] = "",
+    history: Annotated[bool, typer.Option("--history", help="send earlier questions and answers along")] = False,
     prompt: Prompt = None,
 ) -> None:
     """Ask a model questions, and read the answers as they are written.
 
     In a pipe, each line is a question:  echo "Name a fruit." | crosstune chat MODEL
     """
-    from crosstune.serve.assistant import Assistant, Decoding
+    from crosstune.serve.assistant import Assistant
     from crosstune.serve.chat import chat as run
+    from crosstune.serve.stream import Decoding
 
-    run(Assistant(model, prompt), Decoding(max_new_tokens, temperature, seed))
+    run(Assistant(model, prompt), Decoding(max_new_tokens, temperature, seed, top_p), system, history)
 
 
 def translate(
@@ -51,7 +55,8 @@ def translate(
 
     A file's translation that was interrupted goes on where it stopped:  crosstune translate MODEL book.txt --to ko
     """
-    from crosstune.serve.assistant import Assistant, Decoding, instructions_of
+    from crosstune.serve.assistant import Assistant, instructions_of
+    from crosstune.serve.stream import Decoding
     from crosstune.serve.translate import Request, translate_file, translate_pipe
 
     source = source or ("ko" if to == "en" else "en")
@@ -86,11 +91,17 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="finished runs, as runs/miniature")],
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 7860,
     models_in_memory: Annotated[int, typer.Option(min=1, help="models kept loaded; fewer need less memory")] = 8,
+    votes: Annotated[
+        Path | None, typer.Option(help="where preferences go [preferences.jsonl of the first RUN]")
+    ] = None,
 ) -> None:
-    """Open a local page on which the systems of finished runs answer the same question side by side."""
+    """Open a local page on which the systems of finished runs answer the same question side by side.
+
+    Say which answer is best, with names hidden or not, and the votes are saved as rows of prompt, chosen and rejected.
+    """
     from crosstune.serve.playground import compare as run
 
-    run(runs, port, models_in_memory)
+    run(runs, port, models_in_memory, votes)
 
 
 def export(

@@ -14,9 +14,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from crosstune.errors import BadInputError
-from crosstune.serve.assistant import Assistant, Told
+from crosstune.serve.assistant import Assistant
 from crosstune.serve.guard import MAX_BODY_BYTES, Guard, error_body
 from crosstune.serve.requests import Request, read_request
+from crosstune.serve.stream import Told
 from crosstune.tokens.encode import encode_prompt
 
 # A request that fits the context: 64 bytes a token are many, also where JSON spells out each Korean character.

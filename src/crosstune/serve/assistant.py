@@ -2,19 +2,17 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextIteratorStreamer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.generate.rows import Generated
 from crosstune.models.chat_template import frozen, has_system, render, source_of, special_tokens
 from crosstune.models.load import load_model, load_tokenizer
-from crosstune.models.plain import as_plain
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.cleaning import clean
@@ -23,40 +21,11 @@ from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe.data import TEMPLATE_DATE
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
+from crosstune.serve.stream import Decoding, Told, stream
 from crosstune.tokens.plain_text import encode_rendered
 
 _BATCH_TOKENS = 8192
 _BATCH_ROWS = 32
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How answers are chosen.
-
-    Attributes:
-        max_new_tokens: where an answer is cut, the EOS included.
-        temperature: 0 takes the likeliest token at each step; above, tokens are drawn, at 1 by the model's own odds.
-        seed: of the draws.
-        top_p: tokens are drawn among the likeliest ones that have so much probability together.
-    """
-
-    max_new_tokens: int
-    temperature: float = 0.0
-    seed: int = 0
-    top_p: float = 1.0
-
-
-@dataclass
-class Told:
-    """What is known of an answer when it has ended: its tokens, and whether it ended by itself."""
-
-    num_tokens: int = 0
-    finished: bool = False
-
-    @property
-    def reason(self) -> str:
-        """Why it ended, as the OpenAI protocol says it."""
-        return "stop" if self.finished else "length"
 
 
 class Assistant:
@@ -129,51 +98,8 @@ class Assistant:
         Raises:
             BadInputError: when the prompt fills all positions of the model.
         """
-        room = self.room_for(prompt)
-        streamer = _CountingStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        stop, stops = threading.Event(), stop_tokens(self.model, self.tokenizer)
-        drawn: dict[str, Any] = {"do_sample": False}
-        if decoding.temperature:
-            # Not what a foreign folder's generation_config.json would add.
-            drawn = {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
-        inputs = torch.tensor([list(prompt)], device=self.model.device)
-        settings = {
-            "input_ids": inputs,
-            "attention_mask": torch.ones_like(inputs),
-            "max_new_tokens": min(decoding.max_new_tokens, room),
-            "pad_token_id": self.tokenizer.eos_token_id,
-            "eos_token_id": sorted(stops),
-            "stopping_criteria": [lambda *_: torch.tensor([stop.is_set()], device=inputs.device)],
-            "streamer": streamer,
-            **drawn,
-        }
-        failures: list[Exception] = []
-
-        def write() -> None:
-            try:
-                with self._one_at_a_time, as_plain(self.model):
-                    torch.manual_seed(decoding.seed)
-                    if stop.is_set():  # while it waited
-                        streamer.end()  # type: ignore[no-untyped-call]
-                    else:
-                        self.model.generate(**settings)  # type: ignore[operator]
-            except Exception as error:
-                # Raised in the reader's thread; without the end mark it would wait for ever.
-                failures.append(error)
-                streamer.end()  # type: ignore[no-untyped-call]
-
-        thread = threading.Thread(target=write, daemon=True)
-        thread.start()
-        try:
-            yield from streamer
-        finally:
-            stop.set()
-            thread.join()
-        if failures:
-            raise failures[0]
-        if told is not None:
-            told.num_tokens = len(streamer.tokens)
-            told.finished = bool(streamer.tokens) and streamer.tokens[-1] in stops
+        within = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, self.room_for(prompt)))
+        return stream((self.model, self.tokenizer), prompt, within, self._one_at_a_time, told)
 
     def room_for(self, prompt: Sequence[int]) -> int:
         """Return how many tokens an answer may have.
@@ -193,21 +119,9 @@ class Assistant:
         return Limits(decoding.max_new_tokens, self.max_positions or 2**31, _BATCH_ROWS, _BATCH_TOKENS)
 
     def _text(self, tokens: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
-
-
-class _CountingStreamer(TextIteratorStreamer):
-    """A streamer that keeps the tokens whose text it gives."""
-
-    def __init__(self, *settings: Any, **more: Any) -> None:
-        super().__init__(*settings, **more)
-        self.tokens: list[int] = []
-
-    def put(self, value: torch.Tensor) -> None:
-        """Take the prompt, first, or a token of the answer."""
-        if not self.next_tokens_are_prompt:
-            self.tokens += value.flatten().tolist()
-        super().put(value)  # type: ignore[no-untyped-call]
+        return str(
+            self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        ).strip()
 
 
 def instructions_of(path: str) -> dict[str, dict[str, str]]:

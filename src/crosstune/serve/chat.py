@@ -3,29 +3,67 @@
 import sys
 from collections.abc import Iterator
 
-from crosstune.serve.assistant import Assistant, Decoding
-from crosstune.terminal import console
+from crosstune.errors import BadInputError
+from crosstune.prompts.conversation import Turn
+from crosstune.serve.assistant import Assistant
+from crosstune.serve.stream import Decoding
+from crosstune.terminal import console, note
 from crosstune.terminal import shown as as_shown
 
+_ALONE = "Each question stands for itself, as in training (--history sends the earlier ones along)."
+_TOGETHER = "Earlier questions and answers are sent along; /new begins a new conversation."
 _GREETING = (
-    "Each question stands for itself, as in training. A line that ends in \\ goes on in the next one "
-    "(an instruction first, then its input). Ctrl-C stops an answer, Ctrl-D ends."
+    "A line that ends in \\ goes on in the next one (an instruction first, then its input). Ctrl-C stops an answer, "
+    "Ctrl-D ends."
 )
+_NEW = "/new"
 
 
-def chat(assistant: Assistant, decoding: Decoding) -> None:
-    """Answer the questions on standard input: a conversation at a terminal, one answer per question in a pipe."""
+def chat(assistant: Assistant, decoding: Decoding, system: str = "", keeps_history: bool = False) -> None:
+    """Answer the questions on standard input: a conversation at a terminal, one answer per question in a pipe.
+
+    ``system`` is said before the first question; with ``keeps_history`` each question is asked behind the earlier ones
+    and their answers, the oldest of which are left out, with a note, where the model has no room for all.
+
+    Raises:
+        BadInputError: when the model's chat template has no place for a system text or for earlier turns.
+    """
     interactive = sys.stdin.isatty()
+    before = [Turn("system", system)] if system else []
+    history: list[Turn] = []
     if interactive:
-        console.print(_GREETING, style="dim")
+        console.print(f"{_TOGETHER if keeps_history else _ALONE} {_GREETING}", style="dim")
     for question in _questions(interactive):
-        instruction, _, text = question.partition("\n")
+        if keeps_history and question == _NEW:
+            history = []
+            continue
+        asked = Turn("user", question)
+        prompt = _fitted(assistant, before, history, asked)
+        answer = ""
         try:
-            _print_answer(assistant.stream(assistant.encode(instruction, text), decoding))
+            for part in _shown(assistant.stream(prompt, decoding)):
+                answer += part
         except KeyboardInterrupt:
             if not interactive:
                 raise
             sys.stdout.write("\n")
+        if keeps_history and answer.strip():
+            history += [asked, Turn("assistant", answer.strip())]
+
+
+def _fitted(assistant: Assistant, before: list[Turn], history: list[Turn], asked: Turn) -> list[int]:
+    """Return the tokens of a conversation, and take its oldest exchanges out of the history until they fit."""
+    while True:
+        prompt = assistant.encode_turns([*before, *history, asked])
+        try:
+            assistant.room_for(prompt)
+        except BadInputError:
+            if not history:
+                raise
+            note(f"no room for the oldest question any more, left out: {history[0].content[:60]!r}")
+            del history[:2]
+        else:
+            return prompt
 
 
 def _questions(interactive: bool) -> Iterator[str]:
@@ -45,7 +83,8 @@ def _questions(interactive: bool) -> Iterator[str]:
         lines = []
 
 
-def _print_answer(parts: Iterator[str]) -> None:
+def _shown(parts: Iterator[str]) -> Iterator[str]:
+    """Write an answer's parts as they come, and yield them."""
     has_begun = False
     for part in parts:
         # The completion begins with the template's newline, which is no part of the answer.
@@ -53,5 +92,6 @@ def _print_answer(parts: Iterator[str]) -> None:
         has_begun = has_begun or bool(shown)
         sys.stdout.write(as_shown(shown))
         sys.stdout.flush()
+        yield shown
     sys.stdout.write("\n")
     sys.stdout.flush()

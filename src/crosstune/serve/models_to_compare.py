@@ -1,29 +1,27 @@
 """The systems of finished runs, asked the same question in the words of their training."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
-from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.harness.generated_tasks import max_positions
 from crosstune.evaluate.systems import find_system, load_system
 from crosstune.languages.registry import language_name, split_direction
 from crosstune.models.chat_template import template_of
-from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.cleaning import clean
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_jsonl
 from crosstune.runs.folder import RunFolder
+from crosstune.serve.stream import Decoding, Told, stream
 from crosstune.tasks.diagnostics import Asked, failures
 from crosstune.tokens.encode import encode_prompt
-
-_BATCH_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -129,24 +127,32 @@ class Panel:
     def __init__(self, contestants: Sequence[Contestant], models_in_memory: int) -> None:
         self.contestants = contestants
         self._limit = models_in_memory
+        self._one_at_a_time = threading.Lock()
         self.loaded: OrderedDict[int, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = OrderedDict()
 
-    def answer(self, place: int, instruction: str, text: str, max_new_tokens: int) -> Answer:
-        """Return one contestant's greedy answer, as its evaluation would have it."""
+    def stream(self, place: int, asked: tuple[str, str], decoding: Decoding) -> Iterator[Answer]:
+        """Yield one contestant's answer to an instruction and its input, longer each time, asked as in its evaluation.
+
+        Greedy decoding gives the evaluation's answer.
+        """
         model, tokenizer = self._load(place)
         template = self.contestants[place].template
-        prompt = encode_prompt(tokenizer, template.prompt(clean(instruction), clean(text)))
-        if len(prompt) >= max_positions(model):
-            return Answer(
+        prompt = encode_prompt(tokenizer, template.prompt(clean(asked[0]), clean(asked[1])))
+        room = max_positions(model) - len(prompt)
+        if room <= 0:
+            yield Answer(
                 f"(not asked: the question has {len(prompt)} tokens, and this model knows {max_positions(model)} "
                 "positions, question and answer together)",
                 0,
                 False,
             )
-        limits = Limits(max_new_tokens, max_positions(model), 1, _BATCH_TOKENS)
-        ((_, written),) = generate(model, [prompt], stop_tokens(model, tokenizer), limits)
-        output = tokenizer.decode(list(written.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Answer(template.output(str(output)).strip(), len(written.tokens), written.finished)
+            return
+        within = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room))
+        written, told = "", Told()
+        for part in stream((model, tokenizer), prompt, within, self._one_at_a_time, told):
+            written += part
+            yield Answer(template.output(written).strip(), told.num_tokens, told.finished)
+        yield Answer(template.output(written).strip(), told.num_tokens, told.finished)
 
     def _load(self, place: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         if place not in self.loaded:

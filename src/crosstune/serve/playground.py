@@ -3,23 +3,32 @@
 import importlib.util
 import os
 import random
-from collections.abc import Callable, Sequence
+import string
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
 from crosstune.serve.guard import Guard
 from crosstune.serve.models_to_compare import Answer, Panel, Question, contestants_of, questions_of
+from crosstune.serve.stream import Decoding
+from crosstune.serve.votes import Shown, save_vote
 from crosstune.terminal import note
 
 _OWN_QUESTION = "your own"
 _MAX_NEW_TOKENS = 256
+_GREEDY = Decoding(_MAX_NEW_TOKENS)
+_SECONDS_BETWEEN_PARTS = 0.1
 # Nothing is uploaded, and no file of this machine is served but the page's own.
 _CLOSED = ("/gradio_api/upload", "/upload", "/gradio_api/file", "/file", "/gradio_api/proxy", "/proxy")
 
 
-def compare(folders: Sequence[Path], port: int, models_in_memory: int) -> None:
+def compare(folders: Sequence[Path], port: int, models_in_memory: int, votes: Path | None) -> None:
     """Open the page on this machine alone; it ends with Ctrl-C.
+
+    ``votes`` is the file that preferences are appended to: without one, preferences.jsonl in the first run's folder.
 
     Raises:
         BadInputError: when gradio is not installed, or a folder holds no trained run.
@@ -27,8 +36,9 @@ def compare(folders: Sequence[Path], port: int, models_in_memory: int) -> None:
     if importlib.util.find_spec("gradio") is None:
         raise BadInputError("the comparison page needs gradio, which is not installed: pip install 'crosstune[web]'")
     contestants = contestants_of(folders)
-    page = build_page(Panel(contestants, models_in_memory), questions_of(contestants[0]))
-    note(f"{len(contestants)} systems answer on http://127.0.0.1:{port} (Ctrl-C ends)")
+    file = votes or folders[0] / "preferences.jsonl"
+    page = build_page(Panel(contestants, models_in_memory), questions_of(contestants[0]), file)
+    note(f"{len(contestants)} systems answer on http://127.0.0.1:{port} (Ctrl-C ends); votes go to {file}")
     # Imported here: an extra.
     from starlette.middleware import Middleware
 
@@ -43,12 +53,13 @@ def compare(folders: Sequence[Path], port: int, models_in_memory: int) -> None:
     )
 
 
-def build_page(panel: Panel, questions: dict[str, list[Question]]) -> Any:
-    """Return the gradio page: a question, its presets, and an answer box per contestant."""
+def build_page(panel: Panel, questions: dict[str, list[Question]], votes: Path) -> Any:
+    """Return the gradio page: a question, its presets, an answer box per contestant, and a vote."""
     # Read when gradio is imported: it counts its users otherwise.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
+    names = [one.label for one in panel.contestants]
     draw = _draw(questions)
     first = next(iter(questions), _OWN_QUESTION)
     begin = draw(first)
@@ -61,18 +72,44 @@ def build_page(panel: Panel, questions: dict[str, list[Question]]) -> Any:
         text = gradio.Textbox(begin[1], label="input", lines=3)
         reference = gradio.Textbox(begin[2], label="reference", interactive=False, visible=bool(questions))
         max_new_tokens = gradio.Slider(8, 1024, value=_MAX_NEW_TOKENS, step=8, label="longest answer, tokens")
-        ask = gradio.Button("Ask all", variant="primary")
+        with gradio.Accordion("How answers are drawn", open=False):
+            temperature = gradio.Slider(0, 2, value=0, step=0.1, label="temperature (0: as in evaluation)")
+            top_p = gradio.Slider(0.05, 1, value=1, step=0.05, label="top p")
+            seed = gradio.Number(0, label="seed", precision=0)
+        blind = gradio.Checkbox(False, label="blind: hide which system wrote which answer, in an order by chance")
+        with gradio.Row():
+            ask = gradio.Button("Ask all", variant="primary")
+            stop = gradio.Button("Stop")
         boxes = []
         with gradio.Row():
-            for contestant in panel.contestants:
+            for name in names:
                 with gradio.Column(min_width=200):
-                    answer = gradio.Textbox(label=contestant.label, lines=4, interactive=False)
-                    boxes += [answer, gradio.Markdown()]
+                    boxes += [gradio.Textbox(label=name, lines=4, interactive=False), gradio.Markdown()]
+        with gradio.Row():
+            best = gradio.Radio([(name, box) for box, name in enumerate(names)], label="best answer")
+            vote = gradio.Button("Save the vote", scale=0)
+        told = gradio.Markdown()
+        # The order of the boxes, and what stands in them: a vote is on what was read, whatever is typed meanwhile.
+        seating, shown = gradio.State(Seating(tuple(range(len(names))))), gradio.State(None)
         for event in (preset.change, another.click):
             event(draw, [preset], [instruction, text, reference], api_name=False)
+        placed = ask.click(
+            _place(names, gradio.update),
+            [blind, temperature, top_p, seed],
+            [seating, shown, best, told, *boxes[0::2]],
+            api_name=False,
+        )
         # Nothing is sent to a system but what stands in the boxes.
-        asked = [instruction, text, max_new_tokens]
-        ask.click(asking(panel, questions), asked, boxes, api_name="ask", concurrency_limit=1)
+        writing = placed.then(
+            asking(panel, questions),
+            [instruction, text, max_new_tokens, seating],
+            [shown, *boxes],
+            api_name="ask",
+            concurrency_limit=1,
+            show_progress="hidden",
+        )
+        stop.click(None, cancels=[writing], api_name=False)
+        vote.click(_vote(names, votes, gradio.update), [best, seating, shown], [told, *boxes[0::2]], api_name=False)
     return page
 
 
@@ -88,23 +125,78 @@ def _draw(questions: dict[str, list[Question]]) -> Callable[[str], tuple[str, st
     return draw
 
 
-def asking(panel: Panel, questions: dict[str, list[Question]]) -> Callable[[str, str, float], Any]:
+@dataclass(frozen=True)
+class Seating:
+    """Who answers in which box, and how.
+
+    Attributes:
+        order: the system of each box.
+        decoding: how answers are drawn; their length is said with the question.
+    """
+
+    order: tuple[int, ...]
+    is_blind: bool = False
+    decoding: Decoding = _GREEDY
+
+
+def _place(names: Sequence[str], update: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+    """Return what puts the systems into the boxes: by their names, or by letters and in an order by chance."""
+
+    def place(is_blind: bool, temperature: float, top_p: float, seed: float) -> tuple[Any, ...]:
+        order = list(range(len(names)))
+        if is_blind:
+            random.shuffle(order)
+        labels = [string.ascii_uppercase[box] if is_blind else names[system] for box, system in enumerate(order)]
+        radio = update(choices=[(label, box) for box, label in enumerate(labels)], value=None)
+        seating = Seating(tuple(order), is_blind, Decoding(_MAX_NEW_TOKENS, temperature, int(seed), top_p))
+        return seating, None, radio, "", *(update(label=label, value="") for label in labels)
+
+    return place
+
+
+def asking(panel: Panel, questions: dict[str, list[Question]]) -> Callable[..., Iterator[tuple[Any, ...]]]:
     """Return what the page calls with a question: it yields what each contestant answers, and how that is judged."""
     known = {(one.instruction, one.text): one for items in questions.values() for one in items}
 
-    def ask(instruction: str, text: str, max_new_tokens: float) -> Any:
-        """Yield the answers as they come, so that the first is read while the last is written."""
+    def ask(instruction: str, text: str, max_new_tokens: float, seating: Seating) -> Iterator[tuple[Any, ...]]:
+        """Yield the answers as they are written, system by system."""
         # Only an item of the run has a reference and languages; to own questions, an answer is held by form alone.
         question = known.get((instruction, text), Question(instruction, text, ""))
-        shown = ["", ""] * len(panel.contestants)
-        for place in range(len(panel.contestants)):
-            shown[2 * place + 1] = "writes …"
-            yield tuple(shown)
-            answer = panel.answer(place, instruction, text, int(max_new_tokens))
-            shown[2 * place : 2 * place + 2] = answer.text, _about(answer, question.failures(answer))
-            yield tuple(shown)
+        decoding, order = replace(seating.decoding, max_new_tokens=int(max_new_tokens)), seating.order
+        boxes, answers = ["", ""] * len(order), [""] * len(order)
+        for box, system in enumerate(order):
+            boxes[2 * box + 1], since = "writes …", float("-inf")
+            yield None, *boxes
+            answer = Answer("", 0, False)
+            for answer in panel.stream(system, (instruction, text), decoding):
+                boxes[2 * box] = answer.text
+                if time.monotonic() - since > _SECONDS_BETWEEN_PARTS:
+                    since = time.monotonic()
+                    yield None, *boxes
+            answers[system] = answer.text
+            boxes[2 * box : 2 * box + 2] = answer.text, _about(answer, question.failures(answer))
+            yield None, *boxes
+        yield Shown(instruction, text, tuple(answers), decoding, seating.is_blind), *boxes
 
     return ask
+
+
+def _vote(names: Sequence[str], file: Path, update: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+    def vote(best: int | None, seating: Seating, shown: Shown | None) -> tuple[Any, ...]:
+        """Save a vote, and show who wrote what."""
+        if shown is None or best is None:
+            missing = "first let all systems answer" if shown is None else "first say which answer is best"
+            return f"Not saved: {missing}.", *(update() for _ in names)
+        system = seating.order[best]
+        try:
+            count = save_vote(file, shown, names, system)
+        except OSError as error:
+            return f"Not saved: {error}", *(update() for _ in names)
+        same = "" if count else ": all answers are equal"
+        revealed = (update(label=names[written]) for written in seating.order)
+        return f"{names[system]} was best. {count} preferences saved to {file}{same}.", *revealed
+
+    return vote
 
 
 def _about(answer: Answer, failed: Sequence[str]) -> str:

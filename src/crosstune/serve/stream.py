@@ -1,0 +1,123 @@
+"""An answer as it is written, token by token, by a model that answers one question at a time."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextIteratorStreamer
+
+from crosstune.models.plain import as_plain
+from crosstune.models.stop_tokens import stop_tokens
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are chosen.
+
+    Attributes:
+        max_new_tokens: where an answer is cut, the EOS included.
+        temperature: 0 takes the likeliest token at each step; above, tokens are drawn, at 1 by the model's own odds.
+        seed: of the draws.
+        top_p: tokens are drawn among the likeliest ones that have so much probability together.
+    """
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    top_p: float = 1.0
+
+
+@dataclass
+class Told:
+    """What is known of an answer when it has ended: its tokens, and whether it ended by itself."""
+
+    num_tokens: int = 0
+    finished: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, as the OpenAI protocol says it."""
+        return "stop" if self.finished else "length"
+
+
+def stream(
+    model: tuple[PreTrainedModel, PreTrainedTokenizerBase],
+    prompt: Sequence[int],
+    decoding: Decoding,
+    one_at_a_time: threading.Lock,
+    told: Told | None = None,
+) -> Iterator[str]:
+    """Yield an answer in parts as it is written; closing the iterator stops the model.
+
+    ``one_at_a_time`` is the model's: who asks while it writes waits. ``told`` is filled when the answer has ended.
+    """
+    writer, tokenizer = model
+    streamer = _CountingStreamer(
+        tokenizer, skip_prompt=True, skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    stop, stops = threading.Event(), stop_tokens(writer, tokenizer)
+    settings = _settings(model, prompt, decoding) | {
+        "eos_token_id": sorted(stops),
+        "stopping_criteria": [lambda *_: torch.tensor([stop.is_set()], device=writer.device)],
+        "streamer": streamer,
+    }
+    failures: list[Exception] = []
+
+    def write() -> None:
+        try:
+            with one_at_a_time, as_plain(writer):
+                torch.manual_seed(decoding.seed)
+                if stop.is_set():  # while it waited
+                    streamer.end()  # type: ignore[no-untyped-call]
+                else:
+                    writer.generate(**settings)  # type: ignore[operator]
+        except Exception as error:
+            # Raised in the reader's thread; without the end mark it would wait for ever.
+            failures.append(error)
+            streamer.end()  # type: ignore[no-untyped-call]
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield from streamer
+    finally:
+        stop.set()
+        thread.join()
+    if failures:
+        raise failures[0]
+    if told is not None:
+        told.num_tokens = len(streamer.tokens)
+        told.finished = bool(streamer.tokens) and streamer.tokens[-1] in stops
+
+
+def _settings(
+    model: tuple[PreTrainedModel, PreTrainedTokenizerBase], prompt: Sequence[int], decoding: Decoding
+) -> dict[str, Any]:
+    inputs = torch.tensor([list(prompt)], device=model[0].device)
+    drawn: dict[str, Any] = {"do_sample": False}
+    if decoding.temperature:
+        # Not what a foreign folder's generation_config.json would add.
+        drawn = {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
+    return {
+        "input_ids": inputs,
+        "attention_mask": torch.ones_like(inputs),
+        "max_new_tokens": decoding.max_new_tokens,
+        "pad_token_id": model[1].eos_token_id,
+        **drawn,
+    }
+
+
+class _CountingStreamer(TextIteratorStreamer):
+    """A streamer that keeps the tokens whose text it gives."""
+
+    def __init__(self, *settings: Any, **more: Any) -> None:
+        super().__init__(*settings, **more)
+        self.tokens: list[int] = []
+
+    def put(self, value: torch.Tensor) -> None:
+        """Take the prompt, first, or a token of the answer."""
+        if not self.next_tokens_are_prompt:
+            self.tokens += value.flatten().tolist()
+        super().put(value)  # type: ignore[no-untyped-call]
