@@ -1,6 +1,7 @@
 """What a recipe starts from, looked at before anything is read or made: models and tokenizers that lie here."""
 
 from pathlib import Path
+from typing import Any
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import Recipe
@@ -22,14 +23,13 @@ def check_inputs(recipe: Recipe) -> None:
     from crosstune.train.start import check_start
 
     prepare_libraries()
-    faults = []
+    base, faults = _base_tokenizer(recipe)
     for name in started:
         try:
-            check_start(recipe, name)
+            check_start(recipe, name, base)
         except BadInputError as error:
             text = str(error)
             faults.append(text if text.startswith("systems.") else f"systems.{name}.start: {text}")
-    faults += _tokenizer_faults(recipe)
     if faults:
         raise BadInputError("\n".join(faults))
 
@@ -54,14 +54,14 @@ def check_machine(recipe: Recipe) -> None:
     check_base_weights(settings, launch)
 
 
-def _tokenizer_faults(recipe: Recipe) -> list[str]:
+def _base_tokenizer(recipe: Recipe) -> tuple[Any, list[str]]:
+    """Return the base tokenizer as transformers has it, where it lies here, and what is wrong with it."""
     from crosstune.tokenizer import given
 
     base, root = recipe.tokenizer.base, recipe.data_root or Path()
     if base.kind != "given" or not any((folder / base.path).exists() for folder in (root, Path())):
-        return []
+        return None, []
     try:
-        given.load(given.find(base, root, "tokenizer.base.path").fetch(), "tokenizer.base.path")
+        return given.as_loaded(given.find(base, root, "tokenizer.base.path").fetch(), "tokenizer.base.path"), []
     except BadInputError as error:
-        return [str(error)]
-    return []
+        return None, [str(error)]

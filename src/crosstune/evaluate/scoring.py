@@ -20,6 +20,7 @@ from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
 from crosstune.models.logits import logit_parts
 from crosstune.models.paths import way_of
+from crosstune.models.pieces import refuse_pieces_without_row
 from crosstune.models.plain import Way, plain_logits
 
 # Logits of one batch: 2**27 float32 numbers are 512 MB, 2,896 positions of a vocabulary of 46,336.
@@ -58,6 +59,7 @@ def log_likelihoods(
 
     Raises:
         NotFiniteError: for weights or logits that give no finite log-probability.
+        BadInputError: for a token that the model has no row for.
     """
     for pair in pairs:
         if not pair.context or not 0 < len(pair.continuation) <= max_length:
@@ -65,6 +67,7 @@ def log_likelihoods(
                 f"cannot score {len(pair.continuation)} continuation tokens after {len(pair.context)} context tokens: "
                 f"the model needs at least one of each and reads at most {max_length}"
             )
+    refuse_pieces_without_row(model, (side for pair in pairs for side in (pair.context, pair.continuation)), "scoring")
     mine = share_of_this_process(pairs)
     way = way_of(model, "scoring", max((len(pair.row(max_length)) for pair in pairs), default=0))
     results: dict[int, Likelihood] = {}

@@ -13,6 +13,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 _WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+_TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 _MAX_HEADER_BYTES = 100_000_000
 
 
@@ -98,6 +99,13 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
         yield (
             f"its config.json (model_type {kind!r}, architectures {architectures}) is no causal language model's. Give "
             "a decoder with a language-model head, whose architecture ends in ForCausalLM, as LlamaForCausalLM"
+        )
+    text = next((content[key] for key in _TEXT_CONFIGS if isinstance(content.get(key), dict)), content)
+    padding, size = text.get("pad_token_id"), text.get("vocab_size")
+    if isinstance(padding, int) and isinstance(size, int) and padding >= size:
+        yield (
+            f"its config.json says pad_token_id {padding}, but vocab_size {size}, so that padding has no row and "
+            "transformers cannot build the model. Set pad_token_id to null: training pads nothing"
         )
     for key in ("dtype", "torch_dtype"):
         if (dtype := content.get(key)) is not None and str(dtype).removeprefix("torch.") not in _DTYPES:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -18,6 +18,9 @@ from crosstune.runs.hashes import hash_file
 from crosstune.tokenizer.equal_to_transformers import added_tokens, refuse_another
 from crosstune.tokenizer.folder import TOKENIZER, configuration_of, read_configuration, with_bos
 from crosstune.tokenizer.sentencepiece import model as sentencepiece_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _FILES = (
     TOKENIZER,
@@ -81,6 +84,20 @@ def load(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
         f"{setting}: {path} was asked as a tokenizer folder, but holds {found}. It needs {TOKENIZER} (with "
         "tokenizer_config.json) or tokenizer.model: load it once with AutoTokenizer and save it with `save_pretrained`."
     )
+
+
+def as_loaded(path: Path, setting: str) -> "PreTrainedTokenizerBase":
+    """Return it as transformers loads what the tokenizer stage makes of it.
+
+    Raises:
+        BadInputError: when it is no tokenizer.
+    """
+    # Imported here: who has a tokenizer in a .model file needs no transformers.
+    from transformers import PreTrainedTokenizerFast
+
+    content, _ = load(path, setting)
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, name_or_path=str(path))  # type: ignore[no-untyped-call]
 
 
 def _from_file(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:

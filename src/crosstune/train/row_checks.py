@@ -3,6 +3,8 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.recipe import Phase
@@ -24,6 +26,25 @@ def check_place_in_data(system: str, resume_from: Checkpoint, schedule: Schedule
             f"{resume_from.position.phase + 1} of {system} has {schedule.num_rows:,} rows now, and "
             f"{schedule.num_steps:,} steps. Put its data back as it was, or delete the folder of its "
             "checkpoints to train this system anew"
+        )
+
+
+def check_pieces(system: str, mixture: str, tokens: pa.Table, sizes: tuple[int, int]) -> None:
+    """Check that a model has a row for each token of a mixture; ``sizes`` are its rows, and the tokenizer's pieces.
+
+    Raises:
+        BadInputError: with the first example that holds another: a control token that the model was never given.
+    """
+    known, num_pieces = sizes
+    for place, chunk in enumerate(tokens["tokens"].chunks if known < num_pieces else ()):
+        if (pc.max(chunk.flatten()).as_py() or 0) < known:
+            continue
+        row = next(index for index, ids in enumerate(chunk) if max(ids.as_py(), default=0) >= known)
+        origin = tokens["origin"].chunk(place)[row].as_py()
+        raise BadInputError(
+            f"systems.{system}: {origin} of mixture {mixture!r} holds the token {max(chunk[row].as_py())}, but the "
+            f"model has {known} embedding rows: it is a control token that the model was never given. Drop this row "
+            "(data.quality.drop_special_tokens), or take the token's text out of it"
         )
 
 

@@ -18,13 +18,14 @@ from crosstune.errors import BadInputError
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
 from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
+from crosstune.models.pieces import num_rows, refuse_missing_rows
 from crosstune.models.wrappers import text_config
 from crosstune.recipe import Recipe, System
 from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
 from crosstune.runs.hashes import hash_model
-from crosstune.train.new_rows.rows import RowSource, extend_embeddings, input_matrix, read_subwords
+from crosstune.train.new_rows.rows import RowSource, extend_embeddings, read_subwords
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,24 @@ def locate_start(recipe: Recipe, name: str) -> tuple[str, str | None]:
     return system.start, system.revision
 
 
-def check_start(recipe: Recipe, name: str) -> int | None:
-    """Check the model here that a system starts from, without reading weights; return its number of rows.
+def check_start(recipe: Recipe, name: str, base: PreTrainedTokenizerBase | None = None) -> None:
+    """Check the model here that a system starts from, without reading weights, and that the base tokenizer fits it.
 
-    None where it starts from scratch, another system, or the hub, which is not asked before training.
+    The hub is not asked before training.
 
     Raises:
-        BadInputError: when it is no model that can be trained and scored.
+        BadInputError: when it is no model that can be trained and scored, or has no row for one of the pieces.
     """
-    if recipe.systems[name].start in ("scratch", *recipe.systems):
-        return None
-    model, revision = locate_start(recipe, name)
-    return None if revision else len(input_matrix(check_model(model)))
+    system = recipe.systems[name]
+    if system.start in ("scratch", *recipe.systems):
+        return
+    path, revision = locate_start(recipe, name)
+    if revision:
+        return
+    model = check_model(path)
+    if base is not None:
+        names = path, str(base.name_or_path)
+        refuse_missing_rows(base, num_rows(model), names, len(base) if system.tokenizer == "extended" else None)
 
 
 def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[str, Any]:
@@ -147,9 +154,8 @@ def check_untrained(start: Start) -> int:
         with torch.device("meta"):
             config = text_config(load_config(start.model, start.revision))
             model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-    num_rows, num_pieces = len(input_matrix(model)), len(load_tokenizer(str(start.tokenizer)))
-    if num_rows < num_pieces:
-        raise BadInputError(_too_few_rows(start, num_rows, num_pieces))
+    tokenizer = load_tokenizer(str(start.tokenizer))
+    refuse_missing_rows(tokenizer, num_rows(model), (start.model, str(start.tokenizer)))
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -179,20 +185,13 @@ def build_model(
     if not start.model:
         return _from_scratch(system, tokenizer, seed), tokenizer
     model = load_model(start.model, start.revision)
-    num_rows = input_matrix(model).shape[0]
-    num_pieces = len(tokenizer) - len(sources)
-    if num_rows < num_pieces:
-        raise BadInputError(_too_few_rows(start, num_rows, num_pieces))
+    names = start.model, str(start.tokenizer)
     if start.needs_new_rows:
-        extend_embeddings(model, num_pieces, sources, system.new_rows, seed)
+        num_old = len(tokenizer) - len(sources)
+        refuse_missing_rows(tokenizer, num_rows(model), names, num_old)
+        extend_embeddings(model, num_old, sources, system.new_rows, seed)
+    refuse_missing_rows(tokenizer, num_rows(model), names)
     return model, tokenizer
-
-
-def _too_few_rows(start: Start, num_rows: int, num_pieces: int) -> str:
-    return (
-        f"the model {start.model} has {num_rows} embedding rows, but the tokenizer {start.tokenizer} has {num_pieces} "
-        "pieces: they do not belong together. Set tokenizer.base to the model's own tokenizer."
-    )
 
 
 def _from_scratch(system: System, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:

@@ -17,6 +17,8 @@ from crosstune.models.kernels.fp8 import check_fp8
 from crosstune.models.kernels.inplace_gradients import choose_kernels
 from crosstune.models.load import load_tokenizer
 from crosstune.models.paths import path_of
+from crosstune.models.pieces import num_rows
+from crosstune.models.plain import inner_model
 from crosstune.recipe import Phase
 from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
@@ -37,7 +39,7 @@ from crosstune.train.new_rows.initialization import find_sources
 from crosstune.train.new_rows.rows import RowSource, read_subwords
 from crosstune.train.periodic_eval import PeriodicEval
 from crosstune.train.position import Position
-from crosstune.train.row_checks import check_place_in_data, check_positions
+from crosstune.train.row_checks import check_pieces, check_place_in_data, check_positions
 from crosstune.train.rows import Rows, make_rows
 from crosstune.train.speed import speed_of
 from crosstune.train.start import Start, build_model
@@ -145,6 +147,8 @@ def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> 
     trainable = freeze_base(begun_with(task, resume_from, context.checkpoints), settings)
     choose_kernels(trainable.model, accelerator.device, settings)
     check_positions(task.name, phase, rows, trainable.model.config)
+    sizes = num_rows(inner_model(trainable.model)), len(load_tokenizer(str(task.start.tokenizer)))
+    check_pieces(task.name, phase.mixture, _tokens(task, phase.mixture, accelerator), sizes)
     schedule = make_schedule(len(rows), phase, (task.seed, index))
     check_place_in_data(task.name, resume_from, schedule)
     job = Job(

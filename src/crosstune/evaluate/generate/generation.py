@@ -15,6 +15,7 @@ from crosstune.models.finite import NotFiniteError
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.logits import likeliest
 from crosstune.models.paths import way_of
+from crosstune.models.pieces import refuse_pieces_without_row
 
 # New prompts are read when this share of the slots is free: read together they cost less than one by one.
 REFILL_SHARE = 0.125
@@ -52,6 +53,7 @@ def generate(
 
     ``should_stop`` sees a row's new tokens after each step and may end it.
     """
+    refuse_pieces_without_row(model, prompts, "generation")
     longest = max((min(len(prompt) + limits.max_new_tokens, limits.max_positions) for prompt in prompts), default=0)
     is_packed = way_of(model, "generation", longest) == "packed"
     for group in _groups(prompts):

@@ -12,7 +12,7 @@ from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import note
-from crosstune.train.new_rows.rows import matrices, read_subwords
+from crosstune.train.new_rows.rows import matrices, output_bias, read_subwords
 from crosstune.train.start import Start
 
 
@@ -26,11 +26,13 @@ def merge_with_ancestor(model: PreTrainedModel, recipe: Recipe, run: RunFolder, 
         facts = read_json(run.system(other) / "system.json")
         path, revision = run.locate(facts["model"]), facts["revision"]
         is_extended = recipe.systems[other].tokenizer == "extended"
+    ancestor = load_model(path, revision)
     num_common_rows = len(matrices(model)[0])
     if system.tokenizer == "extended" and not is_extended:
-        num_common_rows = read_subwords(start.tokenizer).old_size
+        # The ancestor may lack a row for the last of its own pieces.
+        num_common_rows = min(read_subwords(start.tokenizer).old_size, len(matrices(ancestor)[0]))
     note(f"{name}: merged with {other}, weight {system.merge.weight:g}")
-    merge(model, load_model(path, revision), system.merge.weight, num_common_rows)
+    merge(model, ancestor, system.merge.weight, num_common_rows)
 
 
 @torch.no_grad()
@@ -39,7 +41,7 @@ def merge(model: PreTrainedModel, other: PreTrainedModel, weight: float, num_com
 
     Args:
         model: is changed.
-        other: has the same shape, but for the rows of the embedding matrices.
+        other: has the same shape, but for the rows of the embedding matrices and the bias of the head.
         weight: of the other, between 0 and 1.
         num_common_rows: of the embedding matrices, those that stand for the same pieces in both; the rest stays.
 
@@ -47,7 +49,7 @@ def merge(model: PreTrainedModel, other: PreTrainedModel, weight: float, num_com
         BadInputError: when the models have other weights than each other.
     """
     theirs = dict(other.named_parameters())
-    with_rows = {id(matrix) for matrix in matrices(model)}
+    with_rows = {id(matrix) for matrix in [*matrices(model), output_bias(model)]}
     for name, own in model.named_parameters():
         others = theirs.get(name)
         rows = num_common_rows if id(own) in with_rows else len(own)

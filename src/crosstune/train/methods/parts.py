@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from crosstune.errors import BadInputError
 from crosstune.recipe import Phase
 from crosstune.train.methods.regularizers import FrozenOldRows
-from crosstune.train.new_rows.rows import input_matrix, matrices, output_matrix
+from crosstune.train.new_rows.rows import input_matrix, matrices, output_bias, output_matrix
 
 
 def choose_parts(model: PreTrainedModel, phase: Phase, old_size: int | None) -> FrozenOldRows | None:
@@ -24,10 +24,12 @@ def choose_parts(model: PreTrainedModel, phase: Phase, old_size: int | None) -> 
         parameter.requires_grad_("all" in parts)
     for parameter in _layers(model, phase):
         parameter.requires_grad_(True)
-    whole = [output_matrix(model)] if "output_rows" in parts else []
-    by_part = {"new_input_rows": input_matrix(model), "new_output_rows": output_matrix(model)}
-    named = [matrix for part, matrix in by_part.items() if part in parts]
-    only_new = [matrix for matrix in matrices(model) if _is_in(matrix, named) and not _is_in(matrix, whole)]
+    output = _output(model)
+    whole = output if "output_rows" in parts else []
+    by_part = {"new_input_rows": [input_matrix(model)], "new_output_rows": output}
+    named = [weight for part, weights in by_part.items() if part in parts for weight in weights]
+    with_rows = [*matrices(model), *output[1:]]
+    only_new = [weight for weight in with_rows if _is_in(weight, named) and not _is_in(weight, whole)]
     for matrix in [*whole, *only_new]:
         matrix.requires_grad_(True)
     if not only_new:
@@ -36,9 +38,16 @@ def choose_parts(model: PreTrainedModel, phase: Phase, old_size: int | None) -> 
     return FrozenOldRows(only_new, old_size)
 
 
+def _output(model: PreTrainedModel) -> list[nn.Parameter]:
+    """Return what the output head has for each piece: a row of its matrix, and a bias where there is one."""
+    bias = output_bias(model)
+    return [output_matrix(model), *([bias] if bias is not None else [])]
+
+
 def _layers(model: PreTrainedModel, phase: Phase) -> list[nn.Parameter]:
     """Return the parameters of the layers that move; the norm behind the last one goes with it."""
-    inside = [(name, weight) for name, weight in model.named_parameters() if not _is_in(weight, matrices(model))]
+    of_pieces = [*matrices(model), *_output(model)]
+    inside = [(name, weight) for name, weight in model.named_parameters() if not _is_in(weight, of_pieces)]
     if "layers" in phase.trains:
         return [weight for _, weight in inside]
     if phase.num_top_layers is None:

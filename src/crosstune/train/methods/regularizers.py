@@ -1,5 +1,6 @@
 """What acts on the weights beside the gradient: pulls to where they began, and frozen rows."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Regularizer:
 
 
 class FrozenOldRows(Regularizer):
-    """Trains the new rows of embedding matrices and leaves their old rows.
+    """Trains the new rows of embedding matrices, and the head's bias of new pieces, and leaves the old ones.
 
     A masked gradient alone is no freeze: weight decay moves rows without gradient. So the old rows are put back after
     each step.
@@ -64,7 +65,7 @@ class FrozenOldRows(Regularizer):
 
     def num_kept(self) -> int:
         """Return the values of the old rows."""
-        return sum(self.old_size * matrix.shape[1] for matrix in self.matrices)
+        return sum(self.old_size * math.prod(matrix.shape[1:]) for matrix in self.matrices)
 
     def _only_new(self, gradient: Tensor) -> Tensor:
         masked = gradient.clone()

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import nn
+from peft.utils.other import TrainableTokensWrapper
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
+from crosstune.models.plain import plain_logits
+from crosstune.models.self_test import rows_of
 from crosstune.recipe import Lora, Phase
 from crosstune.runs.files import put_in_place
 from crosstune.train.loss import Penalty
@@ -141,6 +145,7 @@ def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, see
         trainable_token_indices=_new_rows(model, old_size) if lora.train_new_rows else None,
     )
     linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    before = _log_probabilities(model, model)
     try:
         with warnings.catch_warnings():
             # peft 0.21 reads an attribute that transformers 5.23 has renamed.
@@ -151,7 +156,54 @@ def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, see
             f"LoRA targets {sorted(lora.targets)} do not fit this model ({error}); its linear layers are "
             f"{', '.join(sorted(linear))}"
         ) from None
+    for part in adapted.modules():
+        if isinstance(part, TrainableTokensWrapper):
+            _keep_bias(part)
+    if before is not None:
+        _refuse_changed(type(model).__name__, before, _log_probabilities(adapted, model))
     return adapted
+
+
+def _refuse_changed(name: str, before: Tensor, after: Tensor | None) -> None:
+    """Stop where a model with adapters that have learnt nothing is another one: peft computes parts of it anew."""
+    assert after is not None
+    if not torch.allclose(before, after, rtol=1e-3, atol=1e-3):
+        raise BadInputError(
+            f"adapters change {name} before they have learnt anything: log-probabilities differ by "
+            f"{float((before - after).abs().max()):.2g} nats. It computes its matrices in a way that peft does not "
+            "know: train it by `method: full`, or without lora.train_new_rows"
+        )
+
+
+@torch.no_grad()
+def _log_probabilities(adapted: nn.Module, model: PreTrainedModel) -> Tensor | None:
+    """Return what a model with or without adapters gives behind a few tokens; None where it is a plan without weights.
+
+    ``model`` is what is inside.
+    """
+    if model.device.type == "meta":
+        return None
+    was_training = adapted.training
+    adapted.eval()
+    row = rows_of(model)[0]
+    (logits,) = plain_logits(adapted, [row], [np.array([len(row) - 1])], "one by one").float()
+    adapted.train(was_training)
+    seen: Tensor = logits.log_softmax(0)
+    return seen
+
+
+def _keep_bias(wrapper: TrainableTokensWrapper) -> None:
+    """Let a head whose new rows are trained add its bias: peft 0.21 multiplies by the matrix alone."""
+    layer = wrapper.token_adapter
+    bias = getattr(layer.base_layer, "bias", None)
+    if bias is None:
+        return
+
+    def add(_: nn.Module, __: object, output: Tensor) -> Tensor:
+        leaves_out = layer.active_adapters and not layer.disable_adapters and not layer.merged
+        return output + bias.to(output.dtype) if leaves_out else output
+
+    wrapper.register_forward_hook(add)
 
 
 def _new_rows(model: PreTrainedModel, old_size: int | None) -> dict[str, list[int]]:

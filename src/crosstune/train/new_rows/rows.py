@@ -59,15 +59,20 @@ def extend_embeddings(
 ) -> None:
     """Give the model's input and output matrices a row for each new piece; old rows stay as they are, bit for bit.
 
-    The model's configuration says how the rows started.
+    So with the bias of the output, where it has one. An old piece without a row (a token that the model was never
+    given) gets the mean of all. The model's configuration says how the rows started.
     """
     new_size = old_size + len(sources)
+    num_known = min(old_size, len(input_matrix(model)))
     if input_matrix(model).shape[0] < new_size:
         # mean_resizing off: transformers would draw the rows from a normal distribution around the mean of all.
         model.resize_token_embeddings(new_size, mean_resizing=False)
     generator = torch.Generator().manual_seed(seed)
     for matrix in matrices(model):
-        _fill(matrix, old_size, sources, settings.noise, generator)
+        _fill(matrix, (num_known, old_size), sources, settings.noise, generator)
+    if (bias := output_bias(model)) is not None:
+        # Without noise: it is one number, which is not to be told from others.
+        _fill(bias[:, None], (num_known, old_size), sources, 0.0, generator)
     facts = {
         **settings.model_dump(mode="json"),
         "seed": seed,
@@ -87,6 +92,11 @@ def output_matrix(model: PreTrainedModel) -> nn.Parameter:
     return cast(nn.Parameter, model.get_output_embeddings().weight)  # type: ignore[no-untyped-call]
 
 
+def output_bias(model: PreTrainedModel) -> nn.Parameter | None:
+    """Return what the output head adds to each piece's logit, [pieces], where it adds something (Phi-2, GPT-J)."""
+    return cast("nn.Parameter | None", getattr(model.get_output_embeddings(), "bias", None))  # type: ignore[no-untyped-call]
+
+
 def matrices(model: PreTrainedModel) -> list[nn.Parameter]:
     """Return the input and output matrix; one matrix when they are tied."""
     weights = [input_matrix(model), output_matrix(model)]
@@ -95,11 +105,14 @@ def matrices(model: PreTrainedModel) -> list[nn.Parameter]:
 
 @torch.no_grad()
 def _fill(
-    matrix: Tensor, old_size: int, sources: Sequence[RowSource], noise: float, generator: torch.Generator
+    matrix: Tensor, sizes: tuple[int, int], sources: Sequence[RowSource], noise: float, generator: torch.Generator
 ) -> None:
-    old = matrix[:old_size].float()
+    """Fill a matrix behind the rows that are known; sizes: how many these are, and where those of new pieces begin."""
+    num_known, old_size = sizes
+    old = matrix[:num_known].float()
     spread = old.std(dim=0)
     mean = old.mean(dim=0)
+    matrix[num_known:old_size] = mean.to(matrix.dtype)
     for index, source in enumerate(sources):
         # Drawn for every row, used or not: one method's rows do not depend on what another found.
         drawn = torch.randn(old.shape[1], generator=generator) * spread
