@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune.errors import RecipeError
+from crosstune.models.experts import num_expert_weights
 from crosstune.models.load import load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.plan.machines import Machine
@@ -40,6 +41,8 @@ class PhasePlan:
         useful_flops: of the whole stage, recomputation not counted.
         hours: on the machine, at the assumed share of its peak.
         remedies: what would make it fit, where it does not.
+        num_weights: of the model, of which ``num_expert_weights`` lie in experts, and ``num_trained_experts`` of these
+            are trained.
     """
 
     system: str
@@ -51,6 +54,9 @@ class PhasePlan:
     hours: float
     memory: Memory
     fits: bool
+    num_weights: int
+    num_expert_weights: int
+    num_trained_experts: int
     remedies: tuple[str, ...] = ()
 
 
@@ -105,6 +111,7 @@ def _plan_phase(recipe: Recipe, run: RunFolder, machine: Machine, name: str, ind
         hours=hours_of(useful, recipe.train, machine),
         memory=memory,
         fits=fits,
+        **case.num_weights(),
         remedies=() if fits else tuple(remedies_for(case, limit)),
     )
 
@@ -136,6 +143,18 @@ class Case:
         """Return the useful operations of the phase."""
         with torch.device("meta"):
             return flops(self._model(), self.tokens, self.phase)
+
+    def num_weights(self) -> dict[str, int]:
+        """Return the weights of the model, those of its experts, and those of them that are trained."""
+        with torch.device("meta"):
+            model = self._model()
+            whole = sum(weight.numel() for weight in model.parameters())
+            make_trainable(model, self.phase, self.old_size, seed=0)
+        return {
+            "num_weights": whole,
+            "num_expert_weights": num_expert_weights(model),
+            "num_trained_experts": num_expert_weights(model, only_trained=True),
+        }
 
     def memory(self) -> Memory:
         """Return the memory of a step.

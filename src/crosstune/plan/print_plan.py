@@ -23,6 +23,14 @@ def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:
     """Print what each phase computes and how long that takes, then what it keeps in memory."""
     results.print(_cost_table(plans, machine))
     results.print(_memory_table(plans, machine))
+    for plan in plans:
+        if plan.num_expert_weights:
+            share = plan.num_expert_weights / plan.num_weights
+            results.print(
+                f"{plan.system} {plan.index}: {_three_digits(plan.num_expert_weights)} of "
+                f"{_three_digits(plan.num_weights)} weights ({share:.0%}) are experts'; "
+                f"{_three_digits(plan.num_trained_experts)} of them are trained"
+            )
     results.print(
         f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
         "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2), "
@@ -47,6 +55,9 @@ def to_json(plans: Sequence[PhasePlan], machine: Machine) -> dict[str, Any]:
                 "hours": plan.hours,
                 "memory_bytes": {**asdict(plan.memory), "total": plan.memory.total},
                 "fits": plan.fits,
+                "num_weights": plan.num_weights,
+                "num_expert_weights": plan.num_expert_weights,
+                "num_trained_experts": plan.num_trained_experts,
                 "remedies": list(plan.remedies),
             }
             for plan in plans

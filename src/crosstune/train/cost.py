@@ -1,6 +1,5 @@
 """What a phase costs: its tokens, what packing saves of them, and the floating-point operations that are left."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
+from crosstune.models.experts import weights_at_work
 from crosstune.models.kernels.skip_unused_positions import last_layer, unread_modules
 from crosstune.models.prefixes import runs_with_shared_prefix
 from crosstune.recipe import Phase
@@ -93,24 +93,21 @@ def flops(model: PreTrainedModel, tokens: Tokens, phase: Phase) -> float:
 
     Two per weight of a matrix and token forward, twice that backward (Kaplan et al. 2020, section 2.1,
     https://arxiv.org/abs/2001.08361); the head, and what of the last layer can be skipped elsewhere, at supervised
-    positions only; attention by the pairs that attend. Weights that are not trained cost no gradient of their own.
+    positions only; of experts those that a token is sent to; attention by the pairs that attend. Weights that are not
+    trained cost no gradient of their own.
     """
     config: Any = model.config.get_text_config(decoder=True)
     head: nn.Parameter = model.get_output_embeddings().weight  # type: ignore[no-untyped-call]
-    inside = _matrix_weights(part for part in model.modules() if getattr(part, "weight", None) is not head)
+    at_work = weights_at_work(model)
+    inside = sum(size for part, size in at_work.items() if getattr(part, "weight", None) is not head)
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     attention = 2 * 2 * config.num_hidden_layers * config.num_attention_heads * head_size
     passes = 3 if phase.moves_all_layers else 2
     layer = last_layer(model)
     unread = [part for module in unread_modules(layer) for part in module.modules()] if layer else []
-    skipped = _matrix_weights(unread) * max(0, tokens.computed - tokens.supervised)
+    skipped = sum(at_work.get(part, 0.0) for part in unread) * max(0, tokens.computed - tokens.supervised)
     layers = float(2 * (inside * tokens.computed - skipped) + attention * tokens.attended)
     return passes * layers + 6.0 * head.numel() * tokens.supervised
-
-
-def _matrix_weights(modules: Iterable[nn.Module]) -> int:
-    # By its sizes: a packed one has no such weight.
-    return sum(part.in_features * part.out_features for part in modules if isinstance(part, nn.Linear))
 
 
 def _computed(rows: Rows, numbers: NDArray[np.int64]) -> tuple[int, int]:

@@ -8,7 +8,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from crosstune.errors import BadInputError
-from crosstune.train.methods.lora_targets import chosen_targets, num_expert_weights
+from crosstune.models.experts import num_expert_weights
+from crosstune.train.methods.lora_targets import chosen_targets
 
 DEFAULT = ("q_proj", "k_proj", "v_proj", "o_proj")
 SIZES = {

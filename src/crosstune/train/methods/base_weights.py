@@ -9,10 +9,11 @@ import torch
 from accelerate.utils import DistributedType
 
 from crosstune.errors import BadInputError
+from crosstune.models.experts import num_expert_weights
 from crosstune.models.frozen import Kind, pack, pack_frozen_weights
+from crosstune.models.plain import inner_model
 from crosstune.recipe import Train
 from crosstune.terminal import note
-from crosstune.train.methods.lora_targets import num_expert_weights
 from crosstune.train.methods.trainable import Trainable
 
 # What a normal distribution comes back by, in its norm, is 9 % in four bits and 0.7 % in eight.
@@ -79,7 +80,7 @@ def freeze_base(trainable: Trainable, settings: Train) -> Trainable:
     """
     if settings.base_weights == "float32":
         return trainable
-    if experts := num_expert_weights(trainable.model):
+    if experts := num_expert_weights(inner_model(trainable.model)):
         raise BadInputError(
             f"train.base_weights={settings.base_weights} is for linear layers and embeddings, but {experts:,} weights "
             "of this model lie in stacks of experts: set train.base_weights=float32"

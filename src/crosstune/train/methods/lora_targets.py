@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
+from crosstune.models.experts import num_expert_weights
 from crosstune.terminal import note
 
 _ALL = "all-linear"
@@ -45,16 +46,7 @@ def chosen_targets(model: PreTrainedModel, targets: Sequence[str] | str) -> str 
     return list(targets)
 
 
-def num_expert_weights(model: nn.Module) -> int:
-    """Return how many weights lie in stacks of experts, [experts, rows, columns], which are no linear layers."""
-    return sum(weight.numel() for name, weight in model.named_parameters() if _is_of_experts(name, weight.dim()))
-
-
-def _is_of_experts(name: str, num_dimensions: int) -> bool:
-    return num_dimensions == 3 and "experts" in name.split(".")
-
-
-def _name_experts(model: nn.Module) -> None:
+def _name_experts(model: PreTrainedModel) -> None:
     experts, whole = num_expert_weights(model), sum(weight.numel() for weight in model.parameters())
     if experts:
         note(
