@@ -14,19 +14,14 @@ from transformers import AutoModelForCausalLM as Auto
 from transformers import (
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
-    GptOssConfig,
-    GraniteMoeConfig,
-    JetMoeConfig,
     LlamaConfig,
     LlamaForCausalLM,
     PretrainedConfig,
     Qwen2Config,
-    Qwen3MoeConfig,
 )
 
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.models import packing
-from crosstune.models.experts import num_expert_weights
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.packing import ATTENTION, lay_out, logits_at
 from crosstune.plan import print_plan as print_plan_module
@@ -34,7 +29,7 @@ from crosstune.plan.machines import GPUS, Machine
 from crosstune.plan.memory import Memory, estimate_memory, fake_model, saved_bytes
 from crosstune.plan.plan import Case, make_plan, refuse_what_does_not_fit, remedies_for
 from crosstune.plan.print_plan import print_plan, to_json
-from crosstune.recipe import Lora, Phase, Train
+from crosstune.recipe import Phase, Train
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.batches import make_schedule, split_over_ranks
 from crosstune.train.cost import Tokens, count_tokens, flops
@@ -236,34 +231,6 @@ def test_operations_are_six_per_weight_and_token() -> None:
     expected = 6 * layers * TOKENS.computed + attention * TOKENS.attended + 6 * 500 * 64 * TOKENS.supervised
     full = Phase(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
     assert flops(model, TOKENS, full) == pytest.approx(expected)
-
-
-MIXTURES = [
-    Qwen3MoeConfig(**SHAPE, moe_intermediate_size=48, num_experts=8, num_experts_per_tok=2),
-    GraniteMoeConfig(**SHAPE, num_local_experts=8, num_experts_per_tok=2),
-    JetMoeConfig(vocab_size=500, hidden_size=64, num_hidden_layers=2, intermediate_size=48, num_local_experts=8),
-    GptOssConfig(**SHAPE, num_local_experts=8, num_experts_per_tok=2),
-]
-
-
-@pytest.mark.parametrize("config", MIXTURES, ids=lambda config: config.model_type)
-def test_of_experts_only_those_count_that_a_token_is_sent_to(config: Any) -> None:
-    full = Phase(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
-    with torch.device("meta"):
-        model = Auto.from_config(config)
-        everyone = Auto.from_config(type(config)(**{**config.to_dict(), "num_experts_per_tok": 8}))
-    experts = num_expert_weights(model)
-    assert experts >= 2 * 8 * 3 * 48 * 64
-    saved = flops(everyone, TOKENS, full) - flops(model, TOKENS, full)
-    assert saved == pytest.approx(6 * 0.75 * experts * TOKENS.computed)
-
-
-def test_a_plan_says_which_experts_adapters_leave(capsys: pytest.CaptureFixture[str]) -> None:
-    phase = Phase(mixture="m", num_epochs=1, global_batch_size=1, learning_rate=1e-3, method="lora", lora=Lora(rank=2))
-    case = Case(MIXTURES[0], None, phase, Train(), TOKENS, 1)
-    counted = case.num_weights()
-    assert counted["num_expert_weights"] == 3 * 8 * 3 * 48 * 64 and counted["num_trained_experts"] == 0
-    assert "adapters leave the experts as they are" in capsys.readouterr().err
 
 
 def test_operations_of_the_last_layer_that_are_skipped_are_not_useful() -> None:

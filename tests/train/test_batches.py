@@ -65,10 +65,18 @@ def make_row(tokens: list[int], index: int) -> Row:
     return (Segment((1, *tokens, 2), 1, 3, "en", "a", f"f:{index}"),)
 
 
-def split(rows: list[Row], num_ranks: int, budget: int) -> list[list[list[Segment]]]:
+def split(rows: list[Row], num_ranks: int, budget: int, shares_prefixes: bool = True) -> list[list[list[Segment]]]:
     whole = Rows.of(rows)
-    ranks = split_over_ranks(whole, range(len(rows)), num_ranks, budget)
+    ranks = split_over_ranks(whole, range(len(rows)), num_ranks, budget, shares_prefixes)
     return [[whole.segments(micro_batch) for micro_batch in rank] for rank in ranks]
+
+
+def test_a_model_that_shares_no_prefixes_reads_no_more_tokens_at_a_time_than_the_budget() -> None:
+    instruction = list(range(3, 23))
+    rows = [make_row([*instruction, 30 + index], index) for index in range(12)]
+    assert [len(micro_batch) for micro_batch in split(rows, 1, 70)[0]] == [12]
+    (alone,) = split(rows, 1, 70, shares_prefixes=False)
+    assert [sum(len(segment.tokens) for segment in micro_batch) for micro_batch in alone] == [69, 69, 69, 69]
 
 
 @given(

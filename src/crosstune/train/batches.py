@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -74,11 +74,16 @@ def make_schedule(num_rows: int, phase: Phase, seed: tuple[int, ...]) -> Schedul
 
 @dataclass(frozen=True)
 class Share:
-    """Which rank takes its part of each batch, of how many, in micro-batches of how many tokens."""
+    """Which rank takes its part of each batch, of how many, in micro-batches of how many tokens.
+
+    Attributes:
+        shares_prefixes: whether the model reads rows packed, what several begin with once.
+    """
 
     rank: int
     num_ranks: int
     micro_batch_tokens: int
+    shares_prefixes: bool = True
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def make_batch(rows: Rows, step: int, indices: NDArray[np.int64], share: Share) 
         values[numbers] for values in (rows.facts.length, rows.facts.num_prompt, rows.facts.corpus)
     )
     counts = np.bincount(corpus, weights=length - num_prompt, minlength=len(rows.corpora))
-    parts = split_over_ranks(rows, indices, share.num_ranks, share.micro_batch_tokens)
+    parts = split_over_ranks(rows, indices, share.num_ranks, share.micro_batch_tokens, share.shares_prefixes)
     return Batch(
         step=step,
         rows=rows,
@@ -145,14 +150,21 @@ class _Load:
 
 
 def split_over_ranks(
-    rows: Rows, indices: Sequence[int] | NDArray[np.int64], num_ranks: int, budget: int
+    rows: Rows,
+    indices: Sequence[int] | NDArray[np.int64],
+    num_ranks: int,
+    budget: int,
+    shares_prefixes: bool = True,
 ) -> list[list[list[int]]]:
     """Return, for each rank, its micro-batches of at most ``budget`` computed tokens (or one row that is longer).
 
     A micro-batch is the indices of its rows. Every rank gets the same number of them, so that none waits for another;
-    some may be empty. Rows that begin alike stand together, where their beginning is computed and counted once.
+    some may be empty. Rows that begin alike stand together, where their beginning is computed and counted once; for
+    each of them by a model that does not share prefixes.
     """
     loads = _loads(rows, np.asarray(indices, np.int64))
+    if not shares_prefixes:
+        loads = [replace(load, num_shared=0) for load in loads]
     costs = np.array([load.num_tokens - load.num_shared for load in loads])
     # Each rank takes a stretch of the rows with its share of the cost.
     middles = np.cumsum(costs) - costs / 2

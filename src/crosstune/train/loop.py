@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from crosstune.models.kernels.inplace_gradients import fast_paths, prove_training
+from crosstune.models.paths import way_of
 from crosstune.recipe import Phase, Train
 from crosstune.terminal import progress, stop_requests
 from crosstune.train.batches import Batch, Schedule, Share
@@ -84,7 +85,9 @@ def train(job: Job, context: TrainContext, resume_from: Checkpoint) -> tuple[nn.
     if accelerator.is_main_process:
         for file in (context.metrics, *(check.file for check in job.checks)):
             file.resume_at(resume_from.position if resume_from.folder else None)
-    share = Share(accelerator.process_index, accelerator.num_processes, job.settings.micro_batch_tokens)
+    way = way_of(job.trainable.model, "training", int(job.rows.facts.length.max()))
+    ranks = accelerator.process_index, accelerator.num_processes
+    share = Share(*ranks, job.settings.micro_batch_tokens, shares_prefixes=way == "packed")
     with (
         closing(batches(job.rows, job.schedule, resume_from.totals.steps, share, job.check_files)) as loader,
         progress(job.title, job.schedule.num_steps) as advance,

@@ -19,6 +19,7 @@ from crosstune.models.load import load_tokenizer
 from crosstune.models.paths import path_of
 from crosstune.models.pieces import num_rows
 from crosstune.models.plain import inner_model
+from crosstune.models.wrappers import is_part
 from crosstune.recipe import Phase
 from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
@@ -147,6 +148,12 @@ def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> 
     trainable = freeze_base(begun_with(task, resume_from, context.checkpoints), settings)
     choose_kernels(trainable.model, accelerator.device, settings)
     check_positions(task.name, phase, rows, trainable.model.config)
+    if phase.lora and phase.lora.keep_adapter and is_part(inner_model(trainable.model)):
+        raise BadInputError(
+            f"systems.{task.name}.phases.{index}.lora.keep_adapter: the text model is trained apart from the model for "
+            "pictures that it was taken from, where peft would look for its adapters under other names and leave them "
+            "out. Leave it out: systems/NAME/model holds the whole model, adapters merged"
+        )
     sizes = num_rows(inner_model(trainable.model)), len(load_tokenizer(str(task.start.tokenizer)))
     check_pieces(task.name, phase.mixture, _tokens(task, phase.mixture, accelerator), sizes)
     schedule = make_schedule(len(rows), phase, (task.seed, index))
