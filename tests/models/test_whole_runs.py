@@ -40,13 +40,13 @@ def write_inputs(root: Path, kind: str) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=300,
-        special_tokens=["<s>", "</s>", "<pad>", "<image>"],
+        special_tokens=["<s>", "</s>", "<pad>", "<image>", "<|endoftext|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator([pair["en"] for pair in PAIRS], trainer)
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<|endoftext|>"
     ).save_pretrained(root / "model")
     torch.manual_seed(0)
     text, vision = WRAPPERS[kind]
