@@ -18,9 +18,17 @@ from crosstune.models.pieces import refuse_missing_rows
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.train import stage as train_stage
-from tests.train.conftest import MakeRun, base_tokenizer, extended_tokenizer, make_run, phase, sentencepiece_style
+from tests.train.conftest import (
+    MakeRun,
+    base_tokenizer,
+    extended_tokenizer,
+    make_run,
+    phase,
+    sentencepiece_style,
+    tokenizers,
+)
 
-__all__ = ["base_tokenizer", "extended_tokenizer", "make_run"]
+__all__ = ["base_tokenizer", "extended_tokenizer", "make_run", "tokenizers"]
 PICTURE = AddedToken("<image_soft_token>", special=True, normalized=False)
 NAMES = "MODEL", "TOKENIZER"
 

@@ -27,9 +27,9 @@ def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:
         if plan.num_expert_weights:
             share = plan.num_expert_weights / plan.num_weights
             results.print(
-                f"{plan.system} {plan.index}: {_three_digits(plan.num_expert_weights)} of "
-                f"{_three_digits(plan.num_weights)} weights ({share:.0%}) are experts'; "
-                f"{_three_digits(plan.num_trained_experts)} of them are trained"
+                f"{plan.system} {plan.index}: {three_digits(plan.num_expert_weights)} of "
+                f"{three_digits(plan.num_weights)} weights ({share:.0%}) are experts'; "
+                f"{three_digits(plan.num_trained_experts)} of them are trained"
             )
     results.print(
         f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
