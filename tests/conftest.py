@@ -1,6 +1,5 @@
 """Fixtures that every room of tests may use."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,6 @@ from hypothesis import settings
 
 from tests.command_line import crosstune_from_cold
 
-# Read by the tokenizers library at import: forked data workers and its threads do not mix.
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Two test processes on two cores: one thread each.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The same examples each time: a red run is of the change at hand. `--hypothesis-profile=search` looks for new ones. How
 # long an example takes says more of the machine than of the code.
 settings.register_profile("same", deadline=None, derandomize=True)

@@ -33,7 +33,7 @@ def test_evaluation_benchmarks_run_tiny_and_their_sides_agree(
     assert ours[equal] == 3 if equal == "equal_answers" else float(ours[equal]) <= 1e-4
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_training_benchmark_compares_with_ours_in_each_precision(tmp_path: Path) -> None:
     run = ("--model", "miniature", "--precision", "bf16", "--variants", "crosstune")
     run_benchmark("training.py", *run, "--json", str(tmp_path / "found.json"))
@@ -60,7 +60,7 @@ def test_the_optimizer_benchmark_runs_tiny(tmp_path: Path) -> None:
     assert plain["bytes_per_weight"] == 8 > small["bytes_per_weight"] and small["nanoseconds_per_weight"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_gpu_benchmark_runs_tiny_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     variants = ("--variants", "crosstune_grouped_kernels", "crosstune_fp8", "trainer")
     run_benchmark("gpu_train.py", "--tiny", "--seconds", "1", *variants, "--json", str(tmp_path / "gpu.json"))

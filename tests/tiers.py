@@ -17,7 +17,7 @@ import pytest
 from tests import warm
 
 # Whoever refers to one of these modules, or to a function of one, trains or starts processes.
-_OF_WHOLE_TESTS = ("subprocess", "crosstune.train.stage", "crosstune.runs.workers", "tests.warm")
+_OF_WHOLE_TESTS = ("subprocess", "crosstune.train.stage", "crosstune.runs.workers", "tests.ranks", "tests.warm")
 _TIERS = ("whole", "slow", "exhaustive")
 # A library, or our own provenance, asks these for a fact or two in a few milliseconds.
 _QUICK = {"git", "uname", "lscpu", "ldconfig", "file"}

@@ -1,8 +1,5 @@
 """Two processes score as one does, and each does its part."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
 from tests.evaluate.test_stage import recipe, run
 from tests.launched import launched
+from tests.ranks import Ranks
 
 __all__ = ["recipe", "run"]
 # Of each rank's answers, so that the test sees who wrote what.
@@ -75,19 +73,10 @@ def test_answers_of_all_processes_are_found_by_however_many_go_on(
 
 @pytest.mark.slow
 def test_two_processes_score_as_one_does(recipe: Recipe, run: RunFolder, tmp_path: Path) -> None:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     path, program = tmp_path / "recipe.yaml", tmp_path / "program.py"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
     program.write_text(PROGRAM, encoding="utf-8")
-    source = {"PYTHONPATH": str(Path(yaml_file.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launcher, str(program), str(path), str(run.root)],
-        env={**os.environ, **source},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[:6000]
+    Ranks(str(program), str(path), str(run.root)).finish()
     found = {}
     for name in ("base", "ours"):
         folder = run.system(name) / "evaluation"

@@ -19,8 +19,8 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
+from tests.ranks import train_on_two
 from tests.train.conftest import MakeRun, phase, scratch, wait_for_steps
-from tests.train.ranks import Ranks
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
 PULLS: dict[str, Any] = {"l2_to_start": 5.0}
@@ -141,7 +141,7 @@ def test_in_bf16_two_processes_that_split_the_weights_learn_next_to_what_one_lea
         AcceleratorState._reset_state(reset_partial_state=True)  # it keeps the precision of the first
         recipe, found[name] = make_run(systems, root=tmp_path / name, precision=precision, micro_batch_tokens=60)
         if name == "split":
-            Ranks(recipe, tmp_path / name, sharded=True).finish()
+            train_on_two(recipe, tmp_path / name, sharded=True).finish()
         else:
             train_stage.run(recipe, found[name])
     whole, single, split = (losses(found[name], "base") for name in ("float32", "bf16", "split"))
@@ -170,16 +170,16 @@ def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
     shape = {"hidden_size": 128, "num_layers": 1, "num_heads": 4, "intermediate_size": 128}
     systems = {"base": scratch(architecture=shape, phases=[phase(num_steps=20, **PULLS)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **settings)
-    Ranks(recipe, tmp_path / "whole", sharded=True).finish()
+    train_on_two(recipe, tmp_path / "whole", sharded=True).finish()
     recipe, stopped = make_run(systems, root=tmp_path / "stopped", save_every_steps=100, **settings)
-    ranks = Ranks(recipe, tmp_path / "stopped", sharded=True)
+    ranks = train_on_two(recipe, tmp_path / "stopped", sharded=True)
     wait_for_steps(stopped, 3, ranks)
     ranks.send_signal(signal.SIGTERM)
     ranks.wait()
     (checkpoint,) = (stopped.system("base") / "checkpoints").glob("phase-00-step-*")
     parts = {path.parent.name for path in checkpoint.rglob("__1_0.distcp")}
     assert parts == {"pytorch_model_fsdp_0", "optimizer_0"}  # each process wrote its own
-    Ranks(recipe, tmp_path / "stopped", sharded=True).finish()
+    train_on_two(recipe, tmp_path / "stopped", sharded=True).finish()
     assert losses(stopped, "base") == losses(whole, "base")
     for key, weight in weights(whole, "base").items():
         assert torch.equal(weights(stopped, "base")[key], weight)

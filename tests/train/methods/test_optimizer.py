@@ -23,9 +23,9 @@ from crosstune.train import system as train_system
 from crosstune.train.methods import optimizer as optimizers
 from crosstune.train.methods.optimizer import bytes_of_moments, check_optimizer, make_optimizer, set_learning_rate
 from crosstune.train.methods.trainable import make_trainable
+from tests.ranks import train_on_two
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
 from tests.train.methods.test_parts import make_phase
-from tests.train.ranks import Ranks
 
 EIGHT_BIT = Train(optimizer="adamw_8bit")
 # Wide enough for matrices of 4,096 values, from which on moments take one byte each.
@@ -216,7 +216,7 @@ def test_two_processes_learn_what_one_does(make_run: MakeRun, tmp_path: Path, sh
     recipe, single = make_run(systems, root=tmp_path / "single", optimizer="adamw_8bit")
     train_stage.run(recipe, single)
     recipe, double = make_run(systems, root=tmp_path / "double", optimizer="adamw_8bit")
-    Ranks(recipe, tmp_path / "double", sharded).finish()
+    train_on_two(recipe, tmp_path / "double", sharded).finish()
     assert losses(double) == pytest.approx(losses(single), rel=1e-4)
     for name, weight in weights(single).items():
         # Rounding decides now and then which byte a moment becomes: allowed is a hundredth of a step on average.

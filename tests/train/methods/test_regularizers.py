@@ -25,9 +25,9 @@ from crosstune.train.methods.kl import StartDivergence, kl_divergence
 from crosstune.train.methods.regularizers import PullToStart, Regularizer
 from crosstune.train.methods.trainable import make_trainable, refuse_sharded_weights
 from crosstune.train.rows import Segment
+from tests.ranks import train_on_two
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
 from tests.train.methods.test_parts import make_model
-from tests.train.ranks import Ranks
 
 # Small beside the tolerances: where a gradient is next to nothing, AdamW turns rounding into whole steps.
 LEARNING_RATE = 1e-3
@@ -182,7 +182,7 @@ def test_two_processes_learn_with_all_of_them_what_one_learns(make_run: MakeRun,
     recipe, single = make_run(SYSTEMS, root=tmp_path / "single")
     train_stage.run(recipe, single)
     recipe, double = make_run(SYSTEMS, root=tmp_path / "double")
-    Ranks(recipe, tmp_path / "double").finish()
+    train_on_two(recipe, tmp_path / "double").finish()
     assert {done["num_processes"] for done in read_json(double.system("ours") / "system.json")["phases"]} == {2}
     for name, weight in weights(single, "ours").items():
         torch.testing.assert_close(weights(double, "ours")[name], weight, rtol=1e-3, atol=1e-5)
