@@ -4,6 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from transformers import LlamaForCausalLM
 
 from crosstune.errors import BadInputError
 from crosstune.prompts.conversation import Turn
@@ -11,6 +12,7 @@ from crosstune.prompts.templates import TEMPLATES
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.stream import Decoding
 from crosstune.tokens.encode import encode_prompt
+from tests.models.gguf.files import llama_config, write_gguf
 
 SHORT = Decoding(max_new_tokens=12)
 
@@ -104,3 +106,10 @@ def test_a_failure_of_the_model_reaches_the_reader(assistant: Assistant, monkeyp
     monkeypatch.setattr(assistant.model, "generate", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         list(assistant.stream(assistant.encode("Hi"), SHORT))
+
+
+def test_a_gguf_file_is_asked_by_its_own_template(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", LlamaForCausalLM(llama_config()), "Q8_0")
+    assistant = Assistant(str(path))
+    assert assistant.tokenizer.decode(assistant.encode("the")) == "<|im_start|>user\nthe<|im_end|>\n"
+    assert len(assistant.answers([assistant.encode("the")], SHORT)) == 1

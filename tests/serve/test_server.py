@@ -29,6 +29,15 @@ def test_vllm_is_preferred_then_our_own_then_an_error(chat_folder: Path, monkeyp
         server.engine_for(str(chat_folder), "auto")
 
 
+def test_a_gguf_file_is_served_by_our_own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "is_installed", lambda module: True)
+    (tmp_path / "tiny.gguf").touch()
+    assert server.engine_for(str(tmp_path / "tiny.gguf"), "auto") == "crosstune"
+    with pytest.raises(BadInputError, match=r"crosstune export .*tiny.gguf FOLDER"):
+        server.engine_for(str(tmp_path / "tiny.gguf"), "vllm")
+    assert server.name_of(str(tmp_path / "tiny.gguf")) == "tiny.gguf"
+
+
 def test_a_folder_without_chat_template_is_refused_with_the_remedy(model_folder: Path) -> None:
     with pytest.raises(BadInputError, match="crosstune export"):
         server.engine_for(str(model_folder), "auto")

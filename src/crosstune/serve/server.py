@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from crosstune.errors import BadInputError
+from crosstune.models.gguf.header import is_gguf, refuse_in_vllm
 from crosstune.terminal import note
 
 Engine = Literal["auto", "crosstune", "vllm"]
@@ -51,7 +52,9 @@ def engine_for(model: str, engine: Engine) -> Literal["crosstune", "vllm"]:
             f"{model} does not say how it wants to be asked: it has no chat_template.jinja. "
             f"Write it into a folder of its own with: crosstune export {model} OUT --prompt paper-v1"
         )
-    if engine != "crosstune" and is_installed("vllm"):
+    if engine == "vllm":
+        refuse_in_vllm(model, "--engine vllm")
+    if engine != "crosstune" and is_installed("vllm") and not is_gguf(model):
         return "vllm"
     if engine == "vllm":
         raise BadInputError("--engine vllm: vLLM is not installed (pip install vllm); --engine crosstune needs no GPU")

@@ -1,6 +1,7 @@
 """vLLM in the place of our own loop: the same prompts, limits and stops. vLLM itself needs a GPU and is acted here."""
 
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -89,3 +90,11 @@ def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     launched(monkeypatch, 4)
     with pytest.raises(BadInputError, match="4 processes were launched"):
         writer(TrainedSystem("ours", "m", None, "t", ""), "bf16")
+
+
+@pytest.mark.usefixtures("vllm")
+def test_a_gguf_file_is_not_given_to_it(tmp_path: Path) -> None:
+    (tmp_path / "tiny.gguf").touch()
+    system = TrainedSystem("base", str(tmp_path / "tiny.gguf"), None, str(tmp_path), "")
+    with pytest.raises(BadInputError, match=r"vLLM would read the GGUF file .*tiny.gguf in its own way"):
+        writer(system, "float32")

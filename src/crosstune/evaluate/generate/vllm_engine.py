@@ -8,6 +8,7 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.generate.generation import Limits, Write
 from crosstune.evaluate.generate.rows import Generated
 from crosstune.evaluate.systems import TrainedSystem
+from crosstune.models.gguf.header import refuse_in_vllm
 
 # Of the GPU; the rest is for the model that scores multiple choice.
 _MEMORY_SHARE = 0.7
@@ -17,7 +18,8 @@ def writer(system: TrainedSystem, precision: Literal["float32", "bf16"]) -> Writ
     """Load a system into vLLM, and return what continues prompts greedily with it.
 
     Raises:
-        BadInputError: when vLLM is not installed, or several processes were launched: it spreads over GPUs by itself.
+        BadInputError: when vLLM is not installed, the system is a GGUF file, or several processes were launched: it
+            spreads over GPUs by itself.
     """
     try:
         from vllm import LLM, SamplingParams
@@ -31,6 +33,7 @@ def writer(system: TrainedSystem, precision: Literal["float32", "bf16"]) -> Writ
             f"evaluate.engine: vllm, but {ranks.num_ranks()} processes were launched: run it with one, or set "
             "`engine: transformers`, which shares the work out"
         )
+    refuse_in_vllm(system.model, f"evaluate.engine: vllm, for {system.name}")
     engine = LLM(
         model=system.model,
         revision=system.revision,

@@ -83,6 +83,19 @@ def require_gguf(path: str | Path) -> None:
         ) from None
 
 
+def refuse_in_vllm(path: str | Path, setting: str) -> None:
+    """Stop where vLLM would read a GGUF file: by a reader of its own, with none of the checks here.
+
+    Raises:
+        BadInputError: with how to make a folder that both read alike.
+    """
+    if is_gguf(path):
+        raise BadInputError(
+            f"{setting}: vLLM would read the GGUF file {path} in its own way, as another model than is trained and "
+            f"scored here. Write it as a folder first: crosstune export {path} FOLDER"
+        )
+
+
 @lru_cache(maxsize=4)
 def _read(path: str, size: int, _changed: int) -> Header:
     with open(path, "rb") as file:
