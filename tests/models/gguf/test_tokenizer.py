@@ -1,9 +1,12 @@
 """Tokenizers in GGUF files: pieces keep their numbers, text is cut as the model learnt it, the template comes along."""
 
+import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from crosstune.errors import BadInputError
@@ -37,7 +40,22 @@ def test_digits_stand_apart_where_the_model_saw_them_apart(tmp_path: Path) -> No
 
 
 def test_bos_begins_a_text_where_the_file_says_so(tmp_path: Path) -> None:
-    assert load_tokenizer(write(tmp_path, add_bos=True))("the").input_ids[0] == 1
+    path = write(tmp_path, add_bos=True)
+    content, _ = content_of(path)
+    for ids in (load_tokenizer(path)("the").input_ids, Tokenizer.from_str(json.dumps(content)).encode("the").ids):
+        assert ids == [1, PIECES.index("the")]
+
+
+def test_a_word_that_is_a_piece_is_whole_where_the_model_saw_it_whole(tmp_path: Path) -> None:
+    pieces = [*PIECES, "Ġten"]  # no merge makes it
+    assert load_tokenizer(write(tmp_path, pieces=pieces, pre="llama-bpe")).tokenize("a ten") == ["a", "Ġten"]
+    (tmp_path / "tiny.gguf").unlink()
+    assert load_tokenizer(write(tmp_path, pieces=pieces)).tokenize("a ten") == ["a", "Ġ", "t", "e", "n"]
+
+
+def test_characters_are_composed_where_the_model_saw_them_composed(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(write(tmp_path, pre="qwen2"))
+    assert tokenizer.encode(unicodedata.normalize("NFD", "한 é")) == tokenizer.encode("한 é")
 
 
 def test_the_tokenizer_folder_of_a_file_is_the_tokenizer_that_the_model_loads(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
-"""The tokenizer of a GGUF file, with its special tokens and chat template; refused where its cuts are not known."""
+"""The tokenizer of a GGUF file, with its special tokens and chat template; refused where its cuts are not known.
+
+Built here: transformers cuts SmolLM's digits together, leaves out Qwen's composition and Llama 3's whole words, and
+adds a piece to the latter, each of which gives a model other tokens than it learnt.
+"""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError
@@ -11,11 +16,36 @@ from crosstune.models.finite import named
 from crosstune.models.gguf.header import Header, read_header
 
 _BYTE_LEVEL = "gpt2"
-_CUTS = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-# What transformers does not know by name, and would cut as GPT-2: digits stay together that the model saw apart.
-# https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp (LLAMA_VOCAB_PRE_TYPE_SMOLLM and its kin)
-_DIGITS_APART = ("smollm", "starcoder", "refact", "command-r", "codeshell")
-_AS_GPT2 = ("gpt-2", "olmo", "phi-2")
+_CONTROL, _USER_DEFINED = 3, 4
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """How text is parted before merges, beyond GPT-2's way.
+
+    Attributes:
+        digits_apart: each digit is a word.
+        split: the name of transformers' pattern for words, in the place of GPT-2's.
+        composed: characters are composed first (NFC).
+        whole_words: a word that is a piece is taken whole, whatever the merges.
+    """
+
+    digits_apart: bool = False
+    split: str = ""
+    composed: bool = False
+    whole_words: bool = False
+
+
+# By tokenizer.ggml.pre; of kin in https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp, those whose
+# text was compared with that of a published tokenizer.json, and those of the same patterns.
+_CUTS = {
+    "gpt-2": _Cuts(),
+    "olmo": _Cuts(),
+    "smollm": _Cuts(digits_apart=True),
+    "starcoder": _Cuts(digits_apart=True),
+    "llama-bpe": _Cuts(split="llama-bpe", whole_words=True),
+    "qwen2": _Cuts(split="qwen2", composed=True),
+}
 _ROLES = {"unk_token": "unknown", "bos_token": "bos", "eos_token": "eos", "pad_token": "padding"}
 _REMEDY = "Give the model's own tokenizer folder (tokenizer.json and tokenizer_config.json) as tokenizer.base.path"
 
@@ -26,23 +56,10 @@ def load(path: str) -> PreTrainedTokenizerFast:
     Raises:
         BadInputError: when the file holds none, or one that would come out otherwise than the model knows it.
     """
-    from transformers.integrations.gguf.gguf_tokenizer_mapping import convert_gguf_tokenizer, get_gguf_tokenizer
-
     header = read_header(path)
     _refuse_unknown(path, header)
-    architecture, content, _ = get_gguf_tokenizer(path)
-    try:
-        backend, _ = convert_gguf_tokenizer(architecture, content)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise BadInputError(f"transformers cannot read the tokenizer of {path} ({reason}). {_REMEDY}") from None
-    written = json.loads(backend.to_str())
-    cut = str(header.settings.get("tokenizer.ggml.pre"))
-    if cut in (*_DIGITS_APART, *_AS_GPT2):
-        digits = [{"type": "Digits", "individual_digits": True}] if cut in _DIGITS_APART else []
-        written["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [*digits, _CUTS]}
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=Tokenizer.from_str(json.dumps(written)),
+        tokenizer_object=_backend(header),
         **_roles(header),
         add_bos_token=bool(header.settings.get("tokenizer.ggml.add_bos_token", False)),
         clean_up_tokenization_spaces=False,
@@ -52,6 +69,33 @@ def load(path: str) -> PreTrainedTokenizerFast:
     tokenizer.name_or_path = path
     _refuse_other_pieces(path, header, tokenizer)
     return tokenizer
+
+
+def _backend(header: Header) -> Tokenizer:
+    settings, cuts = header.settings, _CUTS[header.settings["tokenizer.ggml.pre"]]
+    tokens, kinds = settings["tokenizer.ggml.tokens"], settings.get("tokenizer.ggml.token_type") or []
+    merges = [tuple(merge.split(" ", 1)) for merge in settings.get("tokenizer.ggml.merges") or []]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=cuts.whole_words))
+    if cuts.composed:
+        backend.normalizer = normalizers.NFC()
+    backend.pre_tokenizer = _pre_tokenizer(cuts)
+    backend.decoder = decoders.ByteLevel()
+    for kind, special in ((_CONTROL, True), (_USER_DEFINED, False)):
+        added = [token for token, found in zip(tokens, kinds, strict=False) if found == kind]
+        backend.add_tokens([AddedToken(token, normalized=False, special=special) for token in added])
+    return backend
+
+
+def _pre_tokenizer(cuts: _Cuts) -> Any:
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+
+    parts: list[Any] = [pre_tokenizers.Digits(individual_digits=True)] if cuts.digits_apart else []
+    if cuts.split:
+        pattern = Regex(GGUF_PRE_TOKENIZER_SPLITS[cuts.split])
+        parts.append(pre_tokenizers.Split(pattern, behavior="isolated"))
+    parts.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not cuts.split))
+    return pre_tokenizers.Sequence(parts)
 
 
 def content_of(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -79,19 +123,16 @@ def _roles(header: Header) -> dict[str, str]:
 
 
 def _refuse_unknown(path: str, header: Header) -> None:
-    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
-
     kind, cut = header.settings.get("tokenizer.ggml.model"), header.settings.get("tokenizer.ggml.pre")
-    known = sorted({*GGUF_PRE_TOKENIZER_SPLITS, *_DIGITS_APART, *_AS_GPT2})
     fault = ""
     if not header.settings.get("tokenizer.ggml.tokens"):
         fault = "it holds no tokenizer"
     elif kind != _BYTE_LEVEL:
         fault = f"its tokenizer is of kind {kind!r} (tokenizer.ggml.model); read from GGUF is {_BYTE_LEVEL!r}"
-    elif cut not in known:
+    elif cut not in _CUTS:
         fault = (
             f"it says that text is cut as {cut!r} (tokenizer.ggml.pre), which is not known here, so that words could "
-            f"come out in other pieces than the model learnt. Known are {', '.join(known)}"
+            f"come out in other pieces than the model learnt. Known are {', '.join(_CUTS)}"
         )
     elif header.settings.get("tokenizer.ggml.add_eos_token"):
         fault = "it ends every text with EOS (tokenizer.ggml.add_eos_token), so that no prompt could be continued"
