@@ -1,10 +1,67 @@
-"""crosstune extends an English-centric language model to a new language and measures what was won and forgotten."""
+"""crosstune extends an English-centric language model to a new language and measures what was won and forgotten.
 
+The functions below are the commands' own, for notebooks and scripts; docs/api.md describes them. They are loaded when
+they are first asked for: `import crosstune` loads no torch and prints nothing.
+"""
+
+from importlib import import_module
 from logging import ERROR, getLogger
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from crosstune.api import (
+        Picture,
+        Report,
+        extend_tokenizer,
+        list_recipes,
+        load_assistant,
+        load_recipe,
+        plan_training,
+        plot_metrics,
+        read_metrics,
+        read_report,
+        run,
+        score,
+        sweep,
+        train_systems,
+        translate,
+        verify,
+    )
+    from crosstune.errors import CrosstuneError
+
+__all__ = [
+    "CrosstuneError",
+    "Picture",
+    "Report",
+    "extend_tokenizer",
+    "list_recipes",
+    "load_assistant",
+    "load_recipe",
+    "plan_training",
+    "plot_metrics",
+    "read_metrics",
+    "read_report",
+    "run",
+    "score",
+    "sweep",
+    "train_systems",
+    "translate",
+    "verify",
+]
 
 # transformers loads torchao where it is installed, which remarks that its kernels for CUDA do not load on a CPU. Here,
 # because most rooms import transformers, and each of them loads this first.
 for _name in ("torchao", "torch.utils._pytree"):
     getLogger(_name).setLevel(ERROR)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'crosstune' has no attribute {name!r}; there are {', '.join(__all__)}")
+    return getattr(import_module("crosstune.errors" if name == "CrosstuneError" else "crosstune.api"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -2,15 +2,15 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from crosstune import api
 from crosstune.cli.options import AsJson, DryRun, Overrides, Quick, RecipePath, Update, load
 from crosstune.errors import BadInputError
-from crosstune.languages.registry import refuse_missing_bleu, split_direction
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
@@ -18,7 +18,7 @@ from crosstune.terminal import SafeConsole, kept_when_stopped, quiet, results
 
 
 def _start(
-    stages: tuple[str, ...],
+    stages: Sequence[str],
     path: Path,
     overrides: list[str] | None,
     *,
@@ -28,28 +28,21 @@ def _start(
     as_json: bool = False,
 ) -> None:
     recipe = load(path, overrides, quick)
-    if stages != ("report",):
-        directions = [direction for task in recipe.evaluate.tasks.values() for direction in task.directions]
-        refuse_missing_bleu(split_direction(direction)[1] for direction in directions)
-    if {"data", "train"} & set(stages):
-        from crosstune.cli.inputs import check_inputs, check_machine
-
-        check_inputs(recipe)
-        if "train" in stages:
-            check_machine(recipe)
     if dry_run:
+        api.check(recipe, stages)
         from crosstune.recipe import yaml_file
 
         sys.stdout.write(yaml_file.dump(recipe))
         return
-    if recipe.seeds and stages == pipeline.STAGE_NAMES and not as_json:
+    if recipe.seeds and tuple(stages) == pipeline.STAGE_NAMES and not as_json:
+        api.check(recipe, stages)
         from crosstune.study.command import run_seeds
 
         with kept_when_stopped():
             run_seeds(recipe, path, overrides or [], quick, shlex.join(["crosstune", *sys.argv[1:]]))
         return
     with quiet(results, as_json), kept_when_stopped():
-        run_folder = pipeline.run_stages(recipe, stages, shlex.join(["crosstune", *sys.argv[1:]]), update)
+        run_folder = api.run(recipe, stages, update=update, command=shlex.join(["crosstune", *sys.argv[1:]]))
     if as_json:
         # Imported here: the command line answers --help without loading NumPy.
         from crosstune.report.scores import read_scores, to_json

@@ -18,7 +18,7 @@ from crosstune.models.finite import NotFiniteError
 from crosstune.models.float64 import in_float64
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
-from crosstune.models.logits import logit_parts
+from crosstune.models.logits import packed_logit_parts
 from crosstune.models.paths import way_of
 from crosstune.models.pieces import refuse_pieces_without_row
 from crosstune.models.plain import Way, plain_logits
@@ -139,16 +139,7 @@ def score_pairs(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> l
     )
     # Endings of one context are all predicted from its last token: each position's logits are computed once.
     read, rows = np.unique(positions, return_inverse=True)
-    at = torch.from_numpy(read).to(model.device)
-    parts = logit_parts(
-        model,
-        at,
-        input_ids=layout.input_ids,
-        position_ids=layout.position_ids,
-        use_cache=False,
-        packed_layout=layout,
-        read_positions=at,
-    )
+    parts = packed_logit_parts(model, layout, read)
     targets = np.array([token for pair in pairs for token in pair.continuation])
     log_probabilities, greedy = look_up(parts, rows, targets)
     ends = list(accumulate((len(pair.continuation) for pair in pairs), initial=0))

@@ -25,7 +25,7 @@ from crosstune.models.attention.with_cache import ATTENTION as SLOTS
 from crosstune.models.frozen import dtype_of_states
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
-from crosstune.models.logits import logit_parts
+from crosstune.models.logits import packed_logit_parts
 from crosstune.models.packing import ATTENTION, lay_out, logits_at
 from crosstune.models.plain import (
     Way,
@@ -213,16 +213,7 @@ def _read_parts(model: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[
     layout = lay_out(rows, share_prefixes=True, device=inner.device)
     places = np.concatenate([path[of] for path, of in zip(layout.token_positions, read, strict=True)])
     asked, back = np.unique(places, return_inverse=True)
-    at = torch.from_numpy(asked).to(inner.device)
-    parts = logit_parts(
-        inner,
-        at,
-        input_ids=layout.input_ids,
-        position_ids=layout.position_ids,
-        use_cache=False,
-        packed_layout=layout,
-        read_positions=at,
-    )
+    parts = packed_logit_parts(inner, layout, asked)
     return torch.cat(list(parts), dim=1)[torch.from_numpy(back).to(inner.device)]
 
 

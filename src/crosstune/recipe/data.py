@@ -61,20 +61,22 @@ Encoding = Annotated[str, AfterValidator(_ascii_superset)]
 class World(Section):
     """How much of the miniature world is written, and from which seed."""
 
-    seed: int
-    english_documents: Count
-    korean_documents: Count
-    parallel_pairs: Count
-    english_instructions: Count
-    korean_instructions: Count
-    test_items: Count
+    seed: int = Field(description="of the world's words and sentences")
+    english_documents: Count = Field(description="plain texts in English")
+    korean_documents: Count = Field(description="plain texts in Korean")
+    parallel_pairs: Count = Field(description="sentences in both languages")
+    english_instructions: Count = Field(description="instructions in English")
+    korean_instructions: Count = Field(description="instructions in Korean")
+    test_items: Count = Field(description="items of each benchmark")
 
 
 class Source(Section):
     """One corpus: where it lies and what it is. Paths are relative to ``data_root``; globs are allowed."""
 
-    kind: Literal["parallel", "instructions", "text"]
-    paths: Paths
+    kind: Literal["parallel", "instructions", "text"] = Field(
+        description="translation pairs, instructions with answers, or plain text"
+    )
+    paths: Paths = Field(description="files or globs, below data_root; with hugging_face, the name of the data set")
     format: SourceFormat = Field("auto", description="found out by content if `auto`; `hugging_face` must be named")
     language: Language | None = Field(None, description="of instructions and text; a parallel corpus has both")
     encoding: Encoding = Field("utf-8", description="of text files; old Korean files are often cp949")
@@ -116,7 +118,7 @@ class Source(Section):
 class MixturePart(Section):
     """What a mixture takes from one source."""
 
-    source: Name
+    source: Name = Field(description="a name of data.sources")
     max_rows: Count | None = Field(None, description="draw at most this many rows (pairs, for a parallel source)")
     repeats: Count = Field(1, description="up-sampling: how often each drawn row occurs; with `weight`, at most")
     weight: Annotated[float, Field(gt=0)] | None = Field(
@@ -158,25 +160,31 @@ class MixturePart(Section):
 class Quality(Section):
     """Which rows are dropped. Each drop has a reason and is written to ``dropped.jsonl``."""
 
-    drop_duplicates: bool = True
+    drop_duplicates: bool = Field(True, description="drop rows that occurred before in the same source")
     near_duplicate_threshold: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
         description="drop rows that share this much of their character 5-grams with an earlier row of their source",
     )
-    drop_evaluation_overlap: bool = True
+    drop_evaluation_overlap: bool = Field(
+        True, description="drop rows that hold an item of an evaluation set: a leak makes scores worthless"
+    )
     overlap_ngram: Annotated[int, Field(ge=5)] | None = Field(
         13,
         description="also drop rows that share a run of so many words with an item (characters, in scripts without "
         "spaces; half as many again, and at least 15, in Hangul)",
     )
-    drop_broken_encoding: bool = True
-    drop_special_tokens: bool = True
-    drop_markup_only: bool = True
+    drop_broken_encoding: bool = Field(
+        True, description="drop rows with U+FFFD or mojibake: a model would learn to write them"
+    )
+    drop_special_tokens: bool = Field(True, description="drop rows that spell a control token of the tokenizer")
+    drop_markup_only: bool = Field(True, description="drop rows of tags, links or numbers without text")
     min_script_share: Share = Field(
         0.2, description="of the letters of a text, and of each side of a pair, in its language's script"
     )
     max_length_ratio: Annotated[float, Field(ge=1)] | None = Field(9.0, description="of a pair's sides, in characters")
-    on_bad_row: Literal["stop", "drop"] = "stop"
+    on_bad_row: Literal["stop", "drop"] = Field(
+        "stop", description="a row that cannot be read stops the run, since it may be the first of many; or is dropped"
+    )
 
 
 class Data(Section):
@@ -196,6 +204,8 @@ class Data(Section):
     translation_instructions: dict[Language, Wordings] = Field(
         {}, description="by the language they are in; English and Korean ones are there already"
     )
-    sources: dict[Name, Source]
-    mixtures: dict[Name, tuple[MixturePart, ...]]
-    quality: Quality = Quality()
+    sources: dict[Name, Source] = Field(description="the corpora, by a name of yours")
+    mixtures: dict[Name, tuple[MixturePart, ...]] = Field(
+        description="what is learned from, by a name of yours: parts of sources"
+    )
+    quality: Quality = Field(Quality(), description="which rows are dropped")

@@ -27,8 +27,8 @@ TaskName = Annotated[str, AfterValidator(_known)]
 class EvaluationTask(Section):
     """One evaluation set: the task and its file (relative to data_root)."""
 
-    task: TaskName
-    paths: tuple[str, ...] = ()
+    task: TaskName = Field(description="a benchmark that crosstune knows, or `harness`")
+    paths: tuple[str, ...] = Field((), description="its files, below data_root")
     name: str = Field("", description="harness: the name of a task of lm-evaluation-harness, as arc_easy")
     include_path: Path | None = Field(None, description="harness: a folder with further task files (YAML)")
     language: Language | None = Field(
@@ -36,10 +36,12 @@ class EvaluationTask(Section):
         description="of the items, where the task exists in several or in any; harness: in which language it asks, so "
         "that the report knows whether it shows gain or forgetting",
     )
-    max_items: Count | None = None
+    max_items: Count | None = Field(None, description="draw so many of a larger set; all if absent")
     sample_seed: int = Field(1234, description="which items are drawn when there are more than max_items")
-    directions: tuple[Direction, ...] = ()
-    instruction_languages: tuple[Language, ...] = ()
+    directions: tuple[Direction, ...] = Field((), description="translation: which")
+    instruction_languages: tuple[Language, ...] = Field(
+        (), description="translation: languages that the instruction is given in"
+    )
     wordings: Literal["paper", "held_out"] | dict[Language, tuple[Wording, ...]] = Field(
         "paper",
         description="translation: the paper's instruction; or ten that no training used, for mean and worst; or your "
@@ -48,7 +50,7 @@ class EvaluationTask(Section):
     references: Literal["one", "several"] = Field(
         "one", description="translation; several: a sentence that occurs in many items is asked once, for all of theirs"
     )
-    max_new_tokens: Count = 256
+    max_new_tokens: Count = Field(256, description="where an answer is cut")
 
     @model_validator(mode="after")
     def _own_files_or_the_harnesss(self) -> Self:
@@ -111,9 +113,11 @@ class EvaluationTask(Section):
 class Evaluate(Section):
     """Which tasks are scored, and against which system gain and forgetting are measured."""
 
-    reference_system: Name
-    tasks: dict[Name, EvaluationTask]
-    precision: Literal["float32", "bf16"] = "float32"
+    reference_system: Name = Field(description="the system that gain and forgetting are measured against")
+    tasks: dict[Name, EvaluationTask] = Field(description="evaluation sets, by a name of yours")
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="of the weights; bf16 needs half the memory and rounds more"
+    )
     engine: Literal["transformers", "vllm"] = Field(
         "transformers", description="what generates answers; vllm is an extra, for a GPU"
     )
@@ -127,7 +131,7 @@ class Evaluate(Section):
         "as 0.03: of accuracy, or in bits per byte; it passes when the whole paired interval is above that, and fails "
         "when all of it is below",
     )
-    num_bootstrap: Annotated[int, Field(ge=100)] = 1000
+    num_bootstrap: Annotated[int, Field(ge=100)] = Field(1000, description="resamples behind each interval")
 
     @property
     def tasks_with_files(self) -> dict[str, EvaluationTask]:
@@ -148,6 +152,6 @@ class Evaluate(Section):
 class Report(Section):
     """What the report shows besides the run's own numbers."""
 
-    title: str = ""
+    title: str = Field("", description="the page's heading; the run's name if empty")
     paper_figures: bool = Field(True, description="print the paper's own figures beside ours")
     model_license: str = Field("", description="for the model cards: the hub's name of a licence, as apache-2.0")

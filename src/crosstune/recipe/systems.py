@@ -10,12 +10,12 @@ from crosstune.recipe.section import Count, Language, Name, Section, Share
 class Architecture(Section):
     """The shape of a model from scratch (a LLaMA)."""
 
-    hidden_size: Count
-    num_layers: Count
-    num_heads: Count
-    intermediate_size: Count
-    max_positions: Count = 512
-    tie_embeddings: bool = False
+    hidden_size: Count = Field(description="numbers of a position's state")
+    num_layers: Count = Field(description="transformer layers")
+    num_heads: Count = Field(description="attention heads; hidden_size is a multiple of twice their number")
+    intermediate_size: Count = Field(description="numbers inside a feed-forward network")
+    max_positions: Count = Field(512, description="the longest row")
+    tie_embeddings: bool = Field(False, description="one matrix for input and output rows")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -31,7 +31,12 @@ class Architecture(Section):
 class NewRows(Section):
     """How the embedding rows of new pieces start."""
 
-    method: Literal["mean_of_subwords", "weighted", "focus", "aligned", "random"] = "mean_of_subwords"
+    method: Literal["mean_of_subwords", "weighted", "focus", "aligned", "random"] = Field(
+        "mean_of_subwords",
+        description="from the old rows of a piece's own spelling (mean, or weighted by bytes), of similar pieces, of "
+        "its translations, or random; if absent `aligned` where the first phases translate into the target language, "
+        "which led by 20 BLEU",
+    )
     noise: Annotated[float, Field(ge=0)] = Field(
         1.0,
         description="standard deviation of added Gaussian noise, as a share of the old rows' own; if absent 1 for "
@@ -65,9 +70,9 @@ class NewRows(Section):
 class Lora(Section):
     """Low-rank adapters; merged into the weights at the end of the phase."""
 
-    rank: Count = 8
-    alpha: Count = 16
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    rank: Count = Field(8, description="of the two small matrices: more learns more and costs more")
+    alpha: Count = Field(16, description="adapters count alpha / rank times")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="of the adapters' inputs")
     targets: tuple[str, ...] | Literal["all-linear"] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj"),
         description="linear layers that get adapters, by the end of their names, each in every layer of the model; or "
@@ -104,30 +109,46 @@ ROW_PARTS: frozenset[Part] = frozenset({"new_input_rows", "new_output_rows"})
 class Phase(Section):
     """One training phase of a system: what is learnt, which weights move, how far."""
 
-    mixture: Name
-    method: Literal["full", "lora"]
+    mixture: Name = Field(description="of data.mixtures: what is learned")
+    method: Literal["full", "lora"] = Field(description="all weights (or those of `trains`), or low-rank adapters")
     trains: Annotated[tuple[Part, ...], Field(min_length=1)] = Field(
         ("all",),
         description="with method full, the weights that move: all, or some of new_input_rows, new_output_rows, "
         "output_rows (old and new), layers (all but the embedding matrices), top_layers",
     )
     num_top_layers: Count | None = Field(None, description="how many layers `top_layers` are, counted from the output")
-    lora: Lora | None = None
-    num_epochs: Annotated[float, Field(gt=0)] | None = None
-    num_steps: Count | None = None
+    lora: Lora | None = Field(None, description="with method lora: the adapters")
+    num_epochs: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="how often each row is seen; or num_steps"
+    )
+    num_steps: Count | None = Field(None, description="optimizer steps; or num_epochs")
     global_batch_size: Count = Field(description="rows per optimiser step, over all devices and accumulation steps")
-    learning_rate: Annotated[float, Field(gt=0)]
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_ratio: Share = 0.05
-    adam_betas: tuple[Share, Share] = (0.9, 0.95)
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        description="the highest of the schedule; the 7B recipes take 2e-5 for full, 3e-4 for lora"
+    )
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="after the warmup: cosine and linear end at 0"
+    )
+    warmup_ratio: Share = Field(0.05, description="share of the steps in which the learning rate rises")
+    adam_betas: tuple[Share, Share] = Field(
+        (0.9, 0.95), description="AdamW's decay rates; 0.95 forgets an outlier gradient sooner than 0.999"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="towards zero; 0, since pretrained weights are worth keeping"
+    )
+    max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="longer gradients are scaled down to it")
     l2_to_start: Annotated[float, Field(gt=0)] | None = Field(
         None, description="decay weights towards those that the phase began with, as weight_decay does towards zero"
     )
-    kl_to_start: KlToStart | None = None
-    max_length_tokens: Annotated[int, Field(ge=2)] = 512
-    on_too_long: Literal["stop", "drop", "truncate"] = "stop"
+    kl_to_start: KlToStart | None = Field(
+        None, description="keep predictions in some languages near those at the start of the phase"
+    )
+    max_length_tokens: Annotated[int, Field(ge=2)] = Field(
+        512, description="the longest row; text is parted into windows of it"
+    )
+    on_too_long: Literal["stop", "drop", "truncate"] = Field(
+        "stop", description="what becomes of a longer instruction: nothing is cut unasked"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -183,13 +204,15 @@ class System(Section):
     start: str = Field(
         description="`scratch`, another system's name, a model folder, a .gguf file, or a hub id (with revision)"
     )
-    tokenizer: Literal["base", "extended"]
+    tokenizer: Literal["base", "extended"] = Field(description="which of the two it uses")
     label: str = Field("", description="how tables call it; its name if empty")
-    revision: str | None = None
-    architecture: Architecture | None = None
-    new_rows: NewRows = NewRows()
-    phases: tuple[Phase, ...] = ()
-    merge: Merge | None = None
+    revision: str | None = Field(None, description="of a hub id: the commit")
+    architecture: Architecture | None = Field(None, description="with `start: scratch`: the model's shape")
+    new_rows: NewRows = Field(NewRows(), description="how the rows of new pieces start")
+    phases: tuple[Phase, ...] = Field((), description="how it is trained, one after another; none: as it is")
+    merge: Merge | None = Field(
+        None, description="interpolate with an ancestor at the end, which restores what was forgotten"
+    )
     seed: int | None = Field(
         None, description="of its training (order of examples, new rows, adapters, dropout); the recipe's if absent"
     )

@@ -10,24 +10,26 @@ from crosstune.recipe.section import Count, Name, Section, Share
 class LearnedTokenizer(Section):
     """A SentencePiece-style BPE with byte fallback, learnt from a mixture (for a model from scratch)."""
 
-    kind: Literal["learned"]
-    mixture: Name
-    num_pieces: Annotated[int, Field(ge=300)]
+    kind: Literal["learned"] = Field(description="made here")
+    mixture: Name = Field(description="of data.mixtures: what it is learned from")
+    num_pieces: Annotated[int, Field(ge=300)] = Field(
+        description="the size of the vocabulary, with 256 byte pieces and control tokens"
+    )
 
 
 class GivenTokenizer(Section):
     """A tokenizer that exists: a folder, .model or .gguf file (under data_root or here), or a hub id with revision."""
 
-    kind: Literal["given"]
-    path: str
-    revision: str | None = None
+    kind: Literal["given"] = Field(description="made elsewhere")
+    path: str = Field(description="a folder, .model or .gguf file, below data_root or here; or a hub id")
+    revision: str | None = Field(None, description="of a hub id: the commit")
 
 
 class LearnedExtension(Section):
     """New target-language pieces, learnt from a mixture and added inside the base's BPE model."""
 
-    kind: Literal["learned"]
-    mixture: Name
+    kind: Literal["learned"] = Field(description="made here")
+    mixture: Name = Field(description="of data.mixtures: what it is learned from")
     num_new_pieces: Count = Field(14_336, description="46,336 pieces in all on LLaMA-2's 32,000")
     size_multiple_of: Count = Field(
         128, description="dummy pieces fill the whole vocabulary up to a multiple of this, for fast matrix products"
@@ -58,5 +60,9 @@ class LearnedExtension(Section):
 class Tokenizer(Section):
     """The base tokenizer and, where a system uses it, the extended one."""
 
-    base: Annotated[LearnedTokenizer | GivenTokenizer, Field(discriminator="kind")]
-    extension: Annotated[LearnedExtension | GivenTokenizer, Field(discriminator="kind")] | None = None
+    base: Annotated[LearnedTokenizer | GivenTokenizer, Field(discriminator="kind")] = Field(
+        description="the tokenizer of the model that is extended"
+    )
+    extension: Annotated[LearnedExtension | GivenTokenizer, Field(discriminator="kind")] | None = Field(
+        None, description="new pieces for the target language; without it all systems use the base"
+    )

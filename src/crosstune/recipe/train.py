@@ -22,7 +22,9 @@ class Train(Section):
         "bf16. For LoRA, new rows and top layers. nf4 and int8: extra `quantized`",
     )
     micro_batch_tokens: Count = Field(4096, description="tokens per forward pass and device")
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = Field(
+        False, description="compute layers again in the backward pass: less memory, about a third more time"
+    )
     kernels: Literal["auto", "plain"] = Field(
         "auto",
         description="auto: faster computations in the place of the library's, each where it proves equal on this "
@@ -31,13 +33,13 @@ class Train(Section):
     flex_attention: bool | None = Field(
         None, description="attention as one FlexAttention kernel, compiled by torch; on GPUs where it works if absent"
     )
-    log_every_steps: Count = 1
-    save_every_steps: Count = 200
-    keep_checkpoints: Count = 2
+    log_every_steps: Count = Field(1, description="a row of metrics.jsonl")
+    save_every_steps: Count = Field(200, description="a checkpoint; a kill loses at most so many steps")
+    keep_checkpoints: Count = Field(2, description="older ones are deleted; two, since the newest may be damaged")
     validation: Name | None = Field(
         None, description="a mixture of held-out plain text, scored by language while systems train"
     )
-    validate_every_steps: Count = 200
+    validate_every_steps: Count = Field(200, description="how often `validation` is scored")
     score_every_steps: Count | None = Field(
         None, description="score the suite so often while systems train, for the curve of gain and forgetting"
     )

@@ -28,28 +28,30 @@ class Languages(Section):
 class Recipe(Section):
     """A whole run."""
 
-    name: Name
-    description: str = ""
-    seed: int
+    name: Name = Field(description="of the run: its folder is runs_root/name")
+    description: str = Field("", description="one line for `crosstune recipes list` and the report")
+    seed: int = Field(
+        description="of everything random: mixtures, new rows, order of examples, dropout, draws of items"
+    )
     seeds: tuple[int, ...] = Field(
         (), description="`crosstune run` trains and scores every adapted system once with each, and shows their spread"
     )
     runs_root: Path = Field(Path("runs"), description="the run lies in runs_root/name")
     data_root: Path | None = Field(None, description="folder that source and task paths are relative to")
     world: World | None = Field(None, description="write the miniature world and use it as data_root")
-    languages: Languages
-    data: Data
-    tokenizer: Tokenizer
-    systems: Annotated[dict[Name, System], Field(min_length=1)]
+    languages: Languages = Field(description="what the model knows, and what it is extended to")
+    data: Data = Field(description="the corpora, and the mixtures made of them")
+    tokenizer: Tokenizer = Field(description="the base tokenizer and its extension")
+    systems: Annotated[dict[Name, System], Field(min_length=1)] = Field(description="the models that are compared")
     systems_at_once: int = Field(
         1,
         ge=1,
         description="without a GPU: how many systems are trained or scored at the same time, each in a process of its "
         "own with a share of the cores",
     )
-    train: Train = Train()
-    evaluate: Evaluate
-    report: Report = Report()
+    train: Train = Field(Train(), description="how training runs on the machine")
+    evaluate: Evaluate = Field(description="the tasks, and the system that forgetting is measured against")
+    report: Report = Field(Report(), description="what the report shows")
 
     @model_validator(mode="after")
     def _seeds_count_once(self) -> Self:

@@ -80,8 +80,16 @@ def to_csv(scores: Scores, seed: int) -> str:
 
 def to_json(scores: Scores, seed: int) -> str:
     """Return the rows of the CSV as a JSON list; null where there is no interval."""
-    rows = [dict(zip(CSV_COLUMNS, row, strict=True)) for row in _csv_rows(scores, seed)]
-    return json.dumps(rows, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(_rows(scores, seed), ensure_ascii=False, indent=2) + "\n"
+
+
+def to_rows(recipe: Recipe, run: RunFolder) -> list[dict[str, Any]]:
+    """Return every score of a run as the rows of the CSV."""
+    return _rows(read_scores(recipe, run), recipe.seed)
+
+
+def _rows(scores: Scores, seed: int) -> list[dict[str, Any]]:
+    return [dict(zip(CSV_COLUMNS, row, strict=True)) for row in _csv_rows(scores, seed)]
 
 
 def _csv_rows(scores: Scores, seed: int) -> Iterator[tuple[Any, ...]]:

@@ -52,7 +52,7 @@ class Request:
 def translate_pipe(assistant: Assistant, request: Request) -> None:
     """Translate standard input to standard output, each line as soon as it is there."""
     for line in sys.stdin:
-        sys.stdout.write(_translate(assistant, request, [line])[0][0] + "\n")
+        sys.stdout.write(translate_lines(assistant, request, [line])[0][0] + "\n")
         sys.stdout.flush()
 
 
@@ -80,7 +80,7 @@ def _translate_file(assistant: Assistant, request: Request, source: Path, target
         advance(num_done)
         for first in range(num_done, len(lines), WINDOW_LINES):
             window = lines[first : first + WINDOW_LINES]
-            for text, finished in _translate(assistant, request, window):
+            for text, finished in translate_lines(assistant, request, window):
                 output.write(text + "\n")
                 num_cut += not finished
             output.flush()
@@ -93,7 +93,7 @@ def _translate_file(assistant: Assistant, request: Request, source: Path, target
         )
 
 
-def _translate(assistant: Assistant, request: Request, lines: Sequence[str]) -> list[tuple[str, bool]]:
+def translate_lines(assistant: Assistant, request: Request, lines: Sequence[str]) -> list[tuple[str, bool]]:
     """Return each line's translation as one line, and whether it ended by itself; blank lines stay blank."""
     instruction = request.instruction(assistant.instructions)
     asked = [index for index, line in enumerate(lines) if line.strip()]

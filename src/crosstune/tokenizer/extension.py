@@ -4,17 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from crosstune.languages.registry import shares_letters
-from crosstune.recipe import LearnedExtension, Recipe
+from crosstune.recipe import Languages, LearnedExtension, Recipe
+from crosstune.runs.files import write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
-from crosstune.tokenizer import given
+from crosstune.tokenizer import given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, new_pieces, refuse_unextendable
+from crosstune.tokenizer.folder import write_folder
 from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
-from crosstune.tokenizer.sentencepiece.writer import with_all_merges
+from crosstune.tokenizer.sentencepiece.writer import MODEL, with_all_merges, write_model
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
+from crosstune.tokenizer.subwords import subwords
 from crosstune.tokenizer.texts import data_root, language_texts, mixture_texts, source_texts
 from crosstune.tokenizer.word_branch import with_whole_words
 
@@ -69,21 +73,26 @@ def _pair(recipe: Recipe) -> tuple[str, str]:
 
 
 def _learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeTokenizer) -> Extended:
-    base = prepared(settings, recipe, base)
-    new = _with_its_merges(settings, base, learn(settings, recipe, run, base))
+    base = prepared(settings, recipe.languages, base)
+    return filled(settings, base, learn(settings, recipe, run, base))
+
+
+def filled(settings: LearnedExtension, base: BpeTokenizer, new: NewPieces) -> Extended:
+    """Return the base with new pieces, and with padding up to the size that the settings ask for."""
+    new = _with_its_merges(settings, base, new)
     multiple = settings.size_multiple_of
     size = -(-(base.size + settings.num_new_pieces) // multiple) * multiple
     return Extended(extend(base, new, size - base.size), new.promised, dead_allowed=False)
 
 
-def prepared(settings: LearnedExtension, recipe: Recipe, base: BpeTokenizer) -> BpeTokenizer:
+def prepared(settings: LearnedExtension, languages: Languages, base: BpeTokenizer) -> BpeTokenizer:
     """Return the base as pieces are learnt on it: with a branch for the target's words where that is asked.
 
     Raises:
         BadInputError: when the base cannot be extended, or not be given a branch.
     """
     refuse_unextendable(base, "tokenizer.base")
-    return with_whole_words(base, *_pair(recipe)) if settings.keep_words_whole else base
+    return with_whole_words(base, languages.target, languages.source) if settings.keep_words_whole else base
 
 
 def _with_its_merges(settings: LearnedExtension, base: BpeTokenizer, new: NewPieces) -> NewPieces:
@@ -96,24 +105,58 @@ def learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeT
     Raises:
         BadInputError: when the settings cannot be met.
     """
-    target, source = _pair(recipe)
+    mixture = run.mixture(settings.mixture)
+    if shares_letters(*_pair(recipe)):
+        texts = BothTexts(language_texts(mixture, recipe.languages.target), source_texts(recipe, run, held_out=False))
+    else:
+        texts = BothTexts(mixture_texts(mixture, f"counting the words of mixture {settings.mixture}"), ())
+    return learn_from(settings, recipe.languages, base, texts)
+
+
+def learn_from(settings: LearnedExtension, languages: Languages, base: BpeTokenizer, texts: BothTexts) -> NewPieces:
+    """Learn the pieces that the settings ask for; source text is read only beside a target that shares its letters.
+
+    Raises:
+        BadInputError: when the settings cannot be met.
+    """
     request = LearnRequest(
-        target,
+        languages.target,
         settings.num_new_pieces,
         settings.required_syllables,
         settings.character_coverage,
         settings.allow,
         settings.deny,
-        source,
+        languages.source,
     )
-    mixture = run.mixture(settings.mixture)
-    if not shares_letters(target, source):
-        return learn_new_pieces(
-            base, mixture_texts(mixture, f"counting the words of mixture {settings.mixture}"), request
-        )
-    texts = BothTexts(language_texts(mixture, target), source_texts(recipe, run, held_out=False))
+    if not shares_letters(languages.target, languages.source):
+        return learn_new_pieces(base, texts.target, request)
     unchanged = partial(_with_its_merges, settings, base) if settings.source_text_unchanged else None
     return learn_beside_source(base, texts, request, unchanged)
+
+
+def write_extended(
+    folder: Path,
+    old: BpeTokenizer,
+    extended: Extended,
+    configuration: dict[str, Any],
+    samples: verify.Samples,
+    base_model: Path | None = None,
+) -> dict[str, Any]:
+    """Write an extended tokenizer with what its new pieces are spelled in and what was proved of it; return this.
+
+    With ``base_model``, the base's SentencePiece model, it is written as one, too.
+    """
+    rows = subwords(old, extended.tokenizer)
+    write_folder(folder, extended.tokenizer.content, configuration)
+    write_json(folder / "subwords.json", rows)
+    properties = verify.verify(old, extended.tokenizer, samples)
+    if base_model is not None:
+        write_model(base_model, folder / MODEL, old, extended.tokenizer)
+        properties.append(verify.equals_slow(extended.tokenizer, folder / MODEL, samples))
+    size = {"size": rows["new_size"], "new": rows["new_size"] - rows["old_size"], "dummies": len(rows["padding"])}
+    report = verify.as_json(properties) | {"size": size}
+    write_json(folder / "verification.json", report)
+    return report
 
 
 def _take(fetch: Callable[[], Path], base: BpeTokenizer) -> Extended:

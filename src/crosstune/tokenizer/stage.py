@@ -12,7 +12,6 @@ from crosstune.tokenizer import base, extension, fertility, samples, texts, veri
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import TOKENIZER, read_configuration, write_folder
 from crosstune.tokenizer.sentencepiece import writer as sentencepiece_writer
-from crosstune.tokenizer.subwords import subwords
 
 _FERTILITY_LINES = 2_000
 
@@ -45,21 +44,14 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
     base_model = sentencepiece_writer.find_base_model(recipe, run)
     old = BpeTokenizer(read_json(run.tokenizer("base") / TOKENIZER))
     extended = maker.make(old)
-    rows = subwords(old, extended.tokenizer)
-    facts = {"size": rows["new_size"], "new": rows["new_size"] - rows["old_size"], "dummies": len(rows["padding"])}
+    facts: dict[str, int] = {}
     with whole_folder(run.tokenizer("extended"), maker.fingerprint, facts) as folder:
-        write_folder(folder, extended.tokenizer.content, read_configuration(run.tokenizer("base")))
-        write_json(folder / "subwords.json", rows)
-        taken = samples.of_run(recipe, run, extended)
-        properties = verify.verify(old, extended.tokenizer, taken)
-        if base_model is not None:
-            model = folder / sentencepiece_writer.MODEL
-            sentencepiece_writer.write_model(base_model, model, old, extended.tokenizer)
-            properties.append(verify.equals_slow(extended.tokenizer, model, taken))
-        report = verify.as_json(properties)
-        write_json(folder / "verification.json", report)
+        configuration = read_configuration(run.tokenizer("base"))
+        proved_on = samples.of_run(recipe, run, extended)
+        report = extension.write_extended(folder, old, extended, configuration, proved_on, base_model)
+        facts.update(report["size"])
         verify.refuse_failures(report, run.root / "tokenizer" / "failed_verification.json")
-    note(f"extended tokenizer: {rows['old_size']:,} + {facts['new']:,} pieces = {facts['size']:,}; verified")
+    note(f"extended tokenizer: {old.size:,} + {facts['new']:,} pieces = {facts['size']:,}; verified")
     for row in report["properties"]:
         if row["name"] == verify.HELD_OUT_STAYS or (row["name"] == verify.SOURCE_STAYS and not row["required"]):
             note(f"{row['name']}: {row['share']:.3%} of {row['checked']:,}")

@@ -45,7 +45,7 @@ def sweep(recipe: Recipe, run: RunFolder, sizes: list[int]) -> list[Point]:
     sizes = sorted(set(sizes)) or [round(settings.num_new_pieces * share) for share in _DEFAULT_SHARES]
     base = BpeTokenizer(read_json(run.tokenizer("base") / TOKENIZER))
     largest = settings.model_copy(update={"num_new_pieces": sizes[-1]})
-    learner = prepared(largest, recipe, base)
+    learner = prepared(largest, recipe.languages, base)
     new = learn(largest, recipe, run, learner)
     texts = {label: sides.get(recipe.languages.target, []) for label, sides in measured_lines(recipe, run).items()}
     points = _measure(0, base, texts)

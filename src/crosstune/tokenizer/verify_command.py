@@ -44,7 +44,7 @@ def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
     extended = extension.as_given(before, BpeTokenizer(_load(tokenizer, "TOKENIZER")), "--base", "TOKENIZER")
     pairs = _parallel_lines(texts)
     parted = {name: _parted(name, domain, texts.languages) for name, domain in domains.items()}
-    samples = _samples([*parted.values(), *_parted_pairs(pairs, texts.languages)], extended, texts.languages)
+    samples = samples_of([*parted.values(), *_parted_pairs(pairs, texts.languages)], extended, texts.languages)
     properties = verify.verify(before, extended.tokenizer, samples)
     slow = tokenizer if tokenizer.suffix == ".model" else tokenizer / "tokenizer.model"
     if slow.is_file():
@@ -153,7 +153,8 @@ def _parted_pairs(pairs: dict[str, list[str]], languages: Languages) -> list[ver
     return [sides]
 
 
-def _samples(parts: list[verify.Parted], extended: extension.Extended, languages: Languages) -> verify.Samples:
+def samples_of(parts: list[verify.Parted], extended: extension.Extended, languages: Languages) -> verify.Samples:
+    """Return what a tokenizer is proved on: lines by language, and a few awkward ones."""
     is_shared = shares_letters(languages.target, languages.source)
     if not is_shared:
         parts = [verify.part_lines(verify.AWKWARD, languages), *parts]

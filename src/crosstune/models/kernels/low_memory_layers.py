@@ -220,11 +220,12 @@ def _open(gate_node: Any) -> tuple[Tensor, Tensor, Tensor | None]:
 def multiplied_again(product: Tensor) -> Iterator[None]:
     """Let who saves this output of `Gate` while in this context get it by one more product in the backward pass.
 
-    The projection down keeps it for its weight's gradient otherwise: a seventh of what a layer keeps.
+    The projection down keeps it for its weight's gradient otherwise: a seventh of what a layer keeps. Not a function of
+    its own over the whole network: the projection may be adapted, quantized, or add its gradients in place.
     """
 
     def pack(saved: Tensor) -> Tensor | torch.Size:
-        is_product = saved.untyped_storage()._cdata == storage and saved.numel() == size and saved.is_contiguous()
+        is_product = saved.untyped_storage() is storage[0] and saved.numel() == size and saved.is_contiguous()
         return saved.shape if is_product else saved
 
     def unpack(kept: Tensor | torch.Size) -> Tensor:
@@ -233,11 +234,14 @@ def multiplied_again(product: Tensor) -> Iterator[None]:
         gate, up, active = _open(node)
         return (gated(gate, up) if active is None else active * up).view(kept)
 
-    # autograd keeps both functions: neither may hold the tensor itself. Gate and up come from the node, since where
-    # layers are computed again for the backward pass, they are not there before.
-    node, storage, size = product.grad_fn, product.untyped_storage()._cdata, product.numel()
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack) if node else nullcontext():
-        yield
+    # autograd keeps both functions, so that neither may hold the product for longer than this context. Gate and up come
+    # from the node, since where layers are computed again for the backward pass, they are not there before.
+    node, storage, size = product.grad_fn, [product.untyped_storage()], product.numel()
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack) if node else nullcontext():
+            yield
+    finally:
+        storage.clear()
 
 
 class Rotation(torch.autograd.Function):
