@@ -220,8 +220,10 @@ def _open(gate_node: Any) -> tuple[Tensor, Tensor, Tensor | None]:
 def multiplied_again(product: Tensor) -> Iterator[None]:
     """Let who saves this output of `Gate` while in this context get it by one more product in the backward pass.
 
-    The projection down keeps it for its weight's gradient otherwise: a seventh of what a layer keeps. Not a function of
-    its own over the whole network: the projection may be adapted, quantized, or add its gradients in place.
+    The projection down keeps it for its weight's gradient otherwise. Beyond weights and gradients, a step's peak is
+    131 MB with this and 153 without (the miniature's layers, 1,024 tokens), 1,341 and 1,412 (30 layers of 576,
+    512 tokens), for 3 to 8 % more CPU time. Not a function of its own over the whole network: the projection may be
+    adapted, quantized, or add its gradients in place.
     """
 
     def pack(saved: Tensor) -> Tensor | torch.Size:
