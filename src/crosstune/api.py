@@ -275,7 +275,7 @@ def translate(
         instruction_language: of the instruction that asks for the translation.
         max_new_tokens: where a translation is cut.
     """
-    from crosstune.serve.assistant import Decoding
+    from crosstune.serve.stream import Decoding
     from crosstune.serve.translate import Request, translate_lines
 
     assistant = load_assistant(model) if isinstance(model, str | Path) else model
