@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import LlamaForCausalLM
 
 from crosstune.cli import experiments as commands
 from crosstune.errors import BadInputError, RunFolderError
@@ -21,6 +22,7 @@ from crosstune.runs.folder import RunFolder
 from crosstune.tasks.haerae import PARTS
 from crosstune.tasks.kmmlu import SUBJECTS
 from tests.evaluate.conftest import llama, model_folder, tokenizer
+from tests.models.gguf.files import llama_config, write_gguf
 
 __all__ = ["llama", "model_folder", "tokenizer"]
 
@@ -311,3 +313,15 @@ def test_the_hubs_files_of_six_more_benchmarks_are_found_and_scored(
     printed = capsys.readouterr().out
     assert "Table 3" not in printed
     assert all(text in printed for text in ("Table 4", "Belebele, Korean", "Korean knowledge", "KMMLU", "Paraphrases"))
+
+
+def test_a_gguf_file_is_scored_and_named(data_root: Path, tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", LlamaForCausalLM(llama_config()), "Q8_0")
+    out = run(path, data_root, tmp_path / "scores")
+    facts = read_json(out / "systems" / "model" / "system.json")
+    assert facts["model"] == str(path.resolve()) and facts["gguf"]["formats"] == {"Q8_0": 15, "F32": 5}
+    assert len(read_json(out / "systems" / "model" / "evaluation" / "scores.json")["scores"]) >= 7
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    before = facts["fingerprint"]
+    run(path, data_root, tmp_path / "scores")
+    assert read_json(out / "systems" / "model" / "system.json")["fingerprint"] != before
