@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from crosstune import __version__, terminal
-from crosstune.cli import doctor, experiments, models, recipes, stages
+from crosstune.cli import doctor, experiments, init, models, recipes, stages
 from crosstune.errors import CrosstuneError, advice_on
 from crosstune.terminal import console
 
@@ -45,6 +45,7 @@ _EXAMPLES = {
     "run": "crosstune run miniature --quick",
     "study": "crosstune study recipes/ablations/mixtures.yaml --dry-run",
     "report": "crosstune report runs/miniature/recipe.yaml --fail-on-forgetting",
+    "init": "crosstune init models/SmolLM2-135M corpora --to ko --hours 3",
     "data": "crosstune data recipe.yaml data_root=../data --audit",
     "tokenizer": "crosstune tokenizer recipe.yaml tokenizer.extension.num_new_pieces=4000",
     "train": "accelerate launch --config_file recipes/launch/one_node_8_gpus.yaml -m crosstune train recipe.yaml",
@@ -62,7 +63,7 @@ _EXAMPLES = {
     "export": f"crosstune export {_MODEL} OUT --dtype bf16",
     "push": f"crosstune push {_MODEL} OWNER/NAME --dry-run",
 }
-_COMMANDS = {**stages.COMMANDS, **experiments.COMMANDS, **doctor.COMMANDS, **models.COMMANDS}
+_COMMANDS = {**stages.COMMANDS, **experiments.COMMANDS, **doctor.COMMANDS, **init.COMMANDS, **models.COMMANDS}
 _PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
 
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Prepare")

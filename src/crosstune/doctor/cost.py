@@ -45,11 +45,11 @@ class Method:
         return f"train: {{{train}}}; phases: {phase}"
 
 
-_LORA = {"method": "lora", "lora": {"targets": "all-linear", "rank": 16, "alpha": 32}}
+LORA = {"method": "lora", "lora": {"targets": "all-linear", "rank": 16, "alpha": 32}}
 _BF16 = {"precision": "bf16", "gradient_checkpointing": "true"}
 METHODS = (
-    Method("QLoRA", _LORA, {**_BF16, "base_weights": "nf4"}),
-    Method("LoRA", _LORA, {**_BF16, "base_weights": "bf16"}),
+    Method("QLoRA", LORA, {**_BF16, "base_weights": "nf4"}),
+    Method("LoRA", LORA, {**_BF16, "base_weights": "bf16"}),
     Method("full", {"method": "full"}, _BF16),
 )
 

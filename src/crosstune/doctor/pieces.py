@@ -24,6 +24,7 @@ from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
 from crosstune.tokenizer.word_branch import with_whole_words
 
 _SECTION = "tokenizer"
+DEAD, HOW_MANY = "dead pieces", "how many pieces"
 SIZES = (4_000, 14_000, 28_000)
 _HELD_OUT = 20
 # A minute is what the doctor has: the words of so much text are counted and merged in half of it.
@@ -88,6 +89,26 @@ def look_at_pieces(subject: Subject, languages: Languages, texts: Texts) -> Iter
     yield from _extensions(case, texts, keeps)
 
 
+def try_new_pieces(
+    base: BpeTokenizer, languages: Languages, lines: list[str], source_lines: list[str]
+) -> list[Finding]:
+    """Return what `look_at_pieces` says of borders and new pieces, from lines that were read already.
+
+    Raises:
+        BadInputError: when the tokenizer cannot be extended, or the lines give no pieces.
+    """
+    refuse_unextendable(base, "the tokenizer")
+    sides = [sample_of(code) for code in (languages.source, languages.target)]
+    case = _Case(base, languages, (sides[0], sides[1]) if sides[0] and sides[1] else None)
+    borders = _borders(case)
+    found: list[Finding] = []
+    while True:
+        try:
+            found.append(next(borders))
+        except StopIteration as end:
+            return [*found, *_learnt(case, lines, source_lines, end.value)]
+
+
 def _vocabulary(subject: Subject, base: BpeTokenizer) -> Iterator[Finding]:
     style = {"sentencepiece": "SentencePiece BPE with byte fallback", "byte_level": "byte-level BPE"}
     kind = style.get(base.style or "", base.model_type)
@@ -145,7 +166,7 @@ def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
     values = {"parted_share": share, "words": len(words)}
     if share < _MANY_PARTED:
         says = f"the pre-tokenizer keeps {1 - share:.0%} of the words whole: no piece of several letters would be dead"
-        yield Finding(_SECTION, "dead pieces", "ok", says, values=values)
+        yield Finding(_SECTION, DEAD, "ok", says, values=values)
         return case.base
     word, parts = next(iter(parted.items()))
     shown = " | ".join(case.base.surface(part) or part for part in parts)
@@ -156,11 +177,11 @@ def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
     try:
         whole = with_whole_words(case.base, target, source)
     except BadInputError as error:
-        yield Finding(_SECTION, "dead pieces", "attention", f"{says}. No branch can mend it: {error}", values=values)
+        yield Finding(_SECTION, DEAD, "attention", f"{says}. No branch can mend it: {error}", values=values)
         return case.base
     says += ". A branch of the pre-tokenizer keeps words whole; llama.cpp would not read it"
     setting = "tokenizer.extension.keep_words_whole: true"
-    yield Finding(_SECTION, "dead pieces", "attention", says, setting, values)
+    yield Finding(_SECTION, DEAD, "attention", says, setting, values)
     return whole
 
 
@@ -218,11 +239,11 @@ def _advice(saved: dict[int, float], num_characters: int) -> Finding:
             f"the largest extension would make text {most:.0%} shorter: hardly worth rows that must be learnt. Train "
             "with the tokenizer as it is"
         )
-        return Finding(_SECTION, "how many pieces", "ok", says, "systems: tokenizer: base", {"num_new_pieces": 0})
+        return Finding(_SECTION, HOW_MANY, "ok", says, "systems: tokenizer: base", {"num_new_pieces": 0})
     enough = next(size for size, share in saved.items() if share >= 0.9 * most)
     says = f"{enough:,} give nine tenths of what the largest gives, learnt from {num_characters / 1e6:.1f}M characters"
     setting = f"tokenizer.extension: {{kind: learned, mixture: ..., num_new_pieces: {enough}}}"
-    return Finding(_SECTION, "how many pieces", "ok", says, setting, {"num_new_pieces": enough})
+    return Finding(_SECTION, HOW_MANY, "ok", says, setting, {"num_new_pieces": enough})
 
 
 def _pairs(languages: Languages, sample: Path | None) -> tuple[list[str], list[str]] | None:

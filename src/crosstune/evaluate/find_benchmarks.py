@@ -86,7 +86,7 @@ def find_tasks(choice: Choice, max_new_tokens: int) -> dict[str, dict[str, Any]]
             f"--data-root {choice.data_root} is no folder: give the one under which the benchmarks' files lie"
         )
     wanted = benchmarks_of(choice)
-    found = {label: _files(mark, choice.data_root) for label, mark in wanted.items()}
+    found = {label: files_of(mark, choice.data_root) for label, mark in wanted.items()}
     missing = [
         label for label, mark in wanted.items() if not found[label] and not found.get(mark.published.alternative)
     ]
@@ -126,8 +126,12 @@ def _settings(mark: Benchmark, paths: Sequence[str], choice: Choice, max_new_tok
     return {**settings, "max_items": min(limits, default=None)}
 
 
-def _files(mark: Benchmark, root: Path) -> tuple[str, ...]:
-    """Return the files of the first way of publishing that is there as a whole, relative to the root."""
+def files_of(mark: Benchmark, root: Path) -> tuple[str, ...]:
+    """Return the files of the first way of publishing that is there as a whole, relative to the root.
+
+    Raises:
+        BadInputError: when a file that may be there once is there more often.
+    """
     for way in mark.ways:
         found = [(" or ".join(globs), _matches(globs, root)) for globs in way]
         if all(matches for _, matches in found):

@@ -1,0 +1,50 @@
+"""The command that writes a recipe for a model and a folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crosstune import api
+from crosstune.cli.options import GpuName
+
+
+def init(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, a GGUF file, or a hub id")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="the folder of your files; all below it is looked into")
+    ],
+    target: Annotated[str, typer.Option("--to", metavar="CODE", help="the language to extend to: ko, ckb")],
+    source: Annotated[str, typer.Option("--from", metavar="CODE", help="the language that the model knows")] = "en",
+    hours: Annotated[float, typer.Option("--hours", min=0.05, help="how long the run may take")] = 3.0,
+    gpu: Annotated[
+        GpuName | None, typer.Option("--gpu", help="plan for it; if absent, this machine is measured")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="where the recipe is written")] = Path(
+        "recipe.yaml"
+    ),
+    revision: Annotated[str | None, typer.Option(help="of a hub id: the commit")] = None,
+) -> None:
+    """Write a recipe for a model and a folder of files: sources, mixture, pieces, training that fits, evaluation.
+
+    Prints what each file is, and what is not used and why. Keeps benchmarks for evaluation, and holds out test rows
+    where there is no test set. Every choice in the recipe has a comment with its reason. The recipe has passed the
+    same checks as `crosstune run --dry-run`.
+    """
+    # Imported here: the command line answers --help without loading torch.
+    from crosstune.doctor.subject import find_subject
+    from crosstune.init.command import Asked
+    from crosstune.init.command import init as write_recipe
+    from crosstune.languages.registry import language
+    from crosstune.recipe import Languages
+
+    languages = Languages(source=language(source).code, target=language(target).code)
+    subject = find_subject(model, revision)
+    write_recipe(
+        Asked(subject, folder, languages, hours, gpu.value if gpu else "", out),
+        lambda recipe: api.check(recipe, ("data", "train")),
+    )
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"init": init}

@@ -1,0 +1,182 @@
+"""`crosstune init MODEL DIR --to ko`: look into a folder, at a model and a machine, and write a recipe that runs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from crosstune.doctor.architecture import look_at_architecture
+from crosstune.doctor.chat import look_at_chat
+from crosstune.doctor.findings import Finding
+from crosstune.doctor.licences import look_at_licence
+from crosstune.doctor.subject import Subject
+from crosstune.errors import BadInputError, CrosstuneError
+from crosstune.init.benchmarks import as_label, recognise
+from crosstune.init.corpus import Mixture, mix
+from crosstune.init.found import FoundFile, files_under, look_into
+from crosstune.init.held_out import hold_out
+from crosstune.init.machine import plan_for
+from crosstune.init.overlap import overlaps
+from crosstune.init.pieces import NoExtension, number_of_pieces
+from crosstune.init.proposal import Found, length_of, propose
+from crosstune.init.sources import Sources, choose_sources
+from crosstune.init.yaml_text import as_yaml
+from crosstune.languages.registry import language_name
+from crosstune.models.process import prepare_libraries
+from crosstune.recipe import Languages, Recipe
+from crosstune.recipe.yaml_file import validate
+from crosstune.runs.files import write_text
+from crosstune.terminal import console, new_table, note, quiet, results
+from crosstune.tokenizer import given
+from crosstune.tokenizer.bpe import BpeTokenizer
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a recipe is wanted for."""
+
+    subject: Subject
+    root: Path
+    languages: Languages
+    hours: float
+    gpu: str
+    out: Path
+
+
+def init(asked: Asked, dry_run: Callable[[Recipe], None]) -> None:
+    """Print what was found, and write a recipe that ``dry_run`` accepts.
+
+    Raises:
+        BadInputError: when the model cannot be used, nothing can be trained on, or the dry run refuses the recipe.
+    """
+    prepare_libraries()
+    _refuse_bad_paths(asked)
+    findings = _findings(asked.subject)
+    paths = [path for path in files_under(asked.root) if path.resolve() != asked.out.resolve()]
+    recognised = recognise(asked.root, paths, asked.languages)
+    others = [path for path in paths if path.relative_to(asked.root).as_posix() not in recognised.files]
+    files = look_into(asked.root, others, asked.languages)
+    chosen = choose_sources(files, recognised, asked.languages)
+    base = BpeTokenizer(given.load(asked.subject.path, "MODEL")[0])
+    mixture = mix(chosen, asked.languages, base)
+    _print_files([*files, *recognised.files.values()], chosen, mixture)
+    if mixture is None:
+        raise BadInputError(_nothing(asked, len(paths)))
+    found = _look_further(asked, chosen, mixture, base, findings)
+    content, reasons = propose(found, as_label(asked.out.stem) or "mine")
+    _write(asked, content, reasons, dry_run)
+    _print_summary(found, asked)
+
+
+def _refuse_bad_paths(asked: Asked) -> None:
+    if not asked.root.is_dir():
+        raise BadInputError(f"{asked.root} was asked as the folder of your files, but is no folder")
+    if asked.out.exists():
+        raise BadInputError(f"{asked.out} is there already: remove it, or name another file by --out")
+
+
+def _findings(subject: Subject) -> dict[str, Finding]:
+    """Return the doctor's findings by name.
+
+    Raises:
+        BadInputError: when the model cannot be used.
+    """
+    found = list(look_at_architecture(subject))
+    for finding in found:
+        if finding.verdict == "stop":
+            raise BadInputError(finding.says)
+    with quiet(console):
+        found += [*look_at_chat(subject), *look_at_licence(subject)]
+    for finding in found:
+        if finding.verdict == "stop":
+            raise BadInputError(finding.says)
+    return {finding.name: finding for finding in found}
+
+
+def _look_further(
+    asked: Asked, chosen: Sources, mixture: Mixture, base: BpeTokenizer, findings: dict[str, Finding]
+) -> Found:
+    held_out = hold_out(chosen, asked.root, _folder_of_tests(asked.out), asked.languages)
+    for name, count in overlaps(chosen, asked.root, asked.languages).items():
+        sampled = len(chosen.files[name].sample)
+        note(f"{name}: {count} of the first {sampled} rows hold an evaluation item; the data stage drops such rows")
+    extension: dict[str, object] | None = None
+    try:
+        with quiet(console):
+            extension, swept = number_of_pieces(chosen, asked.root, asked.languages, base)
+        about = "; ".join(f"{one.name}: {one.says}" for one in swept if "piece" in one.name)
+    except NoExtension as error:
+        about = str(error)
+    with quiet(console):
+        planned = plan_for(asked.subject, asked.gpu)
+    return Found(
+        asked.subject,
+        asked.languages,
+        asked.root,
+        chosen,
+        mixture,
+        planned,
+        asked.hours,
+        findings,
+        extension,
+        about,
+        held_out,
+    )
+
+
+def _folder_of_tests(out: Path) -> Path:
+    return out.parent / f"{out.stem}_held_out"
+
+
+def _write(asked: Asked, content: dict[str, Any], reasons: dict[str, str], dry_run: Callable[[Recipe], None]) -> None:
+    head = f"# Written by crosstune init. Run it: crosstune run {asked.out}\n\n"
+    try:
+        dry_run(validate(content, str(asked.out)))
+    except CrosstuneError as error:
+        raise BadInputError(f"no recipe was written, since a dry run would refuse it: {error}") from None
+    write_text(asked.out, head + as_yaml(content, reasons))
+
+
+def _nothing(asked: Asked, num_files: int) -> str:
+    name = language_name(asked.languages.target, "en")
+    there = (
+        f"{num_files} files were looked into, and none of them can be used (see above)" if num_files else "it is empty"
+    )
+    return (
+        f"{asked.root} holds nothing to learn {name} from: {there}. Needed are translations with {asked.languages.source}"
+        f", instructions or text in {name}: docs/data.md lists the formats"
+    )
+
+
+def _print_files(files: Sequence[FoundFile], chosen: Sources, mixture: Mixture | None) -> None:
+    table = new_table("what the folder holds")
+    for heading in ("file", "what", "in", "rows", "used for"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "rows" else "left")
+    for file in sorted(files, key=lambda one: (not one.kind, one.name)):
+        rows = f"{file.rows:,}{'+' if file.has_more else ''}" if file.rows else ""
+        cells = (file.name, file.kind or "-", file.language, rows, _use(file, chosen, mixture))
+        table.add_row(*(Text(cell) for cell in cells))
+    results.print(table)
+
+
+def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
+    if not file.kind:
+        return f"not used: {file.reason[:200]}"
+    use = chosen.uses.get(file.name, file.reason)
+    labels = [label for label, one in chosen.files.items() if one.name == file.name]
+    if use == "training" and mixture and not {*labels} & {*mixture.used}:
+        use = "new pieces only" if file.kind == "text" else "not needed in this mixture"
+    return f"{use}; {file.bad_rows:,} bad rows are dropped" if file.bad_rows else use
+
+
+def _print_summary(found: Found, asked: Asked) -> None:
+    length = length_of(found.mixture, found.planned, asked.hours)
+    note(f"tokenizer: {found.about_pieces}")
+    note(f"training: {found.planned.cost.method.name}; {length.why}")
+    if length.is_short:
+        note("that is very little: give more --hours, a GPU by --gpu, or a smaller model")
+    for said in found.held_out:
+        note(f"held out: {said}")
+    note(f"written: {asked.out}. Look at it, then: crosstune run {asked.out}")

@@ -1,0 +1,115 @@
+"""The mixture that a recipe trains on, and how long its rows are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crosstune.init.benchmarks import translation_cells
+from crosstune.init.sources import Sources
+from crosstune.recipe import Languages
+from crosstune.tokenizer.bpe import BpeTokenizer
+
+# Source-language text beside target text, so that the source is not forgotten: a quarter.
+_REPLAY = 0.25
+# What instructions in one language may be more than in the other; translations may be twice as many as instructions.
+_MOST_TIMES = 2
+_MAX_LENGTH = 512
+_TOKENS_AROUND = 40
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What is trained on.
+
+    Attributes:
+        parts: as the recipe has them.
+        num_rows: of all parts.
+        tokens_per_row: on average, as the base tokenizer cuts them, at most the longest that a phase takes.
+        why: in a sentence.
+        used: names of the sources.
+    """
+
+    parts: tuple[dict[str, Any], ...]
+    num_rows: int
+    tokens_per_row: float
+    why: str
+    used: tuple[str, ...]
+
+
+def mix(chosen: Sources, languages: Languages, base: BpeTokenizer) -> Mixture | None:
+    """Choose the mixture: translations in both directions and instructions in both languages; else text with replay.
+
+    None where nothing is in the target language.
+    """
+    parallel = chosen.of("parallel") if translation_cells(languages)["instruction_languages"] else []
+    own = chosen.of("instructions", languages.target)
+    if parallel or own:
+        known = chosen.of("instructions", languages.source)
+        parts = _balanced(chosen, parallel, own, known, languages)
+        why = "translations in both directions and instructions in both languages: the mixture that learned most and forgot least"
+    else:
+        text = chosen.of("text", languages.target)
+        if not text:
+            return None
+        known = chosen.of("text", languages.source)
+        parts = _weighed(text, known)
+        why = "there are neither translations nor instructions in the target language: continued pretraining on text"
+        why += (
+            f", {_REPLAY:.0%} of it in the source language" if known else "; without source text much may be forgotten"
+        )
+    names = [part["source"] for part in parts]
+    rows = {part["source"]: part.get("max_rows", chosen.files[part["source"]].rows) for part in parts}
+    lengths = {name: _tokens_per_row(chosen, name, base) for name in names}
+    total = sum(rows.values())
+    mean = sum(rows[name] * lengths[name] for name in names) / max(1, total)
+    return Mixture(tuple(parts), total, mean, why, tuple(names))
+
+
+def _balanced(
+    chosen: Sources, parallel: Sequence[str], own: Sequence[str], known: Sequence[str], languages: Languages
+) -> list[dict[str, Any]]:
+    rows = {name: chosen.files[name].rows for name in (*parallel, *own, *known)}
+    translations, target = sum(rows[name] for name in parallel), sum(rows[name] for name in own)
+    most = _MOST_TIMES * max(target, translations // _MOST_TIMES)
+    parts = [_part(name, rows[name], most, sum(rows[one] for one in known)) for name in known]
+    parts += [{"source": name} for name in own]
+    limit = _largest_source([rows[name] for name in parallel])
+    cells = {**translation_cells(languages), "combinations_per_pair": 1, "wordings": "train"}
+    for name in parallel:
+        cap = {"max_rows": limit} if rows[name] > limit else {}
+        parts.append({"source": name, **cap, **cells})
+    return parts
+
+
+def _part(name: str, rows: int, most: int, total: int) -> dict[str, Any]:
+    """Return a part that is cut to its share where all parts together are more than they may be."""
+    return {"source": name} if total <= most else {"source": name, "max_rows": max(1, most * rows // total)}
+
+
+def _largest_source(rows: Sequence[int]) -> int:
+    """Return how many rows a source may give: no more than all others together, or it floods them with its domain."""
+    if len(rows) < 2:
+        return max(rows, default=0)
+    largest = max(rows)
+    return max(sum(rows) - largest, min(largest, 1000))
+
+
+def _weighed(text: Sequence[str], known: Sequence[str]) -> list[dict[str, Any]]:
+    if not known:
+        return [{"source": name} for name in text]
+    target = [{"source": name, "weight": round((1 - _REPLAY) / len(text), 4)} for name in text]
+    return [*target, *({"source": name, "weight": round(_REPLAY / len(known), 4)} for name in known)]
+
+
+def _tokens_per_row(chosen: Sources, name: str, base: BpeTokenizer) -> float:
+    file = chosen.files[name]
+    texts = ["\n".join(row.values()) for row in file.sample]
+    lengths = [min(_MAX_LENGTH, len(ids) + _TOKENS_AROUND) for ids in base.encode_lines(texts)]
+    return sum(lengths) / max(1, len(lengths))
+
+
+def pieces_mixture(chosen: Sources, languages: Languages) -> list[dict[str, Any]]:
+    """Return what new pieces are learned from: all text in the target language, instructions only where that is all."""
+    parts: list[dict[str, Any]] = [{"source": name} for name in chosen.of("text", languages.target)]
+    parts += [{"source": name, "as_text": languages.target} for name in chosen.of("parallel")]
+    return parts or [{"source": name} for name in chosen.of("instructions", languages.target)]

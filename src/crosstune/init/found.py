@@ -1,0 +1,162 @@
+"""What each file of a folder is: its kind, language and rows, or why it is of no use."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from crosstune.data.files import place
+from crosstune.data.rows import BadRow, Row
+from crosstune.data.sources import read_source
+from crosstune.init.language_of import language_of
+from crosstune.languages.registry import language_name
+from crosstune.recipe import Languages, Source
+from crosstune.terminal import progress
+
+# Instructions before pairs and text: a file that has their keys is one of them, whatever else it could be read as.
+_KINDS = ("instructions", "parallel", "text")
+_MOST_ROWS = 200_000
+_LOOKED_AT = 300
+_SAMPLE = 200
+_GOOD_SHARE = 0.9
+# What machines write for machines, and what people write beside data.
+_NOT_DATA = (".py", ".ipynb", ".md", ".rst", ".html", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log", ".sh", ".css")
+_NOT_DATA += (".js", ".lock", ".safetensors", ".bin", ".pt", ".gguf", ".model", ".jinja", ".svg", ".pdf")
+_NOT_NAMES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json")
+_NOT_NAMES += (
+    "special_tokens_map.json",
+    "package.json",
+    "LICENSE",
+    "MANIFEST",
+    "MANIFEST.tsv",
+    "model.safetensors.index.json",
+)
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file under the folder.
+
+    Attributes:
+        name: relative to the folder.
+        kind: ``parallel``, ``instructions`` or ``text``, ``benchmark`` for what is kept for evaluation; empty if unused.
+        language: of instructions, text, and benchmarks in one language.
+        rows: how many there are, or were counted before that took too long (``has_more``).
+        bad_rows: how many of them are not what their format says.
+        characters: of the good rows, all sides.
+        sample: the texts of the first rows.
+        reason: why it is not used, or for what it is kept.
+        encoding: of a text file that is not in UTF-8.
+    """
+
+    name: str
+    kind: str = ""
+    language: str = ""
+    rows: int = 0
+    has_more: bool = False
+    bad_rows: int = 0
+    characters: int = 0
+    sample: tuple[dict[str, str], ...] = ()
+    reason: str = ""
+    encoding: str = "utf-8"
+
+    def unused(self, reason: str) -> "FoundFile":
+        """Return the file as one that is not used, with the reason."""
+        return replace(self, kind="", reason=reason)
+
+
+def files_under(root: Path) -> list[Path]:
+    """Return every file under a folder, in a fixed order; hidden ones are left out."""
+    found = []
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        found += [Path(folder) / name for name in sorted(files) if not name.startswith(".")]
+    return found
+
+
+def look_into(root: Path, paths: Sequence[Path], languages: Languages) -> list[FoundFile]:
+    """Read each file as the data stage would, and say what it is."""
+    found = []
+    with progress("looking into files", len(paths)) as advance:
+        for path in paths:
+            found.append(_look_at(path, root, languages))
+            advance(1, path.name)
+    return found
+
+
+def _look_at(path: Path, root: Path, languages: Languages) -> FoundFile:
+    file = FoundFile(place(path, root))
+    if path.suffix.lower() in _NOT_DATA or path.name in _NOT_NAMES or path.name.startswith(("LICENSE", "README")):
+        return file.unused("no data: a page, a program, or a part of a model")
+    if not path.stat().st_size:
+        return file.unused("empty")
+    tried = [(one, encoding) for one in _KINDS for encoding in ("utf-8",)] + [("text", "cp949"), ("parallel", "cp949")]
+    reasons: dict[str, str] = {}
+    for kind, encoding in tried:
+        if encoding != "utf-8" and "cp949" not in reasons.get(kind, ""):
+            continue
+        read = _read(replace(file, kind=kind, encoding=encoding), path, root, languages)
+        if read.kind:
+            return _with_language(read, languages)
+        reasons[kind] = read.reason
+    return file.unused(_shortest(reasons))
+
+
+def _read(file: FoundFile, path: Path, root: Path, languages: Languages) -> FoundFile:
+    """Return the file with what one kind of reader made of it; without a kind where that cannot read it."""
+    try:
+        rows = _rows(file, path, root, languages)
+        first = list(islice(rows, _LOOKED_AT))
+        good = [row for row in first if isinstance(row, Row)]
+        if len(good) < _GOOD_SHARE * len(first) or not good:
+            bad = next((row.problem for row in first if isinstance(row, BadRow)), "no rows")
+            return file.unused(f"{len(first) - len(good)} of its first {len(first)} rows are not readable: {bad}")
+        num_rows, num_bad = len(first), len(first) - len(good)
+        length = sum(len(text) for row in good for text in row.texts.values())
+        for row in islice(rows, _MOST_ROWS):
+            num_rows += 1
+            if isinstance(row, BadRow):
+                num_bad += 1
+            else:
+                length += sum(map(len, row.texts.values()))
+        has_more = next(rows, None) is not None
+    # Whatever a photograph, an archive or a broken table makes readers say is the reason for which it is not used.
+    except Exception as error:
+        return file.unused(" ".join(str(error).split()))
+    sample = tuple(row.texts for row in good[:_SAMPLE])
+    return replace(file, rows=num_rows, has_more=has_more, bad_rows=num_bad, characters=length, sample=sample)
+
+
+def _rows(file: FoundFile, path: Path, root: Path, languages: Languages) -> Iterator[Row | BadRow]:
+    content = {"kind": file.kind, "paths": [file.name], "encoding": file.encoding}
+    # Which language it is in is seen afterwards; a reader needs one to be named.
+    content |= {} if file.kind == "parallel" else {"language": languages.target}
+    return iter(read_source(Source.model_validate(content, strict=False), [path], root, languages))
+
+
+def _with_language(file: FoundFile, languages: Languages) -> FoundFile:
+    if file.kind == "parallel":
+        return _with_right_sides(file, languages)
+    key = "output" if file.kind == "instructions" else "text"
+    text = "\n".join(row[key] for row in file.sample)
+    code, seen = language_of(text, languages)
+    if not seen:
+        return file.unused("no letters: numbers or symbols only")
+    if not code:
+        return file.unused(f"in {language_name(seen, 'en')}, neither {languages.source} nor {languages.target}")
+    return replace(file, language=code)
+
+
+def _with_right_sides(file: FoundFile, languages: Languages) -> FoundFile:
+    for side in (languages.source, languages.target):
+        code, seen = language_of("\n".join(row[side] for row in file.sample), languages)
+        if code != side:
+            name = language_name(seen, "en") if seen else "no language"
+            return file.unused(f"two columns, but what should be {side} is {name}")
+    return file
+
+
+def _shortest(reasons: dict[str, str]) -> str:
+    """Return the reason of the reader that came nearest: that of text says what a file is, others what it lacks."""
+    return reasons.get("text") or next(iter(reasons.values()), "not readable")

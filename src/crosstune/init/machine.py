@@ -1,0 +1,67 @@
+"""What training is planned for: a GPU by name, the one that is here, or this machine's processor, measured."""
+
+from dataclasses import dataclass
+
+import torch
+
+from crosstune.doctor.cost import LORA, METHODS, Cost, Method, cost_of
+from crosstune.doctor.subject import Subject
+from crosstune.errors import BadInputError
+from crosstune.plan.machines import GPUS, Gpu, Machine
+from crosstune.runs.provenance import free_memory
+from crosstune.train.speed import matrix_rate
+
+_MFU = 0.4
+# Full first: it learns most. On a processor nothing is gained by fewer bits.
+_ON_GPU = tuple(sorted(METHODS, key=lambda method: ("full", "LoRA", "QLoRA").index(method.name)))
+_ON_PROCESSOR = (Method("full", {"method": "full"}, {}), Method("LoRA", LORA, {}))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The machine, and the way of training that fits it best.
+
+    Attributes:
+        how: where its figures are from.
+    """
+
+    machine: Machine
+    cost: Cost
+    how: str
+
+    @property
+    def tokens_per_hour(self) -> float:
+        """The tokens that an hour trains on."""
+        return 10e6 / self.cost.hours(self.machine)
+
+
+def plan_for(subject: Subject, gpu: str) -> Planned:
+    """Find the first way of training, full before LoRA before QLoRA, that fits a GPU, or this machine.
+
+    Raises:
+        BadInputError: when none fits.
+    """
+    kind, how, methods = _machine(gpu)
+    machine = Machine(kind, 1, _MFU)
+    needed = []
+    for method in methods:
+        cost = cost_of(subject, method, 1, kind.memory_gb)
+        if cost.memory.total <= kind.memory_gb * 1e9:
+            return Planned(machine, cost, how)
+        needed.append(f"{method.name} {cost.memory.total / 1e9:.0f} GB")
+    raise BadInputError(
+        f"{subject.name} cannot be trained on {kind.name} with {kind.memory_gb:.0f} GB: {', '.join(needed)} would be "
+        "needed. Take a smaller model, or name a larger GPU by --gpu"
+    )
+
+
+def _machine(gpu: str) -> tuple[Gpu, str, tuple[Method, ...]]:
+    if gpu:
+        return GPUS[gpu], "by its data sheet", _ON_GPU
+    if torch.cuda.is_available():
+        facts = torch.cuda.get_device_properties(0)
+        rate = matrix_rate(torch.device("cuda"), torch.bfloat16) / 1e12
+        plain = matrix_rate(torch.device("cuda"), torch.float32) / 1e12
+        return Gpu(facts.name, facts.total_memory / 1e9, rate, plain), "measured here", _ON_GPU
+    rate = matrix_rate(torch.device("cpu"), torch.float32) / 1e12
+    return Gpu("this machine's processor", free_memory() / 1e9, rate, rate), "measured here", _ON_PROCESSOR

@@ -1,0 +1,177 @@
+"""The recipe that is proposed, with a reason behind every choice."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crosstune.doctor.findings import Finding
+from crosstune.doctor.subject import Subject
+from crosstune.init.corpus import Mixture, pieces_mixture
+from crosstune.init.machine import Planned
+from crosstune.init.sources import Sources
+from crosstune.recipe import Languages
+
+# Scoring base and tuned model, learning pieces and writing the report take the rest.
+_SHARE_FOR_TRAINING = 0.7
+_MOST_EPOCHS = 3
+_FEW_STEPS = 100
+# Full training at three sizes: recipes/smollm2_korean, between them, and the paper's LLaMA-2-7B.
+_RATES = ((0.5e9, 5e-4), (3e9, 1e-4), (float("inf"), 2e-5))
+_LORA_RATE = 2e-4
+_SMALL_CORPUS = 20_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that the recipe is made from.
+
+    Attributes:
+        findings: the doctor's, by name.
+        extension: settings of the new pieces; None for none, with the reason in ``about_pieces``.
+    """
+
+    subject: Subject
+    languages: Languages
+    root: Path
+    chosen: Sources
+    mixture: Mixture
+    planned: Planned
+    hours: float
+    findings: Mapping[str, Finding]
+    extension: Mapping[str, object] | None
+    about_pieces: str
+    held_out: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long training is: epochs where the hours allow for one and more, else steps."""
+
+    setting: dict[str, float]
+    batch: int
+    why: str
+    is_short: bool
+
+
+def length_of(mixture: Mixture, planned: Planned, hours: float) -> Length:
+    """Return epochs or steps that fit the hours."""
+    batch = 32 if mixture.num_rows < _SMALL_CORPUS else 64
+    budget = hours * _SHARE_FOR_TRAINING * planned.tokens_per_hour
+    epochs = budget / max(1.0, mixture.num_rows * mixture.tokens_per_row)
+    speed = f"{planned.tokens_per_hour / 1e6:.2g}M tokens an hour on {planned.machine.gpu.name} ({planned.how}, at 40 % of its peak)"
+    if epochs >= 1:
+        number = float(min(_MOST_EPOCHS, int(epochs)))
+        taken = number * mixture.num_rows * mixture.tokens_per_row / planned.tokens_per_hour
+        steps = number * mixture.num_rows / batch
+        why = f"{number:g} epochs take about {taken:.1f} of {hours:g} hours: {speed}"
+        return Length({"num_epochs": number}, batch, why, steps < _FEW_STEPS)
+    steps = max(1, int(budget / (batch * mixture.tokens_per_row)))
+    why = f"{steps:,} steps are what {_SHARE_FOR_TRAINING:.0%} of {hours:g} hours are enough for, {epochs:.0%} of an epoch: {speed}"
+    return Length({"num_steps": steps}, batch, why, steps < _FEW_STEPS)
+
+
+def propose(found: Found, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a recipe's content, and the reason of each choice by its dotted path."""
+    reasons: dict[str, str] = {}
+    content: dict[str, Any] = {
+        "name": name,
+        "description": f"{Path(found.subject.name).name} learns {found.languages.target}, from what crosstune init found",
+        "seed": 1,
+        "data_root": str(found.root),
+        "languages": found.languages.model_dump(),
+        "data": _data(found, reasons),
+        "tokenizer": _tokenizer(found, reasons),
+        "systems": _systems(found, reasons),
+        "train": _train(found, reasons),
+        "evaluate": _evaluate(found, reasons),
+    }
+    licence = found.findings.get("licence")
+    if licence and licence.setting:
+        content["report"] = {"model_license": licence.values["license"]}
+        reasons["report.model_license"] = licence.says
+    return content, reasons
+
+
+def _data(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
+    template, switch = found.findings.get("template"), found.findings.get("thinking")
+    data: dict[str, Any] = {"prompt": "alpaca"}
+    reasons["data.prompt"] = f"chat template: {template.says}" if template else "no chat template was found"
+    if template and template.setting.endswith("chat"):
+        data["prompt"] = "chat"
+        if switch and switch.setting:
+            data["template_options"] = {"enable_thinking": False}
+    data["quality"] = {"on_bad_row": "drop"}
+    reasons["data.quality"] = "rows that cannot be read are dropped and listed in dropped.jsonl"
+    data["sources"] = found.chosen.settings
+    mixtures: dict[str, Any] = {"tuning": list(found.mixture.parts)}
+    reasons["data.mixtures.tuning"] = (
+        f"{found.mixture.why}; {found.mixture.num_rows:,} rows of about {found.mixture.tokens_per_row:.0f} tokens"
+    )
+    if found.extension:
+        mixtures["pieces"] = pieces_mixture(found.chosen, found.languages)
+        reasons["data.mixtures.pieces"] = "all text in the target language, for new pieces"
+    used = {part["source"] for parts in mixtures.values() for part in parts}
+    data["sources"] = {label: settings for label, settings in found.chosen.settings.items() if label in used}
+    return {**data, "mixtures": mixtures}
+
+
+def _given(found: Found) -> dict[str, Any]:
+    return {"revision": found.subject.revision} if found.subject.revision else {}
+
+
+def _tokenizer(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
+    base = {"kind": "given", "path": found.subject.name, **_given(found)}
+    reasons["tokenizer.base"] = "the model's own"
+    if not found.extension:
+        reasons["tokenizer"] = f"no new pieces: {found.about_pieces}"
+        return {"base": base}
+    reasons["tokenizer.extension"] = found.about_pieces
+    return {"base": base, "extension": {"kind": "learned", "mixture": "pieces", **found.extension}}
+
+
+def _systems(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
+    method = found.planned.cost.method
+    length = length_of(found.mixture, found.planned, found.hours)
+    is_full = method.phase["method"] == "full"
+    rate = next(rate for most, rate in _RATES if found.subject.num_weights < most)
+    phase: dict[str, Any] = {"mixture": "tuning", "method": method.phase["method"]}
+    if not is_full:
+        phase["lora"] = {**method.phase["lora"], **({"train_new_rows": True} if found.extension else {})}
+    phase |= {
+        **length.setting,
+        "global_batch_size": length.batch,
+        "learning_rate": rate if is_full else max(_LORA_RATE, rate),
+        "max_length_tokens": min(512, int(found.findings["context"].values.get("max_position_embeddings") or 512)),
+        "on_too_long": "truncate",
+    }
+    reasons["systems.base"] = "what gain and forgetting are measured against"
+    reasons["systems.ours"] = (
+        f"{method.name}: the first of full, LoRA and QLoRA that fits {_memory(found)}. {length.why}"
+    )
+    tokenizer = "extended" if found.extension else "base"
+    return {
+        "base": {"start": found.subject.name, "tokenizer": "base", **_given(found)},
+        "ours": {"start": "base", "tokenizer": tokenizer, "phases": [phase]},
+    }
+
+
+def _memory(found: Found) -> str:
+    needed, machine = found.planned.cost.memory.total / 1e9, found.planned.machine
+    return f"{machine.gpu.memory_gb:.0f} GB of {machine.gpu.name}, {needed:.1f} GB are needed"
+
+
+def _train(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
+    cost = found.planned.cost
+    settings = cost.settings.model_dump(mode="json", include=set(cost.method.machine) | {"micro_batch_tokens"})
+    reasons["train"] = f"what {cost.method.name} was counted with: {_memory(found)}"
+    return settings
+
+
+def _evaluate(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
+    reasons["evaluate.tasks"] = "benchmarks and held-out files of the folder; max_items keeps scoring short"
+    if found.held_out:
+        reasons["evaluate.tasks"] += (
+            f". Held out here: {'; '.join(found.held_out)}; rows like them are dropped from training"
+        )
+    return {"reference_system": "base", "tasks": found.chosen.tasks}
