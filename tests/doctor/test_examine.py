@@ -117,6 +117,16 @@ def test_generation_settings_name_further_stop_tokens(make_model: MakeModel) -> 
     assert set(by_name(look_at_chat(subject(folder)))["stop tokens"].values["ids"]) >= {5, 6}
 
 
+def test_a_turn_that_ends_in_no_stop_token_is_attended_to(make_model: MakeModel) -> None:
+    other = TEMPLATE.replace("<|end|>", "<|begin|><|end|>")
+    folder = make_model(weights=False, template=other)
+    finding = by_name(look_at_chat(subject(folder)))["stop tokens"]
+    assert (finding.verdict, "ends a turn by '<|begin|>'" in finding.says) == ("attention", True)
+    begin = json.loads((folder / "tokenizer.json").read_text("utf-8"))["added_tokens"][0]
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": begin["id"]}), "utf-8")
+    assert by_name(look_at_chat(subject(folder)))["stop tokens"].verdict == "ok"
+
+
 def test_no_model_is_told_with_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(BadInputError, match=r"no model folder: it needs config\.json.*notes\.txt"):

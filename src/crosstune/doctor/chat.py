@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from crosstune.doctor.findings import Finding, Verdict
+from crosstune.doctor.findings import Finding
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import ChatTemplate, from_tokenizer, source_of
@@ -25,15 +25,15 @@ def look_at_chat(subject: Subject) -> Iterator[Finding]:
     except BadInputError as error:
         yield Finding(_SECTION, "tokenizer", "stop", str(error))
         return
-    yield from _template(tokenizer)
-    yield _stop_tokens(subject, tokenizer)
+    template, findings = _template(tokenizer)
+    yield from findings
+    yield _stop_tokens(subject, tokenizer, template)
 
 
-def _template(tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:
+def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[ChatTemplate | None, list[Finding]]:
     if not tokenizer.chat_template:
         says = "none: a base model, to be asked with one of crosstune's own templates"
-        yield Finding(_SECTION, "template", "ok", says, "data.prompt: alpaca")
-        return
+        return None, [Finding(_SECTION, "template", "ok", says, "data.prompt: alpaca")]
     jinja = source_of(tokenizer)
     thinks = _THINKING in jinja or "<think>" in jinja
     reasons: list[str] = []
@@ -43,10 +43,8 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:
         except BadInputError as error:
             reasons.append(str(error))
             continue
-        yield from _facts(template, options, thinks)
-        return
-    says = f"cannot be used: {reasons[0]}"
-    yield Finding(_SECTION, "template", "attention", says, "data.prompt: alpaca")
+        return template, list(_facts(template, options, thinks))
+    return None, [Finding(_SECTION, "template", "attention", f"cannot be used: {reasons[0]}", "data.prompt: alpaca")]
 
 
 def _facts(template: ChatTemplate, options: dict[str, Any], thinks: bool) -> Iterator[Finding]:
@@ -68,7 +66,7 @@ def _facts(template: ChatTemplate, options: dict[str, Any], thinks: bool) -> Ite
     yield Finding(_SECTION, "system text", "ok", says, values={"has_system": has})
 
 
-def _stop_tokens(subject: Subject, tokenizer: PreTrainedTokenizerBase) -> Finding:
+def _stop_tokens(subject: Subject, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None) -> Finding:
     settings = None
     if (subject.folder / "generation_config.json").is_file():
         try:
@@ -77,7 +75,13 @@ def _stop_tokens(subject: Subject, tokenizer: PreTrainedTokenizerBase) -> Findin
             return Finding(_SECTION, "stop tokens", "attention", f"generation_config.json cannot be read: {error}")
     found = sorted(stop_ids(settings, tokenizer))
     names = [str(tokenizer.convert_ids_to_tokens(index)) for index in found]
-    missing = "" if settings else "; there is no generation_config.json, so a chat model's end of turn may be missing"
-    verdict: Verdict = "attention" if missing and tokenizer.chat_template and len(found) == 1 else "ok"
-    says = f"{', '.join(names)}{missing if verdict == 'attention' else ''}"
-    return Finding(_SECTION, "stop tokens", verdict, says, values={"ids": found, "tokens": names})
+    values = {"ids": found, "tokens": names}
+    # What the template writes between an answer and EOS ends the turn: an answer must be able to stop there.
+    end_of_turn = template.completion_suffix.strip() if template else ""
+    if end_of_turn and not any(end_of_turn.startswith(name) for name in names):
+        says = (
+            f"{', '.join(names)}, but the template ends a turn by {end_of_turn!r}, which is none of them: an untuned "
+            "answer runs on. Name it in generation_config.json (eos_token_id)"
+        )
+        return Finding(_SECTION, "stop tokens", "attention", says, values=values)
+    return Finding(_SECTION, "stop tokens", "ok", ", ".join(names), values=values)

@@ -61,6 +61,7 @@ def _outside_bounds() -> Iterator[Finding]:
 
 
 def extras() -> Iterator[Finding]:
+    """Say which optional parts of the package are there, and what the others lack."""
     """Yield which extras are installed, and what the others lack."""
     try:
         names = distribution("crosstune").metadata.get_all("Provides-Extra") or []
@@ -93,6 +94,7 @@ def _requirements(extra: str) -> list[Requirement]:
 
 def is_installed(name: str) -> bool:
     """Return whether a distribution is installed."""
+    """Return whether a distribution is installed."""
     try:
         version(name)
     except PackageNotFoundError:
@@ -124,6 +126,7 @@ def _machine() -> Iterator[Finding]:
 
 
 def disk(folder: Path) -> Iterator[Finding]:
+    """Say how much room a folder has, and whether it may be written to."""
     """Yield how much room a folder has, and whether it may be written to."""
     free = shutil.disk_usage(folder).free / 1e9
     try:

@@ -106,7 +106,7 @@ def try_new_pieces(
         try:
             found.append(next(borders))
         except StopIteration as end:
-            return [*found, *_learnt(case, lines, source_lines, end.value)]
+            return [*found, *_learned(case, lines, source_lines, end.value)]
 
 
 def _vocabulary(subject: Subject, base: BpeTokenizer) -> Iterator[Finding]:
@@ -172,7 +172,7 @@ def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
     shown = " | ".join(case.base.surface(part) or part for part in parts)
     says = (
         f"the pre-tokenizer parts {share:.0%} of the words, as {word.strip()!r} into {shown!r}: pieces that "
-        "reach across such a border would be dead, so none is learnt, and words stay long"
+        "reach across such a border would be dead, so none is learned, and words stay long"
     )
     try:
         whole = with_whole_words(case.base, target, source)
@@ -189,22 +189,22 @@ def _extensions(case: _Case, texts: Texts, keeps: BpeTokenizer) -> Iterator[Find
     is_shared = shares_letters(case.languages.target, case.languages.source)
     if not texts.target or (is_shared and not texts.source):
         also = ", and --source-text FILE in the source language, which shares its letters" if is_shared else ""
-        says = f"not estimated: pieces are learnt from text, of which a sample has too little. Give --text FILE{also}"
+        says = f"not estimated: pieces are learned from text, of which a sample has too little. Give --text FILE{also}"
         yield Finding(_SECTION, "new pieces", "attention", says)
         return
     try:
         lines = _lines(texts.target, case.languages.target, case.languages)
         source_lines = _lines(texts.source, case.languages.source, case.languages)
-        yield from _learnt(case, lines, source_lines, keeps)
+        yield from _learned(case, lines, source_lines, keeps)
     except BadInputError as error:
         yield Finding(_SECTION, "new pieces", "attention", f"not estimated: {error}")
 
 
-def _learnt(case: _Case, lines: list[str], source: list[str], keeps: BpeTokenizer) -> Iterator[Finding]:
+def _learned(case: _Case, lines: list[str], source: list[str], keeps: BpeTokenizer) -> Iterator[Finding]:
     held_out = lines[::_HELD_OUT]
-    learnt = [line for index, line in enumerate(lines) if index % _HELD_OUT]
+    learned = [line for index, line in enumerate(lines) if index % _HELD_OUT]
     wish = LearnRequest(case.languages.target, SIZES[-1], "seen", source=case.languages.source)
-    new = learn_from(keeps, learnt, source, wish)
+    new = learn_from(keeps, learned, source, wish)
     before = _num_tokens(case.base, held_out)
     best = 0
     saved: dict[int, float] = {}
@@ -221,7 +221,7 @@ def _learnt(case: _Case, lines: list[str], source: list[str], keeps: BpeTokenize
         values = {"num_new_pieces": best, "saved": saved[best], "tokens_per_source_token": parity}
         name = f"{best:,} new pieces"
         yield Finding(_SECTION, name, "ok", text, values=values)
-    yield _advice(saved, sum(map(len, learnt)))
+    yield _advice(saved, sum(map(len, learned)))
 
 
 def learn_from(base: BpeTokenizer, lines: Sequence[str], source: Sequence[str], wish: LearnRequest) -> NewPieces:
@@ -236,12 +236,12 @@ def _advice(saved: dict[int, float], num_characters: int) -> Finding:
     most = max(saved.values(), default=0.0)
     if most < _WORTH:
         says = (
-            f"the largest extension would make text {most:.0%} shorter: hardly worth rows that must be learnt. Train "
+            f"the largest extension would make text {most:.0%} shorter: hardly worth rows that must be learned. Train "
             "with the tokenizer as it is"
         )
         return Finding(_SECTION, HOW_MANY, "ok", says, "systems: tokenizer: base", {"num_new_pieces": 0})
     enough = next(size for size, share in saved.items() if share >= 0.9 * most)
-    says = f"{enough:,} give nine tenths of what the largest gives, learnt from {num_characters / 1e6:.1f}M characters"
+    says = f"{enough:,} give nine tenths of what the largest gives, learned from {num_characters / 1e6:.1f}M characters"
     setting = f"tokenizer.extension: {{kind: learned, mixture: ..., num_new_pieces: {enough}}}"
     return Finding(_SECTION, HOW_MANY, "ok", says, setting, {"num_new_pieces": enough})
 

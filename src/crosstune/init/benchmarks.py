@@ -1,7 +1,8 @@
 """Which files are benchmarks of the registry: kept for evaluation, their training splits left alone."""
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def recognise(root: Path, paths: Sequence[Path], languages: Languages) -> Recogn
     tasks: dict[str, dict[str, Any]] = {}
     files: dict[str, FoundFile] = {}
     for split in ("test", "dev"):
-        choice = Choice("all", root, split, source=languages.source, target=languages.target)  # type: ignore[arg-type]
+        choice = Choice("all", root, split, source=languages.source, target=languages.target)
         for label, mark in benchmarks_of(choice).items():
             if label in tasks:
                 continue
@@ -133,11 +134,6 @@ def _most_columns_first() -> Iterator[Task]:
 
 def as_label(name: str) -> str:
     """Return a name that a recipe may have."""
-    label = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name.lower()).strip("_")
-    return label if label and label[0].isalnum() else f"file_{label}".rstrip("_")
-
-
-def replaced(file: FoundFile, others: dict[str, FoundFile]) -> FoundFile:
-    """Return what the benchmarks say of a file, where they do."""
-    other = others.get(file.name)
-    return file if other is None else replace(other, rows=file.rows)
+    label = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
+    # A number alone would be read as one.
+    return label if label and label[0].isalpha() else f"file_{label}".rstrip("_")

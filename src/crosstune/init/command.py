@@ -26,7 +26,7 @@ from crosstune.init.yaml_text import as_yaml
 from crosstune.languages.registry import language_name
 from crosstune.models.process import prepare_libraries
 from crosstune.recipe import Languages, Recipe
-from crosstune.recipe.yaml_file import validate
+from crosstune.recipe.yaml_file import load_recipe
 from crosstune.runs.files import write_text
 from crosstune.terminal import console, new_table, note, quiet, results
 from crosstune.tokenizer import given
@@ -98,10 +98,10 @@ def _findings(subject: Subject) -> dict[str, Finding]:
 def _look_further(
     asked: Asked, chosen: Sources, mixture: Mixture, base: BpeTokenizer, findings: dict[str, Finding]
 ) -> Found:
-    held_out = hold_out(chosen, asked.root, _folder_of_tests(asked.out), asked.languages)
     for name, count in overlaps(chosen, asked.root, asked.languages).items():
         sampled = len(chosen.files[name].sample)
         note(f"{name}: {count} of the first {sampled} rows hold an evaluation item; the data stage drops such rows")
+    held_out = hold_out(chosen, asked.root, _folder_of_tests(asked.out), asked.languages)
     extension: dict[str, object] | None = None
     try:
         with quiet(console):
@@ -132,11 +132,16 @@ def _folder_of_tests(out: Path) -> Path:
 
 def _write(asked: Asked, content: dict[str, Any], reasons: dict[str, str], dry_run: Callable[[Recipe], None]) -> None:
     head = f"# Written by crosstune init. Run it: crosstune run {asked.out}\n\n"
+    # What is checked is the file itself, as `crosstune run` would read it.
+    tried = asked.out.with_name(f".{asked.out.name}.tried")
     try:
-        dry_run(validate(content, str(asked.out)))
+        write_text(tried, head + as_yaml(content, reasons))
+        dry_run(load_recipe(tried))
+        tried.replace(asked.out)
     except CrosstuneError as error:
         raise BadInputError(f"no recipe was written, since a dry run would refuse it: {error}") from None
-    write_text(asked.out, head + as_yaml(content, reasons))
+    finally:
+        tried.unlink(missing_ok=True)
 
 
 def _nothing(asked: Asked, num_files: int) -> str:
@@ -145,8 +150,8 @@ def _nothing(asked: Asked, num_files: int) -> str:
         f"{num_files} files were looked into, and none of them can be used (see above)" if num_files else "it is empty"
     )
     return (
-        f"{asked.root} holds nothing to learn {name} from: {there}. Needed are translations with {asked.languages.source}"
-        f", instructions or text in {name}: docs/data.md lists the formats"
+        f"{asked.root} holds nothing to learn {name} from: {there}. Needed are translations with "
+        f"{asked.languages.source}, instructions or text in {name}: docs/data.md lists the formats"
     )
 
 
@@ -167,7 +172,7 @@ def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
     use = chosen.uses.get(file.name, file.reason)
     labels = [label for label, one in chosen.files.items() if one.name == file.name]
     if use == "training" and mixture and not {*labels} & {*mixture.used}:
-        use = "new pieces only" if file.kind == "text" else "not needed in this mixture"
+        use = "new pieces, if they pay" if file.kind == "text" else "not needed in this mixture"
     return f"{use}; {file.bad_rows:,} bad rows are dropped" if file.bad_rows else use
 
 

@@ -46,7 +46,7 @@ def mix(chosen: Sources, languages: Languages, base: BpeTokenizer) -> Mixture | 
     if parallel or own:
         known = chosen.of("instructions", languages.source)
         parts = _balanced(chosen, parallel, own, known, languages)
-        why = "translations in both directions and instructions in both languages: the mixture that learned most and forgot least"
+        why = "translations in both directions and instructions in both languages: what learned most and forgot least"
     else:
         text = chosen.of("text", languages.target)
         if not text:

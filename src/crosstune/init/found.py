@@ -21,17 +21,14 @@ _LOOKED_AT = 300
 _SAMPLE = 200
 _GOOD_SHARE = 0.9
 # What machines write for machines, and what people write beside data.
-_NOT_DATA = (".py", ".ipynb", ".md", ".rst", ".html", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log", ".sh", ".css")
-_NOT_DATA += (".js", ".lock", ".safetensors", ".bin", ".pt", ".gguf", ".model", ".jinja", ".svg", ".pdf")
-_NOT_NAMES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json")
-_NOT_NAMES += (
-    "special_tokens_map.json",
-    "package.json",
-    "LICENSE",
-    "MANIFEST",
-    "MANIFEST.tsv",
-    "model.safetensors.index.json",
-)
+_NOT_DATA = {
+    *(".py", ".ipynb", ".md", ".rst", ".html", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log", ".sh", ".css", ".js"),
+    *(".lock", ".safetensors", ".bin", ".pt", ".gguf", ".model", ".jinja", ".svg", ".pdf"),
+}
+_NOT_NAMES = {
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"),
+    *("special_tokens_map.json", "package.json", "MANIFEST.tsv", "model.safetensors.index.json"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class FoundFile:
 
     Attributes:
         name: relative to the folder.
-        kind: ``parallel``, ``instructions`` or ``text``, ``benchmark`` for what is kept for evaluation; empty if unused.
+        kind: ``parallel``, ``instructions`` or ``text``; ``benchmark`` for what is kept for evaluation; else empty.
         language: of instructions, text, and benchmarks in one language.
         rows: how many there are, or were counted before that took too long (``has_more``).
         bad_rows: how many of them are not what their format says.
@@ -91,7 +88,7 @@ def _look_at(path: Path, root: Path, languages: Languages) -> FoundFile:
         return file.unused("no data: a page, a program, or a part of a model")
     if not path.stat().st_size:
         return file.unused("empty")
-    tried = [(one, encoding) for one in _KINDS for encoding in ("utf-8",)] + [("text", "cp949"), ("parallel", "cp949")]
+    tried = [*((kind, "utf-8") for kind in _KINDS), *((kind, "cp949") for kind in _KINDS)]
     reasons: dict[str, str] = {}
     for kind, encoding in tried:
         if encoding != "utf-8" and "cp949" not in reasons.get(kind, ""):

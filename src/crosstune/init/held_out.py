@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from crosstune.init.sources import Sources
 from crosstune.recipe import Languages, Source
 from crosstune.runs.files import write_jsonl
 
-_MOST, _SHARE = 500, 0.05
+_MOST_PAIRS, _MOST_TEXTS, _SHARE = 500, 100, 0.05
 # Shorter texts test nothing, and stand in any corpus.
 _LEAST_LETTERS = 12
 
@@ -27,9 +28,11 @@ def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) ->
     has_translations = any("directions" in task for task in chosen.tasks.values())
     parallel = chosen.of("parallel")
     if parallel and not has_translations and translation_cells(languages)["instruction_languages"]:
-        rows = _drawn(_texts(chosen, parallel, root, languages), sum(chosen.files[name].rows for name in parallel))
+        rows = _drawn(
+            _texts(chosen, parallel, root, languages), sum(chosen.files[name].rows for name in parallel), _MOST_PAIRS
+        )
         path = _write(folder / "test_pairs.jsonl", rows)
-        settings = {"task": "translation", "paths": [str(path)], **translation_cells(languages)}
+        settings = {"task": "translation", "paths": [os.path.relpath(path, root)], **translation_cells(languages)}
         chosen.tasks["held_out_pairs"] = {**settings, "max_items": 200, "max_new_tokens": 128}
         said.append(f"{len(rows)} pairs for translation, in {path}")
     for language in (languages.target, languages.source):
@@ -38,9 +41,16 @@ def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) ->
             task.get("language") == language and task["task"] == "bits_per_byte" for task in chosen.tasks.values()
         )
         if names and not has_text:
-            rows = _drawn(_texts(chosen, names, root, languages), sum(chosen.files[name].rows for name in names))
+            rows = _drawn(
+                _texts(chosen, names, root, languages), sum(chosen.files[name].rows for name in names), _MOST_TEXTS
+            )
             path = _write(folder / f"test_text_{language}.jsonl", rows)
-            settings = {"task": "bits_per_byte", "language": language, "paths": [str(path)], "max_items": 100}
+            settings = {
+                "task": "bits_per_byte",
+                "language": language,
+                "paths": [os.path.relpath(path, root)],
+                "max_items": 100,
+            }
             chosen.tasks[f"held_out_text_{language.replace('-', '_').lower()}"] = settings
             said.append(f"{len(rows)} texts in {language}, in {path}")
     return said
@@ -53,11 +63,11 @@ def _texts(chosen: Sources, names: Sequence[str], root: Path, languages: Languag
         yield from (row.texts for row in read_source(source, paths, root, languages) if isinstance(row, Row))
 
 
-def _drawn(rows: Iterable[dict[str, str]], num_rows: int) -> list[dict[str, str]]:
+def _drawn(rows: Iterable[dict[str, str]], num_rows: int, most: int) -> list[dict[str, str]]:
     """Return the rows whose texts have the smallest hashes: the same ones, wherever they stand."""
     long_enough = (row for row in rows if min(map(_num_letters, row.values())) >= _LEAST_LETTERS)
     keyed = ((hashlib.blake2b("\0".join(row.values()).encode()).hexdigest(), row) for row in long_enough)
-    wanted = max(1, min(_MOST, round(_SHARE * num_rows)))
+    wanted = max(1, min(most, round(_SHARE * num_rows)))
     return [row for _, row in heapq.nsmallest(wanted, keyed, key=lambda pair: pair[0])]
 
 
@@ -68,4 +78,4 @@ def _num_letters(text: str) -> int:
 def _write(path: Path, rows: list[dict[str, str]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_jsonl(path, rows)
-    return path.resolve()
+    return path

@@ -59,7 +59,8 @@ def length_of(mixture: Mixture, planned: Planned, hours: float) -> Length:
     batch = 32 if mixture.num_rows < _SMALL_CORPUS else 64
     budget = hours * _SHARE_FOR_TRAINING * planned.tokens_per_hour
     epochs = budget / max(1.0, mixture.num_rows * mixture.tokens_per_row)
-    speed = f"{planned.tokens_per_hour / 1e6:.2g}M tokens an hour on {planned.machine.gpu.name} ({planned.how}, at 40 % of its peak)"
+    rate, machine = f"{planned.tokens_per_hour / 1e6:.2g}M tokens an hour", planned.machine
+    speed = f"{rate} on {machine.gpu.name} ({planned.how}, at {machine.mfu:.0%} of its peak)"
     if epochs >= 1:
         number = float(min(_MOST_EPOCHS, int(epochs)))
         taken = number * mixture.num_rows * mixture.tokens_per_row / planned.tokens_per_hour
@@ -67,7 +68,8 @@ def length_of(mixture: Mixture, planned: Planned, hours: float) -> Length:
         why = f"{number:g} epochs take about {taken:.1f} of {hours:g} hours: {speed}"
         return Length({"num_epochs": number}, batch, why, steps < _FEW_STEPS)
     steps = max(1, int(budget / (batch * mixture.tokens_per_row)))
-    why = f"{steps:,} steps are what {_SHARE_FOR_TRAINING:.0%} of {hours:g} hours are enough for, {epochs:.0%} of an epoch: {speed}"
+    share = f"{_SHARE_FOR_TRAINING:.0%} of {hours:g} hours"
+    why = f"{steps:,} steps are what {share} are enough for, {epochs:.0%} of an epoch: {speed}"
     return Length({"num_steps": steps}, batch, why, steps < _FEW_STEPS)
 
 
@@ -76,7 +78,7 @@ def propose(found: Found, name: str) -> tuple[dict[str, Any], dict[str, str]]:
     reasons: dict[str, str] = {}
     content: dict[str, Any] = {
         "name": name,
-        "description": f"{Path(found.subject.name).name} learns {found.languages.target}, from what crosstune init found",
+        "description": f"{Path(found.subject.name).name} learns {found.languages.target}, by crosstune init",
         "seed": 1,
         "data_root": str(found.root),
         "languages": found.languages.model_dump(),
@@ -105,9 +107,8 @@ def _data(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     reasons["data.quality"] = "rows that cannot be read are dropped and listed in dropped.jsonl"
     data["sources"] = found.chosen.settings
     mixtures: dict[str, Any] = {"tuning": list(found.mixture.parts)}
-    reasons["data.mixtures.tuning"] = (
-        f"{found.mixture.why}; {found.mixture.num_rows:,} rows of about {found.mixture.tokens_per_row:.0f} tokens"
-    )
+    rows = f"{found.mixture.num_rows:,} rows of about {found.mixture.tokens_per_row:.0f} tokens"
+    reasons["data.mixtures.tuning"] = f"{found.mixture.why}; {rows}"
     if found.extension:
         mixtures["pieces"] = pieces_mixture(found.chosen, found.languages)
         reasons["data.mixtures.pieces"] = "all text in the target language, for new pieces"
@@ -171,7 +172,6 @@ def _train(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
 def _evaluate(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     reasons["evaluate.tasks"] = "benchmarks and held-out files of the folder; max_items keeps scoring short"
     if found.held_out:
-        reasons["evaluate.tasks"] += (
-            f". Held out here: {'; '.join(found.held_out)}; rows like them are dropped from training"
-        )
+        told = "; ".join(found.held_out)
+        reasons["evaluate.tasks"] += f". Held out here: {told}; rows like them are dropped from training"
     return {"reference_system": "base", "tasks": found.chosen.tasks}

@@ -9,8 +9,8 @@ from typing import Any
 _DEPTH = 3
 _WIDTH = 110
 # What YAML reads as text without quotes, wherever it stands.
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*")
-_NOT_TEXT = re.compile(r"true|false|null|yes|no|on|off|\.inf|\.nan|[-.]+", re.IGNORECASE)
+_PLAIN = re.compile(r"(?:\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./-]*")
+_NOT_TEXT = re.compile(r"true|false|null|yes|no|on|off", re.IGNORECASE)
 
 
 def as_yaml(content: Mapping[str, Any], reasons: Mapping[str, str]) -> str:

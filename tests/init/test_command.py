@@ -1,0 +1,227 @@
+"""`crosstune init`: the recipe that is written runs, keeps benchmarks for evaluation, and says what is not used."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from crosstune.cli import app
+from crosstune.errors import BadInputError
+from crosstune.init import command
+from crosstune.recipe import Recipe
+from crosstune.recipe.yaml_file import load_recipe
+from tests.doctor.conftest import MakeModel
+from tests.init.conftest import lines, write_instructions, write_pairs, write_text
+
+
+def init(model: Path, folder: Path, target: str, *options: str) -> Result:
+    out = str(folder.parent / "recipe.yaml")
+    arguments = ["init", str(model), str(folder), "--to", target, "--gpu", "rtx4090", "--out", out, *options]
+    return CliRunner().invoke(app.app, arguments)
+
+
+def written(model: Path, folder: Path, target: str, *options: str) -> tuple[Recipe, str]:
+    done = init(model, folder, target, *options)
+    assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+    return load_recipe(folder.parent / "recipe.yaml"), done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpora"
+    folder.mkdir()
+    return folder
+
+
+def test_three_files_become_a_recipe_that_a_dry_run_accepts(make_model: MakeModel, folder: Path) -> None:
+    write_pairs(folder / "pairs.tsv", "ko", 700)
+    write_instructions(folder / "alpaca.json", "en")
+    write_instructions(folder / "ko_alpaca.json", "ko")
+    recipe, shown = written(make_model(), folder, "ko")
+    kinds = {name: (source.kind, source.language) for name, source in recipe.data.sources.items()}
+    assert kinds == {
+        "alpaca": ("instructions", "en"),
+        "ko_alpaca": ("instructions", "ko"),
+        "pairs": ("parallel", None),
+    }
+    pairs = next(part for part in recipe.data.mixtures["tuning"] if part.source == "pairs")
+    assert (pairs.directions, pairs.wordings) == (("en-ko", "ko-en"), "train")
+    assert recipe.evaluate.tasks["held_out_pairs"].task == "translation"
+    assert recipe.systems["ours"].phases[0].num_epochs == 3
+    assert "pairs.tsv" in shown and "700" in shown
+    done = CliRunner().invoke(app.app, ["run", str(folder.parent / "recipe.yaml"), "--dry-run"])
+    assert done.exit_code == 0, done.output
+
+
+def test_every_choice_has_a_comment_with_its_reason(make_model: MakeModel, folder: Path) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    written(make_model(), folder, "ko")
+    text = (folder.parent / "recipe.yaml").read_text("utf-8").splitlines()
+    for setting in ("tuning:", "base:", "ours:", "train:", "tasks:", "prompt:", "tokenizer:"):
+        places = [place for place, line in enumerate(text) if line.strip().startswith(setting)]
+        assert any(text[place - 1].strip().startswith("#") for place in places), setting
+
+
+def test_the_same_rows_are_held_out_whatever_their_order(make_model: MakeModel, folder: Path) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    model = make_model()
+    written(model, folder, "ko")
+    held_out = folder.parent / "recipe_held_out" / "test_pairs.jsonl"
+    first = held_out.read_text("utf-8")
+    head, *rows = (folder / "pairs.tsv").read_text("utf-8").split("\n")
+    random.Random(0).shuffle(rows)
+    (folder / "pairs.tsv").write_text("\n".join([head, *rows]), "utf-8")
+    (folder.parent / "recipe.yaml").unlink()
+    written(model, folder, "ko")
+    assert held_out.read_text("utf-8") == first
+    assert len(first.splitlines()) == 6
+
+
+def test_a_test_file_that_is_there_is_kept_and_nothing_else_held_out(make_model: MakeModel, folder: Path) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    write_pairs(folder / "pairs.test.tsv", "ko", 30)
+    recipe, shown = written(make_model(), folder, "ko")
+    assert [*recipe.data.sources] == ["pairs"]
+    assert recipe.evaluate.tasks["pairs_test_tsv"].paths == ("pairs.test.tsv",)
+    assert "held_out_pairs" not in recipe.evaluate.tasks
+    assert "evaluation: translations" in shown
+
+
+def test_benchmarks_are_kept_and_their_training_splits_left_alone(make_model: MakeModel, folder: Path) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    (folder / "COPA").mkdir()
+    rows = ["ID\tsentence\tquestion\t1\t2\tAnswer"]
+    rows += [f"{number}\t{lines('ko', 30)[number]}\t원인\t비가 왔다.\t눈이 왔다.\t1" for number in range(20)]
+    for split in ("dev", "train"):
+        (folder / "COPA" / f"{split}.tsv").write_text("\n".join(rows), "utf-8")
+    recipe, shown = written(make_model(), folder, "ko")
+    assert recipe.evaluate.tasks["kobest_copa"].paths == ("COPA/dev.tsv",)
+    assert [*recipe.data.sources] == ["pairs"]
+    assert "another split of kobest_copa" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("language", ["de", "hi"])
+def test_text_alone_becomes_continued_pretraining_with_replay(
+    make_model: MakeModel, folder: Path, language: str
+) -> None:
+    write_text(folder / "target.txt", language)
+    write_text(folder / "english.txt", "en")
+    recipe, _ = written(make_model(), folder, language)
+    weights = {part.source: part.weight for part in recipe.data.mixtures["tuning"]}
+    assert weights == {"target": 0.75, "english": 0.25}
+    assert {task.task for task in recipe.evaluate.tasks.values()} == {"bits_per_byte"}
+    assert recipe.tokenizer.extension is None
+    text = (folder.parent / "recipe.yaml").read_text("utf-8")
+    assert "too few to learn pieces from" in " ".join(text.replace("#", "").split())
+
+
+def test_enough_hindi_text_gets_pieces_and_whole_words(make_model: MakeModel, folder: Path) -> None:
+    write_text(folder / "target.txt", "hi", 1500)
+    recipe, _ = written(make_model(), folder, "hi")
+    extension = recipe.tokenizer.extension
+    assert extension is not None and extension.kind == "learned"
+    assert extension.keep_words_whole
+    assert [part.source for part in recipe.data.mixtures["pieces"]] == ["target"]
+
+
+def test_what_is_not_used_is_listed_with_the_reason(make_model: MakeModel, folder: Path) -> None:
+    write_pairs(folder / "pairs.tsv", "hi")
+    (folder / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(range(256)) * 20)
+    (folder / "empty.txt").write_text("")
+    (folder / "README.md").write_text("# My files")
+    (folder / "french.txt").write_text("\n".join(lines("fr", 40)), "utf-8")
+    marathi = "आज सकाळी मी बाजारात गेलो आणि भाजी विकत घेतली. माझी बहीण शाळेत शिकवते आणि तिला मुले आवडतात."
+    (folder / "marathi.txt").write_text("\n".join([marathi] * 20), "utf-8")
+    recipe, shown = written(make_model(), folder, "hi")
+    assert [*recipe.data.sources] == ["pairs"]
+    told = " ".join(shown.split())
+    for name, reason in {
+        "photo.jpg": "not used:",
+        "empty.txt": "not used: empty",
+        "README.md": "not used: no data",
+        "french.txt": "in French",
+        "marathi.txt": "in Marathi",
+    }.items():
+        assert reason in told.partition(name)[2][:200], name
+
+
+def test_an_empty_folder_and_one_of_photographs_end_with_what_is_needed(make_model: MakeModel, folder: Path) -> None:
+    model = make_model()
+    done = init(model, folder, "ko")
+    assert isinstance(done.exception, BadInputError)
+    assert "nothing to learn Korean from: it is empty" in str(done.exception)
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    done = init(model, folder, "ko")
+    assert "3 files were looked into, and none of them can be used" in str(done.exception)
+    assert done.stdout.count("not used") == 3
+    assert not (folder.parent / "recipe.yaml").exists()
+
+
+def test_two_files_of_lines_are_translations_of_each_other(make_model: MakeModel, folder: Path) -> None:
+    write_text(folder / "train.en", "en")
+    write_text(folder / "train.ko", "ko")
+    write_text(folder / "other.ko", "ko", 50)
+    recipe, shown = written(make_model(), folder, "ko")
+    assert {name: source.paths for name, source in recipe.data.sources.items()} == {"train": ("train.en", "train.ko")}
+    assert "new pieces, if they pay" in shown.partition("other.ko")[2]
+
+
+def test_what_a_dry_run_refuses_is_not_written(
+    make_model: MakeModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    propose = command.propose
+
+    def propose_nonsense(found: command.Found, name: str) -> object:
+        content, reasons = propose(found, name)
+        return {**content, "seed": "one"}, reasons
+
+    monkeypatch.setattr(command, "propose", propose_nonsense)
+    done = init(make_model(), folder, "ko")
+    assert "no recipe was written, since a dry run would refuse it" in str(done.exception)
+    assert [path.name for path in folder.parent.glob("*recipe*")] == ["recipe_held_out"]
+
+
+def test_a_model_that_cannot_be_used_and_a_recipe_that_is_there_end_before_files_are_read(
+    make_model: MakeModel, folder: Path
+) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    bad = make_model("bad", quantization_config={"quant_method": "awq"})
+    assert "its weights are quantised (awq" in str(init(bad, folder, "ko").exception)
+    (folder.parent / "recipe.yaml").write_text("mine")
+    assert "is there already" in str(init(make_model(), folder, "ko").exception)
+    assert (folder.parent / "recipe.yaml").read_text() == "mine"
+
+
+def test_few_hours_are_steps_and_said_to_be_few(make_model: MakeModel, folder: Path) -> None:
+    from crosstune.init.corpus import Mixture
+    from crosstune.init.proposal import length_of
+
+    mixture = Mixture((), 1_000_000, 100.0, "", ())
+
+    class Planned:
+        tokens_per_hour = 1e6
+        how = "measured here"
+
+        class machine:
+            mfu = 0.4
+
+            class gpu:
+                name = "small"
+
+    few = length_of(mixture, Planned, 0.1)  # type: ignore[arg-type]
+    assert (few.setting, few.is_short) == ({"num_steps": 10}, True)
+    many = length_of(mixture, Planned, 10_000)  # type: ignore[arg-type]
+    assert (many.setting, many.is_short) == ({"num_epochs": 3.0}, False)
+
+
+def test_json_lines_with_texts_and_pairs_in_one_folder_are_told_apart(make_model: MakeModel, folder: Path) -> None:
+    text = [{"text": line} for line in lines("ko", 40)]
+    (folder / "null.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in text), "utf-8")
+    write_pairs(folder / "2024.tsv", "ko")
+    recipe, _ = written(make_model(), folder, "ko")
+    assert {name: source.kind for name, source in recipe.data.sources.items()} == {"file_2024": "parallel"}
+    assert "held_out_text_ko" in recipe.evaluate.tasks
