@@ -191,6 +191,7 @@ def test_a_model_that_cannot_be_used_and_a_recipe_that_is_there_end_before_files
     write_pairs(folder / "pairs.tsv", "ko")
     bad = make_model("bad", quantization_config={"quant_method": "awq"})
     assert "its weights are quantised (awq" in str(init(bad, folder, "ko").exception)
+    assert "holds no weights" in str(init(make_model("no_weights", weights=False), folder, "ko").exception)
     (folder.parent / "recipe.yaml").write_text("mine")
     assert "is there already" in str(init(make_model(), folder, "ko").exception)
     assert (folder.parent / "recipe.yaml").read_text() == "mine"

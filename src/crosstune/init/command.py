@@ -75,6 +75,12 @@ def _refuse_bad_paths(asked: Asked) -> None:
         raise BadInputError(f"{asked.root} was asked as the folder of your files, but is no folder")
     if asked.out.exists():
         raise BadInputError(f"{asked.out} is there already: remove it, or name another file by --out")
+    # Of a hub id the weights are fetched when training begins.
+    if not asked.subject.has_weights and asked.subject.revision is None:
+        raise BadInputError(
+            f"{asked.subject.name} holds no weights, so nothing can be trained from it: copy them into the folder. "
+            "crosstune doctor examines a model without them"
+        )
 
 
 def _findings(subject: Subject) -> dict[str, Finding]:
