@@ -41,10 +41,8 @@ def init(
 
     languages = Languages(source=language(source).code, target=language(target).code)
     subject = find_subject(model, revision)
-    write_recipe(
-        Asked(subject, folder, languages, hours, gpu.value if gpu else "", out),
-        lambda recipe: api.check(recipe, ("data", "train")),
-    )
+    asked = Asked(subject, folder, languages, hours, gpu.value if gpu else "", out)
+    write_recipe(asked, api.check)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"init": init}
