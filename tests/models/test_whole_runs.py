@@ -33,8 +33,8 @@ ITEM = {"ind": 0, "activity_label": "Eating", "ctx_a": "The cat sits.", "ctx_b":
 ITEM |= {"ctx": "The cat sits. it", "endings": ["eats.", "reads a book.", "sings.", "sleeps."], "source_id": "a~b"}
 
 
-def write_inputs(root: Path, kind: str) -> None:
-    """Write a whole model with its tokenizer, which has a token for pictures, pairs and a benchmark."""
+def write_tokenizer_and_data(root: Path) -> int:
+    """Write a tokenizer as a model folder has it, which has a token for pictures, pairs and a benchmark."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -48,14 +48,19 @@ def write_inputs(root: Path, kind: str) -> None:
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<|endoftext|>"
     ).save_pretrained(root / "model")
+    (root / "pairs.json").write_text(json.dumps(PAIRS, ensure_ascii=False))
+    (root / "hellaswag.jsonl").write_text("".join(json.dumps(ITEM | {"ind": index}) + "\n" for index in range(4)))
+    return tokenizer.get_vocab_size()
+
+
+def write_inputs(root: Path, kind: str) -> None:
+    """Write a whole model with its tokenizer, and data."""
+    size = write_tokenizer_and_data(root)
     torch.manual_seed(0)
     text, vision = WRAPPERS[kind]
-    size = tokenizer.get_vocab_size()
     ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     config = CONFIG_MAPPING[kind](text_config={**TEXT, **text, **ids, "vocab_size": size}, vision_config=vision)
     AutoModelForMultimodalLM.from_config(config).save_pretrained(root / "model")  # type: ignore[no-untyped-call]
-    (root / "pairs.json").write_text(json.dumps(PAIRS, ensure_ascii=False))
-    (root / "hellaswag.jsonl").write_text("".join(json.dumps(ITEM | {"ind": index}) + "\n" for index in range(4)))
 
 
 def make_recipe(root: Path) -> Recipe:
