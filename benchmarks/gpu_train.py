@@ -100,6 +100,7 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     from gpu_clock import Clock
 
     from crosstune.models.process import prepare_libraries
+    from crosstune.models.recompute import recompute_layers
     from crosstune.train.speed import matrix_rate
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -120,7 +121,7 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     is_large = total_bytes > ENOUGH_BYTES
     settings = {"micro_batch_tokens": 10_240 if is_large else 8192, **setup.settings}
     if not arguments.tiny and (setup.checkpointing or not is_large):
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        recompute_layers(model)
     warmup = len(set(map(id, batches))) if setup.grouped else NUM_WARMUP
     clock = Clock(warmup, arguments.seconds, arguments.profiles and arguments.profiles / f"{arguments.one}.txt")
     try:

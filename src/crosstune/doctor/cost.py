@@ -138,6 +138,10 @@ def _finding(cost: Cost, gpu: str, num_gpus: int) -> Finding:
     fits = chosen in fitting
     room = f"{'fits' if fits else 'does not fit'} {machine.gpu.name} ({machine.gpu.memory_gb:g} GB)"
     others = "" if fits else f"; {fitting[smallest].name} has enough" if smallest else "; no GPU of `plan` has enough"
-    says += f": {room}{others}. {hours:.2g} h for 10M tokens at {_MFU:.0%} of its peak"
+    says += f": {room}{others}. {_time(hours)} for 10M tokens at {_MFU:.0%} of its peak"
     setting = f"{cost.method.setting}; train.micro_batch_tokens: {cost.micro_batch_tokens}" if fits else ""
     return Finding(_SECTION, cost.method.name, "ok" if fits else "attention", says, setting, values)
+
+
+def _time(hours: float) -> str:
+    return f"{hours:.2g} h" if hours >= 1 else f"{hours * 60:.2g} min" if hours * 60 >= 1 else f"{hours * 3600:.2g} s"

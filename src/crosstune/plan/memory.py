@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AttentionInterface
 
 from crosstune.models.kernels.low_memory_layers import lean_layers
+from crosstune.models.recompute import recompute_layers
 from crosstune.recipe import Train
 from crosstune.train.cost import Tokens
 from crosstune.train.methods.optimizer import bytes_of_moments
@@ -171,9 +172,9 @@ def _activations(trained: nn.Module, num_tokens: int, settings: Train) -> int:
     whole = saved_bytes(trained, num_tokens, settings.precision)
     if not settings.gradient_checkpointing:
         return whole
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    recompute_layers(model)
     kept = saved_bytes(trained, num_tokens, settings.precision)
-    model.gradient_checkpointing_disable()
+    recompute_layers(model, wanted=False)
     # One layer is computed again at a time: the whole, less what all layers but one keep.
     return kept + (whole - kept) // int(model.config.get_text_config(decoder=True).num_hidden_layers)
 

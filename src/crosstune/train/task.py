@@ -5,6 +5,7 @@ from pathlib import Path
 
 from crosstune.errors import BadInputError
 from crosstune.models.load import load_model
+from crosstune.models.recompute import recompute_layers
 from crosstune.recipe import Recipe, System
 from crosstune.runs.folder import RunFolder
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
@@ -61,7 +62,7 @@ def begun_with(task: Task, resume_from: Checkpoint, checkpoints: Checkpoints) ->
     else:
         model, _ = build_model(task.start, task.system, task.seed, task.sources)
     if task.recipe.train.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+        recompute_layers(model)
     old_size = read_subwords(task.start.tokenizer).old_size if task.system.tokenizer == "extended" else None
     try:
         return make_trainable(model, task.system.phases[number], old_size, task.seed)

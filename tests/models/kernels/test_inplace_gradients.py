@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 from crosstune.models import packing
 from crosstune.models.kernels.inplace_gradients import gradients_in_place
 from crosstune.models.paths import path_of
+from crosstune.models.recompute import recompute_layers
 from crosstune.train.loss import summed_loss
 from crosstune.train.rows import Segment
 from tests.models.kernels.test_skip_unused_positions import FAMILY, assert_equal_gradients, make_model
@@ -64,7 +65,7 @@ def test_frozen_weights_get_no_gradient_and_hooks_see_theirs() -> None:
 
 def test_layers_that_are_computed_again_add_their_gradients_once() -> None:
     model = make_model(FAMILY["llama"])
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    recompute_layers(model)
     assert_equal_in_place(model)
 
 

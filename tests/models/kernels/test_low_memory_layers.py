@@ -12,6 +12,7 @@ from torch.nn.functional import linear, silu
 
 from crosstune.models import packing
 from crosstune.models.kernels.low_memory_layers import Gate, Norm, Rotation, lean_layers, multiplied_again
+from crosstune.models.recompute import recompute_layers
 from tests.models.kernels.test_skip_unused_positions import FAMILY, assert_equal_within, make_model, results
 from tests.models.test_packing import CONFIGS, random_rows
 
@@ -69,7 +70,7 @@ def test_a_projection_of_the_gated_product_gets_it_again_and_keeps_none() -> Non
 
 def test_layers_that_are_computed_again_for_the_backward_pass_are_lean_too() -> None:
     model = make_model(FAMILY["llama"])
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    recompute_layers(model)
     assert_equal_within(lean_layers, model)
 
 

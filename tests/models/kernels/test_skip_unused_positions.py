@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen3Config
 
 from crosstune.models import packing
 from crosstune.models.kernels.skip_unused_positions import last_layer, skip_unread_positions, unread_modules
+from crosstune.models.recompute import recompute_layers
 from tests.models.test_packing import CONFIGS, SHAPE, random_rows
 
 FAMILY = {
@@ -74,7 +75,7 @@ def test_a_context_within_a_context_of_the_same_model_changes_nothing() -> None:
 
 def test_layers_that_are_computed_again_for_the_backward_pass_skip_the_same() -> None:
     model = make_model(FAMILY["llama"])
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    recompute_layers(model)
     assert_equal_within(skip_unread_positions, model)
 
 
