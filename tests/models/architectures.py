@@ -1,6 +1,6 @@
 """A tiny configuration of every architecture with causal attention or state that transformers knows, by its name there.
 
-``python -m tests.models.architectures`` measures them all and writes docs/models.md.
+``python -m tests.models.architectures`` measures them all and writes docs/models.md, ``page`` without measuring.
 """
 
 import copy
@@ -26,6 +26,8 @@ from crosstune.train.rows import Segment
 
 RESULTS = Path(__file__).parent / "architectures.json"
 NOT_MEASURED: dict[str, list[str]] = json.loads((Path(__file__).parent / "not_measured.json").read_text("utf-8"))
+# What the page says beside what is measured.
+REST = Path(__file__).parent / "models_page.md"
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 _SIZE, _WINDOW = 97, 12
 _SHAPE: dict[str, Any] = {
@@ -254,7 +256,7 @@ def page(rows: list[Row]) -> str:
         *(line for reason, listed in NOT_MEASURED.items() for line in _listed(reason, listed)),
         "",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, REST.read_text(encoding="utf-8")])
 
 
 def _listed(reason: str, listed: list[str]) -> list[str]:
@@ -271,6 +273,9 @@ def main(asked: list[str]) -> None:
     """Measure architectures, all or those named, and write the results and the page."""
     prepare_libraries()
     before = {row.name: row for row in read_results()} if RESULTS.exists() else {}
+    if asked == ["page"]:
+        PAGE.write_text(page(list(before.values())), encoding="utf-8")
+        return
     for name in asked or names():
         before[name] = measure(name)
         print(before[name], flush=True)
