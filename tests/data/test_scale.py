@@ -108,6 +108,7 @@ def test_what_cannot_be_filtered_is_refused(
     assert done.returncode == 2 and message in " ".join(done.stderr.split())
 
 
+@pytest.mark.whole
 def test_a_changed_file_of_the_same_size_is_noticed(content: dict[str, Any], tmp_path: Path) -> None:
     run, root = RunFolder(tmp_path / "runs" / "small"), tmp_path / "corpora"
     content["data"]["sources"]["korean"]["paths"] = ["korean.txt"]
@@ -121,6 +122,7 @@ def test_a_changed_file_of_the_same_size_is_noticed(content: dict[str, Any], tmp
         filter_source(recipe, run, root, "korean", tmp_path / "out", Where(num_tasks=9))
 
 
+@pytest.mark.whole
 def test_a_task_that_fails_is_not_complete_and_leaves_the_others(
     content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, trainers
-from tokenizers.processors import TemplateProcessing
 from transformers import (
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
@@ -20,6 +18,7 @@ from transformers import (
 
 from crosstune.recipe import Evaluate
 from crosstune.terminal import console, quiet
+from tests.learnt_tokenizers import sentencepiece_style
 
 SENTENCES = [
     "The man broke his toe because he dropped a hammer on his foot.",
@@ -45,18 +44,8 @@ def _one_thread_and_a_quiet_terminal() -> Any:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
-    """A LLaMA-like tokenizer: pieces begin with ▁, unknown characters are bytes, BOS stands first."""
-    special = ["<unk>", "<s>", "</s>"]
-    bpe = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
-    bpe.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    bpe.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
-    bytes_ = [f"<0x{value:02X}>" for value in range(256)]
-    trainer = trainers.BpeTrainer(vocab_size=450, special_tokens=[*special, *bytes_], show_progress=False)
-    bpe.train_from_iterator([word for sentence in SENTENCES for word in sentence.split(" ")] * 2, trainer)
-    bpe.post_processor = TemplateProcessing("<s> $A", "<s> $A <s> $B", [("<s>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    words = [word for sentence in SENTENCES for word in sentence.split(" ")]
+    return sentencepiece_style(words * 2, 450, with_line_breaks=True)
 
 
 @pytest.fixture(scope="session")

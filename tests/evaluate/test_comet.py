@@ -44,12 +44,14 @@ def checkpoint(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.whole
 def test_each_translation_gets_its_score_even_where_it_holds_line_breaks(checkpoint: Path, command: str) -> None:
     comet = Comet(checkpoint, command)
     assert comet.scores(["a", "b"], ["", "c\r\nd\n\ne"], ["ff", "가나다"]) == [1 + 20000, 1 + 500 + 30000]
     assert comet.signature == "comet:model.ckpt|sha256:9a129038d9a0|refs:first"
 
 
+@pytest.mark.whole
 def test_a_command_that_fails_is_told_with_its_last_words(tmp_path: Path, command: str) -> None:
     path = tmp_path / "broken.ckpt"
     path.touch()

@@ -127,6 +127,7 @@ def test_every_system_gets_scores_and_answers(recipe: Recipe, run: RunFolder) ->
         assert not list(run.system(name).glob(".evaluation*"))
 
 
+@pytest.mark.whole
 def test_unseen_wordings_several_references_and_comet_are_scored(
     recipe: Recipe, run: RunFolder, tmp_path: Path
 ) -> None:

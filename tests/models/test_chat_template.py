@@ -10,7 +10,7 @@ from crosstune.errors import BadInputError, RecipeError
 from crosstune.models.chat_template import from_tokenizer, template_of
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import yaml_file
-from tests.train.conftest import sentencepiece_style
+from tests.learnt_tokenizers import sentencepiece_style
 
 # As published with LLaMA-2's chat models and as ChatML, each without its system message.
 LLAMA_2 = (

@@ -12,7 +12,8 @@ from crosstune.models.kernels.inplace_gradients import gradients_in_place
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.self_test import amplified
 from crosstune.train.methods.trainable import make_trainable
-from tests.train.methods.test_trainable import make_model, make_phase
+from tests.train.conftest import make_phase
+from tests.train.methods.test_trainable import make_model
 
 KINDS: list[Kind] = ["bf16", "nf4", "int8"]
 IDS = torch.tensor([[1, 3, 52, 53, 5, 49, 50]])

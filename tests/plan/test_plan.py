@@ -149,6 +149,7 @@ def test_gradients_of_an_only_micro_batch_come_as_activations_go() -> None:
     assert averaged.gradients == several.gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "largest_micro_batch", "measured"),
     [({"gradient_checkpointing": True}, 9821, 124.8), ({"optimizer": "adamw_8bit"}, 8188, 97.6)],
@@ -172,6 +173,7 @@ def test_the_memory_of_llama_2_7b_is_what_an_h200_held(
     assert (memory.total - memory.other) / 1e9 == pytest.approx(measured, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "num_kept", "num_logits", "is_split"),
     [
@@ -201,6 +203,7 @@ def test_regularizers_weigh_what_they_keep(
         assert offers_gpus == [True, False, False]
 
 
+@pytest.mark.slow
 def test_moments_in_bytes_are_counted_and_proposed_where_they_make_it_fit() -> None:
     shape = {**SHAPE, "hidden_size": 256, "intermediate_size": 512}
     full = Phase.model_validate_json(json.dumps(phase()))
@@ -296,6 +299,7 @@ def test_numbers_are_shown_by_three_digits(number: float, shown: str) -> None:
     assert print_plan_module.three_digits(number) == shown
 
 
+@pytest.mark.slow
 def test_what_cannot_fit_is_refused_with_what_would(make_run: MakeRun) -> None:
     wide = {"hidden_size": 64, "num_layers": 6, "num_heads": 4, "intermediate_size": 256}
     recipe, run = make_run({"base": scratch(architecture=wide)}, micro_batch_tokens=4096)

@@ -151,12 +151,14 @@ def test_gguf_is_not_made_where_the_branch_of_the_pre_tokenizer_would_be_lost(
         export_gguf(chat_folder, tmp_path / "model.gguf", "float16", converter)
 
 
+@pytest.mark.whole
 def test_gguf_is_made_by_the_converter(converter: Path, chat_folder: Path, tmp_path: Path) -> None:
     slow_tokenizer(chat_folder, SENTENCES)
     export_gguf(chat_folder, tmp_path / "model.gguf", "float16", converter)
     assert (tmp_path / "model.gguf").read_text() == f"{chat_folder} f16"
 
 
+@pytest.mark.whole
 def test_a_model_that_the_converter_refuses_leaves_no_file(converter: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     with pytest.raises(BadInputError, match="architecture not supported"):

@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from crosstune.data import stage
@@ -18,7 +17,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.folder import RunFolder
 from crosstune.tokens.encode import encode_examples
 from crosstune.train.model_folder import copy_tokenizer
-from tests.train.conftest import sentencepiece_style
+from tests.learnt_tokenizers import byte_level, sentencepiece_style
 
 Messages = list[dict[str, str]]
 
@@ -64,15 +63,7 @@ def with_bos() -> PreTrainedTokenizerFast:
 
 
 def without_bos() -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=["<|end|>", "<pad>"], initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator([text for pair in PAIRS for text in pair], trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<pad>")
+    return byte_level([text for pair in PAIRS for text in pair], 300, pad="<pad>")
 
 
 PROMPTS: dict[str, tuple[str, str | None, dict[str, Any]]] = {

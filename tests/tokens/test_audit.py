@@ -18,7 +18,8 @@ from crosstune.tokens.audit import audit, check
 from crosstune.tokens.store import mixture_tokens
 from tests.command_line import crosstune
 from tests.data.test_stage import write_corpora
-from tests.train.conftest import fill, instructions, pairs, sentencepiece_style
+from tests.learnt_tokenizers import sentencepiece_style
+from tests.train.conftest import fill, instructions, pairs
 
 TOKENIZER = sentencepiece_style([example.prompt + example.completion for example in pairs() + instructions()], 400)
 

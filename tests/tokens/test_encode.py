@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError
@@ -15,7 +15,7 @@ from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.tokens import encode as encoding
 from crosstune.tokens.encode import ENCODED, encode_examples, encode_prompt, encode_prompts
 from crosstune.tokens.word_cache import cuts_at_words
-from tests.train.conftest import sentencepiece_style
+from tests.learnt_tokenizers import byte_level, sentencepiece_style
 
 TEXTS = [
     ("Translate this", "the cat sleeps", "고양이가 잔다"),
@@ -24,24 +24,12 @@ TEXTS = [
 ]
 
 
-def byte_level() -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<|end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(
-        ["\n\nthe cat ### Response:\n\n"] * 3 + [text for row in TEXTS for text in row], trainer
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", clean_up_tokenization_spaces=False)
+def of_bytes() -> PreTrainedTokenizerFast:
+    return byte_level(["\n\nthe cat ### Response:\n\n"] * 3 + [text for row in TEXTS for text in row], 400)
 
 
 def tokenizers() -> list[PreTrainedTokenizerFast]:
-    return [sentencepiece_style(["the cat sleeps ### Response:", "고양이가 잔다"], 330), byte_level()]
+    return [sentencepiece_style(["the cat sleeps ### Response:", "고양이가 잔다"], 330), of_bytes()]
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: list[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -106,7 +94,7 @@ def test_encoding_by_words_gives_the_tokens_that_the_tokenizer_gives_at_once(
 
 def test_pieces_across_the_front_of_a_word_forbid_encoding_by_words(sentencepiece: PreTrainedTokenizerFast) -> None:
     content = json.loads(sentencepiece.backend_tokenizer.to_str())
-    assert not cuts_at_words(byte_level())
+    assert not cuts_at_words(of_bytes())
     for piece in ("a▁b", "a▁", ".\n", "\n\n"):
         vocabulary = {**content["model"]["vocab"], piece: len(content["model"]["vocab"])}
         changed = Tokenizer.from_str(json.dumps({**content, "model": {**content["model"], "vocab": vocabulary}}))
@@ -134,7 +122,7 @@ def test_a_piece_across_the_border_is_counted_and_not_used(sentencepiece: PreTra
 
 
 def test_a_join_that_changes_the_text_is_an_error() -> None:
-    stripping = byte_level()
+    stripping = of_bytes()
     stripping.backend_tokenizer.normalizer = normalizers.Strip()
     with pytest.raises(BadInputError, match="tokenised apart, say 'thecat', but together they say 'the cat'"):
         encode(stripping, [("the ", "cat")])

@@ -20,7 +20,8 @@ from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.tokens import store
 from crosstune.tokens.shard_files import name_of_shard
 from crosstune.tokens.store import SCHEMA, mixture_tokens, tokenize, watch_tokens
-from tests.train.conftest import documents, fill, instructions, pairs, sentencepiece_style
+from tests.learnt_tokenizers import sentencepiece_style
+from tests.train.conftest import documents, fill, instructions, pairs
 
 TOKENIZER = sentencepiece_style([example.prompt + example.completion for example in pairs()], 400)
 

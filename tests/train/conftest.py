@@ -1,5 +1,6 @@
 """A small finished data and tokenizer stage, as training finds them in a run folder."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,15 +10,16 @@ from typing import Any, Protocol
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast
 
 from crosstune.prompts.examples import Example, write_examples
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.recipe import Recipe, yaml_file
-from crosstune.runs.files import write_json
+from crosstune.recipe import Phase, Recipe, yaml_file
+from crosstune.runs.files import read_jsonl, write_json
 from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.train import system as train_system
+from tests.learnt_tokenizers import sentencepiece_style
 
 PAPER = TEMPLATES["paper-v1"]
 INSTRUCTION = "Translate the following sentences from English to Korean"
@@ -61,27 +63,6 @@ def documents() -> list[Example]:
         for i, (_, ko) in enumerate(WORDS * 4)
         for _, doing in VERBS
     ]
-
-
-def sentencepiece_style(texts: list[str], size: int) -> PreTrainedTokenizerFast:
-    """Return a tokenizer laid out like LLaMA-2's: byte fallback, a space before every text."""
-    special = ["<unk>", "<s>", "</s>"]
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=special + [f"<0x{byte:02X}>" for byte in range(256)], show_progress=False
-    )
-    tokenizer.train_from_iterator([text.replace("\n", " ") for text in texts], trainer)
-    strip = decoders.Strip(" ", 1, 0)
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), strip])
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="<unk>",
-        bos_token="<s>",
-        eos_token="</s>",
-        clean_up_tokenization_spaces=False,
-    )
 
 
 @pytest.fixture(scope="session")
@@ -199,6 +180,22 @@ def scratch(**changes: Any) -> dict[str, Any]:
         "phases": [phase()],
         **changes,
     }
+
+
+def make_phase(**changes: Any) -> Phase:
+    return Phase.model_validate_json(json.dumps(phase(**changes)))
+
+
+def weights(run: RunFolder, name: str = "base") -> dict[str, torch.Tensor]:
+    return load_file(run.system(name) / "model" / "model.safetensors")
+
+
+def metrics(run: RunFolder, name: str = "base") -> list[dict[str, Any]]:
+    return read_jsonl(run.system(name) / "metrics.jsonl")
+
+
+def losses(run: RunFolder, name: str = "base") -> list[float]:
+    return [row["loss"] for row in metrics(run, name)]
 
 
 class HasEnd(Protocol):

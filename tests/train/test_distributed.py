@@ -13,14 +13,13 @@ import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
-from safetensors.torch import load_file
 
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from tests.ranks import train_on_two
-from tests.train.conftest import MakeRun, phase, scratch, wait_for_steps
+from tests.train.conftest import MakeRun, losses, phase, scratch, wait_for_steps, weights
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
 PULLS: dict[str, Any] = {"l2_to_start": 5.0}
@@ -68,14 +67,6 @@ def launch(recipe: Recipe, folder: Path, launcher: list[str]) -> subprocess.Pope
 def finish(process: subprocess.Popen[str]) -> None:
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said[-4000:]
-
-
-def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
-    return load_file(run.system(name) / "model" / "model.safetensors")
-
-
-def losses(run: RunFolder, name: str) -> list[float]:
-    return [row["loss"] for row in read_jsonl(run.system(name) / "metrics.jsonl")]
 
 
 def held_out(run: RunFolder, name: str) -> list[float]:

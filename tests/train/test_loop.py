@@ -16,16 +16,11 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.models.kernels import low_memory_layers as lean_layers
 from crosstune.runs.files import read_json, read_jsonl
-from crosstune.runs.folder import RunFolder
 from crosstune.train import loop
 from crosstune.train import stage as train_stage
 from crosstune.train.loss import SummedLoss
 from crosstune.train.metrics import MetricsFile
-from tests.train.conftest import MakeRun, phase, scratch
-
-
-def metrics(run: RunFolder, name: str = "base") -> list[dict[str, Any]]:
-    return read_jsonl(run.system(name) / "metrics.jsonl")
+from tests.train.conftest import MakeRun, metrics, phase, scratch
 
 
 def test_out_of_memory_names_the_setting_to_change(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:

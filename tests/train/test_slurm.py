@@ -15,8 +15,8 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json
 from crosstune.train import stage as train_stage
 from tests.served import free_port
-from tests.train.conftest import MakeRun, phase, scratch, wait_for_steps
-from tests.train.test_distributed import FILES, losses, weights
+from tests.train.conftest import MakeRun, losses, phase, scratch, wait_for_steps, weights
+from tests.train.test_distributed import FILES
 
 ROOT = FILES.parents[1]
 # SLURM in miniature, both nodes being this machine: a step is a process a node, which knows its place among them.

@@ -1,8 +1,6 @@
 """Training through the phase: what each method moves, what is skipped, what comes out."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,15 +15,11 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.serve.export import export
 from crosstune.train import stage as train_stage
-from tests.train.conftest import MakeRun, phase, scratch
+from tests.train.conftest import MakeRun, metrics, phase, scratch
 
 
 def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
     return dict(AutoModelForCausalLM.from_pretrained(run.system(name) / "model").state_dict())
-
-
-def metrics(run: RunFolder, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run.system(name) / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_system_from_scratch_learns_and_loads_in_plain_transformers(make_run: MakeRun) -> None:

@@ -18,8 +18,7 @@ from crosstune.recipe import Train
 from crosstune.train import loss
 from crosstune.train import stage as train_stage
 from crosstune.train.loss import summed_loss
-from tests.train.conftest import MakeRun, scratch
-from tests.train.methods.test_parts import make_phase
+from tests.train.conftest import MakeRun, make_phase, scratch
 from tests.train.test_batches import make_row
 
 CONFIG = LlamaConfig(vocab_size=97, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2)

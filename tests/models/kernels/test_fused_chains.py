@@ -58,6 +58,7 @@ def test_rotated_states_keep_their_type() -> None:
     assert rotate_gradient(states, cosine, sine).dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize(
     ("function", "shapes"),

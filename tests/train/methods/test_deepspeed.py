@@ -14,7 +14,7 @@ from torch import nn
 
 from crosstune.train import stage as train_stage
 from crosstune.train.methods.deepspeed import clip_gradient
-from tests.train.conftest import MakeRun, phase, scratch, wait_for_steps
+from tests.train.conftest import MakeRun, losses, phase, scratch, wait_for_steps, weights
 from tests.train.test_distributed import (
     ADAPTERS,
     DEEPSPEED,
@@ -22,8 +22,6 @@ from tests.train.test_distributed import (
     assert_equal_but_for_rounding,
     finish,
     launch,
-    losses,
-    weights,
 )
 
 

@@ -13,8 +13,7 @@ from crosstune.recipe import NewRows
 from crosstune.train import stage as train_stage
 from crosstune.train.methods.trainable import make_trainable
 from crosstune.train.new_rows.rows import RowSource, extend_embeddings, output_bias
-from tests.train.conftest import MakeRun, phase
-from tests.train.methods.test_trainable import make_phase
+from tests.train.conftest import MakeRun, make_phase, phase
 
 IDS: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2}
 SHAPE: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}

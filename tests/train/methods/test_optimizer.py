@@ -10,22 +10,18 @@ from typing import Any
 import pytest
 import torch
 from accelerate.utils import DistributedType
-from safetensors.torch import load_file
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.recipe import Train
-from crosstune.runs.files import read_jsonl
-from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from crosstune.train import system as train_system
 from crosstune.train.methods import optimizer as optimizers
 from crosstune.train.methods.optimizer import bytes_of_moments, check_optimizer, make_optimizer, set_learning_rate
 from crosstune.train.methods.trainable import make_trainable
 from tests.ranks import train_on_two
-from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
-from tests.train.methods.test_parts import make_phase
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, losses, make_phase, phase, scratch, weights
 
 EIGHT_BIT = Train(optimizer="adamw_8bit")
 # Wide enough for matrices of 4,096 values, from which on moments take one byte each.
@@ -51,14 +47,6 @@ SYSTEMS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def with_torchao() -> None:
     pytest.importorskip("torchao", reason="the extra eight_bit is not installed")
-
-
-def weights(run: RunFolder, name: str = "base") -> dict[str, torch.Tensor]:
-    return load_file(run.system(name) / "model" / "model.safetensors")
-
-
-def losses(run: RunFolder, name: str = "base") -> list[float]:
-    return [row["loss"] for row in read_jsonl(run.system(name) / "metrics.jsonl")]
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (48, 128), (3, 5, 512), (4096,), (63, 64), (65, 65), (16,)])

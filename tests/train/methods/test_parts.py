@@ -9,19 +9,16 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.recipe import Phase, Train
+from crosstune.recipe import Train
 from crosstune.recipe.systems import System
 from crosstune.train.methods.optimizer import make_optimizer
 from crosstune.train.methods.parts import choose_parts
 from crosstune.train.new_rows.rows import matrices
+from tests.train.conftest import make_phase
 from tests.train.conftest import phase as phase_content
 
 OLD = 40
 SHAPE: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
-
-
-def make_phase(**changes: Any) -> Phase:
-    return Phase.model_validate_json(json.dumps(phase_content(**changes)))
 
 
 def make_model(config: type = LlamaConfig, tied: bool = False) -> PreTrainedModel:

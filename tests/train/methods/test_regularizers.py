@@ -10,14 +10,12 @@ import pytest
 import torch
 from accelerate.utils import DistributedType
 from pydantic import ValidationError
-from safetensors.torch import load_file
 from torch import nn
 
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Phase, yaml_file
 from crosstune.recipe.systems import System
 from crosstune.runs.files import read_json
-from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from crosstune.train import system as train_system
 from crosstune.train.loss import summed_loss
@@ -26,7 +24,7 @@ from crosstune.train.methods.regularizers import PullToStart, Regularizer
 from crosstune.train.methods.trainable import make_trainable, refuse_sharded_weights
 from crosstune.train.rows import Segment
 from tests.ranks import train_on_two
-from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch, weights
 from tests.train.methods.test_parts import make_model
 
 # Small beside the tolerances: where a gradient is next to nothing, AdamW turns rounding into whole steps.
@@ -127,10 +125,6 @@ def test_the_loss_takes_in_the_divergence_of_the_chosen_languages_only() -> None
         )
     assert float(with_divergence.total - plain.total) == pytest.approx(0.7 * expected, rel=1e-3)
     assert divergence.penalty(segments[:1], np.zeros(3, int), torch.zeros(3, 50)) is None
-
-
-def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
-    return load_file(run.system(name) / "model" / "model.safetensors")
 
 
 def test_a_run_with_all_of_them_that_breaks_off_ends_like_one_that_does_not(make_run: MakeRun, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from accelerate import Accelerator
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.recipe import NewRows, Phase, Train
+from crosstune.recipe import NewRows, Train
 from crosstune.train.methods.optimizer import make_optimizer
 from crosstune.train.methods.trainable import make_trainable, plain_model, refuse_sharded_weights
 from crosstune.train.new_rows.rows import CONFIG_KEY, RowSource, extend_embeddings, matrices
-from tests.train.conftest import phase as phase_content
+from tests.train.conftest import make_phase
 
 SHAPE: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 SUBWORDS = ((3, 4), (5,), (7, 8, 9))
@@ -28,10 +28,6 @@ def make_model(tied: bool = False, vocabulary: int = 50, config: type = LlamaCon
     settings = config(**SHAPE, vocab_size=vocabulary, tie_word_embeddings=tied, bos_token_id=1, eos_token_id=2)
     model: PreTrainedModel = AutoModelForCausalLM.from_config(settings)
     return model
-
-
-def make_phase(**changes: Any) -> Phase:
-    return Phase.model_validate_json(json.dumps(phase_content(**changes)))
 
 
 @pytest.mark.parametrize("config", [LlamaConfig, GPTNeoXConfig])

@@ -6,7 +6,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from crosstune.recipe import Train
 from crosstune.train.methods.optimizer import make_optimizer
-from tests.train.methods.test_parts import make_phase
+from tests.train.conftest import make_phase
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adamw_8bit"])
