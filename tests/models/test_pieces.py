@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from crosstune.cli.inputs import check_inputs
@@ -26,7 +27,6 @@ from tests.train.conftest import (
     sentencepiece_style,
     tokenizers,
 )
-from tokenizers import AddedToken
 
 __all__ = ["base_tokenizer", "extended_tokenizer", "make_run", "tokenizers"]
 PICTURE = AddedToken("<image_soft_token>", special=True, normalized=False)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForMultimodalLM, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -20,7 +21,6 @@ from crosstune.runs.folder import RunFolder
 from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.serve.export import export
 from tests.models.test_wrappers import TEXT, WRAPPERS
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 pytestmark = pytest.mark.slow
 
