@@ -8,7 +8,7 @@ from crosstune.recipe import Recipe
 
 
 def check_inputs(recipe: Recipe) -> None:
-    """Check the models that systems start from, without their weights, and that each fits the base tokenizer.
+    """Check the models that systems start from, without their weights, their base tokenizer and its chat template.
 
     All faults are told together. What lies on the hub is looked at when it is loaded.
 
@@ -16,7 +16,7 @@ def check_inputs(recipe: Recipe) -> None:
         BadInputError: with what is wrong with each.
     """
     started = [name for name, system in recipe.systems.items() if system.start not in ("scratch", *recipe.systems)]
-    if not started:
+    if not started and recipe.data.prompt != "chat":
         return
     # Imported here: only a recipe that starts from a model pays for torch at its dry run.
     from crosstune.models.process import prepare_libraries
@@ -30,8 +30,21 @@ def check_inputs(recipe: Recipe) -> None:
         except BadInputError as error:
             text = str(error)
             faults.append(text if text.startswith("systems.") else f"systems.{name}.start: {text}")
+    if base is not None and recipe.data.prompt == "chat":
+        faults += _template_faults(recipe)
     if faults:
         raise BadInputError("\n".join(faults))
+
+
+def _template_faults(recipe: Recipe) -> list[str]:
+    from crosstune.models.chat_template import template_of
+
+    try:
+        template_of(recipe)
+    except BadInputError as error:
+        text = str(error)
+        return [text if text.startswith("data.") else f"data.prompt: {text}"]
+    return []
 
 
 def check_machine(recipe: Recipe) -> None:
