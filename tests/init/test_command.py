@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from crosstune.cli import app
 from crosstune.errors import BadInputError
-from crosstune.init import command
+from crosstune.init import command, found
 from crosstune.recipe import Recipe
 from crosstune.recipe.yaml_file import load_recipe
 from tests.doctor.conftest import MakeModel
@@ -175,8 +175,8 @@ def test_what_a_dry_run_refuses_is_not_written(
     write_pairs(folder / "pairs.tsv", "ko")
     propose = command.propose
 
-    def propose_nonsense(found: command.Found, name: str) -> object:
-        content, reasons = propose(found, name)
+    def propose_nonsense(seen: command.Found, name: str) -> object:
+        content, reasons = propose(seen, name)
         return {**content, "seed": "one"}, reasons
 
     monkeypatch.setattr(command, "propose", propose_nonsense)
@@ -226,3 +226,29 @@ def test_json_lines_with_texts_and_pairs_in_one_folder_are_told_apart(make_model
     recipe, _ = written(make_model(), folder, "ko")
     assert {name: source.kind for name, source in recipe.data.sources.items()} == {"file_2024": "parallel"}
     assert "held_out_text_ko" in recipe.evaluate.tasks
+
+
+def test_data_sets_of_the_hub_are_sources_with_split_and_commit(
+    make_model: MakeModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A folder in the hub's layout stands for a data set, which the reader streams alike.
+    (folder / "owner" / "pairs").mkdir(parents=True)
+    rows = [{"en": first, "ko": second} for first, second in zip(lines("en", 60), lines("ko", 60), strict=True)]
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (folder / "owner" / "pairs" / "train.jsonl").write_text(text, "utf-8")
+    monkeypatch.setattr(found, "revision_of", lambda name: "0123abc")
+    monkeypatch.chdir(folder)
+    model, out = make_model(), folder.parent / "recipe.yaml"
+    asked = ["init", str(model), "--to", "ko", "--gpu", "rtx4090", "--out", str(out), "--from-hub", "owner/pairs"]
+    done = CliRunner().invoke(app.app, asked)
+    assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+    source = load_recipe(out).data.sources["pairs"]
+    assert (source.format, source.split, source.revision) == ("hugging_face", "train", "0123abc")
+    assert source.paths == ("owner/pairs",)
+
+
+def test_a_data_set_that_the_hub_does_not_tell_of_and_no_folder_are_refused(make_model: MakeModel) -> None:
+    arguments = ["init", str(make_model()), "--to", "ko", "--gpu", "rtx4090"]
+    assert "needs the folder of your files (DIR)" in str(CliRunner().invoke(app.app, arguments).exception)
+    done = CliRunner().invoke(app.app, [*arguments, "--out", "nowhere.yaml", "--from-hub", "no/such"])
+    assert "--from-hub no/such: the hub did not tell" in str(done.exception)

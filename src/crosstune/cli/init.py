@@ -8,13 +8,15 @@ import typer
 
 from crosstune import api
 from crosstune.cli.options import GpuName
+from crosstune.errors import BadInputError
 
 
 def init(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, a GGUF file, or a hub id")],
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="the folder of your files; all below it is looked into")
-    ],
+        Path | None, typer.Argument(metavar="[DIR]", help="the folder of your files; all below it is looked into")
+    ] = None,
+    *,
     target: Annotated[str, typer.Option("--to", metavar="CODE", help="the language to extend to: ko, ckb")],
     source: Annotated[str, typer.Option("--from", metavar="CODE", help="the language that the model knows")] = "en",
     hours: Annotated[float, typer.Option("--hours", min=0.05, help="how long the run may take")] = 3.0,
@@ -24,6 +26,10 @@ def init(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="where the recipe is written")] = Path(
         "recipe.yaml"
     ),
+    from_hub: Annotated[
+        list[str] | None,
+        typer.Option("--from-hub", metavar="NAME", help="a data set of the hub, instead of DIR or with it; repeatable"),
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="of a hub id: the commit")] = None,
 ) -> None:
     """Write a recipe for a model and a folder of files: sources, mixture, pieces, training that fits, evaluation.
@@ -41,7 +47,10 @@ def init(
 
     languages = Languages(source=language(source).code, target=language(target).code)
     subject = find_subject(model, revision)
-    asked = Asked(subject, folder, languages, hours, gpu.value if gpu else "", out)
+    root, names = folder or Path(), tuple(from_hub or ())
+    if folder is None and not names:
+        raise BadInputError("crosstune init needs the folder of your files (DIR), or data sets: --from-hub NAME")
+    asked = Asked(subject, root, languages, hours, gpu.value if gpu else "", out, names, folder is not None)
     write_recipe(asked, api.check)
 
 

@@ -15,7 +15,7 @@ from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.init.benchmarks import as_label, recognise
 from crosstune.init.corpus import Mixture, mix
-from crosstune.init.found import FoundFile, files_under, look_into
+from crosstune.init.found import FoundFile, files_under, look_at_data_sets, look_into
 from crosstune.init.held_out import hold_out
 from crosstune.init.machine import plan_for
 from crosstune.init.overlap import overlaps
@@ -35,7 +35,13 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 
 @dataclass(frozen=True)
 class Asked:
-    """What a recipe is wanted for."""
+    """What a recipe is wanted for.
+
+    Attributes:
+        root: the folder of files, and what the recipe's paths are relative to.
+        has_folder: whether the files under it are meant, not data sets of the hub alone.
+        data_sets: names of data sets of the hub.
+    """
 
     subject: Subject
     root: Path
@@ -43,6 +49,8 @@ class Asked:
     hours: float
     gpu: str
     out: Path
+    data_sets: tuple[str, ...] = ()
+    has_folder: bool = True
 
 
 def init(asked: Asked, dry_run: Callable[[Recipe], None]) -> None:
@@ -54,10 +62,13 @@ def init(asked: Asked, dry_run: Callable[[Recipe], None]) -> None:
     prepare_libraries()
     _refuse_bad_paths(asked)
     findings = _findings(asked.subject)
-    paths = [path for path in files_under(asked.root) if path.resolve() != asked.out.resolve()]
+    # Data sets alone come with no folder: what lies where the command was typed is none of them.
+    looked_at = files_under(asked.root) if asked.has_folder else []
+    paths = [path for path in looked_at if path.resolve() != asked.out.resolve()]
     recognised = recognise(asked.root, paths, asked.languages)
     others = [path for path in paths if path.relative_to(asked.root).as_posix() not in recognised.files]
     files = look_into(asked.root, others, asked.languages)
+    files += look_at_data_sets(asked.data_sets, asked.root, asked.languages)
     chosen = choose_sources(files, recognised, asked.languages)
     base = BpeTokenizer(given.load(asked.subject.path, "MODEL")[0])
     mixture = mix(chosen, asked.languages, base)

@@ -6,9 +6,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
 from crosstune.data.files import place
 from crosstune.data.rows import BadRow, Row
 from crosstune.data.sources import read_source
+from crosstune.errors import BadInputError
 from crosstune.init.language_of import language_of
 from crosstune.languages.registry import language_name
 from crosstune.recipe import Languages, Source
@@ -16,7 +20,7 @@ from crosstune.terminal import progress
 
 # Instructions before pairs and text: a file that has their keys is one of them, whatever else it could be read as.
 _KINDS = ("instructions", "parallel", "text")
-_MOST_ROWS = 200_000
+_MOST_ROWS, _MOST_ROWS_OF_HUB = 200_000, 20_000
 _LOOKED_AT = 300
 _SAMPLE = 200
 _GOOD_SHARE = 0.9
@@ -45,6 +49,7 @@ class FoundFile:
         sample: the texts of the first rows.
         reason: why it is not used, or for what it is kept.
         encoding: of a text file that is not in UTF-8.
+        of_hub: what else a recipe says of a data set of the hub, as its split and revision.
     """
 
     name: str
@@ -57,6 +62,7 @@ class FoundFile:
     sample: tuple[dict[str, str], ...] = ()
     reason: str = ""
     encoding: str = "utf-8"
+    of_hub: tuple[tuple[str, str], ...] = ()
 
     def unused(self, reason: str) -> "FoundFile":
         """Return the file as one that is not used, with the reason."""
@@ -89,6 +95,39 @@ def _look_at(path: Path, root: Path, languages: Languages) -> FoundFile:
     if not path.stat().st_size:
         return file.unused("empty")
     tried = [*((kind, "utf-8") for kind in _KINDS), *((kind, "cp949") for kind in _KINDS)]
+    return _first_kind(file, tried, path, root, languages)
+
+
+def look_at_data_sets(names: Sequence[str], root: Path, languages: Languages) -> list[FoundFile]:
+    """Read the first rows of the training splits of data sets of the hub, and say what each is."""
+    tried = [(kind, "utf-8") for kind in _KINDS]
+    found = []
+    for name in names:
+        settings = (("format", "hugging_face"), ("split", "train"), ("revision", revision_of(name)))
+        found.append(_first_kind(FoundFile(name, of_hub=settings), tried, root / name, root, languages))
+    return found
+
+
+def revision_of(name: str) -> str:
+    """Return the newest commit of a data set of the hub.
+
+    Raises:
+        BadInputError: when the hub does not tell.
+    """
+    try:
+        return str(HfApi().dataset_info(name).sha)
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInputError(
+            f"--from-hub {name}: the hub did not tell of such a data set ({reason}). Check the name, the network, "
+            "HF_HUB_OFFLINE and your access, or download it and name its folder"
+        ) from None
+
+
+def _first_kind(
+    file: FoundFile, tried: Sequence[tuple[str, str]], path: Path, root: Path, languages: Languages
+) -> FoundFile:
+    """Return the file as the first kind that it can be read as."""
     reasons: dict[str, str] = {}
     for kind, encoding in tried:
         if encoding != "utf-8" and "cp949" not in reasons.get(kind, ""):
@@ -111,7 +150,7 @@ def _read(file: FoundFile, path: Path, root: Path, languages: Languages) -> Foun
             return file.unused(f"{len(first) - len(good)} of its first {len(first)} rows are not readable: {bad}")
         num_rows, num_bad = len(first), len(first) - len(good)
         length = sum(len(text) for row in good for text in row.texts.values())
-        for row in islice(rows, _MOST_ROWS):
+        for row in islice(rows, _MOST_ROWS_OF_HUB if file.of_hub else _MOST_ROWS):
             num_rows += 1
             if isinstance(row, BadRow):
                 num_bad += 1
@@ -126,7 +165,7 @@ def _read(file: FoundFile, path: Path, root: Path, languages: Languages) -> Foun
 
 
 def _rows(file: FoundFile, path: Path, root: Path, languages: Languages) -> Iterator[Row | BadRow]:
-    content = {"kind": file.kind, "paths": [file.name], "encoding": file.encoding}
+    content = {"kind": file.kind, "paths": [file.name], "encoding": file.encoding, **dict(file.of_hub)}
     # Which language it is in is seen afterwards; a reader needs one to be named.
     content |= {} if file.kind == "parallel" else {"language": languages.target}
     return iter(read_source(Source.model_validate(content, strict=False), [path], root, languages))

@@ -4,6 +4,7 @@ import hashlib
 import heapq
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from crosstune.data import files
@@ -59,8 +60,9 @@ def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) ->
 def _texts(chosen: Sources, names: Sequence[str], root: Path, languages: Languages) -> Iterator[dict[str, str]]:
     for name in names:
         source = Source.model_validate(chosen.settings[name], strict=False)
-        paths = files.find(source.paths, root, name)
-        yield from (row.texts for row in read_source(source, paths, root, languages) if isinstance(row, Row))
+        paths = [] if source.format == "hugging_face" else files.find(source.paths, root, name)
+        rows = islice(read_source(source, paths, root, languages), chosen.files[name].rows)
+        yield from (row.texts for row in rows if isinstance(row, Row))
 
 
 def _drawn(rows: Iterable[dict[str, str]], num_rows: int, most: int) -> list[dict[str, str]]:

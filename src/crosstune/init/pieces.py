@@ -59,7 +59,8 @@ def _lines(chosen: Sources, language: str, root: Path, languages: Languages) -> 
     found: list[str] = []
     for name in wanted:
         source = Source.model_validate(chosen.settings[name], strict=False)
-        paths, length = files.find(source.paths, root, name), 0
+        paths = [] if source.format == "hugging_face" else files.find(source.paths, root, name)
+        length = 0
         key = {"parallel": language, "text": "text", "instructions": "output"}[source.kind]
         for row in islice(read_source(source, paths, root, languages), 200_000):
             if isinstance(row, Row):

@@ -75,13 +75,14 @@ def _take(chosen: Sources, file: FoundFile, languages: Languages) -> None:
         settings["language"] = file.language
     if file.encoding != "utf-8":
         settings["encoding"] = file.encoding
-    chosen.settings[label] = {**settings, "paths": [file.name]}
+    chosen.settings[label] = {**settings, **dict(file.of_hub), "paths": [file.name]}
     chosen.files[label] = file
     chosen.uses[file.name] = "training"
 
 
 def _is_for_scoring(file: FoundFile) -> bool:
-    return bool(_FOR_SCORING.search(file.name.lower())) and file.rows >= _LEAST_FOR_SCORING
+    is_named_so = not file.of_hub and _FOR_SCORING.search(file.name.lower())
+    return bool(is_named_so) and file.rows >= _LEAST_FOR_SCORING
 
 
 def _keep_for_scoring(chosen: Sources, file: FoundFile, languages: Languages) -> str:
