@@ -107,7 +107,7 @@ ROW_PARTS: frozenset[Part] = frozenset({"new_input_rows", "new_output_rows"})
 
 
 class Phase(Section):
-    """One training phase of a system: what is learnt, which weights move, how far."""
+    """One training phase of a system: what is learned, which weights move, how far."""
 
     mixture: Name = Field(description="of data.mixtures: what is learned")
     method: Literal["full", "lora"] = Field(description="all weights (or those of `trains`), or low-rank adapters")
@@ -122,7 +122,7 @@ class Phase(Section):
         None, description="how often each row is seen; or num_steps"
     )
     num_steps: Count | None = Field(None, description="optimizer steps; or num_epochs")
-    global_batch_size: Count = Field(description="rows per optimiser step, over all devices and accumulation steps")
+    global_batch_size: Count = Field(description="rows per optimizer step, over all devices and accumulation steps")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         description="the highest of the schedule; the 7B recipes take 2e-5 for full, 3e-4 for lora"
     )

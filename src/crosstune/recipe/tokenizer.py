@@ -8,7 +8,7 @@ from crosstune.recipe.section import Count, Name, Section, Share
 
 
 class LearnedTokenizer(Section):
-    """A SentencePiece-style BPE with byte fallback, learnt from a mixture (for a model from scratch)."""
+    """A SentencePiece-style BPE with byte fallback, learned from a mixture (for a model from scratch)."""
 
     kind: Literal["learned"] = Field(description="made here")
     mixture: Name = Field(description="of data.mixtures: what it is learned from")
@@ -26,7 +26,7 @@ class GivenTokenizer(Section):
 
 
 class LearnedExtension(Section):
-    """New target-language pieces, learnt from a mixture and added inside the base's BPE model."""
+    """New target-language pieces, learned from a mixture and added inside the base's BPE model."""
 
     kind: Literal["learned"] = Field(description="made here")
     mixture: Name = Field(description="of data.mixtures: what it is learned from")
@@ -41,7 +41,7 @@ class LearnedExtension(Section):
         0.9999, description="share of the corpus' target letters that get pieces of their own; the rest stays bytes"
     )
     allow: tuple[str, ...] = Field((), description="words that become pieces, however rare they are in the mixture")
-    deny: tuple[str, ...] = Field((), description="strings that no learnt piece of several characters may contain")
+    deny: tuple[str, ...] = Field((), description="strings that no learned piece of several characters may contain")
     source_text_unchanged: bool = Field(
         True,
         description="for a target that shares its letters with the source: learn only pieces that no source-language "

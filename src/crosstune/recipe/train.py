@@ -8,7 +8,7 @@ from crosstune.recipe.section import Count, Name, Section
 
 
 class Train(Section):
-    """How training runs on the machine; nothing here changes what is learnt (but for rounding)."""
+    """How training runs on the machine; nothing here changes what is learned (but for rounding)."""
 
     precision: Literal["float32", "bf16", "fp8"] = Field(
         "float32", description="of products; weights stay in float32. fp8 is for GPUs that have it (extra `eight_bit`)"
@@ -27,7 +27,7 @@ class Train(Section):
     )
     kernels: Literal["auto", "plain"] = Field(
         "auto",
-        description="auto: faster computations in the place of the library's, each where it proves equal on this "
+        description="auto: faster computations instead of the library's, each where it proves equal on this "
         "machine; plain: the library's own",
     )
     flex_attention: bool | None = Field(
