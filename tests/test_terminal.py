@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.table import Table
@@ -13,6 +14,22 @@ from crosstune import terminal
 from crosstune.runs.folder import RunFolder
 from tests.command_line import ENVIRONMENT, crosstune
 from tests.report.conftest import make_recipe, write_run
+
+
+def test_a_traceback_drives_no_terminal_with_what_a_corpus_holds(tmp_path: Path) -> None:
+    write_run(make_recipe(tmp_path))
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text('name: "\\e]0;owned\\a\\e[2J"\nseed: one\n', encoding="utf-8")
+    done = crosstune("--debug", "run", str(recipe), "--dry-run")
+    assert done.returncode == 1 and "Traceback" in done.stderr and "\\x1b]0;owned" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_json_on_a_terminal_drives_it_neither(capsys: pytest.CaptureFixture[str]) -> None:
+    text = {"label": "\x1b[2J \x9b2J \u202e \x7f"}
+    terminal.write_json(json.dumps(text, ensure_ascii=False))
+    written = capsys.readouterr().out
+    assert written.isascii() and written.isprintable() and json.loads(written) == text
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,6 @@ def run(
     Raises:
         CrosstuneError: with what is wrong, and what to do.
     """
-    check(recipe, stages)
     with silent(console, quiet), silent(results, quiet):
         return pipeline.run_stages(recipe, stages, command, update)
 
@@ -85,17 +84,7 @@ def check(recipe: "Recipe", stages: Sequence[str] = pipeline.STAGE_NAMES) -> Non
     Raises:
         CrosstuneError: with what is wrong.
     """
-    from crosstune.languages.registry import refuse_missing_bleu, split_direction
-
-    if tuple(stages) != ("report",):
-        directions = [direction for task in recipe.evaluate.tasks.values() for direction in task.directions]
-        refuse_missing_bleu(split_direction(direction)[1] for direction in directions)
-    if {"data", "train"} & set(stages):
-        from crosstune.cli.inputs import check_inputs, check_machine
-
-        check_inputs(recipe)
-        if "train" in stages:
-            check_machine(recipe)
+    pipeline.check_inputs(recipe, stages)
 
 
 def train_systems(recipe: "Recipe", *, update: bool = False, quiet: bool = False) -> RunFolder:
@@ -124,9 +113,9 @@ def plan_training(recipe: "Recipe", gpu: str = "h100", num_gpus: int = 8, *, mfu
 
     if gpu not in GPUS:
         raise BadInputError(f"{gpu!r} was asked as a GPU, but known are {', '.join(GPUS)}: name one of them")
-    folder = run(recipe, ("data", "tokenizer"), command="crosstune.plan_training(recipe)")
     machine = Machine(GPUS[gpu], num_gpus, mfu)
-    return to_json(make_plan(recipe, folder, machine), machine)
+    with pipeline.stages_run(recipe, ("data", "tokenizer"), "crosstune.plan_training(recipe)", False) as folder:
+        return to_json(make_plan(recipe, folder, machine), machine)
 
 
 def sweep(recipe: "Recipe", sizes: Sequence[int] = ()) -> list["Point"]:
@@ -136,7 +125,8 @@ def sweep(recipe: "Recipe", sizes: Sequence[int] = ()) -> list["Point"]:
     """
     from crosstune.tokenizer.sweep import sweep as measure
 
-    return measure(recipe, run(recipe, ("data", "tokenizer"), command="crosstune.sweep(recipe)"), list(sizes))
+    with pipeline.stages_run(recipe, ("data", "tokenizer"), "crosstune.sweep(recipe)", False) as folder:
+        return measure(recipe, folder, list(sizes))
 
 
 def extend_tokenizer(

@@ -2,10 +2,13 @@
 
 import re
 import signal
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Protocol, TextIO, cast
 
 from rich.console import Console
@@ -29,6 +32,16 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def shown(text: str) -> str:
     """Return a text whose control characters stand there as they are written in code; tab and line feed stay."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def write_json(text: str) -> None:
+    """Write JSON to stdout; its texts spell out control characters, those too that JSON lets stand."""
+    sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an error, whose message may quote a corpus, to stderr (a `sys.excepthook`)."""
+    sys.stderr.write(shown("".join(traceback.format_exception(kind, error, trace))))
 
 
 class SafeConsole(Console):

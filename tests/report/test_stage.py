@@ -92,6 +92,25 @@ def test_page_and_markdown_show_the_numbers_of_the_csv(recipe: Recipe, run: RunF
             assert f"{value} [{low}, {high}]" in markdown.replace("**", "")
 
 
+def test_nothing_that_is_published_names_a_folder_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
+    start = {"start": "/home/anna/models/llama", "tokenizer": "base", "phases": []}
+    content = recipe_content()
+    systems = {**content["systems"], "llama": {**start, "label": "LLaMA (base)"}}
+    given = {**content["tokenizer"], "base": {"kind": "given", "path": "/home/anna/models/llama"}}
+    recipe = make_recipe(tmp_path, systems=systems, tokenizer=given, data_root="/home/anna/corpora")
+    run = write_run(recipe)
+    noted = "crosstune report /home/anna/r.yaml runs_root=/home/anna/runs data_root=../corpora"
+    write_json(run.root / "run.json", {**read_json(run.root / "run.json"), "command": noted})
+    for name in recipe.systems:
+        write_json(run.system(name) / "model" / "config.json", {})
+    stage.run(recipe, run)
+    published = [*run.report.rglob("*"), *run.root.glob("systems/*/model/README.md")]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in published if path.suffix not in (".svg", ".png")}
+    assert "crosstune run r.yaml runs_root=runs data_root=corpora" in texts["report.md"]
+    assert {"report.html", "report.md", "tables.tex", "README.md"} <= texts.keys()
+    assert not [name for name, text in texts.items() if "/home/anna" in text or str(tmp_path) in text or "../" in text]
+
+
 def test_the_page_asks_no_network_for_anything(recipe: Recipe, run: RunFolder) -> None:
     page = page_of(recipe, run)
     elements = Elements(page).found
@@ -156,7 +175,7 @@ def test_scores_alone_are_enough_for_a_report(recipe: Recipe, run: RunFolder) ->
     (run.root / "run.json").unlink()
     page = page_of(recipe, run)
     assert 'id="training"' not in page and 'id="outputs"' not in page and 'id="data"' not in page
-    assert f"crosstune run {run.recipe}" in page
+    assert "crosstune run recipe.yaml" in page
 
 
 def test_the_page_says_what_was_run(recipe: Recipe, run: RunFolder) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from crosstune.cli import app as command_line
-from crosstune.errors import RunFolderError
+from crosstune.cli import experiments, stages
+from crosstune.errors import BadInputError, RunFolderError
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
@@ -59,6 +60,9 @@ def test_a_stages_time_and_hardware_are_noted(recipe: Recipe, monkeypatch: pytes
     class FakeStage:
         @staticmethod
         def run(recipe: Recipe, run: Any) -> None: ...
+
+        @staticmethod
+        def look_at(recipe: Recipe, stages: Any) -> None: ...
 
     monkeypatch.setattr(pipeline, "import_module", lambda name: FakeStage)
     run = pipeline.run_stages(recipe, ("data",), "crosstune data r.yaml", update=False)
@@ -142,3 +146,52 @@ def test_ctrl_c_ends_with_a_message_and_leaves_nothing_half_written(tmp_path: Pa
     assert "Traceback" not in message
     finished = [folder for folder in run.glob("data/*/*") if not folder.name.startswith(".")]
     assert all((folder / "manifest.json").exists() for folder in [run / "world", *finished])
+
+
+@pytest.fixture
+def starts_from_nothing(recipe_content: dict[str, Any], tmp_path: Path) -> Recipe:
+    """A recipe whose two systems start from a folder without weights and from one that is not there."""
+    (tmp_path / "empty").mkdir()
+    recipe_content["systems"]["base"]["start"] = str(tmp_path / "empty")
+    recipe_content["systems"]["lost"] = {"start": "nowhere", "tokenizer": "base"}
+    recipe_content["runs_root"] = str(tmp_path / "runs")
+    return yaml_file.validate(recipe_content, "r")
+
+
+@pytest.mark.parametrize("names", [("data",), ("tokenizer",), ("train",), ("evaluate",), pipeline.STAGE_NAMES])
+def test_no_stage_begins_before_what_the_recipe_starts_from_was_looked_at(
+    starts_from_nothing: Recipe, names: tuple[str, ...]
+) -> None:
+    message = r"(?s)systems\.base\.start: .*needs config\.json.*systems\.lost\.start: 'nowhere'"
+    with pytest.raises(BadInputError, match=message):
+        pipeline.run_stages(starts_from_nothing, names, "crosstune run", update=False)
+    assert not starts_from_nothing.runs_root.exists()
+
+
+def test_the_folder_stays_locked_for_what_comes_after_the_stages(recipe: Recipe) -> None:
+    with pipeline.stages_run(recipe, (), "crosstune run", update=False):  # noqa: SIM117
+        with pytest.raises(RunFolderError, match="another crosstune process"):
+            pipeline.run_stages(recipe, (), "crosstune run", update=False)
+
+
+@pytest.mark.parametrize("command", ["sweep", "plan", "audit"])
+def test_what_reads_a_runs_mixtures_and_writes_beside_them_holds_its_lock(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def work(*_: object) -> Any:
+        with pytest.raises(RunFolderError, match="another crosstune process"):
+            pipeline.run_stages(recipe, (), "crosstune run", update=False)
+        raise RuntimeError("worked")
+
+    yaml = tmp_path / "recipe.yaml"
+    yaml.write_text(yaml_file.dump(recipe), encoding="utf-8")
+    monkeypatch.setattr(pipeline, "check_inputs", lambda *_: None)
+    monkeypatch.setattr(pipeline, "run_stage", lambda *_: None)
+    monkeypatch.setattr("crosstune.tokenizer.sweep.sweep", work)
+    monkeypatch.setattr("crosstune.plan.plan.make_plan", work)
+    monkeypatch.setattr("crosstune.tokens.audit.audit", work)
+    with pytest.raises(RuntimeError, match="worked"):
+        if command == "audit":
+            stages.data(yaml, audit=True)
+        else:
+            getattr(experiments, command)(yaml)

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, AutoTokenizer, Gemma3Config, LlamaForCausalLM
 
-from crosstune.errors import BadInputError
+from crosstune.errors import BadInputError, RunFolderError
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.files import read_json, write_json
@@ -82,6 +82,21 @@ def test_nothing_is_overwritten(chat_folder: Path, tmp_path: Path) -> None:
         export(str(chat_folder), tmp_path / "there", "float32", "5GB")
     with pytest.raises(BadInputError, match="nothing is overwritten"):
         export_gguf(chat_folder, tmp_path / "there", "float32", None)
+
+
+def test_two_exports_never_write_one_folder_and_a_failed_one_leaves_nothing(
+    chat_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_disk(_: object, folder: Path, **__: object) -> None:
+        folder.mkdir()
+        with pytest.raises(RunFolderError, match="another crosstune process writes"):
+            export(str(chat_folder), tmp_path / "out", "float32", "5GB")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("crosstune.serve.export.save_whole", fill_disk)
+    with pytest.raises(OSError, match="No space"):
+        export(str(chat_folder), tmp_path / "out", "float32", "5GB")
+    assert not list(tmp_path.glob("*out*"))
 
 
 def test_gguf_says_what_is_missing(chat_folder: Path, tmp_path: Path) -> None:

@@ -148,7 +148,9 @@ def test_every_training_row_s_prompt_is_what_the_saved_folder_renders(
     served = AutoTokenizer.from_pretrained(folder)
     examples = read_examples(run.mixture("paper") / "examples.parquet")
     prompts, completions = ([getattr(one, side) for one in examples] for side in ("prompt", "completion"))
-    rows = encode_examples(served, pa.array(prompts), pa.array(completions)).to_pylist()
+    rows = encode_examples(
+        served, pa.array(prompts), pa.array(completions), content["data"]["prompt"] == "chat"
+    ).to_pylist()
     trained = sorted(row["tokens"][: row["num_prompt"]] for row in rows)
     wanted = []
     for messages in questions():

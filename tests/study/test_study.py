@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from ruamel.yaml import YAML
 
-from crosstune.errors import RecipeError, RunFolderError
+from crosstune.errors import BadInputError, RecipeError, RunFolderError
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.report.scores import Scores
 from crosstune.runs import pipeline
@@ -17,6 +17,7 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.records import Score
 from crosstune.study import comparison
+from crosstune.study.command import run as run_study
 from crosstune.study.comparison import Finding, corrected
 from crosstune.study.differences import Difference
 from crosstune.study.run import folder_of, nearest_finished, run_all
@@ -52,6 +53,15 @@ def test_every_cell_runs_with_every_seed_and_with_what_its_systems_start_from(tm
         # The base model is the same for all: it stands for a pretrained one.
         assert (run.recipe.seed_of("ours"), run.recipe.seed_of("llama")) == (run.seed, 1)
     assert runs[3].recipe.systems["ours"].phases[0].learning_rate == 1e-3
+
+
+def test_no_cell_runs_before_all_that_any_cell_starts_from_was_looked_at(tmp_path: Path) -> None:
+    cells = {"paper": {}, "lost": {"systems.ours.start": "nowhere"}}
+    path = write_study(tmp_path, cells=cells, seeds=[1])
+    for dry_run in (True, False):
+        with pytest.raises(BadInputError, match=r"cell lost:\nsystems\.ours\.start: 'nowhere'"):
+            run_study(path, [f"runs_root={tmp_path}/runs"], quick=True, dry_run=dry_run, command="crosstune study")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "ablations").glob("*.yaml")), ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from crosstune import __version__, terminal
 from crosstune.cli import doctor, experiments, init, models, recipes, stages
 from crosstune.errors import CrosstuneError, advice_on
-from crosstune.terminal import console
+from crosstune.terminal import console, print_traceback
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -94,6 +94,7 @@ def main() -> None:
     """Run the command line; a user's mistake ends in a message, not in a traceback."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    sys.excepthook = print_traceback
     try:
         app()
     except Exception as error:

@@ -6,8 +6,9 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,7 +18,10 @@ from crosstune.plan.machines import GPUS, Machine
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
-from crosstune.terminal import kept_when_stopped, note, quiet, results
+from crosstune.terminal import kept_when_stopped, note, quiet, results, write_json
+
+if TYPE_CHECKING:
+    from crosstune.recipe import Recipe
 
 
 def filter_text(
@@ -45,7 +49,11 @@ def filter_text(
     from crosstune.data.stage import write_evaluation_sets
 
     run_folder = RunFolder(settings.runs_root / settings.name)
-    with kept_when_stopped(), only_process_in(run_folder.root, "give this run its own folder (name=other_name)"):
+    with (
+        kept_when_stopped(),
+        only_process_in(run_folder.root, "give this run its own folder (name=other_name)"),
+        only_process_in(out, "give another folder as OUT"),
+    ):
         root = write_evaluation_sets(settings, run_folder)
         filter_source(settings, run_folder, root, source, out, Where(executor, tasks, workers, time, partition))
 
@@ -81,15 +89,15 @@ def plan(
     Makes the mixtures and tokenizers if they are not there, trains nothing, and fails where a stage cannot fit.
     """
     settings = load(recipe, overrides)
-    run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
-    # Imported here: the command line answers --help without loading torch.
-    from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
-    from crosstune.plan.print_plan import print_plan, to_json
-
     machine = Machine(GPUS[gpu.value], num_gpus, mfu)
-    plans = make_plan(settings, run_folder, machine)
+    with _made(settings) as run_folder:
+        # Imported here: the command line answers --help without loading torch.
+        from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
+        from crosstune.plan.print_plan import print_plan, to_json
+
+        plans = make_plan(settings, run_folder, machine)
     if as_json:
-        sys.stdout.write(json.dumps(to_json(plans, machine), indent=2) + "\n")
+        write_json(json.dumps(to_json(plans, machine), indent=2) + "\n")
     else:
         print_plan(plans, machine)
     refuse_what_does_not_fit(plans, machine)
@@ -105,12 +113,18 @@ def sweep(
     Makes the mixtures and tokenizers if they are not there; tries 0.5 to 2 times the recipe's number by default.
     """
     settings = load(recipe, overrides)
-    run_folder = pipeline.run_stages(settings, ("data", "tokenizer"), shlex.join(["crosstune", *sys.argv[1:]]), False)
-    from crosstune.tokenizer.sweep import as_table
-    from crosstune.tokenizer.sweep import sweep as measure
+    with _made(settings) as run_folder:
+        from crosstune.tokenizer.sweep import as_table
+        from crosstune.tokenizer.sweep import sweep as measure
 
-    results.print(as_table(measure(settings, run_folder, pieces or [])))
+        results.print(as_table(measure(settings, run_folder, pieces or [])))
     note(f"written: {run_folder.root / 'tokenizer'}/sweep.json and sweep.svg")
+
+
+def _made(recipe: "Recipe") -> AbstractContextManager[RunFolder]:
+    """Make a run's mixtures and tokenizers where they are not there; its folder is this process's own meanwhile."""
+    command = shlex.join(["crosstune", *sys.argv[1:]])
+    return pipeline.stages_run(recipe, ("data", "tokenizer"), command, update=False)
 
 
 def verify(
@@ -139,7 +153,7 @@ def verify(
 
     report = compare(tokenizer, base, Texts(text or [], parallel, Languages(source=source, target=target)))
     if as_json:
-        sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+        write_json(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
     else:
         print_report(report, results)
     if not report["holds"]:
@@ -190,7 +204,7 @@ def score(
     with quiet(results, as_json), kept_when_stopped():
         recipe, folder = run(asked, Choice(suite, data_root, split, limit, skip_missing, source, target), out)
     if as_json:
-        sys.stdout.write(to_json(read_scores(recipe, folder), recipe.seed))
+        write_json(to_json(read_scores(recipe, folder), recipe.seed))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

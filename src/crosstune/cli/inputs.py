@@ -1,10 +1,45 @@
 """What a recipe starts from, looked at before anything is read or made: models and tokenizers that lie here."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
+from crosstune.languages.registry import refuse_missing_bleu, split_direction
 from crosstune.recipe import Recipe
+
+
+def look_at(recipe: Recipe, stages: Collection[str]) -> None:
+    """Check what a recipe starts from, and that this machine has what it asks for; nothing for the report alone.
+
+    Every run of stages begins here, whichever command asks for it.
+
+    Raises:
+        BadInputError: with what is wrong.
+    """
+    if not set(stages) - {"report"}:
+        return
+    directions = [direction for task in recipe.evaluate.tasks.values() for direction in task.directions]
+    refuse_missing_bleu(split_direction(direction)[1] for direction in directions)
+    check_template(recipe)
+    check_inputs(recipe)
+    if "train" in stages:
+        check_machine(recipe)
+
+
+def check_template(recipe: Recipe) -> None:
+    """Render a question and its answer with the base tokenizer's chat template, where it is asked for and lies here.
+
+    Raises:
+        BadInputError: when there is none, or it fails or asks otherwise than it answers.
+    """
+    base, root = recipe.tokenizer.base, recipe.data_root or Path()
+    if recipe.data.prompt != "chat" or base.kind != "given":
+        return
+    if any((folder / base.path).exists() for folder in (root, Path())):
+        from crosstune.models.chat_template import template_of
+
+        template_of(recipe)
 
 
 def check_inputs(recipe: Recipe) -> None:
@@ -72,7 +107,10 @@ def _base_tokenizer(recipe: Recipe) -> tuple[Any, list[str]]:
     from crosstune.tokenizer import given
 
     base, root = recipe.tokenizer.base, recipe.data_root or Path()
-    if base.kind != "given" or not any((folder / base.path).exists() for folder in (root, Path())):
+    # Without mixtures nothing is tokenised for training: `crosstune score` reads kinds that cannot be extended, too.
+    if base.kind != "given" or not recipe.data.mixtures:
+        return None, []
+    if not any((folder / base.path).exists() for folder in (root, Path())):
         return None, []
     try:
         return given.as_loaded(given.find(base, root, "tokenizer.base.path").fetch(), "tokenizer.base.path"), []

@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,10 @@ from crosstune.errors import BadInputError
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import SafeConsole, kept_when_stopped, quiet, results
+from crosstune.terminal import SafeConsole, kept_when_stopped, quiet, results, write_json
+
+if TYPE_CHECKING:
+    from crosstune.recipe import Recipe
 
 
 def _start(
@@ -26,7 +29,9 @@ def _start(
     dry_run: bool,
     update: bool,
     as_json: bool = False,
+    then: Callable[["Recipe", RunFolder], None] = lambda *_: None,
 ) -> None:
+    """Run stages; ``then`` does what comes after them while the run's folder is still this process's own."""
     recipe = load(path, overrides, quick)
     if dry_run:
         api.check(recipe, stages)
@@ -41,13 +46,18 @@ def _start(
         with kept_when_stopped():
             run_seeds(recipe, path, overrides or [], quick, shlex.join(["crosstune", *sys.argv[1:]]))
         return
-    with quiet(results, as_json), kept_when_stopped():
-        run_folder = api.run(recipe, stages, update=update, command=shlex.join(["crosstune", *sys.argv[1:]]))
+    command = shlex.join(["crosstune", *sys.argv[1:]])
+    with (
+        quiet(results, as_json),
+        kept_when_stopped(),
+        pipeline.stages_run(recipe, stages, command, update) as run_folder,
+    ):
+        then(recipe, run_folder)
     if as_json:
         # Imported here: the command line answers --help without loading NumPy.
         from crosstune.report.scores import read_scores, to_json
 
-        sys.stdout.write(to_json(read_scores(recipe, run_folder), recipe.seed))
+        write_json(to_json(read_scores(recipe, run_folder), recipe.seed))
 
 
 def run(
@@ -77,14 +87,16 @@ def data(
 ) -> None:
     """Run the data stage: raw corpora -> data/mixtures/*/examples.parquet, data/evaluation/*/items.jsonl."""
     stages = ("data", "tokenizer") if audit else ("data",)
-    _start(stages, recipe, overrides, quick=quick, dry_run=dry_run, update=update)
-    if audit and not dry_run:
-        # Imported here: the command line answers --help without loading torch.
-        from crosstune.tokens.audit import audit as print_audit
+    then = _audit if audit else lambda *_: None
+    _start(stages, recipe, overrides, quick=quick, dry_run=dry_run, update=update, then=then)
 
-        settings = load(recipe, overrides, quick)
-        stdout = SafeConsole(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
-        print_audit(settings, RunFolder(settings.runs_root / settings.name), stdout)
+
+def _audit(recipe: "Recipe", run_folder: RunFolder) -> None:
+    # Imported here: the command line answers --help without loading torch.
+    from crosstune.tokens.audit import audit as print_audit
+
+    stdout = SafeConsole(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
+    print_audit(recipe, run_folder, stdout)
 
 
 def report(

@@ -118,7 +118,7 @@ class MixtureFolders:
         return [self._run.evaluation_set(label) for label in self._recipe.evaluate.tasks_with_files]
 
     def _write(self, name: str, parts: tuple[MixturePart, ...], wanted: str) -> None:
-        summary: dict[str, Any] = {}
+        summary: dict[str, Any] = {"with_controls": bool(self._template.controls)}
         with whole_folder(self._run.mixture(name), wanted, summary) as folder:
             others = self._instructions(parts) if any(part.wording_noise for part in parts) else {}
             made = [self._part(settings, folder / f"dropped{index}", others) for index, settings in enumerate(parts)]

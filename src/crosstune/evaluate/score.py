@@ -18,6 +18,7 @@ from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.hashes import hash_model
+from crosstune.runs.provenance import public_path
 
 # What the scored model is called in its run.
 SYSTEM = "model"
@@ -95,10 +96,11 @@ def _recipe(asked: Asked, choice: Choice, tasks: dict[str, Any], out: Path | Non
         raise BadInputError(
             f"{asked.model!r} is no folder here, and no id of a model on the hub: give the model's folder"
         )
+    files = public_path(str(choice.data_root))
     return yaml_file.validate(
         {
             "name": name,
-            "description": f"{asked.model}, the suite {choice.suite} on files of {choice.data_root}.",
+            "description": f"{public_path(asked.model)}, the suite {choice.suite} on files of {files}.",
             "seed": 1,
             "runs_root": str(out.parent if out else Path("runs")),
             "data_root": str(choice.data_root),

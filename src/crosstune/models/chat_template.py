@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosstune.errors import BadInputError
+from crosstune.prompts.controls import as_text
 from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.recipe import GivenTokenizer, Recipe
@@ -43,10 +44,15 @@ class ChatTemplate(Template):
     has_system: bool = True
 
     def prompt(self, instruction: str, text: str = "", earlier: Sequence[Turn] = ()) -> str:
-        """Render the prompt of an instruction, its (possibly empty) input and the turns before it."""
+        """Render the prompt of an instruction, its (possibly empty) input and the turns before it.
+
+        Control tokens in these texts are marked: they end no turn and begin none.
+        """
+        instruction, text = as_text(instruction, self.controls), as_text(text, self.controls)
         if earlier:
             asked = "\n".join(filter(None, (instruction.strip(), text.strip())))
-            turns = [*earlier, Turn("user", asked)]
+            said = [Turn(turn.role, as_text(turn.content, self.controls)) for turn in earlier]
+            turns = [*said, Turn("user", asked)]
             return render(self.jinja, self.tokens, turns, self.has_system).removeprefix(
                 self.tokens.get("bos_token", "")
             )

@@ -5,8 +5,9 @@ import unicodedata
 
 # Form feeds and their kind part words: removed like other control characters, they would glue two together.
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85]")
-# All control characters but tab and line feed; a byte order mark inside a text is one, too.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
+# All control characters but tab and line feed; a byte order mark inside a text is one, too, and so are the signs by
+# which `controls` tells a text's from a template's control tokens.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\U0010fff4\U0010fff5]")
 
 
 def clean(text: str) -> str:

@@ -76,10 +76,15 @@ def load_section(path: Path, kind: type[SectionType]) -> SectionType:
 
 def dump(recipe: Recipe) -> str:
     """Return the resolved recipe as YAML: every setting with its value, itself a valid recipe."""
+    return to_yaml(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def to_yaml(content: Any) -> str:
+    """Return content as YAML."""
     stream = io.StringIO()
     yaml = YAML()
     yaml.width = 120
-    yaml.dump(recipe.model_dump(mode="json", exclude_none=True), stream)
+    yaml.dump(content, stream)
     return stream.getvalue()
 
 

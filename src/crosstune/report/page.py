@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from crosstune.languages.registry import language_name, language_names
-from crosstune.recipe import Recipe, yaml_file
+from crosstune.recipe import Recipe
 from crosstune.report.outputs import ITEMS_PER_TASK, Outputs
 from crosstune.report.run_facts import RunFacts
 from crosstune.report.scores import Scores
@@ -31,6 +31,7 @@ from crosstune.report.tables.findings import Finding
 from crosstune.report.training import Curves
 from crosstune.report.write import bars, charts
 from crosstune.report.write.charts import Series
+from crosstune.report.write.provenance import public_recipe
 from crosstune.runs.records import Score
 from crosstune.tasks.diagnostics import FAILURES
 
@@ -73,7 +74,7 @@ def render(recipe: Recipe, page: Page) -> str:
         page=page,
         facts=page.facts,
         reference=label_of(recipe, recipe.evaluate.reference_system),
-        recipe_text=yaml_file.dump(recipe),
+        recipe_text=public_recipe(recipe),
         styles=Markup(charts.styles() + (_TEMPLATES / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -9,6 +9,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.tables.build import label_of
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.provenance import public_command, public_path
 
 _STAGES = ("data", "tokenizer", "train", "evaluate", "report")
 
@@ -77,7 +78,7 @@ class Extension:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Everything about a run that is not a result."""
+    """Everything about a run that is not a result; the command names no folder of the machine that it ran on."""
 
     command: str
     commit: str
@@ -110,7 +111,7 @@ def read_run_facts(recipe: Recipe, run: RunFolder) -> RunFacts:
     facts = _json(run.root / "run.json")
     stages = facts.get("stages", {})
     return RunFacts(
-        command=_run_command(facts.get("command") or f"crosstune run {run.recipe}"),
+        command=public_command(_run_command(facts.get("command") or f"crosstune run {run.recipe}")),
         commit=str(facts.get("commit") or ""),
         hardware=_hardware(facts.get("hardware") or {}),
         seconds={
@@ -154,7 +155,7 @@ def _versions(recipe: Recipe, run: RunFolder) -> dict[str, str]:
 def _system(recipe: Recipe, run: RunFolder, name: str) -> SystemFacts:
     settings, facts = recipe.systems[name], _json(run.system(name) / "system.json")
     evaluated = _json(run.system(name) / "evaluation" / "manifest.json")
-    start = label_of(recipe, settings.start) if settings.start in recipe.systems else settings.start
+    start = label_of(recipe, settings.start) if settings.start in recipe.systems else public_path(settings.start)
     if settings.start not in recipe.systems and facts.get("gguf"):
         start += f": {gguf_sentence(facts['gguf'])}"
     return SystemFacts(

@@ -31,9 +31,11 @@ def only_writer_of(file: Path, instead: str) -> Iterator[None]:
     """
     lock = file.with_name(f".{file.name}.lock")
     with _held(lock, f"another crosstune process writes {file}: wait for it, or {instead}"):
-        yield
-        # While it is held: who opened it before finds that it is gone, and asks again.
-        lock.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            # While it is held: who opened it before finds that it is gone, and asks again.
+            lock.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The ordered stages, what each reads and writes: the map of the program."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -33,7 +34,6 @@ STAGES = (
 )
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
 
-
 # Where a run lies and where its raw files lie is no part of what it is: a folder that was moved is the same run.
 _PLACES = ("runs_root", "data_root")
 
@@ -45,11 +45,26 @@ def run_stages(
     update: bool,
     prepare: Callable[[RunFolder], None] | None = None,
 ) -> RunFolder:
+    """Run some stages in their order, as `stages_run` does, and leave the folder to other processes."""
+    with stages_run(recipe, names, command, update, prepare) as run:
+        return run
+
+
+@contextmanager
+def stages_run(
+    recipe: "Recipe",
+    names: Sequence[str],
+    command: str,
+    update: bool,
+    prepare: Callable[[RunFolder], None] | None = None,
+) -> Iterator[RunFolder]:
     """Run some stages in their order; each skips what is already there for the same inputs and settings.
 
-    ``prepare`` writes what the stages need besides, once the folder is this process's own; it may refuse the folder.
+    The folder is this process's own as long as the body runs: what is written there next belongs in it. ``prepare``
+    writes what the stages need besides, once it is; it may refuse the folder.
 
     Raises:
+        BadInputError: when the recipe starts from what cannot be used.
         RunFolderError: when the folder holds a run of another recipe (and not ``update``), is in use, or earlier
             stages made of another recipe what the first of these stages goes on from.
     """
@@ -60,6 +75,7 @@ def run_stages(
             "with each, in a folder of its own. For one run, or a single stage, add seeds=[]"
         )
     _refuse_several_processes(names)
+    check_inputs(recipe, names)
     with only_process_in(run.root, "give this run its own folder (name=other_name)"):
         if prepare is not None:
             prepare(run)
@@ -69,7 +85,17 @@ def run_stages(
             write_text(run.recipe, text)
         for name in names:
             run_stage(recipe, run, name, command)
-    return run
+        yield run
+
+
+def check_inputs(recipe: "Recipe", names: Sequence[str] = STAGE_NAMES) -> None:
+    """Look at what a recipe starts from before anything is read or made: models, tokenizers, chat template, machine.
+
+    Raises:
+        BadInputError: with what is wrong.
+    """
+    # As the stages, what looks at their inputs is handed to them: it knows rooms that stand above this one.
+    import_module("crosstune.cli.inputs").look_at(recipe, names)
 
 
 def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str) -> None:

@@ -4,6 +4,8 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +20,10 @@ from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.wrappers import save_whole
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.runs.files import read_json
+from crosstune.runs.files import put_in_place, read_json, sync
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
 from crosstune.runs.hashes import MODEL_CARD
+from crosstune.runs.lock import only_writer_of
 from crosstune.terminal import note
 from crosstune.tokenizer.sentencepiece import file as sentencepiece_file
 from crosstune.tokenizer.word_branch import has_branch
@@ -42,32 +45,32 @@ def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: 
     Raises:
         BadInputError: when the model cannot be loaded, or the target is there already.
     """
-    _refuse_existing(target)
+    with _written_aside(target) as temporary:
+        _write_folder(model, temporary, dtype, max_shard_size, prompt)
+        put_in_place(temporary, target)
+    files = sorted(target.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in files) / 1e9
+    note(f"{target}: {len(files)} safetensors file{'s' * (len(files) > 1)}, {size:.2f} GB in {dtype}")
+
+
+def _write_folder(model: str, folder: Path, dtype: Dtype, max_shard_size: str, prompt: str | None) -> None:
     prepare_libraries()
     tokenizer = load_tokenizer(model)
     loaded = _load(model, DTYPES[dtype])
-    refuse_not_finite(
-        loaded, f"what would be exported as {target}", "Nothing is written: look at how the model was made"
-    )
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    save_whole(loaded, temporary, max_shard_size=max_shard_size)
+    refuse_not_finite(loaded, "what would be exported", "Nothing is written: look at how the model was made")
+    save_whole(loaded, folder, max_shard_size=max_shard_size)
     source = Path(model)
     if source.is_dir():
         # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
         for name in (*_TOKENIZER_FILES, *_OTHER_FILES):
             if (source / name).exists():
-                shutil.copyfile(source / name, temporary / name)
+                shutil.copyfile(source / name, folder / name)
     else:
-        tokenizer.save_pretrained(temporary)
+        tokenizer.save_pretrained(folder)
     if prompt is not None:
         tokenizer.chat_template = TEMPLATES[prompt].chat_template()
     if tokenizer.chat_template:
-        write_chat_template(temporary, source_of(tokenizer))
-    temporary.rename(target)
-    files = sorted(target.glob("*.safetensors"))
-    size = sum(file.stat().st_size for file in files) / 1e9
-    note(f"{target}: {len(files)} safetensors file{'s' * (len(files) > 1)}, {size:.2f} GB in {dtype}")
+        write_chat_template(folder, source_of(tokenizer))
 
 
 def export_gguf(model: Path, target: Path, dtype: Dtype, converter: Path | None) -> None:
@@ -93,13 +96,13 @@ def export_gguf(model: Path, target: Path, dtype: Dtype, converter: Path | None)
         )
     _refuse_a_tokenizer_that_would_cut_otherwise(model)
     kind = {"float32": "f32", "bf16": "bf16", "float16": "f16"}[dtype]
-    temporary = target.with_name(f".{target.name}.tmp")
-    command = [sys.executable, str(script), str(model), "--outfile", str(temporary), "--outtype", kind]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        temporary.unlink(missing_ok=True)
-        raise BadInputError(f"{script} could not convert {model}: {done.stderr.strip()[-600:]}")
-    temporary.rename(target)
+    with _written_aside(target) as temporary:
+        command = [sys.executable, str(script), str(model), "--outfile", str(temporary), "--outtype", kind]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BadInputError(f"{script} could not convert {model}: {done.stderr.strip()[-600:]}")
+        sync(temporary)
+        temporary.rename(target)
     note(f"{target}: {target.stat().st_size / 1e9:.2f} GB in {kind}")
 
 
@@ -112,9 +115,36 @@ def _load(model: str, dtype: torch.dtype) -> PreTrainedModel:
     return merged
 
 
+@contextmanager
+def _written_aside(target: Path) -> Iterator[Path]:
+    """Yield where a target that is not there yet is written, alone, until it is whole.
+
+    Raises:
+        BadInputError: when the target is there already.
+        RunFolderError: when another process writes it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tmp")
+    with only_writer_of(target, "give another path"):
+        _refuse_existing(target)
+        _remove(temporary)
+        try:
+            yield temporary
+        finally:
+            # What is half written would keep a full disk full.
+            _remove(temporary)
+
+
 def _refuse_existing(target: Path) -> None:
     if target.exists():
         raise BadInputError(f"{target} exists already, and nothing is overwritten: remove it, or give another path")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _refuse_a_tokenizer_that_would_cut_otherwise(model: Path) -> None:

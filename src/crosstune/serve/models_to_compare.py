@@ -137,7 +137,8 @@ class Panel:
         """
         model, tokenizer = self._load(place)
         template = self.contestants[place].template
-        prompt = encode_prompt(tokenizer, template.prompt(clean(asked[0]), clean(asked[1])))
+        question = template.prompt(clean(asked[0]), clean(asked[1]))
+        prompt = encode_prompt(tokenizer, question, with_controls=bool(template.controls))
         room = max_positions(model) - len(prompt)
         if room <= 0:
             yield Answer(

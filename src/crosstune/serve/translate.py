@@ -100,7 +100,8 @@ def translate_lines(assistant: Assistant, request: Request, lines: Sequence[str]
     prompts = [assistant.encode(instruction, lines[index]) for index in asked]
     found = [("", True)] * len(lines)
     for index, (text, finished) in zip(asked, assistant.answers(prompts, request.decoding), strict=True):
-        found[index] = (shown(" ".join(text.split("\n"))), finished)
+        # Also what only some programs take for the end of a line: one line of the file is one line's translation.
+        found[index] = (shown(" ".join(text.splitlines())), finished)
     return found
 
 

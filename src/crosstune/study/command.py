@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from crosstune.errors import BadInputError
 from crosstune.recipe import Recipe
 from crosstune.report.scores import read_scores
 from crosstune.report.write.terminal import print_tables
 from crosstune.runs.files import write_text
 from crosstune.runs.lock import only_process_in
+from crosstune.runs.pipeline import check_inputs
 from crosstune.runs.provenance import commit
 from crosstune.study.comparison import compare, to_csv
 from crosstune.study.figure import figures
@@ -25,8 +27,10 @@ def run(path: Path, overrides: list[str], quick: bool, dry_run: bool, command: s
 
     Raises:
         RecipeError: when a study or one of its cells has mistakes; all are checked before the first is run.
+        BadInputError: when a cell starts from what cannot be used.
     """
     grids = [(study, list(runs_of(study, file, overrides, quick))) for file, study in load_studies(path).items()]
+    _check_inputs([one for _, runs in grids for one in runs])
     if dry_run:
         _list_runs(grids)
         return
@@ -39,7 +43,29 @@ def run(path: Path, overrides: list[str], quick: bool, dry_run: bool, command: s
 def run_seeds(recipe: Recipe, path: Path, overrides: list[str], quick: bool, command: str) -> None:
     """Run a recipe once with each of its ``seeds``, and write the report beside the runs."""
     study = study_of_seeds(recipe, path)
-    _run(study, list(runs_of(study, path, overrides, quick)), command)
+    runs = list(runs_of(study, path, overrides, quick))
+    _check_inputs(runs)
+    _run(study, runs, command)
+
+
+def _check_inputs(runs: Sequence[StudyRun]) -> None:
+    """Look at what every cell starts from before the first is run; cells that start from the same are looked at once.
+
+    Raises:
+        BadInputError: with the cell, and what is wrong with each of its starts.
+    """
+    seen = set()
+    for run in runs:
+        recipe = run.recipe
+        starts = [(system.start, system.revision) for system in recipe.systems.values()]
+        prompt = (recipe.data.prompt, recipe.data.template_options, recipe.data.template_date)
+        key = repr((recipe.data_root, starts, recipe.tokenizer.base, prompt))
+        if key not in seen:
+            seen.add(key)
+            try:
+                check_inputs(recipe)
+            except BadInputError as error:
+                raise BadInputError(f"cell {run.cell}:\n{error}") from None
 
 
 def _list_runs(grids: Sequence[Grid]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.lock import only_process_in
 from crosstune.study.settings import StudyRun
 from crosstune.terminal import heading, note, quiet, results
 
@@ -26,8 +27,10 @@ def run_all(runs: Sequence[StudyRun], command: str) -> None:
         heading(f"[{number}/{len(runs)}] {run.cell}, seed {run.seed}")
         folder = folder_of(run)
         if not folder.root.exists() and (finished := nearest_finished(run.recipe)):
-            note(f"begins with what {finished.root} made")
-            _begin_from(finished, folder, run.recipe)
+            # Another process may be about to make a part of it again.
+            with only_process_in(finished.root, "begin this study somewhere else (runs_root=other)"):
+                note(f"begins with what {finished.root} made")
+                _begin_from(finished, folder, run.recipe)
         # The tables of a single run are not the study's result.
         with quiet(results):
             pipeline.run_stages(run.recipe, pipeline.STAGE_NAMES, command, update=True)

@@ -12,6 +12,7 @@ from crosstune.report.tables.columns import text_columns, translation_columns
 from crosstune.report.tables.significance import ALPHA, DIFFERS
 from crosstune.report.write.markdown import escape, table_to_markdown
 from crosstune.report.write.provenance import with_provenance
+from crosstune.runs.provenance import public_command
 from crosstune.study.comparison import Finding
 from crosstune.study.differences import MIN_SEEDS, Difference
 from crosstune.study.settings import Study
@@ -66,7 +67,7 @@ def to_markdown(study: Study, tables: Sequence[Table], figures: Mapping[str, str
         for title, name in figures.items()
     )
     parts.extend(table_to_markdown(table) for table in tables)
-    parts.append(f"Made by `{command}`" + (f" at commit `{commit}`." if commit else "."))
+    parts.append(f"Made by `{public_command(command)}`" + (f" at commit `{commit}`." if commit else "."))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

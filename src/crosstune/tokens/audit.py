@@ -21,7 +21,7 @@ from crosstune.runs.files import write_json
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import new_table
 from crosstune.tokens.encode import encode_prompts
-from crosstune.tokens.store import mixture_tokens
+from crosstune.tokens.store import mixture_tokens, rendered_with_controls
 
 _SHOWN = 3
 _SHOWN_CHARACTERS = 600
@@ -79,7 +79,9 @@ def audit(recipe: Recipe, run: RunFolder, console: Console) -> None:
     for use in _uses(recipe):
         tokens = mixture_tokens(run, use.mixture, use.tokenizer)
         tokenizer = load_tokenizer(str(run.tokenizer(use.tokenizer)))
-        problems += check(tokens, pq.read_table(run.mixture(use.mixture) / "examples.parquet"), tokenizer, use.mixture)
+        examples = pq.read_table(run.mixture(use.mixture) / "examples.parquet")
+        with_controls = rendered_with_controls(run, use.mixture)
+        problems += check(tokens, examples, tokenizer, use.mixture, with_controls)
         sources = audit_sources(tokens, use.max_length_tokens)
         facts.append({**asdict(use), "sources": [asdict(source) for source in sources]})
         console.print(_as_table(use.title, sources), soft_wrap=True)
@@ -99,7 +101,13 @@ def audit(recipe: Recipe, run: RunFolder, console: Console) -> None:
         raise BadInputError("the audit found:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
-def check(tokens: pa.Table, examples: pa.Table, tokenizer: PreTrainedTokenizerBase, mixture: str) -> Iterator[str]:
+def check(
+    tokens: pa.Table,
+    examples: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    mixture: str,
+    with_controls: bool = False,
+) -> Iterator[str]:
     """Yield a line for each rule that examples break, with the first of them.
 
     The rules: a row begins with the tokens that generation will be prompted with; it has a token to learn; its last one
@@ -109,10 +117,11 @@ def check(tokens: pa.Table, examples: pa.Table, tokenizer: PreTrainedTokenizerBa
     values, offsets = column.flatten().to_numpy(), column.offsets.to_numpy()
     num_prompt = tokens["num_prompt"].to_numpy()
     num_learnt = np.diff(offsets) - num_prompt
+    expected = encode_prompts(tokenizer, examples["prompt"].to_pylist(), with_controls)
     broken = {
         "end without EOS in the loss": (values[offsets[1:] - 1] != tokenizer.eos_token_id) | (num_learnt < 1),
         "have nothing to learn but EOS": num_learnt < 2 - tokens["is_text"].to_numpy(),
-        "do not begin with their prompt's own tokens": _other_prompts(values, offsets, num_prompt, examples, tokenizer),
+        "do not begin with their prompt's own tokens": _other_prompts(values, offsets, num_prompt, expected, examples),
     }
     for rule, rows in broken.items():
         if rows.any():
@@ -124,11 +133,10 @@ def _other_prompts(
     values: NDArray[np.int32],
     offsets: NDArray[np.int64],
     num_prompt: NDArray[np.int32],
+    expected: list[list[int]],
     examples: pa.Table,
-    tokenizer: PreTrainedTokenizerBase,
 ) -> NDArray[np.bool_]:
     prompts = examples["prompt"].to_pylist()
-    expected = encode_prompts(tokenizer, prompts)
     starts = offsets[:-1].tolist()
     return np.array(
         [

@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 from transformers import PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
+from crosstune.prompts.controls import TEXT
+from crosstune.tokens.backends import encode_marked, plain
 from crosstune.tokens.word_cache import (
     NOTHING,
     SPACE,
@@ -27,24 +29,34 @@ _TOKENS = ENCODED.field("tokens").type
 _ANCHOR = "\n"
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Return BOS, if the tokenizer has one, and the prompt's tokens."""
-    return encode_prompts(tokenizer, [prompt])[0]
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, with_controls: bool = False) -> list[int]:
+    """Return BOS, if the tokenizer has one, and the prompt's tokens; see `encode_prompts`."""
+    return encode_prompts(tokenizer, [prompt], with_controls)[0]
 
 
-def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
-    """Return BOS, if the tokenizer has one, and the prompt's tokens, for each prompt; an empty prompt is BOS alone."""
+def encode_prompts(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], with_controls: bool = False
+) -> list[list[int]]:
+    """Return BOS, if the tokenizer has one, and the prompt's tokens, for each prompt; an empty prompt is BOS alone.
+
+    What looks like a control token is text, unless a chat template wrote the prompt (``with_controls``): it writes
+    control tokens by their names, and marks those that stand in its users' texts (`prompts.controls`).
+    """
     start = _start(tokenizer)
-    return [start + tokens for tokens in _encode(tokenizer, prompts)]
+    return [start + tokens for tokens in _encode(tokenizer, prompts, with_controls)]
 
 
-def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Return the tokens of a text, without BOS and EOS."""
-    return _encode(tokenizer, [text])[0]
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, with_controls: bool = False) -> list[int]:
+    """Return the tokens of a text, without BOS and EOS; see `encode_prompts`."""
+    return _encode(tokenizer, [text], with_controls)[0]
 
 
-def encode_examples(tokenizer: PreTrainedTokenizerBase, prompts: pa.Array, completions: pa.Array) -> pa.Table:
+def encode_examples(
+    tokenizer: PreTrainedTokenizerBase, prompts: pa.Array, completions: pa.Array, with_controls: bool = False
+) -> pa.Table:
     """Return the tokens of examples, one row each, whose last one is EOS; plain text has an empty prompt.
+
+    ``with_controls``: whether a chat template wrote them, whose control tokens stand there by their names.
 
     Columns: ``tokens`` (BOS, prompt, completion, EOS); ``num_prompt`` (how many of them are given, not learnt: at least
     one, since nothing predicts the first); ``crosses`` (whether the whole text, tokenised at once, has a piece across
@@ -60,7 +72,8 @@ def encode_examples(tokenizer: PreTrainedTokenizerBase, prompts: pa.Array, compl
     words = word_encoder(tokenizer)
     by_words = pc.and_(words.can_encode(given), words.can_encode(learnt)) if words else pa.array([False] * len(given))
     others = pc.invert(by_words)
-    parts = [_encode_pairs(tokenizer, given.filter(others).to_pylist(), learnt.filter(others).to_pylist())]
+    pairs = given.filter(others).to_pylist(), learnt.filter(others).to_pylist()
+    parts = [_encode_pairs(tokenizer, *pairs, with_controls)]
     if words:
         parts.append(_encode_by_words(tokenizer, words, given.filter(by_words), learnt.filter(by_words)))
     place = np.argsort(np.concatenate([np.flatnonzero(others), np.flatnonzero(by_words)]))
@@ -69,11 +82,15 @@ def encode_examples(tokenizer: PreTrainedTokenizerBase, prompts: pa.Array, compl
     return table.set_column(1, ENCODED.field("num_prompt"), num_prompt.cast(pa.int32()))
 
 
-def _encode_pairs(tokenizer: PreTrainedTokenizerBase, given: Sequence[str], learnt: Sequence[str]) -> pa.Table:
+def _encode_pairs(
+    tokenizer: PreTrainedTokenizerBase, given: Sequence[str], learnt: Sequence[str], with_controls: bool = False
+) -> pa.Table:
     """Encode pairs of texts, and check that what is joined says the same as the whole text tokenised at once."""
-    first, end = encode_prompts(tokenizer, given), [int(tokenizer.eos_token_id)]
-    rows = [left + right for left, right in zip(first, _encode_behind(tokenizer, learnt), strict=True)]
-    whole = encode_prompts(tokenizer, [left + right for left, right in zip(given, learnt, strict=True)])
+    first, end = encode_prompts(tokenizer, given, with_controls), [int(tokenizer.eos_token_id)]
+    behind = _encode_behind(tokenizer, learnt, with_controls)
+    rows = [left + right for left, right in zip(first, behind, strict=True)]
+    joined = [left + right for left, right in zip(given, learnt, strict=True)]
+    whole = encode_prompts(tokenizer, joined, with_controls)
     crosses = [left != right for left, right in zip(rows, whole, strict=True)]
     # Equal tokens say the same; only the others are decoded.
     for index in np.flatnonzero(crosses).tolist():
@@ -129,12 +146,14 @@ def _start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
 
 
-def _encode_behind(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+def _encode_behind(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], with_controls: bool = False
+) -> list[list[int]]:
     """Return the tokens of texts as they stand behind other text."""
     if not _puts_a_space_before(tokenizer):
-        return _encode(tokenizer, texts)
+        return _encode(tokenizer, texts, with_controls)
     anchor = _encode(tokenizer, [_ANCHOR])[0]
-    anchored = _encode(tokenizer, [_ANCHOR + text for text in texts])
+    anchored = _encode(tokenizer, [_ANCHOR + text for text in texts], with_controls)
     for text, tokens in zip(texts, anchored, strict=True):
         if tokens[: len(anchor)] != anchor:
             raise BadInputError(
@@ -144,12 +163,17 @@ def _encode_behind(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
     return [tokens[len(anchor) :] for tokens in anchored]
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    backend = tokenizer.backend_tokenizer
+def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], with_controls: bool = False) -> list[list[int]]:
+    backend = tokenizer.backend_tokenizer if with_controls else plain(tokenizer)
     # Settings that an earlier call of the tokenizer may have left behind.
     backend.no_padding()
     backend.no_truncation()
-    return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+    found = [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+    if with_controls:
+        found = [
+            encode_marked(tokenizer, text) if TEXT in text else ids for text, ids in zip(texts, found, strict=True)
+        ]
+    return found
 
 
 def _puts_a_space_before(tokenizer: PreTrainedTokenizerBase) -> bool:

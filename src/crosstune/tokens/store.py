@@ -17,8 +17,9 @@ from transformers import PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
 from crosstune.models.load import load_tokenizer
+from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
-from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
+from crosstune.runs.folder import MANIFEST, RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.runs.workers import num_cores
 from crosstune.terminal import console, new_table, progress
 from crosstune.tokens.encode import ENCODED, encode_examples
@@ -66,7 +67,8 @@ def mixture_tokens(run: RunFolder, mixture: str, which: str) -> pa.Table:
         examples, tokenizer = run.mixture(mixture) / "examples.parquet", run.tokenizer(which)
         # Named by what it is made from, so that only shards of the same tokens are taken up again.
         unfinished = folder.with_name(f".{folder.name}.{wanted}.unfinished")
-        write_shards(examples, tokenizer, unfinished, f"tokenise {mixture} ({which})")
+        with_controls = rendered_with_controls(run, mixture)
+        write_shards(examples, tokenizer, unfinished, f"tokenise {mixture} ({which})", with_controls)
         facts: dict[str, Any] = {}
         with whole_folder(folder, wanted, facts) as temporary:
             for shard in sorted(unfinished.glob("tokens-*.arrow")):
@@ -81,12 +83,17 @@ def mixture_tokens(run: RunFolder, mixture: str, which: str) -> pa.Table:
     return read_shards(folder)
 
 
+def rendered_with_controls(run: RunFolder, mixture: str) -> bool:
+    """Return whether a chat template wrote a mixture's prompts, whose control tokens stand there by their names."""
+    return bool(read_json(run.mixture(mixture) / MANIFEST).get("with_controls", False))
+
+
 def watch_tokens(run: RunFolder, mixture: str, which: str) -> Callable[[], None]:
     """Return a function that raises once a file of a mixture's tokens was cut or changed."""
     return watch_shards(run.tokens(mixture, which))
 
 
-def write_shards(examples: Path, tokenizer: Path, folder: Path, title: str) -> None:
+def write_shards(examples: Path, tokenizer: Path, folder: Path, title: str, with_controls: bool = False) -> None:
     """Tokenise the examples of a Parquet file, shard by shard, in as many processes as there are cores.
 
     Shards that are there already are left as they are; what a shard holds depends on the examples alone.
@@ -97,7 +104,10 @@ def write_shards(examples: Path, tokenizer: Path, folder: Path, title: str) -> N
     missing = [number for number in range(len(shards)) if not (folder / name_of_shard(number)).exists()]
     with progress(title, sum(shard.num_rows for shard in shards)) as advance:
         advance(sum(shard.num_rows for number, shard in enumerate(shards) if number not in missing))
-        work = [_Work(examples, tokenizer, folder / name_of_shard(number), shards[number]) for number in missing]
+        work = [
+            _Work(examples, tokenizer, folder / name_of_shard(number), shards[number], with_controls)
+            for number in missing
+        ]
         num_processes = min(len(work), num_cores())
         if num_processes < 2:
             for one in work:
@@ -130,6 +140,7 @@ class _Work:
     tokenizer: Path
     path: Path
     shard: _Shard
+    with_controls: bool
 
 
 def _shards(examples: Path) -> list[_Shard]:
@@ -159,7 +170,7 @@ def write_shard(work: _Work, advance: Callable[[int], None] = lambda _: None) ->
     temporary = work.path.with_name(f".{work.path.name}.tmp")
     with pa.ipc.new_file(str(temporary), SCHEMA) as writer:
         for batch in file.iter_batches(rows_per_batch, row_groups=list(work.shard.row_groups)):
-            writer.write_table(tokenize(batch, tokenizer))
+            writer.write_table(tokenize(batch, tokenizer, work.with_controls))
             advance(batch.num_rows)
     temporary.rename(work.path)
 
@@ -170,14 +181,16 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return load_tokenizer(str(folder))
 
 
-def tokenize(examples: pa.RecordBatch | pa.Table, tokenizer: PreTrainedTokenizerBase) -> pa.Table:
+def tokenize(
+    examples: pa.RecordBatch | pa.Table, tokenizer: PreTrainedTokenizerBase, with_controls: bool = False
+) -> pa.Table:
     """Return the tokens of examples, as `mixture_tokens` describes them.
 
     Raises:
         BadInputError: as `mixture_tokens` does.
     """
     prompts, completions = (pa.chunked_array([examples[name]]).combine_chunks() for name in ("prompt", "completion"))
-    encoded = encode_examples(tokenizer, prompts, completions)
+    encoded = encode_examples(tokenizer, prompts, completions, with_controls)
     is_text = pc.equal(prompts, "")
     # EOS alone teaches to be silent.
     num_learnt = pc.subtract(pc.list_value_length(encoded["tokens"]), encoded["num_prompt"])

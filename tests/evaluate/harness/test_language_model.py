@@ -35,9 +35,8 @@ PAIRS = [
     ("문장: 이 영화는 정말 재미있고 배우들의 연기가 좋았다. 긍부정:", " 긍정"),
     ("문장: 이 영화는 정말 재미있고 배우들의 연기가 좋았다. 긍부정:", " 부정"),
     ("남자는 망치를 발에 떨어뜨려서 발가락이  왜냐하면", " 부러졌다."),
-    # No context; a context that begins with the BOS; a repeated pair.
+    # No context; a repeated pair.
     ("", "The woman opened the window."),
-    ("<s>The woman opened", " the window."),
     ("The man broke his toe because", " he dropped a hammer on his foot."),
 ]
 

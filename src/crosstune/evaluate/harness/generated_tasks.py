@@ -29,6 +29,7 @@ from crosstune.evaluate.scores import (
 )
 from crosstune.models.finite import NotFiniteError, not_finite_message
 from crosstune.models.stop_tokens import stop_tokens
+from crosstune.prompts.controls import without_marks
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask
 from crosstune.runs.records import OutputRow, Score
@@ -71,7 +72,8 @@ class Generator:
         """Return a row per item; those that the log already has are not generated again."""
         done = {item: OutputRow.of_row(row) for item, row in self.log.rows_of(cell.name).items()}
         todo = [index for index, item_id in enumerate(cell.ids) if item_id not in done]
-        encoded = encode_prompts(self.tokenizer, [cell.prompts[index] for index in todo])
+        prompts = [cell.prompts[index] for index in todo]
+        encoded = encode_prompts(self.tokenizer, prompts, with_controls=bool(self.template.controls))
         limits = Limits(
             cell.max_new_tokens, max_positions(self.model), self.settings.max_batch_rows, self.settings.batch_tokens
         )
@@ -108,7 +110,7 @@ class Generator:
         return OutputRow(
             task=cell.name,
             id=cell.ids[index],
-            prompt=cell.prompts[index],
+            prompt=without_marks(cell.prompts[index]),
             output=output,
             reference=references[0],
             correct=None if cell.target_language else answer is not None and keywords[answer] == references[0],

@@ -12,7 +12,6 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.models.utils import (
     handle_stop_sequences,
-    has_bos_prefix,
     normalize_gen_kwargs,
     postprocess_generated_text,
     resolve_max_length,
@@ -24,11 +23,13 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scoring import Likelihood, Pair, log_likelihoods
+from crosstune.models.chat_template import control_tokens
 from crosstune.models.finite import NotFiniteError
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
 from crosstune.terminal import progress
+from crosstune.tokens.backends import plain
 from crosstune.tokens.bits_per_byte import token_before_text, windows
 
 DEFAULT_MAX_GENERATED = 256
@@ -90,6 +91,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
             self.model.to(torch.device(device))  # type: ignore[arg-type]
         self._device = self.model.device
         self._asked_for: list[str] = []
+        self._controls = tuple(control_tokens(self.tokenizer))
 
     @property
     def eot_token_id(self) -> int:
@@ -107,9 +109,14 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         return int(resolve_max_length(self.model.config, self.tokenizer))
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """Tokenise; special tokens by the tokenizer's own rule, none when the text begins with the BOS."""
-        if add_special_tokens is None and has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id)):
-            add_special_tokens = False
+        """Tokenise; special tokens by the tokenizer's own rule.
+
+        A control token that an item's text spells out is text, as in training, a BOS at its begin, too; the harness's
+        ``hf`` model reads it as a token.
+        """
+        if any(name in string for name in self._controls):
+            encoded = plain(self.tokenizer).encode(string, add_special_tokens=add_special_tokens in (None, True))
+            return list(encoded.ids)
         if add_special_tokens is None:
             return list(self.tokenizer.encode(string))
         return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))

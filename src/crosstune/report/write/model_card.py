@@ -22,7 +22,7 @@ from crosstune.report.write.markdown import escape, table_to_markdown
 from crosstune.runs.files import read_json, write_text
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.hashes import MODEL_CARD
-from crosstune.runs.provenance import public_command, public_path
+from crosstune.runs.provenance import public_path
 
 
 def write_model_cards(recipe: Recipe, run: RunFolder, tables: Sequence[Table], facts: RunFacts, scores: Scores) -> None:
@@ -146,7 +146,7 @@ def _provenance(recipe: Recipe, run: RunFolder, system: str, facts: RunFacts) ->
     yield "# Where it came from"
     lines = [*_gguf_lines(run, system), *_training_lines(recipe, system), *_data_lines(recipe, run, system)]
     yield "\n".join(lines)
-    made = f"Made by `{public_command(facts.command)}`" + (f" at commit `{facts.commit}`" if facts.commit else "")
+    made = f"Made by `{facts.command}`" + (f" at commit `{facts.commit}`" if facts.commit else "")
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
     yield f"{made}, on {facts.hardware or 'unknown hardware'}. {versions}".strip()
     fingerprint = _fingerprint(run, system)

@@ -1,15 +1,35 @@
-"""What every table says where the numbers may not be what they seem."""
+"""What others read of how numbers came about: stamps where they may not be what they seem, and no local folder."""
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
-from crosstune.recipe import Recipe
+from crosstune.recipe import Recipe, yaml_file
 from crosstune.report.tables.cells import Table
+from crosstune.runs.provenance import public_path
 
 OVERLAP = (
     "Training rows that hold texts of the evaluation sets were kept: the recipe says drop_evaluation_overlap: false. "
     "These scores may be memory."
 )
+
+# The settings of a recipe, in any section, that name files and folders.
+_PATHS = frozenset(
+    ("runs_root", "data_root", "path", "paths", "start", "include_path", "comet_checkpoint", "comet_command")
+)
+
+
+def public_recipe(recipe: Recipe) -> str:
+    """Return the resolved recipe as YAML, without the folders of the machine that it ran on."""
+    return yaml_file.to_yaml(_public(recipe.model_dump(mode="json", exclude_none=True)))
+
+
+def _public(content: Any, is_path: bool = False) -> Any:
+    if isinstance(content, dict):
+        return {key: _public(value, key in _PATHS) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_public(value, is_path) for value in content]
+    return public_path(content) if is_path and isinstance(content, str) else content
 
 
 def with_provenance(recipe: Recipe, tables: Iterable[Table]) -> list[Table]:

@@ -1,0 +1,75 @@
+"""Forms of a tokenizer that cut text as it does, but read no control token out of it."""
+
+import json
+import re
+from functools import lru_cache
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from crosstune.models.chat_template import control_tokens
+from crosstune.prompts.controls import SIGN, without_marks
+
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
+
+
+@lru_cache(maxsize=4)
+def plain(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """Return a tokenizer that knows no control token: what looks like one is cut as any other text."""
+    content = _content(tokenizer)
+    controls = control_tokens(tokenizer)
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] not in controls]
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def encode_marked(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Return the tokens of what a chat template wrote around texts whose control tokens are marked as text."""
+    controls, signs = control_tokens(tokenizer), _by_signs(tokenizer)
+    for name in sorted(controls, key=len, reverse=True):
+        text = text.replace(name, _sign(controls[name]))
+    known = {signs.token_to_id(_sign(index)): index for index in controls.values()}
+    return [known.get(token, token) for token in signs.encode(without_marks(text), add_special_tokens=False).ids]
+
+
+@lru_cache(maxsize=4)
+def _by_signs(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """Return a tokenizer that knows its control tokens by signs that no cleaned text holds."""
+    content, controls = _content(tokenizer), control_tokens(tokenizer)
+    for token in content["added_tokens"]:
+        if token["content"] in controls:
+            token["content"] = _sign(token["id"])
+    # It may name a control token by its text, and is not used.
+    return Tokenizer.from_str(json.dumps(content | {"post_processor": None}))
+
+
+def _sign(index: int) -> str:
+    return f"{SIGN}{index}{SIGN}"
+
+
+def _content(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Return a tokenizer's content, less what an earlier call may have left, and less ways to a control token in text.
+
+    A vocabulary may hold control tokens, too. Merges lead to them in no tokenizer that we know; some models, however,
+    look up whole words, and find them.
+    """
+    content: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    content |= {"truncation": None, "padding": None}
+    model = content["model"]
+    # The pieces of single bytes are looked up by their names, which no text is joined to.
+    controls = {name: index for name, index in control_tokens(tokenizer).items() if not _BYTE.fullmatch(name)}
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, dict):
+        model["vocab"] = {_hidden(name, controls): index for name, index in vocabulary.items()}
+    else:
+        model["vocab"] = [[_hidden(name, controls), score] for name, score in vocabulary]
+    if model.get("unk_token"):
+        model["unk_token"] = _hidden(model["unk_token"], controls)
+    if model.get("merges"):
+        pairs = (merge if isinstance(merge, list) else merge.split(" ") for merge in model["merges"])
+        model["merges"] = [pair for pair in pairs if "".join(pair) not in controls and not controls.keys() & set(pair)]
+    return content
+
+
+def _hidden(name: str, controls: dict[str, int]) -> str:
+    return f"{SIGN}{name}{SIGN}" if name in controls else name
