@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crosstune.evaluate import ranks
+from crosstune.evaluate import baselines, ranks
 from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.generate.vllm_engine import writer
 from crosstune.evaluate.outputs import OutputLog
@@ -44,6 +44,8 @@ def run(recipe: Recipe, run: RunFolder) -> None:
             return None
         return partial(evaluate_system, recipe, run, suite, systems[name], wanted, comet)
 
+    if ranks.rank() == 0:
+        baselines.write(recipe, run, suite)
     run_side_by_side(list(systems), {}, call_of, at_once(recipe.systems_at_once))
 
 

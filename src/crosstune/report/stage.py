@@ -36,10 +36,11 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     outputs = read_outputs(recipe, run)
     evidence = comparisons.Evidence(scores, outputs, read_resamples(recipe, run))
     compared = comparisons.compare(evidence, list(recipe.systems))
-    found_levels = levels.read_levels(recipe, run)
+    found_levels, baselines = levels.read_levels(recipe, run), levels.read_baselines(run)
 
     def finished(tables: list[Table]) -> list[Table]:
-        return with_provenance(recipe, comparisons.marked(recipe, levels.with_levels(tables, found_levels), compared))
+        marked = comparisons.marked(recipe, levels.with_levels(tables, found_levels), compared)
+        return with_provenance(recipe, levels.with_baselines(marked, baselines))
 
     main, further = finished(paper_tables(recipe, scores)), finished(further_tables(recipe, scores))
     main = [replace(table, sentence=best_per_column(table)) for table in main]

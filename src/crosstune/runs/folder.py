@@ -17,6 +17,8 @@ MANIFEST = "manifest.json"
 # In a model folder: how it was trained to be asked for translations.
 TRANSLATION_INSTRUCTIONS = "translation_instructions.json"
 RESAMPLES = "resamples.npz"
+# In a run folder: scores of what needs no model, only the training rows.
+BASELINES = "baselines.json"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 from crosstune.recipe import Recipe
 from crosstune.report import stage
-from crosstune.runs.files import read_json, write_jsonl
+from crosstune.runs.files import read_json, write_json, write_jsonl
 from crosstune.runs.folder import RunFolder
 
 
@@ -25,3 +25,17 @@ def test_without_items_only_guessing_is_shown(recipe: Recipe, run: RunFolder) ->
     assert read_json(run.report / "levels.json") == {}
     text = (run.report / "report.md").read_text(encoding="utf-8")
     assert "guessing\u00a00.25" in text and "majority" not in text
+
+
+def test_what_the_training_rows_give_without_a_model_stands_below_its_table(recipe: Recipe, run: RunFolder) -> None:
+    score = {"metric": "bleu", "value": 45.04, "low": 40.0, "high": 50.0}
+    scores = [
+        {"baseline": "translation memory", "task": "pairs_en_ko_en", **score},
+        {"baseline": "naive Bayes", "task": "movies", "metric": "acc", "value": 1.0, "low": 0.9398, "high": 1.0},
+    ]
+    write_json(run.root / "baselines.json", {"fingerprint": "x", "scores": scores})
+    stage.run(recipe, run)
+    for name in ("report.html", "report.md"):
+        text = (run.report / name).read_text(encoding="utf-8")
+        assert "translation memory (the translation of the training sentence" in text
+        assert "reaches: En→Ko, English instruction 45.0" in text and "reaches: NSMC, generated 1.000" in text

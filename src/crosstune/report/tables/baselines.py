@@ -8,7 +8,14 @@ from typing import Any
 
 from crosstune.recipe import Recipe
 from crosstune.report.tables.cells import Column, Table, mark_best
-from crosstune.runs.folder import RunFolder
+from crosstune.runs.files import read_json
+from crosstune.runs.folder import BASELINES, RunFolder
+
+# How each baseline answers.
+_HOW = {
+    "translation memory": "the translation of the training sentence that shares most character trigrams",
+    "naive Bayes": "on the words of the training rows whose answer names one of the labels",
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,30 @@ def with_levels(tables: Iterable[Table], levels: Mapping[str, Levels]) -> list[T
         return replace(column, chance=known.chance, majority=known.majority)
 
     return [mark_best(replace(table, columns=tuple(map(levelled, table.columns)))) for table in tables]
+
+
+def read_baselines(run: RunFolder) -> list[dict[str, Any]]:
+    """Return the scores of what the training rows give without a model, as evaluation wrote them."""
+    path = run.root / BASELINES
+    return list(read_json(path)["scores"]) if path.is_file() else []
+
+
+def with_baselines(tables: Iterable[Table], scores: Iterable[Mapping[str, Any]]) -> list[Table]:
+    """Return the tables, each with a note of what a model has to be above: the baselines of its columns."""
+    known = {(score["task"], score["metric"]): score for score in scores}
+
+    def noted(table: Table) -> Table:
+        by_name: dict[str, list[str]] = {}
+        for column in table.columns:
+            if not column.signed and (score := known.get((column.task, column.metric))):
+                value, low, high = (column.text(score[name]) for name in ("value", "low", "high"))
+                by_name.setdefault(score["baseline"], []).append(f"{column.name} {value} [{low}, {high}]")
+        notes = tuple(
+            f"Without a model, {name} ({_HOW[name]}) reaches: {'; '.join(values)}." for name, values in by_name.items()
+        )
+        return replace(table, notes=(*table.notes, *notes))
+
+    return [noted(table) for table in tables]
 
 
 def to_json(levels: Mapping[str, Levels]) -> dict[str, Any]:
