@@ -12,9 +12,11 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from functools import partial
+from multiprocessing import connection, get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 import torch
 
@@ -39,7 +41,7 @@ class _Failure:
 
 @dataclass(frozen=True)
 class _Running:
-    process: SpawnProcess
+    process: BaseProcess
     told: Connection
 
 
@@ -106,14 +108,27 @@ def _start_what_can(
 
 
 def _started(name: str, call: Call, num_threads: int) -> _Running:
-    # A process that is forked would share locks of threads that it does not have.
-    context = get_context("spawn")
+    context = _context(call)
     told, tell = context.Pipe(duplex=False)
     quiet, width = terminal.console.quiet, terminal.console.width
     process = context.Process(target=_work, args=(call, tell, num_threads, quiet, width), name=name)
     process.start()
     tell.close()
     return _Running(process, told)
+
+
+def _context(call: Call) -> Any:
+    """Return how processes are started: as forks of one that has loaded what the work needs, and no thread runs in.
+
+    A fork of this process would share locks of threads that it does not have; a new process loads torch and its like
+    for seconds. The first piece of work decides what is loaded beforehand.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    work = call.func if isinstance(call, partial) else call
+    context.set_forkserver_preload([work.__module__])
+    return context
 
 
 def _work(call: Call, tell: Connection, num_threads: int, quiet: bool, width: int) -> None:
