@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PhiConfig
 
 from crosstune.models.frozen import FrozenLinear, Kind, dtype_of_states, frozen_kinds, pack, pack_frozen_weights
 from crosstune.models.kernels.inplace_gradients import gradients_in_place
@@ -13,7 +14,7 @@ from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.self_test import amplified
 from crosstune.train.methods.trainable import make_trainable
 from tests.train.conftest import make_phase
-from tests.train.methods.test_trainable import make_model
+from tests.train.methods.test_trainable import SHAPE, make_model
 
 KINDS: list[Kind] = ["bf16", "nf4", "int8"]
 IDS = torch.tensor([[1, 3, 52, 53, 5, 49, 50]])
@@ -60,6 +61,17 @@ def test_a_packed_model_computes_what_its_unpacked_weights_do_and_new_rows_stay_
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bf16", "nf4"])
+def test_a_bias_of_the_head_is_added_once_to_old_rows_and_new(kind: Kind) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(PhiConfig(**SHAPE, vocab_size=54))
+    with torch.no_grad():
+        model.lm_head.bias.normal_()
+    settings = make_phase(method="lora", lora={"rank": 2, "train_new_rows": True, "targets": "all-linear"})
+    packed, plain = rounded(make_trainable(model, settings, 50, 1).model.eval(), kind)
+    torch.testing.assert_close(packed(input_ids=IDS).logits, plain(input_ids=IDS).logits, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "largest"), [("bf16", 2**-8), ("int8", 1 / 200), ("nf4", 0.18)])

@@ -50,7 +50,8 @@ class FrozenLinear(FrozenWeights, nn.Linear):
 
     def forward(self, states: Tensor) -> Tensor:
         """Return the product in the precision of the states, or of autocast."""
-        return frozen_product(states, self)
+        output = frozen_product(states, self)
+        return output if self.bias is None else output + self.bias.to(output.dtype)
 
     def spread(self) -> float:
         """Return the standard deviation of the weight."""
@@ -84,7 +85,8 @@ class _FrozenTable(FrozenWeights):
 class _NewRowsBeside(TrainableTokensLayer):  # type: ignore[misc]
     """peft's rows that are trained beside a matrix, without a copy of the whole matrix in the rows' place.
 
-    The rows are the last ones of the matrix. They stay in float32 where the matrix does not.
+    The rows are the last ones of the matrix. They stay in float32 where the matrix does not. As with peft, a bias of
+    the head is added by who wraps it.
     """
 
     def forward_adapters(self, x: Tensor, active_adapters: Any, *_: Any, **__: Any) -> Tensor:
@@ -102,12 +104,12 @@ class _NewRowsBeside(TrainableTokensLayer):  # type: ignore[misc]
 
 
 def frozen_product(states: Tensor, layer: FrozenLinear, num_outputs: int | None = None) -> Tensor:
-    """Return the product with a packed weight, or its first outputs; nothing is kept for the backward pass."""
+    """Return the product with a packed weight, or its first outputs, without a bias; nothing is kept of the weight."""
     device = states.device.type
     if torch.is_autocast_enabled(device):
         states = states.to(torch.get_autocast_dtype(device))
     output: Tensor = _Product.apply(states, layer, num_outputs)  # type: ignore[no-untyped-call]
-    return output if layer.bias is None else output + layer.bias[:num_outputs].to(output.dtype)
+    return output
 
 
 class _Product(torch.autograd.Function):
