@@ -128,7 +128,7 @@ def test_the_docs_hold_commands_and_the_recipes_that_they_name_are_there() -> No
 
 def test_the_readmes_own_recipe_is_a_whole_one(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 125
+    assert len(text.splitlines()) <= 120
     (recipe,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     (tmp_path / "recipe.yaml").write_text(recipe, encoding="utf-8")
     loaded = yaml_file.load_recipe(tmp_path / "recipe.yaml")
