@@ -1,8 +1,10 @@
 """`crosstune compare`: who is asked what, and the page asked through gradio's own client."""
 
+import http.client
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -106,6 +108,49 @@ def test_the_page_asks_every_system(address: str, quick_run: tuple[Path, str]) -
     assert list(shown[0::2]) == [answer.text for answer in answers]
     written = [int(about.partition(" ")[0]) for about in shown[1::2]]
     assert written == [answer.num_tokens for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/", {"Host": "evil.example:PORT"}, 421),
+        ("GET", "/", {"Host": "127.0.0.1.evil.example"}, 421),
+        ("POST", "/gradio_api/queue/join", {"Host": "localhost.evil.example"}, 421),
+        ("GET", "/", {"Origin": "http://evil.example"}, 403),
+        ("GET", "/config", {"Origin": "null"}, 403),
+        ("POST", "/gradio_api/queue/join", {"Origin": "http://127.0.0.1:9"}, 403),
+        ("POST", "/gradio_api/queue/join", {"Content-Length": "9000000"}, 413),
+        ("POST", "/gradio_api/queue/join", {"Transfer-Encoding": "chunked"}, 413),
+        ("POST", "/gradio_api/upload", {}, 404),
+        ("POST", "/gradio_api/%75pload", {}, 404),
+        ("POST", "/gradio_api/process_recording", {}, 404),
+        ("GET", "/gradio_api/file=RUN/recipe.yaml", {}, 404),
+        ("GET", "/gradio_api/file/RUN/recipe.yaml", {}, 404),
+        ("GET", "/gradio_api/proxy=http://127.0.0.1:PORT/", {}, 404),
+        ("GET", "/monitoring/summary", {}, 404),
+        ("GET", "/static/../../../../../../../../etc/passwd", {}, 404),
+        ("GET", "/assets/%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2fetc%2fpasswd", {}, 404),
+        ("GET", "/", {"Host": "localhost:PORT", "Origin": "http://localhost:PORT"}, 200),
+    ],
+)
+def test_the_guard_lets_only_the_page_itself_ask_and_only_for_what_it_needs(
+    address: str, quick_run: tuple[Path, str], method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    port = str(urlsplit(address).port)
+    path = path.replace("RUN", str(quick_run[0])).replace("PORT", port)
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+    connection.putrequest(method, path, skip_host="Host" in headers)
+    for name, value in headers.items():
+        connection.putheader(name, value.replace("PORT", port))
+    connection.endheaders()
+    if "Transfer-Encoding" in headers:
+        for _ in range(9):
+            connection.send(b"100000\r\n" + b" " * 2**20 + b"\r\n")
+    reply = connection.getresponse()
+    body = reply.read().decode()
+    # By the guard itself, before gradio sees it.
+    assert reply.status == status and ('"invalid_request_error"' in body) == (status != 200)
+    connection.close()
 
 
 @needs_browser

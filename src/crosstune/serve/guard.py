@@ -4,6 +4,7 @@ import ipaddress
 import json
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,15 +27,9 @@ class Guard:
     refused, too. vLLM loads this class by its path, as `crosstune serve` asks it to.
     """
 
-    def __init__(
-        self,
-        app: App,
-        routes: tuple[str, ...] = ROUTES,
-        closed: tuple[str, ...] = (),
-        max_body_bytes: int = MAX_BODY_BYTES,
-    ) -> None:
-        """Let through ``routes`` and what lies below them (all, if empty), but nothing below ``closed``."""
-        self._app, self._routes, self._closed, self._limit = app, routes, closed, max_body_bytes
+    def __init__(self, app: App, routes: tuple[str, ...] = ROUTES, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        """Let through ``routes`` and what lies below them (below "/", nothing does)."""
+        self._app, self._routes, self._limit = app, routes, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that may not pass; hand on the others, their bodies counted."""
@@ -60,8 +55,8 @@ class Guard:
         if origin is not None and urlsplit(origin).netloc != host:
             return 403, f"a page of {origin[:100]!r} may not ask this server"
         path = str(scope["path"])
-        if (self._routes and not _is_below(path, self._routes)) or _is_below(path, self._closed):
-            return 404, f"there is nothing at {path[:100]!r}; served are {', '.join(self._routes) or 'the page itself'}"
+        if not _is_below(path, self._routes):
+            return 404, f"there is nothing at {path[:100]!r}; served are {', '.join(self._routes)}"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._limit:
             return 413, self._too_large
@@ -72,7 +67,10 @@ class Guard:
         return f"a request may have {self._limit:,} bytes; this one is larger"
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on a request, and break it off where its body grows beyond the limit without having said so."""
+        """Hand on a request, and break it off where its body grows beyond the limit without having said so.
+
+        A server that makes an answer of its own of the break (FastAPI says 400) is not let speak.
+        """
         received, begun = 0, False
 
         async def receive_counted() -> Message:
@@ -85,14 +83,14 @@ class Guard:
 
         async def send_noted(message: Message) -> None:
             nonlocal begun
-            begun = True
-            await send(message)
+            if begun or received <= self._limit:
+                begun = True
+                await send(message)
 
-        try:
+        with suppress(_TooLargeError):
             await self._app(scope, receive_counted, send_noted)
-        except _TooLargeError:
-            if not begun:
-                await _answer(send, 413, self._too_large)
+        if received > self._limit and not begun:
+            await _answer(send, 413, self._too_large)
 
 
 class _TooLargeError(Exception):
@@ -115,7 +113,11 @@ def is_this_machine(host: str) -> bool:
 
 
 def _is_below(path: str, routes: tuple[str, ...]) -> bool:
-    return any(path == route or path.startswith(f"{route}/") for route in routes)
+    parts = path.split("/")
+    # A step up could lead out of what is open, by whoever reads the path next.
+    return not {"..", "."} & {*parts} and any(
+        path == route or (route != "/" and path.startswith(f"{route}/")) for route in routes
+    )
 
 
 def error_body(message: str, code: str | None = None) -> dict[str, Any]:

@@ -21,8 +21,23 @@ _OWN_QUESTION = "your own"
 _MAX_NEW_TOKENS = 256
 _GREEDY = Decoding(_MAX_NEW_TOKENS)
 _SECONDS_BETWEEN_PARTS = 0.1
-# Nothing is uploaded, and no file of this machine is served but the page's own.
-_CLOSED = ("/gradio_api/upload", "/upload", "/gradio_api/file", "/file", "/gradio_api/proxy", "/proxy")
+# What the page and gradio's client ask for. All else that gradio serves (uploads, files of this machine, a proxy,
+# monitoring, whatever its next version brings) is closed.
+_ROUTES = (
+    "/",
+    "/assets",
+    "/static",
+    "/svelte",
+    "/config",
+    "/favicon.ico",
+    "/manifest.json",
+    "/robots.txt",
+    "/theme.css",
+    *(
+        f"/gradio_api/{name}"
+        for name in ("app_id", "cancel", "call", "heartbeat", "info", "queue", "reset", "startup-events", "theme.css")
+    ),
+)
 
 
 def compare(folders: Sequence[Path], port: int, models_in_memory: int, votes: Path | None) -> None:
@@ -42,7 +57,7 @@ def compare(folders: Sequence[Path], port: int, models_in_memory: int, votes: Pa
     # Imported here: an extra.
     from starlette.middleware import Middleware
 
-    guard = Middleware(Guard, routes=(), closed=_CLOSED)
+    guard = Middleware(Guard, routes=_ROUTES)
     page.launch(
         server_name="127.0.0.1",
         server_port=port,

@@ -1,0 +1,53 @@
+"""What stands before a server, whatever stands behind it."""
+
+import asyncio
+
+import pytest
+
+from crosstune.serve.guard import Guard, Message, Receive, Scope, Send
+
+
+async def server(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 200, and 400 where the body cannot be read, as FastAPI does."""
+    status, more = 200, True
+    try:
+        while more:
+            more = (await receive()).get("more_body", False)
+    except Exception:
+        status = 400
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def asked(path: str, *parts: bytes) -> list[int]:
+    """Return the statuses of what is answered to a request of this machine."""
+    sent: list[Message] = []
+    bodies = [*parts] or [b""]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": bodies.pop(0), "more_body": bool(bodies)}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": path, "headers": [(b"host", b"localhost:1")]}
+    asyncio.run(Guard(server, routes=("/", "/v1"), max_body_bytes=100)(scope, receive, send))
+    assert [one["type"] for one in sent] == ["http.response.start", "http.response.body"]
+    return [one["status"] for one in sent if "status" in one]
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/models"])
+def test_what_is_named_is_open_and_what_lies_below_it(path: str) -> None:
+    assert asked(path) == [200]
+
+
+@pytest.mark.parametrize(
+    "path", ["", "//", "//v1", "/v1=/etc/passwd", "/v1x", "/v1/../etc", "/v1/./x", "/x/../v1", "/V1"]
+)
+def test_nothing_else_is_open_not_even_by_a_step_up(path: str) -> None:
+    assert asked(path) == [404]
+
+
+def test_a_body_that_grows_too_large_is_told_so_even_where_the_server_has_its_own_answer() -> None:
+    assert asked("/v1", b"a" * 60, b"a" * 40) == [200]
+    assert asked("/v1", b"a" * 60, b"a" * 41) == [413]
