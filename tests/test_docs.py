@@ -1,5 +1,6 @@
 """Every command of README and docs is run, on the quick miniature in the place of the reader's own run and recipe."""
 
+import csv
 import re
 import shlex
 import shutil
@@ -133,3 +134,48 @@ def test_the_readmes_own_recipe_is_a_whole_one(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(recipe, encoding="utf-8")
     loaded = yaml_file.load_recipe(tmp_path / "recipe.yaml")
     assert loaded.systems["ours"].new_rows.method == "aligned"
+
+
+def rows_of(file: str) -> list[dict[str, str]]:
+    with (ROOT / file).open(encoding="utf-8", newline="") as content:
+        return list(csv.DictReader(content))
+
+
+def test_what_the_readme_says_of_the_collapse_is_what_the_tables_say() -> None:
+    cells = ("translate_en_ko_en", "translate_en_ko_ko")
+    three = {
+        row["task"]: row["mean"]
+        for row in rows_of("recipes/ablations/mixtures.csv")
+        if (row["cell"], row["system"], row["metric"]) == ("paper", "ours", "bleu")
+    }
+    one = {
+        row["task"]: row["value"]
+        for row in rows_of("docs/miniature/tables.csv")
+        if (row["system"], row["metric"]) == ("ours", "bleu")
+    }
+    said = [" → ".join(f"{float(values[cell]):.1f}" for cell in cells) for values in (one, three)]
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"({said[0]} BLEU; over [three seeds](docs/results.md) {said[1]})" in text
+
+
+INTERVAL = r"([+−]?\d+(?:\.\d+)?)(?: BLEU)? \[([+−]?\d+(?:\.\d+)?), ([+−]?\d+(?:\.\d+)?)\]"
+
+
+@pytest.mark.parametrize("page", ["docs/results.md", "docs/choosing.md", "recipes/ablations/README.md"])
+def test_every_interval_of_the_studies_that_a_page_gives_stands_in_a_file_of_theirs(page: str) -> None:
+    known = [
+        tuple(float(row[column]) for column in columns)
+        for file in sorted((ROOT / "recipes" / "ablations").glob("*.csv"))
+        for row in rows_of(str(file.relative_to(ROOT)))
+        for columns in (("difference", "low", "high"), ("to_base", "to_base_low", "to_base_high"))
+        if all(row.get(column) for column in columns)
+    ]
+    # A fall is given without its sign.
+    known += [(-middle, -high, -low) for middle, low, high in known]
+    found = re.findall(INTERVAL, (ROOT / page).read_text(encoding="utf-8"))
+    assert found
+    for numbers in found:
+        places = [len(number.partition(".")[2]) for number in numbers]
+        said = [float(number.replace("−", "-")) for number in numbers]
+        near = (all(abs(a - b) <= 0.51 / 10**n for a, b, n in zip(said, row, places, strict=True)) for row in known)
+        assert any(near), f"{page}: {numbers}"
