@@ -11,7 +11,12 @@ class Train(Section):
     """How training runs on the machine; nothing here changes what is learned (but for rounding)."""
 
     precision: Literal["float32", "bf16", "fp8"] = Field(
-        "float32", description="of products; weights stay in float32. fp8 is for GPUs that have it (extra `eight_bit`)"
+        "float32", description="of products. fp8 is for GPUs that have it (extra `eight_bit`)"
+    )
+    weights: Literal["float32", "bf16"] = Field(
+        "float32",
+        description="of weights that move, and their gradients; bf16 rounds them at random, so that small updates are "
+        "not lost (extra `eight_bit`). For `method: full`, `trains: [all]`",
     )
     optimizer: Literal["adamw", "adamw_8bit"] = Field(
         "adamw", description="adamw_8bit keeps AdamW's moments of large matrices in one byte each (extra `eight_bit`)"

@@ -107,6 +107,26 @@ class Recipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _half_weights_all_move(self) -> Self:
+        if self.train.weights == "float32":
+            return self
+        faults = [
+            f"systems.{name}.phases.{index} ({phase.title}{'; l2_to_start' if phase.l2_to_start else ''})"
+            for name, system in self.systems.items()
+            for index, phase in enumerate(system.phases)
+            if phase.title != "full" or phase.l2_to_start
+        ]
+        if faults:
+            raise ValueError(
+                f"`train.weights: bf16` is for `method: full` where all weights move, without `l2_to_start`, whose "
+                f"small pulls would be rounded away; found {', '.join(faults)}: set it to float32 (base_weights is for "
+                "weights that do not move), or give these systems a recipe of their own"
+            )
+        if self.train.precision == "fp8":
+            raise ValueError("`train.weights: bf16` goes with `precision` float32 or bf16; found fp8")
+        return self
+
     def seed_of(self, system: str) -> int:
         """Return the seed of a system's training."""
         own = self.systems[system].seed

@@ -36,6 +36,9 @@ from crosstune.train.speed import Speed
 from crosstune.train.step_in_flight import RankStep, StepInFlight, in_flight
 from crosstune.train.tracking import log
 
+# Beyond the number of any process.
+_NO_RANK = 2**31
+
 
 @dataclass(frozen=True)
 class Job:
@@ -215,6 +218,9 @@ def train_step(
     grad_norm = clip_gradient(accelerator, model, optimizer, job.phase.max_grad_norm)
     step = RankStep(seen, torch.cat(losses), grad_norm, rate, is_asked_to_stop)
     numbers = in_flight(accelerator, batch, step)
+    if job.settings.weights == "bf16":
+        # What rounds weights at random draws alike on all ranks, which hold the same weights.
+        torch.manual_seed(_seed(job, batch.step, _NO_RANK))
     optimizer.step()
     optimizer.zero_grad()
     for regularizer in job.trainable.regularizers:

@@ -116,6 +116,7 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
         "system": system.model_dump(mode="json", exclude={"label", "paper_system", "seed"}),
         "seed": recipe.seed_of(name),
         "precision": recipe.train.precision,
+        "weights": recipe.train.weights,
         "optimizer": recipe.train.optimizer,
         "base_weights": recipe.train.base_weights,
         "start": start.identity,

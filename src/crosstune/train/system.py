@@ -30,7 +30,7 @@ from crosstune.tokens.store import mixture_tokens, watch_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.loop import Job, TrainContext, train
-from crosstune.train.methods.base_weights import check_base_weights, freeze_base
+from crosstune.train.methods.base_weights import check_base_weights, narrow_weights
 from crosstune.train.methods.merge import merge_with_ancestor
 from crosstune.train.methods.optimizer import check_optimizer
 from crosstune.train.methods.trainable import plain_model, refuse_sharded_weights, save_adapter
@@ -145,7 +145,7 @@ def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> 
         )
     rows = _rows(task, index, accelerator)
     settings = task.recipe.train
-    trainable = freeze_base(begun_with(task, resume_from, context.checkpoints), settings)
+    trainable = narrow_weights(begun_with(task, resume_from, context.checkpoints), settings)
     choose_kernels(trainable.model, accelerator.device, settings)
     check_positions(task.name, phase, rows, trainable.model.config)
     if phase.lora and phase.lora.keep_adapter and is_part(inner_model(trainable.model)):

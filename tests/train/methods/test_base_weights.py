@@ -18,7 +18,7 @@ from crosstune.recipe import Recipe, Train
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from crosstune.train.methods import base_weights
-from crosstune.train.methods.base_weights import freeze_base, launch_here
+from crosstune.train.methods.base_weights import launch_here, narrow_weights
 from crosstune.train.methods.trainable import Trainable
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
 
@@ -188,4 +188,4 @@ def test_experts_are_refused_with_their_number() -> None:
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     model = AutoModelForCausalLM.from_config(MixtralConfig(**shape, vocab_size=50, num_local_experts=4))
     with pytest.raises(BadInputError, match=r"6,144 weights of this model lie in stacks of experts"):
-        freeze_base(Trainable(model.requires_grad_(False)), Train(base_weights="bf16"))
+        narrow_weights(Trainable(model.requires_grad_(False)), Train(base_weights="bf16"))

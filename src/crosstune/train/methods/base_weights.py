@@ -11,6 +11,7 @@ from accelerate.utils import DistributedType
 from crosstune.errors import BadInputError
 from crosstune.models.experts import num_expert_weights
 from crosstune.models.frozen import Kind, pack, pack_frozen_weights
+from crosstune.models.half_weights import halve_weights
 from crosstune.models.plain import inner_model
 from crosstune.recipe import Train
 from crosstune.terminal import note
@@ -72,12 +73,14 @@ def check_base_weights(settings: Train, launch: Any) -> None:
         )
 
 
-def freeze_base(trainable: Trainable, settings: Train) -> Trainable:
-    """Put the weights that do not move into the precision that is asked for, where they stand; say what it saves.
+def narrow_weights(trainable: Trainable, settings: Train) -> Trainable:
+    """Put weights, those that move and those that do not, into the precision that is asked for, where they stand.
 
     Raises:
         BadInputError: when most weights are experts', which no linear layers hold.
     """
+    if settings.weights == "bf16":
+        halve_weights(trainable.model)
     if settings.base_weights == "float32":
         return trainable
     if experts := num_expert_weights(inner_model(trainable.model)):

@@ -30,5 +30,7 @@ class EightBitAdamW(AdamW8bit):  # type: ignore[misc]
         for group in self.param_groups:
             for weight in group["params"] if group.get("in_float32") else ():
                 if weight.grad is not None and not self.state[weight]:
-                    moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+                    moments = {
+                        name: torch.zeros_like(weight, dtype=torch.float32) for name in ("exp_avg", "exp_avg_sq")
+                    }
                     self.state[weight] = {"step": torch.tensor(0.0), **moments}

@@ -26,24 +26,32 @@ def check_optimizer(settings: Train, accelerator: Any) -> None:
     """Stop before anything is read where the optimiser of the recipe cannot work.
 
     Raises:
-        BadInputError: when `adamw_8bit` lacks torchao, or on a GPU a C compiler, or was launched with DeepSpeed.
+        BadInputError: when moments in bytes, or weights in bf16, lack torchao, or on a GPU a C compiler, or were
+            launched with an engine that they do not go with.
     """
-    if settings.optimizer == "adamw":
+    if settings.optimizer == "adamw" and settings.weights == "float32":
         return
+    asked, instead = "train.optimizer=adamw_8bit", "set train.optimizer=adamw, which takes 8 bytes per trained weight"
+    if settings.weights == "bf16":
+        asked, instead = "train.weights=bf16", "set train.weights=float32, which takes 4 bytes a weight instead of 2"
     if find_spec("torchao") is None:
         raise BadInputError(
-            "train.optimizer=adamw_8bit needs torchao, which is not installed: pip install 'crosstune[eight_bit]', or "
-            "set train.optimizer=adamw, which takes 8 bytes per trained weight instead of 2"
+            f"{asked} needs torchao, which is not installed: pip install 'crosstune[eight_bit]', or {instead}"
         )
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         raise BadInputError(
-            "train.optimizer=adamw_8bit was launched with DeepSpeed, whose engine flattens the weights that its "
-            "moments belong to: launch with FSDP2 (recipes/launch/one_node_8_gpus.yaml), or set train.optimizer=adamw"
+            f"{asked} was launched with DeepSpeed, whose engine flattens the weights that the moments belong to: "
+            f"launch with FSDP2 (recipes/launch/one_node_8_gpus.yaml), or {instead}"
+        )
+    if settings.weights == "bf16" and accelerator.distributed_type == DistributedType.FSDP:
+        raise BadInputError(
+            f"{asked} was launched with FSDP, which splits weights in float32 here: launch it without (torchrun "
+            f"--nproc-per-node N -m crosstune ...), or {instead}"
         )
     if accelerator.device.type == "cuda" and not c_compiler():
         raise BadInputError(
-            "train.optimizer=adamw_8bit compiles its step on a GPU, which needs a C compiler, and neither $CC nor gcc "
-            "nor clang is here: install one (apt-get install gcc), or set train.optimizer=adamw"
+            f"{asked} compiles its step on a GPU, which needs a C compiler, and neither $CC nor gcc nor clang is "
+            f"here: install one (apt-get install gcc), or {instead}"
         )
 
 
@@ -51,24 +59,41 @@ def make_optimizer(model: nn.Module, phase: Phase, settings: Train) -> torch.opt
     """Return AdamW over what is trained; weight decay is for matrices, not for norms and biases."""
     trained = _trained(model)
     matrices = [weight for weight in trained if weight.ndim >= 2]
-    others = {"params": [weight for weight in trained if weight.ndim < 2], "weight_decay": 0.0}
+    others: dict[str, Any] = {"params": [weight for weight in trained if weight.ndim < 2], "weight_decay": 0.0}
     usual: dict[str, Any] = {"lr": phase.learning_rate, "betas": phase.adam_betas}
-    if settings.optimizer == "adamw":
+    if settings.optimizer == "adamw" and settings.weights == "float32":
         groups = [{"params": matrices, "weight_decay": phase.weight_decay}, others]
         return torch.optim.AdamW([group for group in groups if group["params"]], **usual, fused=True)
     # Not above: torchao is an extra, and takes seconds to load.
     from crosstune.train.methods.eight_bit import EightBitAdamW
 
-    tables = _tables(model)
+    whole = _with_moments_in_float32(model, settings)
     groups = [
         {
-            "params": [weight for weight in matrices if (id(weight) in tables) == is_table],
+            "params": [weight for weight in matrices if (id(weight) in whole) == in_float32],
             "weight_decay": phase.weight_decay,
-            "in_float32": is_table,
+            "in_float32": in_float32,
         }
-        for is_table in (False, True)
+        for in_float32 in (False, True)
     ]
-    return EightBitAdamW([group for group in (*groups, others) if group["params"]], **usual)
+    others["in_float32"] = settings.weights == "bf16"
+    chosen = [group for group in (*groups, others) if group["params"]]
+    return EightBitAdamW(chosen, **usual, bf16_stochastic_round=settings.weights == "bf16")
+
+
+def _with_moments_in_float32(model: nn.Module, settings: Train) -> frozenset[int]:
+    """Return the ids of matrices whose moments are not in bytes, and which the optimiser is to be told of.
+
+    torchao keeps those of small ones, and of those that blocks do not divide, in the type of the weight.
+    """
+    if settings.weights == "float32":
+        return _tables(model)
+    small = {
+        id(weight)
+        for weight in _trained(model)
+        if settings.optimizer == "adamw" or weight.numel() < _SMALLEST or weight.numel() % _BLOCK
+    }
+    return _tables(model) | small
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
+from crosstune.models.half_weights import restore_weights
 from crosstune.models.plain import plain_logits
 from crosstune.models.self_test import rows_of
 from crosstune.recipe import Lora, Phase
@@ -115,6 +116,7 @@ def plain_model(
     else:
         whole = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
     merged = whole.merge_and_unload() if isinstance(whole, PeftModel) else whole
+    restore_weights(merged)
     return cast(PreTrainedModel, merged)
 
 
