@@ -164,6 +164,31 @@ def bytes_of(part: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in held)
 
 
+def bytes_when_packed(trained: nn.Module, kind: Kind) -> tuple[float, int]:
+    """Return the bytes of all weights of a model as `pack_frozen_weights` would leave it, and its largest matrix.
+
+    Counted by sizes alone: the model may have weights without content.
+    """
+    halves = {id(weight) for weight in _tables(trained)}
+    num_bytes, largest, counted = 0.0, 0, set[int]()
+    for part in trained.modules():
+        for weight in part.parameters(recurse=False):
+            if id(weight) in counted:
+                continue
+            counted.add(id(weight))
+            is_packed = type(part) is nn.Linear and not any(one.requires_grad for one in part.parameters(False))
+            if id(weight) in halves and not weight.requires_grad:
+                num_bytes += 2 * weight.numel()
+            elif is_packed and weight.ndim == 2:
+                # In four bits 64 share a scale of eight bits, and 256 of these one of 32.
+                of_scales = {"bf16": 2.0, "nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1 + 4 / weight.shape[1]}
+                num_bytes += of_scales[kind] * weight.numel()
+                largest = max(largest, weight.numel())
+            else:
+                num_bytes += 4 * weight.numel()
+    return num_bytes, largest
+
+
 def frozen_kinds(part: nn.Module) -> frozenset[str]:
     """Return what the packed weights inside a module are packed in."""
     return frozenset(inner.kind for inner in part.modules() if isinstance(inner, FrozenLinear))

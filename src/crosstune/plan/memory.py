@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AttentionInterface
 
+from crosstune.models.frozen import bytes_when_packed
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.recompute import recompute_layers
 from crosstune.recipe import Train
@@ -26,7 +27,7 @@ _ATTENTION = "crosstune_counted"
 # The CUDA context and libraries, and what the allocator cannot use: assumptions, not measurements.
 _CONTEXT_BYTES = 1.5e9
 _FRAGMENTATION = 0.05
-# Gradients and weights are in float32.
+# Gradients and weights are in float32, where nothing else is asked for.
 _FLOAT = 4
 _CHUNK_ROWS = 1024
 
@@ -80,7 +81,6 @@ def estimate_memory(
         num_shards: over how many of them weights, gradients and optimiser state are split; 1 for none.
         regularizers: of the phase; where weights are split, so is what they keep.
     """
-    num_weights = sum(parameter.numel() for parameter in trained.parameters())
     num_trained = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
     bytes_per_value = 2 if settings.precision != "float32" else 4
     layer, others = _largest_layer(trained), _outside_layers(trained)
@@ -88,19 +88,19 @@ def estimate_memory(
         # The layer at work and the next one are gathered; embeddings and head stay so through the step.
         working = (2 * layer + others) * bytes_per_value + (layer + others) * _FLOAT
     else:
-        # Autocast keeps its copies of the weights until the backward pass has used them.
-        working = num_weights * 2 if settings.precision != "float32" else 0
+        working = _copies(trained, settings)
     activations = _activations(trained, tokens.largest_micro_batch, settings)
     vocabulary = _plain(trained).get_output_embeddings().weight.shape[0]
     all_logits = tokens.most_supervised * vocabulary * (bytes_per_value if num_shards > 1 else _FLOAT)
     rounded = tokens.most_supervised * vocabulary * (_FLOAT - bytes_per_value) if num_shards == 1 else 0
     chunk = min(_CHUNK_ROWS, tokens.most_supervised) * vocabulary * 2 * _FLOAT
     logits = float(all_logits + rounded + chunk)
-    gradients = num_trained * _FLOAT / num_shards
+    of_moving = 2 if settings.weights == "bf16" else _FLOAT
+    gradients = num_trained * of_moving / num_shards
     if tokens.most_micro_batches == 1 and num_shards == num_gpus:
         gradients = max(0.0, gradients - activations - logits)
     parts = {
-        "weights": num_weights * _FLOAT / num_shards,
+        "weights": _bytes_of_weights(trained, settings) / num_shards,
         "gradients": gradients,
         "optimizer": bytes_of_moments(trained, settings, num_shards),
         "working_weights": float(working),
@@ -114,6 +114,30 @@ def estimate_memory(
         ),
     }
     return Memory(**parts, other=_CONTEXT_BYTES + _FRAGMENTATION * sum(parts.values()))
+
+
+def _bytes_of_weights(trained: nn.Module, settings: Train) -> float:
+    num_weights = sum(parameter.numel() for parameter in trained.parameters())
+    if settings.base_weights != "float32":
+        return bytes_when_packed(trained, settings.base_weights)[0]
+    return num_weights * (2 if settings.weights == "bf16" else _FLOAT)
+
+
+def _copies(trained: nn.Module, settings: Train) -> float:
+    """Return the bytes of weights in the precision of the products, where all are whole on each GPU."""
+    num_weights = sum(parameter.numel() for parameter in trained.parameters())
+    if settings.base_weights != "float32":
+        # Of what moves, and two of the largest matrix, unpacked one at a time, where it is not used as it lies.
+        moving = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
+        if settings.precision == "float32":
+            return 2 * _FLOAT * bytes_when_packed(trained, settings.base_weights)[1]
+        largest = 0 if settings.base_weights == "bf16" else bytes_when_packed(trained, settings.base_weights)[1]
+        return 2 * 2 * largest + 2 * moving
+    if settings.weights == "bf16":
+        # Without autocast each weight is widened, and its copy kept for the backward pass.
+        return num_weights * _FLOAT if settings.precision == "float32" else 0
+    # Autocast keeps its copies of the weights until the backward pass has used them.
+    return num_weights * 2 if settings.precision != "float32" else 0
 
 
 def fake_model(build: Callable[[], nn.Module]) -> tuple[nn.Module, FakeTensorMode]:

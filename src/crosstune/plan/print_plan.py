@@ -83,10 +83,10 @@ def _cost_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
             f"{tokens.computed / tokens.real:.0%}",
             f"{tokens.padded / tokens.real:.0%}",
             three_digits(plan.useful_flops / 1e15),
-            _hours(plan.hours),
+            hours_and_less(plan.hours),
         )
     table.add_section()
-    table.add_row("all", *[""] * 8, _hours(sum(plan.hours for plan in plans)))
+    table.add_row("all", *[""] * 8, hours_and_less(sum(plan.hours for plan in plans)))
     return table
 
 
@@ -112,5 +112,8 @@ def three_digits(number: float) -> str:
     return f"{number:.3g}"
 
 
-def _hours(hours: float) -> str:
-    return f"{hours:,.1f}" if hours >= 0.1 else f"{hours * 60:.1f} min" if hours * 60 >= 0.1 else "< 0.1 min"
+def hours_and_less(hours: float) -> str:
+    """Return a time for a column of hours: under a tenth of one in minutes, under a minute in seconds."""
+    if hours >= 0.1:
+        return f"{hours:,.1f}"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.2g} s"

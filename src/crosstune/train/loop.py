@@ -197,7 +197,7 @@ def train_step(
     before it begins: no split into ranks and micro-batches changes the gradient. Nothing is read from the device:
     whether all is finite is seen when the numbers are read.
     """
-    torch.manual_seed(_seed(job, batch.step, accelerator.process_index))
+    torch.manual_seed(step_seed(job, batch.step, accelerator.process_index))
     rate = learning_rate(job.phase, batch.step, job.schedule.num_steps)
     set_learning_rate(optimizer, rate)
     seen: list[Segment] = []
@@ -220,7 +220,7 @@ def train_step(
     numbers = in_flight(accelerator, batch, step)
     if job.settings.weights == "bf16":
         # What rounds weights at random draws alike on all ranks, which hold the same weights.
-        torch.manual_seed(_seed(job, batch.step, _NO_RANK))
+        torch.manual_seed(step_seed(job, batch.step, _NO_RANK))
     optimizer.step()
     optimizer.zero_grad()
     for regularizer in job.trainable.regularizers:
@@ -291,6 +291,6 @@ def progress_note(row: Mapping[str, Any], speed: Speed) -> str:
     )
 
 
-def _seed(job: Job, step: int, rank: int) -> int:
+def step_seed(job: Job, step: int, rank: int) -> int:
     """Return a seed of its own for every step and rank: a resumed step draws what it would have drawn."""
     return int(np.random.SeedSequence([job.seed, job.index, step, rank]).generate_state(1)[0])

@@ -55,7 +55,7 @@ def test_updates_far_below_the_last_digit_arrive_on_average(optimizer: str) -> N
     # Twenty steps of Adam by equal gradients are 20 rates. A weight is 1 or 1 - 2^-8: a coin of probability 0.05.
     error = 2**-8 * (0.05 * 0.95 / moved.numel()) ** 0.5
     assert float(moved.mean()) == pytest.approx(20e-5, abs=4 * error)
-    assert set(moved.unique().tolist()) <= {0.0, 2**-8, 2**-7}
+    assert torch.equal(moved * 2**8, (moved * 2**8).round())
     assert all(state["exp_avg"].dtype == torch.float32 for state in stepped.state.values() if optimizer == "adamw")
 
 
@@ -142,7 +142,7 @@ def test_what_rounds_weights_is_drawn_alike_on_every_rank(make_run: MakeRun, mon
     from crosstune.train.methods.eight_bit import EightBitAdamW
 
     asked: list[int] = []
-    seed, step = loop._seed, EightBitAdamW.step
+    seed, step = loop.step_seed, EightBitAdamW.step
     before_step: list[int] = []
 
     def recorded_seed(job: Any, number: int, rank: int) -> int:
@@ -153,7 +153,7 @@ def test_what_rounds_weights_is_drawn_alike_on_every_rank(make_run: MakeRun, mon
         before_step.append(asked[-1])
         return step(self, closure)
 
-    monkeypatch.setattr(loop, "_seed", recorded_seed)
+    monkeypatch.setattr(loop, "step_seed", recorded_seed)
     monkeypatch.setattr(EightBitAdamW, "step", recorded_step)
     recipe, run = make_run({"base": scratch(phases=[phase(num_steps=2)])}, weights="bf16")
     train_stage.run(recipe, run)

@@ -50,6 +50,8 @@ def prove_training(trained: nn.Module, called: nn.Module, accelerator: Accelerat
         return bool(accelerator.reduce(votes, reduction="sum") == accelerator.num_processes)
 
     device, model = accelerator.device, inner_model(trained)
+    # Gradients are in the type of the weights.
+    rounded_by = "bf16" if settings.weights == "bf16" else settings.precision
     types = {"float32": torch.float32, "bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
     whole = accelerator.distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
     trial = Trial(
@@ -58,7 +60,7 @@ def prove_training(trained: nn.Module, called: nn.Module, accelerator: Accelerat
         called=called.module if isinstance(called, DistributedDataParallel) else called,
         attentions=packed_attentions(model, device, settings.flex_attention if settings.kernels == "auto" else False),
         kernels=lambda tested: fast_paths(tested, accelerator, settings),
-        digit=digit_of(types[settings.precision], device),
+        digit=digit_of(types[rounded_by], device),
         is_whole=whole,
         agree=agree,
     )
