@@ -63,12 +63,12 @@ def restore_weights(model: nn.Module) -> None:
     """Put all weights of a model whose weights were halved into float32, which holds every number of bfloat16."""
     if not any(isinstance(part, HalfLinear) for part in model.modules()):
         return
-    for part in model.modules():
-        if isinstance(part, HalfLinear):
+    for module in model.modules():
+        part: Any = module
+        if isinstance(module, HalfLinear):
             part.__class__ = nn.Linear
-        elif isinstance(part, _HalfTable):
-            kind: Any = type(part).__mro__[2]
-            part.__class__ = kind
+        elif isinstance(module, _HalfTable):
+            part.__class__ = type(module).__mro__[2]
     for weight in model.parameters():
         weight.data = weight.data.float()
 

@@ -86,7 +86,7 @@ def estimate_memory(
     layer, others = _largest_layer(trained), _outside_layers(trained)
     if num_shards > 1:
         # The layer at work and the next one are gathered; embeddings and head stay so through the step.
-        working = (2 * layer + others) * bytes_per_value + (layer + others) * _FLOAT
+        working: float = (2 * layer + others) * bytes_per_value + (layer + others) * _FLOAT
     else:
         working = _copies(trained, settings)
     activations = _activations(trained, tokens.largest_micro_batch, settings)
