@@ -175,14 +175,14 @@ def test_the_memory_of_llama_2_7b_is_what_an_h200_held(
 
 @pytest.mark.parametrize(("kind", "most"), [("bf16", 17e9), ("int8", 12e9), ("nf4", 8e9)])
 def test_adapters_on_llama_2_7b_fit_the_cards_that_people_have(kind: str, most: float) -> None:
-    config = LlamaConfig(vocab_size=46_336, num_hidden_layers=32, hidden_size=4096, intermediate_size=11_008)
+    config = LlamaConfig(vocab_size=32_000, num_hidden_layers=32, hidden_size=4096, intermediate_size=11_008)
     lora = Phase.model_validate_json(json.dumps(phase(method="lora", lora={"rank": 8})))
     settings = Train(precision="bf16", gradient_checkpointing=True, micro_batch_tokens=1024)
     tokens = replace(TOKENS, largest_micro_batch=1024, most_supervised=642)
     plain = Case(config, None, lora, settings, tokens, 1)
     packed = plain.with_settings(base_weights=kind).memory()
     assert packed.total <= most < plain.memory().total
-    in_layers, tables = 32 * (4 * 4096**2 + 3 * 4096 * 11_008), 2 * 46_336 * 4096
+    in_layers, tables = 32 * (4 * 4096**2 + 3 * 4096 * 11_008), 2 * 32_000 * 4096
     bits = {"bf16": 16, "int8": 8.01, "nf4": 4.13}[kind]
     adapters = 32 * 4 * 2 * 8 * 4096
     assert packed.weights == pytest.approx(in_layers * bits / 8 + 2 * tables + 4 * adapters, rel=0.002)

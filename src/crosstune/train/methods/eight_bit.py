@@ -25,6 +25,18 @@ class EightBitAdamW(AdamW8bit):  # type: ignore[misc]
         with torch.compiler.set_stance("force_eager" if is_on_cpu else "default"):
             return super().step(closure)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a checkpoint's moments in the type that they were saved in: torch would have them in the weight's."""
+        super().load_state_dict(state_dict)
+        weights = [weight for group in self.param_groups for weight in group["params"]]
+        saved = [place for group in state_dict["param_groups"] for place in group["params"]]
+        for weight, place in zip(weights, saved, strict=True):
+            for name, value in state_dict["state"].get(place, {}).items():
+                if isinstance(value, Tensor) and value.dtype == torch.float32 and name != "step":
+                    kept = self.state[weight][name]
+                    if kept.dtype != torch.float32:
+                        self.state[weight][name] = value.to(weight.device, copy=True)
+
     def _begin_in_float32(self) -> None:
         """Give weights moments in float32 where torchao, which finds none, would make some in bytes."""
         for group in self.param_groups:
