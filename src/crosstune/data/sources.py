@@ -53,7 +53,7 @@ def read_source(source: Source, paths: Sequence[Path], root: Path, languages: La
     """Yield the rows of a corpus: texts by language, by ``instruction, input, output``, or as ``text``.
 
     One row of a file gives several when it holds a conversation. Text, JSON lines, tables, Parquet and TMX are read in
-    constant memory; what is parsed as a whole (JSON arrays, spreadsheets, catalogues) is not.
+    constant memory; what is parsed as a whole (spreadsheets, catalogues) is not.
 
     Raises:
         BadInputError: when a file cannot be read, has not the format asked for, or none that can be read, or when the

@@ -11,9 +11,11 @@ import openpyxl
 import pytest
 
 from crosstune.data.readers import sheet_parts
+from crosstune.data.readers.archives import members
 from crosstune.data.readers.records import Record
 from crosstune.data.readers.spreadsheets import xlsx
 from crosstune.data.readers.tables import Columns
+from crosstune.data.readers.unpack import read_bytes
 from crosstune.errors import BadInputError
 
 COLUMNS = Columns({"en": frozenset({"번역문"}), "ko": frozenset({"원문"})})
@@ -199,3 +201,16 @@ def test_a_spreadsheet_cut_or_changed_anywhere_is_read_or_refused(tmp_path: Path
         path.write_bytes(content[:place] if number % 2 else content[:place] + draw.randbytes(3) + content[place + 3 :])
         with contextlib.suppress(BadInputError):
             list(xlsx(path, COLUMNS, "a"))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_damaged_anywhere_is_read_or_refused(tmp_path: Path, compression: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("a.tsv", "en\tko\n" + "Hello there.\t안녕하세요.\n" * 20)
+    content = path.read_bytes()
+    for place in range(4, len(content), 2):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x41]) + content[place + 1 :])
+        with contextlib.suppress(BadInputError):
+            for member in members(path):
+                read_bytes(path, member)

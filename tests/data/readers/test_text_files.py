@@ -98,7 +98,14 @@ def test_repetitive_text_is_no_bomb(tmp_path: Path) -> None:
 def test_what_is_parsed_as_a_whole_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack, "MAX_WHOLE_BYTES", 10)
     assert file(tmp_path, b"0123456789").text() == "0123456789"
-    with pytest.raises(BadInputError, match="more than 10 bytes, but its format is parsed as a whole"):
+    with pytest.raises(BadInputError, match="more than 10 bytes, but it is parsed as a whole"):
+        file(tmp_path, b"0123456789a").text()
+
+
+def test_what_is_parsed_as_a_whole_leaves_room_for_its_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "free_memory", lambda: 40)
+    assert file(tmp_path, b"0123456789").text() == "0123456789"
+    with pytest.raises(BadInputError, match=r"takes 4 times its size in memory; 40 bytes are free here.*into several"):
         file(tmp_path, b"0123456789a").text()
 
 

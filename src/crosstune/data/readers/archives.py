@@ -1,6 +1,8 @@
 """Zip archives of corpus files, as AI-Hub hands them out: each file in one is read as if it lay beside it."""
 
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +13,9 @@ _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 # Spreadsheets are archives, too: Office's and OpenDocument's.
 _SPREADSHEET_PARTS = {"[content_types].xml", "xl/workbook.xml", "xl/workbook.bin", "mimetype"}
 _UTF8_NAME = 0x800
+# What zipfile raises for an archive that is not whole. RuntimeError: encrypted, or of a version or a compression that
+# it does not know. OSError, ValueError: a damaged table of contents sends it outside the file.
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError)
 
 
 class Member(NamedTuple):
@@ -42,7 +47,7 @@ def members(path: Path) -> list[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
             found = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         if path.suffix.lower() != ".zip":
             return []  # A damaged spreadsheet: its reader says so.
         raise BadInputError(

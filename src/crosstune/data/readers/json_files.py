@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from crosstune.data.readers.json_stream import JsonStream, told
 from crosstune.data.readers.records import Record, Records
 from crosstune.data.readers.text_files import TextFile
 from crosstune.errors import BadInputError
@@ -31,6 +32,9 @@ class _Parser:
 
     def parse(self, text: str) -> Any:
         return json.loads(text, object_pairs_hook=self._object)
+
+    def stream(self, file: TextFile) -> JsonStream:
+        return JsonStream(file, self._object)
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -94,63 +98,66 @@ def json_array(file: TextFile) -> Records:
         BadInputError: when the file is no JSON, or no array.
     """
     parser = _Parser()
-    content = _parse(file, parser)
-    if not isinstance(content, list):
-        keys = f"an object with the keys {', '.join(content)}" if isinstance(content, dict) else repr(content)[:80]
+    stream = parser.stream(file)
+    if (first := stream.next_character()) != "[":
+        content = told(dict.fromkeys(_passed_keys(stream))) if first == "{" else repr(stream.value())[:80]
+        stream.end()
         raise BadInputError(
-            f"{file.path} should hold a JSON array of rows, [{{...}}, ...], but holds {keys}. "
-            "Correct the file or `format`"
+            f"{file.path} should hold a JSON array of rows, [{{...}}, ...], but holds "
+            f"{f'an object with the keys {content}' if first == '{' else content}. Correct the file or `format`"
         )
-    return (
-        Record(f"{file.name}:row {number}", row, parser.problem(row)) for number, row in enumerate(content, start=1)
-    )
+    for number, row in enumerate(stream.items(), start=1):
+        yield Record(f"{file.name}:row {number}", row, parser.problem(row))
+    stream.end()
 
 
 def aihub_json(file: TextFile, languages: Sequence[str]) -> Records:
     """Yield the rows of ``{"data": [...]}``, the texts of the languages without the ``>`` that AI-Hub's may begin with.
 
     Raises:
-        BadInputError: when the file is no JSON, or has no array ``data``.
+        BadInputError: when the file is no JSON, or has no array ``data``, or two.
     """
     parser = _Parser()
-    content = _parse(file, parser)
-    if not (isinstance(content, dict) and isinstance(content.get("data"), list)):
-        found = f"the keys {', '.join(content)}" if isinstance(content, dict) else f"a {type(content).__name__}"
-        raise BadInputError(
-            f'{file.path} was read as AI-Hub JSON, an object {{"data": [...]}}, but it holds {found}. '
-            "Correct the file, or name its format (json, jsonl, tsv)"
-        )
-    if isinstance(content, _TwiceNamed):
-        raise BadInputError(f"{file.path} {parser.problem(content)}. Cut it into one file for each array `data`")
-    for number, row in enumerate(content["data"], start=1):
-        problem = parser.problem(row)
-        if isinstance(row, dict) and not problem:
-            row |= {key: _without_stray_mark(row[key]) for key in languages if isinstance(row.get(key), str)}
-        yield Record(f"{file.name}:row {number}", row, problem)
+    stream = parser.stream(file)
+    if stream.next_character() != "{":
+        content = stream.value()
+        stream.end()
+        raise _no_aihub_json(file, f"a {type(content).__name__}")
+    found: dict[str, None] = {}
+    for key in stream.names():
+        if key in found:
+            raise BadInputError(
+                f"{file.path}: the key {key!r} occurs twice; which value is meant cannot be known. Cut it into one "
+                "file for each array `data`"
+            )
+        found[key] = None
+        if key != "data":
+            stream.value()
+            continue
+        if stream.next_character() not in ("[", ""):
+            raise _no_aihub_json(file, "a `data` that is no array")
+        for number, row in enumerate(stream.items(), start=1):
+            problem = parser.problem(row)
+            if isinstance(row, dict) and not problem:
+                row |= {key: _without_stray_mark(row[key]) for key in languages if isinstance(row.get(key), str)}
+            yield Record(f"{file.name}:row {number}", row, problem)
+    stream.end()
+    if "data" not in found:
+        raise _no_aihub_json(file, f"the keys {told(found)}")
+
+
+def _no_aihub_json(file: TextFile, found: str) -> BadInputError:
+    return BadInputError(
+        f'{file.path} was read as AI-Hub JSON, an object {{"data": [...]}}, but it holds {found}. '
+        "Correct the file, or name its format (json, jsonl, tsv)"
+    )
+
+
+def _passed_keys(stream: JsonStream) -> Iterator[str]:
+    for key in stream.names():
+        stream.value()
+        yield key
 
 
 def _without_stray_mark(text: str) -> str:
     return text.lstrip().removeprefix(">").lstrip()
-
-
-def _parse(file: TextFile, parser: _Parser) -> Any:
-    text, path = file.text(), file.path
-    try:
-        return parser.parse(text)
-    except json.JSONDecodeError as error:
-        # A text without its closing quote runs to the end of the file.
-        open_end = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
-        cut_off = " The file was probably cut off." if open_end else ""
-        raise BadInputError(
-            f"{path} is not valid JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno} "
-            f"(character {error.pos} of {len(text)}).{cut_off} Copy or download it again, or correct that place"
-        ) from None
-    except RecursionError:
-        raise BadInputError(
-            f"{path} is not a corpus in JSON: it is nested too deeply. Give a list of objects"
-        ) from None
-    except ValueError as error:
-        # Python refuses integers of more than 4,300 digits, and does not say where.
-        raise BadInputError(
-            f"{path} holds a number that cannot be read ({error}). Shorten it or write it as text"
-        ) from None

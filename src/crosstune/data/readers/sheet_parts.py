@@ -3,13 +3,13 @@
 import posixpath
 import re
 import zipfile
-import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
 
+from crosstune.data.readers.archives import DAMAGED
 from crosstune.data.readers.unpack import MAX_RATIO, MIN_BOMB_BYTES
 from crosstune.errors import BadInputError
 
@@ -47,9 +47,7 @@ def check(path: Path, content: BytesIO | None = None) -> Formulas:
                 part = parts[member.filename] = _Part(path, member.filename)
                 with archive.open(member) as part_content:
                     allowed -= part.read(part_content, allowed)
-    # RuntimeError: encrypted, or compressed in a way that zipfile does not know. OSError, ValueError: a damaged table
-    # of contents sends zipfile outside the file.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
+    except DAMAGED as error:
         if isinstance(error, BadInputError):
             raise
         raise BadInputError(

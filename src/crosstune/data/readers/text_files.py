@@ -1,5 +1,6 @@
 """Text files: decoded line by line in constant memory, each line with its number and, if need be, its problem."""
 
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from crosstune.errors import BadInputError
 # A novel has about a million bytes: a longer line is a file without line ends, or a damaged one.
 MAX_LINE_BYTES = 2**26
 _START_BYTES = 2**16
+_CHUNK_BYTES = 2**20
 
 
 class Line(NamedTuple):
@@ -72,6 +74,30 @@ class TextFile:
                     yield Line(number, raw[:300].decode(codec, "ignore"), limit)
                 else:
                     yield self._line(raw.removesuffix(b"\n").removesuffix(b"\r"), codec, number)
+
+    def chunks(self) -> Iterator[str]:
+        """Yield the text in parts, in constant memory.
+
+        Raises:
+            BadInputError: when it cannot be decoded.
+        """
+        if not self._first_bytes:
+            return
+        decoder, number = getincrementaldecoder(self._codec)(), 1
+        with open_unpacked(self.path, self.packed) as file:
+            is_open = True
+            while is_open:
+                raw = file.read(_CHUNK_BYTES)
+                is_open = bool(raw)
+                try:
+                    text = decoder.decode(raw, final=not is_open)
+                except UnicodeDecodeError as error:
+                    line = number + error.object.count(b"\n", 0, error.start)
+                    raise BadInputError(self._wrong_encoding(error.object, error, line)) from None
+                number += text.count("\n")
+                # The decoder may hold all of it back: a character that the end of the part cuts in two.
+                if text:
+                    yield text
 
     def text(self) -> str:
         """Return the whole text, for formats that are parsed as a whole.
@@ -146,7 +172,7 @@ class TextFile:
     def _wrong_encoding(self, raw: bytes, error: UnicodeDecodeError, number: int) -> str:
         name = self.path.name
         message = f"{self.path} is not {self.encoding}: byte {error.object[error.start]:#04x} in line {number}"
-        if self.encoding == "utf-8" and _is_decodable(raw, "cp949"):
+        if self.encoding == "utf-8" and _is_decodable(raw, "cp949", may_be_cut=True):
             return (
                 f"{message}. It can be read as cp949, the Korean Windows encoding: set `encoding: cp949` on its "
                 f"source, or convert it with `iconv -f cp949 -t utf-8 {name} > utf8_{name}` and name the new file in "
@@ -164,9 +190,9 @@ def _skip_line(file: BinaryIO) -> None:
         pass
 
 
-def _is_decodable(raw: bytes, encoding: str) -> bool:
+def _is_decodable(raw: bytes, encoding: str, may_be_cut: bool = False) -> bool:
     try:
-        raw.decode(encoding)
+        getincrementaldecoder(encoding)().decode(raw, final=not may_be_cut)
     except UnicodeDecodeError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,15 +9,17 @@ from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
 
-from crosstune.data.readers.archives import Member
+from crosstune.data.readers.archives import DAMAGED, Member
 from crosstune.errors import BadInputError
+from crosstune.runs.provenance import free_memory
 
 # Text packs to a third or a tenth of its size, the most repetitive JSON to a fiftieth; gzip's own bound is 1,032.
 MAX_RATIO = 200
 # Below this a high ratio does no harm: a few thousand equal lines reach it, too.
 MIN_BOMB_BYTES = 2**26
-# What is parsed as a whole lies in memory several times; AI-Hub's JSON of 1.2 million rows has about 1 GB.
+# What is parsed as a whole lies in memory several times: Gettext's files, and tables in an archive.
 MAX_WHOLE_BYTES = 2**32
+_WHOLE_COPIES = 4
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 
@@ -37,7 +38,7 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             num_bytes = int(self._stream.readinto(buffer))
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except DAMAGED as error:
             check = {"zip": "unzip"}.get(self._packing, self._packing)
             raise BadInputError(
                 f"{self._path} is not a whole {self._packing} file ({error}). Check it with `{check} -t`, and "
@@ -85,8 +86,7 @@ def _open_member(packed: Member) -> Iterator[IO[bytes]]:
     with zipfile.ZipFile(packed.archive) as archive:
         try:
             stream = archive.open(packed.name)
-        # Encrypted, or compressed in a way that zipfile does not know; a damaged entry.
-        except (RuntimeError, zipfile.BadZipFile, OSError, ValueError) as error:
+        except DAMAGED as error:
             raise BadInputError(
                 f"{packed.archive}: {packed.shown} cannot be unpacked ({error}). Unpack the archive yourself, and name "
                 "the files in it"
@@ -99,16 +99,20 @@ def read_bytes(path: Path, packed: Member | None = None) -> bytes:
     """Return all bytes of a file, unpacked.
 
     Raises:
-        BadInputError: as ``open_unpacked``, and when there are more than MAX_WHOLE_BYTES.
+        BadInputError: as ``open_unpacked``, and when there are more than can be parsed here, or MAX_WHOLE_BYTES.
     """
+    free = free_memory()
+    allowed = min(MAX_WHOLE_BYTES, free // _WHOLE_COPIES) if free else MAX_WHOLE_BYTES
     content = io.BytesIO()
     with open_unpacked(path, packed) as file:
         # By parts: a single read would set aside the memory of the limit at once.
         while part := file.read(2**20):
             content.write(part)
-            if content.tell() > MAX_WHOLE_BYTES:
+            if content.tell() > allowed:
                 raise BadInputError(
-                    f"{path} holds more than {MAX_WHOLE_BYTES:,} bytes, but its format is parsed as a whole and read "
-                    "up to that size. Cut it into several files, or convert it to JSON lines, which have no limit"
+                    f"{path} holds more than {allowed:,} bytes, but it is parsed as a whole, which takes "
+                    f"{_WHOLE_COPIES} times its size in memory; {free:,} bytes are free here, and up to "
+                    f"{MAX_WHOLE_BYTES:,} are read. Cut it into several files, unpack the archive that it lies in, or "
+                    "convert it to JSON lines, which have no limit"
                 )
     return content.getvalue()
