@@ -5,6 +5,9 @@ import shutil
 import sys
 from pathlib import Path
 
+from crosstune.runs.files import read_json, write_json
+from crosstune.runs.provenance import public
+
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results of the miniature: written by `make results` -->", "<!-- end of results -->"
 
@@ -32,7 +35,7 @@ def main() -> None:
     target.mkdir(exist_ok=True)
     for name in ("tables.csv", "report.md"):
         shutil.copyfile(run / "report" / name, target / name)
-    shutil.copyfile(run / "run.json", target / "run.json")
+    write_json(target / "run.json", public(read_json(run / "run.json")))
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
     _, after = rest.split(END)

@@ -41,6 +41,15 @@ def public_command(command: str) -> str:
     return shlex.join(map(public, words))
 
 
+def public(facts: Any) -> Any:
+    """Return what ``run.json`` says as others may read it: the commands in it by ``public_command``."""
+    if isinstance(facts, list):
+        return [public(fact) for fact in facts]
+    if not isinstance(facts, dict):
+        return facts
+    return {key: public_command(fact) if key == "command" else public(fact) for key, fact in facts.items()}
+
+
 def public_path(path: str) -> str:
     """Return a path as others may read it: of one that leads out of the folder where it was typed, its last name."""
     parts = PurePath(path).parts
