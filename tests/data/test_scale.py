@@ -20,6 +20,7 @@ from crosstune.prompts.examples import read_examples
 from crosstune.recipe import yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.lock import only_process_in
 
 pytest.importorskip("datatrove", reason="the extra `scale` is not installed")
 
@@ -88,6 +89,14 @@ def test_finished_shards_are_not_made_again_and_a_lost_one_is(content: dict[str,
     assert [name for name in sorted(before) if before[name] != after[name]] == ["00001.parquet"]
     other = crosstune("filter", recipe, "korean", str(out), "data.quality.min_script_share=0.5")
     assert other.returncode == 2 and "filtered with other settings" in other.stderr
+
+
+def test_two_do_not_write_into_one_folder_at_a_time(content: dict[str, Any], tmp_path: Path) -> None:
+    recipe, out = write(content, tmp_path), tmp_path / "filtered"
+    with only_process_in(out, "-"):
+        done = crosstune("filter", recipe, "korean", str(out), "name=another_run")
+    assert done.returncode == 2 and "give another folder as OUT" in " ".join(done.stderr.split())
+    assert [path.name for path in out.iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize(
