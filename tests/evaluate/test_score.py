@@ -15,7 +15,8 @@ from crosstune.evaluate import find_benchmarks
 from crosstune.evaluate import score as score_module
 from crosstune.evaluate.find_benchmarks import Choice, benchmarks_of, find_tasks
 from crosstune.evaluate.harness import generated_tasks
-from crosstune.evaluate.score import Asked
+from crosstune.evaluate.score import Asked, say_if_trained_otherwise
+from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
@@ -325,3 +326,14 @@ def test_a_gguf_file_is_scored_and_named(data_root: Path, tmp_path: Path) -> Non
     before = facts["fingerprint"]
     run(path, data_root, tmp_path / "scores")
     assert read_json(out / "systems" / "model" / "system.json")["fingerprint"] != before
+
+
+@pytest.mark.parametrize(("prompt", "is_told"), [("paper-v1", True), ("alpaca", False), ("chat", False)])
+def test_a_model_that_was_trained_with_another_prompt_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompt: str, is_told: bool
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(score_module, "note", told.append)
+    (tmp_path / "chat_template.jinja").write_text(TEMPLATES["alpaca"].chat_template(), encoding="utf-8")
+    say_if_trained_otherwise(Asked(str(tmp_path), str(tmp_path), None, prompt, 8, "float32"))
+    assert ["--prompt alpaca asks it as it was trained" in one for one in told] == [True] * is_told

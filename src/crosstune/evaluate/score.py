@@ -12,6 +12,7 @@ from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.find_benchmarks import Choice, find_tasks
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
+from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json, write_json
@@ -19,6 +20,7 @@ from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.hashes import hash_model
 from crosstune.runs.provenance import public_path
+from crosstune.terminal import note
 
 # What the scored model is called in its run.
 SYSTEM = "model"
@@ -50,11 +52,24 @@ def score(asked: Asked, choice: Choice, out: Path | None) -> tuple[Recipe, RunFo
         RunFolderError: when ``out`` holds the scores of another model, or another process works in it.
     """
     tasks = find_tasks(choice, asked.max_new_tokens)
+    say_if_trained_otherwise(asked)
     recipe = _recipe(asked, choice, tasks, out)
     command = shlex.join(["crosstune", *sys.argv[1:]])
     prepare = partial(_write_system, asked)
     run = pipeline.run_stages(recipe, ("data", "evaluate", "report"), command, update=True, prepare=prepare)
     return recipe, run
+
+
+def say_if_trained_otherwise(asked: Asked) -> None:
+    """Tell where a folder's own chat template is one of ours, and another is asked for: its answers will be worse."""
+    file = Path(asked.tokenizer) / "chat_template.jinja"
+    written = file.read_text(encoding="utf-8") if file.is_file() else ""
+    trained = next((name for name, template in TEMPLATES.items() if template.chat_template() == written), None)
+    if trained is not None and asked.prompt not in (trained, "chat"):
+        note(
+            f"{asked.label} was trained with the prompt {trained}, as its chat template says, and is asked with "
+            f"{asked.prompt}: --prompt {trained} asks it as it was trained"
+        )
 
 
 def _write_system(asked: Asked, run: RunFolder) -> None:
