@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from tokenizers import AddedToken
@@ -18,6 +19,7 @@ from crosstune.models.pieces import refuse_missing_rows
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.train import stage as train_stage
+from crosstune.train.row_checks import check_pieces
 from tests.train.conftest import (
     MakeRun,
     base_tokenizer,
@@ -114,21 +116,13 @@ def test_a_text_with_a_token_that_has_no_row_is_named(tmp_path: Path) -> None:
         list(generate(model, [[1, 61]], {2}, Limits(2, 50, 2, 100)))
 
 
-def test_a_row_of_training_with_a_token_that_has_no_row_is_named(make_run: MakeRun, tmp_path: Path) -> None:
-    start = str(saved_model(tmp_path / "small", 390))
-    recipe, run = make_run({"full": {"start": start, "tokenizer": "base", "phases": [phase(num_steps=1)]}})
-    content = read_json(run.tokenizer("base") / "tokenizer.json")
-    late = sorted(content["model"]["vocab"], key=lambda piece: int(content["model"]["vocab"][piece]))[390:]
-    for index, piece in enumerate(late, 390):
-        content["added_tokens"].append({"id": index, "content": piece, "special": True, "single_word": False})
-        content["added_tokens"][-1] |= {"lstrip": False, "rstrip": False, "normalized": False}
-    with whole_folder(run.tokenizer("base"), "with-controls", {}) as made:
-        write_json(made / "tokenizer.json", content)
-        (made / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>", "bos_token": "<s>"}))
+def test_a_row_of_training_with_a_token_that_has_no_row_is_named() -> None:
+    tokens = pa.table({"tokens": [[1, 5, 2], [1, 390, 394], [1, 391]], "origin": ["a:1", "a:2", "a:3"]})
     with pytest.raises(
-        BadInputError, match=r"systems\.full: .* of mixture 'paper' holds the token 39\d, but the model"
+        BadInputError, match=r"systems\.full: a:2 of mixture 'paper' holds the token 394, but the model"
     ):
-        train_stage.run(recipe, run)
+        check_pieces("full", "paper", tokens, (390, 400))
+    check_pieces("full", "paper", tokens, (395, 400))
 
 
 def test_a_tokenizer_that_does_not_fit_is_found_at_the_dry_run(make_run: MakeRun, tmp_path: Path) -> None:

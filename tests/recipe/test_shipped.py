@@ -46,7 +46,7 @@ def test_a_copy_brings_what_it_is_based_on_and_replaces_nothing(tmp_path: Path) 
 def test_the_schema_explains_settings() -> None:
     schema = json.loads(crosstune("recipes", "schema").stdout)
     described = schema["$defs"]["Phase"]["properties"]["global_batch_size"]
-    assert "rows per optimiser step" in described["description"] and described["minimum"] == 1
+    assert "rows per optimizer step" in described["description"] and described["minimum"] == 1
     assert "miniature" in crosstune("recipes", "list").stdout
 
 

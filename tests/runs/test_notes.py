@@ -1,7 +1,7 @@
 """What a run folder says of its stages is true, and a later stage does not go on from what no longer fits."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,10 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
         name = package.split(".")[1]
 
         class Module:
+            @staticmethod
+            def look_at(recipe: Recipe, names: Sequence[str]) -> None:
+                """What looks at the stages' inputs is handed to them, too."""
+
             @staticmethod
             def run(recipe: Recipe, run: RunFolder) -> None:
                 found.run(name, recipe, run)

@@ -22,13 +22,12 @@ from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RESAMPLES, RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.runs.records import Score
 from crosstune.runs.workers import at_once, run_side_by_side
-from crosstune.terminal import console, note
+from crosstune.terminal import console, note, quiet
 
 
 def run(recipe: Recipe, run: RunFolder) -> None:
     """Score every system on every task; a system that is scored already is skipped."""
     ranks.device()
-    console.quiet = console.quiet or ranks.rank() > 0
     systems = {name: find_system(run, name) for name in recipe.systems_in_order}
     suite = Suite.of(recipe, run)
     settings = recipe.evaluate
@@ -46,7 +45,8 @@ def run(recipe: Recipe, run: RunFolder) -> None:
 
     if ranks.rank() == 0:
         baselines.write(recipe, run, suite)
-    run_side_by_side(list(systems), {}, call_of, at_once(recipe.systems_at_once))
+    with quiet(console, ranks.rank() > 0):
+        run_side_by_side(list(systems), {}, call_of, at_once(recipe.systems_at_once))
 
 
 def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, comet: Comet | None) -> str:

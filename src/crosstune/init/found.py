@@ -34,6 +34,8 @@ _NOT_NAMES = {
     *("special_tokens_map.json", "package.json", "MANIFEST.tsv", "model.safetensors.index.json"),
 }
 
+_SECONDS_FOR_AN_ANSWER = 10
+
 
 @dataclass(frozen=True)
 class FoundFile:
@@ -115,7 +117,7 @@ def revision_of(name: str) -> str:
         BadInputError: when the hub does not tell.
     """
     try:
-        return str(HfApi().dataset_info(name).sha)
+        return str(HfApi().dataset_info(name, timeout=_SECONDS_FOR_AN_ANSWER).sha)
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadInputError(

@@ -11,7 +11,7 @@ from crosstune.runs import notes, ranks
 from crosstune.runs.files import write_text
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
-from crosstune.terminal import heading
+from crosstune.terminal import console, heading, quiet
 
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe
@@ -76,7 +76,9 @@ def stages_run(
         )
     _refuse_several_processes(names)
     check_inputs(recipe, names)
-    with only_process_in(run.root, "give this run its own folder (name=other_name)"):
+    # Launched together, one tells for all.
+    own = only_process_in(run.root, "give this run its own folder (name=other_name)")
+    with own, quiet(console, not ranks.is_main_process()):
         if prepare is not None:
             prepare(run)
         text = _resolved(recipe, run, update)

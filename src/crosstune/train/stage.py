@@ -15,7 +15,7 @@ from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.hashes import MODEL_CARD, damage_to, describe_files
 from crosstune.runs.workers import at_once, run_side_by_side
-from crosstune.terminal import console, note
+from crosstune.terminal import console, note, quiet
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.periodic_eval import ScoreSuite
 from crosstune.train.start import Start, check_untrained, find_start, inputs_of, mixtures_of
@@ -31,7 +31,6 @@ def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None) -> 
     ``make_score`` makes what scores a model on the suite, where the recipe wants that while systems train.
     """
     prepare_libraries()
-    console.quiet = console.quiet or not ranks.is_main_process()
     limit = at_once(recipe.systems_at_once)
 
     def call_of(name: str) -> Callable[[], None] | None:
@@ -46,7 +45,8 @@ def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None) -> 
 
     names = recipe.systems_in_order if limit == 1 else _longest_first(recipe, run)
     after = {name: recipe.systems[name].start for name in names if recipe.systems[name].start in recipe.systems}
-    run_side_by_side(names, after, call_of, limit)
+    with quiet(console, not ranks.is_main_process()):
+        run_side_by_side(names, after, call_of, limit)
 
 
 def _longest_first(recipe: Recipe, run: RunFolder) -> list[str]:
