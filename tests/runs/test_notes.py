@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -120,7 +121,9 @@ def test_a_stage_that_fails_before_it_changes_anything_leaves_its_note(
     with pytest.raises(ValueError, match="no file"):
         start("data")
     monkeypatch.undo()
-    monkeypatch.setattr(pipeline, "import_module", lambda name: type("Done", (), {"run": lambda *_: None}))
+    monkeypatch.setattr(
+        pipeline, "import_module", lambda name: SimpleNamespace(run=lambda *_: None, look_at=lambda *_: None)
+    )
     start("report")
 
 
