@@ -156,6 +156,8 @@ def test_a_number_leads_to_its_answers_beside_those_of_the_reference(page: Brows
         "LLaMA (bilingual)",
     ]
     assert page.evaluate("document.activeElement.id") == "task" and page.complaints == []
+    change(page, "left", "")
+    assert page.evaluate("document.querySelector('article').querySelectorAll('.answer').length") == len(SYSTEMS)
 
 
 def test_words_that_only_one_of_two_systems_wrote_are_marked(page: Browser) -> None:

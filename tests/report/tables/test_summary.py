@@ -28,7 +28,7 @@ def test_the_summary_names_the_best_system_its_gain_what_it_forgot_and_how_it_fa
     assert told[0].startswith(f"LLaMA (bilingual) is best at {column.name}, BLEU {column.text(best.value)} [")
     assert told[0].endswith("where LLaMA (base) has 0.1: +96.7.")
     assert told[1].startswith("No loss of English beyond chance on 2 measures; the widest interval is that of COPA, ")
-    assert told[2] == "Of its 60 answers there, 2 failed (3.3 %): empty 1, wrong language 1."
+    assert told[2] == f"Of its 60 answers at {column.name}, 2 failed (3.3 %): empty 1, wrong language 1."
 
 
 def test_a_loss_is_named_and_without_a_winner_or_a_task_nothing_else_is_said(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def _fails(column: Column, best: Row, failed: Sequence[CellFailures]) -> str:
                     f"{name} {first[name]:,}" for name in sorted(first, key=lambda name: -first[name])[:3]
                 )
                 how = f": {kinds}" if count else ""
-                return f"Of its {n:,} answers there, {count:,} failed ({100 * count / n:.1f} %){how}."
+                return f"Of its {n:,} answers at {column.name}, {count:,} failed ({100 * count / n:.1f} %){how}."
     return ""
 
 

@@ -29,7 +29,7 @@
     const box = element("input");
     box.type = "checkbox";
     box.value = system.name;
-    box.checked = true;
+    box.defaultChecked = true; // what the form goes back to
     label.append(box, ` ${system.label}`);
     byId("systems").append(label);
   }
