@@ -41,7 +41,7 @@ def test_rows_are_the_json_module_s_however_the_file_is_cut(
     if not ascii_only:
         text = text.encode("utf-8", "replace").decode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_files, "_CHUNK_BYTES", size)
+        patch.setattr(text_files, "CHUNK_BYTES", size)
         found = rows(file(tmp_path_factory.getbasetemp(), text))
     # NaN is not equal to itself.
     assert repr(found) == repr(json.loads(text))
@@ -51,7 +51,7 @@ def test_rows_are_the_json_module_s_however_the_file_is_cut(
 def test_a_file_that_is_cut_off_anywhere_is_refused_at_the_place_where_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(text_files, "_CHUNK_BYTES", size)
+    monkeypatch.setattr(text_files, "CHUNK_BYTES", size)
     whole = '{"sn": [1,\n2], "data": [\n {"en": "a\\u00e9", "ko": "가\\n나"},\n {"en": -12.5, "ko": null}]}'
     assert [record.origin for record in aihub_json(file(tmp_path, whole), ("en", "ko"))] == ["f:row 1", "f:row 2"]
     for end in range(1, len(whole)):
@@ -63,7 +63,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused_at_the_place_where_it_ends(
 
 
 def test_a_fault_is_told_before_the_rest_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_files, "_CHUNK_BYTES", 2**12)
+    monkeypatch.setattr(text_files, "CHUNK_BYTES", 2**12)
     found = file(tmp_path, '[\n{"en": "a"},\n{"en": oops},\n' + '{"en": "a"},\n' * 50_000)
     with (
         limited_memory(1e6),
@@ -73,7 +73,7 @@ def test_a_fault_is_told_before_the_rest_is_read(tmp_path: Path, monkeypatch: py
 
 
 def test_an_array_of_any_length_is_read_in_constant_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_files, "_CHUNK_BYTES", 2**12)
+    monkeypatch.setattr(text_files, "CHUNK_BYTES", 2**12)
     row = '{"en": "Hello there.", "ko": "안녕하세요."}'
     for content, read in (
         (f"[{', '.join([row] * 8_000)}]", lambda found: json_array(found)),
@@ -87,7 +87,7 @@ def test_an_array_of_any_length_is_read_in_constant_memory(tmp_path: Path, monke
 def test_a_row_without_end_is_refused_before_it_fills_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_files, "_CHUNK_BYTES", 2**10)
+    monkeypatch.setattr(text_files, "CHUNK_BYTES", 2**10)
     monkeypatch.setattr(json_stream, "MAX_VALUE_CHARACTERS", 2**14)
     found = file(tmp_path, '[{"en": "' + "a" * 2**22 + '"}]')
     with limited_memory(1e6), pytest.raises(BadInputError, match=r"longer than 16,384 characters.*line 1, column 2"):
@@ -115,7 +115,7 @@ def test_what_is_no_document_of_rows_is_refused(tmp_path: Path, content: str, me
 def test_another_encoding_is_named_with_its_line_far_behind_the_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_files, "_CHUNK_BYTES", 2**6)
+    monkeypatch.setattr(text_files, "CHUNK_BYTES", 2**6)
     content = (
         "[\n"
         + '{"en": "a"},\n' * 20_000

@@ -14,7 +14,7 @@ from crosstune.errors import BadInputError
 # A novel has about a million bytes: a longer line is a file without line ends, or a damaged one.
 MAX_LINE_BYTES = 2**26
 _START_BYTES = 2**16
-_CHUNK_BYTES = 2**20
+CHUNK_BYTES = 2**20
 
 
 class Line(NamedTuple):
@@ -87,7 +87,7 @@ class TextFile:
         with open_unpacked(self.path, self.packed) as file:
             is_open = True
             while is_open:
-                raw = file.read(_CHUNK_BYTES)
+                raw = file.read(CHUNK_BYTES)
                 is_open = bool(raw)
                 try:
                     text = decoder.decode(raw, final=not is_open)
