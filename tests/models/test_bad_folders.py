@@ -147,7 +147,14 @@ def adapters(folder: Path) -> None:
             "no causal language model",
         ),
         (lambda folder: set_config(folder, dtype="floatt16"), "says dtype 'floatt16'; known are float32"),
-        (lambda folder: set_config(folder, hidden_size="wide"), "is no model folder.*hidden_size"),
+        (
+            lambda folder: set_config(folder, hidden_size="wide"),
+            "model of .* cannot be read: .*hidden_size.*correct them",
+        ),
+        *(
+            (lambda folder, key=key, value=value: set_config(folder, **{key: value}), f"says {key} {value}, which has")
+            for key, value in (("max_position_embeddings", -1), ("vocab_size", 0), ("num_hidden_layers", 0))
+        ),
         (cut, r"model\.safetensors has [\d,]+ bytes, but its header says [\d,]+: it is cut off"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "is no whole safetensors file"),
         (point, "is a Git LFS pointer"),

@@ -69,6 +69,28 @@ def test_a_model_without_chat_template_is_refused_with_the_remedy(model_folder: 
         Assistant(str(model_folder))
 
 
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        ("{% for turn in %}", "TemplateSyntaxError: Expected an expression"),
+        ("{{ ''.__class__.__mro__ }}", "SecurityError: access to attribute"),
+        ("{{ raise_exception('roles must alternate') }}", "TemplateError: roles must alternate"),
+    ],
+)
+def test_a_chat_template_that_fails_is_named_with_what_to_do(chat_folder: Path, template: str, fault: str) -> None:
+    (chat_folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    with pytest.raises(
+        BadInputError, match=rf"the chat template of '.*' fails: {fault}.*chat_template.jinja.*--prompt"
+    ):
+        Assistant(str(chat_folder)).encode("Say hello")
+
+
+def test_a_faulty_configuration_is_not_told_as_a_missing_tokenizer(chat_folder: Path) -> None:
+    (chat_folder / "config.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"the model of .* cannot be read: .*config\.json"):
+        Assistant(str(chat_folder))
+
+
 def test_streamed_and_batched_answers_are_the_same(assistant: Assistant) -> None:
     prompts = [assistant.encode("Say hello"), assistant.encode("Translate", "The man opened the window.")]
     answers = assistant.answers(prompts, SHORT)

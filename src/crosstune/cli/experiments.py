@@ -51,7 +51,7 @@ def filter_text(
     run_folder = RunFolder(settings.runs_root / settings.name)
     with (
         kept_when_stopped(),
-        only_process_in(run_folder.root, "give this run its own folder (name=other_name)"),
+        only_process_in(run_folder.root, pipeline.OWN_FOLDER),
         only_process_in(out, "give another folder as OUT"),
     ):
         root = write_evaluation_sets(settings, run_folder)

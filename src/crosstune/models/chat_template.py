@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -107,10 +108,8 @@ def from_tokenizer(
 
     def written(text: str, *answer: str) -> str:
         turns = [Turn("user", text), *(Turn("assistant", entry) for entry in answer)]
-        try:
+        with failures_named(name):
             return render(jinja, tokens, turns, True).removeprefix(tokens.get("bos_token", ""))
-        except BadInputError as error:
-            raise BadInputError(f"the chat template of {name!r} fails: {error}") from None
 
     question, whole = written(_INSTRUCTION), written(_INSTRUCTION, _OUTPUT)
     before, found, after = whole.removeprefix(question).partition(_OUTPUT)
@@ -201,6 +200,18 @@ def render(jinja: str, tokens: Mapping[str, str], turns: Sequence[Turn], with_sy
     return str(written[0][0] if isinstance(written, tuple) else written)
 
 
+@contextmanager
+def failures_named(name: str) -> Iterator[None]:
+    """Let an error of a template say whose it is, and what to do."""
+    try:
+        yield
+    except BadInputError as error:
+        raise BadInputError(
+            f"the chat template of {name!r} fails: {str(error).rstrip('.')}. Correct its chat_template.jinja, or ask "
+            f"in another form: data.prompt, --prompt {'|'.join(TEMPLATES)}"
+        ) from None
+
+
 def has_system(jinja: str, tokens: Mapping[str, str]) -> bool:
     """Return whether a template writes a system text that it is given."""
     try:
@@ -235,10 +246,8 @@ def _placed(turns: Sequence[Turn], with_system: bool) -> list[Turn]:
 def _with_bos(jinja: str, tokens: Mapping[str, str], name: str) -> str:
     """Return a template that writes BOS, which training puts before every prompt, where the tokenizer has one."""
     bos = tokens.get("bos_token")
-    try:
+    with failures_named(name):
         written = render(jinja, tokens, [Turn("user", _INSTRUCTION)], True)
-    except BadInputError as error:
-        raise BadInputError(f"the chat template of {name!r} fails: {error}") from None
     return jinja if not bos or written.startswith(bos) else "{{ bos_token }}" + jinja
 
 

@@ -13,6 +13,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 _WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+_SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "max_position_embeddings")
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 _MAX_HEADER_BYTES = 100_000_000
 
@@ -101,6 +102,9 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
             "a decoder with a language-model head, whose architecture ends in ForCausalLM, as LlamaForCausalLM"
         )
     text = next((content[key] for key in _TEXT_CONFIGS if isinstance(content.get(key), dict)), content)
+    for key in _SIZES:
+        if isinstance(text.get(key), int) and text[key] < 1:
+            yield f"its config.json says {key} {text[key]}, which has to be at least 1. Copy it from the original model"
     padding, size = text.get("pad_token_id"), text.get("vocab_size")
     if isinstance(padding, int) and isinstance(size, int) and padding >= size:
         yield (

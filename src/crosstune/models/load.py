@@ -1,6 +1,7 @@
 """Load causal language models and their tokenizers, safely: safetensors or GGUF, no code from the hub, clear errors."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def _tokenizer_of_folder(path: str, revision: str | None) -> PreTrainedTokenizer
         )
     # Each format of a tokenizer is read by a library with exceptions of its own.
     except Exception as error:
-        raise BadInputError(_message("tokenizer", path, "tokenizer.json and tokenizer_config.json", error)) from None
+        if (Path(path) / "config.json").is_file():
+            load_config(path, revision)  # It is read for the tokenizer, too: its faults are no tokenizer's.
+        raise BadInputError(_message("tokenizer", path, ("tokenizer.json", "tokenizer_config.json"), error)) from None
     return tokenizer
 
 
@@ -55,7 +58,7 @@ def load_config(path: str, revision: str | None = None) -> Any:
     try:
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     except Exception as error:
-        raise BadInputError(_message("model", path, "config.json and *.safetensors", error)) from None
+        raise BadInputError(_message("model", path, ("config.json", "*.safetensors"), error)) from None
     refuse_bad_config(config.to_dict(), path)
     return config
 
@@ -117,7 +120,7 @@ def _from_folder(path: str, revision: str | None, **how: Any) -> tuple[PreTraine
         raise
     # transformers, safetensors and huggingface_hub have a dozen exceptions of their own for a bad folder.
     except Exception as error:
-        raise BadInputError(_message("model", path, "config.json and *.safetensors", error)) from None
+        raise BadInputError(_message("model", path, ("config.json", "*.safetensors"), error)) from None
     return model, info
 
 
@@ -150,12 +153,17 @@ def _refuse_untied(path: str, model: PreTrainedModel) -> None:
         )
 
 
-def _message(what: str, path: str, wanted: str, error: Exception) -> str:
-    folder, reason = Path(path), " ".join(str(error).split())[:600]
+def _message(what: str, path: str, wanted: Sequence[str], error: Exception) -> str:
+    folder, reason, named_ones = Path(path), " ".join(str(error).split())[:600].rstrip("."), " and ".join(wanted)
     if folder.is_dir():
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
-        return f"{path} is no {what} folder: it needs {wanted}; found: {found}. ({type(error).__name__}: {reason})"
+        if all(any(folder.glob(one)) for one in wanted):
+            return (
+                f"the {what} of {path} cannot be read: {type(error).__name__}: {reason}. Its files are there: correct "
+                f"them, or copy {named_ones} again from where the model comes from"
+            )
+        return f"{path} is no {what} folder: it needs {named_ones}; found: {found}. ({type(error).__name__}: {reason})"
     return (
         f"cannot load the {what} {path!r}: there is no such folder here, and the hub did not give it. "
-        f"Give a folder with {wanted}, or a hub id that you have access to. ({reason})"
+        f"Give a folder with {named_ones}, or a hub id that you have access to. ({reason})"
     )

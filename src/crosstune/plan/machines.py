@@ -29,7 +29,7 @@ GPUS = {
     "a10": Gpu("A10", 24, 125, 31.2),
     # It multiplies float16 by tensor cores, and bf16 not: products are as fast as in float32.
     "t4": Gpu("T4", 16, 8.1, 8.1),
-    # Sixteen cores by what one of a Zen 4 was measured to do; `--here` measures yours.
+    # An assumption of sixteen cores with AVX-512, of 100 GFLOP/s each in float32.
     "cpu": Gpu("CPU of 16 cores", 64, 3.4, 1.6),
 }
 

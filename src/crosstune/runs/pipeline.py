@@ -32,6 +32,7 @@ STAGES = (
     Stage("evaluate", "systems + evaluation sets -> systems/*/evaluation/scores.json, outputs.jsonl"),
     Stage("report", "everything above -> report/report.html, report.md, tables.csv, tables.tex"),
 )
+OWN_FOLDER = "give this run its own folder (name=other_name; `crosstune score`: --out)"
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
 
 # Where a run lies and where its raw files lie is no part of what it is: a folder that was moved is the same run.
@@ -77,7 +78,7 @@ def stages_run(
     _refuse_several_processes(names)
     check_inputs(recipe, names)
     # Launched together, one tells for all.
-    own = only_process_in(run.root, "give this run its own folder (name=other_name)")
+    own = only_process_in(run.root, OWN_FOLDER)
     with own, quiet(console, not ranks.is_main_process()):
         if prepare is not None:
             prepare(run)

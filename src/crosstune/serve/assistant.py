@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.generate.rows import Generated
-from crosstune.models.chat_template import frozen, has_system, render, source_of, special_tokens
+from crosstune.models.chat_template import failures_named, frozen, has_system, render, source_of, special_tokens
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
@@ -38,6 +38,7 @@ class Assistant:
             BadInputError: when it cannot be loaded, or has no chat template and no ``prompt`` names one.
         """
         prepare_libraries()
+        self._path = path
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(path)
         if prompt is None and not self.tokenizer.chat_template:
             raise BadInputError(
@@ -79,7 +80,8 @@ class Assistant:
 
         def rendered(texts: Sequence[str]) -> str:
             asked = [Turn(turn.role, text) for turn, text in zip(cleaned, texts, strict=True)]
-            return render(self.chat_template, self._special_tokens, asked, self._has_system)
+            with failures_named(self._path):
+                return render(self.chat_template, self._special_tokens, asked, self._has_system)
 
         return encode_rendered(self.tokenizer, rendered, [turn.content for turn in cleaned])
 
