@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM, MixtralConfig
+from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig
 
 from crosstune.cli import inputs
 from crosstune.errors import BadInputError, RecipeError
-from crosstune.models.frozen import Kind
+from crosstune.models.frozen import FrozenLinear, Kind
 from crosstune.recipe import Recipe, Train
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
@@ -189,3 +189,21 @@ def test_experts_are_refused_with_their_number() -> None:
     model = AutoModelForCausalLM.from_config(MixtralConfig(**shape, vocab_size=50, num_local_experts=4))
     with pytest.raises(BadInputError, match=r"6,144 weights of this model lie in stacks of experts"):
         narrow_weights(Trainable(model.requires_grad_(False)), Train(base_weights="bf16"))
+
+
+def test_packed_layers_that_compute_something_else_are_refused_when_training_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    config = LlamaConfig(**shape, vocab_size=50, initializer_range=0.3)
+    model = AutoModelForCausalLM.from_config(config).requires_grad_(False)
+    said: list[str] = []
+    monkeypatch.setattr(base_weights, "note", said.append)
+    narrow_weights(Trainable(model), Train(base_weights="bf16"))
+    assert "the next token's probabilities move by" in said[0]
+
+    right = FrozenLinear.unpacked
+    monkeypatch.setattr(FrozenLinear, "unpacked", lambda layer, dtype: 2 * right(layer, dtype))
+    model = AutoModelForCausalLM.from_config(config).requires_grad_(False)
+    with pytest.raises(BadInputError, match=r"moves the next token's probabilities by .* where rounding moves them by"):
+        narrow_weights(Trainable(model), Train(base_weights="bf16"))

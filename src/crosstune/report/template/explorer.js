@@ -87,8 +87,9 @@
 
   const isDifferent = (item, [left, right]) => item.answers[left]?.text.trim() !== item.answers[right]?.text.trim();
 
-  // Words and the spaces between them, of a language without spaces its characters.
-  const wordsOf = (text) => text.match(/\s+|[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}]|[^\s\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}]+/gu) ?? [];
+  // Words and what stands between them, by the browser's own rules: some languages write no spaces.
+  const segmenter = new Intl.Segmenter(undefined, { granularity: "word" });
+  const wordsOf = (text) => [...segmenter.segment(text)].map((part) => part.segment);
 
   // Which words of each are not in a longest common subsequence; of texts too long to compare, none.
   const onlyInOne = (left, right) => {

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import DistributedType
+from torch import Tensor
 
 from crosstune.errors import BadInputError
 from crosstune.models.experts import num_expert_weights
@@ -15,10 +16,12 @@ from crosstune.models.half_weights import halve_weights
 from crosstune.models.plain import inner_model
 from crosstune.recipe import Train
 from crosstune.terminal import note
-from crosstune.train.methods.trainable import Trainable
+from crosstune.train.methods.trainable import Trainable, log_probabilities
 
 # What a normal distribution comes back by, in its norm, is 9 % in four bits and 0.7 % in eight.
 _TOLERANCE: dict[Kind, float] = {"nf4": 0.2, "int8": 0.02}
+# Several times what was seen of SmolLM2-135M and of models that were just drawn.
+_LARGEST_DIVERGENCE: dict[Kind, float] = {"bf16": 0.02, "int8": 0.1, "nf4": 1.0}
 
 
 @dataclass(frozen=True)
@@ -77,23 +80,46 @@ def narrow_weights(trainable: Trainable, settings: Train) -> Trainable:
     """Put weights, those that move and those that do not, into the precision that is asked for, where they stand.
 
     Raises:
-        BadInputError: when most weights are experts', which no linear layers hold.
+        BadInputError: when most weights are experts', which no linear layers hold, or the model computes something else
+            with its weights than layers in fewer bits do.
     """
-    if settings.weights == "bf16":
-        halve_weights(trainable.model)
-    if settings.base_weights == "float32":
+    if settings.weights == settings.base_weights == "float32":
         return trainable
-    if experts := num_expert_weights(inner_model(trainable.model)):
+    model = inner_model(trainable.model)
+    if settings.base_weights != "float32" and (experts := num_expert_weights(model)):
         raise BadInputError(
             f"train.base_weights={settings.base_weights} is for linear layers and embeddings, but {experts:,} weights "
             "of this model lie in stacks of experts: set train.base_weights=float32"
         )
-    num_weights, num_bytes = pack_frozen_weights(trainable.model, settings.base_weights)
-    note(
-        f"base weights in {settings.base_weights}: {num_weights / 1e6:,.1f} million that do not move take "
-        f"{num_bytes / 1e6:,.1f} MB instead of {4 * num_weights / 1e6:,.1f}"
-    )
+    before = log_probabilities(trainable.model, model)
+    kind: Kind = "bf16" if settings.base_weights == "float32" else settings.base_weights
+    if settings.base_weights == "float32":
+        halve_weights(trainable.model)
+        asked, said = "train.weights=bf16", "weights in bf16"
+    else:
+        num_weights, num_bytes = pack_frozen_weights(trainable.model, kind)
+        asked, said = (
+            f"train.base_weights={kind}",
+            (
+                f"base weights in {kind}: {num_weights / 1e6:,.1f} million that do not move take "
+                f"{num_bytes / 1e6:,.1f} MB instead of {4 * num_weights / 1e6:,.1f}"
+            ),
+        )
+    moved = _divergence(before, log_probabilities(trainable.model, model))
+    if not moved <= _LARGEST_DIVERGENCE[kind]:
+        raise BadInputError(
+            f"{asked} moves the next token's probabilities by {moved:.2g} nats, where rounding moves them by at most "
+            f"{_LARGEST_DIVERGENCE[kind]:g}: this model computes something else with its weights than layers in fewer "
+            "bits do. Set it to float32"
+        )
+    note(f"{said}; the next token's probabilities move by {moved:.2g} nats (Kullback-Leibler)")
     return trainable
+
+
+def _divergence(before: Tensor | None, after: Tensor | None) -> float:
+    """Return how far the probabilities of the token behind a test row moved, in nats."""
+    assert before is not None and after is not None
+    return float((before.exp() * (before - after)).sum())
 
 
 def _fault(kind: Kind, device: torch.device) -> str:

@@ -147,7 +147,7 @@ def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, see
         trainable_token_indices=_new_rows(model, old_size) if lora.train_new_rows else None,
     )
     linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
-    before = _log_probabilities(model, model)
+    before = log_probabilities(model, model)
     try:
         with warnings.catch_warnings():
             # peft 0.21 reads an attribute that transformers 5.23 has renamed.
@@ -162,7 +162,7 @@ def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, see
         if isinstance(part, TrainableTokensWrapper):
             _keep_bias(part)
     if before is not None:
-        _refuse_changed(type(model).__name__, before, _log_probabilities(adapted, model))
+        _refuse_changed(type(model).__name__, before, log_probabilities(adapted, model))
     return adapted
 
 
@@ -178,7 +178,7 @@ def _refuse_changed(name: str, before: Tensor, after: Tensor | None) -> None:
 
 
 @torch.no_grad()
-def _log_probabilities(adapted: nn.Module, model: PreTrainedModel) -> Tensor | None:
+def log_probabilities(adapted: nn.Module, model: PreTrainedModel) -> Tensor | None:
     """Return what a model with or without adapters gives behind a few tokens; None where it is a plan without weights.
 
     ``model`` is what is inside.
