@@ -11,7 +11,7 @@ import pytest
 from crosstune.errors import BadInputError
 from crosstune.runs.files import read_jsonl
 from crosstune.serve import playground as compare
-from crosstune.serve.models_to_compare import Answer, Panel, Question, contestants_of, questions_of
+from crosstune.serve.models_to_compare import Answer, ModelPool, Question, candidates_of, questions_of
 from crosstune.serve.playground import Seating
 from crosstune.serve.stream import Decoding
 from crosstune.serve.votes import Shown
@@ -22,10 +22,10 @@ from tests.served import served
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quick_run")]
 
 
-def test_a_contestant_answers_as_its_evaluation_did(quick_run: tuple[Path, str]) -> None:
-    (contestant,) = [one for one in contestants_of([quick_run[0]]) if one.system == "bilingual"]
-    assert contestant.label == "LLaMA (bilingual)"
-    questions = questions_of(contestant)
+def test_a_candidate_answers_as_its_evaluation_did(quick_run: tuple[Path, str]) -> None:
+    (candidate,) = [one for one in candidates_of([quick_run[0]]) if one.system == "bilingual"]
+    assert candidate.label == "LLaMA (bilingual)"
+    questions = questions_of(candidate)
     assert list(questions) == [
         "NSMC, generated",
         "Ko → En, English instruction",
@@ -33,26 +33,26 @@ def test_a_contestant_answers_as_its_evaluation_did(quick_run: tuple[Path, str])
         "En → Ko, English instruction",
         "En → Ko, Korean instruction",
     ]
-    panel = Panel([contestant], models_in_memory=1)
+    pool = ModelPool([candidate], models_in_memory=1)
     rows = read_jsonl(quick_run[0] / "systems/bilingual/evaluation/outputs.jsonl")
     for name, task in (("En → Ko, Korean instruction", "translate_en_ko_ko"), ("NSMC, generated", "nsmc")):
         row = next(row for row in rows if row["task"] == task)
         question = questions[name][0]
-        *_, answer = panel.stream(0, (question.instruction, question.text), Decoding(16 if task == "nsmc" else 48))
+        *_, answer = pool.stream(0, (question.instruction, question.text), Decoding(16 if task == "nsmc" else 48))
         assert (answer.text, answer.finished) == (row["output"].strip(), row["finished"])
         assert question.reference == row["reference"]
 
 
 def test_models_leave_memory_when_there_is_room_for_fewer(quick_run: tuple[Path, str]) -> None:
-    panel = Panel(contestants_of([quick_run[0]])[:3], models_in_memory=2)
+    pool = ModelPool(candidates_of([quick_run[0]])[:3], models_in_memory=2)
     for place in (0, 1, 0, 2):
-        list(panel.stream(place, ("Name a fruit.", ""), Decoding(2)))
-    assert list(panel.loaded) == [0, 2]
+        list(pool.stream(place, ("Name a fruit.", ""), Decoding(2)))
+    assert list(pool.loaded) == [0, 2]
 
 
 def test_several_runs_name_themselves(quick_run: tuple[Path, str], tmp_path: Path) -> None:
     shutil.copytree(quick_run[0], tmp_path / "second", ignore=shutil.ignore_patterns(".lock"))
-    labels = [one.label for one in contestants_of([quick_run[0], tmp_path / "second"])]
+    labels = [one.label for one in candidates_of([quick_run[0], tmp_path / "second"])]
     assert len(labels) == 10 and labels[0] == "miniature_quick: LLaMA"
 
 
@@ -70,7 +70,7 @@ def test_answers_to_a_runs_items_are_judged_as_in_evaluation_and_others_by_form(
     question = Question("Translate this into Korean.", "I go home.", "나는 집에 간다.", "en", "ko")
 
     class Wrong:
-        contestants = ("ours", "base")
+        candidates = ("ours", "base")
 
         def stream(self, place: int, *_: object) -> Iterator[Answer]:
             yield Answer("나", 0, False)
@@ -102,9 +102,9 @@ def test_the_page_asks_every_system(address: str, quick_run: tuple[Path, str]) -
     gradio_client = pytest.importorskip("gradio_client", reason="the extra `web` is not installed")
     client = gradio_client.Client(address, verbose=False)
     shown = client.predict("Name a fruit.", "<b>what</b>", 8, api_name="/ask")
-    panel = Panel(contestants_of([quick_run[0]]), models_in_memory=8)
+    pool = ModelPool(candidates_of([quick_run[0]]), models_in_memory=8)
     asked = "Name a fruit.", "<b>what</b>"
-    answers = [list(panel.stream(place, asked, Decoding(8)))[-1] for place in range(5)]
+    answers = [list(pool.stream(place, asked, Decoding(8)))[-1] for place in range(5)]
     assert list(shown[0::2]) == [answer.text for answer in answers]
     written = [int(about.partition(" ")[0]) for about in shown[1::2]]
     assert written == [answer.num_tokens for answer in answers]
@@ -159,12 +159,12 @@ def test_in_a_browser_the_answers_stand_side_by_side_and_nothing_is_asked_of_oth
 ) -> None:
     buttons = "[...document.querySelectorAll('button')].filter((one) => one.textContent.trim() === 'Ask all')"
     told = "[...document.querySelectorAll('p')].filter((one) => / tokens, (stopped|hit)/.test(one.textContent))"
-    contestants = contestants_of([quick_run[0]])
+    candidates = candidates_of([quick_run[0]])
     with browser(tmp_path / "profile") as tab:
         tab.open(address)
         tab.wait_for(f"{buttons}.length === 1")
         tab.evaluate(f"{buttons}[0].click()")
-        tab.wait_for(f"{told}.length === {len(contestants)}")
+        tab.wait_for(f"{told}.length === {len(candidates)}")
         boxes = dict(
             tab.evaluate(
                 "[...document.querySelectorAll('label')].map((one) => [one.innerText.trim().split('\\n')[0], "
@@ -182,22 +182,20 @@ def test_in_a_browser_the_answers_stand_side_by_side_and_nothing_is_asked_of_oth
         )
         complaints, requests = tab.complaints, tab.requests
     assert complaints == [] and all(one.startswith(f"{address}/") for one in requests)
-    assert len({tops[contestant.label] for contestant in contestants}) == 1
-    asked = [
-        question for question in questions_of(contestants[0])["NSMC, generated"] if question.text == boxes["input"]
-    ]
+    assert len({tops[candidate.label] for candidate in candidates}) == 1
+    asked = [question for question in questions_of(candidates[0])["NSMC, generated"] if question.text == boxes["input"]]
     assert asked and asked[0].instruction == boxes["instruction"] and asked[0].reference == boxes["reference"]
-    panel = Panel(contestants, models_in_memory=8)
-    for place, contestant in enumerate(contestants):
-        *_, answer = panel.stream(place, (boxes["instruction"], boxes["input"]), Decoding(256))
-        assert boxes[contestant.label] == answer.text
+    pool = ModelPool(candidates, models_in_memory=8)
+    for place, candidate in enumerate(candidates):
+        *_, answer = pool.stream(place, (boxes["instruction"], boxes["input"]), Decoding(256))
+        assert boxes[candidate.label] == answer.text
 
 
 @needs_browser
 def test_a_blind_vote_is_saved_and_then_shows_who_wrote_what(
     address: str, votes: Path, quick_run: tuple[Path, str], tmp_path: Path
 ) -> None:
-    labels = [contestant.label for contestant in contestants_of([quick_run[0]])]
+    labels = [candidate.label for candidate in candidates_of([quick_run[0]])]
     click = "[...document.querySelectorAll('button')].find((one) => one.textContent.trim() === '{}').click()"
     named = "[...document.querySelectorAll('label')].map((one) => one.innerText.trim().split('\\n')[0])"
     told = "[...document.querySelectorAll('p')].filter((one) => / tokens, (stopped|hit)/.test(one.textContent)).length"

@@ -17,7 +17,7 @@ from crosstune.errors import BadInputError
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.guard import MAX_BODY_BYTES, Guard, error_body
 from crosstune.serve.requests import Request, read_request
-from crosstune.serve.stream import Told
+from crosstune.serve.stream import Ending
 from crosstune.tokens.encode import encode_prompt
 
 # A request that fits the context: 64 bytes a token are many, also where JSON spells out each Korean character.
@@ -87,9 +87,9 @@ class _Api:
             return _error(400, str(error))
         except (ValueError, RecursionError) as error:
             return _error(400, f"the request is no JSON: {error}")
-        told = Told()
-        parts = _cut_at_stops(self._assistant.stream(prompt, request.within(room), told), request.stops, told)
-        answer = _Answer(self._name, is_chat, len(prompt), told)
+        ending = Ending()
+        parts = _cut_at_stops(self._assistant.stream(prompt, request.within(room), ending), request.stops, ending)
+        answer = _Answer(self._name, is_chat, len(prompt), ending)
         if request.stream:
             return StreamingResponse(answer.events(parts, request.include_usage), media_type="text/event-stream")
         text = await run_in_threadpool("".join, parts)
@@ -110,8 +110,8 @@ class _Api:
 class _Answer:
     """An answer in the form of the protocol, whole or in parts."""
 
-    def __init__(self, model: str, is_chat: bool, num_prompt: int, told: Told) -> None:
-        self._is_chat, self._num_prompt, self._told = is_chat, num_prompt, told
+    def __init__(self, model: str, is_chat: bool, num_prompt: int, ending: Ending) -> None:
+        self._is_chat, self._num_prompt, self._ending = is_chat, num_prompt, ending
         kind = "chat.completion" if is_chat else "text_completion"
         prefix = "chatcmpl" if is_chat else "cmpl"
         self._facts = {
@@ -124,7 +124,7 @@ class _Answer:
     def whole(self, text: str) -> dict[str, Any]:
         """Return a whole answer."""
         said = {"message": {"role": "assistant", "content": text.strip()}} if self._is_chat else {"text": text}
-        choice = {"index": 0, **said, "logprobs": None, "finish_reason": self._told.reason}
+        choice = {"index": 0, **said, "logprobs": None, "finish_reason": self._ending.reason}
         return {**self._facts, "choices": [choice], "usage": self._usage()}
 
     async def events(self, parts: Iterator[str], include_usage: bool) -> AsyncIterator[str]:
@@ -153,7 +153,7 @@ class _Answer:
                 has_begun = has_begun or bool(text)
                 if text:
                     yield chunk(text)
-            yield chunk("", self._told.reason)
+            yield chunk("", self._ending.reason)
             if include_usage:
                 yield event([], usage=self._usage())
             yield "data: [DONE]\n\n"
@@ -163,7 +163,7 @@ class _Answer:
                 await run_in_threadpool(close)
 
     def _usage(self) -> dict[str, int]:
-        written = self._told.num_tokens
+        written = self._ending.num_tokens
         return {
             "prompt_tokens": self._num_prompt,
             "completion_tokens": written,
@@ -171,7 +171,7 @@ class _Answer:
         }
 
 
-def _cut_at_stops(parts: Iterator[str], stops: tuple[str, ...], told: Told) -> Iterator[str]:
+def _cut_at_stops(parts: Iterator[str], stops: tuple[str, ...], ending: Ending) -> Iterator[str]:
     """Yield a text up to the first of some stops; what may be the begin of one waits for what follows."""
     if not stops:
         yield from parts
@@ -182,7 +182,7 @@ def _cut_at_stops(parts: Iterator[str], stops: tuple[str, ...], told: Told) -> I
             waiting += part
             places = [place for stop in stops if (place := waiting.find(stop)) >= 0]
             if places:
-                told.finished = True
+                ending.finished = True
                 yield waiting[: min(places)]
                 return
             ready = max(0, len(waiting) - longest + 1)

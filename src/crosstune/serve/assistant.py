@@ -21,7 +21,7 @@ from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe.data import TEMPLATE_DATE
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
-from crosstune.serve.stream import Decoding, Told, stream
+from crosstune.serve.stream import Decoding, Ending, stream
 from crosstune.tokens.plain_text import encode_rendered
 
 _BATCH_TOKENS = 8192
@@ -92,16 +92,16 @@ class Assistant:
         )
         return [(self._text(found[index].tokens), found[index].finished) for index in range(len(prompts))]
 
-    def stream(self, prompt: Sequence[int], decoding: Decoding, told: Told | None = None) -> Iterator[str]:
+    def stream(self, prompt: Sequence[int], decoding: Decoding, ending: Ending | None = None) -> Iterator[str]:
         """Yield the answer in parts as it is written; closing the iterator stops the model.
 
-        Several may be asked for at a time: each waits for the model. ``told`` is filled when the answer has ended.
+        Several may be asked for at a time: each waits for the model. ``ending`` is filled when the answer has ended.
 
         Raises:
             BadInputError: when the prompt fills all positions of the model.
         """
         within = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, self.room_for(prompt)))
-        return stream((self.model, self.tokenizer), prompt, within, self._one_at_a_time, told)
+        return stream((self.model, self.tokenizer), prompt, within, self._one_at_a_time, ending)
 
     def room_for(self, prompt: Sequence[int]) -> int:
         """Return how many tokens an answer may have.

@@ -19,7 +19,7 @@ from crosstune.prompts.templates import Template
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_jsonl
 from crosstune.runs.folder import RunFolder
-from crosstune.serve.stream import Decoding, Told, stream
+from crosstune.serve.stream import Decoding, Ending, stream
 from crosstune.tasks.diagnostics import Asked, failures
 from crosstune.tokens.encode import encode_prompt
 
@@ -34,7 +34,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Candidate:
     """A trained system of a run."""
 
     label: str
@@ -64,7 +64,7 @@ class Question:
         return failures(answer.text, asked, answer.finished)
 
 
-def contestants_of(folders: Sequence[Path]) -> list[Contestant]:
+def candidates_of(folders: Sequence[Path]) -> list[Candidate]:
     """Return the trained systems of some runs; labels name the run where there are several.
 
     Raises:
@@ -83,16 +83,16 @@ def contestants_of(folders: Sequence[Path]) -> list[Contestant]:
         if not trained:
             raise BadInputError(f"no system of {folder} is trained yet: crosstune train {run.recipe}")
         before = f"{recipe.name}: " if len(folders) > 1 else ""
-        found += [Contestant(before + (recipe.systems[name].label or name), recipe, run, name) for name in trained]
+        found += [Candidate(before + (recipe.systems[name].label or name), recipe, run, name) for name in trained]
     return found
 
 
-def questions_of(contestant: Contestant) -> dict[str, list[Question]]:
+def questions_of(candidate: Candidate) -> dict[str, list[Question]]:
     """Return the questions of a run's evaluation sets that are answered in words, by what they ask."""
-    recipe, found = contestant.recipe, dict[str, list[Question]]()
+    recipe, found = candidate.recipe, dict[str, list[Question]]()
     several = sum(task.spec.judge == "translation" for task in recipe.evaluate.tasks.values()) > 1
     for label, task in recipe.evaluate.tasks.items():
-        path = contestant.run.evaluation_set(label) / "items.jsonl"
+        path = candidate.run.evaluation_set(label) / "items.jsonl"
         items = read_jsonl(path) if path.is_file() else []
         spec = task.spec
         if spec.judge == "keywords":
@@ -103,7 +103,7 @@ def questions_of(contestant: Contestant) -> dict[str, list[Question]]:
             for direction in task.directions:
                 for asked in task.instruction_languages:
                     name = _cell_name(direction, asked) + (f" ({label})" if several else "")
-                    found[name] = list(_translations(contestant.template, items, direction, asked))
+                    found[name] = list(_translations(candidate.template, items, direction, asked))
     return {name: questions for name, questions in found.items() if questions}
 
 
@@ -121,22 +121,22 @@ def _translations(
         yield Question(instruction, item[source], item[target], source, target)
 
 
-class Panel:
-    """Contestants whose models are loaded when they are first asked, and some of them kept."""
+class ModelPool:
+    """Candidates whose models are loaded when they are first asked, and some of them kept."""
 
-    def __init__(self, contestants: Sequence[Contestant], models_in_memory: int) -> None:
-        self.contestants = contestants
+    def __init__(self, candidates: Sequence[Candidate], models_in_memory: int) -> None:
+        self.candidates = candidates
         self._limit = models_in_memory
         self._one_at_a_time = threading.Lock()
         self.loaded: OrderedDict[int, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = OrderedDict()
 
     def stream(self, place: int, asked: tuple[str, str], decoding: Decoding) -> Iterator[Answer]:
-        """Yield one contestant's answer to an instruction and its input, longer each time, asked as in its evaluation.
+        """Yield one candidate's answer to an instruction and its input, longer each time, asked as in its evaluation.
 
         Greedy decoding gives the evaluation's answer.
         """
         model, tokenizer = self._load(place)
-        template = self.contestants[place].template
+        template = self.candidates[place].template
         question = template.prompt(clean(asked[0]), clean(asked[1]))
         prompt = encode_prompt(tokenizer, question, with_controls=bool(template.controls))
         room = max_positions(model) - len(prompt)
@@ -149,18 +149,18 @@ class Panel:
             )
             return
         within = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room))
-        written, told = "", Told()
-        for part in stream((model, tokenizer), prompt, within, self._one_at_a_time, told):
+        written, ending = "", Ending()
+        for part in stream((model, tokenizer), prompt, within, self._one_at_a_time, ending):
             written += part
-            yield Answer(template.output(written).strip(), told.num_tokens, told.finished)
-        yield Answer(template.output(written).strip(), told.num_tokens, told.finished)
+            yield Answer(template.output(written).strip(), ending.num_tokens, ending.finished)
+        yield Answer(template.output(written).strip(), ending.num_tokens, ending.finished)
 
     def _load(self, place: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         if place not in self.loaded:
             while len(self.loaded) >= self._limit:
                 self.loaded.popitem(last=False)
-            contestant = self.contestants[place]
-            system = find_system(contestant.run, contestant.system)
-            self.loaded[place] = load_system(system, contestant.recipe.evaluate.precision)
+            candidate = self.candidates[place]
+            system = find_system(candidate.run, candidate.system)
+            self.loaded[place] = load_system(system, candidate.recipe.evaluate.precision)
         self.loaded.move_to_end(place)
         return self.loaded[place]

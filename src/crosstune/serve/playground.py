@@ -12,7 +12,7 @@ from typing import Any
 
 from crosstune.errors import BadInputError
 from crosstune.serve.guard import Guard
-from crosstune.serve.models_to_compare import Answer, Panel, Question, contestants_of, questions_of
+from crosstune.serve.models_to_compare import Answer, ModelPool, Question, candidates_of, questions_of
 from crosstune.serve.stream import Decoding
 from crosstune.serve.votes import Shown, save_vote
 from crosstune.terminal import note
@@ -50,10 +50,10 @@ def compare(folders: Sequence[Path], port: int, models_in_memory: int, votes: Pa
     """
     if importlib.util.find_spec("gradio") is None:
         raise BadInputError("the comparison page needs gradio, which is not installed: pip install 'crosstune[web]'")
-    contestants = contestants_of(folders)
+    candidates = candidates_of(folders)
     file = votes or folders[0] / "preferences.jsonl"
-    page = build_page(Panel(contestants, models_in_memory), questions_of(contestants[0]), file)
-    note(f"{len(contestants)} systems answer on http://127.0.0.1:{port} (Ctrl-C ends); votes go to {file}")
+    page = build_page(ModelPool(candidates, models_in_memory), questions_of(candidates[0]), file)
+    note(f"{len(candidates)} systems answer on http://127.0.0.1:{port} (Ctrl-C ends); votes go to {file}")
     # Imported here: an extra.
     from starlette.middleware import Middleware
 
@@ -68,13 +68,13 @@ def compare(folders: Sequence[Path], port: int, models_in_memory: int, votes: Pa
     )
 
 
-def build_page(panel: Panel, questions: dict[str, list[Question]], votes: Path) -> Any:
-    """Return the gradio page: a question, its presets, an answer box per contestant, and a vote."""
+def build_page(pool: ModelPool, questions: dict[str, list[Question]], votes: Path) -> Any:
+    """Return the gradio page: a question, its presets, an answer box per candidate, and a vote."""
     # Read when gradio is imported: it counts its users otherwise.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    names = [one.label for one in panel.contestants]
+    names = [one.label for one in pool.candidates]
     draw = _draw(questions)
     first = next(iter(questions), _OWN_QUESTION)
     begin = draw(first)
@@ -103,7 +103,7 @@ def build_page(panel: Panel, questions: dict[str, list[Question]], votes: Path) 
         with gradio.Row():
             best = gradio.Radio([(name, box) for box, name in enumerate(names)], label="best answer")
             vote = gradio.Button("Save the vote", scale=0)
-        told = gradio.Markdown()
+        verdict = gradio.Markdown()
         # The order of the boxes, and what stands in them: a vote is on what was read, whatever is typed meanwhile.
         seating, shown = gradio.State(Seating(tuple(range(len(names))))), gradio.State(None)
         for event in (preset.change, another.click):
@@ -111,12 +111,12 @@ def build_page(panel: Panel, questions: dict[str, list[Question]], votes: Path) 
         placed = ask.click(
             _place(names, gradio.update),
             [blind, temperature, top_p, seed],
-            [seating, shown, best, told, *boxes[0::2]],
+            [seating, shown, best, verdict, *boxes[0::2]],
             api_name=False,
         )
         # Nothing is sent to a system but what stands in the boxes.
         writing = placed.then(
-            asking(panel, questions),
+            asking(pool, questions),
             [instruction, text, max_new_tokens, seating],
             [shown, *boxes],
             api_name="ask",
@@ -124,7 +124,7 @@ def build_page(panel: Panel, questions: dict[str, list[Question]], votes: Path) 
             show_progress="hidden",
         )
         stop.click(None, cancels=[writing], api_name=False)
-        vote.click(_vote(names, votes, gradio.update), [best, seating, shown], [told, *boxes[0::2]], api_name=False)
+        vote.click(_vote(names, votes, gradio.update), [best, seating, shown], [verdict, *boxes[0::2]], api_name=False)
     return page
 
 
@@ -169,8 +169,8 @@ def _place(names: Sequence[str], update: Callable[..., Any]) -> Callable[..., tu
     return place
 
 
-def asking(panel: Panel, questions: dict[str, list[Question]]) -> Callable[..., Iterator[tuple[Any, ...]]]:
-    """Return what the page calls with a question: it yields what each contestant answers, and how that is judged."""
+def asking(pool: ModelPool, questions: dict[str, list[Question]]) -> Callable[..., Iterator[tuple[Any, ...]]]:
+    """Return what the page calls with a question: it yields what each candidate answers, and how that is judged."""
     known = {(one.instruction, one.text): one for items in questions.values() for one in items}
 
     def ask(instruction: str, text: str, max_new_tokens: float, seating: Seating) -> Iterator[tuple[Any, ...]]:
@@ -183,7 +183,7 @@ def asking(panel: Panel, questions: dict[str, list[Question]]) -> Callable[..., 
             boxes[2 * box + 1], since = "writes …", float("-inf")
             yield None, *boxes
             answer = Answer("", 0, False)
-            for answer in panel.stream(system, (instruction, text), decoding):
+            for answer in pool.stream(system, (instruction, text), decoding):
                 boxes[2 * box] = answer.text
                 if time.monotonic() - since > _SECONDS_BETWEEN_PARTS:
                     since = time.monotonic()

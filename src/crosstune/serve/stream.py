@@ -30,7 +30,7 @@ class Decoding:
 
 
 @dataclass
-class Told:
+class Ending:
     """What is known of an answer when it has ended: its tokens, and whether it ended by itself."""
 
     num_tokens: int = 0
@@ -47,11 +47,11 @@ def stream(
     prompt: Sequence[int],
     decoding: Decoding,
     one_at_a_time: threading.Lock,
-    told: Told | None = None,
+    ending: Ending | None = None,
 ) -> Iterator[str]:
     """Yield an answer in parts as it is written; closing the iterator stops the model.
 
-    ``one_at_a_time`` is the model's: who asks while it writes waits. ``told`` is filled when the answer has ended.
+    ``one_at_a_time`` is the model's: who asks while it writes waits. ``ending`` is filled when the answer has ended.
     """
     writer, tokenizer = model
     streamer = _CountingStreamer(
@@ -87,9 +87,9 @@ def stream(
         thread.join()
     if failures:
         raise failures[0]
-    if told is not None:
-        told.num_tokens = len(streamer.tokens)
-        told.finished = bool(streamer.tokens) and streamer.tokens[-1] in stops
+    if ending is not None:
+        ending.num_tokens = len(streamer.tokens)
+        ending.finished = bool(streamer.tokens) and streamer.tokens[-1] in stops
 
 
 def _settings(
