@@ -1,0 +1,92 @@
+"""Models: score one on published benchmarks, load one to ask it, translate with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from crosstune.terminal import console, results
+from crosstune.terminal import quiet as silent
+
+if TYPE_CHECKING:
+    from crosstune.serve.assistant import Assistant
+
+
+def score(
+    model: str | Path,
+    data_root: str | Path,
+    suite: Literal["paper", "korean", "multilingual", "all"] = "paper",
+    *,
+    source: str = "en",
+    target: str = "ko",
+    split: Literal["test", "dev"] = "test",
+    limit: int | None = None,
+    skip_missing: bool = False,
+    prompt: Literal["paper-v1", "alpaca", "kullm", "chat"] = "paper-v1",
+    max_new_tokens: int = 256,
+    tokenizer: str | Path = "",
+    out: str | Path | None = None,
+    quiet: bool = False,
+) -> list[dict[str, Any]]:
+    """Score a model on published benchmarks whose files lie under a folder, as ``crosstune score``.
+
+    Args:
+        model: a model folder, or a hub id.
+        data_root: where the benchmarks' files lie.
+        suite: which benchmarks, of those that exist in the two languages.
+        source: the language that the model knew.
+        target: the language that it was extended to.
+        split: ``dev`` takes development files, of benchmarks that have them.
+        limit: draw at most so many items of each benchmark.
+        skip_missing: continue without files that are not there.
+        prompt: the template around instructions; ``chat`` is the tokenizer's own.
+        max_new_tokens: where an answer is cut.
+        tokenizer: a folder or hub id; the model's own if empty.
+        out: where the scores go; below ``runs`` if absent.
+        quiet: print nothing.
+
+    Returns:
+        A row for each score: system, task, metric, value, interval, number of items.
+    """
+    from crosstune.evaluate.find_benchmarks import Choice
+    from crosstune.evaluate.score import Asked
+    from crosstune.evaluate.score import score as score_model
+    from crosstune.report.scores import to_rows
+
+    asked = Asked(str(model), str(tokenizer or model), None, prompt, max_new_tokens, "float32")
+    choice = Choice(suite, Path(data_root), split, limit, skip_missing, source, target)
+    with silent(console, quiet), silent(results, quiet):
+        return to_rows(*score_model(asked, choice, Path(out) if out else None))
+
+
+def load_assistant(model: str | Path, prompt: str | None = None) -> "Assistant":
+    """Load a model to ask it questions; ``prompt`` names a template for a model without a chat template."""
+    from crosstune.serve.assistant import Assistant
+
+    return Assistant(str(model), prompt)
+
+
+def translate(
+    model: "str | Path | Assistant",
+    lines: Sequence[str],
+    to: str = "ko",
+    *,
+    source: str = "en",
+    instruction_language: str = "en",
+    max_new_tokens: int = 256,
+) -> list[str]:
+    """Translate lines, each by itself.
+
+    Args:
+        model: a model folder, a hub id, or what `load_assistant` returned.
+        lines: one text each; blank ones stay blank.
+        to: the language of the translations.
+        source: the language of the lines.
+        instruction_language: of the instruction that asks for the translation.
+        max_new_tokens: where a translation is cut.
+    """
+    from crosstune.serve.stream import Decoding
+    from crosstune.serve.translate import Request, translate_lines
+
+    assistant = load_assistant(model) if isinstance(model, str | Path) else model
+    request = Request(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
+    return [text for text, _ in translate_lines(assistant, request, lines)]

@@ -1,0 +1,86 @@
+"""What a run found: its report, the numbers of its training, and drawings of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crosstune.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run found.
+
+    Attributes:
+        scores: a row for each score: system, task, metric, value, low, high, n, seed.
+        forgetting: a row for each system and source-language task, where the recipe sets ``max_forgetting``.
+        markdown: the report as text.
+        html: the page, one file.
+    """
+
+    scores: list[dict[str, Any]]
+    forgetting: list[dict[str, Any]]
+    markdown: str
+    html: Path
+
+
+def read_report(run: RunFolder | str | Path) -> Report:
+    """Read the report of a finished run.
+
+    Raises:
+        CrosstuneError: when the folder holds none.
+    """
+    from crosstune.recipe import yaml_file
+    from crosstune.report.scores import to_rows
+    from crosstune.runs.files import read_json
+
+    folder = _folder(run)
+    rows = to_rows(yaml_file.load_recipe(folder.recipe), folder)
+    page, markdown = folder.report / "report.html", folder.report / "report.md"
+    return Report(rows, read_json(folder.report / "forgetting.json"), markdown.read_text(encoding="utf-8"), page)
+
+
+def read_metrics(run: RunFolder | str | Path, system: str) -> list[dict[str, Any]]:
+    """Return what ``metrics.jsonl`` says of a system's training: a row for each logged step, with its loss."""
+    from crosstune.runs.files import read_jsonl
+
+    return read_jsonl(_folder(run).system(system) / "metrics.jsonl")
+
+
+def _folder(run: RunFolder | str | Path) -> RunFolder:
+    from crosstune.errors import RunFolderError
+
+    folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    if not (folder.report / "forgetting.json").is_file() and not folder.recipe.is_file():
+        raise RunFolderError(f"{folder.root} was asked as a run, but holds no recipe.yaml: name a run's folder")
+    return folder
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing; a notebook shows it where it is a cell's value.
+
+    Attributes:
+        svg: the drawing as SVG, with its styles.
+    """
+
+    svg: str
+
+    def save(self, path: str | Path) -> None:
+        """Write it as an .svg file."""
+        Path(path).write_text(self.svg, encoding="utf-8")
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def plot_metrics(run: RunFolder | str | Path, systems: Sequence[str], metric: str = "loss") -> Picture:
+    """Draw a number of ``metrics.jsonl`` by training step, a line for each system; phases follow one another."""
+    from crosstune.report.write.charts import Series, line_chart, standalone
+
+    series = []
+    for style, system in enumerate(systems):
+        rows = read_metrics(run, system)
+        series.append(Series(system, [(float(at), float(row[metric])) for at, row in enumerate(rows, start=1)], style))
+    return Picture(standalone(line_chart(series, (720, 360), ("step", metric.replace("_", " "))), series))
