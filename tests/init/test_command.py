@@ -247,6 +247,27 @@ def test_data_sets_of_the_hub_are_sources_with_split_and_commit(
     assert source.paths == ("owner/pairs",)
 
 
+def test_without_a_folder_nothing_of_where_the_command_was_typed_is_looked_at(
+    make_model: MakeModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"en": first, "ko": second} for first, second in zip(lines("en", 60), lines("ko", 60), strict=True)]
+    (folder / "owner" / "pairs").mkdir(parents=True)
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (folder / "owner" / "pairs" / "train.jsonl").write_text(text, "utf-8")
+    (folder / "COPA").mkdir()
+    copa = [f"{number}\t{line}\t원인\t비가 왔다.\t눈이 왔다.\t1" for number, line in enumerate(lines("ko", 20))]
+    (folder / "COPA" / "dev.tsv").write_text("\n".join(["ID\tsentence\tquestion\t1\t2\tAnswer", *copa]), "utf-8")
+    monkeypatch.setattr(found, "revision_of", lambda name: "0123abc")
+    monkeypatch.chdir(folder)
+    model, out = make_model(), folder.parent / "recipe.yaml"
+    asked = ["init", str(model), "--to", "ko", "--gpu", "rtx4090", "--out", str(out), "--from-hub", "owner/pairs"]
+    for directory, tasks in (([], {"held_out_pairs"}), (["."], {"held_out_pairs", "kobest_copa"})):
+        out.unlink(missing_ok=True)
+        done = CliRunner().invoke(app.app, [*asked[:2], *directory, *asked[2:]])
+        assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+        assert {*load_recipe(out).evaluate.tasks} == tasks
+
+
 def test_a_data_set_that_the_hub_does_not_tell_of_and_no_folder_are_refused(make_model: MakeModel) -> None:
     arguments = ["init", str(make_model()), "--to", "ko", "--gpu", "rtx4090"]
     assert "needs the folder of your files (DIR)" in str(CliRunner().invoke(app.app, arguments).exception)

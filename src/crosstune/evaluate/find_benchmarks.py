@@ -8,7 +8,7 @@ from typing import Any, Literal
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import canonical
 from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
-from crosstune.runs.named_files import matching
+from crosstune.runs.named_files import Tree
 from crosstune.tasks.published import Published, Split, Suite, Way
 from crosstune.tasks.registry import all_tasks
 from crosstune.tasks.task import Task
@@ -86,11 +86,12 @@ def find_tasks(choice: Choice, max_new_tokens: int) -> dict[str, dict[str, Any]]
             f"--data-root {choice.data_root} is no folder: give the one under which the benchmarks' files lie"
         )
     wanted = benchmarks_of(choice)
-    found = {label: files_of(mark, choice.data_root) for label, mark in wanted.items()}
+    tree = Tree(choice.data_root)
+    found = {label: files_of(mark, tree) for label, mark in wanted.items()}
     missing = [
         label for label, mark in wanted.items() if not found[label] and not found.get(mark.published.alternative)
     ]
-    _tell_missing({label: wanted[label] for label in missing}, choice)
+    _tell_missing({label: wanted[label] for label in missing}, choice, tree)
     for label, mark in wanted.items():
         if not found[label] and label not in missing:
             note(f"{label} is not there; {mark.published.alternative} stands in its place")
@@ -126,32 +127,32 @@ def _settings(mark: Benchmark, paths: Sequence[str], choice: Choice, max_new_tok
     return {**settings, "max_items": min(limits, default=None)}
 
 
-def files_of(mark: Benchmark, root: Path) -> tuple[str, ...]:
-    """Return the files of the first way of publishing that is there as a whole, relative to the root.
+def files_of(mark: Benchmark, tree: Tree) -> tuple[str, ...]:
+    """Return the files of the first way of publishing that is there as a whole, relative to the tree's root.
 
     Raises:
         BadInputError: when a file that may be there once is there more often.
     """
     for way in mark.ways:
-        found = [(" or ".join(globs), _matches(globs, root)) for globs in way]
+        found = [(" or ".join(globs), _matches(globs, tree)) for globs in way]
         if all(matches for _, matches in found):
             for glob, matches in found:
                 if len(matches) > 1 and not mark.published.several:
                     raise BadInputError(
-                        f"{root} holds {glob} more than once: {', '.join(matches)}. Which one is meant cannot be "
+                        f"{tree.root} holds {glob} more than once: {', '.join(matches)}. Which one is meant cannot be "
                         "known: give a --data-root that holds one of them"
                     )
             return tuple(dict.fromkeys(path for _, matches in found for path in matches))
     return ()
 
 
-def _matches(globs: Sequence[str], root: Path) -> list[str]:
-    found = {path for glob in globs for path in matching(root, f"**/{glob}") if path.is_file()}
-    return sorted(str(path.relative_to(root)) for path in found)
+def _matches(globs: Sequence[str], tree: Tree) -> list[str]:
+    found = {path for glob in globs for path in tree.matching(f"**/{glob}") if path.is_file()}
+    return sorted(str(path.relative_to(tree.root)) for path in found)
 
 
-def _tell_missing(missing: Mapping[str, Benchmark], choice: Choice) -> None:
-    lines = list(_missing_lines(missing, choice.data_root))
+def _tell_missing(missing: Mapping[str, Benchmark], choice: Choice, tree: Tree) -> None:
+    lines = list(_missing_lines(missing, tree))
     if lines and not choice.skip_missing:
         raise BadInputError(
             f"of the suite {choice.suite}, these were not found under {choice.data_root}:\n"
@@ -163,19 +164,19 @@ def _tell_missing(missing: Mapping[str, Benchmark], choice: Choice) -> None:
         note(f"skipped, because it is not there: {line}")
 
 
-def _missing_lines(missing: Mapping[str, Benchmark], root: Path) -> Iterator[str]:
+def _missing_lines(missing: Mapping[str, Benchmark], tree: Tree) -> Iterator[str]:
     told: list[str] = []
     for label, mark in missing.items():
         told.append(label)
         other = mark.published.alternative
         if other in told:
             continue  # It was told with the one that it may stand for.
-        files = _shown(mark, root)
-        yield f"{label}: {files}, or {_shown(missing[other], root)}" if other in missing else f"{label}: {files}"
+        files = _shown(mark, tree)
+        yield f"{label}: {files}, or {_shown(missing[other], tree)}" if other in missing else f"{label}: {files}"
 
 
-def _shown(mark: Benchmark, root: Path) -> str:
+def _shown(mark: Benchmark, tree: Tree) -> str:
     """Return which files are missing, of the first way of publishing: of many, how many and the first one."""
     way = mark.ways[0]
-    absent = [" or ".join(globs) for globs in way if len(way) <= 2 or not _matches(globs, root)]
+    absent = [" or ".join(globs) for globs in way if len(way) <= 2 or not _matches(globs, tree)]
     return " and ".join(absent) if len(absent) <= 3 else f"{len(absent)} of {len(way)} files, as {absent[0]}"

@@ -16,6 +16,7 @@ from crosstune.evaluate.find_benchmarks import Benchmark, Choice, benchmarks_of,
 from crosstune.init.found import FoundFile
 from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 from crosstune.recipe import EvaluationTask, Languages
+from crosstune.runs.named_files import Tree
 from crosstune.tasks.registry import all_tasks
 from crosstune.tasks.task import Task
 
@@ -39,7 +40,13 @@ class Recognised:
 
 
 def recognise(root: Path, paths: Sequence[Path], languages: Languages) -> Recognised:
-    """Recognise benchmarks by the names that their authors gave their files, then others by their columns."""
+    """Recognise benchmarks by the names that their authors gave their files, then others by their columns.
+
+    Without files there are none, whatever lies under the root: it is where the command was typed then.
+    """
+    if not paths:
+        return Recognised({}, {})
+    tree = Tree(root)
     tasks: dict[str, dict[str, Any]] = {}
     files: dict[str, FoundFile] = {}
     for split in ("test", "dev"):
@@ -48,7 +55,7 @@ def recognise(root: Path, paths: Sequence[Path], languages: Languages) -> Recogn
             if label in tasks:
                 continue
             try:
-                names = files_of(mark, root)
+                names = files_of(mark, tree)
             except BadInputError as error:
                 files |= _left_out(mark, error)
                 continue
