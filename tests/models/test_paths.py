@@ -11,6 +11,7 @@ from crosstune.models import packing
 from crosstune.models.attention.asked import Asked, asked_of
 from crosstune.models.paths import path_of, paths_of, read_rows, way_of
 from crosstune.models.plain import as_plain, plain_logits
+from crosstune.models.self_test import amplify
 from tests.models.test_packing import SHAPE, make_model
 
 BLOOM = BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)
@@ -54,6 +55,24 @@ def test_a_leak_is_found_in_a_model_that_was_just_drawn(monkeypatch: pytest.Monk
             weight.mul_(0.1 if weight.ndim > 1 else 1.0)  # Next to nothing is attended to.
     monkeypatch.setitem(packing.AttentionInterface._global_mapping, packing.ATTENTION, forgets_where_rows_end)
     assert path_of(model, "scoring").way != "packed"
+
+
+def attends_sharply() -> PreTrainedModel:
+    """Return a model whose logits move a hundred times as far with rounding as those of others."""
+    model = make_model(LlamaConfig(**SHAPE | {"hidden_size": 64, "num_hidden_layers": 4}, num_key_value_heads=2))
+    amplify(model)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(3.0 if "q_proj" in name or "k_proj" in name else 1.0)
+    return model
+
+
+def test_a_model_that_rounding_moves_far_is_read_packed_and_a_leak_in_it_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert path_of(attends_sharply(), "training").way == "packed"
+    monkeypatch.setitem(packing.AttentionInterface._global_mapping, packing.ATTENTION, forgets_where_rows_end)
+    assert path_of(attends_sharply(), "training").way != "packed"
 
 
 @pytest.mark.parametrize("use", ["training", "scoring", "generation"])

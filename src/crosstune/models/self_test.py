@@ -31,6 +31,11 @@ _NUM_PIECES = 4096
 # Differences of log-probabilities by rounding, in units of the last digit of the largest logit: products of more digits
 # than 16 bits have add up in another order, those of fewer are hardly rounded otherwise.
 _UNITS, _UNITS_OF_HALF = 64.0, 2.0
+# The same, in units of what the last digit of the embeddings makes of them: a model whose logits move a lot with it
+# moves as much with the order of additions. Packed float32 rows of trained models differ by 0.5 to 2 of these.
+_TIMES_NOISE = 8.0
+# Of float32, whatever the model makes of its last digit: what leaked from other rows was more.
+_LARGEST_NOISE = 1e-2
 # Largest difference of a gradient over its largest value. What leaks from other rows was 30 % and more.
 _GRADIENT, _GRADIENT_OF_HALF = 2e-3, 0.25
 _FINE = 1e-6
@@ -86,7 +91,8 @@ class Reference:
         with torch.no_grad():
             scale = float(plain_logits(model, self.rows[:1], read[:1], "one by one").abs().max())
         rounding = (_UNITS if self._is_fine else _UNITS_OF_HALF) * digit * max(1.0, scale)
-        self._allowed = rounding if self._is_fine else max(rounding, 8 * self._noise(model))
+        noise = _TIMES_NOISE * self._noise(model, digit)
+        self._allowed = max(rounding, min(noise, _LARGEST_NOISE) if self._is_fine else noise)
 
     def difference(self, model: nn.Module, read: Read, kernels: Kernels) -> Difference:
         """Return how far a way of reading the rows is from the reference; an error of the model is one, too."""
@@ -99,12 +105,20 @@ class Reference:
         gradient = _largest_of_weights(self._gradients, gradients) if self._with_gradients else 0.0
         return Difference(_largest(found, self._expected), gradient, *allowed)
 
-    def _noise(self, model: nn.Module) -> float:
-        """Return what rounding alone does: beside itself a row is computed by products of other shapes."""
-        with torch.no_grad():
-            both = plain_logits(model, [self.rows[0]] * 2, [self._read[0]] * 2, "right-padded")
-        num_read = len(self._read[0])
-        return _largest(_log_probabilities(both)[:num_read], self._expected[:num_read])
+    def _noise(self, model: nn.Module, digit: float) -> float:
+        """Return what rounding alone does: how log-probabilities move with the last digit of the embeddings."""
+
+        def round_otherwise(embedding: nn.Module, given: Any, embedded: Tensor) -> Tensor:
+            draw = torch.rand(embedded.shape, generator=torch.Generator().manual_seed(1)).to(embedded)
+            return embedded * (1 + digit * (2 * draw - 1))
+
+        hook = inner_model(model).get_input_embeddings().register_forward_hook(round_otherwise)
+        try:
+            with torch.no_grad():
+                moved = _log_probabilities(_alone(model, self.rows, self._read))
+        finally:
+            hook.remove()
+        return _largest(moved, self._expected)
 
     def _run(
         self, model: nn.Module, read: Read, around: Callable[[], AbstractContextManager[None]]
