@@ -1,4 +1,7 @@
-"""Take the miniature's results into README and docs: `make results`, after `make miniature`."""
+"""Take the miniature's results into README and docs: `make results`, after `make miniature`.
+
+`python docs/update_results.py runs/miniature_world_8 second_world` takes those of the second world into docs/results.md.
+"""
 
 import csv
 import shutil
@@ -9,7 +12,8 @@ from crosstune.runs.files import read_json, write_json
 from crosstune.runs.provenance import public
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- results of the miniature: written by `make results` -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results of the miniature: written by docs/update_results.py -->", "<!-- end of results -->"
+PAGES = {"report": "README.md", "second_world": "docs/results.md"}
 
 SYSTEMS = {
     "llama": "the English base",
@@ -29,21 +33,22 @@ COLUMNS = (
 
 
 def main() -> None:
-    """Copy tables and report, and set a small table into the README."""
-    run = Path(sys.argv[1])
+    """Copy tables and report, and set a small table into the page that shows it."""
+    run, name = Path(sys.argv[1]), (sys.argv[2:] or ["report"])[0]
     target = ROOT / "docs" / "miniature"
-    target.mkdir(exist_ok=True)
-    for name in ("tables.csv", "report.md"):
-        shutil.copyfile(run / "report" / name, target / name)
-    write_json(target / "run.json", public(read_json(run / "run.json")))
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
+    tables = "tables" if name == "report" else name
+    shutil.copyfile(run / "report" / "report.md", target / f"{name}.md")
+    shutil.copyfile(run / "report" / "tables.csv", target / f"{tables}.csv")
+    if name == "report":
+        write_json(target / "run.json", public(read_json(run / "run.json")))
+    page = ROOT / PAGES[name]
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     _, after = rest.split(END)
-    table = "\n".join(_table(target / "tables.csv"))
-    readme.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    table = "\n".join(table_of(target / f"{tables}.csv"))
+    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
 
 
-def _table(path: Path) -> list[str]:
+def table_of(path: Path) -> list[str]:
     """Return the README's table: what was kept of English, and what was gained in Korean."""
     with path.open(encoding="utf-8", newline="") as file:
         scores = {(row["system"], row["task"], row["metric"]): row for row in csv.DictReader(file)}

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -156,6 +157,16 @@ def test_what_the_readme_says_of_the_collapse_is_what_the_tables_say() -> None:
     said = [" → ".join(f"{float(values[cell]):.1f}" for cell in cells) for values in (one, three)]
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert f"({said[0]} BLEU; over [three seeds](docs/results.md) {said[1]})" in text
+
+
+@pytest.mark.parametrize(
+    ("page", "tables"),
+    [("README.md", "docs/miniature/tables.csv"), ("docs/results.md", "docs/miniature/second_world.csv")],
+)
+def test_the_table_of_a_miniature_on_a_page_is_that_of_its_run(page: str, tables: str) -> None:
+    update_results = runpy.run_path(str(ROOT / "docs" / "update_results.py"))
+    lines = update_results["table_of"](ROOT / tables)
+    assert "\n".join(lines) in (ROOT / page).read_text(encoding="utf-8")
 
 
 INTERVAL = r"([+−]?\d+(?:\.\d+)?)(?: BLEU)? \[([+−]?\d+(?:\.\d+)?), ([+−]?\d+(?:\.\d+)?)\]"
