@@ -1,6 +1,6 @@
 """Take the miniature's results into README and docs: `make results`, after `make miniature`.
 
-`python docs/update_results.py runs/miniature_world_8 second_world` takes those of the second world into docs/results.md.
+`python docs/update_results.py runs/miniature_world_8 second_world` takes the second world's into docs/results.md.
 """
 
 import csv
