@@ -16,8 +16,12 @@ from crosstune.models.load import load_model, load_tokenizer
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.files import read_json, write_json
 from crosstune.serve.export import export, export_gguf
+from crosstune.tokenizer.extension import Extended, write_extended
+from crosstune.tokenizer.learn import LearnRequest, learn_new_pieces
+from crosstune.tokenizer.verify import Samples
 from tests.evaluate.conftest import SENTENCES
 from tests.models.gguf.files import TEMPLATE, llama_config, write_gguf
+from tests.tokenizer.conftest import byte_level
 
 
 def test_a_model_is_written_in_shards_of_the_chosen_precision(chat_folder: Path, tmp_path: Path) -> None:
@@ -171,6 +175,29 @@ def test_gguf_is_made_by_the_converter(converter: Path, chat_folder: Path, tmp_p
     slow_tokenizer(chat_folder, SENTENCES)
     export_gguf(chat_folder, tmp_path / "model.gguf", "float16", converter)
     assert (tmp_path / "model.gguf").read_text() == f"{chat_folder} f16"
+
+
+@pytest.mark.whole
+def test_the_converter_finds_the_pre_tokenizer_of_an_extended_tokenizer_by_its_base(
+    converter: Path, tmp_path: Path
+) -> None:
+    converter.write_text(
+        "import pathlib, sys\n"
+        "class TextModel:\n"
+        "    def get_vocab_base_pre(self, tokenizer):\n"
+        "        return ' '.join(map(str, tokenizer.encode('가나 we')))\n"
+        "def main():\n"
+        "    model, _, out, _, kind = sys.argv[1:]\n"
+        "    pathlib.Path(out).write_text(TextModel().get_vocab_base_pre('the extended one'))\n"
+    )
+    base = byte_level(SENTENCES, 300, ignore_merges=False)
+    new = learn_new_pieces(base, ["가나 가나 가나"], LearnRequest("ko", 50, "seen"))
+    extended = Extended(base.with_pieces(new.pieces, new.merges), [], dead_allowed=False)
+    write_extended(tmp_path / "model", base, extended, {"eos_token": "<|end|>"}, Samples([], [], [], []))
+    export_gguf(tmp_path / "model", tmp_path / "model.gguf", "float16", converter)
+    (by_base,) = base.encode_lines(["가나 we"])
+    assert (tmp_path / "model.gguf").read_text() == " ".join(map(str, by_base))
+    assert extended.tokenizer.encode_lines(["가나 we"]) != [by_base]
 
 
 @pytest.mark.whole

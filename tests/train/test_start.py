@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, BertConfig, BertLMHeadModel
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.systems import find_system
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
+from crosstune.train.start import check_start
 from tests.models.gguf.files import SPECIAL, write_gguf
 from tests.train.conftest import MakeRun, phase, scratch
 
@@ -185,3 +186,13 @@ def test_a_gguf_file_that_is_not_there_is_asked_for_as_one(make_run: MakeRun) ->
     recipe, run = make_run({"base": {"start": "nowhere.gguf", "tokenizer": "base"}})
     with pytest.raises(BadInputError, match=r"'nowhere.gguf' is no system .* no folder or .gguf file here"):
         train_stage.run(recipe, run)
+
+
+def test_a_model_that_can_be_trained_in_no_exact_way_is_refused_at_the_dry_run(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    config = BertConfig(vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4)
+    BertLMHeadModel(config).save_pretrained(tmp_path / "bert")
+    recipe, _ = make_run({"base": {"start": str(tmp_path / "bert"), "tokenizer": "base"}})
+    with pytest.raises(BadInputError, match=r"BertLMHeadModel .* its tokens see those that follow"):
+        check_start(recipe, "base")

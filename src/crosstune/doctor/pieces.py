@@ -179,7 +179,9 @@ def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
     except BadInputError as error:
         yield Finding(_SECTION, DEAD, "attention", f"{says}. No branch can mend it: {error}", values=values)
         return case.base
-    says += ". A branch of the pre-tokenizer keeps words whole; llama.cpp would not read it"
+    says += (
+        ". A branch of the pre-tokenizer keeps words whole, in transformers and vLLM; no GGUF file can be made of it"
+    )
     setting = "tokenizer.extension.keep_words_whole: true"
     yield Finding(_SECTION, DEAD, "attention", says, setting, values)
     return whole

@@ -77,7 +77,8 @@ def _tested(model: PreTrainedModel, use: Use) -> Finding:
     try:
         with quiet(console):
             path = path_of(model, use)
-    # An architecture that cannot be read in any way says so in words of its own.
+    except BadInputError as error:
+        return Finding(_SECTION, use, "stop", str(error))
     except Exception as error:
         return Finding(_SECTION, use, "stop", f"the model cannot be read: {type(error).__name__}: {error}")
     return Finding(_SECTION, use, "ok" if path.way == "packed" else "attention", _says(path), values=path.facts())

@@ -165,7 +165,7 @@ def _choose(trained: nn.Module, trial: Trial) -> Path:
         ways.append(("right-padded", own))
     tried: list[tuple[str, Difference]] = []
     with _asleep(trained, trial.called), short_windows(trained):
-        references = list(_references(trained, trial))
+        references = list(_readable(trained, trial))
         for way, attention in ways:
             read = _packed_reader(trial.use) if way == "packed" else partial(plain_logits, way=way)
             found = max(
@@ -176,6 +176,34 @@ def _choose(trained: nn.Module, trial: Trial) -> Path:
             if trial.agree(found.is_rounding):
                 return Path(trial.use, way, attention, tuple(tried))
     return Path(trial.use, _ALONE, own, tuple(tried))
+
+
+def refuse_unreadable(model: PreTrainedModel) -> None:
+    """Check that rows can be trained on exactly in some way: as plain transformers computes them, if in no other.
+
+    Raises:
+        BadInputError: with the reason, and what to do.
+    """
+    trial = Trial("training", model, [], _inference_kernels, digit_of(dtype_of_states(model), model.device), False)
+    with _asleep(model), short_windows(model):
+        list(_readable(model, trial))
+
+
+def _readable(trained: nn.Module, trial: Trial) -> Iterator[tuple[nn.Module, Reference]]:
+    try:
+        for model, reference in _references(trained, trial):
+            reference.refuse_unreadable(model)
+            yield model, reference
+    except (BadInputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    # Each architecture fails in a way of its own.
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0][:300]
+        raise BadInputError(
+            f"{type(inner_model(trained)).__name__} cannot be trained or scored: plain transformers itself cannot read "
+            f"a row of tokens with it ({type(error).__name__}: {reason}). Update transformers, correct the model's "
+            "config.json, or take another model"
+        ) from error
 
 
 def _references(trained: nn.Module, trial: Trial) -> Iterator[tuple[nn.Module, Reference]]:

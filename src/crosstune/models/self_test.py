@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from crosstune.errors import BadInputError
 from crosstune.models.frozen import FrozenLinear
 from crosstune.models.kernels.low_memory_layers import own_forwards
 from crosstune.models.plain import inner_model, plain_logits
@@ -38,6 +39,8 @@ _TIMES_NOISE = 8.0
 _LARGEST_NOISE = 1e-2
 # Largest difference of a gradient over its largest value. What leaks from other rows was 30 % and more.
 _GRADIENT, _GRADIENT_OF_HALF = 2e-3, 0.25
+# Further than rounding by so much, what follows in a row is seen; in few bits rounding may choose another expert.
+_AHEAD, _AHEAD_OF_HALF = 10.0, 2.0
 _FINE = 1e-6
 _SMALL = 2**25
 _GAIN = 1.5
@@ -104,6 +107,31 @@ class Reference:
             return Difference(math.inf, math.inf, *allowed, f"{type(error).__name__}: {lines[0]}")
         gradient = _largest_of_weights(self._gradients, gradients) if self._with_gradients else 0.0
         return Difference(_largest(found, self._expected), gradient, *allowed)
+
+    def refuse_unreadable(self, model: nn.Module) -> None:
+        """Stop where a model's own computation is no number, or where a token sees those that follow it.
+
+        Raises:
+            BadInputError: with the difference, and what to do.
+        """
+        name = type(inner_model(model)).__name__
+        if bool(self._expected.isnan().any()):
+            raise BadInputError(
+                f"{name} cannot be trained or scored: plain transformers computes no numbers (NaN) for a row of "
+                f"{_LENGTHS[0]} tokens. Copy the model again, or choose a wider precision"
+            )
+        places = self._read[0][: (len(self._read[0]) + 1) // 2]
+        with torch.no_grad():
+            beginning = [self.rows[0][: int(places[-1]) + 1]]
+            found = _log_probabilities(plain_logits(model, beginning, [places], "one by one"))
+        ahead = _largest(found, self._expected[: len(places)])
+        if ahead > max(_AHEAD * self._allowed, 0.0 if self._is_fine else _AHEAD_OF_HALF):
+            raise BadInputError(
+                f"{name} cannot be trained or scored exactly in any way: its tokens see those that follow "
+                f"(log-probabilities differ by {ahead:.2g} nats where a row is cut off behind them), so that each "
+                "answer would be seen before it is asked for. Give a model that looks back only; of an encoder that "
+                "was trained as a decoder, config.json says is_decoder: true"
+            )
 
     def _noise(self, model: nn.Module, digit: float) -> float:
         """Return what rounding alone does: how log-probabilities move with the last digit of the embeddings."""

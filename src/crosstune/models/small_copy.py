@@ -1,40 +1,100 @@
 """A small model of an architecture, drawn at random: what can be tested of a model whose weights are not at hand."""
 
+import json
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from crosstune.models.self_test import amplify
+from crosstune.models.paths import refuse_unreadable
+from crosstune.models.plain import plain_logits
+from crosstune.models.self_test import READ, amplify, rows_of
 
 _VOCABULARY, _INNER = 512, 256
 _LEAST_LAYERS = 2
+# As many as the largest number that a token is sent to.
+_MOST_EXPERTS = 16
+_EXPERTS = re.compile(r"(^|_)(num|n)_((?!shared).)*experts$")
+# Two layers of a model of 8 billion weights: some seconds.
+_MOST_WEIGHTS_AT_ONCE = 2e8
+_READABLE: set[str] = set()
 # Sizes of feed-forward layers: they decide nothing about how rows are kept apart, and most of the weights.
 _INNER_SIZES = ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size")
 
 
 def small_copy(config: PreTrainedConfig, max_weights: float) -> PreTrainedModel | None:
-    """Return a model with a configuration's kinds of layers and heads, but few of them, and few pieces.
+    """Return a model with a configuration's kinds of layers and heads, but few of them, and few pieces and experts.
 
-    None where even that has more weights than ``max_weights``. Whatever transformers raises for a configuration that
-    cannot be made smaller goes on to the caller.
+    Where so much less makes no model that reads a row, more is kept, up to the whole configuration. None where what is
+    needed has more weights than ``max_weights``. What transformers raises for the whole one goes on to the caller.
 
     Args:
         config: of a text model.
         max_weights: how many there is room for.
     """
-    content = _with_few_pieces(config.to_dict())
-    whole = _on_meta(config, content)
-    num_layers = _num_needed(whole)
-    smaller = _with_few_layers(content, int(config.num_hidden_layers), num_layers)
-    if sum(weight.numel() for weight in _on_meta(config, smaller).parameters()) > max_weights:
-        return None
+    for content, is_whole in _candidates(config):
+        try:
+            if _num_weights(_on_meta(config, content)) > max_weights:
+                return None
+            model = _drawn(config, content)
+            if is_whole or _reads(model):
+                return model
+        # What an architecture says of sizes that do not go together is as manifold as architectures.
+        except Exception:
+            if is_whole:
+                raise
+    return None
+
+
+def _candidates(config: PreTrainedConfig) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield configurations from the smallest on, and whether each is the whole one."""
+    whole = config.to_dict()
+    few_pieces = _with_few_pieces(whole)
+    for content in (_with_small_layers(few_pieces), few_pieces):
+        # Which layers are of a kind of their own cannot be told of every architecture.
+        with suppress(Exception):
+            yield _with_few_layers(config, content), False
+    yield few_pieces, False
+    yield whole, True
+
+
+def _drawn(config: PreTrainedConfig, content: dict[str, Any]) -> PreTrainedModel:
     torch.manual_seed(0)
-    model = _model(_config(config, smaller))
+    model = _model(_config(config, content))
     amplify(model)
     model.train(False)
     return model
+
+
+def _reads(model: PreTrainedModel) -> bool:
+    rows = rows_of(model)
+    with torch.no_grad():
+        return bool(plain_logits(model, rows[:1], READ[:1], "one by one").isfinite().any())
+
+
+def _num_weights(model: PreTrainedModel) -> int:
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def refuse_unreadable_kind(config: PreTrainedConfig) -> None:
+    """Check on a small copy that a configuration's models can be read exactly in some way, where a copy can be made.
+
+    Raises:
+        BadInputError: with the reason, and what to do.
+    """
+    content = json.dumps(config.to_dict(), sort_keys=True, default=str)
+    if content not in _READABLE:
+        try:
+            copied = small_copy(config, _MOST_WEIGHTS_AT_ONCE)
+        # What raises there is as manifold as architectures. Training tests the model itself when it begins.
+        except Exception:
+            copied = None
+        if copied is not None:
+            refuse_unreadable(copied)
+        _READABLE.add(content)
 
 
 def _with_few_pieces(content: dict[str, Any]) -> dict[str, Any]:
@@ -45,8 +105,17 @@ def _with_few_pieces(content: dict[str, Any]) -> dict[str, Any]:
             changed[name] = size
         elif name.endswith("token_id"):
             changed[name] = _within(value, size)
-        elif any(inner in name for inner in _INNER_SIZES):
-            changed[name] = [min(_INNER, one) for one in value] if isinstance(value, list) else _at_most(value)
+    return changed
+
+
+def _with_small_layers(content: dict[str, Any]) -> dict[str, Any]:
+    changed = dict(content)
+    for name, value in content.items():
+        if any(inner in name for inner in _INNER_SIZES):
+            changed[name] = [_at_most(one, _INNER) for one in value] if isinstance(value, list) else value
+            changed[name] = _at_most(changed[name], _INNER)
+        elif _EXPERTS.search(name):
+            changed[name] = _at_most(value, _MOST_EXPERTS)
     return changed
 
 
@@ -57,8 +126,8 @@ def _within(value: Any, size: int) -> Any:
     return value % size if isinstance(value, int) and value >= size else value
 
 
-def _at_most(value: Any) -> Any:
-    return min(_INNER, value) if isinstance(value, int) and value > 0 else value
+def _at_most(value: Any, most: int) -> Any:
+    return min(most, value) if isinstance(value, int) and value > 0 else value
 
 
 def _num_needed(model: PreTrainedModel) -> int:
@@ -75,10 +144,15 @@ def _parts(layer: torch.nn.Module) -> Iterator[tuple[str, str]]:
     yield from ((name, type(part).__name__) for name, part in layer.named_modules())
 
 
-def _with_few_layers(content: dict[str, Any], before: int, after: int) -> dict[str, Any]:
-    """Return a configuration with so many layers; lists with an entry for each layer are cut."""
+def _with_few_layers(config: PreTrainedConfig, content: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with one layer of each kind; what has an entry for each layer is cut."""
+    before, after = int(config.num_hidden_layers), _num_needed(_on_meta(config, content))
     changed = {
-        name: value[:after] if isinstance(value, list) and len(value) == before else value
+        name: value[:after]
+        if isinstance(value, list) and len(value) == before
+        else {key: one for key, one in value.items() if int(key) < after}
+        if isinstance(value, dict) and value and all(str(key).isdigit() for key in value)
+        else value
         for name, value in content.items()
     }
     return {**changed, "num_hidden_layers": after}

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
@@ -24,9 +25,10 @@ from crosstune.runs.files import put_in_place, read_json, sync
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
 from crosstune.runs.hashes import MODEL_CARD
 from crosstune.runs.lock import only_writer_of
+from crosstune.serve import run_converter
 from crosstune.terminal import note
+from crosstune.tokenizer.llama_cpp import BRANCH, NO_ORDER, reason_against, write_base
 from crosstune.tokenizer.sentencepiece import file as sentencepiece_file
-from crosstune.tokenizer.word_branch import has_branch
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "float16": torch.float16}
 Dtype = Literal["float32", "bf16", "float16"]
@@ -97,13 +99,31 @@ def export_gguf(model: Path, target: Path, dtype: Dtype, converter: Path | None)
     _refuse_a_tokenizer_that_would_cut_otherwise(model)
     kind = {"float32": "f32", "bf16": "bf16", "float16": "f16"}[dtype]
     with _written_aside(target) as temporary:
-        command = [sys.executable, str(script), str(model), "--outfile", str(temporary), "--outtype", kind]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise BadInputError(f"{script} could not convert {model}: {done.stderr.strip()[-600:]}")
+        arguments = [str(model), "--outfile", str(temporary), "--outtype", kind]
+        _run_converter(script, model, arguments)
         sync(temporary)
         temporary.rename(target)
     note(f"{target}: {target.stat().st_size / 1e9:.2f} GB in {kind}")
+
+
+def _run_converter(script: Path, model: Path, arguments: list[str]) -> None:
+    with TemporaryDirectory() as scratch:
+        base = Path(scratch) / "base"
+        program = [str(script)]
+        if write_base(model, base):
+            program = [str(Path(run_converter.__file__)), str(script), str(base)]
+        done = subprocess.run([sys.executable, *program, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BadInputError(f"{script} could not convert {model}: {_reason(done.stderr)}")
+
+
+def _reason(said: str) -> str:
+    if "pre-tokenizer was not recognized" in said:
+        return (
+            "it does not know the pre-tokenizer of this model's base by name. Take a newer llama.cpp, or serve the "
+            "folder as it is, with vLLM or transformers"
+        )
+    return said.strip()[-600:]
 
 
 def _load(model: str, dtype: torch.dtype) -> PreTrainedModel:
@@ -156,21 +176,18 @@ def _refuse_a_tokenizer_that_would_cut_otherwise(model: Path) -> None:
     path, slow = model / "tokenizer.json", model / "tokenizer.model"
     content = read_json(path) if path.exists() else {"model": {}}
     settings = content["model"]
-    if has_branch(content):
+    if reason := reason_against(content, slow.exists()):
+        remedy = {
+            BRANCH: "Train again without that setting",
+            NO_ORDER: "Set tokenizer.extension.write_sentencepiece: true (the base needs a tokenizer.model, as LLaMA-2 "
+            "has it) and train again",
+        }[reason]
         raise BadInputError(
-            f"GGUF of {model} would cut text in other pieces than the model was trained on: llama.cpp knows "
-            "pre-tokenizers by name, and none with the branch that tokenizer.extension.keep_words_whole made. Serve "
-            "the folder as it is, with vLLM or transformers; or train again without that setting"
+            f"GGUF of {model} would cut text in other pieces than the model was trained on: {reason}. {remedy}; or "
+            "serve the folder as it is, with vLLM or transformers"
         )
     if not settings.get("byte_fallback"):
         return
-    if not slow.exists():
-        raise BadInputError(
-            f"GGUF of {model} would cut text in other pieces than the model was trained on: llama.cpp's converter "
-            "knows the order of a vocabulary like this from tokenizer.model only, and there is none. Set "
-            "tokenizer.extension.write_sentencepiece: true (the base needs a tokenizer.model, as LLaMA-2 has it) and "
-            "train again; or serve the folder as it is, with vLLM or transformers"
-        )
     pieces = [piece.text for piece in sentencepiece_file.read(slow).pieces]
     known = {text: index for text, index in settings["vocab"].items() if index < len(pieces)}
     if len(settings["vocab"]) != len(pieces) or known != {text: index for index, text in enumerate(pieces)}:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from crosstune.errors import BadInputError
 from crosstune.languages.registry import shares_letters
 from crosstune.recipe import Languages, LearnedExtension, Recipe
 from crosstune.runs.files import write_json
@@ -16,6 +17,7 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend, new_pieces, refuse_unextendable
 from crosstune.tokenizer.folder import write_folder
 from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
+from crosstune.tokenizer.llama_cpp import base_facts
 from crosstune.tokenizer.sentencepiece.writer import MODEL, with_all_merges, write_model
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
 from crosstune.tokenizer.subwords import subwords
@@ -128,10 +130,18 @@ def learn_from(settings: LearnedExtension, languages: Languages, base: BpeTokeni
         settings.deny,
         languages.source,
     )
-    if not shares_letters(languages.target, languages.source):
-        return learn_new_pieces(base, texts.target, request)
-    unchanged = partial(_with_its_merges, settings, base) if settings.source_text_unchanged else None
-    return learn_beside_source(base, texts, request, unchanged)
+    if shares_letters(languages.target, languages.source):
+        unchanged = partial(_with_its_merges, settings, base) if settings.source_text_unchanged else None
+        new = learn_beside_source(base, texts, request, unchanged)
+    else:
+        new = learn_new_pieces(base, texts.target, request)
+    if not new.pieces:
+        raise BadInputError(
+            f"tokenizer.extension: pieces of {languages.target!r} were asked, but none is worth learning: the base "
+            f"tokenizer cuts the words of the text as well as those of {languages.source!r}, or they are too few. "
+            "Remove tokenizer.extension and let all systems use `tokenizer: base`; or give more text."
+        )
+    return new
 
 
 def write_extended(
@@ -147,7 +157,7 @@ def write_extended(
     With ``base_model``, the base's SentencePiece model, it is written as one, too.
     """
     rows = subwords(old, extended.tokenizer)
-    write_folder(folder, extended.tokenizer.content, configuration)
+    write_folder(folder, extended.tokenizer.content, configuration | base_facts(old, extended.tokenizer))
     write_json(folder / "subwords.json", rows)
     properties = verify.verify(old, extended.tokenizer, samples)
     if base_model is not None:

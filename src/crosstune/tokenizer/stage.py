@@ -11,6 +11,7 @@ from crosstune.terminal import console, note
 from crosstune.tokenizer import base, extension, fertility, samples, texts, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import TOKENIZER, read_configuration, write_folder
+from crosstune.tokenizer.llama_cpp import reason_against
 from crosstune.tokenizer.sentencepiece import writer as sentencepiece_writer
 
 _FERTILITY_LINES = 2_000
@@ -52,6 +53,8 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
         facts.update(report["size"])
         verify.refuse_failures(report, run.root / "tokenizer" / "failed_verification.json")
     note(f"extended tokenizer: {old.size:,} + {facts['new']:,} pieces = {facts['size']:,}; verified")
+    if reason := reason_against(extended.tokenizer.content, base_model is not None):
+        note(f"no GGUF file can be made of what is trained with it: {reason}. transformers and vLLM read it as it is")
     for row in report["properties"]:
         if row["name"] == verify.HELD_OUT_STAYS or (row["name"] == verify.SOURCE_STAYS and not row["required"]):
             note(f"{row['name']}: {row['share']:.3%} of {row['checked']:,}")

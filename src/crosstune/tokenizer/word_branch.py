@@ -40,10 +40,7 @@ def with_whole_words(base: BpeTokenizer, target: str, source: str) -> BpeTokeniz
     parted = _parts(changed, tried)
     if parted:
         _refuse(f"would still part words such as {parted[0]!r}", base)
-    note(
-        f"{_SETTING}: the pre-tokenizer has a branch for words of {target!r}. transformers and vLLM read it; llama.cpp "
-        "knows pre-tokenizers by name only, so no GGUF of this tokenizer would cut text as the model was trained"
-    )
+    note(f"{_SETTING}: the pre-tokenizer has a branch for words of {target!r}")
     return changed
 
 

@@ -19,6 +19,7 @@ from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
 from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
 from crosstune.models.pieces import num_rows, refuse_missing_rows
+from crosstune.models.small_copy import refuse_unreadable_kind
 from crosstune.models.wrappers import text_config
 from crosstune.recipe import Recipe, System
 from crosstune.runs.files import read_json
@@ -104,6 +105,7 @@ def check_start(recipe: Recipe, name: str, base: PreTrainedTokenizerBase | None 
     if revision:
         return
     model = check_model(path)
+    refuse_unreadable_kind(model.config)
     if base is not None:
         names = path, str(base.name_or_path)
         refuse_missing_rows(base, num_rows(model), names, len(base) if system.tokenizer == "extended" else None)
