@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Two processes that test, on two cores: more threads would only wait for each other.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help miniature quick real real-budget results benchmark-training test-fast test-all test check format
+.PHONY: help miniature quick real real-budget results benchmark-training test-fast test-newest test-all test check format
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -55,13 +57,18 @@ benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core,
 	$(BIN)/python benchmarks/performance_tables.py
 
 test-fast: $(READY)  ## the tests that neither train nor start a process, for use while working
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not whole and not exhaustive"
+	$(PYTEST) -m "not slow and not whole and not exhaustive"
 
-test-all: miniature  ## a whole miniature, then all tests, those of what it shows among them
-	MINIATURE_RUN=runs/miniature $(BIN)/python -m pytest -n 2 --dist loadgroup
+test-newest:  ## run the tests with the newest libraries that pyproject.toml allows, in .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -e '.[dev]'
+	$(MAKE) BIN=.venv-newest/bin READY= test
+
+test-all: miniature test-newest  ## a whole miniature, the newest libraries, then all tests with the committed ones
+	MINIATURE_RUN=runs/miniature $(PYTEST)
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not exhaustive"
+	$(PYTEST) -m "not exhaustive"
 
 check: $(READY)  ## format, lint, types, import contracts, docs
 	$(BIN)/ruff format --check src tests docs benchmarks
