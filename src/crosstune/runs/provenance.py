@@ -5,6 +5,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
@@ -15,16 +16,20 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "data
 
 def versions() -> dict[str, str]:
     """Return the versions of crosstune, Python and the libraries that decide numbers."""
+    found = {"crosstune": __version__, "python": platform.python_version()}
+    return found | {library: _version(library) for library in _LIBRARIES}
+
+
+@cache
+def _version(library: str) -> str:
+    """Return a library's version, which every folder that is written tells: found once, in 3 ms each."""
     # Imported here: it takes a tenth of the time of --help.
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"crosstune": __version__, "python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            found[library] = "not installed"
-    return found
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def public_command(command: str) -> str:

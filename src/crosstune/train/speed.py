@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -43,7 +44,14 @@ def speed_of(
     num_ranks = accelerator.num_processes
     tokens = count_tokens(rows, schedule, num_ranks, settings.micro_batch_tokens, _SAMPLED_STEPS)
     dtype = torch.bfloat16 if settings.precision != "float32" else torch.float32
-    return Speed(flops(model, tokens, phase) / schedule.num_steps, num_ranks * matrix_rate(accelerator.device, dtype))
+    rate = _rate_in_this_process(accelerator.device, dtype, torch.get_num_threads())
+    return Speed(flops(model, tokens, phase) / schedule.num_steps, num_ranks * rate)
+
+
+@cache
+def _rate_in_this_process(device: torch.device, dtype: torch.dtype, num_threads: int) -> float:
+    """Return the rate that all phases of a run are compared with: it is the machine's, not theirs."""
+    return matrix_rate(device, dtype)
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
