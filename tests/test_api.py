@@ -16,6 +16,7 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import write_folder
 from crosstune.tokenizer.learn_base import SPECIAL_PIECES, learn_base
 from tests.command_line import ENVIRONMENT
+from tests.conftest import QUICK
 from tests.tokenizer.conftest import ENGLISH, KOREAN
 
 ROOT = Path(__file__).parent.parent
@@ -32,10 +33,9 @@ print(eval(compile(last, sys.argv[0], "eval"), names)._repr_svg_())
 """
 
 
-def python(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=ENVIRONMENT, check=False
-    )
+def python(code: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False, cwd=cwd)
 
 
 def test_importing_it_is_quick_quiet_and_loads_no_torch() -> None:
@@ -133,8 +133,8 @@ def test_a_gpu_that_is_not_known_is_named() -> None:
 
 @pytest.mark.xdist_group("quick_run")
 def test_the_notebook_runs_and_ends_in_a_plot(quick_run: tuple[Path, str]) -> None:
-    root = quick_run[0].parent
-    done = python(_AS_A_NOTEBOOK, str(NOTEBOOK), str(root))
+    # A kernel has options of its own on its command line.
+    done = python(_AS_A_NOTEBOOK, str(NOTEBOOK), "-f", "kernel.json", str(QUICK), cwd=quick_run[0].parent.parent)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "ours" in done.stdout and done.stdout.rstrip().endswith("</svg>")
     assert (quick_run[0] / "loss.svg").read_text(encoding="utf-8") in done.stdout

@@ -16,6 +16,7 @@ from typer.main import get_command
 from crosstune.cli.app import app
 from crosstune.recipe import yaml_file
 from tests.command_line import crosstune
+from tests.conftest import QUICK
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -74,7 +75,7 @@ def workplace(quick_run: tuple[Path, str], tmp_path_factory: pytest.TempPathFact
     """A folder with `recipes/miniature.yaml` and `runs/miniature`, as the docs speak of them, only quick."""
     folder = tmp_path_factory.mktemp("workplace")
     shutil.copytree(quick_run[0], folder / "runs" / "miniature")
-    recipe = crosstune("run", str(ROOT / "recipes" / "miniature.yaml"), "--quick", "--dry-run", "name=miniature")
+    recipe = crosstune("run", str(QUICK), "--quick", "--dry-run", "name=miniature")
     assert recipe.returncode == 0
     (folder / "recipes").mkdir()
     (folder / "recipes" / "miniature.yaml").write_text(recipe.stdout, encoding="utf-8")

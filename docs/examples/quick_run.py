@@ -10,13 +10,12 @@ import sys
 
 import crosstune
 
-runs_root = sys.argv[1] if len(sys.argv) > 1 else "runs"
-
 # %% [markdown]
-# A recipe that comes with crosstune, by its name. Any setting can be replaced.
+# A recipe that comes with crosstune, by its name, or a file: `python quick_run.py recipe.yaml`.
 
 # %%
-recipe = crosstune.load_recipe("miniature", {"runs_root": runs_root}, quick=True)
+files = [argument for argument in sys.argv[1:] if argument.endswith(".yaml")]
+recipe = crosstune.load_recipe(files[0] if files else "miniature", quick=True)
 print(recipe.languages, list(recipe.systems))
 
 # %% [markdown]

@@ -12,7 +12,7 @@ from tests.ranks import Ranks
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_processes", [1, 2])
+@pytest.mark.parametrize("num_processes", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 def test_the_harnesss_command_line_scores_a_folder_on_a_local_file(
     num_processes: int, tmp_path: Path, model_folder: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,10 +9,19 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-import crosstune
 from crosstune.errors import BadInputError
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
+from tests import warm
+
+
+def said(folder: Path, program: str) -> int:
+    """Return the number that a program prints in a process in which no product was computed yet."""
+    path = folder / "program.py"
+    path.write_text(program, encoding="utf-8")
+    done = warm.run(str(path))
+    assert done.returncode == 0, done.stderr[-2000:]
+    return int(done.stdout)
 
 
 def test_a_folder_that_is_no_model_says_what_it_holds(tmp_path: Path) -> None:
@@ -48,7 +56,7 @@ def test_a_tokenizer_without_eos_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or torch.cuda.is_available(), reason="glibc on a CPU only")
-def test_freed_tensors_are_taken_again_without_new_pages() -> None:
+def test_freed_tensors_are_taken_again_without_new_pages(tmp_path: Path) -> None:
     script = """
 import resource, torch
 from crosstune.models.process import prepare_libraries
@@ -59,18 +67,12 @@ for _ in range(20):
     torch.empty(3 * 2**22).fill_(1.0)  # 48 MiB: 12,288 pages
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(crosstune.__file__).parents[1])}
-
-    def faults(first: str) -> int:
-        command = [sys.executable, "-c", script.format(first)]
-        return int(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
-
     # The heap grows for the first two or three of the twenty.
-    assert faults("prepare_libraries()") < 0.5 * faults("")
+    assert said(tmp_path, script.format("prepare_libraries()")) < 0.5 * said(tmp_path, script.format(""))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or torch.cuda.is_available(), reason="glibc on a CPU only")
-def test_the_largest_tensors_go_back_to_the_kernel() -> None:
+def test_the_largest_tensors_go_back_to_the_kernel(tmp_path: Path) -> None:
     script = """
 import torch
 from crosstune.models.process import prepare_libraries
@@ -88,13 +90,11 @@ for step in range(6):
     del tensor
 print(resident() - before)
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(crosstune.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=environment)
-    assert int(done.stdout) < 100
+    assert said(tmp_path, script) < 100
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="counts what glibc's malloc handed out")
-def test_few_products_stay_compiled() -> None:
+def test_few_products_stay_compiled(tmp_path: Path) -> None:
     program = """
 import ctypes, torch
 from crosstune.models.process import prepare_libraries
@@ -113,11 +113,7 @@ print(used() - before)
 """
 
     def kept(prepare: str) -> int:
-        code = program.format(prepare=prepare)
-        environment = {name: value for name, value in os.environ.items() if not name.endswith("CACHE_CAPACITY")}
-        environment["PYTHONPATH"] = str(Path(crosstune.__file__).parents[1])
-        command = [sys.executable, "-c", code]
-        return int(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
+        return said(tmp_path, program.format(prepare=prepare))
 
     # A CPU whose products do not go through oneDNN keeps little in either case; through it, the default keeps 100 MB.
     assert kept("prepare_libraries()") <= 0.3 * kept("torch.set_float32_matmul_precision('medium')") + 2**22

@@ -173,7 +173,15 @@ def test_the_memory_of_llama_2_7b_is_what_an_h200_held(
     assert (memory.total - memory.other) / 1e9 == pytest.approx(measured, rel=0.05)
 
 
-@pytest.mark.parametrize(("kind", "most"), [("bf16", 17e9), ("int8", 12e9), ("nf4", 8e9)])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [
+        pytest.param("bf16", 17e9, marks=pytest.mark.exhaustive),
+        pytest.param("int8", 12e9, marks=pytest.mark.exhaustive),
+        ("nf4", 8e9),
+    ],
+)
 def test_adapters_on_llama_2_7b_fit_the_cards_that_people_have(kind: str, most: float) -> None:
     config = LlamaConfig(vocab_size=32_000, num_hidden_layers=32, hidden_size=4096, intermediate_size=11_008)
     lora = Phase.model_validate_json(json.dumps(phase(method="lora", lora={"rank": 8})))

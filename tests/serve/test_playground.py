@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quick_run")]
 
 
 def test_a_candidate_answers_as_its_evaluation_did(quick_run: tuple[Path, str]) -> None:
-    (candidate,) = [one for one in candidates_of([quick_run[0]]) if one.system == "bilingual"]
-    assert candidate.label == "LLaMA (bilingual)"
+    (candidate,) = [one for one in candidates_of([quick_run[0]]) if one.system == "continued"]
+    assert candidate.label == "LLaMA (CPT)"
     questions = questions_of(candidate)
     assert list(questions) == [
         "NSMC, generated",
@@ -34,11 +34,11 @@ def test_a_candidate_answers_as_its_evaluation_did(quick_run: tuple[Path, str]) 
         "En → Ko, Korean instruction",
     ]
     pool = ModelPool([candidate], models_in_memory=1)
-    rows = read_jsonl(quick_run[0] / "systems/bilingual/evaluation/outputs.jsonl")
+    rows = read_jsonl(quick_run[0] / "systems/continued/evaluation/outputs.jsonl")
     for name, task in (("En → Ko, Korean instruction", "translate_en_ko_ko"), ("NSMC, generated", "nsmc")):
         row = next(row for row in rows if row["task"] == task)
         question = questions[name][0]
-        *_, answer = pool.stream(0, (question.instruction, question.text), Decoding(16 if task == "nsmc" else 48))
+        *_, answer = pool.stream(0, (question.instruction, question.text), Decoding(16))
         assert (answer.text, answer.finished) == (row["output"].strip(), row["finished"])
         assert question.reference == row["reference"]
 

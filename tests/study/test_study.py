@@ -23,6 +23,7 @@ from crosstune.study.differences import Difference
 from crosstune.study.run import folder_of, nearest_finished, run_all
 from crosstune.study.settings import load_studies, load_study, runs_of, study_of_seeds
 from tests.command_line import crosstune
+from tests.conftest import QUICK
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -199,7 +200,7 @@ def test_a_recipe_with_seeds_shows_means_and_spreads(quick_run: tuple[Path, str]
     shutil.copytree(quick_run[0], root / "miniature_quick_seed_1", ignore=shutil.ignore_patterns(".lock"))
     settings = ["systems.lora=null", "systems.continued=null", "systems.bilingual=null", "seeds=[1, 2]"]
     settings += ["systems.ours.phases.0.num_epochs=null", "systems.ours.phases.0.num_steps=3", f"runs_root={tmp_path}"]
-    done = crosstune("run", str(ROOT / "recipes" / "miniature.yaml"), "--quick", *settings)
+    done = crosstune("run", str(QUICK), "--quick", *settings)
     assert done.returncode == 0, done.stderr[-2000:]
     with (root / "study.csv").open(encoding="utf-8", newline="") as file:
         rows = {(row["system"], row["metric"]): row for row in csv.DictReader(file) if row["task"] == "hellaswag"}
@@ -215,7 +216,7 @@ def test_a_recipe_with_seeds_shows_means_and_spreads(quick_run: tuple[Path, str]
 @pytest.mark.slow
 @pytest.mark.xdist_group("quick_run")
 def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Path, str], tmp_path: Path) -> None:
-    path = write_study(tmp_path)
+    path = write_study(tmp_path, recipe=str(QUICK))
     settings = [f"runs_root={tmp_path}", "systems.ours.phases.0.num_epochs=null", "systems.ours.phases.0.num_steps=3"]
     # The first run begins from the quick miniature, as a second one does from the first.
     shutil.copytree(quick_run[0], tmp_path / "grid" / "paper_seed_1", ignore=shutil.ignore_patterns(".lock"))
@@ -236,7 +237,7 @@ def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Pa
     with (tmp_path / "grid" / "study.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     ours = [row for row in rows if row["system"] == "ours" and row["task"] == "copa" and row["metric"] == "acc"]
-    assert [(row["cell"], row["num_seeds"], row["n"]) for row in ours] == [("paper", "2", "40"), ("faster", "2", "40")]
+    assert [(row["cell"], row["num_seeds"], row["n"]) for row in ours] == [("paper", "2", "10"), ("faster", "2", "10")]
     assert not ours[0]["low"] and float(ours[1]["low"]) <= float(ours[1]["difference"]) <= float(ours[1]["high"])
     assert all(float(row["to_base_low"]) <= float(row["to_base"]) <= float(row["to_base_high"]) for row in ours)
     # Two seeds say too little of how seeds vary: nothing is tested, nothing is marked.

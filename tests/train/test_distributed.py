@@ -19,7 +19,16 @@ from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from tests.ranks import train_on_two
-from tests.train.conftest import MakeRun, losses, phase, scratch, wait_for_steps, weights
+from tests.train.conftest import (
+    MakeRun,
+    a_run,
+    forget_training,
+    losses,
+    phase,
+    scratch,
+    wait_for_steps,
+    weights,
+)
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
 PULLS: dict[str, Any] = {"l2_to_start": 5.0}
@@ -34,22 +43,21 @@ SYSTEMS: dict[str, Any] = {
     },
 }
 SETTINGS: dict[str, Any] = {"validation": "pairs", "validate_every_steps": 2, "save_every_steps": 2}
+pytestmark = pytest.mark.xdist_group("distributed")  # two of its tests compare with the same run
 # Without a GPU, accelerate's own launcher starts one process, unless it shards.
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 # With the file that users launch with, on two processes, and at any port that is free.
 FILES = Path(__file__).parents[2] / "recipes" / "launch"
 LAUNCH = ["accelerate.commands.launch", "--num_processes", "2", "--main_process_port", "0", "--config_file"]
-FSDP = [*LAUNCH, str(FILES / "one_node_8_gpus.yaml")]
 DEEPSPEED = [*LAUNCH, str(FILES / "deepspeed_zero3_8_gpus.yaml")]
 
 
 def launch(recipe: Recipe, folder: Path, launcher: list[str]) -> subprocess.Popen[str]:
     path = folder / "launched.yaml"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
-    programs = {tuple(FSDP): "tests.train.sharded_on_cpus", tuple(DEEPSPEED): "tests.train.deepspeed_on_cpus"}
     # accelerate forgets DeepSpeed where it is told to use CPUs.
     places = {"DS_ACCELERATOR": "cpu", "ACCELERATE_TORCH_DEVICE": "cpu"}
-    program = programs.get(tuple(launcher), "crosstune")
+    program = "tests.train.deepspeed_on_cpus" if launcher == DEEPSPEED else "crosstune"
     return subprocess.Popen(
         [sys.executable, "-m", *launcher, "-m", program, "--debug", "train", str(path)],
         env={
@@ -96,13 +104,20 @@ def test_launch_files_are_what_accelerate_and_bash_read() -> None:
     subprocess.run(["bash", "-n", str(FILES / "slurm_2_nodes.sh")], check=True)
 
 
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory, tokenizers: Any) -> RunFolder:
+    """What one process trains."""
+    forget_training()
+    recipe, run = a_run(tokenizers, tmp_path_factory.mktemp("single"), SYSTEMS, **SETTINGS)
+    train_stage.run(recipe, run)
+    return run
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [TORCHRUN, FSDP], ids=["ddp", "fsdp2"])
-def test_two_processes_train_as_one_does(make_run: MakeRun, tmp_path: Path, launcher: list[str]) -> None:
-    recipe, single = make_run(SYSTEMS, root=tmp_path / "single", **SETTINGS)
-    train_stage.run(recipe, single)
-    recipe, double = make_run(SYSTEMS, root=tmp_path / "double", **SETTINGS)
-    finish(launch(recipe, tmp_path / "double", launcher))
+@pytest.mark.parametrize("sharded", [False, True], ids=["ddp", "fsdp2"])
+def test_two_processes_train_as_one_does(single: RunFolder, make_run: MakeRun, tmp_path: Path, sharded: bool) -> None:
+    recipe, double = make_run(SYSTEMS, **SETTINGS)
+    train_on_two(recipe, tmp_path, sharded).finish()
     assert_equal_but_for_rounding(double, single, SYSTEMS)
 
 

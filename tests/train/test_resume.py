@@ -161,8 +161,8 @@ LIVES = 20
 @pytest.mark.slow
 def test_a_run_that_is_killed_twenty_times_ends_like_one_that_never_was(make_run: MakeRun, tmp_path: Path) -> None:
     systems = {
-        "base": scratch(phases=[phase("korean", num_steps=60), phase("paper", num_steps=60)]),
-        "lora": {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=ADAPTERS, num_steps=60)]},
+        "base": scratch(phases=[phase("korean", num_steps=24), phase("paper", num_steps=24)]),
+        "lora": {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=ADAPTERS, num_steps=24)]},
     }
     recipe, whole = make_run(systems, root=tmp_path / "whole", save_every_steps=3)
     train_stage.run(recipe, whole)

@@ -44,6 +44,8 @@ doc_to_choice: "{{choices}}"
 metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 metadata: {version: 2.5}
 """
+# The harness reads all of its tasks before it knows that, for ten seconds, and once in a process.
+OF_ALL_TASKS = (pytest.mark.slow, pytest.mark.xdist_group("all_tasks_of_the_harness"))
 
 
 @pytest.fixture
@@ -181,9 +183,8 @@ def test_a_task_that_writes_is_scored_by_each_filter_and_its_own_aggregation(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        # The harness reads all of its tasks before it knows that.
-        pytest.param("capitols", r"has no task 'capitols'; names like it: capitals", marks=pytest.mark.slow),
-        pytest.param("mmlu", "'mmlu' is a group of tasks .* name the tasks that you want", marks=pytest.mark.slow),
+        pytest.param("capitols", r"has no task 'capitols'; names like it: capitals", marks=OF_ALL_TASKS),
+        pytest.param("mmlu", "'mmlu' is a group of tasks .* name the tasks that you want", marks=OF_ALL_TASKS),
         ("broken", "the task 'broken' of lm-evaluation-harness cannot be loaded: .*data_files"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig
+from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig, PreTrainedTokenizerFast
 
 from crosstune.cli import inputs
 from crosstune.errors import BadInputError, RecipeError
@@ -20,15 +20,16 @@ from crosstune.train import stage as train_stage
 from crosstune.train.methods import base_weights
 from crosstune.train.methods.base_weights import launch_here, narrow_weights
 from crosstune.train.methods.trainable import Trainable
-from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
+from tests.train.conftest import Interrupted, MakeRun, a_run, broken_off_after, forget_training, phase, scratch
 
 LORA = phase(method="lora", lora={"rank": 2, "dropout": 0.1, "targets": "all-linear"})
 NEW_ROWS = {**LORA, "lora": {**LORA["lora"], "train_new_rows": True}}
 
 
-@pytest.fixture
-def base(make_run: MakeRun) -> Path:
-    recipe, run = make_run({"base": scratch()})
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, tokenizers: dict[str, PreTrainedTokenizerFast]) -> Path:
+    forget_training()
+    recipe, run = a_run(tokenizers, tmp_path_factory.mktemp("base"), {"base": scratch()})
     train_stage.run(recipe, run)
     return run.system("base") / "model"
 
