@@ -117,7 +117,7 @@ BAD_FILES = {
     "no known encoding": Case("text", b"\xff\xff\xff\n", "line 1. Find out its encoding"),
     "NUL bytes": Case("text", b"a\0b\n", "NUL bytes"),
     "lines of old Macs": Case("parallel", "en\tko\ra\t가\r", "CR alone"),
-    "an old spreadsheet": Case("parallel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 9, "NUL bytes"),
+    "an old spreadsheet": Case("parallel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 9, "old Office"),
     "a truncated gzip file": Case("text", gzip.compress(b"hello " * 99)[:-9], "not a whole gzip file"),
     "a damaged gzip file": Case("text", gzip.compress(b"hello")[:-8] + b"\0" * 8, "not a whole gzip file"),
     "a truncated Zstandard file": Case("text", zstandard(b"hello " * 99)[:-4], "not a whole zstd file"),

@@ -1,9 +1,11 @@
 """What a file holds is read, or said to be unread with the row as it stands there; nothing is guessed."""
 
+import bz2
 import csv
 import datetime
 import io
 import json
+import lzma
 import re
 import zipfile
 from pathlib import Path
@@ -60,6 +62,13 @@ def dropped(tmp_path: Path, rows: list[Row | BadRow]) -> list[dict[str, Any]]:
             "Good morning\t좋은\t아침입니다",
         ),
         ("parallel", "p.tsv", "en\tko\tnote\nHi.\t안녕.\tx\nHello\tx\n", "Hello\tx"),
+        # What stands beyond the last name belongs to no column.
+        (
+            "parallel",
+            "p.tsv",
+            "en\tko\t\nHi.\t안녕.\nGood morning\t좋은\t아침입니다\n",
+            "Good morning\t좋은\t아침입니다",
+        ),
         ("parallel", "p.csv", "ko,en\n안녕,Hi\n안녕, 친구,Hello, friend\n", "안녕, 친구,Hello, friend"),
         (
             "instructions",
@@ -114,6 +123,36 @@ def test_a_table_of_texts_without_a_named_column_is_refused_with_what_to_do(tmp_
     assert len(texts(read(tmp_path, "text", content, "t.csv", format="text"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("content", "format"),
+    [
+        ("id\tdocument\tlabel\n1\t영화가 좋다.\t1\n", "tsv"),
+        ("1\t첫 문서입니다.\n2\t둘째 문서입니다.\n", "tsv"),
+        ("id,document,label\n1,영화가 좋다.,1\n", "csv"),
+    ],
+)
+def test_a_table_is_known_by_its_lines_whatever_its_name(tmp_path: Path, content: str, format: str) -> None:
+    with pytest.raises(BadInputError, match=rf"is a table: .*Set `format: {format}`.*or set `format: text`"):
+        read(tmp_path, "text", content, "ratings.txt")
+    assert len(texts(read(tmp_path, "text", content, "ratings.txt", columns={"text": "2"}, format=format))) == 2
+    plain = "탭이\t있는 줄.\n없는 줄.\n"
+    assert len(texts(read(tmp_path, "text", plain, "ratings.txt"))) == 2
+
+
+@pytest.mark.parametrize("kind", ["text", "parallel"])
+def test_a_table_that_another_sign_parts_says_so(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(BadInputError, match="parted by ';': export it again with commas or tabs"):
+        read(tmp_path, kind, "en;ko;text\nHi.;안녕.;x\n", "t.csv")
+
+
+def test_cells_that_a_spreadsheet_has_quoted_are_unquoted_in_tabs_too(tmp_path: Path) -> None:
+    content = 'en\tko\n"He said ""hi""."\t"그가 ""안녕"" 했다."\n"Hi," he said.\t"안녕."\n'
+    assert texts(read(tmp_path, "parallel", content, "p.tsv")) == [
+        {"en": 'He said "hi".', "ko": '그가 "안녕" 했다.'},
+        {"en": '"Hi," he said.', "ko": '"안녕."'},
+    ]
+
+
 def test_a_sentence_with_a_comma_and_the_word_text_is_no_header(tmp_path: Path) -> None:
     assert texts(read(tmp_path, "text", "Read it, text, and go on.\n")) == [{"text": "Read it, text, and go on."}]
 
@@ -149,6 +188,13 @@ def test_llama_factory_s_history_and_system_are_read(tmp_path: Path) -> None:
         ({"messages": CHAT, "kto_tag": False}, "'kto_tag' changes"),
         ({**ALPACA, "images": ["a.png"]}, "'images' changes"),
         ({**ALPACA, "context": "서울은 수도다."}, "'context' changes.*name it in `columns`"),
+        ({**ALPACA, "system_prompt": "너는 해적이다."}, "'system_prompt' changes"),
+        ({**ALPACA, "systemPrompt": "너는 해적이다."}, "'systemPrompt' changes"),
+        ({**ALPACA, "System": "너는 해적이다."}, "'System' changes"),
+        ({**ALPACA, "chat-history": [["a", "b"]]}, "'chat-history' changes"),
+        ({**ALPACA, "documents": ["서울은 수도다."]}, "'documents' changes"),
+        ({**ALPACA, "function_call": {"name": "x"}}, "'function_call' changes"),
+        ({**ALPACA, "label": False}, "'label' changes"),
         ({**ALPACA, "weight": 0.5}, "a 'weight' of 0.5 is not read"),
         ({**ALPACA, "history": "수도는?"}, "'history' is not a list of pairs"),
         ({**ALPACA, "system": 3}, "'system' is not a text"),
@@ -168,6 +214,8 @@ def test_a_key_that_changes_the_meaning_is_refused_by_name(tmp_path: Path, row: 
 def test_such_a_column_of_a_table_is_not_passed_over(tmp_path: Path) -> None:
     rows = read(tmp_path, "instructions", "instruction\toutput\ttools\nGo\tYes\t\nGo\tYes\t[search]\n")
     assert len(texts(rows)) == 1 and problems(rows)[0].startswith("'tools' changes")
+    rows = read(tmp_path, "instructions", "instruction\toutput\tSystem Prompt\nGo\tYes\t\nGo\tYes\tBe kind.\n")
+    assert len(texts(rows)) == 1 and problems(rows)[0].startswith("'system_prompt' changes")
     rows = read(tmp_path, "parallel", "en\tko\tweight\nHi.\t안녕.\t1.0\nHi.\t안녕.\t0.2\n")
     assert len(texts(rows)) == 1 and "'weight' of '0.2'" in problems(rows)[0]
 
@@ -206,13 +254,37 @@ def test_self_instruct_s_instances_are_a_row_each(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("said", ["<noinput>", "No input", "Noinput", "no_input.", "[No Input]"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("<noinput>", "No input", "Noinput", "no_input.", "[No Input]", "<noinput", "`<noinput>`", "<noinputs>"),
+        *(
+            "No input required.",
+            "입력 없음",
+            "<입력 없음>",
+            "입력이 없습니다.",
+            "입력값 없음",
+            "N/A",
+            "<N/A>",
+            "<none>",
+            "(없음)",
+        ),
+    ],
+)
 def test_an_input_that_says_there_is_none_is_emptied_and_counted(said: str) -> None:
     drops = Drops()
     row = Row("f:1", {**ALPACA, "input": said})
     checks = filters.Checks("instructions", "ko", Quality(), None)
     assert [kept.texts["input"] for kept in filters.keep_usable([row], checks, "s", drops)] == [""]
     assert drops.changes == {filters.NO_INPUT: 1}
+
+
+@pytest.mark.parametrize("said", ["None", "없음", "no", "Norway", "noinput 8", "펜이 없습니다.", "na"])
+def test_an_input_of_a_word_that_may_be_meant_stays(said: str) -> None:
+    drops = Drops()
+    checks = filters.Checks("instructions", "ko", Quality(), None)
+    [kept] = filters.keep_usable([Row("f:1", {**ALPACA, "input": said})], checks, "s", drops)
+    assert kept.texts["input"] == said and not drops.changes[filters.NO_INPUT]
 
 
 def test_nan_for_no_input_is_none(tmp_path: Path) -> None:
@@ -344,6 +416,7 @@ def test_a_zip_archive_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> No
         (whole[:-30], "is no whole zip archive.*unzip -t"),
         (archive(), "is no whole zip archive|without a file"),
         (whole.replace(b"a.jsonl", b".hidden"), "without a file in it"),
+        (archive(b__zip=whole), r"holds another archive \(b\.zip\): unpack it"),
         (whole[:60] + b"\xff\xff" + whole[62:], "is not a whole zip file.*unzip -t"),
     ):
         with pytest.raises(BadInputError, match=message):
@@ -359,6 +432,24 @@ def test_a_translation_memory_says_its_encoding_itself(tmp_path: Path, encoding:
     assert texts(read(tmp_path, "parallel", start + content)) == [{"en": "Hi.", "ko": "안녕."}]
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("안녕하세요.\n".encode("utf-32"), "it is UTF-32.*iconv -f utf-32"),
+        ("Hi there.\n안녕하세요.\n".encode("utf-16-le"), "it is UTF-16LE.*iconv -f utf-16le"),
+        ("Hi there.\n안녕하세요.\n".encode("utf-16-be"), "it is UTF-16BE.*iconv -f utf-16be"),
+        (bz2.compress(b"Hi.\n"), "it is packed by bzip2. Unpack it"),
+        (lzma.compress(b"Hi.\n"), "it is packed by xz. Unpack it"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), r"Hangul \(\.xls, \.doc, \.hwp\)\. Convert it"),
+        (b"a.txt" + bytes(252) + b"ustar" + bytes(300), "a tar archive. Unpack it"),
+    ],
+)
+def test_a_file_that_is_no_text_in_utf8_is_called_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:
+    for kind in ("text", "parallel", "instructions"):
+        with pytest.raises(BadInputError, match=message):
+            read(tmp_path, kind, content)
+
+
 def test_languages_have_their_names_as_keys_and_codes_of_three_letters(tmp_path: Path) -> None:
     for row in ({"한국어": "네.", "영어": "Yes."}, {"translation": {"eng_Latn": "Yes.", "kor_Hang": "네."}}):
         assert texts(read(tmp_path, "parallel", json.dumps([row]))) == [{"en": "Yes.", "ko": "네."}]
@@ -371,4 +462,6 @@ def test_a_number_in_a_spreadsheet_is_its_text_and_a_formula_without_value_is_to
     assert texts(rows) == [{"en": "2021", "ko": "2021"}, {"en": "Yes.", "ko": "네."}]
     assert [drop["origin"] for drop in dropped(tmp_path, rows)] == ["f:3", "f:5"]
     assert dropped(tmp_path, rows)[0]["row"] == {"en": "Hi.", "ko": "=A1&B1"}
+    [long] = read(tmp_path, "parallel", sheet(["en", "ko"], [12345678901234567890, "수"]))
+    assert isinstance(long, BadRow) and "'en' is not a text" in long.problem
     assert problems(rows)[0].startswith("'ko' is a formula without a value; open the file in a spreadsheet program")

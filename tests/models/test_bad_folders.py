@@ -1,6 +1,8 @@
 """Model folders that are not what they should be: each is refused by name, before and while weights are read."""
 
+import contextlib
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +10,16 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from crosstune.errors import BadInputError
-from crosstune.models.load import check_model, load_model
+from crosstune.models.config_numbers import number_faults
+from crosstune.models.folder import refuse_bad_config
+from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
 
 Tensors = dict[str, torch.Tensor]
 UP = "model.layers.1.mlp.up_proj.weight"
@@ -148,12 +155,14 @@ def adapters(folder: Path) -> None:
         ),
         (lambda folder: set_config(folder, dtype="floatt16"), "says dtype 'floatt16'; known are float32"),
         (
-            lambda folder: set_config(folder, hidden_size="wide"),
-            "model of .* cannot be read: .*hidden_size.*correct them",
+            lambda folder: set_config(folder, attention_bias="wide"),
+            "model of .* cannot be read: .*attention_bias.*correct them",
         ),
-        *(
-            (lambda folder, key=key, value=value: set_config(folder, **{key: value}), f"says {key} {value}, which has")
-            for key, value in (("max_position_embeddings", -1), ("vocab_size", 0), ("num_hidden_layers", 0))
+        (lambda folder: set_config(folder, hidden_act="gelux"), "says hidden_act 'gelux', which transformers does not"),
+        (lambda folder: (folder / "generation_config.json").write_text("{"), r"generation_config\.json is no JSON"),
+        (
+            lambda folder: (folder / "generation_config.json").write_text('{"eos_token_id": [2, "x"]}'),
+            r"generation_config\.json says eos_token_id \[2, 'x'\], which has to be a token's number",
         ),
         (cut, r"model\.safetensors has [\d,]+ bytes, but its header says [\d,]+: it is cut off"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "is no whole safetensors file"),
@@ -171,3 +180,77 @@ def test_each_bad_folder_has_a_sentence_of_its_own(
     change(folder)
     with pytest.raises(BadInputError, match=told):
         check_model(str(folder))
+
+
+def test_each_number_that_no_model_can_have_is_named_before_anything_is_built(good: Path, tmp_path: Path) -> None:
+    folder = copy_of(good, tmp_path, lambda _: None)
+    content = json.loads((folder / "config.json").read_text())
+    rope = content["rope_parameters"]
+    faults: list[tuple[str, Any, str]] = [
+        *(
+            (key, value, rf"says {key} {value!r}, which has to be at least 1")
+            for key in (
+                "max_position_embeddings",
+                "vocab_size",
+                "num_hidden_layers",
+                "hidden_size",
+                "intermediate_size",
+                "num_attention_heads",
+                "num_key_value_heads",
+            )
+            for value in (0, -1, "16", 1.5, True)
+        ),
+        ("head_dim", -1, "says head_dim -1, which has to be at least 0"),
+        ("sliding_window", 0, "says sliding_window 0, which has to be at least 1"),
+        ("num_hidden_layers", 10**6, "says num_hidden_layers 1000000, which has to be at most 10,000"),
+        ("num_hidden_layers", 999, "says num_hidden_layers 999, but its weights are 21 tensors"),
+        ("vocab_size", 10**9, "says vocab_size 1,000,000,000, but its weights are 21 tensors"),
+        *(("attention_dropout", value, "says attention_dropout .* at least 0 and below 1") for value in (-1, 1, 1e30)),
+        ("attention_dropout", math.nan, "says attention_dropout nan, which is no number"),
+        *(("rms_norm_eps", value, "says rms_norm_eps .* between 0 and 0.1") for value in (-1e-6, 1.5, math.inf)),
+        ("rms_norm_eps", math.nan, "says rms_norm_eps nan, which is no number"),
+        *(
+            ("rope_parameters", rope | {"rope_theta": value}, r"says rope_parameters\.rope_theta .* above 0")
+            for value in (0, -1.0, math.inf)
+        ),
+        ("rope_parameters", {**rope, "rope_type": "linear", "factor": 0.5}, r"says rope_parameters\.factor 0\.5"),
+    ]
+    for key, value, told in faults:
+        (folder / "config.json").write_text(json.dumps({**content, key: value}))
+        for look in (check_model, load_config):
+            if look is load_config and "its weights are" in told:
+                continue
+            with pytest.raises(BadInputError, match=told):
+                look(str(folder))
+
+
+def test_sizes_are_found_under_an_architectures_own_names_and_in_the_text_model_of_a_wrapper(tmp_path: Path) -> None:
+    own = {"model_type": "gpt2", "n_positions": -1}
+    with pytest.raises(BadInputError, match="says n_positions -1, which has to be at least 1"):
+        refuse_bad_config(own, "x")
+    wrapped = {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "num_hidden_layers": 0}}
+    with pytest.raises(BadInputError, match="says num_hidden_layers 0, which has to be at least 1"):
+        refuse_bad_config(wrapped, "x")
+
+
+def test_no_architecture_has_such_numbers_where_nothing_else_is_said() -> None:
+    for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        with contextlib.suppress(StrictDataclassClassValidationError):
+            config = CONFIG_MAPPING[kind]()
+            assert not list(number_faults(config.to_dict(), type(config).attribute_map)), kind
+
+
+def test_the_file_that_cannot_be_read_is_named_not_its_neighbours(good: Path, tmp_path: Path) -> None:
+    folder = copy_of(good, tmp_path, lambda _: None)
+    (folder / "tokenizer.json").write_text("{}")
+    for name, content, told in (
+        ("tokenizer_config.json", b"{", r"tokenizer_config\.json is no JSON"),
+        ("chat_template.jinja", b"\xff\xfe{{", r"chat_template\.jinja is not UTF-8 \(byte 0\)"),
+    ):
+        (folder / name).write_bytes(content)
+        with pytest.raises(BadInputError, match=rf"the tokenizer of .* cannot be read: {told}.*Copy it again"):
+            load_tokenizer(str(folder))
+        (folder / name).unlink()
+    (folder / "config.json").write_text("{")
+    with pytest.raises(BadInputError, match=r"its config\.json is no JSON object"):
+        load_tokenizer(str(folder))

@@ -9,6 +9,7 @@ from transformers import LlamaForCausalLM
 from crosstune.errors import BadInputError
 from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import TEMPLATES
+from crosstune.runs.files import read_json, write_json
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.stream import Decoding
 from crosstune.tokens.encode import encode_prompt
@@ -75,6 +76,7 @@ def test_a_model_without_chat_template_is_refused_with_the_remedy(model_folder: 
         ("{% for turn in %}", "TemplateSyntaxError: Expected an expression"),
         ("{{ ''.__class__.__mro__ }}", "SecurityError: access to attribute"),
         ("{{ raise_exception('roles must alternate') }}", "TemplateError: roles must alternate"),
+        ("Hello!", "it leaves out what a user asks"),
     ],
 )
 def test_a_chat_template_that_fails_is_named_with_what_to_do(chat_folder: Path, template: str, fault: str) -> None:
@@ -82,12 +84,29 @@ def test_a_chat_template_that_fails_is_named_with_what_to_do(chat_folder: Path, 
     with pytest.raises(
         BadInputError, match=rf"the chat template of '.*' fails: {fault}.*chat_template.jinja.*--prompt"
     ):
-        Assistant(str(chat_folder)).encode("Say hello")
+        Assistant(str(chat_folder))
+
+
+def test_a_chat_template_that_fails_in_the_tokenizers_configuration_is_looked_for_there(chat_folder: Path) -> None:
+    (chat_folder / "chat_template.jinja").unlink()
+    path = chat_folder / "tokenizer_config.json"
+    write_json(path, read_json(path) | {"chat_template": "{% for turn in %}"})
+    with pytest.raises(BadInputError, match=r"Correct chat_template in its tokenizer_config\.json, or ask"):
+        Assistant(str(chat_folder))
+
+
+def test_messages_that_a_template_refuses_are_refused_without_a_path(chat_folder: Path) -> None:
+    refusing = "{% if messages[1] %}{{ raise_exception('one only') }}{% endif %}{{ messages[0]['content'] }}"
+    (chat_folder / "chat_template.jinja").write_text(refusing, encoding="utf-8")
+    turns = [Turn("user", "Hi"), Turn("assistant", "Hello"), Turn("user", "Bye")]
+    with pytest.raises(BadInputError, match="refuses these messages: TemplateError: one only") as told:
+        Assistant(str(chat_folder)).encode_turns(turns)
+    assert str(chat_folder) not in str(told.value)
 
 
 def test_a_faulty_configuration_is_not_told_as_a_missing_tokenizer(chat_folder: Path) -> None:
     (chat_folder / "config.json").write_text("{", encoding="utf-8")
-    with pytest.raises(BadInputError, match=r"the model of .* cannot be read: .*config\.json"):
+    with pytest.raises(BadInputError, match=r"model folder .* its config\.json is no JSON object"):
         Assistant(str(chat_folder))
 
 

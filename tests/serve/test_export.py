@@ -3,12 +3,15 @@
 import io
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sentencepiece
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, AutoTokenizer, Gemma3Config, LlamaForCausalLM
 
 from crosstune.errors import BadInputError, RunFolderError
@@ -37,18 +40,71 @@ def test_a_model_is_written_in_shards_of_the_chosen_precision(chat_folder: Path,
         assert (target / name).read_bytes() == (chat_folder / name).read_bytes()
 
 
-def test_adapters_are_merged_into_their_base(chat_folder: Path, tmp_path: Path) -> None:
+def adapters_in(folder: Path, base: Path) -> Any:
     torch.manual_seed(3)
-    base = AutoModelForCausalLM.from_pretrained(chat_folder)
-    adapted = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False))
-    folder, target = tmp_path / "adapter", tmp_path / "merged"
+    model = AutoModelForCausalLM.from_pretrained(base)
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False))
     adapted.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(chat_folder).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return adapted
+
+
+def test_adapters_are_merged_into_their_base(chat_folder: Path, tmp_path: Path) -> None:
+    folder, target = tmp_path / "adapter", tmp_path / "merged"
+    adapted = adapters_in(folder, chat_folder)
     export(str(folder), target, "float32", "5GB")
     tokens = torch.arange(10)[None]
     with torch.inference_mode():
         wanted, got = adapted(tokens).logits, AutoModelForCausalLM.from_pretrained(target)(tokens).logits
     torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def change_adapters(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    tensors = change(load_file(folder / "adapter_model.safetensors"))
+    save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
+
+
+def set_adapters(folder: Path, **changes: object) -> None:
+    write_json(folder / "adapter_config.json", read_json(folder / "adapter_config.json") | changes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (
+            lambda folder: change_adapters(folder, lambda all_: {f"_orig_mod.{name}": all_[name] for name in all_}),
+            r"4 missing: base_model.*4 not asked for: _orig_mod.*peft would leave them out",
+        ),
+        (
+            lambda folder: change_adapters(folder, lambda all_: dict(list(all_.items())[1:])),
+            r"1 missing: base_model\.model\.model\.layers\.0\.self_attn\.q_proj\.lora_A",
+        ),
+        (lambda folder: set_adapters(folder, r=8), "cannot be put on their base .*size mismatch"),
+        (lambda folder: set_adapters(folder, base_model_name_or_path=None), "does not say what the adapters belong to"),
+        (lambda folder: (folder / "adapter_config.json").write_text("{"), r"adapter_config\.json is no JSON"),
+        (
+            lambda folder: (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin"),
+            r"have no adapter_model\.safetensors; found: .*adapter_model\.bin.*can run code",
+        ),
+    ],
+)
+def test_adapters_that_are_not_whole_are_refused_by_name(
+    chat_folder: Path, tmp_path: Path, spoil: Callable[[Path], object], told: str
+) -> None:
+    folder = tmp_path / "adapter"
+    adapters_in(folder, chat_folder)
+    spoil(folder)
+    with pytest.raises(BadInputError, match=told):
+        export(str(folder), tmp_path / "merged", "float32", "5GB")
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_model_whose_chat_template_fails_is_exported_only_with_another(chat_folder: Path, tmp_path: Path) -> None:
+    (chat_folder / "chat_template.jinja").write_text("{% for turn in %}", encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"fails: TemplateSyntaxError.*Correct its chat_template\.jinja.*--prompt"):
+        export(str(chat_folder), tmp_path / "out", "float32", "5GB")
+    export(str(chat_folder), tmp_path / "out", "float32", "5GB", "alpaca")
+    assert (tmp_path / "out" / "chat_template.jinja").read_text("utf-8") == TEMPLATES["alpaca"].chat_template()
 
 
 def test_a_text_model_is_exported_inside_what_it_was_taken_from(chat_folder: Path, tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
 """What stands before a server, whatever stands behind it."""
 
 import asyncio
+import importlib
+from pathlib import Path
 
 import pytest
+from starlette.middleware.cors import CORSMiddleware
+from starlette.testclient import TestClient
 
 from crosstune.serve.guard import Guard, Message, Receive, Scope, Send
+from crosstune.serve.server import vllm_command
 
 
 async def server(scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,3 +56,35 @@ def test_nothing_else_is_open_not_even_by_a_step_up(path: str) -> None:
 def test_a_body_that_grows_too_large_is_told_so_even_where_the_server_has_its_own_answer() -> None:
     assert asked("/v1", b"a" * 60, b"a" * 40) == [200]
     assert asked("/v1", b"a" * 60, b"a" * 41) == [413]
+
+
+def test_it_stands_before_a_server_that_loads_it_by_its_path_as_vllm_does(chat_folder: Path) -> None:
+    fastapi = pytest.importorskip("fastapi")
+    command = vllm_command(str(chat_folder), "127.0.0.1", 8123)
+    app, asked_for = fastapi.FastAPI(), list[str]()
+
+    def answer(content: dict[str, str]) -> dict[str, str]:
+        asked_for.append(content["prompt"])
+        return content
+
+    app.post("/v1/completions")(answer)
+    app.post("/collective_rpc")(answer)
+    # As vLLM builds its app (vllm/entrypoints/openai/api_server.py): its own layers first, then what it was told of.
+    app.add_middleware(CORSMiddleware, allow_origins=["*"])
+    module, name = command[command.index("--middleware") + 1].rsplit(".", 1)
+    app.add_middleware(getattr(importlib.import_module(module), name))
+
+    client = TestClient(app, base_url="http://127.0.0.1:8123")
+    assert client.post("/v1/completions", json={"prompt": "hi"}).json() == {"prompt": "hi"}
+    foreign: list[tuple[str, dict[str, str], int]] = [
+        ("/v1/completions", {"Host": "evil.example"}, 421),
+        ("/v1/completions", {"Origin": "https://evil.example"}, 403),
+        ("/collective_rpc", {}, 404),
+        ("/docs", {}, 404),
+        ("/v1/completions", {"Content-Length": "900000000"}, 413),
+    ]
+    for route, headers, status in foreign:
+        assert client.post(route, json={"prompt": "no"}, headers=headers).status_code == status, (route, headers)
+    preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    assert client.options("/v1/completions", headers=preflight).status_code == 403
+    assert asked_for == ["hi"]

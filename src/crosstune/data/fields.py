@@ -1,5 +1,6 @@
 """What a row's content means: its texts by language, by ``instruction, input, output``, or as ``text``."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -19,15 +20,22 @@ Interpret = Callable[[Any], list[dict[str, str]] | str]
 _AIHUB_HEADERS = {"ko": "원문", "en": "번역문"}
 
 
-# Keys that change what a row means: read where it is said below, and refused by name where they hold something.
+# Keys that change what a row means: read where it is said below, and refused by name where they hold something. They
+# are compared without case and signs: systemPrompt is system_prompt.
 _UNREAD = {
     "instructions": (
-        *("tools", "functions", "chosen", "rejected", "kto_tag", "images", "image", "videos", "audios", "audio"),
-        *("context", "passage", "reasoning", "thinking"),
+        *("tools", "tool_calls", "functions", "function_call", "chosen", "rejected", "kto_tag", "kto_label"),
+        *("image", "images", "video", "videos", "audio", "audios"),
+        *("context", "contexts", "passage", "passages", "document", "documents", "knowledge", "background"),
+        *("reasoning", "reasoning_content", "thinking", "thoughts"),
+        *("system_prompt", "system_message", "chat_history", "conversation_history", "dialogue_history"),
+        *("dialog_history", "previous_turns", "past_turns"),
     ),
     "parallel": (),
     "text": (),
 }
+_READ = ("system", "history", "weight")
+_SIGNS = re.compile(r"[\W_]+")
 
 
 def columns_of(source: Source, languages: Languages) -> Columns:
@@ -42,7 +50,7 @@ def columns_of(source: Source, languages: Languages) -> Columns:
     needed = names.keys() - ({"input", "history", "system"} - source.columns.keys())
     # A column that the recipe takes for a text is none of these.
     taken = {header.lower() for header in source.columns.values()}
-    names |= {key: frozenset({key}) for key in ("weight", *_UNREAD[source.kind]) if key not in taken}
+    names |= {key: _spellings(key) for key in ("weight", *_UNREAD[source.kind]) if not _spellings(key) & taken}
     optional = frozenset(names.keys() - needed)
     may_lack_header = source.kind == "parallel" and not source.columns
     return Columns(names, optional, may_lack_header)
@@ -69,10 +77,26 @@ def interpreter(source: Source, languages: Languages) -> Interpret:
     return _renamed(interpret, source.columns)
 
 
+def _spellings(key: str) -> frozenset[str]:
+    return frozenset(key.replace("_", sign) for sign in ("_", "-", " ", ""))
+
+
+def _bare(key: Any) -> str:
+    return _SIGNS.sub("", key).lower() if isinstance(key, str) else ""
+
+
 def _refusing(interpret: Interpret, unread: Sequence[str]) -> Interpret:
+    bare = {_bare(key) for key in unread}
+
+    def is_unread(key: Any, value: Any) -> bool:
+        # A label that is true or false says whether the answer is wanted: Hugging Face's rows for KTO.
+        says_unwanted = bool(unread) and key == "label" and isinstance(value, bool)
+        is_misspelt = bool(unread) and key not in _READ and _bare(key) in _READ
+        return (says_unwanted or is_misspelt or _bare(key) in bare) and not chat.is_nothing(value)
+
     def interpret_refusing(content: Any) -> list[dict[str, str]] | str:
         if isinstance(content, Mapping):
-            found = [key for key in unread if not chat.is_nothing(content.get(key))]
+            found = [key for key, value in content.items() if is_unread(key, value)]
             if found:
                 return (
                     f"{found[0]!r} changes what the row means and is not read; remove the key where it is not needed, "

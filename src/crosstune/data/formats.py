@@ -47,6 +47,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _TABLE_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv"}
 _PACKED = (".gz", ".zst")
 _TITLE = re.compile(r'"?[\w.-]{1,40}"?')
+_NAME = re.compile(r'"?[A-Za-z_][A-Za-z0-9_.-]{0,39}"?')
 _OBJECT = re.compile(r'\{\s*["}]')
 _ARRAY = re.compile(r"\[\s*[{\]]")
 _CATALOGUE = re.compile(r'^msgid\s+"', re.MULTILINE)
@@ -74,7 +75,7 @@ def choose(kind: str, asked: str, file: TextFile, columns: Columns) -> str:
         raise BadInputError(
             f"{file.path}: the format of this {kind} file was not recognised. It begins with {file.start[:80]!r}. "
             f"Readable: {layouts}. The header of a table needs {' and '.join(columns.required)}. Correct the file, "
-            "name a `format`, or name the table's `columns`"
+            f"name a `format`, or name the table's `columns`{_other_signs(file.start.partition(chr(10))[0])}"
         )
     return found
 
@@ -128,13 +129,41 @@ def _detect_table_of_texts(header: str, file: TextFile, columns: Columns) -> str
             return table
     if named and columns.numbers:
         return named
+    if not named:
+        _refuse_an_unnamed_table(file, columns)
     if named:
         raise BadInputError(
             f"{file.path} is named as a table ({suffix}), but its first row has no column {columns.required[0]!r}: "
             f"{header[:80]!r}. Name the column of the texts in `columns` ({{text: NAME}}, or {{text: '2'}} with "
             f"`format: {named}` where there is no header), or set `format: text` if each line is a document"
+            f"{_other_signs(header)}"
         )
     return "text"
+
+
+def _refuse_an_unnamed_table(file: TextFile, columns: Columns) -> None:
+    """Stop where a text file is a table by what its lines hold: ids and labels are no text to learn."""
+    lines = [line for line in file.start.split("\n", 20)[:20] if line.strip()]
+    cells = lines[0].split(",") if lines else []
+    tabs = {line.count("\t") for line in lines}
+    is_header = len(cells) > 1 and all(_NAME.fullmatch(cell.strip()) for cell in cells)
+    if len(lines) > 1 and len(tabs) == 1 and 0 not in tabs:
+        table = "tsv"
+    elif len(lines) > 1 and is_header and all(line.count(",") >= len(cells) - 1 for line in lines):
+        table = "csv"
+    else:
+        return
+    raise BadInputError(
+        f"{file.path} is a table: its lines have {_LAYOUTS[table].split()[0]} columns, as {lines[0][:80]!r}, and none "
+        f"is called {columns.required[0]!r}. Set `format: {table}` and name the column of the texts in `columns` "
+        "({text: NAME}, or {text: '2'} where there is no header), or set `format: text` if each line is a document"
+    )
+
+
+def _other_signs(header: str) -> str:
+    """Return what to do about a table whose columns another sign parts."""
+    sign = next((sign for sign in ";|" if sign in header and "," not in header and "\t" not in header), None)
+    return f". Its columns are parted by {sign!r}: export it again with commas or tabs" if sign else ""
 
 
 def _detect_table(kind: str, start: str, columns: Columns) -> str:

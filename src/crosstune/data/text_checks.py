@@ -5,8 +5,16 @@ import regex
 _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 _MARKUP = regex.compile(r"<[^<>]*>|&[a-zA-Z]+;|&#x?[0-9a-fA-F]+;|https?://\S+|\[/?\w+\]")
 _SPECIAL_TOKEN = regex.compile(r"</?s>|<(?:unk|pad|bos|eos|start_of_turn|end_of_turn)>|<\|[\w-]+\|>")
-# Written by the models that wrote the rows of Alpaca and Self-Instruct, where there is no input.
-_NO_INPUT = regex.compile(r"[<\[(]?\s*no[\s_-]?input\s*[>\])]?\.?", regex.IGNORECASE)
+# Written by the models that wrote the rows of Alpaca, Self-Instruct and KoAlpaca, where there is no input; compared
+# without signs. In brackets a single word says it, too: <none>.
+_NO_INPUT = regex.compile(
+    r"no(in)?puts?(needed|required|provided|given|necessary)?|notapplicable|입력(값)?(이|은)?(필요)?(없음|없습니다|없다)"
+)
+_NOTHING = regex.compile(r"none|null|empty|blank|na|없음")
+_NOT_AVAILABLE = regex.compile(r"n/a", regex.IGNORECASE)
+_LONGEST_NO_INPUT = 40
+_BRACKETED = regex.compile(r"<.*>|\[.*\]|\(.*\)|\{.*\}")
+_SIGNS = regex.compile(r"[\W_]+")
 _LATIN_1 = regex.compile("[\u0080-\u00ff]")
 
 
@@ -43,5 +51,12 @@ def length_ratio(left: str, right: str) -> float:
 
 
 def says_no_input(text: str) -> bool:
-    """Return whether an input only says that there is none: <noinput>, No input."""
-    return _NO_INPUT.fullmatch(text.strip()) is not None
+    """Return whether an input only says that there is none: <noinput>, No input, 입력 없음, N/A, <none>."""
+    if len(text) > _LONGEST_NO_INPUT:
+        return False
+    said, letters = text.strip(" .`\"'"), _SIGNS.sub("", text).lower()
+    return (
+        _NO_INPUT.fullmatch(letters) is not None
+        or _NOT_AVAILABLE.fullmatch(said) is not None
+        or (_NOTHING.fullmatch(letters) is not None and _BRACKETED.fullmatch(said) is not None)
+    )

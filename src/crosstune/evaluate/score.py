@@ -63,7 +63,7 @@ def score(asked: Asked, choice: Choice, out: Path | None) -> tuple[Recipe, RunFo
 def say_if_trained_otherwise(asked: Asked) -> None:
     """Tell where a folder's own chat template is one of ours, and another is asked for: its answers will be worse."""
     file = Path(asked.tokenizer) / "chat_template.jinja"
-    written = file.read_text(encoding="utf-8") if file.is_file() else ""
+    written = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     trained = next((name for name, template in TEMPLATES.items() if template.chat_template() == written), None)
     if trained is not None and asked.prompt not in (trained, "chat"):
         note(

@@ -207,9 +207,30 @@ def failures_named(name: str) -> Iterator[None]:
         yield
     except BadInputError as error:
         raise BadInputError(
-            f"the chat template of {name!r} fails: {str(error).rstrip('.')}. Correct its chat_template.jinja, or ask "
+            f"the chat template of {name!r} fails: {str(error).rstrip('.')}. Correct {_place_of(name)}, or ask "
             f"in another form: data.prompt, --prompt {'|'.join(TEMPLATES)}"
         ) from None
+
+
+def _place_of(name: str) -> str:
+    """Return where the chat template of a folder, a GGUF file or a hub id stands."""
+    folder = Path(name)
+    if folder.is_file():
+        return "tokenizer.chat_template in the file"
+    if folder.is_dir() and not (folder / FILE).exists():
+        return f"chat_template in its {_CONFIGURATION}"
+    return f"its {FILE}"
+
+
+def refuse_failing(jinja: str, tokens: Mapping[str, str], name: str) -> None:
+    """Stop where a template cannot put a question.
+
+    Raises:
+        BadInputError: when it fails, or leaves out what it is asked.
+    """
+    with failures_named(name):
+        if _INSTRUCTION not in render(jinja, tokens, [Turn("user", _INSTRUCTION)], True):
+            raise BadInputError("it leaves out what a user asks")
 
 
 def has_system(jinja: str, tokens: Mapping[str, str]) -> bool:

@@ -1,19 +1,22 @@
 """What is wrong with a model folder, said before its weights are read: each fault in a sentence of its own."""
 
 import json
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
+from crosstune.models.config_numbers import beyond_the_weights, number_faults
 from crosstune.models.finite import named
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+CONFIG, GENERATION = "config.json", "generation_config.json"
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 _WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
-_SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "max_position_embeddings")
+_ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation")
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 _MAX_HEADER_BYTES = 100_000_000
 
@@ -33,6 +36,32 @@ def holds_weights(folder: Path) -> bool:
     return any(path.name == INDEX or path.name.endswith((".safetensors", *_PICKLED)) for path in folder.iterdir())
 
 
+def fault_of_texts(folder: Path) -> str | None:
+    """Return what is wrong with the first small file of a folder that is no JSON, or no text, as its name says."""
+    for path in sorted((*folder.glob("*.json"), *folder.glob("*.jinja"))):
+        if not path.is_file():
+            return f"{path.name} is a folder, not a file"
+        try:
+            text = path.read_text(encoding="utf-8")
+            if path.suffix == ".json":
+                json.loads(text)
+        except UnicodeDecodeError as error:
+            return f"{path.name} is not UTF-8 (byte {error.start})"
+        except ValueError as error:
+            return f"{path.name} is no JSON ({error})"
+    return None
+
+
+def refuse_bad_config_file(folder: Path) -> None:
+    """Check the configuration in a model folder, as it is written.
+
+    Raises:
+        BadInputError: as `refuse_bad_config` does, or when it is no JSON object.
+    """
+    for fault in _config_file_faults(folder):
+        raise BadInputError(f"the model folder {folder} cannot be used: {fault}")
+
+
 def refuse_bad_config(content: dict[str, Any], where: str) -> None:
     """Check a model's configuration, of a folder or from the hub.
 
@@ -46,15 +75,20 @@ def refuse_bad_config(content: dict[str, Any], where: str) -> None:
 def _faults(folder: Path) -> Iterator[str]:
     """Yield what is wrong, the cause before its consequences: only the first is told."""
     found = sorted(path.name for path in folder.iterdir())
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG).is_file():
         yield _without_config(folder, found)
         return
-    content = _json(folder / "config.json")
-    if not isinstance(content, dict):
-        yield "its config.json is no JSON object. Copy it again from where the model comes from"
-        return
-    yield from _config_faults(content)
+    yield from _config_file_faults(folder)
+    yield from _generation_faults(folder / GENERATION)
     yield from _weight_faults(folder, found)
+
+
+def _config_file_faults(folder: Path) -> Iterator[str]:
+    content = _json(folder / CONFIG)
+    if isinstance(content, dict):
+        yield from _config_faults(content)
+    else:
+        yield f"its {CONFIG} is no JSON object. Copy it again from where the model comes from"
 
 
 def _without_config(folder: Path, found: list[str]) -> str:
@@ -101,10 +135,9 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
             f"its config.json (model_type {kind!r}, architectures {architectures}) is no causal language model's. Give "
             "a decoder with a language-model head, whose architecture ends in ForCausalLM, as LlamaForCausalLM"
         )
-    text = next((content[key] for key in _TEXT_CONFIGS if isinstance(content.get(key), dict)), content)
-    for key in _SIZES:
-        if isinstance(text.get(key), int) and text[key] < 1:
-            yield f"its config.json says {key} {text[key]}, which has to be at least 1. Copy it from the original model"
+    text = _text_config(content)
+    yield from number_faults(text, _names_of(str(text.get("model_type", kind))))
+    yield from _activation_faults(text)
     padding, size = text.get("pad_token_id"), text.get("vocab_size")
     if isinstance(padding, int) and isinstance(size, int) and padding >= size:
         yield (
@@ -114,6 +147,40 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
     for key in ("dtype", "torch_dtype"):
         if (dtype := content.get(key)) is not None and str(dtype).removeprefix("torch.") not in _DTYPES:
             yield f"its config.json says {key} {dtype!r}; known are {', '.join(_DTYPES)}. Correct it"
+
+
+def _text_config(content: dict[str, Any]) -> dict[str, Any]:
+    return next((content[key] for key in _TEXT_CONFIGS if isinstance(content.get(key), dict)), content)
+
+
+def _names_of(kind: str) -> dict[str, str]:
+    """Return an architecture's own names of sizes, by those that transformers gives them everywhere."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    return dict(CONFIG_MAPPING[kind].attribute_map) if kind in CONFIG_MAPPING else {}
+
+
+def _activation_faults(content: dict[str, Any]) -> Iterator[str]:
+    from transformers.activations import ACT2FN
+
+    for key in _ACTIVATIONS:
+        found = content.get(key)
+        if isinstance(found, str) and found not in ACT2FN:
+            yield f"its configuration says {key} {found!r}, which transformers does not know. Correct it in config.json"
+
+
+def _generation_faults(path: Path) -> Iterator[str]:
+    """Yield what is wrong with the tokens that end an answer: transformers ignores a file that it cannot read."""
+    if not path.is_file():
+        return
+    content = _json(path)
+    if not isinstance(content, dict):
+        yield f"its {path.name} is no JSON object. Copy it again from where the model comes from, or delete it"
+        return
+    ends = content.get("eos_token_id")
+    each = ends if isinstance(ends, list) else [ends]
+    if ends is not None and not all(isinstance(end, int) and not isinstance(end, bool) for end in each):
+        yield f"its {path.name} says eos_token_id {ends!r}, which has to be a token's number, or a list of them"
 
 
 def _weight_faults(folder: Path, found: list[str]) -> Iterator[str]:
@@ -134,12 +201,14 @@ def _weight_faults(folder: Path, found: list[str]) -> Iterator[str]:
         yield _without_weights(found)
         return
     headers: dict[str, str] = {}
+    num_numbers = 0
     for shard in shards:
         header, fault = _header(folder / shard)
         if fault:
             yield fault
             return
         headers |= dict.fromkeys(header, shard)
+        num_numbers += sum(math.prod(facts["shape"]) for facts in header.values())
         odd = {facts["dtype"] for facts in header.values()} - set(_WEIGHT_DTYPES)
         if odd and (floats := _not_buffers(header)):
             yield (
@@ -149,6 +218,7 @@ def _weight_faults(folder: Path, found: list[str]) -> Iterator[str]:
     astray = [name for name, shard in wanted.items() if headers.get(name) != shard]
     if astray:
         yield f"{INDEX} names tensors that its files do not hold: {named(astray)}. Copy index and files again, together"
+    yield from beyond_the_weights(_text_config(_json(folder / CONFIG)), len(headers), num_numbers)
 
 
 def _not_buffers(header: dict[str, Any]) -> list[str]:
@@ -185,6 +255,8 @@ def _header(path: Path) -> tuple[dict[str, Any], str]:
             header = json.loads(file.read(length))
             tensors = {name: facts for name, facts in header.items() if name != "__metadata__"}
             whole = 8 + length + max((facts["data_offsets"][1] for facts in tensors.values()), default=0)
+            for facts in tensors.values():
+                math.prod(facts["shape"])
         except (ValueError, AttributeError, TypeError, LookupError):
             return {}, _cut(path, size)
     if whole != size:
@@ -204,5 +276,5 @@ def _cut(path: Path, size: int) -> str:
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

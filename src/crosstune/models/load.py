@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from crosstune.errors import BadInputError
 from crosstune.models import wrappers
 from crosstune.models.finite import named, refuse_not_finite
-from crosstune.models.folder import refuse_bad_config, refuse_bad_folder
+from crosstune.models.folder import CONFIG, fault_of_texts, refuse_bad_config, refuse_bad_config_file, refuse_bad_folder
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf import tokenizer as gguf_tokenizer
 from crosstune.models.gguf.header import is_gguf
@@ -41,7 +41,7 @@ def _tokenizer_of_folder(path: str, revision: str | None) -> PreTrainedTokenizer
         )
     # Each format of a tokenizer is read by a library with exceptions of its own.
     except Exception as error:
-        if (Path(path) / "config.json").is_file():
+        if (Path(path) / CONFIG).is_file():
             load_config(path, revision)  # It is read for the tokenizer, too: its faults are no tokenizer's.
         raise BadInputError(_message("tokenizer", path, ("tokenizer.json", "tokenizer_config.json"), error)) from None
     return tokenizer
@@ -55,6 +55,9 @@ def load_config(path: str, revision: str | None = None) -> Any:
     """
     if is_gguf(path):
         return gguf_model.load_config(path)
+    # As it is written, which names what transformers would only fail on.
+    if (Path(path) / CONFIG).is_file():
+        refuse_bad_config_file(Path(path))
     try:
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     except Exception as error:
@@ -156,6 +159,8 @@ def _refuse_untied(path: str, model: PreTrainedModel) -> None:
 def _message(what: str, path: str, wanted: Sequence[str], error: Exception) -> str:
     folder, reason, named_ones = Path(path), " ".join(str(error).split())[:600].rstrip("."), " and ".join(wanted)
     if folder.is_dir():
+        if fault := fault_of_texts(folder):
+            return f"the {what} of {path} cannot be read: {fault}. Copy it again from where the model comes from"
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
         if all(any(folder.glob(one)) for one in wanted):
             return (

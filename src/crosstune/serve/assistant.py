@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.generate.rows import Generated
-from crosstune.models.chat_template import failures_named, frozen, has_system, render, source_of, special_tokens
+from crosstune.models.chat_template import frozen, has_system, refuse_failing, render, source_of, special_tokens
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
@@ -38,7 +38,6 @@ class Assistant:
             BadInputError: when it cannot be loaded, or has no chat template and no ``prompt`` names one.
         """
         prepare_libraries()
-        self._path = path
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(path)
         if prompt is None and not self.tokenizer.chat_template:
             raise BadInputError(
@@ -50,6 +49,8 @@ class Assistant:
         self.chat_template = frozen(jinja, {}, TEMPLATE_DATE, path)
         self.tokenizer.chat_template = self.chat_template
         self._special_tokens = special_tokens(self.tokenizer)
+        # Before the weights are read, and before anybody is told that the model can be asked.
+        refuse_failing(self.chat_template, self._special_tokens, path)
         self._has_system = has_system(self.chat_template, self._special_tokens)
         self.instructions = instructions_of(path)
         self._one_at_a_time = threading.Lock()
@@ -80,8 +81,11 @@ class Assistant:
 
         def rendered(texts: Sequence[str]) -> str:
             asked = [Turn(turn.role, text) for turn, text in zip(cleaned, texts, strict=True)]
-            with failures_named(self._path):
+            try:
                 return render(self.chat_template, self._special_tokens, asked, self._has_system)
+            # No path of this machine: clients of a server are told this.
+            except BadInputError as error:
+                raise BadInputError(f"the model's chat template refuses these messages: {error}") from None
 
         return encode_rendered(self.tokenizer, rendered, [turn.content for turn in cleaned])
 

@@ -11,11 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.models.chat_template import source_of, write_chat_template
+from crosstune.models.chat_template import refuse_failing, source_of, special_tokens, write_chat_template
 from crosstune.models.finite import refuse_not_finite
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
@@ -25,7 +24,7 @@ from crosstune.runs.files import put_in_place, read_json, sync
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
 from crosstune.runs.hashes import MODEL_CARD
 from crosstune.runs.lock import only_writer_of
-from crosstune.serve import run_converter
+from crosstune.serve import adapters, run_converter
 from crosstune.terminal import note
 from crosstune.tokenizer.llama_cpp import BRANCH, NO_ORDER, reason_against, write_base
 from crosstune.tokenizer.sentencepiece import file as sentencepiece_file
@@ -58,6 +57,8 @@ def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: 
 def _write_folder(model: str, folder: Path, dtype: Dtype, max_shard_size: str, prompt: str | None) -> None:
     prepare_libraries()
     tokenizer = load_tokenizer(model)
+    if prompt is None and tokenizer.chat_template:
+        refuse_failing(source_of(tokenizer), special_tokens(tokenizer), model)
     loaded = _load(model, DTYPES[dtype])
     refuse_not_finite(loaded, "what would be exported", "Nothing is written: look at how the model was made")
     save_whole(loaded, folder, max_shard_size=max_shard_size)
@@ -127,12 +128,8 @@ def _reason(said: str) -> str:
 
 
 def _load(model: str, dtype: torch.dtype) -> PreTrainedModel:
-    adapter = Path(model) / "adapter_config.json"
-    if not adapter.exists():
-        return load_model(model, dtype=dtype)
-    base = load_model(read_json(adapter)["base_model_name_or_path"], dtype=dtype)
-    merged: PreTrainedModel = PeftModel.from_pretrained(base, model).merge_and_unload()
-    return merged
+    is_adapter = (Path(model) / adapters.CONFIG).exists()
+    return adapters.merged(Path(model), dtype) if is_adapter else load_model(model, dtype=dtype)
 
 
 @contextmanager

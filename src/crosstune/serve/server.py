@@ -85,7 +85,7 @@ def _has_chat_template(folder: Path) -> bool:
     if (folder / "chat_template.jinja").exists():
         return True
     settings = folder / "tokenizer_config.json"
-    return settings.exists() and '"chat_template"' in settings.read_text(encoding="utf-8")
+    return settings.exists() and '"chat_template"' in settings.read_text(encoding="utf-8", errors="replace")
 
 
 def is_installed(module: str) -> bool:

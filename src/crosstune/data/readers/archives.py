@@ -12,6 +12,7 @@ from crosstune.errors import BadInputError
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 # Spreadsheets are archives, too: Office's and OpenDocument's.
 _SPREADSHEET_PARTS = {"[content_types].xml", "xl/workbook.xml", "xl/workbook.bin", "mimetype"}
+_ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".egg", ".alz")
 _UTF8_NAME = 0x800
 # What zipfile raises for an archive that is not whole. RuntimeError: encrypted, or of a version or a compression that
 # it does not know. OSError, ValueError: a damaged table of contents sends it outside the file.
@@ -64,6 +65,10 @@ def members(path: Path) -> list[Member]:
     ]
     if not own:
         raise BadInputError(f"{path} is a zip archive without a file in it. Give an archive of corpus files")
+    if nested := [shown for shown, _ in own if shown.lower().endswith(_ARCHIVES)]:
+        raise BadInputError(
+            f"{path} holds another archive ({', '.join(nested[:3])}): unpack it, and name what it holds in the recipe"
+        )
     return [Member(path, entry.filename, shown) for shown, entry in sorted(own, key=lambda one: one[0])]
 
 

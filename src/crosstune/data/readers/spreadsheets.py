@@ -13,6 +13,8 @@ from crosstune.data.readers.tables import Columns, read_table
 from crosstune.data.readers.unpack import read_bytes
 from crosstune.errors import BadInputError
 
+_MOST_DIGITS = 10**15
+
 
 @dataclass(frozen=True)
 class Uncomputed:
@@ -87,7 +89,13 @@ def _row(number: int, cells: list[Any], formulas: Sequence[tuple[int, str]]) -> 
 
 def _as_text(cell: Any) -> Any:
     """Return a whole number, which a program made of a text such as 2021, as that text; any other cell as it is."""
-    is_whole = isinstance(cell, int | float) and not isinstance(cell, bool) and float(cell).is_integer()
+    # Beyond fifteen digits a spreadsheet keeps zeros: such a number is not what was typed.
+    is_whole = (
+        isinstance(cell, int | float)
+        and not isinstance(cell, bool)
+        and abs(cell) < _MOST_DIGITS
+        and float(cell).is_integer()
+    )
     return str(int(cell)) if is_whole else cell
 
 

@@ -49,9 +49,19 @@ class _Layout(NamedTuple):
 
 
 def tsv(file: TextFile, columns: Columns) -> Records:
-    """Yield the rows of tab-separated columns; quotes mean nothing."""
-    lines = (Cells(number, text.split("\t"), text, problem) for number, text, problem in file.lines())
+    """Yield the rows of tab-separated columns; quotes mean nothing, but for cells that a spreadsheet has quoted."""
+    lines = (
+        Cells(number, [_unquoted(cell) for cell in text.split("\t")], text, problem)
+        for number, text, problem in file.lines()
+    )
     return read_table(lines, columns, f"{file.path}", file.name)
+
+
+def _unquoted(cell: str) -> str:
+    """Return a cell without the quotes of a spreadsheet, which doubles those inside it: two signs, never one alone."""
+    inside = cell[1:-1]
+    is_quoted = '""' in inside and cell[0] == cell[-1] == '"' and '"' not in inside.replace('""', "")
+    return inside.replace('""', '"') if is_quoted else cell
 
 
 def comma_separated(file: TextFile, columns: Columns) -> Records:
@@ -133,7 +143,8 @@ def _layout(cells: Sequence[Any], others: Sequence[Sequence[Any]], columns: Colu
     if not missing and any(found[0] in repeated for field, found in matches.items() if field in fields):
         missing = fields
     if not missing:
-        return _Layout({field: found[0] for field, found in matches.items() if found}, len(header), True)
+        # What stands beyond the last name belongs to no column.
+        return _Layout({field: found[0] for field, found in matches.items() if found}, _width(cells), True)
     if len(missing) == len(fields) and columns.numbers:
         return _Layout(columns.numbers, _usual_width([cells, *others]), False)
     if columns.may_lack_header and len(missing) == len(fields) and len(header) >= len(fields):

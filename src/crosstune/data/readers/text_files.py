@@ -15,6 +15,23 @@ from crosstune.errors import BadInputError
 MAX_LINE_BYTES = 2**26
 _START_BYTES = 2**16
 CHUNK_BYTES = 2**20
+# The longer marks first: one begins as another does.
+_WIDE = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+_OTHER_KINDS = {
+    b"BZh": "packed by bzip2. Unpack it (bunzip2)",
+    b"\xfd7zXZ\0": "packed by xz. Unpack it (unxz)",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive. Unpack it",
+    b"Rar!": "a RAR archive. Unpack it",
+    b"%PDF": "a PDF. Convert it to text",
+    b"\xd0\xcf\x11\xe0": "a document of an old Office or of Hangul (.xls, .doc, .hwp). Convert it to .xlsx or text",
+    b"ARROW1": "an Arrow file. Convert it to Parquet",
+    b"SQLite format 3": "a SQLite database. Write its table to a file",
+}
 
 
 class Line(NamedTuple):
@@ -131,11 +148,13 @@ class TextFile:
         path = self.path
         with open_unpacked(path, self.packed) as file:
             content = file.read(_START_BYTES)
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        if wide := _wide_encoding(content[:4096]):
             raise BadInputError(
-                f"{path} is not {self.encoding}: it is UTF-16. Convert it with "
-                f"`iconv -f utf-16 -t utf-8 {path.name} > utf8_{path.name}`, and name the new file in the recipe"
+                f"{path} is not {self.encoding}: it is {wide.upper()}. Convert it with "
+                f"`iconv -f {wide} -t utf-8 {path.name} > utf8_{path.name}`, and name the new file in the recipe"
             )
+        if other := _other_kind(content):
+            raise BadInputError(f"{path} is no text file: it is {other}, and name what comes of it in the recipe")
         if content.startswith(b"PK\x03\x04"):
             raise BadInputError(
                 f"{path} is no text file: it is a zip archive or spreadsheet. Unpack it, or set `format: xlsx`"
@@ -182,6 +201,26 @@ class TextFile:
             f"{message}. Find out its encoding and name it as `encoding` of its source, or convert it with "
             "`iconv -f ENCODING -t utf-8`"
         )
+
+
+def _wide_encoding(content: bytes) -> str | None:
+    """Return which encoding of two or four bytes a character this is, with a byte order mark or by its zeros."""
+    for mark, name in _WIDE.items():
+        if content.startswith(mark):
+            return name
+    zeros = [content[place::2].count(0) for place in (0, 1)]
+    # Spaces and line ends have one zero each, always in the same place.
+    if sum(zeros) and min(zeros) == 0 and len(content) % 2 == 0:
+        name = "utf-16be" if zeros[0] else "utf-16le"
+        decoded = content.decode(name, "replace")
+        return name if "\ufffd" not in decoded[:-1] and (" " in decoded or "\n" in decoded) else None
+    return None
+
+
+def _other_kind(content: bytes) -> str | None:
+    if content[257:262] == b"ustar":
+        return "a tar archive. Unpack it"
+    return next((kind for magic, kind in _OTHER_KINDS.items() if content.startswith(magic)), None)
 
 
 def _skip_line(file: BinaryIO) -> None:

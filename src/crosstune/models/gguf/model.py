@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, mode
 from transformers.modeling_gguf_pytorch_utils import TensorProcessor, get_gguf_hf_weights_map
 
 from crosstune.errors import BadInputError
+from crosstune.models.config_numbers import number_faults
 from crosstune.models.finite import named
 from crosstune.models.gguf.header import Header, read_header
 
@@ -56,6 +57,8 @@ def load_config(path: str) -> Any:
             f"({', '.join(f'{key} = {value!r}' for key, value in unread.items())}), so another model would come out of "
             "it. Give the model as a folder with config.json and *.safetensors"
         )
+    for fault in number_faults(config.to_dict(), {}):
+        raise BadInputError(f"the model {path} cannot be used: {fault}")
     for name, key in _TOKENS.items():
         setattr(config, name, header.settings.get(f"tokenizer.ggml.{key}"))
     return config
