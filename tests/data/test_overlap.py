@@ -30,6 +30,13 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "other spaces": lambda text: text.replace(" ", "\u3000\n"),
     "no spaces": lambda text: text.replace(" ", ""),
     "HTML": lambda text: text.replace("'", "&#39;").replace(" ", "&nbsp;"),
+    "HTML, written twice": lambda text: text.replace("'", "&amp;#39;").replace(" ", "&amp;nbsp;"),
+    "tags around words": lambda text: " ".join(f'<b class="x">{word}</b>' for word in text.split()),
+    "line breaks of HTML": lambda text: text.replace(" ", "<br />"),
+    "line ends of JSON": lambda text: text.replace(" ", "\\n"),
+    "characters of JSON": lambda text: "".join(sign if sign.isascii() else f"\\u{ord(sign):04x}" for sign in text),
+    "fillers of Hangul": lambda text: "\u3164".join(text),
+    "emoji between words": lambda text: text.replace(" ", " \U0001f468\u200d\U0001f4bb\ufe0f "),
     "bold words": lambda text: " ".join(f"**{word}**" for word in text.split()),
     "underlined": lambda text: f"_{text}_",
 }

@@ -13,20 +13,34 @@ UNIT = regex.compile(rf"[{UNSPACED_SCRIPTS}]|[^\W_{UNSPACED_SCRIPTS}]+", flags=r
 # The same for most English and Korean texts, by the standard library's expressions: three times as fast.
 _PLAIN = re.compile("[\0-\x7f\uac00-\ud7a3]*")
 _PLAIN_UNIT = re.compile("[a-z0-9\uac00-\ud7a3]+")
-# Zero-width spaces, soft hyphens, variation selectors: nobody sees them inside a word.
-_INVISIBLE = regex.compile(r"[\p{Cf}\p{Variation_Selector}]+")
+# Zero-width spaces, soft hyphens, variation selectors, fillers of Hangul: nobody sees them inside a word.
+_INVISIBLE = regex.compile(r"[\p{Cf}\p{Variation_Selector}\p{Default_Ignorable_Code_Point}]+")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--.*?-->", re.DOTALL)
+# What JSON writes for line ends and characters, where a text was written twice.
+_ESCAPED = re.compile(r"\\[nrt]|\\u([0-9a-fA-F]{4})")
+_MOST_ESCAPES = 3
 _NO_LETTERS = re.compile(r"[\W_]+")
 
 
 def units(text: str) -> list[str]:
     """Return the words of a text, and the characters of scripts without spaces, in one form."""
-    if "&" in text:
-        text = html.unescape(text)
+    text = _unmarked(text)
     if _PLAIN.fullmatch(text):
         plain: list[str] = _PLAIN_UNIT.findall(text.lower())
         return plain
     found: list[str] = UNIT.findall(folded(text))
     return found
+
+
+def _unmarked(text: str) -> str:
+    """Return a text without the signs of HTML and of JSON around its letters, which may have been written twice."""
+    if "\\" in text:
+        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else " ", text)
+    for _ in range(_MOST_ESCAPES):
+        if "&" not in text or (plain := html.unescape(text)) == text:
+            break
+        text = plain
+    return _TAG.sub(" ", text) if "<" in text else text
 
 
 def letters(text_units: list[str]) -> str:
