@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 
 from crosstune import __version__
 
+# Not the rest of a path from here on, nor of an address (https://...).
+_PATH_INSIDE = re.compile(r"(?<![\w./:\\~*-])(?:[A-Za-z]:[\\/]|~?[/\\]|~\w+/|(?:\./)?\.\./)[^\s,\[\]{}'\"]+")
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "datasets", "lm_eval", "sacrebleu", "numpy")
 
 
@@ -37,13 +40,20 @@ def public_command(command: str) -> str:
 
     def public(word: str) -> str:
         key, equals, value = word.partition("=")
-        return f"{key}={public_path(value)}" if equals else public_path(word)
+        return f"{key}={_public_value(value)}" if equals else _public_value(word)
 
     try:
         words = shlex.split(command)
     except ValueError:
         words = command.split()
     return shlex.join(map(public, words))
+
+
+def _public_value(text: str) -> str:
+    """Return a value with the paths in it as others may read them: it may be a list or an object, as YAML has them."""
+    whole = public_path(text)
+    # A path may have spaces, and is then the whole value.
+    return whole if whole != text else _PATH_INSIDE.sub(lambda found: public_path(found[0]), text)
 
 
 def public(facts: Any) -> Any:
