@@ -84,7 +84,9 @@ def _is_on_the_hub(recipe: Recipe, system: str) -> bool:
     settings = recipe.systems[system]
     if settings.start in recipe.systems:
         return _is_on_the_hub(recipe, settings.start)
-    return settings.start != "scratch" and settings.revision is not None
+    # A folder may stand beside a revision: its path is told to nobody.
+    is_id = public_path(settings.start) == settings.start
+    return settings.start != "scratch" and settings.revision is not None and is_id
 
 
 def _named(origin: str, on_hub: bool) -> str:
