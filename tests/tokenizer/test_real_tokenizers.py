@@ -40,6 +40,10 @@ def test_no_piece_is_dead_and_english_stays_with_and_without_a_branch(folder: Pa
     whole = base if shares_letters(language, "en") else with_whole_words(base, language, "en")
     for learner in (base,) if whole is base else (base, whole):
         new = learn(learner, language, [sentence] * 3)
+        if not new.pieces:
+            # Gemma-3 has a token for each Vietnamese syllable.
+            assert len(base.encode_lines([sentence])[0]) <= len(sentence.split()) + 2
+            continue
         extended = extend(learner, new, len(new.pieces) + 4)
         lines = verify.Samples([*ENGLISH], ["日本"], [sentence], new.promised, letters=every_letter(language, "en"))
         assert [item.name for item in verify.verify(base, extended, lines) if item.failures] == []

@@ -3,8 +3,10 @@ from collections import Counter
 import pytest
 
 from crosstune.errors import BadInputError
+from crosstune.recipe import Languages, LearnedExtension
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
+from crosstune.tokenizer.extension import learn_from
 from crosstune.tokenizer.learn import LearnRequest, NewPieces
 from crosstune.tokenizer.sentencepiece.writer import with_all_merges
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source, worth_learning
@@ -74,3 +76,11 @@ def test_only_words_that_are_the_targets_and_are_cut_worse_are_learnt_from(small
 def test_without_source_text_it_is_said_what_is_missing(small_base: BpeTokenizer) -> None:
     with pytest.raises(BadInputError, match=r"'de' were asked, which shares its letters with 'en'.*Add a mixture"):
         learn_beside_source(small_base, BothTexts(GERMAN, []), WISH, kept)
+
+
+def test_where_no_word_is_cut_worse_nothing_is_learnt_and_no_tokenizer_of_dummies_is_made(
+    any_base: BpeTokenizer, english: list[str]
+) -> None:
+    settings = LearnedExtension(kind="learned", mixture="texts", num_new_pieces=50)
+    with pytest.raises(BadInputError, match=r"none is worth learning.*`tokenizer: base`"):
+        learn_from(settings, Languages(source="en", target="vi"), any_base, BothTexts(english, english))
