@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM as Auto
 from transformers import GptOssConfig, GraniteMoeConfig, JetMoeConfig, Qwen3MoeConfig
 
 from crosstune.models.experts import num_expert_weights
-from crosstune.plan.plan import Case
+from crosstune.plan.case import Case
 from crosstune.recipe import Lora, Phase, Train
 from crosstune.train.cost import flops
 from tests.plan.test_plan import SHAPE, TOKENS

@@ -25,10 +25,12 @@ from crosstune.models import packing
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.packing import ATTENTION, lay_out, logits_at
 from crosstune.plan import print_plan as print_plan_module
+from crosstune.plan.case import Case
 from crosstune.plan.machines import GPUS, Machine
 from crosstune.plan.memory import Memory, estimate_memory, fake_model, saved_bytes
-from crosstune.plan.plan import Case, make_plan, refuse_what_does_not_fit, remedies_for
+from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
 from crosstune.plan.print_plan import print_plan, to_json
+from crosstune.plan.proposals import proposals_for
 from crosstune.recipe import Phase, Train
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.batches import make_schedule, split_over_ranks
@@ -50,6 +52,11 @@ CONFIGS = [
     Qwen2Config(**SHAPE, num_key_value_heads=2),
     GPTNeoXConfig(**SHAPE),
 ]
+
+
+def changes_for(case: Case, limit: float) -> list[str]:
+    machine = replace(MACHINE, gpu=replace(MACHINE.gpu, memory_gb=limit / 1e9))
+    return [proposal.changes for proposal in proposals_for(case, machine)]
 
 
 def test_tokens_are_those_that_training_sees_and_computes(make_run: MakeRun) -> None:
@@ -132,7 +139,9 @@ def test_checkpointing_and_sharding_save_what_they_should() -> None:
     num_weights = sum(parameter.numel() for parameter in fake.parameters())
     assert (plain.weights, plain.gradients, plain.optimizer) == (4 * num_weights, 4 * num_weights, 8 * num_weights)
     assert sharded.weights == plain.weights / 4 and sharded.optimizer == plain.optimizer / 4
-    assert plain.total == sum(vars(plain).values())
+    # A checkpoint's copy is the host's, and split weights are written without one.
+    assert plain.total == sum(vars(plain).values()) - plain.checkpoint
+    assert (plain.checkpoint, sharded.checkpoint) == (12 * num_weights, 0)
 
 
 def test_gradients_of_an_only_micro_batch_come_as_activations_go() -> None:
@@ -233,7 +242,7 @@ def test_regularizers_weigh_what_they_keep(
     num_weights = int(plain.weights) // 4
     assert plain.regularizers == 0
     assert pulled.regularizers == 4 * num_kept(num_weights, 64) + num_logits * 4 * 300 * 500
-    offers_gpus = [any("GPUs" in remedy for remedy in remedies_for(case, math.inf)) for case in cases]
+    offers_gpus = [any("GPUs" in remedy for remedy in changes_for(case, math.inf)) for case in cases]
     if is_split:  # each GPU keeps its part of what the regularizer needs, beside its part of the weights
         assert on_many.regularizers == pulled.regularizers / 8 and on_many.weights == pulled.weights / 8
         assert offers_gpus == [True, True, True]
@@ -253,17 +262,18 @@ def test_moments_in_bytes_are_counted_and_proposed_where_they_make_it_fit() -> N
     in_bytes = sum(2 * (values + 4 * values / 256 + 1024) for values in matrices)
     memory = light.memory()
     assert memory.optimizer == in_bytes + 8 * in_float32 < plain.memory().optimizer / 2.5
-    assert replace(memory, optimizer=0, other=0) == replace(plain.memory(), optimizer=0, other=0)
+    rest = {"optimizer": 0, "other": 0, "checkpoint": 0}
+    assert replace(memory, **rest) == replace(plain.memory(), **rest)
     on_two = replace(light, num_gpus=2).memory().optimizer
     assert on_two == (in_bytes + 8 * in_float32) / 2 + len(matrices) * 1024  # each keeps the tables
-    assert "train.optimizer=adamw_8bit" in list(remedies_for(plain, memory.total))
-    assert not any("adamw_8bit" in remedy for remedy in remedies_for(light, memory.total - 1))
+    assert "train.optimizer=adamw_8bit" in changes_for(plain, memory.total)
+    assert not any("adamw_8bit" in remedy for remedy in changes_for(light, memory.total - 1))
     spared = light.with_settings(gradient_checkpointing=True, precision="bf16").memory().total
     with_others = "train.optimizer=adamw_8bit train.gradient_checkpointing=true train.precision=bf16"
-    assert with_others in list(remedies_for(plain, spared))
+    assert with_others in changes_for(plain, spared)
     # Not where the others are enough without it.
     enough = plain.with_settings(gradient_checkpointing=True, precision="bf16").memory().total
-    assert {remedy for remedy in remedies_for(plain, enough) if "8bit" in remedy} <= {"train.optimizer=adamw_8bit"}
+    assert {remedy for remedy in changes_for(plain, enough) if "8bit" in remedy} <= {"train.optimizer=adamw_8bit"}
 
 
 def test_operations_are_six_per_weight_and_token() -> None:
@@ -298,7 +308,7 @@ def test_a_plan_covers_every_phase_of_every_system(make_run: MakeRun, capsys: py
         ("base", "full", "paper"), ("lora", "lora", "paper"), ("ours", "new_input_rows", "paper"),
         ("ours", "full", "korean"),
     ]  # fmt: skip
-    assert all(plan.fits and plan.hours > 0 and not plan.remedies for plan in plans)
+    assert all(plan.fits and plan.hours > 0 and not plan.proposals for plan in plans)
     assert plans[1].memory.optimizer < plans[0].memory.optimizer / 2
     assert not list(run.root.glob("systems/*"))
     refuse_what_does_not_fit(plans, MACHINE)

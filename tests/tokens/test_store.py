@@ -105,6 +105,16 @@ def test_text_is_tokenised_shard_by_shard_in_several_processes(
     assert found.to_pylist() == whole.to_pylist()
 
 
+def test_less_text_than_a_shard_holds_is_parted_for_the_cores_but_not_into_crumbs(
+    text: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BYTES_PER_SHARD", 2**40)
+    examples = text.mixture("korean") / "examples.parquet"
+    assert [len(shard.row_groups) for shard in store._shards(examples)] == [5]
+    monkeypatch.setattr(store, "_SMALLEST_SHARD", 1)
+    assert [shard.row_groups for shard in store._shards(examples)] == [(0,), (1,), (2,), (3,), (4,)]
+
+
 @pytest.mark.slow
 def test_processes_write_what_one_process_writes(text: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     one = mixture_tokens(text, "korean", "base").to_pylist()

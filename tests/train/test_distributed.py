@@ -18,12 +18,15 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
-from tests.ranks import train_on_two
+from tests.ranks import train_on_ranks, train_on_two
 from tests.train.conftest import (
+    Interrupted,
     MakeRun,
     a_run,
+    broken_off_after,
     forget_training,
     losses,
+    metrics,
     phase,
     scratch,
     wait_for_steps,
@@ -134,6 +137,60 @@ def test_what_two_processes_began_one_goes_on_with_at_the_next_row(make_run: Mak
     assert 3 <= len(losses(stopped, "base")) < 30
     train_stage.run(recipe, stopped)
     assert losses(stopped, "base") == pytest.approx(losses(single, "base"), rel=1e-5)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("split_first", [True, False], ids=["2 to 1", "1 to 2"])
+@pytest.mark.parametrize("is_split", [True, False], ids=["fsdp2", "ddp"])
+def test_a_run_goes_on_on_another_number_of_processes_with_the_same_order_of_examples(
+    make_run: MakeRun, tmp_path: Path, is_split: bool, split_first: bool
+) -> None:
+    # Moments are large by then, and what l2_to_start keeps is split as the weights are.
+    systems = {"base": scratch(phases=[phase(num_steps=30, **PULLS)])}
+    recipe, single = make_run(systems, root=tmp_path / "single")
+    train_stage.run(recipe, single)
+    recipe, moved = make_run(systems, root=tmp_path / "moved", save_every_steps=4)
+    if split_first:
+        ranks = train_on_two(recipe, tmp_path / "moved", sharded=is_split)
+        wait_for_steps(moved, 5, ranks)
+        ranks.send_signal(signal.SIGTERM)
+        ranks.wait()
+        AcceleratorState._reset_state(reset_partial_state=True)
+        assert 4 <= len(losses(moved, "base")) < 30
+        train_stage.run(recipe, moved)
+    else:
+        with pytest.raises(Interrupted), broken_off_after(6):
+            train_stage.run(recipe, moved)
+        train_on_two(recipe, tmp_path / "moved", sharded=is_split).finish()
+    assert_learnt_the_same(moved, single)
+
+
+@pytest.mark.slow
+def test_split_weights_go_on_on_three_processes(make_run: MakeRun, tmp_path: Path) -> None:
+    systems = {"base": scratch(phases=[phase(num_steps=30, **PULLS)])}
+    recipe, single = make_run(systems, root=tmp_path / "single")
+    train_stage.run(recipe, single)
+    recipe, moved = make_run(systems, root=tmp_path / "moved", save_every_steps=4)
+    ranks = train_on_two(recipe, tmp_path / "moved", sharded=True)
+    wait_for_steps(moved, 5, ranks)
+    ranks.send_signal(signal.SIGTERM)
+    ranks.wait()
+    assert 4 <= len(losses(moved, "base")) < 30
+    train_on_ranks(recipe, tmp_path / "moved", 3, sharded=True).finish()
+    assert_learnt_the_same(moved, single)
+
+
+def assert_learnt_the_same(moved: RunFolder, single: RunFolder) -> None:
+    for row, other in zip(metrics(moved), metrics(single), strict=True):
+        # The same examples in each step.
+        assert (row["step"], row["tokens"], row["sources"].keys()) == (
+            other["step"],
+            other["tokens"],
+            other["sources"].keys(),
+        )
+    assert losses(moved, "base") == pytest.approx(losses(single, "base"), rel=1e-5)
+    for key, weight in weights(single, "base").items():
+        torch.testing.assert_close(weights(moved, "base")[key], weight, rtol=1e-3, atol=5e-5)
 
 
 @pytest.mark.slow

@@ -2,11 +2,13 @@
 
 import json
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import accelerate.checkpointing
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -16,11 +18,12 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.models.kernels import low_memory_layers as lean_layers
 from crosstune.runs.files import read_json, read_jsonl
-from crosstune.train import loop
+from crosstune.runs.hashes import damage_to
+from crosstune.train import loop, saved_state
 from crosstune.train import stage as train_stage
 from crosstune.train.loss import SummedLoss
 from crosstune.train.metrics import MetricsFile
-from tests.train.conftest import MakeRun, metrics, phase, scratch
+from tests.train.conftest import Interrupted, MakeRun, broken_off_after, losses, metrics, phase, scratch
 
 
 def test_out_of_memory_names_the_setting_to_change(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,22 +132,73 @@ def test_a_step_that_is_not_finite_is_in_no_checkpoint_and_its_rows_are_named(
         assert all(weight.isfinite().all() for weight in load_file(path).values())
 
 
-def test_a_full_disk_keeps_the_earlier_checkpoints(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, run = make_run({"base": scratch()}, save_every_steps=2)
-    real = loop.Accelerator.save_state
-    calls = iter(range(100))
+@pytest.mark.parametrize("num_free", [2**40, 0], ids=["behind", "while training waits"])
+def test_a_full_disk_keeps_the_earlier_checkpoints(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, num_free: int
+) -> None:
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=20)])}, save_every_steps=2)
+    monkeypatch.setattr(saved_state, "free_memory", lambda: num_free)
+    # The first file of each checkpoint; a copy of the second is found wanting behind the training.
+    where, name = (saved_state, "save") if num_free else (accelerate.checkpointing, "save")
+    real, calls = getattr(where, name), iter(range(100))
 
-    def save(self: Any, folder: str) -> Any:
-        if next(calls) == 1:
+    def save(content: Any, path: Any, **settings: Any) -> Any:
+        if next(calls) == 2:
             raise OSError(28, "No space left on device")
-        return real(self, folder)
+        return real(content, path, **settings)
 
-    monkeypatch.setattr(loop.Accelerator, "save_state", save)
+    monkeypatch.setattr(where, name, save)
     with pytest.raises(
         CrosstuneError, match=r"cannot write checkpoint phase-00-step-00000004.*No space left.*make room"
     ):
         train_stage.run(recipe, run)
     assert [folder.name for folder in (run.system("base") / "checkpoints").iterdir()] == ["phase-00-step-00000002"]
+    # It was not left for the end: the next checkpoint, two steps later, was never begun.
+    assert len(losses(run)) <= 6
+
+
+def test_training_goes_on_while_a_checkpoint_is_written_and_ends_when_it_is(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=8)])}, save_every_steps=4)
+    real, seen = saved_state.save, list[int]()
+
+    def slow(content: Any, path: str, **settings: Any) -> None:
+        # Written only when the steps behind it are done: with training waiting this would never end.
+        deadline = time.monotonic() + 60
+        while len(losses(run)) < 7 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        seen.append(len(losses(run)))
+        real(content, path, **settings)
+
+    monkeypatch.setattr(saved_state, "save", slow)
+    with pytest.raises(Interrupted), broken_off_after(7):
+        train_stage.run(recipe, run)
+    assert seen[0] == 7
+    (folder,) = (run.system("base") / "checkpoints").iterdir()
+    assert folder.name == "phase-00-step-00000004"
+    assert not damage_to(folder, read_json(folder / "checkpoint.json")["files"])
+
+
+def test_a_checkpoint_holds_the_step_that_it_is_named_by_though_training_went_on(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    systems = {"base": scratch(phases=[phase(num_steps=6)])}
+    found = []
+    for num_free in (2**40, 0):
+        recipe, run = make_run(systems, root=tmp_path / str(num_free), save_every_steps=3)
+        monkeypatch.setattr(saved_state, "free_memory", lambda num_free=num_free: num_free)
+        with pytest.raises(Interrupted), broken_off_after(5):
+            train_stage.run(recipe, run)
+        folder = run.system("base") / "checkpoints" / "phase-00-step-00000003"
+        moments = torch.load(folder / "optimizer.bin", weights_only=True)["state"]
+        totals = {**read_json(folder / "checkpoint.json")["totals"], "seconds": 0}
+        found.append((load_file(folder / "model.safetensors"), moments, totals))
+    (weights, moments, totals), (others, other_moments, other_totals) = found
+    assert totals == other_totals and totals["steps"] == 3
+    assert weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
+    for number, state in moments.items():
+        assert all(torch.equal(value, other_moments[number][name]) for name, value in state.items())
 
 
 def test_a_full_disk_at_the_end_keeps_the_checkpoints_and_the_model_follows(

@@ -210,11 +210,13 @@ def test_a_damaged_checkpoint_is_passed_over(make_run: MakeRun, capsys: pytest.C
     assert (run.system("base") / "system.json").exists()
 
 
-def newest(run: RunFolder, num_ranks: int = 1, kind: DistributedType = DistributedType.NO) -> Checkpoint:
+def newest(
+    run: RunFolder, num_ranks: int = 1, kind: DistributedType = DistributedType.NO, has_blocks: bool = False
+) -> Checkpoint:
     folder = run.system("base") / "checkpoints"
     fingerprint = read_json(next(folder.glob("*/checkpoint.json")))["fingerprint"]
     accelerator = SimpleNamespace(num_processes=num_ranks, is_main_process=True, distributed_type=kind)
-    checkpoints = Checkpoints(folder, fingerprint, 2, cast(Accelerator, accelerator))
+    checkpoints = Checkpoints(folder, fingerprint, 2, cast(Accelerator, accelerator), has_blocks=has_blocks)
     return checkpoints.newest()
 
 
@@ -225,11 +227,13 @@ def test_resume_is_refused_when_settings_changed(make_run: MakeRun) -> None:
         train_stage.run(recipe, run)
 
 
-def test_whole_weights_go_on_on_any_number_of_processes_and_split_ones_do_not(make_run: MakeRun) -> None:
+def test_a_checkpoint_goes_on_on_any_number_of_processes_but_where_its_parts_fit_no_other(make_run: MakeRun) -> None:
     _, run = interrupt_after(make_run, 5)
-    assert newest(run, 8, DistributedType.MULTI_GPU) == newest(run)
-    with pytest.raises(RunFolderError, match=r"how its weights are split over processes changed.*delete .*checkpoints"):
-        newest(run, 8, DistributedType.FSDP)
+    alone = newest(run)
+    assert newest(run, 8, DistributedType.MULTI_GPU) == newest(run, 8, DistributedType.FSDP) == alone
+    for kind, has_blocks in ((DistributedType.DEEPSPEED, False), (DistributedType.FSDP, True)):
+        with pytest.raises(RunFolderError, match=r"how its weights are split over processes changed.*delete .*check"):
+            newest(run, 8, kind, has_blocks)
 
 
 @pytest.mark.parametrize(("name", "value"), [("num_rows", 29), ("step", 11)])

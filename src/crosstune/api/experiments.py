@@ -91,7 +91,7 @@ def plan_training(recipe: "Recipe", gpu: str = "h100", num_gpus: int = 8, *, mfu
 
     Args:
         recipe: as `load_recipe` returns it.
-        gpu: by its data sheet, a name of ``crosstune plan --help``.
+        gpu: by its data sheet, a name of ``crosstune plan --help``; "here" measures this machine for some ten seconds.
         num_gpus: how many, over all nodes.
         mfu: the share of the peak rate that training reaches.
 
@@ -99,12 +99,13 @@ def plan_training(recipe: "Recipe", gpu: str = "h100", num_gpus: int = 8, *, mfu
         What ``crosstune plan --json`` prints.
     """
     from crosstune.errors import BadInputError
+    from crosstune.plan.here import this_machine
     from crosstune.plan.machines import GPUS, Machine
     from crosstune.plan.plan import make_plan
     from crosstune.plan.print_plan import to_json
 
-    if gpu not in GPUS:
-        raise BadInputError(f"{gpu!r} was asked as a GPU, but known are {', '.join(GPUS)}: name one of them")
-    machine = Machine(GPUS[gpu], num_gpus, mfu)
+    if gpu not in (*GPUS, "here"):
+        raise BadInputError(f"{gpu!r} was asked as a GPU, but known are here, {', '.join(GPUS)}: name one of them")
     with pipeline.stages_run(recipe, ("data", "tokenizer"), "crosstune.plan_training(recipe)", False) as folder:
+        machine = this_machine(num_gpus) if gpu == "here" else Machine(GPUS[gpu], num_gpus, mfu)
         return to_json(make_plan(recipe, folder, machine), machine)

@@ -14,7 +14,7 @@ import typer
 
 from crosstune.cli.options import GpuName, MaxNewTokens, Overrides, Quick, RecipePath, load
 from crosstune.errors import BadInputError
-from crosstune.plan.machines import GPUS, Machine
+from crosstune.plan.machines import CARDS, GPUS, MODELS, Machine
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
@@ -22,6 +22,10 @@ from crosstune.terminal import kept_when_stopped, note, quiet, results, write_js
 
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe
+
+_MFU = 0.4
+# What `plan --model` counts hours for: a corpus that a card trains on in days.
+_TOKENS_OF_TEXT = 100_000_000
 
 
 def filter_text(
@@ -77,30 +81,72 @@ def study(
 
 
 def plan(
-    recipe: RecipePath,
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="[RECIPE]", help="a recipe file, or the name of one; or --model")
+    ] = None,
     overrides: Overrides = None,
-    gpu: Annotated[GpuName, typer.Option("--gpu", help="by its data sheet")] = GpuName("h100"),  # noqa: B008
-    num_gpus: Annotated[int, typer.Option("--gpus", min=1, help="how many, over all nodes")] = 8,
-    mfu: Annotated[float, typer.Option(min=0.01, max=1, help="share of the peak rate that training reaches")] = 0.4,
+    gpu: Annotated[
+        GpuName | None, typer.Option("--gpu", help="by its data sheet; h100 if absent, with --model one of each size")
+    ] = None,
+    num_gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, help="how many, over all nodes; 8 if absent, with --here 1")
+    ] = None,
+    mfu: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="share of the peak rate that training reaches; 0.4 if absent")
+    ] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="this machine: train on the phases' own rows for some ten seconds, and count")
+    ] = False,
+    model: Annotated[
+        str, typer.Option(help=f"without a recipe: {', '.join(MODELS)}, or a model's folder, on one card")
+    ] = "",
+    new_pieces: Annotated[int, typer.Option("--new-pieces", min=0, help="with --model: that its vocabulary gets")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
 ) -> None:
     """Say what training will compute, how long it takes and how much memory it needs, before it is launched.
 
-    Makes the mixtures and tokenizers if they are not there, trains nothing, and fails where a stage cannot fit.
+    Makes the mixtures and tokenizers if they are not there, trains nothing, and fails where a stage cannot fit. With
+    --model it needs no recipe: it says how each way of training goes on a card, and what that costs.
     """
+    if (recipe is None) == (not model):
+        raise BadInputError("crosstune plan: give a recipe, or a model by --model, and not both")
+    if here and (gpu or mfu):
+        raise BadInputError("--here measures this machine: leave out --gpu and --mfu, which describe another one")
+    if model and (here or num_gpus):
+        raise BadInputError(
+            "--model counts for one card by its data sheet: leave out --here and --gpus, or give a recipe"
+        )
+    if recipe is None:
+        _print_ways(model, new_pieces, [gpu.value] if gpu else list(CARDS), mfu or _MFU, as_json)
+        return
     settings = load(recipe, overrides)
-    machine = Machine(GPUS[gpu.value], num_gpus, mfu)
     with _made(settings) as run_folder:
         # Imported here: the command line answers --help without loading torch.
+        from crosstune.plan.here import this_machine
         from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
         from crosstune.plan.print_plan import print_plan, to_json
 
+        by_data_sheet = Machine(GPUS[gpu.value if gpu else "h100"], num_gpus or 8, mfu or _MFU)
+        machine = this_machine(num_gpus or 1) if here else by_data_sheet
         plans = make_plan(settings, run_folder, machine)
     if as_json:
         write_json(json.dumps(to_json(plans, machine), indent=2) + "\n")
     else:
         print_plan(plans, machine)
     refuse_what_does_not_fit(plans, machine)
+
+
+def _print_ways(name: str, num_new_pieces: int, cards: list[str], mfu: float, as_json: bool) -> None:
+    from crosstune.plan.known_models import config_of_model, ways_on_cards
+    from crosstune.plan.print_plan import print_ways, ways_to_json
+
+    machines = [Machine(GPUS[card], 1, mfu) for card in cards]
+    title, config = config_of_model(name, num_new_pieces)
+    ways = ways_on_cards(config, num_new_pieces, _TOKENS_OF_TEXT, machines)
+    if as_json:
+        write_json(json.dumps(ways_to_json(title, ways, machines, _TOKENS_OF_TEXT), indent=2) + "\n")
+    else:
+        print_ways(title, ways, machines, _TOKENS_OF_TEXT)
 
 
 def sweep(

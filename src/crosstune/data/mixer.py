@@ -29,6 +29,8 @@ from crosstune.recipe import MixturePart, Quality, Source
 _HASHES = [pa.field("row", pa.int64()), pa.field("hash", pa.uint64()), pa.field("more", pa.uint64())]
 _PLACES = [pa.field("key", pa.uint64()), pa.field("part", pa.int32()), pa.field("index", pa.int64())]
 _ROWS_AT_ONCE = 2048
+# Rows that are tokenised by one process at least: some megabytes.
+_ROWS_PER_GROUP = 20_000
 _EXAMPLES = pa.schema([*_PLACES, *SCHEMA])
 
 
@@ -222,7 +224,7 @@ class Mixer:
                 if chosen is not None:
                     table = _filtered(table, chosen)
                 order = np.lexsort((table.column("part").to_numpy(), table.column("key").to_numpy()))
-                writer.write_table(table.take(order).select(SCHEMA.names))
+                writer.write_table(table.take(order).select(SCHEMA.names), _ROWS_PER_GROUP)
                 yield "written"
 
     def _chosen(self) -> list[NDArray[np.bool_]]:

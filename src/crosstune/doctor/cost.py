@@ -6,17 +6,15 @@ from typing import Any
 
 from crosstune.doctor.findings import Finding
 from crosstune.doctor.subject import Subject
-from crosstune.plan.machines import GPUS, Machine
+from crosstune.plan.case import Case
+from crosstune.plan.known_models import phase_on_text, tokens_of_text
+from crosstune.plan.machines import GPUS, Machine, hours_of
 from crosstune.plan.memory import Memory
-from crosstune.plan.plan import Case, hours_of
-from crosstune.recipe import Phase, Train
-from crosstune.train.cost import Tokens
+from crosstune.recipe import Train
 
 _SECTION = "cost"
-# Rows of text of this length: what a phase's own limit is by default, and every token counts in the loss.
-_ROW = 512
 _MICRO_BATCHES = (4096, 1024)
-_MILLIONS = 10
+_TOKENS = 10_000_000
 _MFU = 0.4
 
 
@@ -84,35 +82,15 @@ def look_at_cost(subject: Subject, gpu: str, num_gpus: int) -> Iterator[Finding]
 
 def cost_of(subject: Subject, method: Method, num_gpus: int, memory_gb: float | None) -> Cost:
     """Count what a way of training takes, with smaller micro-batches where larger ones do not fit."""
-    phase = Phase.model_validate(
-        {"mixture": "text", "num_epochs": 1.0, "global_batch_size": 64, "learning_rate": 1e-4, **method.phase}
-    )
+    phase = phase_on_text(**method.phase)
     content = {key: True if value == "true" else value for key, value in method.machine.items()}
     for size in _MICRO_BATCHES:
         settings = Train.model_validate({**content, "micro_batch_tokens": size})
-        case = Case(subject.config, None, phase, settings, _tokens(size, num_gpus), num_gpus)
+        case = Case(subject.config, None, phase, settings, tokens_of_text(_TOKENS, size, num_gpus), num_gpus)
         memory = case.memory()
         if memory_gb is None or memory.total <= memory_gb * 1e9:
             break
     return Cost(method, memory, size, case.flops(), settings)
-
-
-def _tokens(micro_batch: int, num_gpus: int) -> Tokens:
-    """Return ten million tokens of text in rows of one length."""
-    real = _MILLIONS * 10**6
-    num_rows = real // _ROW
-    return Tokens(
-        num_rows=num_rows,
-        num_steps=num_rows // 64,
-        real=real,
-        supervised=real,
-        computed=real,
-        padded=real,
-        attended=num_rows * _ROW * (_ROW + 1) // 2,
-        largest_micro_batch=micro_batch,
-        most_supervised=micro_batch,
-        most_micro_batches=max(1, 64 * _ROW // micro_batch // num_gpus),
-    )
 
 
 def _finding(cost: Cost, gpu: str, num_gpus: int) -> Finding:

@@ -7,9 +7,8 @@ import torch
 from crosstune.doctor.cost import LORA, METHODS, Cost, Method, cost_of
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
+from crosstune.plan.here import this_device
 from crosstune.plan.machines import GPUS, Gpu, Machine
-from crosstune.runs.provenance import free_memory
-from crosstune.train.speed import matrix_rate
 
 _MFU = 0.4
 # Full first: it learns most. On a processor nothing is gained by fewer bits.
@@ -58,10 +57,4 @@ def plan_for(subject: Subject, gpu: str) -> Planned:
 def _machine(gpu: str) -> tuple[Gpu, str, tuple[Method, ...]]:
     if gpu:
         return GPUS[gpu], "by its data sheet", _ON_GPU
-    if torch.cuda.is_available():
-        facts = torch.cuda.get_device_properties(0)
-        rate = matrix_rate(torch.device("cuda"), torch.bfloat16) / 1e12
-        plain = matrix_rate(torch.device("cuda"), torch.float32) / 1e12
-        return Gpu(facts.name, facts.total_memory / 1e9, rate, plain), "measured here", _ON_GPU
-    rate = matrix_rate(torch.device("cpu"), torch.float32) / 1e12
-    return Gpu("this machine's processor", free_memory() / 1e9, rate, rate), "measured here", _ON_PROCESSOR
+    return this_device(), "measured here", _ON_GPU if torch.cuda.is_available() else _ON_PROCESSOR

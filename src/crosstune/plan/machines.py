@@ -1,6 +1,13 @@
 """The machines that training is planned for."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line reads the names of the GPUs, and must not wait for pydantic
+    from crosstune.recipe import Train
+
+# Recomputing the forward pass makes four of three passes.
+_RECOMPUTATION = 4 / 3
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,10 @@ GPUS = {
     # An assumption of sixteen cores with AVX-512, of 100 GFLOP/s each in float32.
     "cpu": Gpu("CPU of 16 cores", 64, 3.4, 1.6),
 }
+# A card of 24, of 48 and of 80 GB.
+CARDS = ("rtx4090", "l40s", "h100")
+# Models whose shapes are known, by their names on the command line.
+MODELS = ("llama-2-7b", "llama-3.1-8b", "qwen3-8b", "gemma-3-4b")
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,17 @@ class Machine:
 
     Attributes:
         mfu: share of the peak rate that useful operations reach: an assumption, to be replaced by a measurement.
+        is_here: whether it is the one that plans: it measures what it reaches in each phase.
     """
 
     gpu: Gpu
     num_gpus: int
     mfu: float
+    is_here: bool = False
+
+
+def hours_of(useful_flops: float, settings: "Train", machine: Machine) -> float:
+    """Return the hours that a machine takes for some useful operations, at the assumed share of its peak."""
+    peak = machine.gpu.bf16_tflops if settings.precision != "float32" else machine.gpu.float32_tflops
+    done = useful_flops * (_RECOMPUTATION if settings.gradient_checkpointing else 1)
+    return done / (machine.mfu * peak * 1e12 * machine.num_gpus) / 3600

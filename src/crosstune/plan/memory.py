@@ -46,6 +46,8 @@ class Memory:
             hands logits on in float32, and their gradient back in bf16.
         regularizers: copies of weights, and of logits at most, that regularizers and frozen rows need.
         other: CUDA context and fragmentation, assumed.
+        checkpoint: of the host: the copy of whole weights and moments that is written while training goes on. Where the
+            host has no room for it, training waits instead.
     """
 
     weights: float
@@ -56,11 +58,12 @@ class Memory:
     logits: float
     regularizers: float
     other: float
+    checkpoint: float = 0.0
 
     @property
     def total(self) -> float:
-        """Return the bytes of all parts together."""
-        return float(sum(vars(self).values()))
+        """Return the bytes of all parts together, but for what is on the host."""
+        return float(sum(vars(self).values())) - self.checkpoint
 
 
 def estimate_memory(
@@ -70,6 +73,7 @@ def estimate_memory(
     num_gpus: int,
     num_shards: int,
     regularizers: Sequence[Regularizer] = (),
+    known: dict[tuple[int, str, bool], int] | None = None,
 ) -> Memory:
     """Return the memory of a step on each GPU.
 
@@ -80,6 +84,7 @@ def estimate_memory(
         num_gpus: how many train together.
         num_shards: over how many of them weights, gradients and optimiser state are split; 1 for none.
         regularizers: of the phase; where weights are split, so is what they keep.
+        known: what was counted of activations before, of the same model and phase, which is added to.
     """
     num_trained = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
     bytes_per_value = 2 if settings.precision != "float32" else 4
@@ -89,7 +94,11 @@ def estimate_memory(
         working: float = (2 * layer + others) * bytes_per_value + (layer + others) * _FLOAT
     else:
         working = _copies(trained, settings)
-    activations = _activations(trained, tokens.largest_micro_batch, settings)
+    key = tokens.largest_micro_batch, settings.precision, settings.gradient_checkpointing
+    known = {} if known is None else known
+    if key not in known:
+        known[key] = _activations(trained, tokens.largest_micro_batch, settings)
+    activations = known[key]
     vocabulary = _plain(trained).get_output_embeddings().weight.shape[0]
     all_logits = tokens.most_supervised * vocabulary * (bytes_per_value if num_shards > 1 else _FLOAT)
     rounded = tokens.most_supervised * vocabulary * (_FLOAT - bytes_per_value) if num_shards == 1 else 0
@@ -113,7 +122,10 @@ def estimate_memory(
             )
         ),
     }
-    return Memory(**parts, other=_CONTEXT_BYTES + _FRAGMENTATION * sum(parts.values()))
+    other = _CONTEXT_BYTES + _FRAGMENTATION * sum(parts.values())
+    # Split weights are written by all ranks together, while training waits.
+    copied = _bytes_in_checkpoint(trained, settings) + parts["optimizer"] if num_shards == 1 else 0.0
+    return Memory(**parts, other=other, checkpoint=copied)
 
 
 def _bytes_of_weights(trained: nn.Module, settings: Train) -> float:
@@ -121,6 +133,13 @@ def _bytes_of_weights(trained: nn.Module, settings: Train) -> float:
     if settings.base_weights != "float32":
         return bytes_when_packed(trained, settings.base_weights)[0]
     return num_weights * (2 if settings.weights == "bf16" else _FLOAT)
+
+
+def _bytes_in_checkpoint(trained: nn.Module, settings: Train) -> float:
+    """Return the bytes of the weights that a checkpoint holds: of a model with packed ones, those that move."""
+    if settings.base_weights == "float32":
+        return _bytes_of_weights(trained, settings)
+    return float(_FLOAT * sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad))
 
 
 def _copies(trained: nn.Module, settings: Train) -> float:

@@ -1,11 +1,12 @@
 """A plan as tables for people, and as JSON for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
 
+from crosstune.plan.known_models import OnCard, WayOnCards
 from crosstune.plan.machines import Machine
 from crosstune.plan.plan import PhasePlan
 from crosstune.terminal import new_table, results
@@ -31,12 +32,87 @@ def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:
                 f"{three_digits(plan.num_weights)} weights ({share:.0%}) are experts'; "
                 f"{three_digits(plan.num_trained_experts)} of them are trained"
             )
+    for plan in plans:
+        if plan.proposals:
+            results.print(_proposals_table(plan))
+    if copied := max((plan.memory.checkpoint for plan in plans), default=0.0):
+        results.print(
+            f"A checkpoint is copied to the host's memory, {copied / 1e9:.1f} GB at most, and written while training "
+            "goes on; where less than twice that is free, training waits for it.",
+            style="dim",
+        )
+    for line in _what_was_measured(plans) if machine.is_here else ():
+        results.print(line, style="dim")
+    rate = "" if machine.is_here else f"{machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; "
     results.print(
-        f"Assumed, not measured: {machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; a CUDA "
-        "context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimiser state (FSDP2), "
-        "but for phases with kl_to_start or new rows alone, which need them whole.",
+        f"Assumed, not measured: {rate}a CUDA context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share "
+        "weights and optimiser state (FSDP2), but for phases with kl_to_start or new rows alone, and for "
+        "train.base_weights and train.weights other than float32, which need them whole.",
         style="dim",
     )
+
+
+def print_ways(title: str, ways: Sequence[WayOnCards], machines: Sequence[Machine], num_tokens: int) -> None:
+    """Print what each way of training a model takes on some cards: gigabytes, and hours for so many tokens."""
+    table = new_table(f"{title}, {three_digits(num_tokens)} tokens of text: GB, hours, settings", gap=1)
+    table.add_column("way of training", overflow="fold")
+    for machine in machines:
+        table.add_column(f"{machine.gpu.name}\n{machine.gpu.memory_gb:g} GB", justify="right")
+    table.add_column("how it learns", overflow="fold")
+    for way in ways:
+        table.add_row(way.name, *map(on_card, way.cards), way.evidence)
+    results.print(table)
+    results.print(
+        f"Assumed, not measured: {machines[0].mfu:.0%} of each card's peak rate; weights of four and eight bits are "
+        "unpacked, and moments in bytes are stepped, at no cost in time. r: layers computed again "
+        "(train.gradient_checkpointing); k: train.micro_batch_tokens in thousands. All with train.precision: bf16.",
+        style="dim",
+    )
+
+
+def on_card(found: OnCard | None) -> str:
+    """Return what a way of training takes on a card."""
+    if found is None:
+        return "-"
+    settings = f"{'r ' if found.checkpoints else ''}{found.micro_batch_tokens // 1024}k"
+    return f"{found.gb:.0f} GB, {hours_and_less(found.hours)} h, {settings}"
+
+
+def ways_to_json(
+    title: str, ways: Sequence[WayOnCards], machines: Sequence[Machine], num_tokens: int
+) -> dict[str, Any]:
+    """Return the ways of training a model on some cards as plain content."""
+    return {
+        "model": title,
+        "tokens": num_tokens,
+        "machines": [asdict(machine) for machine in machines],
+        "ways": [asdict(way) for way in ways],
+    }
+
+
+def _proposals_table(plan: PhasePlan) -> Table:
+    table = new_table(f"What would make {plan.system} {plan.index} fit, the cheapest first", gap=1)
+    for column in ("change", "GB", "hours", "how it learns"):
+        table.add_column(column, overflow="fold", justify="right" if column in ("GB", "hours") else "left")
+    for proposal in plan.proposals:
+        gb = f"{proposal.bytes_needed / 1e9:.1f}"
+        table.add_row(proposal.changes, gb, hours_and_less(proposal.hours), proposal.evidence)
+    return table
+
+
+def _what_was_measured(plans: Sequence[PhasePlan]) -> Iterator[str]:
+    for plan in plans:
+        if plan.measured is None:
+            continue
+        rate = f"{three_digits(plan.measured.flops_per_second)}FLOP/s"
+        name = f"{plan.system} {plan.index}"
+        if plan.measured.num_layers == 0:
+            yield f"{name}: no layer fits here: 40 % of a large matrix product's rate are assumed, {rate}"
+            continue
+        yield (
+            f"{name}: measured here on its own rows, {plan.measured.num_layers} layers: {rate} of useful operations, "
+            f"{hours_and_less(plan.measured.optimizer_seconds / 3600)} a step of the optimizer"
+        )
 
 
 def to_json(plans: Sequence[PhasePlan], machine: Machine) -> dict[str, Any]:
@@ -58,7 +134,8 @@ def to_json(plans: Sequence[PhasePlan], machine: Machine) -> dict[str, Any]:
                 "num_weights": plan.num_weights,
                 "num_expert_weights": plan.num_expert_weights,
                 "num_trained_experts": plan.num_trained_experts,
-                "remedies": list(plan.remedies),
+                "proposals": [asdict(proposal) for proposal in plan.proposals],
+                "measured": None if plan.measured is None else asdict(plan.measured),
             }
             for plan in plans
         ],

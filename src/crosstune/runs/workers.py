@@ -108,7 +108,8 @@ def _start_what_can(
 
 
 def _started(name: str, call: Call, num_threads: int) -> _Running:
-    context = _context(call)
+    work = call.func if isinstance(call, partial) else call
+    context = context_of(work.__module__)
     told, tell = context.Pipe(duplex=False)
     quiet, width = terminal.console.quiet, terminal.console.width
     process = context.Process(target=_work, args=(call, tell, num_threads, quiet, width), name=name)
@@ -117,17 +118,18 @@ def _started(name: str, call: Call, num_threads: int) -> _Running:
     return _Running(process, told)
 
 
-def _context(call: Call) -> Any:
+def context_of(module: str) -> Any:
     """Return how processes are started: as forks of one that has loaded what the work needs, and no thread runs in.
 
     A fork of this process would share locks of threads that it does not have; a new process loads torch and its like
-    for seconds. The first piece of work decides what is loaded beforehand.
+    for seconds. The first piece of work decides what is loaded beforehand: its own module, and what of ours this
+    process has loaded, since it may soon start work of another kind.
     """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    work = call.func if isinstance(call, partial) else call
-    context.set_forkserver_preload([work.__module__])
+    ours = {name for name in sys.modules if name.startswith("crosstune.") and not name.endswith("__main__")}
+    context.set_forkserver_preload(sorted({module, *ours}))
     return context
 
 

@@ -12,6 +12,9 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import MANIFEST
 from crosstune.runs.hashes import hash_file
 
+# They are found damaged then.
+_REMEDY = "Run the same command again: the same tokens are made anew, and training goes on"
+
 
 def name_of_shard(number: int) -> str:
     """Return the name of a shard's file; names sort in the order of the mixture."""
@@ -46,7 +49,7 @@ def read_shards(folder: Path) -> pa.Table:
     for shard in shards:
         problem = _problem(folder / shard["name"], shard)
         if problem:
-            raise RunFolderError(f"{folder / shard['name']} {problem}. {_remedy(folder)}")
+            raise RunFolderError(f"{folder / shard['name']} {problem}. {_REMEDY}")
     return pa.concat_tables([read_shard(folder / shard["name"]) for shard in shards])
 
 
@@ -66,7 +69,7 @@ def watch_shards(folder: Path) -> Callable[[], None]:
             if found != state:
                 raise RunFolderError(
                     f"{file.name} was changed while training read it: {found[0]:,} bytes, {state[0]:,} when training "
-                    f"began. The last checkpoint is kept. {_remedy(folder)}"
+                    f"began. The last checkpoint is kept. {_REMEDY}"
                 )
 
     return check
@@ -88,7 +91,3 @@ def _problem(path: Path, shard: dict[str, Any]) -> str:
 def _state(descriptor: int) -> tuple[int, int]:
     status = os.fstat(descriptor)
     return status.st_size, status.st_mtime_ns
-
-
-def _remedy(folder: Path) -> str:
-    return f"Delete {folder} and run the same command again: the same tokens are made anew, and training goes on"

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from crosstune.models.load import load_tokenizer
 from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MANIFEST, RunFolder, fingerprint_of, is_current, whole_folder
-from crosstune.runs.workers import num_cores
+from crosstune.runs.workers import context_of, num_cores
 from crosstune.terminal import console, new_table, progress
 from crosstune.tokens.encode import ENCODED, encode_examples
 from crosstune.tokens.shard_files import facts_of_shards, name_of_shard, read_shard, read_shards, watch_shards
@@ -37,8 +36,11 @@ SCHEMA = pa.schema(
 )
 # Text that is tokenised at a time; its arrays take ten times as much.
 _BYTES_PER_BATCH = 16_000_000
-# Text of a shard, which is begun anew where it was interrupted: half a minute of one core.
+# Text of a shard, which is begun anew where it was interrupted: at most half a minute of one core. Of less text there
+# are as many shards as keep the cores of most machines busy, but none that is done before a process has begun.
 BYTES_PER_SHARD = 128_000_000
+_SHARDS_OF_LITTLE_TEXT = 16
+_SMALLEST_SHARD = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,7 @@ def write_shards(examples: Path, tokenizer: Path, folder: Path, title: str, with
             for one in work:
                 write_shard(one, advance)
             return
-        # A process that is forked would share locks of threads that it does not have.
-        with ProcessPoolExecutor(num_processes, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(num_processes, context_of(__name__)) as pool:
             try:
                 for done in as_completed([pool.submit(_write_whole_shard, one) for one in work]):
                     advance(done.result())
@@ -146,10 +147,14 @@ class _Work:
 def _shards(examples: Path) -> list[_Shard]:
     """Return the shards of a Parquet file: as many row groups each as make the size of a shard, one at least."""
     metadata = pq.read_metadata(examples)
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    # By the text alone: what one machine began, another goes on with.
+    even = sum(group.total_byte_size for group in groups) // _SHARDS_OF_LITTLE_TEXT
+    size = min(BYTES_PER_SHARD, max(_SMALLEST_SHARD, even))
     shards = [_Shard((), 0, 0)]
-    for index in range(metadata.num_row_groups):
-        group, last = metadata.row_group(index), shards[-1]
-        if last.num_bytes >= BYTES_PER_SHARD:
+    for index, group in enumerate(groups):
+        last = shards[-1]
+        if last.num_bytes >= size:
             last = _Shard((), 0, 0)
             shards.append(last)
         num_bytes = last.num_bytes + group.total_byte_size

@@ -1,7 +1,9 @@
 """Checkpoints that a killed run can trust: written aside and renamed, hashed, the newest whole one is found again."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, broadcast_object_list
 
-from crosstune.errors import RunFolderError
+from crosstune.errors import CrosstuneError, RunFolderError
 from crosstune.runs.files import put_in_place, read_json, write_json
 from crosstune.runs.hashes import damage_to, describe_files
 from crosstune.terminal import note
@@ -43,20 +45,30 @@ class Checkpoints:
 
     Attributes:
         folder: where they lie.
-        identity: what they belong to: the system's fingerprint, and what its weights are split over, if they are.
-            Whole weights go on on any number of processes, with the rows that come next.
+        identity: what they belong to: the system's fingerprint, and what its weights are split over where these parts
+            fit no other number of processes. All others go on on any number, with the rows that come next.
         keep: how many are kept.
         keeps_starts: whether what a phase begins with is kept as long as the phase: its own checkpoints lack the
             weights that do not move.
+        has_blocks: whether moments are in one byte each.
     """
 
     def __init__(
-        self, folder: Path, fingerprint: str, keep: int, accelerator: Accelerator, keeps_starts: bool = False
+        self,
+        folder: Path,
+        fingerprint: str,
+        keep: int,
+        accelerator: Accelerator,
+        keeps_starts: bool = False,
+        has_blocks: bool = False,
     ) -> None:
         self.folder = folder
-        self.identity = {"fingerprint": fingerprint, "split": _split(accelerator)}
+        self.identity = {"fingerprint": fingerprint, "split": _split(accelerator, has_blocks)}
         self.keep, self.keeps_starts = keep, keeps_starts
         self.accelerator = accelerator
+        # One at a time, in a thread that this process waits for when it ends.
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._written: Future[None] | None = None
 
     def write(self, checkpoint: Checkpoint, write_state: Callable[[Path], None]) -> None:
         """Write a checkpoint, whose state ``write_state`` puts into a folder, and remove the oldest.
@@ -64,10 +76,8 @@ class Checkpoints:
         Raises:
             CrosstuneError: when it cannot be written; the ones before are kept.
         """
-        temporary = self.folder / f".{checkpoint.position.name}.tmp"
-        if self.accelerator.is_main_process:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
+        self.wait()
+        temporary = self._begin(checkpoint)
         self.accelerator.wait_for_everyone()
         with disk_advice(f"checkpoint {checkpoint.position.name} into {self.folder}", temporary):
             write_state(temporary)
@@ -75,6 +85,44 @@ class Checkpoints:
             if self.accelerator.is_main_process:
                 self._finish(checkpoint, temporary)
         self.accelerator.wait_for_everyone()
+
+    def write_behind(self, checkpoint: Checkpoint, write_state: Callable[[Path], None]) -> None:
+        """Write a checkpoint in a thread, by the main process, while training goes on.
+
+        ``write_state`` works on copies that nobody changes. What goes wrong is raised by the next `look`, or `wait`.
+        """
+        self.wait()
+        if self.accelerator.is_main_process:
+            self._written = self._writer.submit(self._write_alone, checkpoint, write_state)
+
+    def look(self) -> None:
+        """Raise what went wrong in a thread that has ended.
+
+        Raises:
+            CrosstuneError: when a checkpoint could not be written; the ones before are kept.
+        """
+        if self._written is not None and self._written.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is written; raise as `look` does."""
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    @contextmanager
+    def all_written(self) -> Iterator[None]:
+        """End with the last checkpoint written, however the context ends."""
+        try:
+            yield
+        except BaseException:
+            # The first error is raised, and the other one said.
+            try:
+                self.wait()
+            except CrosstuneError as error:
+                note(str(error))
+            raise
+        self.wait()
 
     def newest(self) -> Checkpoint:
         """Return the newest whole checkpoint, or the beginning; damaged ones are named and passed over.
@@ -96,6 +144,20 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all checkpoints: the system is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _begin(self, checkpoint: Checkpoint) -> Path:
+        """Return the folder that a checkpoint is written into; the main process makes it anew."""
+        temporary = self.folder / f".{checkpoint.position.name}.tmp"
+        if self.accelerator.is_main_process:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        return temporary
+
+    def _write_alone(self, checkpoint: Checkpoint, write_state: Callable[[Path], None]) -> None:
+        temporary = self._begin(checkpoint)
+        with disk_advice(f"checkpoint {checkpoint.position.name} into {self.folder}", temporary):
+            write_state(temporary)
+            self._finish(checkpoint, temporary)
 
     def _finish(self, checkpoint: Checkpoint, temporary: Path) -> None:
         files = describe_files(temporary)
@@ -153,11 +215,15 @@ class Checkpoints:
             )
 
 
-def _split(accelerator: Accelerator) -> str | None:
-    """Return what a checkpoint's files are parts of; None where each process holds, and one writes, whole weights."""
-    if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-        return None
-    return f"{accelerator.distributed_type.value} over {accelerator.num_processes} processes"
+def _split(accelerator: Accelerator, has_blocks: bool) -> str | None:
+    """Return what a checkpoint's files are parts of that go on on so many processes only; None where any number does.
+
+    ``has_blocks``: whether moments lie in blocks of bytes, which cannot be split at another place.
+    """
+    kind = accelerator.distributed_type
+    if kind == DistributedType.DEEPSPEED or (kind == DistributedType.FSDP and has_blocks):
+        return f"{kind.value} over {accelerator.num_processes} processes"
+    return None
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:

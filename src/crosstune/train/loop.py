@@ -2,17 +2,15 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from crosstune.models.kernels.inplace_gradients import fast_paths, prove_training
 from crosstune.models.paths import way_of
@@ -26,12 +24,13 @@ from crosstune.train.loader import batches
 from crosstune.train.loss import summed_loss
 from crosstune.train.methods.deepspeed import clip_gradient, set_engine
 from crosstune.train.methods.optimizer import make_optimizer, set_learning_rate
-from crosstune.train.methods.regularizers import save_states, saved_states
+from crosstune.train.methods.regularizers import saved_states
 from crosstune.train.methods.trainable import Trainable
 from crosstune.train.metrics import MetricsFile, row_of_step
 from crosstune.train.periodic_eval import PeriodicEval
 from crosstune.train.position import Position, Totals
 from crosstune.train.rows import Rows, Segment
+from crosstune.train.saved_state import copied_state, load_state, parts_here, save_state
 from crosstune.train.speed import Speed
 from crosstune.train.step_in_flight import RankStep, StepInFlight, in_flight
 from crosstune.train.tracking import log
@@ -97,9 +96,10 @@ def train(job: Job, context: TrainContext, resume_from: Checkpoint) -> tuple[nn.
         stop_requests() as stop_requested,
         fast_paths(job.trainable.model, accelerator, job.settings),
         memory_advice(job.title, job.settings.micro_batch_tokens),
+        context.checkpoints.all_written(),
     ):
         advance(resume_from.totals.steps)
-        after = _AfterSteps(job, context, model, resume_from, advance)
+        after = _AfterSteps(job, context, (model, optimizer), resume_from, advance)
         after.run_checks()
         for batch in loader:
             after.step(train_step(job, accelerator, model, optimizer, batch, stop_requested()))
@@ -119,11 +119,12 @@ class _AfterSteps:
         self,
         job: Job,
         context: TrainContext,
-        model: nn.Module,
+        trained: tuple[nn.Module, torch.optim.Optimizer],
         resume_from: Checkpoint,
         advance: Callable[[int, str], None],
     ) -> None:
-        self._job, self._context, self._model = job, context, model
+        self._job, self._context = job, context
+        self._model, self._optimizer = trained
         self._resume_from, self._advance = resume_from, advance
         self.totals = resume_from.totals
         self._in_flight: deque[StepInFlight] = deque()
@@ -132,6 +133,7 @@ class _AfterSteps:
 
     def step(self, step: StepInFlight) -> None:
         """Follow a step; raise KeyboardInterrupt where a rank was asked to stop, with a checkpoint saved."""
+        self._context.checkpoints.look()
         self._in_flight.append(step)
         job, done = self._job, step.batch.step + 1
         is_last = done == job.schedule.num_steps
@@ -146,6 +148,7 @@ class _AfterSteps:
         if is_saved or self._stopping:
             self._save()
         if self._stopping:
+            self._context.checkpoints.wait()
             raise KeyboardInterrupt
         if not self._in_flight:
             self._since = time.monotonic()
@@ -177,10 +180,19 @@ class _AfterSteps:
             self._advance(1, progress_note(row, job.speed))
 
     def _save(self) -> None:
+        """Save a checkpoint: behind the training, where weights are whole and the host has room for a copy."""
         job, position = self._job, Position(self._job.index, self.totals.steps)
-        checkpoint = Checkpoint(position, totals=self.totals, done=self._resume_from.done, num_rows=len(job.rows))
-        accelerator = self._context.accelerator
-        self._context.checkpoints.write(checkpoint, lambda folder: _save_state(job, accelerator, folder))
+        totals = replace(self.totals)  # it counts on
+        checkpoint = Checkpoint(position, totals=totals, done=self._resume_from.done, num_rows=len(job.rows))
+        accelerator, checkpoints = self._context.accelerator, self._context.checkpoints
+        # Beside a copy that is still being written there would be two.
+        checkpoints.wait()
+        trainable = job.trainable
+        write = copied_state(accelerator, trainable.model, self._optimizer, trainable.regularizers)
+        if write is not None:
+            checkpoints.write_behind(checkpoint, write)
+        else:
+            checkpoints.write(checkpoint, lambda folder: save_state(accelerator, trainable.regularizers, folder))
 
 
 def train_step(
@@ -234,40 +246,14 @@ def _prepare(job: Job, accelerator: Accelerator, resume_from: Checkpoint) -> tup
     optimizer = make_optimizer(job.trainable.model, job.phase, job.settings)
     model, optimizer = accelerator.prepare(job.trainable.model, optimizer)
     model.train()
-    if resume_from.position.step:
-        with _unwrapped(accelerator):
-            accelerator.load_state(str(resume_from.folder))
+    saved: dict[int, dict[str, torch.Tensor]] = {}
+    if resume_from.folder and resume_from.position.step:
+        load_state(accelerator, job.trainable.model, optimizer, resume_from.folder)
+        saved = parts_here(job.trainable.model, saved_states(resume_from.folder))
     prove_training(job.trainable.model, model, accelerator, job.settings)
-    saved = (
-        saved_states(resume_from.folder, _part(accelerator)) if resume_from.folder and resume_from.position.step else {}
-    )
     for index, regularizer in enumerate(job.trainable.regularizers):
         regularizer.start(saved.get(index))
     return model, optimizer
-
-
-def _save_state(job: Job, accelerator: Accelerator, folder: Path) -> None:
-    with _unwrapped(accelerator):
-        accelerator.save_state(str(folder))
-    part = _part(accelerator)
-    if accelerator.is_main_process or part is not None:
-        save_states(job.trainable.regularizers, folder, part)
-
-
-@contextmanager
-def _unwrapped(accelerator: Accelerator) -> Iterator[None]:
-    """Let accelerate save and load the model inside DDP: a checkpoint's names do not tell how many processes it had."""
-    wrapped = accelerator._models
-    accelerator._models = [one.module if isinstance(one, DistributedDataParallel) else one for one in wrapped]
-    try:
-        yield
-    finally:
-        accelerator._models = wrapped
-
-
-def _part(accelerator: Accelerator) -> int | None:
-    """Return which part of split weights is here; None where each rank has all of them."""
-    return accelerator.process_index if accelerator.is_fsdp2 else None
 
 
 def _count(totals: Totals, batch: Batch, seconds: float) -> None:

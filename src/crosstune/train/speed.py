@@ -64,14 +64,15 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     with torch.no_grad():
         # The first one loads the kernel.
         for _ in range(1 + _PRODUCTS):
-            _wait_for(device)
+            wait_for(device)
             started = time.perf_counter()
             torch.nn.functional.linear(left, right)
-            _wait_for(device)
+            wait_for(device)
             fastest = min(fastest, time.perf_counter() - started)
     return 2 * size**3 / fastest
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

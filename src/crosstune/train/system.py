@@ -65,6 +65,7 @@ def train_system(task: Task) -> None:
         settings.keep_checkpoints,
         accelerator,
         keeps_starts=settings.base_weights != "float32",
+        has_blocks=settings.optimizer == "adamw_8bit",
     )
     context = TrainContext(accelerator, checkpoints, MetricsFile(task.folder / "metrics.jsonl"))
     resume_from = checkpoints.newest()

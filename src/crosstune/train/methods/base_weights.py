@@ -30,6 +30,7 @@ class Launch:
 
     device: torch.device
     distributed_type: DistributedType
+    num_processes: int = 1
 
 
 def launch_here() -> Launch:

@@ -137,13 +137,18 @@ def save_states(regularizers: Sequence[Regularizer], folder: Path, part: int | N
         save_file(states, folder / _file_name(part))
 
 
-def saved_states(folder: Path, part: int | None) -> dict[int, dict[str, Tensor]]:
-    """Return what the regularizers of a phase left in a checkpoint, by their index; ``part`` of split weights."""
+def saved_states(folder: Path) -> dict[int, dict[str, Tensor]]:
+    """Return what the regularizers of a phase left in a checkpoint, by their index; parts of split weights joined."""
     found: dict[int, dict[str, Tensor]] = {}
-    if (folder / _file_name(part)).exists():
-        for name, tensor in load_file(folder / _file_name(part)).items():
-            index, _, rest = name.partition(".")
-            found.setdefault(int(index), {})[rest] = tensor
+    parts = sorted(
+        folder.glob(_file_name(None).replace(".", "_*.")), key=lambda path: int(path.stem.rpartition("_")[2])
+    )
+    whole = [path for path in (folder / _file_name(None),) if path.exists()]
+    files = [load_file(path) for path in whole or parts]
+    for name in files[0] if files else ():
+        index, _, rest = name.partition(".")
+        # FSDP2 splits the rows, the first ones to the first rank.
+        found.setdefault(int(index), {})[rest] = torch.cat([file[name] for file in files]) if parts else files[0][name]
     return found
 
 

@@ -1,0 +1,157 @@
+"""What makes a phase fit a GPU, in the order of what it costs: time first, then how well it learns."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from crosstune.plan.case import Case, Counted
+from crosstune.plan.machines import Machine
+from crosstune.recipe import Lora
+
+_SMALLER_MICRO_BATCHES = (4096, 2048, 1024)
+_MORE_GPUS = (2, 4, 8, 16, 32, 64)
+_SPARING = ("weights", "optimizer", "base_weights", "gradient_checkpointing", "precision", "micro_batch_tokens")
+_NARROW_BASES = ("bf16", "int8", "nf4")
+# What is known of how each way learns, in the order of the proposals; numbers stand in docs/scaling.md.
+EVIDENCE = {
+    "same": "learns the same, but for rounding",
+    "adamw_8bit": "rounds moments; losses of 60 steps differ by 0.16 % of what was learned",
+    "weights": "rounds weights at random; learning curves in docs/scaling.md",
+    "lora": "trains adapters: another method, which learns and forgets less",
+    "bf16": "adapters on rounded weights; learning curves in docs/scaling.md",
+    "int8": "adapters on weights of 8 bits; learning curves in docs/scaling.md",
+    "nf4": "adapters on weights of 4 bits; learning curves in docs/scaling.md",
+    "fewer pieces": "longer Korean text; `crosstune sweep` measures how much longer",
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of training, whose settings that only cost time are still open.
+
+    Attributes:
+        name: in a few words.
+        case: with nothing spared.
+        evidence: what is known of how well it learns.
+    """
+
+    name: str
+    case: Case
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Settings that fit.
+
+    Attributes:
+        changes: of the recipe; empty where nothing is to be changed.
+        evidence: what is known of how well it learns.
+        hours: at the assumed share of the machine's peak.
+        bytes_needed: on each GPU.
+    """
+
+    changes: str
+    evidence: str
+    hours: float
+    bytes_needed: float
+
+
+def proposals_for(case: Case, machine: Machine) -> Iterator[Proposal]:
+    """Yield changes that make a case fit a machine, those first that change nothing of what is learnt.
+
+    What rounds more is proposed only where it costs less time than what was proposed before.
+    """
+    limit, cheapest = machine.gpu.memory_gb * 1e9, len(savings_of(case))
+    for number, way in enumerate(ways_of(case)):
+        found = first_that_fits(savings_of(way.case)[:cheapest], limit)
+        if found is not None:
+            place, fitting, needed = found
+            changes = _changes(case, fitting)
+            if changes:
+                cheapest = place
+                yield Proposal(changes, way.evidence, fitting.hours(machine), needed)
+        if number == 0:
+            yield from _on_more_gpus(case, machine)
+    yield from _with_fewer_pieces(case, machine)
+
+
+def ways_of(case: Case) -> list[Way]:
+    """Return the ways of training that a case leaves open, from what learns best on."""
+    ways = [Way(case.phase.title, case, EVIDENCE["same"])]
+    if case.settings.optimizer == "adamw" and case.phase.method == "full":
+        ways.append(Way("full, adamw_8bit", case.with_settings(optimizer="adamw_8bit"), EVIDENCE["adamw_8bit"]))
+    if case.settings.weights == "float32" and case.may_halve_weights:
+        halved = case.with_settings(weights="bf16")
+        ways.append(Way("full, weights bf16", halved, EVIDENCE["weights"]))
+        if case.settings.optimizer == "adamw":
+            light = halved.with_settings(optimizer="adamw_8bit")
+            ways.append(Way("full, weights bf16, adamw_8bit", light, EVIDENCE["weights"]))
+    if case.phase.title == "full":
+        lora = case.with_phase(method="lora", lora=Lora(train_new_rows=case.old_size is not None))
+        case = lora.with_settings(weights="float32", optimizer="adamw")
+        ways.append(Way("lora", case, EVIDENCE["lora"]))
+    if case.has_frozen_layers and case.settings.base_weights == "float32":
+        ways += [
+            Way(f"{case.phase.title}, base {kind}", case.with_settings(base_weights=kind), EVIDENCE[kind])
+            for kind in _NARROW_BASES
+        ]
+    return ways
+
+
+def first_that_fits(cases: Sequence[Case], limit: float) -> tuple[int, Case, float] | None:
+    """Return the first of some cases that needs no more bytes than there are: its place, and what it needs."""
+    for place, case in enumerate(cases):
+        needed = case.memory().total
+        if needed <= limit:
+            return place, case, needed
+    return None
+
+
+def savings_of(case: Case) -> list[Case]:
+    """Return a case and those that need less memory for more time: nothing of what is learnt changes."""
+    rounded = case if case.settings.precision == "fp8" else case.with_settings(precision="bf16")
+    spared = rounded.with_settings(gradient_checkpointing=True)
+    sizes = [size for size in _SMALLER_MICRO_BATCHES if size < case.settings.micro_batch_tokens]
+    return [case, rounded, spared, *(spared.with_micro_batches_of(size) for size in sizes)]
+
+
+def _on_more_gpus(case: Case, machine: Machine) -> Iterator[Proposal]:
+    if case.needs_whole_weights:
+        return
+    spared = savings_of(case)[2]
+    for num_gpus in _MORE_GPUS:
+        if num_gpus <= case.num_gpus:
+            continue
+        needed = replace(spared, num_gpus=num_gpus).memory().total
+        if needed <= machine.gpu.memory_gb * 1e9:
+            changes = " ".join(filter(None, [f"{num_gpus} GPUs (--gpus {num_gpus})", _changes(case, spared)]))
+            hours = spared.hours(replace(machine, num_gpus=num_gpus))
+            yield Proposal(changes, EVIDENCE["same"], hours, needed)
+            return
+
+
+def _with_fewer_pieces(case: Case, machine: Machine) -> Iterator[Proposal]:
+    """Yield the most new pieces with which all else that saves memory is enough, in halves of what there are."""
+    old_size = case.old_size
+    if old_size is None or case.config.vocab_size - old_size < 2:
+        return
+    num_new = case.config.vocab_size - old_size
+    limit, least = machine.gpu.memory_gb * 1e9, savings_of(case)[-1]
+    if least.memory().total <= limit:
+        return
+    for divisor in (2, 4, 8):
+        config = type(case.config)(**{**case.config.to_dict(), "vocab_size": old_size + num_new // divisor})
+        fewer = replace(least, config=config, _counted=Counted())
+        needed = fewer.memory().total
+        if needed <= limit:
+            pieces = f"tokenizer.extension.num_new_pieces={num_new // divisor}"
+            changes = " ".join(filter(None, [pieces, _changes(case, fewer)]))
+            yield Proposal(changes, EVIDENCE["fewer pieces"], fewer.hours(machine), needed)
+            return
+
+
+def _changes(before: Case, after: Case) -> str:
+    """Return the overrides that make one case the other."""
+    old, new = before.settings.model_dump(mode="json"), after.settings.model_dump(mode="json")
+    method = ["method: lora"] if after.phase.method != before.phase.method else []
+    return " ".join(method + [f"train.{name}={str(new[name]).lower()}" for name in _SPARING if new[name] != old[name]])
