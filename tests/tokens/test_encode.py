@@ -7,14 +7,15 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError
+from crosstune.prompts.controls import TEXT as TEXT_MARK
 from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.tokens import encode as encoding
 from crosstune.tokens.encode import ENCODED, encode_examples, encode_prompt, encode_prompts
-from crosstune.tokens.word_cache import cuts_at_words
+from crosstune.tokens.word_borders import borders_of
 from tests.learnt_tokenizers import byte_level, sentencepiece_style
 
 TEXTS = [
@@ -61,7 +62,31 @@ def test_a_text_without_prompt_is_learnt_from_its_first_token_on(tokenizer: PreT
 
 # Spaces, newlines, the sign that stands for a space, special tokens, bytes without a piece, words met before.
 FRAGMENTS = st.sampled_from(
-    [" ", "  ", "\n", "the", "cat", "sleeps", "고양이", "잔다", "▁", "<s>", "</s>", "😀", "\t", "a", ":", "<0x0A>"]
+    [
+        " ",
+        "  ",
+        "\n",
+        "12345",
+        "'s",
+        "...",
+        "\u3000",
+        "n\u0303",
+        "é",
+        "日本",
+        "the",
+        "cat",
+        "sleeps",
+        "고양이",
+        "잔다",
+        "▁",
+        "<s>",
+        "</s>",
+        "😀",
+        "\t",
+        "a",
+        ":",
+        "<0x0A>",
+    ]
 )
 TEXT = st.lists(FRAGMENTS, min_size=1, max_size=8).map("".join)
 
@@ -74,31 +99,67 @@ def sentencepiece() -> PreTrainedTokenizerFast:
     )
 
 
+# What Llama 3 and Qwen cut text by, before BPE joins bytes; Qwen puts accents and letters together first.
+LLAMA_3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def cut_by(pattern: str, normalizer: Any = None) -> PreTrainedTokenizerFast:
+    """Return a tokenizer over bytes that first cuts text by a regular expression."""
+    tokenizer = Tokenizer.from_str(of_bytes().backend_tokenizer.to_str())
+    split = pre_tokenizers.Split(Regex(pattern), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", clean_up_tokenization_spaces=False)
+
+
+@pytest.fixture(scope="module", params=["sentencepiece", "GPT-2", "Llama 3", "Qwen"])
+def by_words(request: pytest.FixtureRequest, sentencepiece: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """A tokenizer that text is cut for at the borders of words."""
+    others = {"GPT-2": of_bytes, "Llama 3": lambda: cut_by(LLAMA_3), "Qwen": lambda: cut_by(LLAMA_3, normalizers.NFC())}
+    return sentencepiece if request.param == "sentencepiece" else others[request.param]()
+
+
 @given(texts=st.lists(st.tuples(st.just("") | TEXT, TEXT), min_size=1, max_size=4))
 @settings(max_examples=300)
 def test_encoding_by_words_gives_the_tokens_that_the_tokenizer_gives_at_once(
-    sentencepiece: PreTrainedTokenizerFast, texts: list[tuple[str, str]]
+    by_words: PreTrainedTokenizerFast, texts: list[tuple[str, str]]
 ) -> None:
-    assert cuts_at_words(sentencepiece)
+    assert borders_of(by_words)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "word_encoder", lambda _: None)
         try:
-            expected = encode(sentencepiece, texts)
+            expected = encode(by_words, texts)
         except BadInputError:
             patch.undo()
             with pytest.raises(BadInputError):
-                encode(sentencepiece, texts)
+                encode(by_words, texts)
             return
-    assert encode(sentencepiece, texts) == expected
+    assert encode(by_words, texts) == expected
 
 
 def test_pieces_across_the_front_of_a_word_forbid_encoding_by_words(sentencepiece: PreTrainedTokenizerFast) -> None:
     content = json.loads(sentencepiece.backend_tokenizer.to_str())
-    assert not cuts_at_words(of_bytes())
     for piece in ("a▁b", "a▁", ".\n", "\n\n"):
         vocabulary = {**content["model"]["vocab"], piece: len(content["model"]["vocab"])}
         changed = Tokenizer.from_str(json.dumps({**content, "model": {**content["model"], "vocab": vocabulary}}))
-        assert not cuts_at_words(PreTrainedTokenizerFast(tokenizer_object=changed, eos_token="</s>"))
+        assert not borders_of(PreTrainedTokenizerFast(tokenizer_object=changed, eos_token="</s>"))
+
+
+def test_bytes_that_are_cut_elsewhere_than_at_spaces_forbid_encoding_by_words() -> None:
+    # Words with the space behind them, digits joined over spaces, punctuation that takes the spaces behind it.
+    for pattern in (r"\S+\s*|\s+", r"[\p{N} ]+|[^\p{N} ]+| +", r"\p{P}+ *| ?[^\s\p{P}]+|\s+"):
+        assert not borders_of(cut_by(pattern))
+    assert not borders_of(cut_by(LLAMA_3, normalizers.Lowercase()))
+    assert not borders_of(cut_by(LLAMA_3, normalizers.Replace("a ", "b")))
+
+
+def test_what_a_chat_template_marked_as_text_is_not_encoded_by_words() -> None:
+    borders = borders_of(of_bytes())
+    assert borders is not None and TEXT_MARK in borders.apart and "<|end|>" in borders.apart
 
 
 def test_bos_stands_first_where_there_is_one() -> None:

@@ -61,8 +61,11 @@ def proposals_for(case: Case, machine: Machine) -> Iterator[Proposal]:
 
     What rounds more is proposed only where it costs less time than what was proposed before.
     """
-    limit, cheapest = machine.gpu.memory_gb * 1e9, len(savings_of(case))
+    limit, cheapest, method = machine.gpu.memory_gb * 1e9, len(savings_of(case)), case.phase.method
     for number, way in enumerate(ways_of(case)):
+        if way.case.phase.method != method:
+            # It takes less time in any case.
+            cheapest, method = len(savings_of(case)), way.case.phase.method
         found = first_that_fits(savings_of(way.case)[:cheapest], limit)
         if found is not None:
             place, fitting, needed = found

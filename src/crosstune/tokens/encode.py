@@ -11,15 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from crosstune.errors import BadInputError
 from crosstune.prompts.controls import TEXT
 from crosstune.tokens.backends import encode_marked, plain
-from crosstune.tokens.word_cache import (
-    NOTHING,
-    SPACE,
-    CachedWordTokenizer,
-    cuts_at_words,
-    differ,
-    first_word,
-    last_word,
-)
+from crosstune.tokens.word_borders import SPACE, borders_of
+from crosstune.tokens.word_cache import NOTHING, CachedWordTokenizer, differ
 
 ENCODED = pa.schema([("tokens", pa.large_list(pa.int32())), ("num_prompt", pa.int32()), ("crosses", pa.bool_())])
 _TOKENS = ENCODED.field("tokens").type
@@ -113,7 +106,7 @@ def _encode_by_words(
     # Only where the second text may go on with a word of the first, the whole may have other tokens: in that word.
     doubtful = np.flatnonzero(~encoded.second_begins_a_word)
     borders = [
-        (last_word(left), first_word(right))
+        (words.borders.last_word(left), words.borders.first_word(right))
         for left, right in zip(given.take(doubtful).to_pylist(), learnt.take(doubtful).to_pylist(), strict=True)
     ]
     distinct = list(dict.fromkeys(borders))
@@ -137,9 +130,10 @@ def _encode_by_words(
 @lru_cache(maxsize=4)
 def word_encoder(tokenizer: PreTrainedTokenizerBase) -> CachedWordTokenizer | None:
     """Return what encodes word by word as a tokenizer does at once; None where it does not cut at words."""
-    if not cuts_at_words(tokenizer):
+    borders = borders_of(tokenizer)
+    if borders is None:
         return None
-    return CachedWordTokenizer(tokenizer, partial(_encode_behind, tokenizer), _puts_a_space_before(tokenizer))
+    return CachedWordTokenizer(borders, partial(_encode_behind, tokenizer), _puts_a_space_before(tokenizer))
 
 
 def _start(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -20,8 +20,8 @@ from crosstune.train.methods.trainable import Trainable, log_probabilities
 
 # What a normal distribution comes back by, in its norm, is 9 % in four bits and 0.7 % in eight.
 _TOLERANCE: dict[Kind, float] = {"nf4": 0.2, "int8": 0.02}
-# Several times what was seen of SmolLM2-135M and of models that were just drawn.
-_LARGEST_DIVERGENCE: dict[Kind, float] = {"bf16": 0.02, "int8": 0.1, "nf4": 1.0}
+# At least four times what SmolLM2-135M moved by on five short texts: 1e-4, 0.004 and 0.48.
+_LARGEST_DIVERGENCE: dict[Kind, float] = {"bf16": 0.02, "int8": 0.1, "nf4": 2.0}
 
 
 @dataclass(frozen=True)
