@@ -39,15 +39,26 @@ def cards_table() -> str:
     return "\n".join(lines)
 
 
-def curves_table() -> str:
-    """Return where each learning curve ends, and how far it is from that in float32."""
+def curves_section() -> str:
+    """Return the section of learning curves: where each ends, and how far it is from that in float32."""
     content = read_curves()
     hardware = content["hardware"]
     lines = [
-        f"{hardware['processor']}, {hardware['cores']} AVX2 cores, one of them used; torch "
-        f"{content['versions']['torch']}; {content['steps']:,} steps of {content['rows']} rows each.",
+        "## Learning curves",
         "",
-        "| curve | loss of the last 100 steps | mean distance from float32 | held out, bits per byte, en | ko |",
+        "```bash",
+        "python benchmarks/precision_curves.py runs/miniature --json benchmarks/results/precision_curves.json",
+        "python docs/draw_scaling.py curves",
+        "```",
+        "",
+        f"trains the miniature's English model on the paper's mixture for {content['steps']:,} steps of "
+        f"{content['rows']} rows, with weights in",
+        "several precisions. All runs have the same rows in the same order, except those with another seed: they show",
+        "how far apart two runs are that differ in nothing else. The distance from float32 is the mean over stretches of",
+        f"{STEPS_PER_POINT} steps. {hardware['processor']}, {hardware['cores']} AVX2 cores, one of them used; torch "
+        f"{content['versions']['torch']}.",
+        "",
+        "| run | loss of the last 100 steps | distance from float32 | held out, bits per byte: English | Korean |",
         "|---|---:|---:|---:|---:|",
     ]
     for name, curve in content["curves"].items():
@@ -59,7 +70,7 @@ def curves_table() -> str:
             f"| {name} | {last:.4f} | {'' if curve is plain else f'{distance:.4f}'} | {held_out['en']:.4f} | "
             f"{held_out['ko']:.4f} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "![Training loss of each run](precision_curves.svg)"])
 
 
 def points(curve: dict[str, Any]) -> list[float]:
@@ -87,11 +98,11 @@ def read_curves() -> dict[str, Any]:
     return content
 
 
-TABLES: dict[str, Callable[[], str]] = {"cards": cards_table, "curves": curves_table}
+TABLES: dict[str, Callable[[], str]] = {"cards": cards_table, "curves": curves_section}
 
 
 def main(names: list[str]) -> None:
-    """Put the named tables into the page, all by default."""
+    """Put the named parts into the page, all by default."""
     for name in names or list(TABLES):
         table = TABLES[name]()
         text = PAGE.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """What would make a phase fit, and how known models go on cards: memory by hand, cheapest first."""
 
 import json
+import runpy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,29 @@ def test_what_cannot_be_planned_together_is_refused(arguments: tuple[str, ...], 
 def test_a_way_that_fits_no_card_has_no_hours() -> None:
     small = Machine(replace(GPUS["t4"], memory_gb=1), 1, 0.4)
     assert [way.cards for way in ways_on_cards(config(), 0, 51_200, [small])] == [(None,)] * 8
+
+
+def test_the_docs_tables_follow_from_the_count_and_from_the_curves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "draw_scaling.py"))
+    for name in MODELS:
+        monkeypatch.setitem(known_models.KNOWN, name, (f"Small {name}", config))
+    monkeypatch.setitem(script["cards_table"].__globals__, "NEW_PIECES", 20)
+    rows = script["cards_table"]().splitlines()
+    assert rows[0].count("GB") == 3 and len(rows) == 2 + len(MODELS) * 8 and rows[2].startswith("| Small llama-2-7b |")
+    curve = {"losses": [2.0] * 60 + [1.0] * 60, "held_out": [{"step": 120, "en": 1.5, "ko": 2.5}]}
+    other = {**curve, "losses": [2.0] * 60 + [1.1] * 60}
+    content = {
+        "steps": 120,
+        "rows": 8,
+        "hardware": {"processor": "a processor", "cores": 2},
+        "versions": {"torch": "2"},
+        "curves": {"full, float32": curve, "full, weights bf16": other},
+    }
+    (tmp_path / "curves.json").write_text(json.dumps(content))
+    monkeypatch.setitem(script["read_curves"].__globals__, "CURVES", tmp_path / "curves.json")
+    section = script["curves_section"]()
+    # Stretches of 50, 50 and 20 steps: 40 and 20 of the last two differ, by a tenth.
+    assert f"| full, weights bf16 | 1.4600 | {(0.08 + 0.1) / 3:.4f} | 1.5000 | 2.5000 |" in section
+    assert "full, weights bf16" in script["draw_curves"]()

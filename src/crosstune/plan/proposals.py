@@ -13,14 +13,14 @@ _SPARING = ("weights", "optimizer", "base_weights", "gradient_checkpointing", "p
 _NARROW_BASES = ("bf16", "int8", "nf4")
 # What is known of how each way learns, in the order of the proposals; numbers stand in docs/scaling.md.
 EVIDENCE = {
-    "same": "learns the same, but for rounding",
-    "adamw_8bit": "rounds moments; losses of 60 steps differ by 0.16 % of what was learned",
-    "weights": "rounds weights at random; learning curves in docs/scaling.md",
-    "lora": "trains adapters: another method, which learns and forgets less",
-    "bf16": "adapters on rounded weights; learning curves in docs/scaling.md",
-    "int8": "adapters on weights of 8 bits; learning curves in docs/scaling.md",
-    "nf4": "adapters on weights of 4 bits; learning curves in docs/scaling.md",
-    "fewer pieces": "longer Korean text; `crosstune sweep` measures how much longer",
+    "same": "the same result, except for rounding",
+    "adamw_8bit": "rounds the moments; losses of 60 steps differ by 0.16 % of what was learned",
+    "weights": "rounds each new weight at random; see docs/scaling.md",
+    "lora": "trains adapters instead of all weights",
+    "bf16": "trains adapters on rounded weights; see docs/scaling.md",
+    "int8": "trains adapters on 8-bit weights; see docs/scaling.md",
+    "nf4": "trains adapters on 4-bit weights; see docs/scaling.md",
+    "fewer pieces": "text gets longer; `crosstune sweep` measures how much",
 }
 
 
