@@ -54,8 +54,8 @@ def curves_section() -> str:
         f"trains the miniature's English model on the paper's mixture for {content['steps']:,} steps of "
         f"{content['rows']} rows, with weights in",
         "several precisions. All runs have the same rows in the same order, except those with another seed: they show",
-        "how far apart two runs are that differ in nothing else. The distance from float32 is the mean over stretches of",
-        f"{STEPS_PER_POINT} steps. {hardware['processor']}, {hardware['cores']} AVX2 cores, one of them used; torch "
+        "how far apart two runs are that differ in nothing else. The distance from float32 is the mean over stretches",
+        f"of {STEPS_PER_POINT} steps. {hardware['processor']}, {hardware['cores']} AVX2 cores, one of them used; torch "
         f"{content['versions']['torch']}.",
         "",
         "| run | loss of the last 100 steps | distance from float32 | held out, bits per byte: English | Korean |",
