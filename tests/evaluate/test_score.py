@@ -96,6 +96,41 @@ def test_a_suite_without_the_papers_tasks_prints_its_own_tables(
     assert headings[0] == ["system", "accuracy", "F1"] or headings[0] == ["accuracy", "F1"]
 
 
+def test_the_tasks_of_chat_need_no_files_and_are_asked_in_both_languages(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores"
+    commands.score(str(model_folder), tasks="instructions, open_questions", out=out, max_new_tokens=4, limit=6)
+    printed = capsys.readouterr().out
+    assert "Instructions that rules check" in printed and "The language of answers" in printed
+    scores = read_json(out / "systems" / "model" / "evaluation" / "scores.json")["scores"]
+    found = {(score["task"], score["metric"]): score["n"] for score in scores}
+    names = [f"{name}_{code}" for name in ("instructions", "open_questions") for code in ("en", "ko")]
+    metrics = ("pass_rate", "pass_rate", "in_language", "in_language")
+    assert {(name, metric): 6 for name, metric in zip(names, metrics, strict=True)}.items() <= found.items()
+    assert {task for task, _ in found} == {*names}
+    manifest = read_json(out / "data" / "evaluation" / "instructions_en" / "manifest.json")
+    assert manifest["items"] == 6
+
+
+def test_tasks_that_need_files_ask_for_their_folder_and_unknown_names_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"hellaswag, .* need files: give --data-root"):
+        find_tasks(Choice("paper", None), 4)
+    with pytest.raises(
+        BadInputError, match=r"--tasks instruction: no benchmark in en or ko .*did you mean instructions"
+    ):
+        find_tasks(Choice("paper", None, tasks=("instruction",)), 4)
+    with pytest.raises(BadInputError, match=r"instructions_fr: instructions\.fr\.yaml"):
+        find_tasks(Choice("chat", tmp_path, target="fr"), 4)
+    (tmp_path / "instructions.fr.yaml").write_text("language: fr", encoding="utf-8")
+    found = find_tasks(Choice("paper", tmp_path, target="fr", tasks=("instructions",)), 4)
+    assert {label: task["paths"] for label, task in found.items()} == {
+        "instructions_en": [],
+        "instructions_fr": ["instructions.fr.yaml"],
+    }
+    assert not any("instructions" in label for label in benchmarks_of(Choice("all", tmp_path)))
+
+
 def test_json_holds_every_score_and_nothing_else_is_printed(
     model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from crosstune.tasks.diagnostics import (
     FAILURES,
     LANGUAGE,
     LOOP,
+    MIXED,
     NO_STOP,
     PARTIAL,
     Asked,
@@ -133,7 +134,7 @@ WRITTEN += [
 ]
 
 
-@pytest.mark.parametrize("failure", [COPIED, LANGUAGE, PARTIAL, LOOP, ECHO, EXTRA])
+@pytest.mark.parametrize("failure", [COPIED, LANGUAGE, PARTIAL, MIXED, LOOP, ECHO, EXTRA])
 def test_a_failure_is_seen_where_it_is_and_nowhere_else(failure: str) -> None:
     cases = [case for case in CASES if case.failure == failure]
     wrong = [

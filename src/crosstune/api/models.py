@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 def score(
     model: str | Path,
-    data_root: str | Path,
-    suite: Literal["paper", "korean", "multilingual", "all"] = "paper",
+    data_root: str | Path | None = None,
+    suite: Literal["paper", "korean", "multilingual", "chat", "all"] = "paper",
     *,
+    tasks: Sequence[str] = (),
     source: str = "en",
     target: str = "ko",
     split: Literal["test", "dev"] = "test",
@@ -31,8 +32,9 @@ def score(
 
     Args:
         model: a model folder, or a hub id.
-        data_root: where the benchmarks' files lie.
+        data_root: where the benchmarks' files lie; the suite ``chat`` needs none in English and Korean.
         suite: which benchmarks, of those that exist in the two languages.
+        tasks: only these, of any suite, as ``instructions``.
         source: the language that the model knew.
         target: the language that it was extended to.
         split: ``dev`` takes development files, of benchmarks that have them.
@@ -53,7 +55,8 @@ def score(
     from crosstune.report.scores import to_rows
 
     asked = Asked(str(model), str(tokenizer or model), None, prompt, max_new_tokens, "float32")
-    choice = Choice(suite, Path(data_root), split, limit, skip_missing, source, target)
+    root = None if data_root is None else Path(data_root)
+    choice = Choice(suite, root, split, limit, skip_missing, source, target, tuple(tasks))
     with silent(console, quiet), silent(results, quiet):
         return to_rows(*score_model(asked, choice, Path(out) if out else None))
 

@@ -208,11 +208,17 @@ def verify(
 
 def score(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, or a hub id")],
-    data_root: Annotated[Path, typer.Option("--data-root", metavar="DIR", help="where the benchmarks' files lie")],
+    data_root: Annotated[
+        Path | None,
+        typer.Option("--data-root", metavar="DIR", help="where the benchmarks' files lie; the suite chat needs none"),
+    ] = None,
     suite: Annotated[
-        Literal["paper", "korean", "multilingual", "all"],
+        Literal["paper", "korean", "multilingual", "chat", "all"],
         typer.Option(help="of these, the benchmarks that exist in the two languages; docs/evaluation.md lists them"),
     ] = "paper",
+    tasks: Annotated[
+        str, typer.Option("--tasks", metavar="A,B", help="only these benchmarks, of any suite: instructions,ntrex")
+    ] = "",
     tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id; MODEL's own if absent")] = "",
     prompt: Annotated[
         Literal["paper-v1", "alpaca", "kullm", "chat"],
@@ -248,7 +254,9 @@ def score(
 
     asked = Asked(model, tokenizer or model, revision, prompt, max_new_tokens, precision)
     with quiet(results, as_json), kept_when_stopped():
-        recipe, folder = run(asked, Choice(suite, data_root, split, limit, skip_missing, source, target), out)
+        chosen = tuple(filter(None, map(str.strip, tasks.split(","))))
+        choice = Choice(suite, data_root, split, limit, skip_missing, source, target, chosen)
+        recipe, folder = run(asked, choice, out)
     if as_json:
         write_json(to_json(read_scores(recipe, folder), recipe.seed))
 

@@ -22,6 +22,7 @@ def look_at(recipe: Recipe, stages: Collection[str]) -> None:
     directions = [direction for task in recipe.evaluate.tasks.values() for direction in task.directions]
     refuse_missing_bleu(split_direction(direction)[1] for direction in directions)
     check_template(recipe)
+    check_wordings(recipe)
     check_inputs(recipe)
     if "train" in stages:
         check_machine(recipe)
@@ -40,6 +41,25 @@ def check_template(recipe: Recipe) -> None:
         from crosstune.models.chat_template import template_of
 
         template_of(recipe)
+
+
+def check_wordings(recipe: Recipe) -> None:
+    """Read the wordings that the recipe brings for instructions: what they lack shows before anything runs.
+
+    Raises:
+        BadInputError: when a file is not there, or with all that is wrong with one.
+    """
+    brought = {
+        label: task for label, task in recipe.evaluate.tasks.items() if task.spec.judge == "rules" and task.paths
+    }
+    if not brought or recipe.data_root is None:
+        return
+    from crosstune.data import evaluation_sets
+    from crosstune.tasks.answers.wordings import read_wordings
+
+    for label, task in brought.items():
+        paths, _ = evaluation_sets.files_of(task, recipe.data_root, f"evaluate.tasks.{label}.paths")
+        read_wordings(paths[0], task.language or "")
 
 
 def check_inputs(recipe: Recipe) -> None:

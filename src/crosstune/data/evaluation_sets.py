@@ -6,14 +6,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from crosstune.data.benchmark_rows import benchmark_rows, is_plain_text
-from crosstune.data.files import place
+from crosstune.data.files import find, place
 from crosstune.data.readers.text_files import TextFile
 from crosstune.data.rows import BadRow, Drops, OnBadRow, is_encodable, readable
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
 from crosstune.recipe import EvaluationTask, Languages, Source
+from crosstune.tasks.answers.items import instruction_items
+from crosstune.tasks.answers.wordings import read_wordings
 from crosstune.tasks.layout import NoItem
 from crosstune.tasks.task import Item, Task
+
+
+def files_of(task: EvaluationTask, root: Path, where: str) -> tuple[list[Path], Path]:
+    """Return the files of an evaluation set and the folder that they are named in: the user's, or our own.
+
+    Raises:
+        BadInputError: when one is not there; ``where`` names the setting.
+    """
+    own = None if task.paths else task.spec.file_of(task.language)
+    return ([own], own.parent) if own else (find(task.paths, root, where), root)
 
 
 def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> Iterator[Item | BadRow]:
@@ -21,11 +33,25 @@ def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Lan
     kind = task.spec.judge
     if kind == "translation" and task.spec.layouts and not all(is_plain_text(TextFile(path, "")) for path in paths):
         yield from _pairs(task, paths, root, languages)
-    elif kind in ("translation", "text"):
+    elif kind == "rules":
+        if len(paths) != 1:
+            raise BadInputError(
+                f"{task.task} was to be made of one file of wordings, but `paths` ({', '.join(task.paths)}) name "
+                f"{len(paths)}: {', '.join(place(path, root) for path in paths)}. Name one of them"
+            )
+        wordings = read_wordings(paths[0], task.language or "")
+        for item in instruction_items(wordings, task.max_items, task.sample_seed):
+            yield {**item, "origin": f"{place(paths[0], root)}:{item['id']}"}
+    elif kind in ("translation", "text", "language"):
         settings = {"kind": "parallel"} if kind == "translation" else {"kind": "text", "language": task.language}
-        source = Source.model_validate({**settings, "paths": task.paths})
+        source = Source.model_validate({**settings, "paths": task.paths or tuple(path.name for path in paths)})
+        called = {"text": "question"} if kind == "language" else {}
         for row in read_source(source, paths, root, languages):
-            yield row if isinstance(row, BadRow) else {"id": row.origin, **row.texts, "origin": row.origin}
+            if isinstance(row, BadRow):
+                yield row
+            else:
+                texts = {called.get(name, name): text for name, text in row.texts.items()}
+                yield {"id": row.origin, **texts, "origin": row.origin}
     else:
         for path in paths:
             yield from _items_of_file(task.spec, path, place(path, root), several=len(paths) > 1)

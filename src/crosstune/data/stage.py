@@ -51,7 +51,7 @@ def _write_world(world: World, run: RunFolder) -> Path:
 
 
 def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: EvaluationTask, root: Path) -> None:
-    paths = files.find(task.paths, root, f"evaluate.tasks.{label}.paths")
+    paths, root = evaluation_sets.files_of(task, root, f"evaluate.tasks.{label}.paths")
     on_bad_row = recipe.data.quality.on_bad_row
     settings = task.model_dump(include={"task", "language", "max_items", "sample_seed"}, exclude_none=True)
     hashes = files.hashes(paths, root)

@@ -43,7 +43,7 @@ def write(recipe: Recipe, run: RunFolder, suite: Suite) -> None:
     learnt = dict.fromkeys(phase.mixture for system in recipe.systems.values() for phase in system.phases)
     # Training may have been long ago, and its mixtures removed since.
     mixtures = [name for name in learnt if (run.mixture(name) / MANIFEST).is_file()]
-    labels = [label for label, task in suite.tasks.items() if task.spec.is_generated]
+    labels = [label for label, task in suite.tasks.items() if task.spec.judge in ("translation", "keywords")]
     if not mixtures or not labels:
         return
     made_from = fingerprint(

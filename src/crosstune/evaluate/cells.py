@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crosstune.languages.registry import split_direction
 from crosstune.prompts.templates import Template
 from crosstune.recipe import EvaluationTask
+from crosstune.tasks.answers.rules import Rule
 from crosstune.tasks.task import Item, Task
 
 # Of twelve or more: enough for a mean and a worst, at ten times the cost of one.
@@ -26,6 +27,10 @@ class Cell:
         source_language: of a translation; empty for other tasks.
         target_language: of a translation; empty for other tasks.
         instruction: the words that ask.
+        language: that rules are checked in; empty for tasks without rules.
+        answer_languages: of each item, the language that its answer should be in; of a translation its target.
+        rules: of each item of instructions, what its answer is checked for.
+        earlier: of a second request, each item's first answer.
     """
 
     name: str
@@ -39,16 +44,24 @@ class Cell:
     instruction: str
     max_new_tokens: int
     task: Task
+    language: str = ""
+    answer_languages: tuple[str, ...] = ()
+    rules: tuple[tuple[Rule, ...], ...] = ()
+    earlier: tuple[str, ...] = ()
 
 
 def cells_of(label: str, task: EvaluationTask, items: Sequence[Item], template: Template) -> list[Cell]:
-    """Return a task's cells: one; of translations direction times instruction language times wording."""
+    """Return a task's cells: one; of translations direction times instruction language times wording.
+
+    Instructions and open questions have theirs in `free_answers`.
+    """
     spec = task.spec
     if spec.judge == "keywords":
         ids, asked = [item["id"] for item in items], [item[spec.asked] for item in items]
         prompts = [template.prompt(spec.instruction, text) for text in asked]
         keywords: list[tuple[str, ...]] = [(spec.keywords[item["label"]],) for item in items]
-        return [Cell(label, "", ids, prompts, asked, keywords, "", "", spec.instruction, task.max_new_tokens, spec)]
+        cell = Cell(label, "", ids, prompts, asked, keywords, "", "", spec.instruction, task.max_new_tokens, spec)
+        return [replace(cell, answer_languages=(spec.language or "",) * len(items))]
     return [
         cell
         for direction in task.directions
@@ -77,6 +90,7 @@ def _translation_cells(
             instruction=instructions[number],
             max_new_tokens=task.max_new_tokens,
             task=task.spec,
+            answer_languages=(target,) * len(chosen),
         )
 
 

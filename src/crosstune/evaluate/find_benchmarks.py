@@ -1,5 +1,6 @@
 """The benchmarks whose files lie under a folder, found by the names that their authors gave them."""
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +22,25 @@ class Choice:
 
     Attributes:
         limit: draw at most so many items of each; all, or the paper's number, if None.
+        tasks: names or labels of the only ones to score, of whatever suite; all of the suite, if empty.
         skip_missing: go on without the benchmarks whose files are not there.
         source: the language that the model knew.
         target: the one that it was extended to.
     """
 
     suite: Suite | Literal["all"]
-    data_root: Path
+    data_root: Path | None
     split: Split = "test"
     limit: int | None = None
     skip_missing: bool = False
     source: str = "en"
     target: str = "ko"
+    tasks: tuple[str, ...] = ()
+
+    @property
+    def what(self) -> str:
+        """What messages call the choice."""
+        return f"the tasks {', '.join(self.tasks)}" if self.tasks else f"the suite {self.suite}"
 
     @property
     def directions(self) -> tuple[str, str]:
@@ -53,14 +61,44 @@ class Benchmark:
     language: str | None
     ways: list[Way]
 
+    @property
+    def has_own_items(self) -> bool:
+        """Whether crosstune brings the items in this language; the user's files, where some are there, go before."""
+        return self.task.file_of(self.language) is not None
+
 
 def benchmarks_of(choice: Choice) -> dict[str, Benchmark]:
-    """Return the benchmarks of a suite that exist in the languages, by label."""
+    """Return the benchmarks of a suite that exist in the languages, by label; of all suites, those that are named.
+
+    Raises:
+        BadInputError: for a name that none of them has.
+    """
+    found = {label: mark for label, mark in _of_all_suites(choice).items() if _is_chosen(label, mark, choice)}
+    for name in choice.tasks:
+        if not any(name in (label, mark.task.name) for label, mark in found.items()):
+            known = sorted({mark.task.name for mark in _of_all_suites(choice).values()})
+            close = difflib.get_close_matches(name, known, n=1)
+            perhaps = f"did you mean {close[0]}? " if close else ""
+            raise BadInputError(
+                f"--tasks {name}: no benchmark in {choice.source} or {choice.target} has this name; {perhaps}There are "
+                f"{', '.join(known)}"
+            )
+    return found
+
+
+def _is_chosen(label: str, mark: Benchmark, choice: Choice) -> bool:
+    if choice.tasks:
+        return not {*choice.tasks}.isdisjoint({label, mark.task.name})
+    # Whoever asks for all published benchmarks asks for no chat.
+    return choice.suite == mark.published.suite or (choice.suite == "all" and mark.published.suite != "chat")
+
+
+def _of_all_suites(choice: Choice) -> dict[str, Benchmark]:
     found = {}
     pair = (canonical(choice.source), canonical(choice.target))
     for task in all_tasks().values():
         published = task.published
-        if published is None or choice.suite not in (published.suite, "all"):
+        if published is None:
             continue
         label = published.label or task.name
         if task.judge == "translation":
@@ -81,29 +119,59 @@ def find_tasks(choice: Choice, max_new_tokens: int) -> dict[str, dict[str, Any]]
     Raises:
         BadInputError: when there is no such folder, a file lies there more than once, or is missing and may not be.
     """
+    wanted = benchmarks_of(choice)
+    if choice.data_root is None:
+        return _without_files(wanted, choice, max_new_tokens)
     if not choice.data_root.is_dir():
         raise BadInputError(
             f"--data-root {choice.data_root} is no folder: give the one under which the benchmarks' files lie"
         )
-    wanted = benchmarks_of(choice)
     tree = Tree(choice.data_root)
     found = {label: files_of(mark, tree) for label, mark in wanted.items()}
     missing = [
-        label for label, mark in wanted.items() if not found[label] and not found.get(mark.published.alternative)
+        label
+        for label, mark in wanted.items()
+        if not found[label] and not mark.has_own_items and not found.get(mark.published.alternative)
     ]
     _tell_missing({label: wanted[label] for label in missing}, choice, tree)
     for label, mark in wanted.items():
-        if not found[label] and label not in missing:
+        if not found[label] and label not in missing and not mark.has_own_items:
             note(f"{label} is not there; {mark.published.alternative} stands in its place")
-    tasks = {label: _settings(wanted[label], paths, choice, max_new_tokens) for label, paths in found.items() if paths}
+    tasks = {
+        label: _settings(wanted[label], paths, choice, max_new_tokens)
+        for label, paths in found.items()
+        if paths or wanted[label].has_own_items
+    }
     for label, settings in tasks.items():
         paths = settings["paths"]
+        if not paths:
+            note(f"{label}: crosstune's own items")
+            continue
         note(f"{label}: {', '.join(paths) if len(paths) <= 3 else f'{paths[0]} and {len(paths) - 1} more files'}")
     if not tasks:
         raise BadInputError(
-            f"nothing to score: none of the files of the suite {choice.suite} for {choice.source} and {choice.target} "
-            f"is in {choice.data_root}"
+            f"nothing to score: none of the files of {choice.what} for {choice.source} and {choice.target} is in "
+            f"{choice.data_root}"
         )
+    return tasks
+
+
+def _without_files(wanted: Mapping[str, Benchmark], choice: Choice, max_new_tokens: int) -> dict[str, dict[str, Any]]:
+    """Return the tasks whose items crosstune brings, where no folder of files is given.
+
+    Raises:
+        BadInputError: when some need files, or there are none.
+    """
+    needing = [label for label, mark in wanted.items() if not mark.has_own_items]
+    if needing and not choice.skip_missing:
+        raise BadInputError(
+            f"{', '.join(needing)} {'needs' if len(needing) == 1 else 'need'} files: give --data-root, the folder that "
+            "they lie under. Without one, there are items of "
+            f"{', '.join(task.name for task in all_tasks().values() if task.own_file)}: --suite chat, or --tasks"
+        )
+    tasks = {label: _settings(mark, (), choice, max_new_tokens) for label, mark in wanted.items() if mark.has_own_items}
+    if not tasks:
+        raise BadInputError(f"nothing to score: {', '.join(needing)} were skipped, for there is no --data-root")
     return tasks
 
 
@@ -155,7 +223,7 @@ def _tell_missing(missing: Mapping[str, Benchmark], choice: Choice, tree: Tree) 
     lines = list(_missing_lines(missing, tree))
     if lines and not choice.skip_missing:
         raise BadInputError(
-            f"of the suite {choice.suite}, these were not found under {choice.data_root}:\n"
+            f"of {choice.what}, these were not found under {choice.data_root}:\n"
             + "\n".join(f"  {line}" for line in lines)
             + "\nPut the files there under the names that their authors gave them, in any folder; or go on without "
             "them: --skip-missing. --split dev asks for the development files of those that have some."

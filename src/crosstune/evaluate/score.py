@@ -96,11 +96,9 @@ def _content(model: str) -> str:
 
 
 def _recipe(asked: Asked, choice: Choice, tasks: dict[str, Any], out: Path | None) -> Recipe:
-    name = (
-        out.name
-        if out
-        else f"{_slug(asked.label)}_{choice.suite}_{fingerprint('scored model', asked.model, asked.tokenizer)[:6]}"
-    )
+    chosen = _slug("_".join(choice.tasks) or choice.suite)
+    made_from = fingerprint("scored model", asked.model, asked.tokenizer)
+    name = out.name if out else f"{_slug(asked.label)}_{chosen}_{made_from[:6]}"
     if _slug(name) != name:
         raise BadInputError(
             f"--out {out}: the folder's name may hold small letters, digits and _, as {_slug(name) or 'scores'}: "
@@ -111,14 +109,15 @@ def _recipe(asked: Asked, choice: Choice, tasks: dict[str, Any], out: Path | Non
         raise BadInputError(
             f"{asked.model!r} is no folder here, and no id of a model on the hub: give the model's folder"
         )
-    files = public_path(str(choice.data_root))
+    root = choice.data_root or Path()
+    files = f" on files of {public_path(str(root))}" if choice.data_root else ""
     return yaml_file.validate(
         {
             "name": name,
-            "description": f"{public_path(asked.model)}, the suite {choice.suite} on files of {files}.",
+            "description": f"{public_path(asked.model)}, {choice.what}{files}.",
             "seed": 1,
             "runs_root": str(out.parent if out else Path("runs")),
-            "data_root": str(choice.data_root),
+            "data_root": str(root),
             "languages": {"source": choice.source, "target": choice.target},
             "data": {"prompt": asked.prompt, "sources": {}, "mixtures": {}},
             "tokenizer": {"base": {"kind": "given", "path": _place(asked.tokenizer), "revision": asked.revision}},

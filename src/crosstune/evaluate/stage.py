@@ -103,5 +103,11 @@ def _write(results: Sequence[Result], folder: Path) -> None:
 def _summarise(scores: list[Score]) -> None:
     """Print one line per task."""
     for task, members in groupby(scores, key=lambda score: score.task):
-        figures = [f"{score.metric} {score.value:.3g} [{score.low:.3g}, {score.high:.3g}]" for score in members]
+        scored = list(members)
+        # Of how many, where that is another number than that of the task's items: rules of a kind, answers of a kind.
+        counts = ["" if score.n == scored[0].n else f" of {score.n}" for score in scored]
+        figures = [
+            f"{score.metric} {score.value:.3g} [{score.low:.3g}, {score.high:.3g}]{count}"
+            for score, count in zip(scored, counts, strict=True)
+        ]
         note(f"  {task}: {', '.join(figures)}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from crosstune.data import evaluation_sets, files
+from crosstune.data import evaluation_sets
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import BadRow
 from crosstune.errors import BadInputError
@@ -20,7 +20,8 @@ def overlaps(chosen: Sources, root: Path, languages: Languages) -> dict[str, int
     for label, settings in chosen.tasks.items():
         task = EvaluationTask.model_validate(settings, strict=False)
         try:
-            items = list(evaluation_sets.read(task, files.find(task.paths, root, label), root, languages))
+            paths, folder = evaluation_sets.files_of(task, root, label)
+            items = list(evaluation_sets.read(task, paths, folder, languages))
         except BadInputError:
             continue  # The data stage says what is wrong with it; here it only cannot be compared.
         for item in (item for item in items if not isinstance(item, BadRow)):

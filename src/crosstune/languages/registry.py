@@ -30,6 +30,8 @@ _MIXED |= {"Hans": ("Hani",), "Hant": ("Hani",), "Hanb": ("Hani", "Bopo"), "Latf
 _BORROWED = {"Kore": ("Hani",)}
 # Scripts that put no space between words (Unicode's line break classes SA and ID, and Tibetan).
 UNSPACED = ("Hani", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr", "Tale", "Talu", "Lana", "Tavt", "Tibt", "Bopo")
+# Scripts with capital letters that are in everyday use.
+_CASED = {"Latn", "Cyrl", "Grek", "Armn", "Copt", "Adlm", "Cher", "Osge", "Glag", "Dsrt"}
 # sacreBLEU's tokenizers for words that its default, 13a, cannot see; flores200 for other scripts without spaces.
 _BLEU_TOKENIZERS = {"Kore": "ko-mecab", "Hang": "ko-mecab", "Jpan": "ja-mecab", "Hrkt": "ja-mecab", "Hira": "ja-mecab"}
 _BLEU_TOKENIZERS |= {"Hans": "zh", "Hant": "zh", "Hani": "zh", "Hanb": "zh"}
@@ -44,6 +46,7 @@ class Language:
         scripts: Unicode's four-letter names of the scripts that its texts hold.
         own_scripts: those without a script that it only borrows from.
         is_spaced: whether spaces stand between its words.
+        has_case: whether it has capital letters.
         bleu_tokenizer: sacreBLEU's name of the tokenizer that finds its words.
         ngram_unit: what a stretch of its text is counted in.
     """
@@ -52,6 +55,7 @@ class Language:
     scripts: tuple[str, ...]
     own_scripts: tuple[str, ...]
     is_spaced: bool
+    has_case: bool
     bleu_tokenizer: str
     ngram_unit: Literal["word", "character"]
 
@@ -66,9 +70,9 @@ def language(code: str) -> Language:
     short = canonical(code)
     writing = _writing_of(short)
     scripts, own = _MIXED.get(writing, (writing,)), _own_scripts(writing)
-    is_spaced = not set(own).intersection(UNSPACED)
+    is_spaced, has_case = not set(own).intersection(UNSPACED), not _CASED.isdisjoint(own)
     bleu = _BLEU_TOKENIZERS.get(writing, "13a" if is_spaced else "flores200")
-    return Language(short, scripts, own, is_spaced, bleu, "word" if is_spaced else "character")
+    return Language(short, scripts, own, is_spaced, has_case, bleu, "word" if is_spaced else "character")
 
 
 @cache

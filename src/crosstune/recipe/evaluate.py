@@ -28,7 +28,10 @@ class EvaluationTask(Section):
     """One evaluation set: the task and its file (relative to data_root)."""
 
     task: TaskName = Field(description="a benchmark that crosstune knows, or `harness`")
-    paths: tuple[str, ...] = Field((), description="its files, below data_root")
+    paths: tuple[str, ...] = Field(
+        (),
+        description="its files, below data_root; `instructions` and `open_questions` need none in English and Korean",
+    )
     name: str = Field("", description="harness: the name of a task of lm-evaluation-harness, as arc_easy")
     include_path: Path | None = Field(None, description="harness: a folder with further task files (YAML)")
     language: Language | None = Field(
@@ -57,9 +60,15 @@ class EvaluationTask(Section):
         if self.spec.judge == "harness":
             if not self.name or self.paths:
                 raise ValueError("`task: harness` needs `name`, a task of lm-evaluation-harness, and no `paths`")
-        elif not self.paths:
+            return self
+        if not self.paths and not self.spec.own_file:
             raise ValueError(f"`task: {self.task}` needs `paths`, its files")
-        elif self.name or self.include_path:
+        if not self.paths and self.language and self.spec.file_of(self.language) is None:
+            raise ValueError(
+                f"`task: {self.task}` has items of its own in {', '.join(self.spec.own_languages)}, not in "
+                f"{self.language!r}: write a file of them, as docs/{self.task}.md shows, and name it in `paths`"
+            )
+        if self.name or self.include_path:
             raise ValueError("`name` and `include_path` go with `task: harness`, and only with it")
         return self
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+# Metrics that are the share of answers whose ``correct`` is true: two systems are compared by McNemar's test.
+SHARES_OF_CORRECT = ("acc", "pass_rate", "in_language")
 Interval = Literal["wilson", "bootstrap", ""]
 
 

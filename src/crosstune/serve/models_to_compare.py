@@ -50,17 +50,23 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Question:
-    """An item of a run's evaluation sets, as evaluation asks it; languages are those of a translation, or empty."""
+    """An item of a run's evaluation sets, as evaluation asks it; languages are those of a translation, or empty.
+
+    Attributes:
+        answer_language: that an answer should be in, where that is known and it is no translation.
+    """
 
     instruction: str
     text: str
     reference: str
     source_language: str = ""
     target_language: str = ""
+    answer_language: str = ""
 
     def failures(self, answer: Answer) -> tuple[str, ...]:
         """Return what is wrong with an answer, by the rules of evaluation."""
-        asked = Asked(self.text, self.reference, self.instruction, self.source_language, self.target_language)
+        languages = (self.source_language, self.target_language, self.answer_language)
+        asked = Asked(self.text, self.reference, self.instruction, *languages)
         return failures(answer.text, asked, answer.finished)
 
 
@@ -97,8 +103,18 @@ def questions_of(candidate: Candidate) -> dict[str, list[Question]]:
         spec = task.spec
         if spec.judge == "keywords":
             found[spec.title] = [
-                Question(spec.instruction, item[spec.asked], spec.keywords[item["label"]]) for item in items
+                Question(
+                    spec.instruction,
+                    item[spec.asked],
+                    spec.keywords[item["label"]],
+                    answer_language=spec.language or "",
+                )
+                for item in items
             ]
+        elif spec.judge == "language":
+            code = task.language or ""
+            name = f"{spec.title}, {language_name(code, 'en')}"
+            found[name] = [Question(item["question"], "", "", answer_language=code) for item in items]
         elif spec.judge == "translation":
             for direction in task.directions:
                 for asked in task.instruction_languages:

@@ -10,25 +10,25 @@ from dataclasses import dataclass
 
 import regex
 
-from crosstune.languages.identify import identifier
-from crosstune.languages.writing_systems import script_share, target_script_ratio
+from crosstune.languages.identify import is_in_script, may_be
+from crosstune.languages.writing_systems import script_share
+from crosstune.tasks.third_language import has_third_language
 
 EMPTY = "empty"
 COPIED = "source copied"
 LANGUAGE = "wrong language"
 PARTIAL = "partly untranslated"
+MIXED = "mixed language"
 LOOP = "repetition"
 NO_STOP = "no stop"
 ECHO = "prompt echo"
 EXTRA = "extra text"
-FAILURES = (EMPTY, COPIED, LANGUAGE, PARTIAL, LOOP, NO_STOP, ECHO, EXTRA)
+FAILURES = (EMPTY, COPIED, LANGUAGE, PARTIAL, MIXED, LOOP, NO_STOP, ECHO, EXTRA)
 
 # A run of so much of the source, in characters, is a copy; names and numbers are shorter.
 _COPIED_SHARE, _COPIED_CHARACTERS, _SHORTEST_SOURCE = 0.5, 12, 4
-# Of letters. A Korean syllable is one letter and a Latin word six: half would blame one Latin word among four others.
-_LATIN_TARGET_SHARE, _OTHER_TARGET_SHARE = 1 / 2, 1 / 3
-# The identifier errs on short texts; on others the target must be all but excluded.
-_IDENTIFIED_LETTERS, _IDENTIFIED_PROBABILITY = 25, 0.05
+# The identifier errs on shorter texts. Without a reference, fewer letters may be a name in another script.
+_IDENTIFIED_LETTERS = 25
 _LOOP_CHARACTERS = 16
 # The share of word trigrams that stood there before (seq-rep-n of Welleck et al. 2020), and the words it takes to tell.
 _REPEATED_TRIGRAMS, _REPEATED_WORDS = 0.35, 10
@@ -50,6 +50,7 @@ _LOOP_UNITS = regex.compile(r"(.{1,5}?)\1{3,}|(.{6,60}?)\2{2,}")
 # Laughter, tears, lines and dots are written so on purpose.
 _MEANT = re.compile(r"[\s\W\d_ㅋㅎㅠㅜ하히호]*|(?:h[ae]h?)+|(?:[ae]h)+|(?:la)+|(?:no )+", re.IGNORECASE)
 _LOWERCASE_WORD = re.compile(r"(?<![A-Za-z0-9_.@/-])[a-z]{3,}(?![A-Za-z0-9_@/]|\.[a-z])")
+_OTHER_SCRIPTS = regex.compile(r"[\p{L}--\p{Latin}]+", regex.V1)
 _LETTERS = regex.compile(r"\p{L}")
 _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 
@@ -62,8 +63,10 @@ class Asked:
         source: the text that was to be translated, or asked about.
         reference: a right translation; empty where none is known, and then nothing counts as extra.
         instruction: the words that asked.
-        source_language: of a translation; empty for other tasks, which only the language-free rules judge.
+        source_language: of a translation; empty for other tasks.
         target_language: of a translation.
+        answer_language: that an answer should be in; empty where that is not known, and then only rules that know no
+            language judge it. A translation's is its target.
     """
 
     source: str
@@ -71,6 +74,12 @@ class Asked:
     instruction: str
     source_language: str = ""
     target_language: str = ""
+    answer_language: str = ""
+
+    @property
+    def language(self) -> str:
+        """The language that the answer should be in; empty where that is not known."""
+        return self.target_language or self.answer_language
 
 
 def failures(output: str, asked: Asked, finished: bool) -> tuple[str, ...]:
@@ -82,13 +91,8 @@ def _failures(output: str, asked: Asked, finished: bool) -> Iterable[str]:
     has_words = bool(_LETTER_OR_DIGIT.search(output))
     if not has_words:
         yield EMPTY
-    elif asked.target_language:
-        if _is_copied(output, asked):
-            yield COPIED
-        if _is_wrong_language(output, asked):
-            yield LANGUAGE
-        elif _is_partial(output, asked):
-            yield PARTIAL
+    elif asked.language:
+        yield from _failures_of_language(output, asked)
     if _is_loop(output, asked):
         yield LOOP
     if not finished:
@@ -97,6 +101,19 @@ def _failures(output: str, asked: Asked, finished: bool) -> Iterable[str]:
         yield ECHO
     elif has_words and _has_extra(output, asked):
         yield EXTRA
+
+
+def _failures_of_language(output: str, asked: Asked) -> Iterable[str]:
+    if asked.target_language and _is_copied(output, asked):
+        yield COPIED
+    if _is_wrong_language(output, asked):
+        yield LANGUAGE
+        return
+    if asked.target_language and _is_partial(output, asked):
+        yield PARTIAL
+    languages = (asked.language, asked.source_language) if asked.source_language else (asked.language,)
+    if has_third_language(output, languages, f"{asked.source}\n{asked.reference}\n{asked.instruction}"):
+        yield MIXED
 
 
 def _is_copied(output: str, asked: Asked) -> bool:
@@ -118,21 +135,20 @@ def _has_run_of(output: str, other: str, allowed: tuple[str, ...], min_share: fl
 
 
 def _is_wrong_language(output: str, asked: Asked) -> bool:
-    if not _LETTERS.search(output):
-        return False
-    is_latin = script_share("a", asked.target_language) == 1
-    wanted = _LATIN_TARGET_SHARE if is_latin else _OTHER_TARGET_SHARE
-    if target_script_ratio(output, asked.target_language) < wanted:
-        # An answer that is right may be all names, numbers or code.
-        return target_script_ratio(asked.reference, asked.target_language) >= wanted
-    if not is_latin:
-        return False
-    # Latin is the script of many languages.
+    """Return whether an answer is in another language; what is true of the reference, too, counts for nothing."""
     letters = "".join(_LETTERS.findall(output))
-    if len(letters) < _IDENTIFIED_LETTERS:
+    if not letters or (not asked.reference and len(letters) < _IDENTIFIED_LETTERS):
         return False
-    # Names and loanwords mislead the identifier; where they mislead it about the reference, too, it is not heard.
-    return not _may_be(output, asked.target_language) and _may_be(asked.reference, asked.target_language)
+    if not is_in_script(output, asked.language):
+        # An answer that is right may be all names, numbers or code.
+        return is_in_script(asked.reference, asked.language)
+    # Latin is the script of many languages.
+    if script_share("a", asked.language) < 1 or len(letters) < _IDENTIFIED_LETTERS:
+        return False
+    # Words of other scripts, names and loanwords mislead the identifier. Where they do so in the reference, too,
+    # it is not heard.
+    is_known = not asked.reference or may_be(asked.reference, asked.language)
+    return is_known and not may_be(_OTHER_SCRIPTS.sub(" ", output), asked.language)
 
 
 def _is_partial(output: str, asked: Asked) -> bool:
@@ -200,7 +216,3 @@ def _lines(text: str) -> list[str]:
 def _plain(text: str) -> str:
     """Return what two texts share that say the same in other capitals, spaces and stops."""
     return re.sub(r"[\W_]+", " ", text.casefold()).strip()
-
-
-def _may_be(text: str, language: str) -> bool:
-    return bool(dict(identifier().rank(text)).get(language.split("-")[0], 1.0) >= _IDENTIFIED_PROBABILITY)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from crosstune.languages.registry import codes_of
 
-Suite = Literal["paper", "korean", "multilingual"]
+Suite = Literal["paper", "korean", "multilingual", "chat"]
 Split = Literal["test", "dev"]
 
 

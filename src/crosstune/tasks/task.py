@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from crosstune.tasks.layout import Layout, NoItem
 from crosstune.tasks.published import Published
 
 Item = dict[str, Any]
-Judge = Literal["choice", "keywords", "translation", "text", "harness"]
+Judge = Literal["choice", "keywords", "translation", "text", "rules", "language", "harness"]
 # How an answer is judged -> the metric that stands for the task where one number must.
 _MAIN_METRICS = {"choice": "acc", "keywords": "acc", "text": "bits_per_byte"}
+_MAIN_METRICS |= {"rules": "pass_rate", "language": "in_language"}
+_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Task:
         name: what recipes call it, and its YAML under ``harness/``.
         title: what tables call it.
         judge: how an answer is judged: by the likeliest of the choices, by the keyword that it names, against
-            translations, by the bits of a text, or by a task of lm-evaluation-harness that brings its own items.
+            translations, by the bits of a text, by the rules that an item asks to be kept, by the language that it is
+            in, or by a task of lm-evaluation-harness that brings its own items.
         languages: those that it exists in; empty for any. Where there are several, the recipe says which.
         fields: the parts of an item, besides its id and label; a translation's are the recipe's languages.
         joined: fields that are read as one text, of which some may be empty.
@@ -64,6 +68,7 @@ class Task:
         layouts: the forms in which its rows are published.
         has_quoted_cells: whether its tab-separated files quote cells as CSV does; in others quotes are text.
         published: its files, for `crosstune score`.
+        own_file: of a task that needs no files of the user's in some languages, the one that crosstune brings.
         instruction: what is asked, of a task whose answers are generated or are words of the task's own.
         keywords: the words that answer it, by label.
         asked: the field that the instruction asks about.
@@ -83,6 +88,7 @@ class Task:
     layouts: tuple[Layout, ...] = ()
     has_quoted_cells: bool = False
     published: Published | None = None
+    own_file: str = ""
     instruction: str = ""
     keywords: tuple[str, ...] = ()
     asked: str = ""
@@ -98,7 +104,19 @@ class Task:
     @property
     def is_generated(self) -> bool:
         """Whether systems write an answer, by our own loop."""
-        return self.judge in ("keywords", "translation")
+        return self.judge in ("keywords", "translation", "rules", "language")
+
+    def file_of(self, language: str | None) -> Path | None:
+        """Return the file that crosstune brings for the items in a language; None where the user has to."""
+        path = _FOLDER / self.own_file.replace("{language}", language or "")
+        return path if self.own_file and path.is_file() else None
+
+    @property
+    def own_languages(self) -> list[str]:
+        """Return the languages whose items need no file of the user's."""
+        before, _, after = self.own_file.partition("{language}")
+        found = _FOLDER.glob(self.own_file.replace("{language}", "*")) if self.own_file else ()
+        return sorted(path.relative_to(_FOLDER).as_posix().removeprefix(before).removesuffix(after) for path in found)
 
     @property
     def metric(self) -> str:

@@ -5,6 +5,7 @@ from crosstune.report.write.bars import pattern_definitions, stacked_bars
 from crosstune.report.write.charts import NUM_STYLES
 from crosstune.runs.files import read_jsonl, write_jsonl
 from crosstune.runs.folder import RunFolder
+from crosstune.tasks.diagnostics import FAILURES
 from tests.report.conftest import CELLS, NUM_ITEMS, SYSTEMS
 
 CELL = CellFailures("t", "En | Ko", (("ours", "Ours", 4, {"wrong language": 2, "no stop": 1}, {"wrong language": 2}),))
@@ -31,9 +32,9 @@ def test_answers_that_were_never_judged_are_not_shown_as_right(recipe: Recipe, r
 
 def test_the_table_and_the_file_count_an_answer_under_each_failure() -> None:
     lines = to_csv([CELL]).splitlines()
-    assert lines[0] == "system,task,failure,count,n" and len(lines) == 1 + 8
+    assert lines[0] == "system,task,failure,count,n" and len(lines) == 1 + len(FAILURES)
     assert "ours,t,wrong language,2,4" in lines and "ours,t,no stop,1,4" in lines and "ours,t,empty,0,4" in lines
-    assert to_markdown([CELL]).splitlines()[-1] == r"| En \| Ko | Ours | 4 | 0 | 0 | 2 | 0 | 0 | 1 | 0 | 0 |"
+    assert to_markdown([CELL]).splitlines()[-1] == r"| En \| Ko | Ours | 4 | 0 | 0 | 2 | 0 | 0 | 0 | 1 | 0 | 0 |"
 
 
 def test_a_bar_counts_an_answer_once_and_its_parts_stand_one_behind_the_other() -> None:
@@ -48,3 +49,4 @@ def test_a_bar_counts_an_answer_once_and_its_parts_stand_one_behind_the_other() 
 def test_every_fill_has_its_own_pattern() -> None:
     patterns = pattern_definitions().split("<pattern ")[1:]
     assert len({pattern.partition("<path")[2] for pattern in patterns}) == len(patterns) == NUM_STYLES
+    assert len(FAILURES) <= NUM_STYLES

@@ -1,5 +1,6 @@
 """The recipe's limit of forgetting, and who keeps it."""
 
+import csv
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,12 @@ def gated(recipe: Recipe, tasks: dict[str, Any], limit: float = 0.03) -> Recipe:
     return make_recipe(recipe.runs_root, evaluate={**evaluate, "tasks": tasks, "max_forgetting": limit})
 
 
-def write_answers(run: RunFolder, system: str, task: str, right: int, num_items: int = 100) -> None:
+def write_answers(
+    run: RunFolder, system: str, task: str, right: int, num_items: int = 100, metric: str = "acc"
+) -> None:
     folder = run.system(system) / "evaluation"
     value = right / num_items
-    score = {"task": task, "metric": "acc", "value": value, "low": value, "high": value, "n": num_items}
+    score = {"task": task, "metric": metric, "value": value, "low": value, "high": value, "n": num_items}
     write_json(folder / "scores.json", {"scores": [score]})
     rows = [{"task": task, "id": str(n), "output": "", "correct": n < right} for n in range(num_items)]
     write_jsonl(folder / "outputs.jsonl", rows)
@@ -78,6 +81,24 @@ def test_a_task_of_the_harness_that_falls_fails_the_check(recipe: Recipe) -> Non
     report = (run.report / "report.md").read_text(encoding="utf-8")
     assert "Measurable loss: LLaMA (ours, the paper's) (arc −0.600)." in report
     assert "fail: LLaMA (ours, the paper's)" in report
+
+
+@pytest.mark.parametrize(("task", "metric"), [("instructions", "pass_rate"), ("open_questions", "in_language")])
+def test_what_a_chat_model_could_in_the_source_language_is_held_against_the_limit(
+    recipe: Recipe, task: str, metric: str
+) -> None:
+    limited = gated(recipe, {f"kept_{code}": {"task": task, "language": code} for code in ("en", "ko")})
+    run = RunFolder(limited.runs_root / limited.name)
+    for system in limited.systems:
+        write_answers(run, system, "kept_en", 20 if system == "ours" else 80, metric=metric)
+    said = gate(limited, run)
+    assert said.startswith(
+        f"LLaMA (ours, the paper's) on kept_en ({metric}) forgot more than 0.03: its change is -0.600"
+    )
+    assert "kept_ko" not in said
+    with (run.report / "comparisons.csv").open(encoding="utf-8") as file:
+        tests = {row["test"] for row in csv.DictReader(file) if row["metric"] == metric}
+    assert tests == {"mcnemar_exact"}
 
 
 def test_held_out_text_of_the_source_language_is_a_loss_when_its_bits_rise(recipe: Recipe) -> None:

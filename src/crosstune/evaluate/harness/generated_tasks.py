@@ -15,13 +15,23 @@ from crosstune.errors import BadInputError
 from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
+from crosstune.evaluate.free_answers import (
+    FIRST_TURN,
+    fidelity_scores,
+    follow_up_cell,
+    instruction_cell,
+    instruction_scores,
+    is_right,
+    question_cell,
+    shown_reference,
+)
+from crosstune.evaluate.free_answers import Asked as AskedInTurns
 from crosstune.evaluate.generate.generation import Limits, Write, generate
 from crosstune.evaluate.generate.rows import Generated
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
     Result,
     Scored,
-    keyword_label,
     keyword_scores,
     mean_score,
     over_wordings,
@@ -56,9 +66,11 @@ class Generator:
 
     def score(self, label: str, task: EvaluationTask, items: Sequence[Item]) -> Result:
         """Answer all cells of a task and score them."""
+        if task.spec.judge == "rules":
+            return self._score_instructions(label, task, items)
         rows: list[OutputRow] = []
         scores: list[Score] = []
-        for name, cells in groupby(cells_of(label, task, items, self.template), lambda cell: cell.wordings_of):
+        for name, cells in groupby(self._cells(label, task, items), lambda cell: cell.wordings_of):
             of_cells = []
             for cell in cells:
                 answers = self._answer(cell)
@@ -67,6 +79,31 @@ class Generator:
             scores += over_wordings(name, of_cells) if name else []
             scores += chain.from_iterable(of_cells)
         return Result(rows, scores)
+
+    def _cells(self, label: str, task: EvaluationTask, items: Sequence[Item]) -> list[Cell]:
+        if task.spec.judge == "language":
+            return [question_cell(label, task, items, self.template)]
+        return cells_of(label, task, items, self.template)
+
+    def _score_instructions(self, label: str, task: EvaluationTask, items: Sequence[Item]) -> Result:
+        """Ask instructions, and second requests behind the answers to the first; score the answers that count."""
+        alone = [item for item in items if not item["follow_up"]]
+        followed = [item for item in items if item["follow_up"]]
+        cells, rows, others = list[Cell](), list[list[OutputRow]](), list[OutputRow]()
+        if alone:
+            cells.append(instruction_cell(label, task, alone, self.template))
+            rows.append(self._answer(cells[-1]))
+        if followed:
+            first = instruction_cell(label + FIRST_TURN, task, followed, self.template)
+            others = self._answer(first)
+            cells.append(follow_up_cell(first, others, followed, self.template))
+            rows.append(self._answer(cells[-1]))
+        scored = Scored(label, f"rules:all|{self._signature(cells[0])}", self.settings.num_bootstrap, ())
+        scores = instruction_scores(scored, AskedInTurns(tuple(cells), tuple(rows)))
+        return Result([*chain.from_iterable(rows), *others], scores)
+
+    def _signature(self, cell: Cell) -> str:
+        return signature_of(cell, self.template.name, self.settings)
 
     def _answer(self, cell: Cell) -> list[OutputRow]:
         """Return a row per item; those that the log already has are not generated again."""
@@ -103,17 +140,22 @@ class Generator:
             list(generated.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         output = self.template.output(str(text))
-        keywords = cell.task.keywords
-        answer = keyword_label(output, keywords)
-        references = cell.references[index]
-        asked = Asked(cell.sources[index], references[0], cell.instruction, cell.source_language, cell.target_language)
+        references, earlier = cell.references[index], cell.earlier[index] if cell.earlier else ""
+        asked = Asked(
+            "\n".join(filter(None, (cell.sources[index], earlier))),
+            references[0],
+            cell.instruction,
+            cell.source_language,
+            cell.target_language,
+            cell.answer_languages[index],
+        )
         return OutputRow(
             task=cell.name,
             id=cell.ids[index],
             prompt=without_marks(cell.prompts[index]),
             output=output,
-            reference=references[0],
-            correct=None if cell.target_language else answer is not None and keywords[answer] == references[0],
+            reference=shown_reference(cell, index),
+            correct=is_right(cell, index, output),
             references=tuple(references) if len(references) > 1 else None,
             wordings_of=cell.wordings_of or None,
             finished=generated.finished,
@@ -127,19 +169,27 @@ def max_positions(model: PreTrainedModel) -> int:
     return int(getattr(config, "max_position_embeddings", None) or 2**31)
 
 
+def signature_of(cell: Cell, prompt: str, settings: Evaluate) -> str:
+    """Return how a cell's answers came about; ``prompt`` names the template."""
+    engine = "" if settings.engine == "transformers" else f"|engine:{settings.engine}"
+    signature = f"prompt:{prompt}|decoding:greedy{engine}|max_new_tokens:{cell.max_new_tokens}"
+    if cell.wordings_of:
+        return f"wording:{cell.name.removeprefix(cell.wordings_of)[1:]}|{signature}"
+    return signature
+
+
 def score_cell(
     cell: Cell, rows: Sequence[OutputRow], prompt: str, settings: Evaluate, comet: Comet | None = None
 ) -> list[Score]:
     """Score a cell's rows; ``prompt`` names the template, for the signature."""
-    num_bootstrap = settings.num_bootstrap
-    engine = "" if settings.engine == "transformers" else f"|engine:{settings.engine}"
-    signature = f"prompt:{prompt}|decoding:greedy{engine}|max_new_tokens:{cell.max_new_tokens}"
-    if cell.wordings_of:
-        signature = f"wording:{cell.name.removeprefix(cell.wordings_of)[1:]}|{signature}"
+    num_bootstrap, signature = settings.num_bootstrap, signature_of(cell, prompt, settings)
     outputs = [row.output for row in rows]
     first = [references[0] for references in cell.references]
     items = tuple(repr(item) for item in zip(cell.ids, cell.sources, cell.references, strict=True))
-    if not cell.target_language:
+    if cell.task.judge == "language":
+        scored = Scored(cell.name, f"identified_by:py3langid|{signature}", num_bootstrap, items)
+        return fidelity_scores(scored, cell, outputs)
+    if cell.task.judge == "keywords":
         scored = Scored(cell.name, f"rule:names_exactly_one|{signature}", num_bootstrap, items)
         keywords = cell.task.keywords
         return keyword_scores(scored, outputs, [keywords.index(keyword) for keyword in first], keywords)

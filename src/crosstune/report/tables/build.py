@@ -18,8 +18,9 @@ from crosstune.report.tables.columns import (
 )
 from crosstune.runs.records import Score
 
-# Tables hold BLEU and chrF++ of translations; the rest, and each wording's own scores, are in the files of scores.
-_FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_best|_mean|_worst|_worst_to_best)?")
+# Tables hold BLEU and chrF++ of translations; the rest, each wording's own scores and those of each rule of
+# instructions are in the files of scores.
+_FILES_ONLY = re.compile(r"(bleu_char|ter|comet)(_best|_mean|_worst|_worst_to_best)?|kept_.+")
 _WORDING = re.compile(r"_w\d\d$")
 
 

@@ -10,6 +10,7 @@ from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Cell, Column, Row, Table
 from crosstune.report.tables.columns import language_columns, paper_translations, translation_columns
 from crosstune.report.tables.significance import Evidence
+from crosstune.runs.records import SHARES_OF_CORRECT
 
 FORGOTTEN = "change of accuracy on the tasks of the known language, points"
 """What the x axis of a figure of gain and forgetting shows."""
@@ -130,8 +131,9 @@ def _differences(recipe: Recipe, evidence: Evidence) -> Table | None:
         columns=tuple(replace(column, signed=True, chance=None) for column in columns),
         rows=rows,
         notes=(
-            "The range is the 95 % interval of the difference over the same items: Agresti and Min's for accuracies, "
-            "the paired bootstrap for the others. ▲ ▼ mark a difference whose interval leaves out zero.",
+            "The range is the 95 % interval of the difference over the same items: Agresti and Min's for accuracies "
+            "and pass rates, the paired bootstrap for the others. ▲ ▼ mark a difference whose interval leaves out "
+            "zero.",
         ),
     )
 
@@ -171,7 +173,7 @@ def _change(evidence: Evidence, systems: tuple[str, str], column: Column) -> Cel
     if difference is None:
         return Cell()
     bounds = None
-    if column.metric == "acc":
+    if column.metric in SHARES_OF_CORRECT:
         counts = evidence.won_and_lost(systems, column.task, column.metric)
         bounds = difference_interval(*counts) if counts else None
     else:

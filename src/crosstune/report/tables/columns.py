@@ -17,6 +17,13 @@ METRIC_TITLES = {
     "acc_answered": "accuracy where answered",
     "bleu": "BLEU",
     "chrf++": "chrF++",
+    "pass_rate": "all rules kept",
+    "pass_rate_one_turn": "all rules kept, one turn",
+    "pass_rate_two_turns": "all rules kept, second turn",
+    "kept": "rules kept",
+    "in_language": "answers in the language",
+    "line_pass_rate": "line pass rate",
+    "word_pass_rate": "word pass rate",
     "bits_per_byte": "bits per byte, less is better",
     **{
         f"{metric}_{name}": f"{title}, {name} of the unseen instructions"

@@ -16,7 +16,7 @@ from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Resamples, Scores
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import LESS_IS_BETTER, Row, Table
-from crosstune.runs.records import same_items
+from crosstune.runs.records import SHARES_OF_CORRECT, same_items
 
 ALPHA = 0.05
 CSV_COLUMNS = ("task", "metric", "system", "other", "difference", "test", "p", "p_holm", "num_pairs")
@@ -165,7 +165,7 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
 
 
 def _test(evidence: Evidence, pair: Sequence[str], task: str, metric: str) -> tuple[Test, float] | None:
-    counts = evidence.won_and_lost(pair, task, metric) if metric == "acc" else None
+    counts = evidence.won_and_lost(pair, task, metric) if metric in SHARES_OF_CORRECT else None
     if counts is not None:
         won, lost, _ = counts
         return "mcnemar_exact", mcnemar(won, lost)
@@ -212,6 +212,6 @@ def _legend(recipe: Recipe, rows: Sequence[Row]) -> str:
     if BEATS_ALL in marks:
         parts.append(f"{BEATS_ALL} is better than every other system of the column")
     return (
-        f"{', '.join(parts)}: p < {ALPHA}, exact McNemar test for accuracies and paired bootstrap test for the others, "
-        "Holm's correction over all pairs of systems of the column. All p-values: comparisons.csv."
+        f"{', '.join(parts)}: p < {ALPHA}, exact McNemar test for accuracies and pass rates, paired bootstrap test for "
+        "the others, Holm's correction over all pairs of systems of the column. All p-values: comparisons.csv."
     )

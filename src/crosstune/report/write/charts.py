@@ -12,9 +12,9 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-NUM_STYLES = 8
+NUM_STYLES = 9
 _STYLES = Path(__file__).parent.parent / "template" / "chart.css"
-_DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2", "1 2", "9 3 2 3 2 3")
+_DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2", "1 2", "9 3 2 3 2 3", "14 3 1 3")
 # Each fits a circle of radius 1 around the origin.
 _MARKERS = (
     "M1 0A1 1 0 1 1 -1 0A1 1 0 1 1 1 0Z",
@@ -25,6 +25,7 @@ _MARKERS = (
     "M-.35 -1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35Z",
     "M-1.1 0L-.3 -.3L0 -1.1L.3 -.3L1.1 0L.3 .3L0 1.1L-.3 .3Z",
     "M-1 -.6L0 -1.1L1 -.6V.6L0 1.1L-1 .6Z",
+    "M-1.1 -.45H1.1V.45H-1.1Z",
 )
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 26, 38
 _WIDE = 600
