@@ -141,7 +141,7 @@ def test_what_two_processes_began_one_goes_on_with_at_the_next_row(make_run: Mak
 
 @pytest.mark.whole
 @pytest.mark.parametrize("split_first", [True, False], ids=["2 to 1", "1 to 2"])
-@pytest.mark.parametrize("is_split", [True, False], ids=["fsdp2", "ddp"])
+@pytest.mark.parametrize("is_split", [True, pytest.param(False, marks=pytest.mark.exhaustive)], ids=["fsdp2", "ddp"])
 def test_a_run_goes_on_on_another_number_of_processes_with_the_same_order_of_examples(
     make_run: MakeRun, tmp_path: Path, is_split: bool, split_first: bool
 ) -> None:
@@ -221,7 +221,11 @@ def test_in_bf16_two_processes_that_split_the_weights_learn_next_to_what_one_lea
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
-    [{"optimizer": "adamw"}, {"optimizer": "adamw_8bit"}, {"precision": "bf16"}],
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "adamw_8bit"},
+        pytest.param({"precision": "bf16"}, marks=pytest.mark.exhaustive),
+    ],
     ids=["adamw", "adamw_8bit", "bf16"],
 )
 def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
