@@ -68,6 +68,14 @@ def test_duplicates_are_dropped_with_the_place_of_the_first(tmp_path: Path) -> N
     assert len(Mixed(tmp_path / "all", [({}, TEXT, texts("가", "가"))], drop_duplicates=False).examples) == 2
 
 
+def test_rows_that_are_equal_only_without_the_border_of_their_texts_are_two(tmp_path: Path) -> None:
+    rows = [{"en": "ab", "ko": "c"}, {"en": "a", "ko": "bc"}, {"en": "a", "ko": "bc"}]
+    settings = {"directions": ("en-ko",), "instruction_languages": ("en",)}
+    found = Mixed(tmp_path / "m", [(settings, PAIRS, rows)])
+    assert {example.completion.strip() for example in found.examples} == {"c", "bc"}
+    assert [drop["row"]["same_as"] for drop in found.drops] == ["s0 f:2"]
+
+
 def test_another_source_s_twin_is_a_duplicate_and_the_same_row_in_another_part_is_none(tmp_path: Path) -> None:
     found = Mixed(
         tmp_path / "m", [({}, TEXT, texts("가")), ({}, TEXT, texts("가")), ({"source": "s0"}, TEXT, texts("가"))]

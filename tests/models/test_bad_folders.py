@@ -159,6 +159,10 @@ def adapters(folder: Path) -> None:
             "model of .* cannot be read: .*attention_bias.*correct them",
         ),
         (lambda folder: set_config(folder, hidden_act="gelux"), "says hidden_act 'gelux', which transformers does not"),
+        (
+            lambda folder: set_config(folder, rope_parameters={"rope_type": "yarnn", "rope_theta": 1e4}),
+            r"says rope_parameters\.rope_type 'yarnn', which transformers does not know",
+        ),
         (lambda folder: (folder / "generation_config.json").write_text("{"), r"generation_config\.json is no JSON"),
         (
             lambda folder: (folder / "generation_config.json").write_text('{"eos_token_id": [2, "x"]}'),

@@ -16,7 +16,6 @@ CONFIG, GENERATION = "config.json", "generation_config.json"
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 _WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
-_ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation")
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 _MAX_HEADER_BYTES = 100_000_000
 
@@ -50,6 +49,23 @@ def fault_of_texts(folder: Path) -> str | None:
         except ValueError as error:
             return f"{path.name} is no JSON ({error})"
     return None
+
+
+def place_of_name(folder: Path, error: Exception) -> str | None:
+    """Return what a configuration says where a library failed on a name in it: all that it tells is the name."""
+    name = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if not isinstance(name, str) or not (folder / CONFIG).is_file():
+        return None
+    places = [place for place, value in _values(_json(folder / CONFIG)) if value == name]
+    return f"its {CONFIG} says {places[0]} {name!r}" if places else None
+
+
+def _values(content: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _values(value, f"{before}.{key}" if before else str(key))
+    else:
+        yield before, content
 
 
 def refuse_bad_config_file(folder: Path) -> None:
@@ -137,7 +153,6 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
         )
     text = _text_config(content)
     yield from number_faults(text, _names_of(str(text.get("model_type", kind))))
-    yield from _activation_faults(text)
     padding, size = text.get("pad_token_id"), text.get("vocab_size")
     if isinstance(padding, int) and isinstance(size, int) and padding >= size:
         yield (
@@ -158,15 +173,6 @@ def _names_of(kind: str) -> dict[str, str]:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     return dict(CONFIG_MAPPING[kind].attribute_map) if kind in CONFIG_MAPPING else {}
-
-
-def _activation_faults(content: dict[str, Any]) -> Iterator[str]:
-    from transformers.activations import ACT2FN
-
-    for key in _ACTIVATIONS:
-        found = content.get(key)
-        if isinstance(found, str) and found not in ACT2FN:
-            yield f"its configuration says {key} {found!r}, which transformers does not know. Correct it in config.json"
 
 
 def _generation_faults(path: Path) -> Iterator[str]:

@@ -11,7 +11,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from crosstune.errors import BadInputError
 from crosstune.models import wrappers
 from crosstune.models.finite import named, refuse_not_finite
-from crosstune.models.folder import CONFIG, fault_of_texts, refuse_bad_config, refuse_bad_config_file, refuse_bad_folder
+from crosstune.models.folder import (
+    CONFIG,
+    fault_of_texts,
+    place_of_name,
+    refuse_bad_config,
+    refuse_bad_config_file,
+    refuse_bad_folder,
+)
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf import tokenizer as gguf_tokenizer
 from crosstune.models.gguf.header import is_gguf
@@ -30,7 +37,10 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
     """
     tokenizer = gguf_tokenizer.load(path) if is_gguf(path) else _tokenizer_of_folder(path, revision)
     if tokenizer.eos_token_id is None:
-        raise BadInputError(f"the tokenizer of {path} has no EOS token, so a model could never stop: set its eos_token")
+        raise BadInputError(
+            f"the tokenizer of {path} has no EOS token, so a model could never stop: set eos_token in its "
+            "tokenizer_config.json"
+        )
     return tokenizer
 
 
@@ -161,6 +171,8 @@ def _message(what: str, path: str, wanted: Sequence[str], error: Exception) -> s
     if folder.is_dir():
         if fault := fault_of_texts(folder):
             return f"the {what} of {path} cannot be read: {fault}. Copy it again from where the model comes from"
+        if (place := place_of_name(folder, error)) is not None:
+            return f"the {what} of {path} cannot be read: {place}, which transformers does not know. Correct it"
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
         if all(any(folder.glob(one)) for one in wanted):
             return (

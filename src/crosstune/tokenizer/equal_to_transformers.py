@@ -64,10 +64,16 @@ def _load(folder: Path, setting: str) -> "PreTrainedTokenizerBase":
     # Imported here: who learns a tokenizer, or has one in a .model file, needs no transformers.
     from transformers import AutoTokenizer
 
+    from crosstune.models.folder import fault_of_texts
+
     try:
         loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     # Each kind of tokenizer is read by code with exceptions of its own.
     except Exception as error:
+        if fault := fault_of_texts(folder):
+            raise BadInputError(
+                f"{setting}: the tokenizer of {folder} cannot be read: {fault}. Copy it again from where it comes from"
+            ) from None
         reason = " ".join(str(error).split())[:300]
         raise BadInputError(
             f"{setting}: transformers cannot load the tokenizer in {folder} ({type(error).__name__}: {reason}), so "
