@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, BloomConfig, GptOssConfig, LlamaConfig, MistralConfig, PreTrainedModel
 
-from crosstune.models import packing
+from crosstune.models import packing, paths, plain_rows, self_test
 from crosstune.models.attention.asked import Asked, asked_of
 from crosstune.models.paths import path_of, paths_of, read_rows, way_of
 from crosstune.models.plain import as_plain, plain_logits
@@ -135,3 +135,25 @@ def test_the_attention_of_its_own_is_put_back() -> None:
     with as_plain(model):
         assert model.config._attn_implementation == own
     assert model.config._attn_implementation == packing.ATTENTION
+
+
+def test_what_plain_transformers_makes_of_the_rows_is_computed_once_until_a_weight_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, passes = make_model(LLAMA), []
+    for part in model.parameters():
+        part.requires_grad_(False)
+    original = plain_rows.logits_of
+    monkeypatch.setattr(self_test, "amplified", lambda _: None)
+    monkeypatch.setattr(paths, "amplified", lambda _: None)
+    monkeypatch.setattr(plain_rows, "logits_of", lambda *given: passes.append(1) or original(*given))
+    path_of(model, "training")
+    once = len(passes)
+    path_of(model, "scoring")
+    path_of(model, "generation")
+    assert len(passes) == once > 0
+    vars(model).pop("_crosstune_paths")
+    with torch.no_grad():
+        model.model.norm.weight.mul_(2)
+    assert path_of(model, "scoring").way == "packed"
+    assert len(passes) == 2 * once

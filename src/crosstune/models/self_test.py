@@ -8,27 +8,32 @@ looked at, too: what is wrong shows there before training makes it show.
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
 from crosstune.models.frozen import FrozenLinear
 from crosstune.models.kernels.low_memory_layers import own_forwards
 from crosstune.models.plain import inner_model, plain_logits
+from crosstune.models.plain_rows import (
+    LENGTHS,
+    PlainRows,
+    largest_difference,
+    log_probabilities_of,
+    logits_of,
+    places_in,
+    plain_rows,
+    rows_of,
+)
 
-# Two rows with a beginning of their own, and one that is alone. Lengths are multiples of 16, as products in eight bits
-# want them; what is read begins behind the shared tokens, as answers behind an instruction.
-_NUM_SHARED = 10
-_LENGTHS = (32, 16, 16)
+# What is read of each row begins behind the tokens that rows share, as answers behind an instruction.
 READ = (np.arange(9, 32), np.arange(12, 16), np.arange(16))
 _WINDOW = 6
-_NUM_PIECES = 4096
 # Differences of log-probabilities by rounding, in units of the last digit of the largest logit: products of more digits
 # than 16 bits have add up in another order, those of fewer are hardly rounded otherwise.
 _UNITS, _UNITS_OF_HALF = 64.0, 2.0
@@ -88,13 +93,15 @@ class Reference:
 
     def __init__(self, model: nn.Module, read: Sequence[np.ndarray], digit: float, with_gradients: bool) -> None:
         """Run the model; ``read`` are the places in each row, ``digit`` is what products round a one by."""
-        self.rows, self._read = rows_of(inner_model(model)), read
-        self._is_fine, self._with_gradients = digit < _FINE, with_gradients
-        self._expected, self._gradients = self._run(model, _alone, nullcontext)
-        with torch.no_grad():
-            scale = float(plain_logits(model, self.rows[:1], read[:1], "one by one").abs().max())
+        self._read, self._is_fine, self._with_gradients = read, digit < _FINE, with_gradients
+        self._gradients: Gradients = {}
+        self._plain = self._run_plain(model, digit) if with_gradients else plain_rows(model, digit)
+        self.rows = self._plain.rows
+        places = places_in(self.rows, read)
+        self._expected = self._plain.log_probabilities[places]
+        scale = float(self._plain.largest[places[: len(read[0])]].max())
         rounding = (_UNITS if self._is_fine else _UNITS_OF_HALF) * digit * max(1.0, scale)
-        noise = _TIMES_NOISE * self._noise(model, digit)
+        noise = _TIMES_NOISE * largest_difference(self._plain.moved[places], self._expected)
         self._allowed = max(rounding, min(noise, _LARGEST_NOISE) if self._is_fine else noise)
 
     def difference(self, model: nn.Module, read: Read, kernels: Kernels) -> Difference:
@@ -106,7 +113,7 @@ class Reference:
             lines = str(error).splitlines() or [""]
             return Difference(math.inf, math.inf, *allowed, f"{type(error).__name__}: {lines[0]}")
         gradient = _largest_of_weights(self._gradients, gradients) if self._with_gradients else 0.0
-        return Difference(_largest(found, self._expected), gradient, *allowed)
+        return Difference(largest_difference(found, self._expected), gradient, *allowed)
 
     def refuse_unreadable(self, model: nn.Module) -> None:
         """Stop where a model's own computation is no number, or where a token sees those that follow it.
@@ -114,17 +121,19 @@ class Reference:
         Raises:
             BadInputError: with the difference, and what to do.
         """
+        if self._plain.is_readable:
+            return
         name = type(inner_model(model)).__name__
         if bool(self._expected.isnan().any()):
             raise BadInputError(
                 f"{name} cannot be trained or scored: plain transformers computes no numbers (NaN) for a row of "
-                f"{_LENGTHS[0]} tokens. Copy the model again, or choose a wider precision"
+                f"{LENGTHS[0]} tokens. Copy the model again, or choose a wider precision"
             )
         places = self._read[0][: (len(self._read[0]) + 1) // 2]
         with torch.no_grad():
             beginning = [self.rows[0][: int(places[-1]) + 1]]
-            found = _log_probabilities(plain_logits(model, beginning, [places], "one by one"))
-        ahead = _largest(found, self._expected[: len(places)])
+            found = log_probabilities_of(plain_logits(model, beginning, [places], "one by one"))
+        ahead = largest_difference(found, self._expected[: len(places)])
         if ahead > max(_AHEAD * self._allowed, 0.0 if self._is_fine else _AHEAD_OF_HALF):
             raise BadInputError(
                 f"{name} cannot be trained or scored exactly in any way: its tokens see those that follow "
@@ -132,33 +141,30 @@ class Reference:
                 "answer would be seen before it is asked for. Give a model that looks back only; of an encoder that "
                 "was trained as a decoder, config.json says is_decoder: true"
             )
+        self._plain.is_readable = True
 
-    def _noise(self, model: nn.Module, digit: float) -> float:
-        """Return what rounding alone does: how log-probabilities move with the last digit of the embeddings."""
-
-        def round_otherwise(embedding: nn.Module, given: Any, embedded: Tensor) -> Tensor:
-            draw = torch.rand(embedded.shape, generator=torch.Generator().manual_seed(1)).to(embedded)
-            return embedded * (1 + digit * (2 * draw - 1))
-
-        hook = inner_model(model).get_input_embeddings().register_forward_hook(round_otherwise)
-        try:
-            with torch.no_grad():
-                moved = _log_probabilities(_alone(model, self.rows, self._read))
-        finally:
-            hook.remove()
-        return _largest(moved, self._expected)
+    def _run_plain(self, model: nn.Module, digit: float) -> PlainRows:
+        rows = rows_of(inner_model(model))
+        with torch.enable_grad():
+            logits = logits_of(model, rows)
+            found = log_probabilities_of(logits)[places_in(rows, self._read)]
+            self._gradients = self._gradients_of(model, found)
+        return plain_rows(model, digit, logits.detach())
 
     def _run(
         self, model: nn.Module, read: Read, around: Callable[[], AbstractContextManager[None]]
     ) -> tuple[Tensor, Gradients]:
         with torch.set_grad_enabled(self._with_gradients), around():
-            found = _log_probabilities(read(model, self.rows, self._read))
+            found = log_probabilities_of(read(model, self.rows, self._read))
             if not self._with_gradients:
                 return found, {}
-            targets = torch.from_numpy(np.concatenate(self._read)).to(found.device) % found.shape[1]
-            with _gradients_of_its_own(model):
-                (-found.gather(1, targets[:, None]).mean()).backward()  # type: ignore[no-untyped-call]
-                return found.detach(), _sampled_gradients(model)
+            return found.detach(), self._gradients_of(model, found)
+
+    def _gradients_of(self, model: nn.Module, found: Tensor) -> Gradients:
+        targets = torch.from_numpy(np.concatenate(self._read)).to(found.device) % found.shape[1]
+        with _gradients_of_its_own(model):
+            (-found.gather(1, targets[:, None]).mean()).backward()  # type: ignore[no-untyped-call]
+            return _sampled_gradients(model)
 
 
 @contextmanager
@@ -171,46 +177,6 @@ def _gradients_of_its_own(model: nn.Module) -> Iterator[None]:
     finally:
         for weight, gradient in before:
             weight.grad = gradient
-
-
-def _largest(left: Tensor, right: Tensor) -> float:
-    """Return the largest difference, infinite where something is no number."""
-    return float((left - right).abs().nan_to_num(nan=math.inf).max()) if left.shape == right.shape else math.inf
-
-
-def _alone(model: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[np.ndarray]) -> Tensor:
-    return plain_logits(model, rows, read, "one by one")
-
-
-def _log_probabilities(logits: Tensor) -> Tensor:
-    """Return the log-probabilities of some pieces, [places, pieces], in float32."""
-    step = max(1, logits.shape[1] // _NUM_PIECES)
-    return logits.float().log_softmax(dim=1)[:, ::step]
-
-
-def _num_embeddings(model: Any) -> int:
-    table = model.get_input_embeddings()
-    # The table inside adapters: they put a weight together when it is asked for, which split weights do not allow.
-    inside = next((part for part in table.modules() if isinstance(part, nn.Embedding)), table)
-    return int(inside.weight.shape[0])
-
-
-def rows_of(model: PreTrainedModel) -> list[list[int]]:
-    """Return the token rows of the test, of ordinary pieces of the model."""
-    config: Any = model.config.get_text_config(decoder=True)
-    size = min(int(config.vocab_size), _num_embeddings(model))
-    # Of images and the like models expect more than their token.
-    special = {
-        value
-        for name, value in {**vars(model.config), **vars(config)}.items()
-        if name.endswith("token_id") and isinstance(value, int)
-    }
-    generator = np.random.default_rng(1)
-    ordinary = [piece for piece in generator.permutation(size)[:256].tolist() if piece not in special] or [0]
-    first, second, third = (
-        [ordinary[place] for place in generator.integers(len(ordinary), size=length)] for length in _LENGTHS
-    )
-    return [first, first[:_NUM_SHARED] + second[_NUM_SHARED:], third]
 
 
 @contextmanager
@@ -286,7 +252,7 @@ def _largest_of_weights(expected: Gradients, found: Gradients) -> float:
     if not overall:
         return 0.0
     return max(
-        _largest(*_of_one_length(gradient, found[name])) / (float(gradient.abs().max()) + 1e-3 * overall)
+        largest_difference(*_of_one_length(gradient, found[name])) / (float(gradient.abs().max()) + 1e-3 * overall)
         for name, gradient in expected.items()
     )
 

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from crosstune.models.paths import refuse_unreadable
 from crosstune.models.plain import plain_logits
-from crosstune.models.self_test import READ, amplify, rows_of
+from crosstune.models.plain_rows import rows_of
+from crosstune.models.self_test import READ, amplify
 
 _VOCABULARY, _INNER = 512, 256
 _LEAST_LAYERS = 2

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from crosstune.errors import BadInputError
 from crosstune.models.half_weights import restore_weights
 from crosstune.models.plain import plain_logits
-from crosstune.models.self_test import rows_of
+from crosstune.models.plain_rows import rows_of
 from crosstune.recipe import Lora, Phase
 from crosstune.runs.files import put_in_place
 from crosstune.train.loss import Penalty
