@@ -80,7 +80,7 @@ def make_recipe(root: Path, model: Path) -> Recipe:
         },
         "tokenizer": {
             "base": {"kind": "given", "path": str(model)},
-            "extension": {"kind": "learned", "mixture": "pairs", "num_new_pieces": 64, "required_syllables": "seen"},
+            "extension": {"kind": "learned", "mixture": "pairs", "num_new_pieces": 128, "required_syllables": "seen"},
         },
         "systems": {
             "base": {"start": str(model), "tokenizer": "base"},

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from crosstune.errors import BadInputError
 from crosstune.models.frozen import FrozenLinear
 from crosstune.models.kernels.low_memory_layers import own_forwards
-from crosstune.models.plain import inner_model, plain_logits
+from crosstune.models.plain import inner_model
 from crosstune.models.plain_rows import (
     LENGTHS,
     PlainRows,
@@ -46,6 +46,8 @@ _LARGEST_NOISE = 1e-2
 _GRADIENT, _GRADIENT_OF_HALF = 2e-3, 0.25
 # Further than rounding by so much, what follows in a row is seen; in few bits rounding may choose another expert.
 _AHEAD, _AHEAD_OF_HALF = 10.0, 2.0
+# torchao's layer for products in eight bits: each is scaled by the largest number of a whole row.
+_SCALED_BY_ROWS = "Float8Linear"
 _FINE = 1e-6
 _SMALL = 2**25
 _GAIN = 1.5
@@ -129,19 +131,24 @@ class Reference:
                 f"{name} cannot be trained or scored: plain transformers computes no numbers (NaN) for a row of "
                 f"{LENGTHS[0]} tokens. Copy the model again, or choose a wider precision"
             )
+        self._plain.is_readable = True
+        if any(type(part).__name__ == _SCALED_BY_ROWS for part in model.modules()):
+            return
         places = self._read[0][: (len(self._read[0]) + 1) // 2]
+        # As long as the row itself: products of other shapes round otherwise.
+        row, cut = self.rows[0], int(places[-1]) + 1
+        other = [*row[:cut], *(self.rows[2] * 2)[: len(row) - cut]]
         with torch.no_grad():
-            beginning = [self.rows[0][: int(places[-1]) + 1]]
-            found = log_probabilities_of(plain_logits(model, beginning, [places], "one by one"))
+            found = log_probabilities_of(logits_of(model, [other]))[torch.from_numpy(places)]
         ahead = largest_difference(found, self._expected[: len(places)])
         if ahead > max(_AHEAD * self._allowed, 0.0 if self._is_fine else _AHEAD_OF_HALF):
+            self._plain.is_readable = False
             raise BadInputError(
                 f"{name} cannot be trained or scored exactly in any way: its tokens see those that follow "
-                f"(log-probabilities differ by {ahead:.2g} nats where a row is cut off behind them), so that each "
-                "answer would be seen before it is asked for. Give a model that looks back only; of an encoder that "
+                f"(log-probabilities differ by {ahead:.2g} nats where a row goes on otherwise), so that each answer "
+                "would be seen before it is asked for. Give a model that looks back only; of an encoder that "
                 "was trained as a decoder, config.json says is_decoder: true"
             )
-        self._plain.is_readable = True
 
     def _run_plain(self, model: nn.Module, digit: float) -> PlainRows:
         rows = rows_of(inner_model(model))
