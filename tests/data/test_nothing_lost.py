@@ -441,6 +441,8 @@ def test_a_translation_memory_says_its_encoding_itself(tmp_path: Path, encoding:
         (bz2.compress(b"Hi.\n"), "it is packed by bzip2. Unpack it"),
         (lzma.compress(b"Hi.\n"), "it is packed by xz. Unpack it"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), r"Hangul \(\.xls, \.doc, \.hwp\)\. Convert it"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "a Git LFS pointer.*git lfs pull"),
+        (b"<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n", "a web page, as a failed download"),
         (b"a.txt" + bytes(252) + b"ustar" + bytes(300), "a tar archive. Unpack it"),
     ],
 )

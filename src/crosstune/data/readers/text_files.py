@@ -29,9 +29,11 @@ _OTHER_KINDS = {
     b"Rar!": "a RAR archive. Unpack it",
     b"%PDF": "a PDF. Convert it to text",
     b"\xd0\xcf\x11\xe0": "a document of an old Office or of Hangul (.xls, .doc, .hwp). Convert it to .xlsx or text",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself. Fetch it with `git lfs pull`",
     b"ARROW1": "an Arrow file. Convert it to Parquet",
     b"SQLite format 3": "a SQLite database. Write its table to a file",
 }
+_WEB_PAGE = (b"<!doctype html", b"<html")
 
 
 class Line(NamedTuple):
@@ -220,6 +222,8 @@ def _wide_encoding(content: bytes) -> str | None:
 def _other_kind(content: bytes) -> str | None:
     if content[257:262] == b"ustar":
         return "a tar archive. Unpack it"
+    if content[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_WEB_PAGE):
+        return "a web page, as a failed download leaves one. Open it in a browser and look, download the file again"
     return next((kind for magic, kind in _OTHER_KINDS.items() if content.startswith(magic)), None)
 
 
