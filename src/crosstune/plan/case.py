@@ -25,11 +25,13 @@ class Counted:
     Attributes:
         fake: the model without content, as it is trained, and the mode in which it runs.
         activations: bytes by size of the micro-batch, precision, and whether layers are computed again.
+        flops: useful operations, by the tokens that are trained on.
     """
 
     fake: tuple[nn.Module, FakeTensorMode] | None = None
     regularizers: tuple[Regularizer, ...] = ()
     activations: dict[tuple[int, str, bool], int] = field(default_factory=dict)
+    flops: dict[Tokens, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,11 @@ class Case:
 
     def flops(self) -> float:
         """Return the useful operations of the phase."""
-        with torch.device("meta"):
-            return flops(self.model(), self.tokens, self.phase)
+        known = self._counted.flops
+        if self.tokens not in known:
+            with torch.device("meta"):
+                known[self.tokens] = flops(self.model(), self.tokens, self.phase)
+        return known[self.tokens]
 
     def hours(self, machine: Machine) -> float:
         """Return the hours of the phase, at the assumed share of a machine's peak."""

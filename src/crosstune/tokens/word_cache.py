@@ -65,10 +65,14 @@ class CachedWordTokenizer:
 
     def can_encode(self, texts: pa.Array) -> pa.Array:
         """Return, for each text, whether its words show all that the tokenizer looks for."""
-        found = [pc.match_substring(texts, text) for text in self.borders.apart]
+        apart = self.borders.apart
+        # Tokenizers have hundreds of control tokens that begin alike: few texts have to be looked through for each.
+        doubtful = np.flatnonzero(_hold(texts, sorted({text[:2] for text in apart})))
+        held = np.zeros(len(texts), bool)
+        held[doubtful] = _hold(texts.take(doubtful), apart)
         if self.borders.white:
-            found.append(pc.match_substring_regex(texts, self.borders.white))
-        return pc.invert(reduce(pc.or_, found))
+            held |= np.asarray(pc.match_substring_regex(texts, self.borders.white))
+        return pa.array(~held)
 
     def encode(self, first: pa.Array, second: pa.Array) -> EncodedPairs:
         """Return the tokens of pairs of texts (``large_string``); the second begins a word in any case."""
@@ -128,6 +132,12 @@ class CachedWordTokenizer:
         tokens = np.fromiter(lines, np.int32)
         is_end = tokens == newline
         return tokens[~is_end], np.diff(np.flatnonzero(is_end), prepend=-1) - 1
+
+
+def _hold(texts: pa.Array, parts: Sequence[str]) -> NDArray[np.bool_]:
+    """Return, for each text, whether any of some others is a part of it."""
+    found = reduce(pc.or_, (pc.match_substring(texts, part) for part in parts))
+    return np.asarray(found, bool)
 
 
 def _buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
