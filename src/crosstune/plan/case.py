@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune.models.experts import num_expert_weights
 from crosstune.plan.machines import Machine, hours_of
-from crosstune.plan.memory import Memory, estimate_memory, fake_model
+from crosstune.plan.memory import Known, Memory, estimate_memory, fake_model
 from crosstune.recipe import Phase, Train
 from crosstune.train.cost import Tokens, flops
 from crosstune.train.methods.regularizers import Regularizer
@@ -24,13 +24,13 @@ class Counted:
 
     Attributes:
         fake: the model without content, as it is trained, and the mode in which it runs.
-        activations: bytes by size of the micro-batch, precision, and whether layers are computed again.
+        activations: what a forward pass saves.
         flops: useful operations, by the tokens that are trained on.
     """
 
     fake: tuple[nn.Module, FakeTensorMode] | None = None
     regularizers: tuple[Regularizer, ...] = ()
-    activations: dict[tuple[int, str, bool], int] = field(default_factory=dict)
+    activations: Known = field(default_factory=dict)
     flops: dict[Tokens, float] = field(default_factory=dict)
 
 

@@ -31,6 +31,9 @@ _FRAGMENTATION = 0.05
 _FLOAT = 4
 _CHUNK_ROWS = 1024
 
+Known = dict[tuple[int, str, bool], int]
+"""Bytes that a forward pass saves, by its tokens, its precision, and whether layers are computed again."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -73,7 +76,7 @@ def estimate_memory(
     num_gpus: int,
     num_shards: int,
     regularizers: Sequence[Regularizer] = (),
-    known: dict[tuple[int, str, bool], int] | None = None,
+    known: Known | None = None,
 ) -> Memory:
     """Return the memory of a step on each GPU.
 
@@ -84,7 +87,7 @@ def estimate_memory(
         num_gpus: how many train together.
         num_shards: over how many of them weights, gradients and optimiser state are split; 1 for none.
         regularizers: of the phase; where weights are split, so is what they keep.
-        known: what was counted of activations before, of the same model and phase, which is added to.
+        known: what was counted before of the same model and phase, which is added to.
     """
     num_trained = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
     bytes_per_value = 2 if settings.precision != "float32" else 4
@@ -94,11 +97,7 @@ def estimate_memory(
         working: float = (2 * layer + others) * bytes_per_value + (layer + others) * _FLOAT
     else:
         working = _copies(trained, settings)
-    key = tokens.largest_micro_batch, settings.precision, settings.gradient_checkpointing
-    known = {} if known is None else known
-    if key not in known:
-        known[key] = _activations(trained, tokens.largest_micro_batch, settings)
-    activations = known[key]
+    activations = _activations(trained, tokens.largest_micro_batch, settings, {} if known is None else known)
     vocabulary = _plain(trained).get_output_embeddings().weight.shape[0]
     all_logits = tokens.most_supervised * vocabulary * (bytes_per_value if num_shards > 1 else _FLOAT)
     rounded = tokens.most_supervised * vocabulary * (_FLOAT - bytes_per_value) if num_shards == 1 else 0
@@ -182,10 +181,20 @@ def _fake(tensor: Tensor, mode: FakeTensorMode) -> Any:
     return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
 
 
-def saved_bytes(model: nn.Module, num_tokens: int, precision: str) -> int:
-    """Return the bytes that a forward pass over so many tokens saves for the backward one, weights not counted."""
+def saved_bytes(
+    model: nn.Module, num_tokens: int, precision: str, known: Known | None = None, recomputes: bool = False
+) -> int:
+    """Return the bytes that a forward pass over so many tokens saves for the backward one, weights not counted.
+
+    ``recomputes`` says whether the model computes its layers again, ``known`` what was counted before.
+    """
+    known = {} if known is None else known
+    several, one = ((size, precision, recomputes) for size in (num_tokens, 1))
+    for size in (several, one):
+        if size not in known:
+            known[size] = _saved(model, size[0], precision)
     # Autocast saves its copies of the weights, too: what a pass over one token saves is those, near enough.
-    return _saved(model, num_tokens, precision) - _saved(model, 1, precision)
+    return known[several] - known[one]
 
 
 def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
@@ -208,15 +217,15 @@ def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
         return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
 
 
-def _activations(trained: nn.Module, num_tokens: int, settings: Train) -> int:
+def _activations(trained: nn.Module, num_tokens: int, settings: Train, known: Known) -> int:
     model = _plain(trained)
     model.set_attn_implementation(_ATTENTION)
     trained.train()
-    whole = saved_bytes(trained, num_tokens, settings.precision)
+    whole = saved_bytes(trained, num_tokens, settings.precision, known)
     if not settings.gradient_checkpointing:
         return whole
     recompute_layers(model)
-    kept = saved_bytes(trained, num_tokens, settings.precision)
+    kept = saved_bytes(trained, num_tokens, settings.precision, known, recomputes=True)
     recompute_layers(model, wanted=False)
     # One layer is computed again at a time: the whole, less what all layers but one keep.
     return kept + (whole - kept) // int(model.config.get_text_config(decoder=True).num_hidden_layers)
