@@ -117,6 +117,11 @@ def test_generation_settings_name_further_stop_tokens(make_model: MakeModel) -> 
     assert set(by_name(look_at_chat(subject(folder)))["stop tokens"].values["ids"]) >= {5, 6}
 
 
+def test_without_generation_settings_the_configuration_names_the_stop_tokens(make_model: MakeModel) -> None:
+    folder = make_model(weights=False, template=TEMPLATE, eos_token_id=[5, 6])
+    assert set(by_name(look_at_chat(subject(folder)))["stop tokens"].values["ids"]) >= {5, 6}
+
+
 def test_a_turn_that_ends_in_no_stop_token_is_attended_to(make_model: MakeModel) -> None:
     other = TEMPLATE.replace("<|end|>", "<|begin|><|end|>")
     folder = make_model(weights=False, template=other)

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from transformers import LlamaForCausalLM
 
 from crosstune.doctor.findings import Finding
 from crosstune.doctor.licences import look_at_licence
 from crosstune.doctor.subject import Subject
+from tests.models.gguf.files import llama_config, write_gguf
 
 
 def looked_at(folder: Path, **files: str) -> Finding:
@@ -59,3 +61,10 @@ def test_without_a_word_of_it_one_is_told_to_look_it_up(tmp_path: Path, readme: 
 def test_free_licences_are_ok_with_their_duties(tmp_path: Path) -> None:
     finding = looked_at(tmp_path, README_md="---\nlicense: apache-2.0\n---\n")
     assert (finding.verdict, "say what was changed" in finding.says) == ("ok", True)
+
+
+def test_a_gguf_file_says_its_licence_itself(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "tiny.gguf", LlamaForCausalLM(llama_config()), settings={"general.license": "MIT"})
+    (finding,) = look_at_licence(Subject("tiny", file))
+    assert (finding.verdict, finding.setting) == ("ok", "report.model_license: mit")
+    assert "(in tiny.gguf)" in finding.says

@@ -40,6 +40,14 @@ def test_a_language_without_a_sample_is_told_so_and_takes_one(make_model: MakeMo
     assert looked_at(folder, "ka", sample=sample)["length of text"].values["sentences"] == 2
 
 
+def test_borders_of_the_pre_tokenizer_are_told_without_a_sample_too(make_model: MakeModel) -> None:
+    folder = make_model(weights=False)
+    found = looked_at(folder, "bn")["dead pieces"]
+    assert (found.verdict, found.setting) == ("attention", "tokenizer.extension.keep_words_whole: true")
+    assert "of the words of three letters" in found.says
+    assert looked_at(folder, "ka")["dead pieces"].verdict == "ok"
+
+
 def test_a_sample_of_other_languages_stops(make_model: MakeModel, tmp_path: Path) -> None:
     sample = tmp_path / "sample.tsv"
     sample.write_text("fr\tde\nBonjour.\tGuten Tag.\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from crosstune.doctor.findings import Finding
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import ChatTemplate, from_tokenizer, source_of
-from crosstune.models.load import load_tokenizer
+from crosstune.models.load import load_config, load_tokenizer
 from crosstune.models.stop_tokens import stop_ids
 from crosstune.recipe.data import TEMPLATE_DATE
 
@@ -67,7 +67,8 @@ def _facts(template: ChatTemplate, options: dict[str, Any], thinks: bool) -> Ite
 
 
 def _stop_tokens(subject: Subject, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None) -> Finding:
-    settings = None
+    # As transformers does where there is no generation_config.json.
+    settings = GenerationConfig.from_model_config(load_config(str(subject.path)))
     if (subject.folder / "generation_config.json").is_file():
         try:
             settings = GenerationConfig.from_pretrained(str(subject.folder))

@@ -10,6 +10,8 @@ from ruamel.yaml.error import YAMLError
 
 from crosstune.doctor.findings import Finding, Verdict
 from crosstune.doctor.subject import Subject
+from crosstune.models.gguf.header import is_gguf
+from crosstune.models.gguf.model import facts_of
 
 _SECTION = "licence"
 _FRONT_MATTER = re.compile(r"\A﻿?---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
@@ -71,7 +73,9 @@ _AS_HUB_NAMES = {"bsd": "bsd-3-clause", "cc-by-nc-2.0": "cc-by-nc-4.0", "cc-by-n
 
 def look_at_licence(subject: Subject) -> Iterator[Finding]:
     """Read the licence from README.md's front matter, or know it by its text."""
-    name, where = _named_in_readme(subject.folder / "README.md")
+    name, where = _named_in_gguf(subject.path)
+    if not name:
+        name, where = _named_in_readme(subject.folder / "README.md")
     if not name or name in ("other", "unknown"):
         by_text = _known_by_text(subject.folder)
         name, where = by_text if by_text[0] else (name, where)
@@ -93,6 +97,11 @@ def look_at_licence(subject: Subject) -> Iterator[Finding]:
     verdict: Verdict = "ok" if known.is_free else "attention"
     says = f"{name} (in {where}). On release: {known.duties}"
     yield Finding(_SECTION, "licence", verdict, says, f"report.model_license: {name}", values)
+
+
+def _named_in_gguf(path: Path) -> tuple[str, str]:
+    name = str(facts_of(str(path))["license"]).strip().lower() if is_gguf(path) else ""
+    return name, path.name if name else ""
 
 
 def _named_in_readme(readme: Path) -> tuple[str, str]:

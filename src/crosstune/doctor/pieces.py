@@ -1,6 +1,7 @@
 """What a tokenizer makes of the target language, what its pre-tokenizer parts, and what new pieces would buy."""
 
 import re
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from crosstune.tokenizer.extend import refuse_unextendable
 from crosstune.tokenizer.learn import LearnRequest, NewPieces, first_pieces, learn_new_pieces, target_words
 from crosstune.tokenizer.pre_tokens import PreTokens
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
-from crosstune.tokenizer.word_branch import with_whole_words
+from crosstune.tokenizer.word_branch import tried_words, with_whole_words
 
 _SECTION = "tokenizer"
 DEAD, HOW_MANY = "dead pieces", "how many pieces"
@@ -157,21 +158,25 @@ def _length(case: _Case) -> Finding:
 def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
     """Yield what the pre-tokenizer does to words of the target language; return the tokenizer that pieces suit best."""
     target, source = case.languages.target, case.languages.source
-    if shares_letters(target, source) or case.pairs is None:
+    if shares_letters(target, source):
         return case.base
     pre_tokens = PreTokens(case.base)
-    words = target_words(case.base, case.pairs[1], LearnRequest(target, 0, "seen", source=source))
+    if case.pairs is None:
+        words, what = Counter(tried_words(target, source)), "words of three letters"
+    else:
+        words = target_words(case.base, case.pairs[1], LearnRequest(target, 0, "seen", source=source))
+        what = "words"
     parted = {word: parts for word in words if len(parts := pre_tokens.of(word)) > 1}
     share = len(parted) / max(1, len(words))
     values = {"parted_share": share, "words": len(words)}
     if share < _MANY_PARTED:
-        says = f"the pre-tokenizer keeps {1 - share:.0%} of the words whole: no piece of several letters would be dead"
+        says = f"the pre-tokenizer keeps {1 - share:.0%} of the {what} whole: no piece of several letters would be dead"
         yield Finding(_SECTION, DEAD, "ok", says, values=values)
         return case.base
     word, parts = next(iter(parted.items()))
     shown = " | ".join(case.base.surface(part) or part for part in parts)
     says = (
-        f"the pre-tokenizer parts {share:.0%} of the words, as {word.strip()!r} into {shown!r}: pieces that "
+        f"the pre-tokenizer parts {share:.0%} of the {what}, as {word.strip()!r} into {shown!r}: pieces that "
         "reach across such a border would be dead, so none is learned, and words stay long"
     )
     try:

@@ -30,7 +30,7 @@ def with_whole_words(base: BpeTokenizer, target: str, source: str) -> BpeTokeniz
         BadInputError: when the base has a pre-tokenizer that cannot be given a branch.
     """
     letters = characters.letters_of(target, source)
-    tried = _words(characters.every_letter(target, source))
+    tried = tried_words(target, source)
     if not _parts(base, tried):
         note(f"{_SETTING}: the base's pre-tokenizer parts no word of {target!r}, so nothing is changed")
         return base
@@ -51,8 +51,9 @@ def has_branch(content: dict[str, Any]) -> bool:
     return len(expressions) > 1 and any(other.startswith(f"{expressions[0]}|") for other in expressions[1:])
 
 
-def _words(letters: list[str]) -> list[str]:
-    """Return words that hold each letter, a mark or not, between two plain ones."""
+def tried_words(target: str, source: str) -> list[str]:
+    """Return words that hold each letter of a language, a mark or not, between two plain ones."""
+    letters = characters.every_letter(target, source)
     plain = next(letter for letter in letters if letter.isalpha())
     chosen = letters[:: max(1, len(letters) // _TRIED_LETTERS)]
     return [f" {plain}{letter}{plain}" for letter in chosen]

@@ -9,7 +9,9 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from crosstune.errors import BadInputError
 from crosstune.models.experts import num_expert_weights
+from crosstune.train.methods import trainable
 from crosstune.train.methods.lora_targets import chosen_targets
+from tests.train.conftest import make_phase
 
 DEFAULT = ("q_proj", "k_proj", "v_proj", "o_proj")
 SIZES = {
@@ -56,3 +58,13 @@ def test_experts_that_adapters_leave_out_are_named(capsys: pytest.CaptureFixture
     assert num_expert_weights(moe) == experts
     chosen_targets(moe, DEFAULT)
     assert f"experts as they are: {experts:,} of" in " ".join(capsys.readouterr().err.split())
+
+
+def test_experts_whose_inputs_cannot_be_dropped_are_told_with_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise ValueError("lora.ParamWrapper does not work with lora_dropout != 0.")
+
+    monkeypatch.setattr(trainable, "get_peft_model", refuse)
+    phase = make_phase(method="lora", lora={"targets": "all-linear"})
+    with pytest.raises(BadInputError, match=r"LoRA targets all-linear do not fit.*q_proj.*Set lora\.dropout: 0$"):
+        trainable.make_trainable(model("llama"), phase, None, seed=0)

@@ -154,9 +154,12 @@ def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, see
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
             adapted: nn.Module = get_peft_model(model, config)
     except ValueError as error:
+        asked = lora.targets if isinstance(lora.targets, str) else ", ".join(sorted(lora.targets))
+        # peft adapts experts that are one tensor as parameters, whose inputs it cannot drop.
+        remedy = ". Set lora.dropout: 0" if "lora_dropout" in str(error) else ""
         raise BadInputError(
-            f"LoRA targets {sorted(lora.targets)} do not fit this model ({error}); its linear layers are "
-            f"{', '.join(sorted(linear))}"
+            f"LoRA targets {asked} do not fit this model ({str(error).rstrip('.')}); its linear layers are "
+            f"{', '.join(sorted(linear))}{remedy}"
         ) from None
     for part in adapted.modules():
         if isinstance(part, TrainableTokensWrapper):
