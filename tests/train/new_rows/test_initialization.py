@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 from pydantic import ValidationError
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import NewRows
@@ -16,7 +16,7 @@ from crosstune.runs.files import read_json
 from crosstune.tokens.store import SCHEMA
 from crosstune.train import stage as train_stage
 from crosstune.train.new_rows.focus import similar_old_pieces, sparsemax
-from crosstune.train.new_rows.rows import CONFIG_KEY
+from crosstune.train.new_rows.rows import CONFIG_KEY, RowSource, extend_embeddings
 from crosstune.train.new_rows.word_alignment import learn_dictionary
 from tests.train.conftest import MakeRun, phase, scratch
 
@@ -142,3 +142,16 @@ def test_another_text_for_the_new_rows_trains_the_system_again(make_run: MakeRun
         train_stage.run(recipe, run)
         fingerprints.append(read_json(run.system("ours") / "system.json")["fingerprint"])
     assert fingerprints[0] != fingerprints[1]
+
+
+def test_a_model_that_looks_pieces_up_in_another_table_gets_no_new_ones() -> None:
+    config = LlamaConfig(vocab_size=97, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
+    model = LlamaForCausalLM(config)
+    experts_of_pieces = torch.zeros(97)
+
+    def look_up(_module: Any, _given: Any, named: dict[str, Any]) -> None:
+        experts_of_pieces[named["input_ids"]]
+
+    model.model.register_forward_pre_hook(look_up, with_kwargs=True)
+    with pytest.raises(BadInputError, match=r"new pieces cannot be given to LlamaForCausalLM: .*`tokenizer: base`"):
+        extend_embeddings(model, 97, [RowSource("random")], NewRows(), seed=0)

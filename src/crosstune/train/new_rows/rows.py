@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from crosstune.errors import BadInputError
+from crosstune.models.plain import plain_logits
 from crosstune.recipe import NewRows
 from crosstune.runs.files import read_json
 from crosstune.runs.provenance import versions
@@ -67,6 +70,7 @@ def extend_embeddings(
     if input_matrix(model).shape[0] < new_size:
         # mean_resizing off: transformers would draw the rows from a normal distribution around the mean of all.
         model.resize_token_embeddings(new_size, mean_resizing=False)
+        _refuse_other_tables(model, new_size)
     generator = torch.Generator().manual_seed(seed)
     for matrix in matrices(model):
         _fill(matrix, (num_known, old_size), sources, settings.noise, generator)
@@ -80,6 +84,20 @@ def extend_embeddings(
         "versions": {name: versions()[name] for name in ("crosstune", "torch", "transformers")},
     }
     setattr(model.config, CONFIG_KEY, facts)
+
+
+@torch.no_grad()
+def _refuse_other_tables(model: PreTrainedModel, new_size: int) -> None:
+    """Stop where a model looks a piece up in a table that transformers did not make longer."""
+    if model.device.type == "meta":
+        return
+    try:
+        plain_logits(model, [[0, new_size - 1]], [np.arange(2)], "one by one")
+    except IndexError as error:
+        raise BadInputError(
+            f"new pieces cannot be given to {type(model).__name__}: beside its embeddings it looks each piece up in a "
+            f"table that transformers does not make longer ({error}). Let its systems use `tokenizer: base`"
+        ) from None
 
 
 def input_matrix(model: PreTrainedModel) -> nn.Parameter:
