@@ -247,6 +247,7 @@ def test_no_architecture_has_such_numbers_where_nothing_else_is_said() -> None:
 def test_the_file_that_cannot_be_read_is_named_not_its_neighbours(good: Path, tmp_path: Path) -> None:
     folder = copy_of(good, tmp_path, lambda _: None)
     (folder / "tokenizer.json").write_text("{}")
+    (folder / "notes.json").write_text("{")
     for name, content, told in (
         ("tokenizer_config.json", b"{", r"tokenizer_config\.json is no JSON"),
         ("chat_template.jinja", b"\xff\xfe{{", r"chat_template\.jinja is not UTF-8 \(byte 0\)"),

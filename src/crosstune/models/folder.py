@@ -16,6 +16,11 @@ CONFIG, GENERATION = "config.json", "generation_config.json"
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 _WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+_TEXTS = (
+    *(CONFIG, GENERATION, INDEX, "adapter_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
+    *("chat_template.jinja", "chat_template.json", "preprocessor_config.json", "processor_config.json"),
+)
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 _MAX_HEADER_BYTES = 100_000_000
 
@@ -37,7 +42,8 @@ def holds_weights(folder: Path) -> bool:
 
 def fault_of_texts(folder: Path) -> str | None:
     """Return what is wrong with the first small file of a folder that is no JSON, or no text, as its name says."""
-    for path in sorted((*folder.glob("*.json"), *folder.glob("*.jinja"))):
+    # Of those that the libraries read: another file in the folder is nobody's fault.
+    for path in (folder / name for name in _TEXTS if (folder / name).exists()):
         if not path.is_file():
             return f"{path.name} is a folder, not a file"
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.errors import BadInputError
+from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.evaluate.harness.generated_tasks import max_positions
 from crosstune.evaluate.systems import find_system, load_system
 from crosstune.languages.registry import language_name, split_direction
@@ -74,9 +74,9 @@ def candidates_of(folders: Sequence[Path]) -> list[Candidate]:
     """Return the trained systems of some runs; labels name the run where there are several.
 
     Raises:
-        BadInputError: when a folder holds no run, or none of its systems is trained.
+        BadInputError: when a folder holds no run, none of its systems is trained, or their prompt cannot be rendered.
     """
-    found = []
+    found: list[Candidate] = []
     for folder in folders:
         run = RunFolder(folder)
         if not run.recipe.is_file():
@@ -90,6 +90,8 @@ def candidates_of(folders: Sequence[Path]) -> list[Candidate]:
             raise BadInputError(f"no system of {folder} is trained yet: crosstune train {run.recipe}")
         before = f"{recipe.name}: " if len(folders) > 1 else ""
         found += [Candidate(before + (recipe.systems[name].label or name), recipe, run, name) for name in trained]
+        # Before the page opens: a chat template that fails would be told there, to who cannot mend it.
+        template_of(recipe)
     return found
 
 
@@ -151,7 +153,12 @@ class ModelPool:
 
         Greedy decoding gives the evaluation's answer.
         """
-        model, tokenizer = self._load(place)
+        try:
+            model, tokenizer = self._load(place)
+        # A system that was damaged is told in its own box; the others answer.
+        except CrosstuneError as error:
+            yield Answer(f"(not asked: {error})", 0, False)
+            return
         template = self.candidates[place].template
         question = template.prompt(clean(asked[0]), clean(asked[1]))
         prompt = encode_prompt(tokenizer, question, with_controls=bool(template.controls))
