@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from crosstune.cli.inputs import look_at
 from crosstune.data import evaluation_sets
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.errors import BadInputError
@@ -17,7 +18,7 @@ from crosstune.evaluate.harness.generated_tasks import Generator
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Result
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.recipe import EvaluationTask, Languages
+from crosstune.recipe import EvaluationTask, Languages, Recipe
 from crosstune.runs.records import SHARES_OF_CORRECT
 from crosstune.tasks.diagnostics import LANGUAGE
 from crosstune.tasks.registry import all_tasks
@@ -175,6 +176,17 @@ def test_another_language_is_asked_for_with_a_file_and_told_which_one(tmp_path: 
     (tmp_path / "v.yaml").write_text("language: fr\n", encoding="utf-8")
     with pytest.raises(BadInputError, match=r"one file of wordings, .* name 2: v\.yaml, w\.yaml\. Name one"):
         items_of({"task": "instructions", "language": "fr", "paths": ["*.yaml"]}, tmp_path)
+
+
+def test_wrong_wordings_are_told_before_any_data_is_read(tmp_path: Path, recipe_content: dict[str, Any]) -> None:
+    tasks = {"kept": {"task": "instructions", "language": "ko", "paths": ["w.yaml"]}}
+    content = recipe_content | {"data_root": str(tmp_path), "evaluate": {"reference_system": "base", "tasks": tasks}}
+    recipe = Recipe.model_validate_json(json.dumps(content))
+    with pytest.raises(BadInputError, match=r"evaluate\.tasks\.kept\.paths: there is no file .*w\.yaml"):
+        look_at(recipe, ("data",))
+    (tmp_path / "w.yaml").write_text("language: ko\nrules: {bullets: ['{number}']}", encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"w\.yaml: instructions in 'ko' .*\n  `requests` is no list of requests"):
+        look_at(recipe, ("data",))
 
 
 def test_a_training_row_that_holds_an_instruction_is_found(tmp_path: Path) -> None:
