@@ -34,7 +34,7 @@ def benchmark_rows(task: Task, file: TextFile) -> Records:
         return json_lines(file)
     header = start.partition("\n")[0].rstrip("\r")
     if "\t" in header:
-        rows = tsv(file, _columns(task, file, header.split("\t"), "tab-separated"))
+        rows = tsv(file, _columns(task, file, header.split("\t"), "tab-separated"), is_published=True)
         return map(_without_quotes, rows) if task.has_quoted_cells else rows
     return comma_separated(file, _columns(task, file, next(csv.reader([header])), "comma-separated"))
 
