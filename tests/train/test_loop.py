@@ -26,6 +26,13 @@ from crosstune.train.metrics import MetricsFile
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, losses, metrics, phase, scratch
 
 
+def test_what_is_random_inside_a_step_is_drawn_anew_in_each_step_phase_and_process() -> None:
+    jobs: list[Any] = [SimpleNamespace(seed=seed, index=index) for seed in (1, 2) for index in (0, 1)]
+    seeds = [loop.step_seed(job, step, rank) for job in jobs for step in range(4) for rank in range(2)]
+    assert len(set(seeds)) == len(seeds) == 32
+    assert loop.step_seed(jobs[0], 3, 1) == loop.step_seed(jobs[0], 3, 1)
+
+
 def test_out_of_memory_names_the_setting_to_change(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, run = make_run({"base": scratch()})
 

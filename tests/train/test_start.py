@@ -10,10 +10,10 @@ from transformers import AutoModelForCausalLM, BertConfig, BertLMHeadModel
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.systems import find_system
-from crosstune.runs.files import read_json
+from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
-from crosstune.train.start import check_start
+from crosstune.train.start import check_start, find_start, inputs_of
 from tests.models.gguf.files import SPECIAL, write_gguf
 from tests.train.conftest import MakeRun, phase, scratch
 
@@ -84,6 +84,16 @@ def test_a_changed_model_folder_is_trained_from_again(make_run: MakeRun, foreign
     model.save_pretrained(foreign_model)
     train_stage.run(recipe, run)
     assert facts(run, "ours")["fingerprint"] != before
+
+
+def test_a_system_is_another_when_its_mixture_or_the_seed_is(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch()})
+    start = find_start(recipe, run, "base")
+    before = inputs_of(recipe, run, "base", start)
+    assert inputs_of(recipe.model_copy(update={"seed": recipe.seed + 1}), run, "base", start) != before
+    manifest = run.mixture("paper") / "manifest.json"
+    write_json(manifest, {**read_json(manifest), "fingerprint": "of other rows"})
+    assert inputs_of(recipe, run, "base", start) != before
 
 
 def test_a_matrix_padded_beyond_the_new_pieces_is_still_extended(
