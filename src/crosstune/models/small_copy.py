@@ -88,14 +88,19 @@ def refuse_unreadable_kind(config: PreTrainedConfig) -> None:
     """
     content = json.dumps(config.to_dict(), sort_keys=True, default=str)
     if content not in _READABLE:
-        try:
-            copied = small_copy(config, _MOST_WEIGHTS_AT_ONCE)
-        # What raises there is as manifold as architectures. Training tests the model itself when it begins.
-        except Exception:
-            copied = None
+        copied = copy_at_hand(config)
         if copied is not None:
             refuse_unreadable(copied)
         _READABLE.add(content)
+
+
+def copy_at_hand(config: PreTrainedConfig) -> PreTrainedModel | None:
+    """Return a small copy, where one of few weights can be made."""
+    try:
+        return small_copy(config, _MOST_WEIGHTS_AT_ONCE)
+    # What raises there is as manifold as architectures. Training tests the model itself when it begins.
+    except Exception:
+        return None
 
 
 def _with_few_pieces(content: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,12 @@ from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
 from crosstune.runs.hashes import hash_model
-from crosstune.train.new_rows.rows import RowSource, extend_embeddings, read_subwords
+from crosstune.train.new_rows.rows import (
+    RowSource,
+    extend_embeddings,
+    read_subwords,
+    refuse_unextendable_kind,
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ def check_start(recipe: Recipe, name: str, base: PreTrainedTokenizerBase | None 
         return
     model = check_model(path)
     refuse_unreadable_kind(model.config)
+    if system.tokenizer == "extended":
+        refuse_unextendable_kind(model.config)
     if base is not None:
         names = path, str(base.name_or_path)
         refuse_missing_rows(base, num_rows(model), names, len(base) if system.tokenizer == "extended" else None)

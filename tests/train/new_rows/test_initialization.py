@@ -16,7 +16,7 @@ from crosstune.runs.files import read_json
 from crosstune.tokens.store import SCHEMA
 from crosstune.train import stage as train_stage
 from crosstune.train.new_rows.focus import similar_old_pieces, sparsemax
-from crosstune.train.new_rows.rows import CONFIG_KEY, RowSource, extend_embeddings
+from crosstune.train.new_rows.rows import CONFIG_KEY, RowSource, extend_embeddings, refuse_unextendable_kind
 from crosstune.train.new_rows.word_alignment import learn_dictionary
 from tests.train.conftest import MakeRun, phase, scratch
 
@@ -155,3 +155,15 @@ def test_a_model_that_looks_pieces_up_in_another_table_gets_no_new_ones() -> Non
     model.model.register_forward_pre_hook(look_up, with_kwargs=True)
     with pytest.raises(BadInputError, match=r"new pieces cannot be given to LlamaForCausalLM: .*`tokenizer: base`"):
         extend_embeddings(model, 97, [RowSource("random")], NewRows(), seed=0)
+
+
+def test_a_configuration_tells_whether_new_pieces_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = LlamaConfig(vocab_size=97, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
+    refuse_unextendable_kind(config)
+
+    def forgets(*_: Any, **__: Any) -> None:
+        raise AttributeError("no attribute 'embeddings'")
+
+    monkeypatch.setattr(LlamaForCausalLM, "resize_token_embeddings", forgets)
+    with pytest.raises(BadInputError, match=r"new pieces cannot be given.*AttributeError: no attribute 'embeddings'"):
+        refuse_unextendable_kind(config)

@@ -9,10 +9,11 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from crosstune.errors import BadInputError
 from crosstune.models.plain import plain_logits
+from crosstune.models.small_copy import copy_at_hand
 from crosstune.recipe import NewRows
 from crosstune.runs.files import read_json
 from crosstune.runs.provenance import versions
@@ -68,9 +69,7 @@ def extend_embeddings(
     new_size = old_size + len(sources)
     num_known = min(old_size, len(input_matrix(model)))
     if input_matrix(model).shape[0] < new_size:
-        # mean_resizing off: transformers would draw the rows from a normal distribution around the mean of all.
-        model.resize_token_embeddings(new_size, mean_resizing=False)
-        _refuse_other_tables(model, new_size)
+        _resize(model, new_size)
     generator = torch.Generator().manual_seed(seed)
     for matrix in matrices(model):
         _fill(matrix, (num_known, old_size), sources, settings.noise, generator)
@@ -86,17 +85,30 @@ def extend_embeddings(
     setattr(model.config, CONFIG_KEY, facts)
 
 
+def refuse_unextendable_kind(config: PreTrainedConfig) -> None:
+    """Check on a small copy that a configuration's models can be given new pieces, where a copy can be made.
+
+    Raises:
+        BadInputError: with the reason, and what to do.
+    """
+    copied = copy_at_hand(config)
+    if copied is not None:
+        extend_embeddings(copied, len(input_matrix(copied)), [RowSource("random")], NewRows(), seed=0)
+
+
 @torch.no_grad()
-def _refuse_other_tables(model: PreTrainedModel, new_size: int) -> None:
-    """Stop where a model looks a piece up in a table that transformers did not make longer."""
-    if model.device.type == "meta":
-        return
+def _resize(model: PreTrainedModel, new_size: int) -> None:
+    """Make the matrices longer; stop where a model looks a piece up in a table that transformers leaves as it is."""
     try:
-        plain_logits(model, [[0, new_size - 1]], [np.arange(2)], "one by one")
-    except IndexError as error:
+        # mean_resizing off: transformers would draw the rows from a normal distribution around the mean of all.
+        model.resize_token_embeddings(new_size, mean_resizing=False)
+        if model.device.type != "meta":
+            plain_logits(model, [[0, new_size - 1]], [np.arange(2)], "one by one")
+    # Architectures that forget a part of themselves fail in ways of their own.
+    except (AttributeError, IndexError, NotImplementedError, TypeError, ValueError) as error:
         raise BadInputError(
-            f"new pieces cannot be given to {type(model).__name__}: beside its embeddings it looks each piece up in a "
-            f"table that transformers does not make longer ({error}). Let its systems use `tokenizer: base`"
+            f"new pieces cannot be given to {type(model).__name__}: transformers does not make all that it keeps for "
+            f"each piece longer ({type(error).__name__}: {error}). Let its systems use `tokenizer: base`"
         ) from None
 
 
