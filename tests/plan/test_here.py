@@ -30,7 +30,7 @@ def test_a_plan_for_this_machine_is_measured_on_the_phases_own_rows(
     assert plans[0].hours * 3600 == pytest.approx(expected)
     print_plan(plans, machine)
     printed = " ".join(capsys.readouterr().out.split())
-    assert "measured here on its own rows, 2 layers" in printed and "% of the peak rate" not in printed
+    assert "measured here on its own rows (layers: 2)" in printed and "% of the peak rate" not in printed
     assert to_json(plans, machine)["phases"][0]["measured"]["num_layers"] == 2
 
 

@@ -37,7 +37,7 @@ def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:
             results.print(_proposals_table(plan))
     if copied := max((plan.memory.checkpoint for plan in plans), default=0.0):
         results.print(
-            f"A checkpoint is copied to the host's memory, {copied / 1e9:.1f} GB at most, and written while training "
+            f"A checkpoint is copied to the host's memory, {copied / 1e9:.2g} GB at most, and written while training "
             "goes on; where less than twice that is free, training waits for it.",
             style="dim",
         )
@@ -104,13 +104,13 @@ def _what_was_measured(plans: Sequence[PhasePlan]) -> Iterator[str]:
     for plan in plans:
         if plan.measured is None:
             continue
-        rate = f"{three_digits(plan.measured.flops_per_second)}FLOP/s"
+        rate = f"{plan.measured.flops_per_second / 1e9:,.1f} GFLOP/s"
         name = f"{plan.system} {plan.index}"
         if plan.measured.num_layers == 0:
             yield f"{name}: no layer fits here: 40 % of a large matrix product's rate are assumed, {rate}"
             continue
         yield (
-            f"{name}: measured here on its own rows, {plan.measured.num_layers} layers: {rate} of useful operations, "
+            f"{name}: measured here on its own rows (layers: {plan.measured.num_layers}): {rate} of useful operations, "
             f"{hours_and_less(plan.measured.optimizer_seconds / 3600)} a step of the optimizer"
         )
 
