@@ -118,7 +118,7 @@ def test_a_process_that_is_asked_to_stop_is_resumed(make_run: MakeRun, tmp_path:
 # Libraries are loaded once, and each life is a fork; it is killed a random time after its first new step, or after its
 # begin: while it loads, trains, writes a checkpoint, goes from phase to phase, saves the model.
 KILLER = """
-import os, random, signal, sys, time
+import gc, os, random, signal, sys, time
 from pathlib import Path
 import torch
 from crosstune.runs.folder import RunFolder
@@ -127,6 +127,7 @@ from crosstune.train import stage
 torch.set_num_threads(1)
 recipe, run = yaml_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2]))
 draw, num_kills = random.Random(int(sys.argv[3])), 0
+gc.freeze()  # or each life would copy all that it collects garbage from
 
 def num_bytes_of_metrics():
     return sum(path.stat().st_size for path in run.root.glob("systems/*/metrics.jsonl"))
