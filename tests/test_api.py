@@ -96,7 +96,7 @@ def test_a_tokenizer_is_extended_by_texts_and_proved(base: Path, tmp_path: Path)
     assert sum(map(len, korean[1])) < sum(map(len, korean[0])) / 2
     assert before.encode_lines(ENGLISH) == after.encode_lines(ENGLISH)
     assert crosstune.verify(out, base)["holds"]
-    with pytest.raises(crosstune.CrosstuneError, match="extended is there already, and is not replaced"):
+    with pytest.raises(crosstune.CrosstuneError, match="extended already exists and is not replaced"):
         crosstune.extend_tokenizer(base, out, KOREAN)
 
 
@@ -111,7 +111,7 @@ def test_a_language_that_shares_its_letters_needs_source_texts(base: Path, tmp_p
     [
         ({"num_pieces": 4}, "num_pieces: Extra inputs"),
         ({"num_new_pieces": 0}, "num_new_pieces: Input should be greater"),
-        ({"write_sentencepiece": True}, "write_sentencepiece: a recipe is needed"),
+        ({"write_sentencepiece": True}, "write_sentencepiece: this needs a recipe"),
     ],
 )
 def test_wrong_settings_of_an_extension_are_named(
@@ -122,12 +122,12 @@ def test_wrong_settings_of_an_extension_are_named(
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(crosstune.CrosstuneError, match=r"holds no recipe\.yaml"):
+    with pytest.raises(crosstune.CrosstuneError, match=r"has no recipe\.yaml"):
         crosstune.read_report(tmp_path)
 
 
 def test_a_gpu_that_is_not_known_is_named() -> None:
-    with pytest.raises(crosstune.CrosstuneError, match="'h99' was asked as a GPU, but known are"):
+    with pytest.raises(crosstune.CrosstuneError, match="'h99' is not a known GPU; choose one of"):
         crosstune.plan_training(crosstune.load_recipe("miniature"), "h99")
 
 

@@ -1,4 +1,4 @@
-"""crosstune extends an English-centric language model to a new language and measures what was won and forgotten.
+"""crosstune extends an English-centric language model to a new language and measures what it gained and forgot.
 
 The functions below are the commands' own, for notebooks and scripts; docs/api.md describes them. They are loaded when
 they are first asked for: `import crosstune` loads no torch and prints nothing.

@@ -150,7 +150,7 @@ def kept_when_stopped() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         console.quiet = False
-        console.print("stopped; what was finished is kept. Run the same command again to go on.")
+        console.print("stopped; finished work is kept. Run the same command again to resume.")
         raise SystemExit(130) from None
 
 

@@ -42,9 +42,9 @@ def test_a_template_that_cannot_be_used_is_told_at_the_dry_run(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"quantization_config": {"quant_method": "gptq"}}, r"systems\.base\.start: .*weights are quantised \(gptq;"),
-        ({"quantization_config": {"quant_method": "fp8"}}, r"quantised \(fp8;"),
-        ({"quantization_config": {"load_in_4bit": True}}, r"quantised \(unknown;"),
+        ({"quantization_config": {"quant_method": "gptq"}}, r"systems\.base\.start: .*weights are quantized \(gptq;"),
+        ({"quantization_config": {"quant_method": "fp8"}}, r"quantized \(fp8;"),
+        ({"quantization_config": {"load_in_4bit": True}}, r"quantized \(unknown;"),
         ({"model_type": "exaone9", "auto_map": {"AutoModel": "a.B"}}, r"Python code in its own folder \(auto_map"),
     ],
 )

@@ -187,13 +187,13 @@ def test_a_draw_follows_its_seed_and_keeps_the_order_of_the_file(tmp_path: Path)
 @pytest.mark.parametrize(
     ("task", "content", "problem"),
     [
-        ("hellaswag", json.dumps({**HELLASWAG, "label": 4}), "label 4 is none of 0, 1, 2, 3"),
+        ("hellaswag", json.dumps({**HELLASWAG, "label": 4}), "label 4 is not one of 0, 1, 2, 3"),
         (
             "hellaswag",
             json.dumps({**HELLASWAG, "label": ""}),
-            "label '' is none of .*; where a split hides its",
+            "label '' is not one of .*; where a split hides its",
         ),
-        ("hellaswag", json.dumps({**HELLASWAG, "label": True}), "label True is none of"),
+        ("hellaswag", json.dumps({**HELLASWAG, "label": True}), "label True is not one of"),
         ("hellaswag", json.dumps({**HELLASWAG, "label": 0, "endings": ["a"]}), "`endings` does not hold 4 texts"),
         (
             "hellaswag",
@@ -203,13 +203,13 @@ def test_a_draw_follows_its_seed_and_keeps_the_order_of_the_file(tmp_path: Path)
         ("hellaswag", json.dumps({**HELLASWAG, "label": 0, "endings": ["\ud83d", "b", "c", "d"]}), "half a surrogate"),
         ("hellaswag", '{"prompt": "x"}', "no key 'activity_label'.*there are prompt"),
         ("hellaswag", '{"ind', "not valid JSON"),
-        ("copa_2011_test", COPA_XML.replace('"2"', '"0"'), "label '0' is none of 1, 2"),
-        ("copa_2011_test", COPA_XML.replace('"effect"', '"why"'), "question 'why' is none of cause, effect"),
+        ("copa_2011_test", COPA_XML.replace('"2"', '"0"'), "label '0' is not one of 1, 2"),
+        ("copa_2011_test", COPA_XML.replace('"effect"', '"why"'), "question 'why' is not one of cause, effect"),
         ("copa_2011_test", COPA_XML.replace("a2>", "a3>"), "no key 'a2'"),
-        ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\t2\n", "label '2' is none of 0, 1"),
+        ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\t2\n", "label '2' is not one of 0, 1"),
         ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\n", "2 columns; needed: 3"),
-        ("nsmc_likelihood", "id\tdocument\tlabel\n1\t좋다\tpositive\n", "label 'positive' is none of 0, 1"),
-        ("kobest_boolq", "ID\tText\tQuestion\tAnswer\n1\t가\t나\tmaybe\n", "label 'maybe' is none of false, true"),
+        ("nsmc_likelihood", "id\tdocument\tlabel\n1\t좋다\tpositive\n", "label 'positive' is not one of 0, 1"),
+        ("kobest_boolq", "ID\tText\tQuestion\tAnswer\n1\t가\t나\tmaybe\n", "label 'maybe' is not one of false, true"),
         ("translation", '{"data": [{"en": "a"}]}', "no key 'ko'"),
     ],
 )

@@ -33,7 +33,7 @@ def test_a_glob_without_match_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_malformed_glob_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"^s: .*(a\*\*b\.txt' is no path and no glob|no file matches)"):
+    with pytest.raises(BadInputError, match=r"^s: .*(a\*\*b\.txt' is neither a path nor a glob|no file matches)"):
         files.find(["a**b.txt"], tmp_path, "s")
 
 

@@ -91,7 +91,7 @@ def test_fewer_wordings_are_the_banks_first_and_more_than_it_has_are_refused() -
     assert used == set(translation_instructions("en-ko", "ko", "train")[:3])
     with pytest.raises(RecipeError, match="num_wordings: 401, but there are 400 to train on in language 'ko'"):
         render(part.model_copy(update={"num_wordings": 401}))
-    with pytest.raises(ValueError, match="goes with `wordings: train`"):
+    with pytest.raises(ValueError, match="needs `wordings: train`"):
         MixturePart(source="s", directions=("en-ko",), instruction_languages=("ko",), num_wordings=3)
 
 
@@ -163,7 +163,9 @@ def test_any_weights_hold_to_half_an_example(parts: list[tuple[float, int, int]]
 
 
 def test_a_share_of_nothing_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"'s1' should make up a share of weight 1\.0, but no row of it is left"):
+    with pytest.raises(
+        BadInputError, match=r"'s1' should make up a share of weight 1\.0, but none of its rows is left"
+    ):
         weigh((1, 1, 10), (1, 1, 0))
 
 

@@ -294,13 +294,13 @@ def test_nan_for_no_input_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ['{"en": "a", "ko": "가", "ko": "나"}\n', '[{"en": "a", "ko": "가", "ko": "나"}]'])
 def test_a_key_that_occurs_twice_is_a_bad_row(tmp_path: Path, content: str) -> None:
     rows = read(tmp_path, "parallel", content)
-    assert problems(rows) == ["the key 'ko' occurs twice; which value is meant cannot be known"]
+    assert problems(rows) == ["the key 'ko' occurs twice; it is unclear which value is meant"]
 
 
 def test_a_parquet_column_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     content = io.BytesIO()
     pq.write_table(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), content)
-    with pytest.raises(BadInputError, match="names a column twice: text"):
+    with pytest.raises(BadInputError, match="has duplicate column names: text"):
         read(tmp_path, "text", content.getvalue())
 
 
@@ -413,8 +413,8 @@ def test_the_files_in_a_zip_archive_are_read_each_with_its_name(tmp_path: Path) 
 def test_a_zip_archive_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
     whole = archive(a__jsonl=b'{"en": "a", "ko": "b"}\n' * 99)
     for content, message in (
-        (whole[:-30], "is no whole zip archive.*unzip -t"),
-        (archive(), "is no whole zip archive|without a file"),
+        (whole[:-30], "is not a complete zip archive.*unzip -t"),
+        (archive(), "is not a complete zip archive|without a file"),
         (whole.replace(b"a.jsonl", b".hidden"), "without a file in it"),
         (archive(b__zip=whole), r"holds another archive \(b\.zip\): unpack it"),
         (whole[:60] + b"\xff\xff" + whole[62:], "is not a whole zip file.*unzip -t"),

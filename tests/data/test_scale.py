@@ -103,7 +103,7 @@ def test_two_do_not_write_into_one_folder_at_a_time(content: dict[str, Any], tmp
     ("source", "options", "message"),
     [
         ("alpaca", (), "is of kind instructions; there are: korean"),
-        ("nothing", (), "is none of the recipe's sources"),
+        ("nothing", (), "is not one of the recipe's sources"),
         ("korean", ("--executor", "slurm"), "needs --partition"),
         ("hub", (), "tasks cannot share by files. Download it"),
     ],

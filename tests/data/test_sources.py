@@ -126,7 +126,7 @@ def test_plain_text_is_one_document_a_line_even_if_it_looks_like_json(tmp_path: 
 
 @pytest.mark.parametrize("content", ['[{"text": "가"}]', '{\n  "text": "가"\n}'])
 def test_json_that_is_not_one_row_a_line_is_never_taken_for_plain_text(tmp_path: Path, content: str) -> None:
-    with pytest.raises(BadInputError, match="format of this text file was not recognised"):
+    with pytest.raises(BadInputError, match="format of this text file was not recognized"):
         read(tmp_path, "text", content)
     assert read(tmp_path, "text", content, format="text")[0] == Row("f0:1", {"text": content.split("\n")[0]})
 
@@ -171,12 +171,12 @@ def test_a_bad_row_stops_the_run_or_is_dropped_with_its_place(
             "instructions",
             "auto",
             "hello",
-            "format of this instructions file was not recognised. It begins with 'hello'",
+            "format of this instructions file was not recognized. It starts with 'hello'",
         ),
-        ("instructions", "aihub_json", "a\tb", "'aihub_json' was asked for.*read from json, jsonl, tsv"),
+        ("instructions", "aihub_json", "a\tb", "cannot have format 'aihub_json', only json, jsonl, tsv"),
         ("parallel", "auto", "en\ten\tko\na\tb\t가\n", "names one of them twice: en, en, ko"),
-        ("instructions", "auto", '{\n"data": []}', "was not recognised"),
-        ("parallel", "auto", "no tabs", "was not recognised.*aihub_json.*aligned_text"),
+        ("instructions", "auto", '{\n"data": []}', "was not recognized"),
+        ("parallel", "auto", "no tabs", "was not recognized.*aihub_json.*aligned_text"),
         ("text", "auto", " \n", "is empty"),
         ("instructions", "json", '{"rows": []}', "should hold a JSON array.*the keys rows"),
         ("parallel", "aihub_json", '{"rows": []}', "read as AI-Hub JSON.*the keys rows"),

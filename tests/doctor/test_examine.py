@@ -31,7 +31,7 @@ def test_a_model_with_weights_is_examined_in_every_section(make_model: MakeModel
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     sections = [finding["section"] for finding in report["findings"]]
-    expected = ["model", "reading rows", "tokenizer", "chat", "benchmarks", "cost", "licence"]
+    expected = ["model", "reading rows", "tokenizer", "chat", "benchmarks", "cost", "license"]
     assert list(dict.fromkeys(sections)) == expected
     found = {finding["name"]: finding for finding in report["findings"]}
     assert found["tested on"]["says"].startswith("the model's own weights")
@@ -59,7 +59,7 @@ def test_an_architecture_that_packing_would_read_wrong_is_attended_to(make_model
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"model_type": "own", "auto_map": {"AutoModelForCausalLM": "x.Y"}}, "is Python code in its own folder"),
-    ({"quantization_config": {"quant_method": "gptq"}}, "its weights are quantised (gptq"),
+    ({"quantization_config": {"quant_method": "gptq"}}, "its weights are quantized (gptq"),
     ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "is no causal language model"),
     ({"num_attention_heads": 5, "num_key_value_heads": 2}, "The hidden size (32) is not a multiple of"),
 ]
@@ -126,7 +126,7 @@ def test_a_turn_that_ends_in_no_stop_token_is_attended_to(make_model: MakeModel)
     other = TEMPLATE.replace("<|end|>", "<|begin|><|end|>")
     folder = make_model(weights=False, template=other)
     finding = by_name(look_at_chat(subject(folder)))["stop tokens"]
-    assert (finding.verdict, "ends a turn by '<|begin|>'" in finding.says) == ("attention", True)
+    assert (finding.verdict, "ends a turn with '<|begin|>'" in finding.says) == ("attention", True)
     begin = json.loads((folder / "tokenizer.json").read_text("utf-8"))["added_tokens"][0]
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": begin["id"]}), "utf-8")
     assert by_name(look_at_chat(subject(folder)))["stop tokens"].verdict == "ok"
@@ -134,11 +134,11 @@ def test_a_turn_that_ends_in_no_stop_token_is_attended_to(make_model: MakeModel)
 
 def test_no_model_is_told_with_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(BadInputError, match=r"no model folder: it needs config\.json.*notes\.txt"):
+    with pytest.raises(BadInputError, match=r"not a model folder: it needs config\.json.*notes\.txt"):
         find_subject(str(tmp_path), None)
-    with pytest.raises(BadInputError, match="is a file: give the folder"):
+    with pytest.raises(BadInputError, match="is a file, not a model: give the folder"):
         find_subject(str(tmp_path / "notes.txt"), None)
-    with pytest.raises(BadInputError, match="there is no such folder here, and the hub did not give it"):
+    with pytest.raises(BadInputError, match="is not a model folder here, and the hub did not provide it"):
         find_subject("nobody/nothing", None)
 
 

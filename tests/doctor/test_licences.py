@@ -1,4 +1,4 @@
-"""Which licence a model folder says that it stands under, and what one must do on release."""
+"""Which license a model folder says that it stands under, and what one must do on release."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from transformers import LlamaForCausalLM
 
 from crosstune.doctor.findings import Finding
-from crosstune.doctor.licences import look_at_licence
+from crosstune.doctor.licences import look_at_license
 from crosstune.doctor.subject import Subject
 from tests.models.gguf.files import llama_config, write_gguf
 
@@ -14,7 +14,7 @@ from tests.models.gguf.files import llama_config, write_gguf
 def looked_at(folder: Path, **files: str) -> Finding:
     for name, content in files.items():
         (folder / name.replace("_md", ".md")).write_text(content, encoding="utf-8")
-    (finding,) = look_at_licence(Subject("m", folder))
+    (finding,) = look_at_license(Subject("m", folder))
     return finding
 
 
@@ -65,6 +65,6 @@ def test_free_licences_are_ok_with_their_duties(tmp_path: Path) -> None:
 
 def test_a_gguf_file_says_its_licence_itself(tmp_path: Path) -> None:
     file = write_gguf(tmp_path / "tiny.gguf", LlamaForCausalLM(llama_config()), settings={"general.license": "MIT"})
-    (finding,) = look_at_licence(Subject("tiny", file))
+    (finding,) = look_at_license(Subject("tiny", file))
     assert (finding.verdict, finding.setting) == ("ok", "report.model_license: mit")
     assert "(in tiny.gguf)" in finding.says

@@ -34,7 +34,7 @@ def test_text_is_measured_in_tokens_for_one_of_the_source(make_model: MakeModel)
 def test_a_language_without_a_sample_is_told_so_and_takes_one(make_model: MakeModel, tmp_path: Path) -> None:
     folder = make_model(weights=False)
     without = looked_at(folder, "ka")["length of text"]
-    assert "Give translations by --sample" in without.says and "tokens_per_source_token" not in without.values
+    assert "Give translations with --sample" in without.says and "tokens_per_source_token" not in without.values
     sample = tmp_path / "sample.tsv"
     sample.write_text("en\tka\nGood morning.\tდილა მშვიდობისა.\nI read.\tმე ვკითხულობ.\n", encoding="utf-8")
     assert looked_at(folder, "ka", sample=sample)["length of text"].values["sentences"] == 2
@@ -85,7 +85,7 @@ def test_a_language_with_the_same_letters_learns_beside_source_text(make_model: 
 
 def test_a_text_that_is_not_there_is_said_and_nothing_else_is_lost(make_model: MakeModel, tmp_path: Path) -> None:
     found = looked_at(make_model(weights=False), "ko", target=(tmp_path / "nowhere.txt",))
-    assert "no such file" in found["new pieces"].says
+    assert "was not found" in found["new pieces"].says
     assert "length of text" in found
 
 

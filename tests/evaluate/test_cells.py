@@ -68,7 +68,7 @@ def test_a_tasks_own_wordings_are_all_asked_in_the_language_they_are_in() -> Non
     [
         ({"en": ("To {target}!",)}, "`wordings` are in en, but `instruction_languages` are en, ko"),
         ({"en": ("To {target}!",), "ko": ()}, "`wordings` are in en, but"),
-        ({"en": ("Translate!",), "ko": ("{target}로!",)}, "one line that holds {target}"),
+        ({"en": ("Translate!",), "ko": ("{target}로!",)}, "one line that contains {target}"),
     ],
 )
 def test_own_wordings_are_asked_for_in_every_language(wordings: dict[str, tuple[str, ...]], message: str) -> None:
@@ -92,5 +92,5 @@ def test_a_sentence_that_occurs_often_is_asked_once_for_all_its_translations() -
 
 @pytest.mark.parametrize("setting", [{"wordings": "held_out"}, {"references": "several"}])
 def test_settings_of_translation_go_with_it_only(setting: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="`wordings` and `references` go with a translation task"):
+    with pytest.raises(ValueError, match="`wordings` and `references` are only for translation tasks"):
         EvaluationTask(task="nsmc_generate", paths=("n",), **setting)

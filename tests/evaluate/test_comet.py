@@ -60,9 +60,11 @@ def test_a_command_that_fails_is_told_with_its_last_words(tmp_path: Path, comman
 
 
 def test_what_is_not_there_is_refused_at_once(tmp_path: Path, checkpoint: Path, command: str) -> None:
-    with pytest.raises(BadInputError, match=r"comet_checkpoint: .*nothing\.ckpt is no \.ckpt file\. Give that"):
+    with pytest.raises(BadInputError, match=r"comet_checkpoint: .*nothing\.ckpt is not a \.ckpt file\. Give that"):
         Comet(tmp_path / "nothing.ckpt", command)
-    with pytest.raises(BadInputError, match=r"there is no command 'comet-scorr'\. Install it in an environment"):
+    with pytest.raises(
+        BadInputError, match=r"needs the command 'comet-scorr', which was not found\. Install it in its own environment"
+    ):
         Comet(checkpoint, "comet-scorr")
 
 

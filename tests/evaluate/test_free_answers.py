@@ -163,7 +163,7 @@ def test_english_and_korean_need_no_files(tmp_path: Path, code: str) -> None:
 
 
 def test_another_language_is_asked_for_with_a_file_and_told_which_one(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"items of its own in en, ko, not in 'fr': write a file of them"):
+    with pytest.raises(ValueError, match=r"built-in items in en, ko, not in 'fr': write a file of them"):
         EvaluationTask(task="instructions", language="fr")
     with pytest.raises(ValueError, match="needs the `language` of its items"):
         EvaluationTask(task="open_questions")

@@ -162,7 +162,7 @@ def test_an_interrupted_scoring_goes_on_and_gives_the_same(
     monkeypatch.setattr(generated_tasks, "generate", interrupted)
     with pytest.raises(SystemExit, match="130"):
         run(model_folder, data_root, tmp_path / "again")
-    assert "what was finished is kept. Run the same command again to go on." in capsys.readouterr().err
+    assert "finished work is kept. Run the same command again to resume." in capsys.readouterr().err
     again: list[Any] = []
     monkeypatch.setattr(generated_tasks, "generate", lambda *given: (again.append(a) or a for a in generate(*given)))
     assert (run(model_folder, data_root, tmp_path / "again") / outputs).read_bytes() == whole
@@ -203,7 +203,7 @@ def test_what_is_missing_is_said_and_skipped_only_if_asked(data_root: Path, monk
     notes: list[str] = []
     monkeypatch.setattr(find_benchmarks, "note", notes.append)
     assert set(find_tasks(Choice("paper", data_root, skip_missing=True), 4)) == {"hellaswag", "nsmc"}
-    assert "skipped, because it is not there: copa: copa-test.xml" in notes
+    assert "skipped, not found: copa: copa-test.xml" in notes
 
 
 def test_a_stand_in_is_named(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ def test_a_stand_in_is_named(data_root: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(find_benchmarks, "note", notes.append)
     tasks = find_tasks(Choice("paper", data_root), 4)
     assert set(tasks) == {"hellaswag", "copa", "nsmc", "ntrex"}
-    assert "aihub is not there; ntrex stands in its place" in notes
+    assert "aihub is not there; using ntrex instead" in notes
     assert tasks["copa"]["paths"] == ["two/deep/copa-test.xml"]
 
 
@@ -264,13 +264,15 @@ def test_a_file_that_is_there_twice_an_empty_folder_and_no_folder_are_refused(da
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInputError, match="none of the files of the suite paper for en and ko is in"):
         find_tasks(Choice("paper", tmp_path / "empty", skip_missing=True), 4)
-    with pytest.raises(BadInputError, match="--data-root nowhere is no folder: give the one under which"):
+    with pytest.raises(
+        BadInputError, match="--data-root nowhere is not a folder: give the folder with the benchmark files"
+    ):
         find_tasks(Choice("paper", Path("nowhere")), 4)
 
 
 def test_a_name_of_the_output_folder_that_is_none_is_refused(model_folder: Path, data_root: Path) -> None:
     with pytest.raises(
-        BadInputError, match=r"--out My-Scores: the folder's name may hold .* as my_scores: give another"
+        BadInputError, match=r"--out My-Scores: the folder's name may contain .* as my_scores: give another"
     ):
         run(model_folder, data_root, Path("My-Scores"))
 
@@ -301,7 +303,7 @@ def test_a_folder_may_be_called_as_crosstune_calls_things(
     assert started[0].systems["model"].start == str(tmp_path / name)
     assert started[0].systems_in_order == ["model"]
     shutil.rmtree(tmp_path / name)
-    with pytest.raises(BadInputError, match=f"'{name}' is no folder here, and no id of a model on the hub"):
+    with pytest.raises(BadInputError, match=f"'{name}' is neither a folder here nor the id of a model on the hub"):
         score_module.score(asked, Choice("paper", data_root), tmp_path / "scores")
 
 
@@ -312,7 +314,7 @@ def test_the_scores_of_one_model_are_not_replaced_by_anothers(
     before = {path: path.read_bytes() for path in out.rglob("*.json*") if path.is_file()}
     recipe = (out / "recipe.yaml").read_bytes()
     shutil.copytree(model_folder, tmp_path / "other")
-    with pytest.raises(RunFolderError, match=r"holds the scores of .*, and .*other was to be scored: give"):
+    with pytest.raises(RunFolderError, match=r"holds the scores of .*, and .*other is to be scored now: give"):
         run(tmp_path / "other", data_root, tmp_path / "scores", limit=1)
     assert before == {path: path.read_bytes() for path in before} and (out / "recipe.yaml").read_bytes() == recipe
 

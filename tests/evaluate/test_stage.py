@@ -339,7 +339,7 @@ def test_a_kobest_question_of_the_wrong_language_is_refused(recipe: Recipe, run:
     item = {"id": "k", "premise": "가", "question": "cause", "alternative_1": "나", "alternative_2": "다", "label": 0}
     path = run.root / "items.jsonl"
     write_jsonl(path, [item])
-    with pytest.raises(BadInputError, match="row 1: question 'cause' is none of 원인, 결과"):
+    with pytest.raises(BadInputError, match="row 1: question 'cause' is not one of 원인, 결과"):
         read_items(path, all_tasks()["kobest_copa"], ("en", "ko"))
 
 
@@ -354,7 +354,7 @@ def test_prompts_that_fill_the_model_stay_unanswered_and_are_counted(
     stage.run(recipe, run)
     rows = [row for row in read_jsonl(run.system("base") / "evaluation" / "outputs.jsonl") if row["task"] == "nsmc"]
     assert (rows[1]["output"], rows[1]["correct"], rows[1]["finished"]) == ("", False, False)
-    assert notes == ["nsmc: 1 prompts fill all 256 positions and stay unanswered"] * 2
+    assert notes == ["nsmc: 1 prompts fill the whole context of 256 tokens and get no answer"] * 2
 
 
 def test_answers_in_words_carry_their_failures_and_chosen_ones_none(recipe: Recipe, run: RunFolder) -> None:

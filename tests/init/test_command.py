@@ -138,9 +138,9 @@ def test_what_is_not_used_is_listed_with_the_reason(make_model: MakeModel, folde
     assert [*recipe.data.sources] == ["pairs"]
     told = " ".join(shown.split())
     for name, reason in {
-        "photo.jpg": "not used:",
+        "photo.jpg": "not used: an image (JPEG)",
         "empty.txt": "not used: empty",
-        "README.md": "not used: no data",
+        "README.md": "not used: not data",
         "french.txt": "in French",
         "marathi.txt": "in Marathi",
     }.items():
@@ -155,8 +155,8 @@ def test_an_empty_folder_and_one_of_photographs_end_with_what_is_needed(make_mod
     for number in range(3):
         (folder / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     done = init(model, folder, "ko")
-    assert "3 files were looked into, and none of them can be used" in str(done.exception)
-    assert done.stdout.count("not used") == 3
+    assert "none of its 3 files can be used" in str(done.exception)
+    assert done.stdout.count("not used: an image (PNG)") == 3
     assert not (folder.parent / "recipe.yaml").exists()
 
 
@@ -166,7 +166,7 @@ def test_two_files_of_lines_are_translations_of_each_other(make_model: MakeModel
     write_text(folder / "other.ko", "ko", 50)
     recipe, shown = written(make_model(), folder, "ko")
     assert {name: source.paths for name, source in recipe.data.sources.items()} == {"train": ("train.en", "train.ko")}
-    assert "new pieces, if they pay" in shown.partition("other.ko")[2]
+    assert "new pieces, if worth it" in shown.partition("other.ko")[2]
 
 
 def test_what_a_dry_run_refuses_is_not_written(
@@ -190,10 +190,10 @@ def test_a_model_that_cannot_be_used_and_a_recipe_that_is_there_end_before_files
 ) -> None:
     write_pairs(folder / "pairs.tsv", "ko")
     bad = make_model("bad", quantization_config={"quant_method": "awq"})
-    assert "its weights are quantised (awq" in str(init(bad, folder, "ko").exception)
+    assert "its weights are quantized (awq" in str(init(bad, folder, "ko").exception)
     assert "holds no weights" in str(init(make_model("no_weights", weights=False), folder, "ko").exception)
     (folder.parent / "recipe.yaml").write_text("mine")
-    assert "is there already" in str(init(make_model(), folder, "ko").exception)
+    assert "already exists" in str(init(make_model(), folder, "ko").exception)
     assert (folder.parent / "recipe.yaml").read_text() == "mine"
 
 
@@ -272,4 +272,4 @@ def test_a_data_set_that_the_hub_does_not_tell_of_and_no_folder_are_refused(make
     arguments = ["init", str(make_model()), "--to", "ko", "--gpu", "rtx4090"]
     assert "needs the folder of your files (DIR)" in str(CliRunner().invoke(app.app, arguments).exception)
     done = CliRunner().invoke(app.app, [*arguments, "--out", "nowhere.yaml", "--from-hub", "no/such"])
-    assert "--from-hub no/such: the hub did not tell" in str(done.exception)
+    assert "--from-hub no/such: the hub has no such data set" in str(done.exception)

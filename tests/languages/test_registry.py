@@ -33,7 +33,7 @@ def test_every_code_of_a_language_means_the_usual_one(written: str, usual: str) 
     [("zh-tw", "Write zh-TW"), ("KO", "Write ko"), ("korean", "Write one such as"), ("xx", "name its script.*xx-Latn")],
 )
 def test_a_code_that_is_none_is_refused_with_the_way_to_write_it(written: str, remedy: str) -> None:
-    with pytest.raises(BadInputError, match=f"{written!r} was asked as a language.*{remedy}"):
+    with pytest.raises(BadInputError, match=f"{written!r} is not a language code.*{remedy}"):
         language(written)
 
 
@@ -121,7 +121,7 @@ def test_a_direction_parts_where_the_second_code_begins(direction: str, sides: t
 
 @pytest.mark.parametrize("direction", ["en", "en-", "en-ko-de", "en-KO", "en ko"])
 def test_what_is_no_direction_is_refused(direction: str) -> None:
-    with pytest.raises(BadInputError, match=r"as a translation direction.*en-zh-TW"):
+    with pytest.raises(BadInputError, match=r"is not a translation direction.*en-zh-TW"):
         split_direction(direction)
 
 

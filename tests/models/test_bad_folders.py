@@ -61,7 +61,7 @@ def shrink(tensors: Tensors) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (drop, rf"1 missing: {UP}\. Nothing may stand in their place"),
+        (drop, rf"1 missing: {UP}\. Missing weights must not be replaced"),
         (rename, r"21 missing: lm_head.*21 not part of this architecture: _orig_mod\.lm_head.*torch.compile"),
         (add, r"1 not part of this architecture: model\.layers\.2\.mlp\.up_proj\.weight"),
         (shrink, r"1 of another shape than config\.json says: lm_head\.weight \[39, 16\] instead of \[40, 16\]"),
@@ -141,13 +141,13 @@ def adapters(folder: Path) -> None:
     ("change", "told"),
     [
         (lambda folder: (folder / "config.json").unlink(), "needs config.json and"),
-        (lambda folder: (folder / "config.json").write_text("{"), "its config.json is no JSON object"),
+        (lambda folder: (folder / "config.json").write_text("{"), "its config.json is not a JSON object"),
         (lambda folder: set_config(folder, model_type="llama9"), "model_type 'llama9', which transformers"),
         (
             lambda folder: set_config(folder, model_type="exaone", auto_map={"AutoModelForCausalLM": "m.Exaone"}),
             "'exaone' is Python code in its own folder",
         ),
-        (lambda folder: set_config(folder, quantization_config={"quant_method": "gptq"}), r"are quantised \(gptq;"),
+        (lambda folder: set_config(folder, quantization_config={"quant_method": "gptq"}), r"are quantized \(gptq;"),
         (lambda folder: set_config(folder, model_type="t5", architectures=["T5Model"]), "no causal language model"),
         (
             lambda folder: set_config(folder, architectures=["LlamaForSequenceClassification"]),
@@ -169,7 +169,7 @@ def adapters(folder: Path) -> None:
             r"generation_config\.json says eos_token_id \[2, 'x'\], which has to be a token's number",
         ),
         (cut, r"model\.safetensors has [\d,]+ bytes, but its header says [\d,]+: it is cut off"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "is no whole safetensors file"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "is not a complete safetensors file"),
         (point, "is a Git LFS pointer"),
         (index, r"names 2 files, of which 1 are missing: model-00002-of-00002\.safetensors"),
         (pickle, r"its weights are in pytorch_model\.bin, a format that can run code"),
@@ -257,5 +257,5 @@ def test_the_file_that_cannot_be_read_is_named_not_its_neighbours(good: Path, tm
             load_tokenizer(str(folder))
         (folder / name).unlink()
     (folder / "config.json").write_text("{")
-    with pytest.raises(BadInputError, match=r"its config\.json is no JSON object"):
+    with pytest.raises(BadInputError, match=r"its config\.json is not a JSON object"):
         load_tokenizer(str(folder))

@@ -56,7 +56,7 @@ def test_a_question_that_does_not_begin_question_and_answer_is_refused() -> None
 
 
 def test_a_tokenizer_without_chat_template_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"data\.prompt: chat was asked, but .* has no chat template\. Give one"):
+    with pytest.raises(BadInputError, match=r"data\.prompt is chat, but .* has no chat template\. Give a tokenizer"):
         from_tokenizer(tokenizer(None))
 
 

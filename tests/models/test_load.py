@@ -26,9 +26,9 @@ def said(folder: Path, program: str) -> int:
 
 def test_a_folder_that_is_no_model_says_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(BadInputError, match=r"it is no model folder.*found: notes.txt"):
+    with pytest.raises(BadInputError, match=r"it is not a model folder.*found: notes.txt"):
         load_model(str(tmp_path))
-    with pytest.raises(BadInputError, match=r"is no tokenizer folder.*found: notes.txt"):
+    with pytest.raises(BadInputError, match=r"is not a tokenizer folder.*found: notes.txt"):
         load_tokenizer(str(tmp_path))
 
 

@@ -54,7 +54,7 @@ def test_a_control_token_needs_no_row_and_a_word_does() -> None:
     tokenizer = with_token(PICTURE)
     num_rows = len(tokenizer) - 1
     refuse_missing_rows(tokenizer, num_rows, NAMES)
-    with pytest.raises(BadInputError, match=rf"has {num_rows - 1} embedding rows.*they do not belong together"):
+    with pytest.raises(BadInputError, match=rf"has {num_rows - 1} embedding rows.*they do not match"):
         refuse_missing_rows(tokenizer, num_rows - 1, NAMES)
     word = with_token(AddedToken("kimchi", normalized=False))
     refuse_missing_rows(word, num_rows, NAMES, num_extended=len(word))

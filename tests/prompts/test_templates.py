@@ -86,9 +86,9 @@ def test_korean_names_of_languages_go_with_the_particles_of_the_bank() -> None:
 @pytest.mark.parametrize(
     ("direction", "asked", "message"),
     [
-        ("en-xx", "en", "'xx' was asked as a language, but Unicode's CLDR knows none"),
-        ("en", "en", "'en' was asked as a translation direction"),
-        ("en-ko", "de", "'en-ko' in language 'de': there are some in en and ko. "),
+        ("en-xx", "en", "'xx' is not a language code of Unicode's CLDR"),
+        ("en", "en", "'en' is not a translation direction"),
+        ("en-ko", "de", "'en-ko' in language 'de': there are instructions in en and ko. "),
     ],
 )
 def test_an_unknown_language_is_refused_with_what_is_allowed(direction: str, asked: str, message: str) -> None:
@@ -111,9 +111,9 @@ def test_a_recipes_own_wordings_ask_in_its_language_with_that_languages_names() 
 
 
 def test_wordings_that_name_no_target_or_are_trained_on_and_held_out_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"one line that holds \{target\}"):
+    with pytest.raises(ValidationError, match=r"one line that contains \{target\}"):
         Wordings(train=("Übersetze das",))
-    with pytest.raises(ValidationError, match="what is trained on is not held out"):
+    with pytest.raises(ValidationError, match="remove it from one of them"):
         Wordings(train=("Auf {target}?",), held_out=("Auf {target}?",))
     with pytest.raises(ValueError, match=r"data\.translation_instructions\.de\.held_out"):
         translation_instructions("en-de", "de", "held_out", {"de": Wordings(train=("Auf {target}?",))})

@@ -38,7 +38,7 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
     [
         ("seed", "one", "seed: Input should be a valid integer (found 'one')"),
         ("name", "Two Words", "name: String should match pattern"),
-        ("languages.target", "korean", "languages.target: 'korean' was asked as a language, but is no BCP 47 code"),
+        ("languages.target", "korean", "languages.target: 'korean' is not a language code (BCP 47)"),
         (
             "data.prompt",
             "paper",
@@ -46,18 +46,22 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
         ),
         ("data.sources.alpaca.language", None, "a source of kind 'instructions' needs `language`"),
         ("data.sources.pairs.language", "ko", "a parallel source holds both languages of the recipe"),
-        ("data.sources.pairs.columns", {"de": "Deutsch"}, "data.sources.pairs.columns: 'de' is none of the recipe's"),
+        (
+            "data.sources.pairs.columns",
+            {"de": "Deutsch"},
+            "data.sources.pairs.columns: 'de' is not one of the recipe's",
+        ),
         ("data.sources.pairs.format", "hugging_face", "`format: hugging_face` needs `split`"),
-        ("data.sources.pairs.split", "train", "`split`, `config` and `revision` go with `format: hugging_face`"),
-        ("data.sources.pairs.chat_turns", "first", "`chat_turns` goes with `kind: instructions`"),
-        ("data.sources.pairs.encoding", "utf-16", "encodings that Python knows and that hold ASCII"),
-        ("data.sources.pairs.encoding", "klingon", "encodings that Python knows and that hold ASCII"),
+        ("data.sources.pairs.split", "train", "`split`, `config` and `revision` are only for `format: hugging_face`"),
+        ("data.sources.pairs.chat_turns", "first", "`chat_turns` is only for `kind: instructions`"),
+        ("data.sources.pairs.encoding", "utf-16", "encoding that Python knows and that contains ASCII"),
+        ("data.sources.pairs.encoding", "klingon", "encoding that Python knows and that contains ASCII"),
         ("data.sources.alpaca.columns", {"answer": "x"}, "may name input, instruction, messages, output, not answer"),
         ("data.sources.pairs.paths", [], "data.sources.pairs.paths: Tuple should have at least 1 item"),
         ("data.mixtures.paper.0.source", "aihub", "data.mixtures.paper.0.source: 'aihub' is not a source; there are"),
-        ("data.mixtures.paper.0.directions", [], "`directions` and `instruction_languages` go together"),
+        ("data.mixtures.paper.0.directions", [], "give both `directions` and `instruction_languages`"),
         ("data.mixtures.paper.0.directions", ["en-de"], "'en-de' does not lie between the recipe's languages"),
-        ("data.mixtures.paper.0.instruction_languages", ["de"], "'de' is none of the recipe's languages"),
+        ("data.mixtures.paper.0.instruction_languages", ["de"], "'de' is not one of the recipe's languages"),
         ("data.mixtures.paper.0.as_text", "ko", "`as_text` takes plain text"),
         ("data.mixtures.korean.0.as_text", "ko", "'korean' is not a parallel source"),
         (
@@ -67,14 +71,14 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
         ),
         ("tokenizer.extension", None, "systems.ours.tokenizer: `extended` needs a `tokenizer.extension` section"),
         ("systems.base.start", "ours", "systems.base.start: leads back to 'base' itself"),
-        ("systems.base.start", "scratch", "`architecture` goes with `start: scratch`"),
+        ("systems.base.start", "scratch", "`architecture` is only for `start: scratch`"),
         (
             "systems.base.architecture",
             {"hidden_size": 100, "num_layers": 1, "num_heads": 3, "intermediate_size": 8},
             "hidden_size 100 must be a multiple of twice num_heads 3: try 102",
         ),
         ("systems.ours.phases.0.num_steps", 10, "give exactly one of `num_epochs` and `num_steps`"),
-        ("systems.ours.phases.0.method", "lora", "`lora` settings go with `method: lora`"),
+        ("systems.ours.phases.0.method", "lora", "`lora` settings are only for `method: lora`"),
         ("systems.ours.phases.0.mixture", "x", "systems.ours.phases.0.mixture: 'x' is not a mixture; there are"),
         (
             "systems.ours.phases.0.learning_rate",
@@ -83,7 +87,7 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
         ),
         ("systems.ours.phases.0.epochs", 3, "systems.ours.phases.0.epochs: unknown setting"),
         ("evaluate.reference_system", "llama", "'llama' is not a system; there are base, ours"),
-        ("evaluate.tasks.hellaswag.directions", ["en-ko"], "go with a translation task, and only with one"),
+        ("evaluate.tasks.hellaswag.directions", ["en-ko"], "are only for translation tasks"),
         (
             "evaluate.tasks.hellaswag.wordings",
             {"en": ["Can you put it into {target}?", "Translate this into {target}."]},
@@ -134,7 +138,7 @@ def test_overrides_reach_nested_settings_lists_and_all_systems(recipe_content: d
     ("override", "expected"),
     [
         ("seed", "write section.key=value"),
-        ("systems.ours.phases.7.num_steps=1", "'7' is no position in a list of 1"),
+        ("systems.ours.phases.7.num_steps=1", "'7' is not a position in a list of 1"),
         ("seed=[1", "not valid YAML"),
     ],
 )
@@ -176,7 +180,7 @@ def test_a_missing_or_empty_recipe_is_an_error(tmp_path: Path) -> None:
 
 def test_quick_needs_a_quick_section(recipe_content: dict[str, Any], tmp_path: Path) -> None:
     path = write_recipe(tmp_path, recipe_content)
-    with pytest.raises(RecipeError, match="no `quick` section"):
+    with pytest.raises(RecipeError, match="needs a `quick` section"):
         yaml_file.load_recipe(path, quick=True)
     path.write_text(path.read_text(encoding="utf-8") + "quick: {name: quick, seed: 5}\n", encoding="utf-8")
     assert yaml_file.load_recipe(path, quick=True).seed == 5
@@ -232,7 +236,7 @@ def test_phases_are_read_under_their_old_name_with_a_notice(tmp_path: Path, caps
     override = "systems.ours.stages.0.learning_rate=1e-3"
     recipe = yaml_file.load_recipe(tmp_path / "old.yaml", [override])
     assert recipe == yaml_file.load_recipe(RECIPES / "miniature.yaml", [override.replace("stages", "phases")])
-    assert "systems.ours.stages is called `phases` now" in "".join(capsys.readouterr().err.split("\n"))
+    assert "systems.ours.stages is now called `phases`" in "".join(capsys.readouterr().err.split("\n"))
 
 
 def test_languages_are_kept_by_their_usual_codes_however_a_recipe_writes_them(recipe_content: dict[str, Any]) -> None:

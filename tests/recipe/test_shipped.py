@@ -28,7 +28,7 @@ def test_a_recipe_is_run_by_its_name_where_no_file_has_it(tmp_path: Path, monkey
         assert yaml_file.load_recipe(Path(name)).name == "miniature"
     (tmp_path / "miniature").write_text("name: mine")
     assert shipped.find(Path("miniature")).read_text(encoding="utf-8") == "name: mine"
-    with pytest.raises(RecipeError, match=r"nothing: cannot read this recipe .*comes with crosstune: .*miniature"):
+    with pytest.raises(RecipeError, match=r"nothing: cannot read this recipe .*included with crosstune: .*miniature"):
         yaml_file.load_recipe(Path("nothing"))
 
 
@@ -37,9 +37,9 @@ def test_a_copy_brings_what_it_is_based_on_and_replaces_nothing(tmp_path: Path) 
     assert [path.name for path in written] == ["bilingual.yaml", "paper.yaml"]
     overrides = ["data_root=corpora"]
     assert yaml_file.load_recipe(written[0], overrides).name == "llama2_7b_korean_bilingual"
-    with pytest.raises(RecipeError, match="is there already"):
+    with pytest.raises(RecipeError, match="already exists"):
         shipped.copy("llama2_7b_korean/paper", tmp_path / "new")
-    with pytest.raises(RecipeError, match="'other' was asked, but no such recipe comes with crosstune"):
+    with pytest.raises(RecipeError, match="'other' is not a recipe included with crosstune"):
         shipped.copy("other", tmp_path)
 
 
@@ -47,7 +47,7 @@ def test_the_schema_explains_settings() -> None:
     schema = json.loads(crosstune("recipes", "schema").stdout)
     described = schema["$defs"]["Phase"]["properties"]["global_batch_size"]
     assert "rows per optimizer step" in described["description"] and described["minimum"] == 1
-    assert "miniature" in crosstune("recipes", "list").stdout
+    assert "miniature" in crosstune("recipes", "list").stdout == crosstune("recipes").stdout
 
 
 @pytest.mark.slow

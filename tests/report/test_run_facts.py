@@ -82,7 +82,7 @@ def test_a_start_from_a_gguf_file_is_told_with_formats_tokens_and_template(recip
     write_json(run.system(name) / "system.json", {**read_json(run.system(name) / "system.json"), "gguf": GGUF})
     facts = read_run_facts(started, run)
     assert facts.systems[[*recipe.systems].index(name)].start == (
-        "models/tiny.gguf: dequantised from tiny.gguf (Tiny, apache-2.0), whose tensors are stored as 210 in Q4_1, "
+        "models/tiny.gguf: dequantized from tiny.gguf (Tiny, apache-2.0), whose tensors are stored as 210 in Q4_1, "
         "61 in F32; with its chat template; special tokens: bos_token <|im_start|>, eos_token <|im_end|>"
     )
     stage.run(started, run)

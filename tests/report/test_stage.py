@@ -48,7 +48,7 @@ def test_the_report_folder_holds_page_markdown_and_csv(recipe: Recipe, run: RunF
 def test_tables_are_stamped_where_training_kept_what_overlaps_the_tests(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stamp = "Training rows that hold texts of the evaluation sets were kept"
+    stamp = "Training rows that contain texts of the evaluation sets were kept"
     data = recipe_content()["data"]
     for kept in (False, True):
         recipe = make_recipe(tmp_path, data={**data, "quality": {"drop_evaluation_overlap": not kept}})
@@ -190,7 +190,7 @@ def test_nothing_evaluated_is_an_error_that_says_what_to_do(recipe: Recipe) -> N
     with pytest.raises(RunFolderError) as error:
         stage.run(recipe, RunFolder(recipe.runs_root / recipe.name))
     message = str(error.value)
-    assert "a report of" in message and "none of its systems (llama, lora" in message
+    assert "there is nothing to report in" in message and "none of its systems (llama, lora" in message
     assert "at least one systems/NAME/evaluation/scores.json" in message and "crosstune evaluate RECIPE" in message
 
 

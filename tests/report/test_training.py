@@ -131,10 +131,10 @@ def test_scores_during_training_become_one_chart_a_kind_of_task(recipe: Recipe, 
     assert page.means([{0: 0.7, 5: 0.6}, {0: 0.5, 5: 0.5}]) == [(0, 0.6), (5, 0.55)]
     stage.run(recipe.model_copy(update={"train": recipe.train.model_copy(update={"score_every_steps": 5})}), run)
     html = (run.report / "report.html").read_text(encoding="utf-8")
-    assert "The suite along training" in html and "every 5 steps" in html
+    assert "Scores during training" in html and "every 5 steps" in html
 
 
 def test_a_run_without_scores_during_training_shows_no_chart_of_them(recipe: Recipe, run: RunFolder) -> None:
     assert page.score_figures(recipe, read_curves(recipe, run)) == []
     stage.run(recipe, run)
-    assert "The suite along training" not in (run.report / "report.html").read_text(encoding="utf-8")
+    assert "Scores during training" not in (run.report / "report.html").read_text(encoding="utf-8")

@@ -46,7 +46,7 @@ def test_a_folder_that_was_damaged_is_named_and_not_current(tmp_path: Path, caps
     (folder / "rows").write_text("one, two, thre")
     assert not is_current(folder, "abc")
     assert "rows has 14 bytes instead of 15" in " ".join(capsys.readouterr().err.split())
-    with pytest.raises(RunFolderError, match=r"mixture is damaged: rows has 14 bytes instead of 15.*makes it again"):
+    with pytest.raises(RunFolderError, match=r"mixture is damaged: rows has 14 bytes instead of 15.*rebuilds it"):
         fingerprint_of(folder)
 
 

@@ -142,7 +142,7 @@ def test_ctrl_c_ends_with_a_message_and_leaves_nothing_half_written(tmp_path: Pa
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, message = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Run the same command again to go on" in message
+    assert process.returncode == 130 and "Run the same command again to resume" in message
     assert "Traceback" not in message
     finished = [folder for folder in run.glob("data/*/*") if not folder.name.startswith(".")]
     assert all((folder / "manifest.json").exists() for folder in [run / "world", *finished])

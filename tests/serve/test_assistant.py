@@ -20,7 +20,7 @@ SHORT = Decoding(max_new_tokens=12)
 
 @pytest.mark.parametrize("name", list(TEMPLATES))
 @pytest.mark.parametrize("text", ["", 'a "quoted" \\ {instruction} text\n둘째 줄'])
-def test_a_question_is_tokenised_as_in_training(chat_folder: Path, name: str, text: str) -> None:
+def test_a_question_is_tokenized_as_in_training(chat_folder: Path, name: str, text: str) -> None:
     assistant = Assistant(str(chat_folder), prompt=name)
     expected = encode_prompt(assistant.tokenizer, TEMPLATES[name].prompt("Say 'it' {now}", text))
     assert assistant.encode("Say 'it' {now}", text) == expected
@@ -106,7 +106,7 @@ def test_messages_that_a_template_refuses_are_refused_without_a_path(chat_folder
 
 def test_a_faulty_configuration_is_not_told_as_a_missing_tokenizer(chat_folder: Path) -> None:
     (chat_folder / "config.json").write_text("{", encoding="utf-8")
-    with pytest.raises(BadInputError, match=r"model folder .* its config\.json is no JSON object"):
+    with pytest.raises(BadInputError, match=r"model folder .* its config\.json is not a JSON object"):
         Assistant(str(chat_folder))
 
 

@@ -84,4 +84,4 @@ def test_with_history_earlier_turns_are_sent_along_until_they_are_forgotten_or_d
     monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\nthree\n"))
     chat(assistant, Decoding(4), system="Be kind.", keeps_history=True)
     assert conversations[-2:] == [[told, one, yes, two, yes, three], [told, two, yes, three]]
-    assert "no room for the oldest question any more, left out: 'one'" in capsys.readouterr().err
+    assert "dropped the oldest question to make room: 'one'" in capsys.readouterr().err

@@ -138,9 +138,9 @@ def test_a_prompt_template_can_be_written_into_a_model_without_one(model_folder:
 
 def test_nothing_is_overwritten(chat_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
-    with pytest.raises(BadInputError, match="nothing is overwritten"):
+    with pytest.raises(BadInputError, match="is not overwritten"):
         export(str(chat_folder), tmp_path / "there", "float32", "5GB")
-    with pytest.raises(BadInputError, match="nothing is overwritten"):
+    with pytest.raises(BadInputError, match="is not overwritten"):
         export_gguf(chat_folder, tmp_path / "there", "float32", None)
 
 

@@ -60,7 +60,7 @@ def test_a_folder_that_is_no_run_and_a_missing_library_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = crosstune("compare", str(tmp_path))
-    assert done.returncode == 2 and "has no recipe.yaml: give a folder that `crosstune run` made" in done.stderr
+    assert done.returncode == 2 and "has no recipe.yaml. Give a folder made by `crosstune run`" in done.stderr
     monkeypatch.setattr(compare.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BadInputError, match=r"pip install 'crosstune\[web\]'"):
         compare.compare([tmp_path], 7860, 1, None)

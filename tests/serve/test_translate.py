@@ -89,7 +89,7 @@ def test_a_stopped_file_says_how_it_goes_on(
     monkeypatch.setattr(translate, "translate_file", stopped)
     with pytest.raises(SystemExit) as ended:
         commands.translate(str(chat_folder), source)
-    assert ended.value.code == 130 and "Run the same command again to go on" in capsys.readouterr().err
+    assert ended.value.code == 130 and "Run the same command again to resume" in capsys.readouterr().err
 
 
 def test_nothing_is_overwritten_and_nothing_mixed(
@@ -97,7 +97,7 @@ def test_nothing_is_overwritten_and_nothing_mixed(
 ) -> None:
     target = tmp_path / "book.ko"
     target.write_text("mine\n", encoding="utf-8")
-    with pytest.raises(BadInputError, match="exists already"):
+    with pytest.raises(BadInputError, match="already exists"):
         translate_file(assistant, REQUEST, source, target, str(chat_folder))
     (tmp_path / ".book.ko.progress.json").write_text('{"fingerprint": "other"}', encoding="utf-8")
     with pytest.raises(BadInputError, match="translation of something else"):

@@ -74,8 +74,8 @@ def test_every_study_of_the_repository_loads(path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"reference": "nothing"}, "`reference` 'nothing' is no cell; there are paper, faster"),
-        ({"seeds": [1, 1]}, "has one twice"),
+        ({"reference": "nothing"}, "`reference` 'nothing' is not a cell; the cells are paper, faster"),
+        ({"seeds": [1, 1]}, "has a duplicate"),
         ({"cells": None}, "cells: missing"),
         ({"grid": {}}, "grid: unknown setting"),
     ],
@@ -107,7 +107,7 @@ def test_a_folder_holds_its_studies_in_the_order_of_their_files(tmp_path: Path) 
 
 
 def test_studies_of_a_folder_have_names_of_their_own(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"the folder holds no \.yaml file; name a study file"):
+    with pytest.raises(RecipeError, match=r"the folder has no study \(\.yaml\) file; name one"):
         load_studies(tmp_path)
     shutil.copy(write_study(tmp_path), tmp_path / "twin.yaml")
     with pytest.raises(RecipeError, match=r"twin\.yaml: `name` 'grid' is also that of .*study\.yaml"):
@@ -185,7 +185,7 @@ def test_a_recipe_with_seeds_is_a_study_of_its_adapted_systems(tmp_path: Path) -
     assert [(run.cell, run.seed, run.recipe.seeds) for run in runs] == [("miniature", 4, ()), ("miniature", 5, ())]
     assert {run.recipe.seed_of("llama") for run in runs} == {1}
     assert [run.recipe.seed_of("bilingual") for run in runs] == [4, 5]
-    with pytest.raises(RecipeError, match="has one twice"):
+    with pytest.raises(RecipeError, match="has a duplicate"):
         yaml_file.load_recipe(path, ["seeds=[4, 4]"])
     with pytest.raises(RecipeError, match="remove `seed` of ours"):
         yaml_file.load_recipe(path, ["seeds=[4, 5]", "systems.ours.seed=3"])

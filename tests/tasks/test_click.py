@@ -35,7 +35,7 @@ def test_an_answer_is_the_place_of_its_text(tmp_path: Path) -> None:
     assert items == [{**FOUR, "label": 1}, {**FIVE, "label": 4}]
 
 
-@pytest.mark.parametrize(("answer", "problem"), [("제주", "is none of 부산, 서울"), ("", "is none of")])
+@pytest.mark.parametrize(("answer", "problem"), [("제주", "is not one of 부산, 서울"), ("", "is not one of")])
 def test_an_answer_that_is_no_choice_is_refused(tmp_path: Path, answer: str, problem: str) -> None:
     with pytest.raises(BadInputError, match=problem):
         read(tmp_path, "click", {"a.json": json.dumps([{**FOUR, "answer": answer}], ensure_ascii=False)})

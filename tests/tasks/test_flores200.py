@@ -40,7 +40,7 @@ def test_score_finds_any_pair(tmp_path: Path) -> None:
     for name in ("dev/vie_Latn.dev", "dev/swh_Latn.dev", "devtest/vie_Latn.devtest", "devtest/swh_Latn.devtest"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    with pytest.raises(BadInputError, match="asked for with an instruction in vi or sw, but there are some in"):
+    with pytest.raises(BadInputError, match="needs an instruction in vi or sw, but there are some in"):
         find_tasks(Choice("multilingual", tmp_path, skip_missing=True, source="vi", target="sw"), 4)
     (tmp_path / "devtest" / "eng_Latn.devtest").touch()
     found = find_tasks(Choice("multilingual", tmp_path, skip_missing=True, source="en", target="sw"), 4)

@@ -45,7 +45,7 @@ def test_it_is_asked_in_the_harnesss_words(tmp_path: Path) -> None:
         template = yaml.load(path.read_text(encoding="utf-8"), Loader)["doc_to_choice"]
         words = template.removeprefix("{{[").removesuffix("]}}").replace("sentence1", "'A'").replace("sentence2", "'B'")
         assert doc["choices"] == list(eval(words))
-    with pytest.raises(BadInputError, match="`language`: 'vi' is none of de, en"):
+    with pytest.raises(BadInputError, match="`language`: 'vi' is not one of de, en"):
         paraphrase_dataset(str(tmp_path / "items.jsonl"), "vi")
     with pytest.raises(ValidationError, match="exists in de, en, es, fr, ja, ko, zh, not in 'vi'"):
         EvaluationTask.model_validate({"task": "pawsx", "paths": ("a",), "language": "vi"})

@@ -96,12 +96,12 @@ def test_a_review_that_the_hub_calls_null_is_dropped_as_an_empty_one(tmp_path: P
 
 @pytest.mark.parametrize("label", ["", -1, None])
 def test_a_split_that_hides_its_answers_is_refused_in_words(tmp_path: Path, label: Any) -> None:
-    with pytest.raises(BadInputError, match="is none of 0, 1, 2, 3; where a split hides its answers, take one"):
+    with pytest.raises(BadInputError, match="is not one of 0, 1, 2, 3; where a split hides its answers, take one"):
         read(tmp_path, "hellaswag", {"hellaswag_test.jsonl": [{**HELLASWAG, "label": label}]})
 
 
 def test_a_question_that_is_no_text_is_a_bad_row(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="'question' is not a text but 1"):
+    with pytest.raises(BadInputError, match="'question' is not text but 1"):
         read(tmp_path, "copa_superglue_val", {"val.jsonl": [{**COPA, "question": 1}]})
 
 

@@ -128,9 +128,7 @@ def test_other_models_are_refused_with_reason_and_advice(
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer.show_progress = False
     tokenizer.train_from_iterator(english, trainer)
-    with pytest.raises(
-        BadInputError, match=f"tokenizer.base was asked to be extended, but .*{reason}.*Start from a model"
-    ):
+    with pytest.raises(BadInputError, match=f"tokenizer.base cannot be extended: .*{reason}.*Start from a model"):
         refuse_unextendable(BpeTokenizer(json.loads(tokenizer.to_str())), "tokenizer.base")
 
 

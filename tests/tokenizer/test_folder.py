@@ -64,9 +64,7 @@ def test_special_tokens_and_chat_template_of_a_foreign_folder_are_kept(tmp_path:
 
 def test_broken_settings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text("{")
-    with pytest.raises(
-        BadInputError, match=r"tokenizer_config.json was asked as a tokenizer's settings, but is not JSON"
-    ):
+    with pytest.raises(BadInputError, match=r"tokenizer_config.json \(the tokenizer's settings\) is not JSON"):
         read_configuration(tmp_path)
 
 

@@ -56,7 +56,7 @@ def test_a_sentencepiece_file_and_a_folder_with_one_are_converted(
 
 
 def test_nothing_there_and_no_revision_names_both_places(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"'meta/none' was asked, but nothing is at .* or meta/none\. .*`revision`"):
+    with pytest.raises(BadInputError, match=r"'meta/none' was not found: nothing is at .* or meta/none\. .*`revision`"):
         given.find(wanted("meta/none"), tmp_path, "tokenizer.base.path")
 
 
@@ -64,21 +64,23 @@ def test_the_hub_offline_says_so_and_what_to_do(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     found = given.find(wanted("meta/none", "main"), tmp_path, "tokenizer.base.path")
-    with pytest.raises(BadInputError, match=r"'meta/none' at revision 'main' was asked.*HF_HUB_OFFLINE.*give a folder"):
+    with pytest.raises(
+        BadInputError, match=r"'meta/none' at revision 'main' is not a path here.*HF_HUB_OFFLINE.*give a folder"
+    ):
         found.fetch()
 
 
 def test_a_folder_without_a_tokenizer_says_what_it_holds(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"holds nothing\. It needs tokenizer.json"):
+    with pytest.raises(BadInputError, match=r"it has nothing\. It needs tokenizer.json"):
         given.load(tmp_path, "tokenizer.base.path")
     (tmp_path / "vocab.json").write_text("{}")
-    with pytest.raises(BadInputError, match=r"holds vocab.json.*save_pretrained"):
+    with pytest.raises(BadInputError, match=r"it has vocab.json.*save_pretrained"):
         given.load(tmp_path, "tokenizer.base.path")
 
 
 def test_a_broken_tokenizer_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": 3}))
-    with pytest.raises(BadInputError, match=r"tokenizer.json was asked as a tokenizer, but cannot be read"):
+    with pytest.raises(BadInputError, match=r"tokenizer.json cannot be read as a tokenizer"):
         given.load(tmp_path, "tokenizer.base.path")
 
 

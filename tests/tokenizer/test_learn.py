@@ -72,10 +72,10 @@ def test_text_without_target_letters_gives_no_piece(any_base: BpeTokenizer, engl
 
 def test_too_few_pieces_for_the_characters_are_refused(small_base: BpeTokenizer, korean: list[str]) -> None:
     with pytest.raises(
-        BadInputError, match=r"num_new_pieces: 500 was asked, but .* need 23\d\d .*required_syllables: seen"
+        BadInputError, match=r"num_new_pieces: 500 is too small: .* need 23\d\d .*required_syllables: seen"
     ):
         learn_new_pieces(small_base, korean, LearnRequest("ko", 500, "ks_x_1001"))
-    with pytest.raises(BadInputError, match=r"num_new_pieces: 5 was asked, but .* Ask for at least as many\.$"):
+    with pytest.raises(BadInputError, match=r"num_new_pieces: 5 is too small: .* Set at least that many\.$"):
         learn_new_pieces(small_base, korean, seen(5))
 
 
@@ -98,9 +98,9 @@ def test_no_piece_contains_a_denied_string_and_all_stay_reachable(any_base: BpeT
 def test_allowed_words_in_other_letters_or_without_place_are_refused(
     small_base: BpeTokenizer, korean: list[str]
 ) -> None:
-    with pytest.raises(BadInputError, match=r"allow: \['LG전자'\] were asked .* Remove them"):
+    with pytest.raises(BadInputError, match=r"allow: \['LG전자'\] cannot be pieces: .* Remove them"):
         learn_new_pieces(small_base, korean, LearnRequest("ko", 400, "seen", allow=("LG전자",)))
-    with pytest.raises(BadInputError, match=r"allow: \['책을'\] were asked .*deny forbids"):
+    with pytest.raises(BadInputError, match=r"allow: \['책을'\] cannot be pieces: .*deny forbids"):
         learn_new_pieces(small_base, korean, LearnRequest("ko", 400, "seen", allow=("책을",), deny=("책을",)))
 
 

@@ -60,10 +60,10 @@ def test_every_arrangement_of_spaces_survives(bilingual_base: BpeTokenizer, text
 
 
 def test_too_few_pieces_for_the_characters_are_refused(english: list[str]) -> None:
-    with pytest.raises(BadInputError, match=r"num_pieces: 300 was asked, but .* need 354: ask for at least as many"):
+    with pytest.raises(BadInputError, match=r"num_pieces: 300 is too small: .* need 354: set at least that many"):
         learn_base(english, 300, "ko")
 
 
 def test_more_pieces_than_the_text_holds_are_refused(english: list[str]) -> None:
-    with pytest.raises(BadInputError, match=r"num_pieces: 9000 was asked, but the mixture gives only \d+.*more text"):
+    with pytest.raises(BadInputError, match=r"num_pieces: 9000 is too large: the mixture gives only \d+.*add text"):
         learn_base(english, 9000, "ko")

@@ -150,16 +150,14 @@ def test_a_base_that_is_not_bpe_is_refused_for_extension_but_serves_alone(make_r
     (tmp_path / "unigram" / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}))
     given = {"kind": "given", "path": str(tmp_path / "unigram")}
     stage.run(*make_run(given))
-    with pytest.raises(
-        BadInputError, match=r"tokenizer.base was asked to be extended, but Unigram .*Start from a model"
-    ):
+    with pytest.raises(BadInputError, match=r"tokenizer.base cannot be extended: Unigram .*Start from a model"):
         stage.run(*make_run(given, EXTENSION))
 
 
 def test_a_mixture_without_its_examples_names_the_command_that_makes_them(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE)
     (run.mixture("english") / "examples.parquet").unlink()
-    with pytest.raises(RunFolderError, match=r"examples\.parquet is missing\. `crosstune run RECIPE` makes it again"):
+    with pytest.raises(RunFolderError, match=r"examples\.parquet is missing\. `crosstune run RECIPE` rebuilds it"):
         stage.run(recipe, run)
 
 
@@ -194,7 +192,7 @@ def test_a_sentencepiece_model_is_written_when_asked_and_agrees(
 
 def test_a_sentencepiece_model_of_a_base_without_one_is_refused(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION | {"write_sentencepiece": True})
-    with pytest.raises(BadInputError, match=r"write_sentencepiece: an extended tokenizer\.model was asked, but"):
+    with pytest.raises(BadInputError, match=r"write_sentencepiece: tokenizer\.base has no tokenizer\.model"):
         stage.run(recipe, run)
 
 

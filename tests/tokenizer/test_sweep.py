@@ -54,7 +54,7 @@ def test_the_table_has_a_row_for_each_size_and_a_column_for_each_text() -> None:
 def test_sizes_below_the_characters_and_recipes_that_learn_nothing_are_refused(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION)
     stage.run(recipe, run)
-    with pytest.raises(BadInputError, match="sweep: 5 new pieces were asked, but single characters alone need"):
+    with pytest.raises(BadInputError, match="sweep: 5 new pieces are too few: single characters alone need"):
         sweep(recipe, run, [5, 130])
     with pytest.raises(BadInputError, match=r"tokenizer.extension is absent. Set"):
         sweep(make_run(BASE)[0], run, [])

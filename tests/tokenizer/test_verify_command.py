@@ -124,10 +124,12 @@ def test_the_command_shows_the_first_failures_as_pieces_with_the_share_that_hold
 def test_the_command_ends_with_2_where_there_is_nothing_to_compare(good: Path, base: Path, tmp_path: Path) -> None:
     swapped = crosstune("verify", str(base), "--base", str(good))
     assert swapped.returncode == 2
-    assert "an extension of the base tokenizer was asked, but 256 of 676 old pieces moved or left" in swapped.stderr
+    assert "the given tokenizer is not an extension of the base: 256 of 676 old pieces moved or left" in swapped.stderr
     nowhere = crosstune("verify", str(good), "--base", str(tmp_path / "nowhere"))
     assert nowhere.returncode == 2
-    assert "--base: " in nowhere.stderr and "is not there. Give a folder with tokenizer.json" in nowhere.stderr
+    assert (
+        "--base: " in nowhere.stderr and "was not found. Give a tokenizer folder with tokenizer.json" in nowhere.stderr
+    )
 
 
 def test_the_command_lists_every_differing_line_and_fails(bad: Path, base: Path, tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_sides_of_different_length_and_unreadable_text_are_refused(
     short.write_text("책\n", encoding="utf-8")
     with pytest.raises(BadInputError, match=r"--parallel: .*20 lines and .*short\.ko has 1\. Give two files"):
         compare(good, base, Texts([], (sides[0], short), LANGUAGES))
-    with pytest.raises(BadInputError, match=r"nowhere\.txt was asked as text .*Give files of UTF-8"):
+    with pytest.raises(BadInputError, match=r"nowhere\.txt cannot be read as text .*Give files of UTF-8"):
         compare(good, base, Texts([tmp_path / "nowhere.txt"], None, LANGUAGES))
 
 

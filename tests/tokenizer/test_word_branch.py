@@ -102,7 +102,7 @@ def test_a_pre_tokenizer_that_takes_no_branch_is_refused_with_the_reason() -> No
 
 def test_an_allowed_word_that_the_base_parts_is_refused_with_the_setting_that_helps() -> None:
     request = LearnRequest("hi", 200, "seen", allow=("हिन्दी",))
-    with pytest.raises(BadInputError, match=r"allow: \['हिन्दी'\] .*parts them first.*keep_words_whole: true"):
+    with pytest.raises(BadInputError, match=r"allow: \['हिन्दी'\] .*splits them first.*keep_words_whole: true"):
         learn_new_pieces(BASES["LLaMA-3"], HINDI, request)
     branched = BRANCHED["LLaMA-3"]
     assert branched.internal(" हिन्दी") in learn_new_pieces(branched, HINDI, request).pieces

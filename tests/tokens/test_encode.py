@@ -1,4 +1,4 @@
-"""Prompt and completion, tokenised apart, say what the whole text says."""
+"""Prompt and completion, tokenized apart, say what the whole text says."""
 
 import json
 from typing import Any
@@ -185,5 +185,5 @@ def test_a_piece_across_the_border_is_counted_and_not_used(sentencepiece: PreTra
 def test_a_join_that_changes_the_text_is_an_error() -> None:
     stripping = of_bytes()
     stripping.backend_tokenizer.normalizer = normalizers.Strip()
-    with pytest.raises(BadInputError, match="tokenised apart, say 'thecat', but together they say 'the cat'"):
+    with pytest.raises(BadInputError, match="tokenized apart, say 'thecat', but together they say 'the cat'"):
         encode(stripping, [("the ", "cat")])

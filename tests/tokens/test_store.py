@@ -88,7 +88,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     return run
 
 
-def test_text_is_tokenised_shard_by_shard_in_several_processes(
+def test_text_is_tokenized_shard_by_shard_in_several_processes(
     text: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[int] = []
@@ -177,7 +177,7 @@ def test_a_shard_that_is_not_what_was_written_is_named_and_made_again_before_any
     damage(folder / name_of_shard(1))
     assert mixture_tokens(text, "korean", "base").to_pylist() == before
     said = " ".join(capsys.readouterr().err.split())
-    assert re.search(rf"base is damaged and made again: tokens-00001\.arrow {message}", said)
+    assert re.search(rf"base is damaged and will be rebuilt: tokens-00001\.arrow {message}", said)
 
 
 def test_a_copied_run_folder_is_read_though_its_times_differ(text: RunFolder, tmp_path: Path) -> None:

@@ -108,14 +108,14 @@ def test_too_long_examples_are_cut_and_their_bytes_with_them(base_tokenizer: Pre
 def test_a_mixture_that_leaves_no_row_is_an_error(base_tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(
         BadInputError,
-        match=r"mixture 'paper' has no row to learn from.*20 examples were longer than max_length_tokens=10",
+        match=r"mixture 'paper' has no usable row.*20 examples were longer than max_length_tokens=10",
     ):
         rows_of(pairs(), base_tokenizer, max_length_tokens=10, on_too_long="drop")
 
 
 def test_a_document_without_a_token_to_learn_is_an_error(base_tokenizer: PreTrainedTokenizerFast) -> None:
     without_bos = PreTrainedTokenizerFast(tokenizer_object=base_tokenizer.backend_tokenizer, eos_token="</s>")
-    with pytest.raises(BadInputError, match="k:1 has no token to learn: its completion is empty"):
+    with pytest.raises(BadInputError, match="k:1 has no supervised token: its completion is empty"):
         rows_of([Example("", "", "ko", "korean", "k:1")], without_bos)
 
 

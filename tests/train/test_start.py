@@ -54,7 +54,7 @@ def test_a_folder_that_is_no_model_is_refused_before_anything_else(make_run: Mak
     (tmp_path / "empty").mkdir()
     recipe, run = make_run({"base": {"start": "empty", "tokenizer": "base"}})
     with pytest.raises(
-        BadInputError, match=r"empty cannot be used: it is no model folder: it needs config.json and \*.safetensors"
+        BadInputError, match=r"empty cannot be used: it is not a model folder: it needs config.json and \*.safetensors"
     ):
         train_stage.run(recipe, run)
     assert not (run.system("base") / "system.json").exists()

@@ -105,7 +105,7 @@ def plan_training(recipe: "Recipe", gpu: str = "h100", num_gpus: int = 8, *, mfu
     from crosstune.plan.print_plan import to_json
 
     if gpu not in (*GPUS, "here"):
-        raise BadInputError(f"{gpu!r} was asked as a GPU, but known are here, {', '.join(GPUS)}: name one of them")
+        raise BadInputError(f"{gpu!r} is not a known GPU; choose one of here, {', '.join(GPUS)}")
     with pipeline.stages_run(recipe, ("data", "tokenizer"), "crosstune.plan_training(recipe)", False) as folder:
         machine = this_machine(num_gpus) if gpu == "here" else Machine(GPUS[gpu], num_gpus, mfu)
         return to_json(make_plan(recipe, folder, machine), machine)

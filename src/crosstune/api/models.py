@@ -32,7 +32,7 @@ def score(
 
     Args:
         model: a model folder, or a hub id.
-        data_root: where the benchmarks' files lie; the suite ``chat`` needs none in English and Korean.
+        data_root: folder with the benchmark files; the suite ``chat`` needs none in English and Korean.
         suite: which benchmarks, of those that exist in the two languages.
         tasks: only these, of any suite, as ``instructions``.
         source: the language that the model knew.
@@ -41,7 +41,7 @@ def score(
         limit: draw at most so many items of each benchmark.
         skip_missing: continue without files that are not there.
         prompt: the template around instructions; ``chat`` is the tokenizer's own.
-        max_new_tokens: where an answer is cut.
+        max_new_tokens: maximum length of an answer, in tokens.
         tokenizer: a folder or hub id; the model's own if empty.
         out: where the scores go; below ``runs`` if absent.
         quiet: print nothing.

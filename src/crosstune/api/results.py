@@ -53,7 +53,7 @@ def _folder(run: RunFolder | str | Path) -> RunFolder:
 
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     if not (folder.report / "forgetting.json").is_file() and not folder.recipe.is_file():
-        raise RunFolderError(f"{folder.root} was asked as a run, but holds no recipe.yaml: name a run's folder")
+        raise RunFolderError(f"{folder.root} is not a run folder: it has no recipe.yaml. Give the folder of a run")
     return folder
 
 

@@ -18,8 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help=(
-        "Extend an English-centric language model to a new language, and measure what was won and what was "
-        "forgotten.\n\nBegin with [bold]crosstune run miniature --quick[/bold]: the whole experiment on two CPU cores "
+        "Extend an English-centric language model to a new language, and measure what it gained and "
+        "what it forgot.\n\nStart with [bold]crosstune run miniature --quick[/bold]: the whole experiment on two CPU "
+        "cores "
         "in two minutes, too small to learn much; without --quick it takes a quarter of an hour. Nothing is downloaded."
     ),
 )
@@ -108,5 +109,5 @@ def main() -> None:
         what = f"{type(error).__name__}: {error}"
         console.print("[bold red]unexpected error:[/bold red]", escape(what), soft_wrap=True)
         again = shlex.join(["crosstune", "--debug", *sys.argv[1:]])
-        console.print(escape(f"crosstune did not foresee this. To see where it happened: {again}"), soft_wrap=True)
+        console.print(escape(f"This is probably a bug in crosstune. To see where it happened: {again}"), soft_wrap=True)
         sys.exit(1)

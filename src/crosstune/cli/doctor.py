@@ -16,35 +16,37 @@ from crosstune.terminal import results
 def doctor(
     model: Annotated[
         str,
-        typer.Argument(metavar="[MODEL]", help="a model folder, or a hub id; without one, this machine is examined"),
+        typer.Argument(metavar="[MODEL]", help="a model folder or a hub id; without one, checks this machine"),
     ] = "",
     target: Annotated[str, typer.Option("--to", metavar="CODE", help="the language to extend to: ko, ckb")] = "",
-    source: Annotated[str, typer.Option("--from", metavar="CODE", help="the language that the model knows")] = "en",
+    source: Annotated[
+        str, typer.Option("--from", metavar="CODE", help="the source language, which the model knows")
+    ] = "en",
     gpu: Annotated[
-        GpuName | None, typer.Option("--gpu", help="plan for it; if absent, the smallest one that has enough memory")
+        GpuName | None, typer.Option("--gpu", help="plan for this GPU [the smallest with enough memory]")
     ] = None,
-    num_gpus: Annotated[int, typer.Option("--gpus", min=1, help="how many")] = 1,
+    num_gpus: Annotated[int, typer.Option("--gpus", min=1, help="number of GPUs")] = 1,
     text: Annotated[
         list[Path] | None,
         typer.Option("--text", metavar="FILE", help="target-language text to try new pieces on; repeatable"),
     ] = None,
     source_text: Annotated[
         list[Path] | None,
-        typer.Option("--source-text", metavar="FILE", help="and of the source language, where both share letters"),
+        typer.Option("--source-text", metavar="FILE", help="source-language text, for languages that share letters"),
     ] = None,
     sample: Annotated[
         Path | None,
-        typer.Option("--sample", metavar="FILE", help="translations, in the place of the bundled sentences"),
+        typer.Option("--sample", metavar="FILE", help="translations to use instead of the bundled sentences"),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="of a hub id: the commit")] = None,
+    revision: Annotated[str | None, typer.Option(help="commit of a hub id")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Say in a minute what a model, a language and a GPU make of each other; without MODEL, look at this machine.
+    """Check a model, a language and a GPU in a minute, before training; without MODEL, check this machine.
 
-    Trains nothing. config.json and tokenizer.json are enough; with the weights at hand, the tests run on them. Every
-    line has a verdict (ok, attention, stop) and, where something is to be set, the setting of a recipe.
+    Trains nothing. config.json and tokenizer.json are enough; if the weights are there, the tests run on them. Every
+    line has a verdict (ok, attention, stop) and, if needed, a setting for the recipe.
 
-    The exit status is 1 where something stops, and 2 where MODEL cannot be found.
+    The exit status is 1 if any verdict is stop, and 2 if MODEL cannot be found.
     """
     # Imported here: the command line answers --help without loading torch.
     from crosstune.doctor.findings import print_findings, to_json, worst
@@ -52,13 +54,13 @@ def doctor(
     asked: dict[str, object] = {}
     if not model:
         if target or text or sample:
-            raise BadInputError("--to, --text and --sample are about a model: crosstune doctor MODEL --to ko")
+            raise BadInputError("--to, --text and --sample need a model: crosstune doctor MODEL --to ko")
         from crosstune.doctor.environment import environment
 
         title, findings = "crosstune on this machine", environment()
     else:
         if not target:
-            raise BadInputError("crosstune doctor MODEL needs the language to extend to: --to ko")
+            raise BadInputError("crosstune doctor MODEL needs a target language: --to ko")
         from crosstune.doctor.examine import examine
         from crosstune.doctor.pieces import Texts
         from crosstune.doctor.subject import find_subject

@@ -33,16 +33,16 @@ def filter_text(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="one of the recipe's sources of kind text")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder for shards, drops and logs")],
     overrides: Overrides = None,
-    executor: Annotated[Literal["local", "slurm", "ray"], typer.Option(help="where the tasks run")] = "local",
-    tasks: Annotated[int, typer.Option(min=0, help="shards that are written, at most one per file; 0: so many")] = 0,
+    executor: Annotated[Literal["local", "slurm", "ray"], typer.Option(help="where to run the tasks")] = "local",
+    tasks: Annotated[int, typer.Option(min=0, help="number of output shards (0: one per input file)")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="tasks at a time; 0: one per core, slurm and ray: all")] = 0,
-    time: Annotated[str, typer.Option(help="slurm: limit of a task")] = "12:00:00",
+    time: Annotated[str, typer.Option(help="slurm: time limit of a task")] = "12:00:00",
     partition: Annotated[str, typer.Option(help="slurm: the cluster's partition")] = "",
 ) -> None:
-    """Send text that outgrows a machine through the data stage's checks, shard by shard, as a datatrove pipeline.
+    """Run the data stage's checks on a corpus too large for one machine, shard by shard, as a datatrove pipeline.
 
-    Writes OUT/text/*.parquet, to be named as a source of a recipe, and OUT/dropped/*.jsonl. Shards that are done are
-    not done again. Needs the extra `scale`.
+    Writes OUT/text/*.parquet, to use as a source of a recipe, and OUT/dropped/*.jsonl. Finished shards are not
+    repeated. Needs the extra `scale`.
     """
     if importlib.util.find_spec("datatrove") is None:
         raise BadInputError("crosstune filter needs datatrove, which is not installed: pip install 'crosstune[scale]'")
@@ -66,12 +66,12 @@ def study(
     path: Annotated[Path, typer.Argument(metavar="STUDY", help="a study file, or a folder of them: recipes/ablations")],
     overrides: Overrides = None,
     quick: Quick = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="check every cell and list the runs, and stop")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check every cell, list the runs, and stop")] = False,
 ) -> None:
     """Run a grid of changes to one recipe over several seeds, and compare the cells in one report.
 
-    A folder's studies run one after another. Each run has a folder in runs/STUDY; what is equal is made once, across
-    studies, too; what is there is skipped, what was interrupted goes on. Writes study.md and study.csv: means, spreads
+    A folder's studies run one after another. Each run has a folder in runs/STUDY. Shared work is done once, also
+    across studies; finished work is skipped, interrupted work resumes. Writes study.md and study.csv: means, spreads
     over seeds, differences with intervals.
     """
     from crosstune.study.command import run as run_study
@@ -86,27 +86,27 @@ def plan(
     ] = None,
     overrides: Overrides = None,
     gpu: Annotated[
-        GpuName | None, typer.Option("--gpu", help="by its data sheet; h100 if absent, with --model one of each size")
+        GpuName | None, typer.Option("--gpu", help="GPU to plan for [h100; with --model one of each size]")
     ] = None,
     num_gpus: Annotated[
-        int | None, typer.Option("--gpus", min=1, help="how many, over all nodes; 8 if absent, with --here 1")
+        int | None, typer.Option("--gpus", min=1, help="number of GPUs, over all nodes [8; with --here 1]")
     ] = None,
     mfu: Annotated[
-        float | None, typer.Option(min=0.01, max=1, help="share of the peak rate that training reaches; 0.4 if absent")
+        float | None, typer.Option(min=0.01, max=1, help="share of the peak rate that training reaches (MFU) [0.4]")
     ] = None,
     here: Annotated[
-        bool, typer.Option("--here", help="this machine: train on the phases' own rows for some ten seconds, and count")
+        bool, typer.Option("--here", help="measure this machine: train on the phases' own rows for about ten seconds")
     ] = False,
     model: Annotated[
-        str, typer.Option(help=f"without a recipe: {', '.join(MODELS)}, or a model's folder, on one card")
+        str, typer.Option(help=f"plan without a recipe: {', '.join(MODELS)}, or a model folder, on one GPU")
     ] = "",
-    new_pieces: Annotated[int, typer.Option("--new-pieces", min=0, help="with --model: that its vocabulary gets")] = 0,
+    new_pieces: Annotated[int, typer.Option("--new-pieces", min=0, help="with --model: number of new pieces")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
 ) -> None:
-    """Say what training will compute, how long it takes and how much memory it needs, before it is launched.
+    """Estimate FLOPs, time and memory of training before you launch it.
 
-    Makes the mixtures and tokenizers if they are not there, trains nothing, and fails where a stage cannot fit. With
-    --model it needs no recipe: it says how each way of training goes on a card, and what that costs.
+    Builds missing mixtures and tokenizers, trains nothing, and fails if a phase does not fit. With
+    --model it needs no recipe: it shows how each method fits on a GPU, and its cost.
     """
     if (recipe is None) == (not model):
         raise BadInputError("crosstune plan: give a recipe, or a model by --model, and not both")
@@ -152,11 +152,13 @@ def _print_ways(name: str, num_new_pieces: int, cards: list[str], mfu: float, as
 def sweep(
     recipe: RecipePath,
     overrides: Overrides = None,
-    pieces: Annotated[list[int] | None, typer.Option("--pieces", min=1, help="a number to try; repeatable")] = None,
+    pieces: Annotated[
+        list[int] | None, typer.Option("--pieces", min=1, help="number of pieces to try; repeatable")
+    ] = None,
 ) -> None:
-    """Draw the length of target-language text against the number of new pieces: a table and tokenizer/sweep.svg.
+    """Plot the length of target-language text against the number of new pieces: a table and tokenizer/sweep.svg.
 
-    Makes the mixtures and tokenizers if they are not there; tries 0.5 to 2 times the recipe's number by default.
+    Builds missing mixtures and tokenizers. By default tries 0.5 to 2 times the recipe's number.
     """
     settings = load(recipe, overrides)
     with _made(settings) as run_folder:
@@ -174,25 +176,27 @@ def _made(recipe: "Recipe") -> AbstractContextManager[RunFolder]:
 
 
 def verify(
-    tokenizer: Annotated[Path, typer.Argument(metavar="TOKENIZER", help="the extended one: a folder or .model file")],
-    base: Annotated[Path, typer.Option("--base", help="what it was made from: a folder or .model file")],
+    tokenizer: Annotated[
+        Path, typer.Argument(metavar="TOKENIZER", help="the extended tokenizer: a folder or .model file")
+    ],
+    base: Annotated[Path, typer.Option("--base", help="the base tokenizer: a folder or .model file")],
     text: Annotated[
-        list[Path] | None, typer.Option("--text", help="a file of UTF-8 text, one line each; repeatable, a domain each")
+        list[Path] | None, typer.Option("--text", help="a UTF-8 text file; repeatable, one per domain")
     ] = None,
     parallel: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
             "--parallel",
-            help="two files whose n-th lines are translations, the source language first: parity of tokens",
+            help="two line-by-line translations, source language first, to measure parity",
         ),
     ] = None,
     source: Annotated[str, typer.Option("--from", metavar="CODE", help="source language: ko, ckb, pt-BR")] = "en",
     target: Annotated[str, typer.Option("--to", metavar="CODE", help="target language: ko, ckb, pt-BR")] = "ko",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, with every failing case")] = False,
 ) -> None:
-    """Prove that an extended tokenizer keeps what its base does, and measure how much shorter text becomes.
+    """Verify that an extended tokenizer leaves source text unchanged, and measure how much shorter text becomes.
 
-    The exit status is 1 where a property fails, and 2 where something cannot be read or is no extension of the base.
+    The exit status is 1 if a property fails, and 2 if a file cannot be read or is not an extension of the base.
     """
     from crosstune.recipe import Languages
     from crosstune.tokenizer.verify_command import Texts, compare, print_report
@@ -210,42 +214,45 @@ def score(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, or a hub id")],
     data_root: Annotated[
         Path | None,
-        typer.Option("--data-root", metavar="DIR", help="where the benchmarks' files lie; the suite chat needs none"),
+        typer.Option("--data-root", metavar="DIR", help="folder with the benchmark files; the suite chat needs none"),
     ] = None,
     suite: Annotated[
         Literal["paper", "korean", "multilingual", "chat", "all"],
-        typer.Option(help="of these, the benchmarks that exist in the two languages; docs/evaluation.md lists them"),
+        typer.Option(help="benchmarks to score, as far as they exist in the two languages"),
     ] = "paper",
     tasks: Annotated[
-        str, typer.Option("--tasks", metavar="A,B", help="only these benchmarks, of any suite: instructions,ntrex")
+        str,
+        typer.Option("--tasks", metavar="A,B", help="score only these benchmarks, of any suite: instructions,ntrex"),
     ] = "",
-    tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id; MODEL's own if absent")] = "",
+    tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id [MODEL's own]")] = "",
     prompt: Annotated[
         Literal["paper-v1", "alpaca", "kullm", "chat"],
-        typer.Option("--prompt", help="the template around instructions; chat: the tokenizer's own"),
+        typer.Option("--prompt", help="prompt template; chat: the tokenizer's own"),
     ] = "paper-v1",
-    source: Annotated[str, typer.Option("--from", metavar="CODE", help="the language that the model knew")] = "en",
-    target: Annotated[str, typer.Option("--to", metavar="CODE", help="the language that it was extended to")] = "ko",
+    source: Annotated[
+        str, typer.Option("--from", metavar="CODE", help="the source language, which the model knew")
+    ] = "en",
+    target: Annotated[str, typer.Option("--to", metavar="CODE", help="the target language")] = "ko",
     split: Annotated[
-        Literal["test", "dev"], typer.Option(help="dev: development files, of benchmarks that have them")
+        Literal["test", "dev"], typer.Option(help="dev: development files, for benchmarks that have them")
     ] = "test",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="draw so many items of each benchmark")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="sample this many items of each benchmark")
+    ] = None,
     skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="go on without files that are not there")
+        bool, typer.Option("--skip-missing", help="skip benchmarks whose files are missing")
     ] = False,
     max_new_tokens: MaxNewTokens = 256,
     precision: Annotated[Literal["float32", "bf16"], typer.Option(help="of the weights")] = "float32",
-    revision: Annotated[str | None, typer.Option(help="of a hub id: the commit")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="where scores go; in runs/ if absent")
-    ] = None,
+    revision: Annotated[str | None, typer.Option(help="commit of a hub id")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="folder for scores [in runs/]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")] = False,
 ) -> None:
     """Score any model on published benchmarks, without a recipe; with the paper's suite, print its Tables 3 and 4.
 
-    Files are found anywhere under DIR by the names that their authors or the hub gave them; what is missing is listed.
+    Finds files anywhere under DIR by the names that their authors or the hub gave them, and lists missing ones.
 
-    The same command keeps what was scored before, and goes on with what was interrupted.
+    The same command keeps finished scores and resumes interrupted ones.
     """
     from crosstune.evaluate.find_benchmarks import Choice
     from crosstune.evaluate.score import Asked

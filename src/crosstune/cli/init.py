@@ -14,28 +14,28 @@ from crosstune.errors import BadInputError
 def init(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, a GGUF file, or a hub id")],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="the folder of your files; all below it is looked into")
+        Path | None, typer.Argument(metavar="[DIR]", help="the folder with your files, including subfolders")
     ] = None,
     *,
     target: Annotated[str, typer.Option("--to", metavar="CODE", help="the language to extend to: ko, ckb")],
-    source: Annotated[str, typer.Option("--from", metavar="CODE", help="the language that the model knows")] = "en",
-    hours: Annotated[float, typer.Option("--hours", min=0.05, help="how long the run may take")] = 3.0,
-    gpu: Annotated[
-        GpuName | None, typer.Option("--gpu", help="plan for it; if absent, this machine is measured")
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="where the recipe is written")] = Path(
+    source: Annotated[
+        str, typer.Option("--from", metavar="CODE", help="the source language, which the model knows")
+    ] = "en",
+    hours: Annotated[float, typer.Option("--hours", min=0.05, help="time limit of the run, in hours")] = 3.0,
+    gpu: Annotated[GpuName | None, typer.Option("--gpu", help="plan for this GPU [measure this machine]")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="file to write the recipe to")] = Path(
         "recipe.yaml"
     ),
     from_hub: Annotated[
         list[str] | None,
         typer.Option("--from-hub", metavar="NAME", help="a data set of the hub, instead of DIR or with it; repeatable"),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="of a hub id: the commit")] = None,
+    revision: Annotated[str | None, typer.Option(help="commit of a hub id")] = None,
 ) -> None:
-    """Write a recipe for a model and a folder of files: sources, mixture, pieces, training that fits, evaluation.
+    """Write a recipe for a model and a folder of files: sources, mixture, new pieces, training, evaluation.
 
-    Prints what each file is, and what is not used and why. Keeps benchmarks for evaluation, and holds out test rows
-    where there is no test set. Every choice in the recipe has a comment with its reason. The recipe has passed the
+    Prints what each file is, and why some are not used. Keeps benchmarks for evaluation, and holds out test rows
+    if there is no test set. Every choice in the recipe has a comment with its reason. The recipe has passed the
     same checks as `crosstune run --dry-run`.
     """
     # Imported here: the command line answers --help without loading torch.

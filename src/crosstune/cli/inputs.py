@@ -127,7 +127,7 @@ def _base_tokenizer(recipe: Recipe) -> tuple[Any, list[str]]:
     from crosstune.tokenizer import given
 
     base, root = recipe.tokenizer.base, recipe.data_root or Path()
-    # Without mixtures nothing is tokenised for training: `crosstune score` reads kinds that cannot be extended, too.
+    # Without mixtures nothing is tokenized for training: `crosstune score` reads kinds that cannot be extended, too.
     if base.kind != "given" or not recipe.data.mixtures:
         return None, []
     if not any((folder / base.path).exists() for folder in (root, Path())):

@@ -10,27 +10,31 @@ import typer
 from crosstune.cli.options import MaxNewTokens
 from crosstune.terminal import kept_when_stopped
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, as runs/miniature/systems/ours/model")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="a model folder, such as runs/miniature/systems/ours/model")
+]
 Prompt = Annotated[
     Literal["paper-v1", "alpaca", "kullm"] | None,
-    typer.Option("--prompt", help="the prompt template, for a model without chat template"),
+    typer.Option("--prompt", help="prompt template, for a model without a chat template"),
 ]
 Language = Annotated[str, typer.Option(metavar="CODE", help="language code: ko, ckb, pt-BR")]
 Dtype = Annotated[Literal["float32", "bf16", "float16"], typer.Option("--dtype", help="precision of the weights")]
-Host = Annotated[str, typer.Option("--host", help="0.0.0.0 lets other machines in; there is no password")]
+Host = Annotated[str, typer.Option("--host", help="0.0.0.0 opens it to other machines; there is no password")]
 
 
 def chat(
     model: Model,
     max_new_tokens: MaxNewTokens = 256,
-    temperature: Annotated[float, typer.Option(min=0, help="0: always the likeliest token")] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0, max=1, help="draw among the likeliest with so much probability")] = 1.0,
-    seed: Annotated[int, typer.Option(help="of the draws, where the temperature is above 0")] = 0,
-    system: Annotated[str, typer.Option(metavar="TEXT", help="what the model is told before the first question")] = "",
-    history: Annotated[bool, typer.Option("--history", help="send earlier questions and answers along")] = False,
+    temperature: Annotated[float, typer.Option(min=0, help="0: greedy")] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(min=0, max=1, help="nucleus sampling: sample from this much probability mass")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="seed for sampling")] = 0,
+    system: Annotated[str, typer.Option(metavar="TEXT", help="system message")] = "",
+    history: Annotated[bool, typer.Option("--history", help="include earlier questions and answers")] = False,
     prompt: Prompt = None,
 ) -> None:
-    """Ask a model questions, and read the answers as they are written.
+    """Ask a model questions and stream its answers.
 
     In a pipe, each line is a question:  echo "Name a fruit." | crosstune chat MODEL
     """
@@ -43,17 +47,17 @@ def chat(
 
 def translate(
     model: Model,
-    file: Annotated[Path | None, typer.Argument(help="text, one sentence per line; standard input if absent")] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="where a FILE's translation goes [FILE.CODE]")] = None,
+    file: Annotated[Path | None, typer.Argument(help="text, one sentence per line [standard input]")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="output file for FILE [FILE.CODE]")] = None,
     to: Language = "ko",
     source: Annotated[str, typer.Option("--from", metavar="CODE", help="language code: ko, ckb, pt-BR")] = "",
     instruction_language: Annotated[str, typer.Option(metavar="CODE", help="language of the instruction")] = "en",
     max_new_tokens: MaxNewTokens = 256,
     prompt: Prompt = None,
 ) -> None:
-    """Translate line by line: a pipe as its lines come, or a file, with progress.
+    """Translate line by line, from a pipe or a file.
 
-    A file's translation that was interrupted goes on where it stopped:  crosstune translate MODEL book.txt --to ko
+    An interrupted translation of a file resumes where it stopped:  crosstune translate MODEL book.txt --to ko
     """
     from crosstune.serve.assistant import Assistant, instructions_of
     from crosstune.serve.stream import Decoding
@@ -78,26 +82,24 @@ def serve(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
     engine: Annotated[
-        Literal["auto", "crosstune", "vllm"], typer.Option(help="auto: vLLM where it is installed, else our own")
+        Literal["auto", "crosstune", "vllm"], typer.Option(help="auto: vLLM if installed, else crosstune's own")
     ] = "auto",
 ) -> None:
-    """Serve a model to any OpenAI client of this machine, asked as it was trained."""
+    """Serve a model as an OpenAI-compatible API, with the prompt it was trained with."""
     from crosstune.serve.server import serve as run
 
     run(model, host, port, engine)
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="finished runs, as runs/miniature")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="finished runs, such as runs/miniature")],
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 7860,
-    models_in_memory: Annotated[int, typer.Option(min=1, help="models kept loaded; fewer need less memory")] = 8,
-    votes: Annotated[
-        Path | None, typer.Option(help="where preferences go [preferences.jsonl of the first RUN]")
-    ] = None,
+    models_in_memory: Annotated[int, typer.Option(min=1, help="number of models to keep loaded")] = 8,
+    votes: Annotated[Path | None, typer.Option(help="file for votes [preferences.jsonl of the first RUN]")] = None,
 ) -> None:
-    """Open a local page on which the systems of finished runs answer the same question side by side.
+    """Open a local page where the systems of finished runs answer the same question side by side.
 
-    Say which answer is best, with names hidden or not, and the votes are saved as rows of prompt, chosen and rejected.
+    Vote for the best answer, blind or not; votes are saved as rows of prompt, chosen and rejected.
     """
     from crosstune.serve.playground import compare as run
 
@@ -108,12 +110,12 @@ def export(
     model: Model,
     target: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder; with --gguf, a new file")],
     dtype: Dtype = "bf16",
-    max_shard_size: Annotated[str, typer.Option(help="of one safetensors file")] = "5GB",
-    gguf: Annotated[bool, typer.Option("--gguf", help="write GGUF, with llama.cpp's converter")] = False,
-    converter: Annotated[Path | None, typer.Option(help="where convert_hf_to_gguf.py lies, if not on PATH")] = None,
+    max_shard_size: Annotated[str, typer.Option(help="size limit of one safetensors file")] = "5GB",
+    gguf: Annotated[bool, typer.Option("--gguf", help="write GGUF with llama.cpp's converter")] = False,
+    converter: Annotated[Path | None, typer.Option(help="path of convert_hf_to_gguf.py, if not on PATH")] = None,
     prompt: Prompt = None,
 ) -> None:
-    """Write a model as safetensors in a chosen precision, adapters merged; or as GGUF."""
+    """Write a model as safetensors in a chosen precision with adapters merged, or as GGUF."""
     from crosstune.serve.export import export as run
     from crosstune.serve.export import export_gguf
 
@@ -126,10 +128,10 @@ def export(
 def push(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="a model folder")],
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="the hub repository")],
-    public: Annotated[bool, typer.Option("--public", help="let everyone read it [private]")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would go, and send nothing")] = False,
+    public: Annotated[bool, typer.Option("--public", help="make it public [private]")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be uploaded, and stop")] = False,
 ) -> None:
-    """Upload a model folder to a hub repository, private unless you say otherwise."""
+    """Upload a model folder to a hub repository, private by default."""
     from crosstune.serve.push import push as run
 
     run(model, repository, public, dry_run)

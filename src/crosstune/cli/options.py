@@ -15,20 +15,20 @@ GpuName = Enum("GpuName", {name: name for name in GPUS})  # type: ignore[misc]
 
 RecipePath = Annotated[
     Path,
-    typer.Argument(metavar="RECIPE", help="a recipe file, or the name of one that comes with crosstune: miniature"),
+    typer.Argument(metavar="RECIPE", help="a recipe file, or the name of an included recipe: miniature"),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="settings that replace the recipe's: seed=2 data_root=../data 'systems.*.start=models/tiny'",
+        help="overrides of settings: seed=2 data_root=../data 'systems.*.start=models/tiny'",
     ),
 ]
-Quick = Annotated[bool, typer.Option("--quick", help="the smaller run that the recipe's `quick` section describes")]
+Quick = Annotated[bool, typer.Option("--quick", help="the smaller run of the recipe's `quick` section")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved recipe, and stop")]
 AsJson = Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")]
-MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="where an answer is cut")]
-Update = Annotated[bool, typer.Option("--update", help="go on in a run folder whose recipe was different")]
+MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="maximum length of an answer, in tokens")]
+Update = Annotated[bool, typer.Option("--update", help="continue in a run folder with a changed recipe")]
 
 
 def load(path: Path, overrides: list[str] | None, quick: bool = False) -> "Recipe":

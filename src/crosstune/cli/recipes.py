@@ -9,14 +9,21 @@ import typer
 
 from crosstune.terminal import new_table, results
 
-app = typer.Typer(no_args_is_help=True, help="List, copy and describe the recipes that come with crosstune.")
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def recipes(context: typer.Context) -> None:
+    """List and copy the recipes included with crosstune, or print the recipe schema; without a command, list them."""
+    if context.invoked_subcommand is None:
+        list_recipes()
 
 
 @app.command("list")
 def list_recipes() -> None:
-    """List the recipes that come with crosstune.
+    """List the recipes included with crosstune.
 
-    Each can be run by its name.
+    Run one by its name.
 
     Example: crosstune run miniature --quick
     """
@@ -33,9 +40,9 @@ def list_recipes() -> None:
 @app.command("copy")
 def copy_recipe(
     name: Annotated[str, typer.Argument(metavar="NAME", help="as `crosstune recipes list` shows it")],
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="where it goes")] = Path("."),
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="target folder")] = Path("."),
 ) -> None:
-    """Copy a recipe into a folder, with the recipe that it is based on, to be changed there.
+    """Copy a recipe into a folder, with the recipe it is based on, to edit it.
 
     Example: crosstune recipes copy miniature .
     """
@@ -47,7 +54,7 @@ def copy_recipe(
 
 @app.command("schema")
 def schema() -> None:
-    """Print the JSON schema of a recipe, with which editors complete settings and explain them.
+    """Print the JSON schema of a recipe, for completion and help in editors.
 
     Example: crosstune recipes schema > recipe.schema.json, and as the first line of a recipe
     "# yaml-language-server: $schema=recipe.schema.json".

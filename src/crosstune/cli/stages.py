@@ -70,7 +70,7 @@ def run(
 ) -> None:
     """Run all stages of a recipe, from raw corpora to the report.
 
-    What is already there for the same inputs and settings is skipped; what was interrupted goes on.
+    Finished work with the same inputs and settings is skipped; interrupted work resumes.
     """
     _start(pipeline.STAGE_NAMES, recipe, overrides, quick=quick, dry_run=dry_run, update=update, as_json=as_json)
 
@@ -82,7 +82,7 @@ def data(
     dry_run: DryRun = False,
     update: Update = False,
     audit: Annotated[
-        bool, typer.Option("--audit", help="also make the tokenizers, and show what training will read of each source")
+        bool, typer.Option("--audit", help="also build the tokenizers, and show which tokens of each source carry loss")
     ] = False,
 ) -> None:
     """Run the data stage: raw corpora -> data/mixtures/*/examples.parquet, data/evaluation/*/items.jsonl."""
@@ -109,7 +109,8 @@ def report(
     fail_on_forgetting: Annotated[
         bool,
         typer.Option(
-            "--fail-on-forgetting", help="exit status 1 where evaluate.max_forgetting is exceeded, or cannot be checked"
+            "--fail-on-forgetting",
+            help="exit with status 1 if evaluate.max_forgetting is exceeded or cannot be checked",
         ),
     ] = False,
 ) -> None:
@@ -117,7 +118,7 @@ def report(
     settings = load(recipe, overrides, quick)
     if fail_on_forgetting and settings.evaluate.max_forgetting is None:
         raise BadInputError(
-            "--fail-on-forgetting was asked, but the recipe sets no limit: set evaluate.max_forgetting, as 0.03"
+            "--fail-on-forgetting needs a limit in the recipe: set evaluate.max_forgetting, for example 0.03"
         )
     _start(("report",), recipe, overrides, quick=quick, dry_run=dry_run, update=update, as_json=as_json)
     if fail_on_forgetting and not dry_run:

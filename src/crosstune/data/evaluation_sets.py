@@ -67,7 +67,7 @@ def _items_of_file(task: Task, path: Path, name: str, several: bool) -> Iterator
                 raise NoItem(problem)
             item = task.item(row)
             if not is_encodable(json.dumps(item, ensure_ascii=False)):
-                raise NoItem("a text holds half a surrogate pair, which is no character")
+                raise NoItem("a text contains half a surrogate pair, which is not a character")
             if wrong := task.problem(item, ()):
                 raise NoItem(wrong)
             identity = str(item.pop("id", at))

@@ -21,8 +21,8 @@ def find(patterns: Iterable[str], root: Path, where: str) -> list[Path]:
             matches = [path for path in matching(root, pattern) if path.is_file()]
         except ValueError as error:
             raise BadInputError(
-                f"{where}: {pattern!r} is no path and no glob ({error}). * and ? stand for parts of a name, **/ for "
-                "folders of any depth; correct the pattern"
+                f"{where}: {pattern!r} is neither a path nor a glob ({error}). * and ? match parts of a name, **/ "
+                f"matches folders of any depth; correct the pattern"
             ) from None
         if not matches:
             raise BadInputError(f"{where}: {_nothing_found(root, pattern)}")

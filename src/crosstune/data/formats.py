@@ -62,8 +62,8 @@ def choose(kind: str, asked: str, file: TextFile, columns: Columns) -> str:
     allowed = FORMATS[kind]
     if asked not in ("auto", *allowed):
         raise BadInputError(
-            f"{file.path}: format {asked!r} was asked for, but a source of kind {kind!r} is read from "
-            f"{', '.join(allowed)}. Correct `format`, or leave it out to have it found out"
+            f"{file.path}: a source of kind {kind!r} cannot have format {asked!r}, only "
+            f"{', '.join(allowed)}. Correct `format`, or remove it to detect the format"
         )
     found = _detect(kind, file, columns) if asked == "auto" else asked
     if found not in _NOT_TEXT and file.is_blank:
@@ -73,7 +73,7 @@ def choose(kind: str, asked: str, file: TextFile, columns: Columns) -> str:
     if found not in allowed:
         layouts = "; ".join(f"{name} ({_LAYOUTS[name]})" for name in allowed)
         raise BadInputError(
-            f"{file.path}: the format of this {kind} file was not recognised. It begins with {file.start[:80]!r}. "
+            f"{file.path}: the format of this {kind} file was not recognized. It starts with {file.start[:80]!r}. "
             f"Readable: {layouts}. The header of a table needs {' and '.join(columns.required)}. Correct the file, "
             f"name a `format`, or name the table's `columns`{_other_signs(file.start.partition(chr(10))[0])}"
         )

@@ -29,7 +29,7 @@ from crosstune.recipe import MixturePart, Quality, Source
 _HASHES = [pa.field("row", pa.int64()), pa.field("hash", pa.uint64()), pa.field("more", pa.uint64())]
 _PLACES = [pa.field("key", pa.uint64()), pa.field("part", pa.int32()), pa.field("index", pa.int64())]
 _ROWS_AT_ONCE = 2048
-# Rows that are tokenised by one process at least: some megabytes.
+# Rows that are tokenized by one process at least: some megabytes.
 _ROWS_PER_GROUP = 20_000
 _EXAMPLES = pa.schema([*_PLACES, *SCHEMA])
 

@@ -179,8 +179,8 @@ def weighed(parts: Sequence[MixturePart], num_examples: Sequence[int]) -> list[i
     for part, number in zip(parts, num_examples, strict=True):
         if not number:
             raise BadInputError(
-                f"data.mixtures: {part.source!r} should make up a share of weight {part.weight}, but no row of it is "
-                "left. Check its file and data.quality, or remove it from the mixture"
+                f"data.mixtures: {part.source!r} should make up a share of weight {part.weight}, but none of its rows "
+                f"is left. Check its file and data.quality, or remove it from the mixture"
             )
     return [
         min(number, round(min(sizes) * (part.weight or 0))) for part, number in zip(parts, num_examples, strict=True)

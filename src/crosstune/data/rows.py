@@ -83,7 +83,7 @@ def readable(
         else:
             raise BadInputError(
                 f"{row.origin} (of {source}): {printable(row.problem)}. Found: {_shown(row.content)[:300]}. "
-                "Correct the row, or set data.quality.on_bad_row=drop to go on without such rows (they are listed in "
+                "Correct the row, or set data.quality.on_bad_row=drop to drop such rows (they are listed in "
                 "dropped.jsonl)"
             )
 

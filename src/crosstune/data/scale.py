@@ -149,9 +149,9 @@ def _text_source(recipe: Recipe, name: str) -> Source:
     source = recipe.data.sources.get(name)
     if source is None or source.kind != "text":
         texts = [key for key, other in recipe.data.sources.items() if other.kind == "text"]
-        found = f"is of kind {source.kind}" if source else "is none of the recipe's sources"
+        found = f"is of kind {source.kind}" if source else "is not one of the recipe's sources"
         raise BadInputError(
-            f"{name!r} was asked to be filtered as text, but it {found}; there are: {', '.join(texts) or 'none'}. "
+            f"{name!r} cannot be filtered as text: it {found}; text sources: {', '.join(texts) or 'none'}. "
             "Pairs and instructions fit one machine: the data stage filters them"
         )
     if source.format == "hugging_face":
@@ -167,8 +167,8 @@ def _claim(out: Path, wanted: str) -> None:
     path = out / "filter.json"
     if path.exists() and read_json(path)["fingerprint"] != wanted:
         raise BadInputError(
-            f"{out} holds text that was filtered with other settings, files or numbers of tasks: give another folder, "
-            "or remove this one"
+            f"{out} holds text filtered with other settings, files or numbers of tasks: give another folder, or "
+            f"remove this one"
         )
     write_json(path, {"fingerprint": wanted})
 

@@ -43,8 +43,8 @@ def find_files(source: Source, root: Path, where: str) -> list[Path]:
             found.extend(sorted(path for path in folder.rglob("*") if path.is_file()))
         elif source.revision is None:
             raise BadInputError(
-                f"{where}: {name!r} is no folder in {root}, so it is a data set of the Hugging Face hub, which may "
-                "change: set `revision` to its commit, so that the run can be repeated, or correct the path"
+                f"{where}: {name!r} is not a folder in {root}, so it is a data set of the Hugging Face hub, which may "
+                f"change: set `revision` to its commit to make the run repeatable, or correct the path"
             )
     return found
 

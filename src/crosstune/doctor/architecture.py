@@ -21,16 +21,16 @@ def look_at_architecture(subject: Subject) -> Iterator[Finding]:
         yield Finding(_SECTION, "architecture", "stop", str(error))
         return
     kind, size = str(subject.content.get("model_type")), subject.num_weights
-    taken = ", the text model of a model for text and pictures: taken out for training, put back when saved"
+    taken = ", the text model of a multimodal model: extracted for training, put back when saved"
     says = f"{type(model).__name__} ({kind}), {size / 1e6:,.0f}M parameters{taken if subject.is_part else ''}"
     values = {"class": type(model).__name__, "model_type": kind, "num_parameters": size, "is_part": subject.is_part}
     start = f"systems.base: {{start: {subject.name}, tokenizer: base"
     revision = f", revision: {subject.revision}" if subject.revision else ""
     yield Finding(_SECTION, "architecture", "ok", says, f"{start}{revision}}}", values)
     says = (
-        "checked: each name and shape is the configuration's"
+        "checked: names and shapes match the configuration"
         if subject.has_weights
-        else ("not here, only the configuration: what follows is without them")
+        else ("not here, only the configuration: the checks below run without them")
     )
     yield Finding(
         _SECTION,

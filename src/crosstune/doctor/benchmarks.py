@@ -18,7 +18,7 @@ def look_at_benchmarks(languages: Languages) -> Iterator[Finding]:
     pair = {languages.source, languages.target}
     found = [task.name for task in all_tasks().values() if task.judge == "translation" and _holds(task.languages, pair)]
     published = [name for name in found if name != OWN_PAIRS]
-    says = f"{OWN_PAIRS}, of pairs of your own; published sets: {', '.join(published) or 'none'}"
+    says = f"{OWN_PAIRS}, on your own pairs; published sets: {', '.join(published) or 'none'}"
     yield Finding(_SECTION, "translation", "ok", says, values={"tasks": found})
 
 
@@ -33,8 +33,8 @@ def _of_language(what: str, code: str) -> Finding:
         says = f"{len(tasks)} in {name}: {', '.join(tasks)}"
         return Finding(_SECTION, what, "ok", says, values={"language": code, "tasks": tasks})
     says = (
-        f"none in {name} is built in. `task: harness` takes any of lm-evaluation-harness, `task: bits_per_byte` any "
-        "text, `task: translation` any held-out pairs"
+        f"none in {name} is built in. `task: harness` takes any task of lm-evaluation-harness, `task: bits_per_byte` "
+        f"any text, `task: translation` any held-out pairs"
     )
     setting = f"evaluate.tasks: {{text: {{task: bits_per_byte, language: {code}, paths: [...]}}}}"
     return Finding(_SECTION, what, "attention", says, setting, {"language": code, "tasks": []})

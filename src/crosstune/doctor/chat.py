@@ -32,7 +32,7 @@ def look_at_chat(subject: Subject) -> Iterator[Finding]:
 
 def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[ChatTemplate | None, list[Finding]]:
     if not tokenizer.chat_template:
-        says = "none: a base model, to be asked with one of crosstune's own templates"
+        says = "none: a base model; use one of crosstune's own templates"
         return None, [Finding(_SECTION, "template", "ok", says, "data.prompt: alpaca")]
     jinja = source_of(tokenizer)
     thinks = _THINKING in jinja or "<think>" in jinja
@@ -49,20 +49,20 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[ChatTemplate | None, 
 
 def _facts(template: ChatTemplate, options: dict[str, Any], thinks: bool) -> Iterator[Finding]:
     asked = template.without_input
-    says = f"its own, {len(asked)} characters around a question; an answer begins after {asked[-24:]!r}"
+    says = f"the model's own, {len(asked)} characters around a question; an answer starts after {asked[-24:]!r}"
     yield Finding(_SECTION, "template", "ok", says, "data.prompt: chat", {"around": asked})
     if thinks:
         setting = f"data.template_options: {{{_THINKING}: false}}" if options else ""
         says = (
-            "a switch, to be off in training as in use: answers of instructions hold no thoughts"
+            "has a switch: turn it off in training and in use, because instruction data has no thoughts"
             if options
-            else ("the template speaks of <think>, but has no switch: answers are trained without thoughts")
+            else ("the template mentions <think> but has no switch: answers are trained without thoughts")
         )
         yield Finding(
             _SECTION, "thinking", "ok" if options else "attention", says, setting, {"has_switch": bool(options)}
         )
     has = template.has_system
-    says = "a place of its own" if has else "no place in the template: a system text stands before the first question"
+    says = "supported by the template" if has else "not in the template: it goes before the first question"
     yield Finding(_SECTION, "system text", "ok", says, values={"has_system": has})
 
 
@@ -81,8 +81,8 @@ def _stop_tokens(subject: Subject, tokenizer: PreTrainedTokenizerBase, template:
     end_of_turn = template.completion_suffix.strip() if template else ""
     if end_of_turn and not any(end_of_turn.startswith(name) for name in names):
         says = (
-            f"{', '.join(names)}, but the template ends a turn by {end_of_turn!r}, which is none of them: an untuned "
-            "answer runs on. Name it in generation_config.json (eos_token_id)"
+            f"{', '.join(names)}, but the template ends a turn with {end_of_turn!r}, which is not one of them: "
+            f"untuned answers run on. Add it to generation_config.json (eos_token_id)"
         )
         return Finding(_SECTION, "stop tokens", "attention", says, values=values)
     return Finding(_SECTION, "stop tokens", "ok", ", ".join(names), values=values)

@@ -74,7 +74,7 @@ def look_at_cost(subject: Subject, gpu: str, num_gpus: int) -> Iterator[Finding]
             cost = cost_of(subject, method, num_gpus, GPUS[gpu].memory_gb if gpu else None)
         # The count runs the architecture on tensors without content, which a few of them cannot.
         except Exception as error:
-            says = f"cannot be counted for this architecture ({type(error).__name__}: {error})"
+            says = f"cannot be estimated for this architecture ({type(error).__name__}: {error})"
             yield Finding(_SECTION, method.name, "attention", says)
             continue
         yield _finding(cost, gpu, num_gpus)
@@ -104,7 +104,8 @@ def _finding(cost: Cost, gpu: str, num_gpus: int) -> Finding:
         "fits_on": sorted(fitting),
     }
     says = (
-        f"{needed:.1f} GB for each of {num_gpus} GPU{'s' * (num_gpus > 1)} at {cost.micro_batch_tokens:,} tokens a pass"
+        f"{needed:.1f} GB on each of {num_gpus} GPU{'s' * (num_gpus > 1)} at {cost.micro_batch_tokens:,} tokens per "
+        f"pass"
     )
     if not chosen:
         return Finding(

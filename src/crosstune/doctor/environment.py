@@ -56,7 +56,7 @@ def _outside_bounds() -> Iterator[Finding]:
         if not number or not requirement.specifier.contains(number, prereleases=True):
             wrong.append(f"{requirement.name} {number or 'is missing'} (needed: {requirement.specifier or 'any'})")
     if wrong:
-        says = f"not what crosstune was tested with: {', '.join(wrong)}. Install crosstune again"
+        says = f"untested versions: {', '.join(wrong)}. Install crosstune again"
         yield Finding("installation", "requirements", "attention", says, values={"wrong": wrong})
 
 
@@ -73,7 +73,7 @@ def extras() -> Iterator[Finding]:
     for name in sorted(names):
         missing = [requirement.name for requirement in _requirements(name) if not is_installed(requirement.name)]
         (lack if missing else have).append(f"{name} (lacks {', '.join(missing)})" if missing else name)
-    says = f"there: {', '.join(have) or 'none'}; not there: {', '.join(lack) or 'none'}"
+    says = f"installed: {', '.join(have) or 'none'}; not installed: {', '.join(lack) or 'none'}"
     yield Finding("installation", "extras", "ok", says, values={"there": have, "not_there": lack})
 
 
@@ -120,7 +120,7 @@ def _machine() -> Iterator[Finding]:
         )
         is_full = free < 0.8 * total
         verdict: Verdict = "attention" if is_full else "ok"
-        says += "; another program holds a part of its memory" if is_full else ""
+        says += "; another program uses part of its memory" if is_full else ""
         values = {"name": facts.name, "free_bytes": free, "total_bytes": total, "cuda": torch.version.cuda}
         yield Finding("machine", f"GPU {index}", verdict, says, values=values)
 
@@ -136,9 +136,9 @@ def disk(folder: Path) -> Iterator[Finding]:
         is_writable = False
     says = f"{free:.0f} GB free in this folder"
     if not is_writable:
-        says += ", which may not be written to: set runs_root, or go to another folder"
+        says += ", but it is read-only: set runs_root, or use another folder"
     elif free < _FREE_GB:
-        says += f"; a run keeps checkpoints of each system: under {_FREE_GB:.0f} GB is little for a model of billions"
+        says += f"; a run keeps checkpoints of each system: less than {_FREE_GB:.0f} GB is little for large models"
     verdict: Verdict = "stop" if not is_writable else "attention" if free < _FREE_GB else "ok"
     yield Finding("machine", "disk", verdict, says, values={"free_gb": free, "writable": is_writable})
 

@@ -7,7 +7,7 @@ from crosstune.doctor.benchmarks import look_at_benchmarks
 from crosstune.doctor.chat import look_at_chat
 from crosstune.doctor.cost import look_at_cost
 from crosstune.doctor.findings import Finding, worst
-from crosstune.doctor.licences import look_at_licence
+from crosstune.doctor.licences import look_at_license
 from crosstune.doctor.pieces import Texts, look_at_pieces
 from crosstune.doctor.reading import look_at_reading
 from crosstune.doctor.subject import Subject
@@ -37,4 +37,4 @@ def _all(subject: Subject, languages: Languages, texts: Texts, gpu: str, num_gpu
     yield from look_at_benchmarks(languages)
     if can_be_used:
         yield from look_at_cost(subject, gpu, num_gpus)
-    yield from look_at_licence(subject)
+    yield from look_at_license(subject)

@@ -42,7 +42,7 @@ class Texts:
     """What the user gave to look at the tokenizer with.
 
     Attributes:
-        sample: a file of translations, in the place of the bundled sentences.
+        sample: a file of translations to use instead of the bundled sentences.
         target: files of text in the target language, to learn pieces from.
         source: files of text in the source language, needed beside it where both share their letters.
     """
@@ -117,9 +117,9 @@ def _vocabulary(subject: Subject, base: BpeTokenizer) -> Iterator[Finding]:
     num_rows = int(getattr(subject.config, "vocab_size", 0)) if _is_usable(subject) else 0
     values = {"style": kind, "num_pieces": base.size, "num_rows": num_rows}
     if num_rows and num_rows < base.size:
-        says += f", but the model has {num_rows:,} rows: rows for the others are drawn when it is loaded"
+        says += f", but the model has {num_rows:,} rows: the missing rows are initialized when it is loaded"
     elif num_rows > base.size:
-        says += f", and the model has {num_rows:,} rows: new pieces take the {num_rows - base.size:,} spare ones first"
+        says += f", and the model has {num_rows:,} rows: new pieces use the {num_rows - base.size:,} spare ones first"
     verdict: Verdict = "attention" if num_rows and num_rows < base.size else "ok"
     path = f"tokenizer.base: {{kind: given, path: {subject.name}"
     revision = f", revision: {subject.revision}" if subject.revision else ""
@@ -137,15 +137,15 @@ def _length(case: _Case) -> Finding:
     target, source = (language_name(code, "en") for code in (case.languages.target, case.languages.source))
     if case.pairs is None:
         says = (
-            f"not measured: there are no sentences in {target} and {source} among the bundled ones "
-            f"({', '.join(sampled_languages())}). Give translations by --sample FILE.tsv, {source} first"
+            f"not measured: no bundled sentences in {target} and {source} "
+            f"({', '.join(sampled_languages())}). Give translations with --sample FILE.tsv, {source} first"
         )
         return Finding(_SECTION, "length of text", "attention", says)
     parity, lines = case.parity(case.base), len(case.pairs[0])
     what = {True: "the vocabulary knows the language well", False: "new pieces make its text shorter"}[parity < _NEAR]
     if parity >= _FAR:
         what = "new pieces are the main lever: they make training and generation cheaper and context longer"
-    says = f"{parity:.2f} tokens of {target} for one of {source}, over {lines} sentences that say the same: {what}"
+    says = f"{parity:.2f} {target} tokens per {source} token, over {lines} parallel sentences: {what}"
     return Finding(
         _SECTION,
         "length of text",
@@ -170,19 +170,19 @@ def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
     share = len(parted) / max(1, len(words))
     values = {"parted_share": share, "words": len(words)}
     if share < _MANY_PARTED:
-        says = f"the pre-tokenizer keeps {1 - share:.0%} of the {what} whole: no piece of several letters would be dead"
+        says = f"the pre-tokenizer keeps {1 - share:.0%} of the {what} whole: every new piece can be used"
         yield Finding(_SECTION, DEAD, "ok", says, values=values)
         return case.base
     word, parts = next(iter(parted.items()))
     shown = " | ".join(case.base.surface(part) or part for part in parts)
     says = (
-        f"the pre-tokenizer parts {share:.0%} of the {what}, as {word.strip()!r} into {shown!r}: pieces that "
+        f"the pre-tokenizer splits {share:.0%} of the {what}, such as {word.strip()!r} into {shown!r}: pieces that "
         "reach across such a border would be dead, so none is learned, and words stay long"
     )
     try:
         whole = with_whole_words(case.base, target, source)
     except BadInputError as error:
-        yield Finding(_SECTION, DEAD, "attention", f"{says}. No branch can mend it: {error}", values=values)
+        yield Finding(_SECTION, DEAD, "attention", f"{says}. keep_words_whole does not help: {error}", values=values)
         return case.base
     says += (
         ". A branch of the pre-tokenizer keeps words whole, in transformers and vLLM; no GGUF file can be made of it"
@@ -196,7 +196,7 @@ def _extensions(case: _Case, texts: Texts, keeps: BpeTokenizer) -> Iterator[Find
     is_shared = shares_letters(case.languages.target, case.languages.source)
     if not texts.target or (is_shared and not texts.source):
         also = ", and --source-text FILE in the source language, which shares its letters" if is_shared else ""
-        says = f"not estimated: pieces are learned from text, of which a sample has too little. Give --text FILE{also}"
+        says = f"not estimated: a sample is too little text to learn pieces from. Give --text FILE{also}"
         yield Finding(_SECTION, "new pieces", "attention", says)
         return
     try:
@@ -223,8 +223,8 @@ def _learned(case: _Case, lines: list[str], source: list[str], keeps: BpeTokeniz
         tokenizer = keeps.with_pieces(part.pieces, part.merges)
         saved[best] = 1 - _num_tokens(tokenizer, held_out) / max(1, before)
         parity = case.parity(tokenizer) if case.pairs else None
-        of_source = f", {parity:.2f} tokens for one of the source language" if parity else ""
-        text = f"held-out text becomes {saved[best]:.0%} shorter{of_source}"
+        of_source = f", {parity:.2f} tokens per source-language token" if parity else ""
+        text = f"held-out text is {saved[best]:.0%} shorter{of_source}"
         values = {"num_new_pieces": best, "saved": saved[best], "tokens_per_source_token": parity}
         name = f"{best:,} new pieces"
         yield Finding(_SECTION, name, "ok", text, values=values)
@@ -243,12 +243,12 @@ def _advice(saved: dict[int, float], num_characters: int) -> Finding:
     most = max(saved.values(), default=0.0)
     if most < _WORTH:
         says = (
-            f"the largest extension would make text {most:.0%} shorter: hardly worth rows that must be learned. Train "
+            f"the largest extension makes text only {most:.0%} shorter: not worth new rows. Train "
             "with the tokenizer as it is"
         )
         return Finding(_SECTION, HOW_MANY, "ok", says, "systems: tokenizer: base", {"num_new_pieces": 0})
     enough = next(size for size, share in saved.items() if share >= 0.9 * most)
-    says = f"{enough:,} give nine tenths of what the largest gives, learned from {num_characters / 1e6:.1f}M characters"
+    says = f"{enough:,} give 90% of the gain of the largest, learned from {num_characters / 1e6:.1f}M characters"
     setting = f"tokenizer.extension: {{kind: learned, mixture: ..., num_new_pieces: {enough}}}"
     return Finding(_SECTION, HOW_MANY, "ok", says, setting, {"num_new_pieces": enough})
 
@@ -262,8 +262,8 @@ def _pairs(languages: Languages, sample: Path | None) -> tuple[list[str], list[s
     rows = [row for row in read_source(source, [sample], sample.parent, languages) if isinstance(row, Row)]
     if not rows:
         raise BadInputError(
-            f"--sample {sample}: no pair of {codes[0]} and {codes[1]} is in it. Give a table with a column for each, "
-            "named by their codes, or without a header, the source language first"
+            f"--sample {sample}: it has no pair of {codes[0]} and {codes[1]}. Give a table with one column per "
+            f"language, named by their codes or, without a header, the source language first"
         )
     sides = [row.texts[codes[0]] for row in rows], [row.texts[codes[1]] for row in rows]
     for code, side in zip(codes, sides, strict=True):
@@ -282,7 +282,7 @@ def _lines(paths: Sequence[Path], code: str, languages: Languages) -> list[str]:
     length = 0
     for path in paths:
         if not path.is_file():
-            raise BadInputError(f"{path} was asked as text, but there is no such file")
+            raise BadInputError(f"{path} was not found: --text and --source-text take text files")
         source = Source.model_validate({"kind": "text", "language": code, "paths": (str(path),)})
         for row in read_source(source, [path], path.parent, languages):
             if isinstance(row, Row):

@@ -22,9 +22,9 @@ _BYTES_PER_WEIGHT = 4 * 3
 # A minute on two cores: training's test alone runs a dozen passes over 64 tokens.
 _MOST_WEIGHTS_ON_CPU, _MOST_WEIGHTS_OF_COPY = 1.5e9, 4e8
 _MEANS = {
-    "packed": "packed rows equal plain transformers: the fast way is used",
-    "right-padded": "packed rows differ from plain transformers, so rows are read right-padded: exact and slower",
-    "one by one": "packed rows differ from plain transformers, so rows are read one by one: exact and much slower",
+    "packed": "packed rows equal plain transformers: the fast path is used",
+    "right-padded": "packed rows differ from plain transformers, so rows are read right-padded: exact but slower",
+    "one by one": "packed rows differ from plain transformers, so rows are read one by one: exact but much slower",
 }
 
 
@@ -44,7 +44,7 @@ def look_at_reading(subject: Subject) -> Iterator[Finding]:
     if model is None:
         says = (
             f"not tested: the weights need {subject.num_weights * _BYTES_PER_WEIGHT / 1e9:.0f} GB with gradients, a "
-            f"small copy is too large as well, and {room / 1e9:.0f} GB are free. Training tests it when it begins"
+            f"small copy is too large as well, and {room / 1e9:.0f} GB are free. Training runs the test when it starts"
         )
         yield Finding(_SECTION, "self-test", "attention", says)
         return
@@ -67,7 +67,7 @@ def _model(subject: Subject, room: float) -> tuple[PreTrainedModel | None, str]:
     if copied is None:
         return None, ""
     says = (
-        f"a small copy of the architecture with {copied.config.num_hidden_layers} layers and weights at random, since "
+        f"a small copy of the architecture with {copied.config.num_hidden_layers} layers and random weights, because "
         f"the model's own {why}"
     )
     return copied.to(device), says  # type: ignore[arg-type]

@@ -49,9 +49,9 @@ class Subject:
         try:
             found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise BadInputError(f"{self.folder / 'config.json'} is no JSON ({error}): copy it again") from None
+            raise BadInputError(f"{self.folder / 'config.json'} is not JSON ({error}): copy it again") from None
         if not isinstance(found, dict):
-            raise BadInputError(f"{self.folder / 'config.json'} is no JSON object: copy it again")
+            raise BadInputError(f"{self.folder / 'config.json'} is not a JSON object: copy it again")
         return found
 
     @cached_property
@@ -115,22 +115,20 @@ def find_subject(name: str, revision: str | None) -> Subject:
         if not (folder / "config.json").is_file():
             found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
             raise BadInputError(
-                f"{name} is no model folder: it needs config.json, and tokenizer.json or tokenizer.model; found: "
+                f"{name} is not a model folder: it needs config.json, and tokenizer.json or tokenizer.model; found: "
                 f"{found}"
             )
         return Subject(name, folder)
     if is_gguf(name):
         return Subject(name, folder)
     if folder.exists():
-        raise BadInputError(
-            f"{name} was asked as a model, but is a file: give the folder that holds config.json, or a .gguf file"
-        )
+        raise BadInputError(f"{name} is a file, not a model: give the folder with config.json, or a .gguf file")
     try:
         fetched = snapshot_download(name, revision=revision, allow_patterns=list(_SMALL_FILES))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadInputError(
-            f"{name!r} was asked as a model, but there is no such folder here, and the hub did not give it ({reason}). "
+            f"{name!r} is not a model folder here, and the hub did not provide it ({reason}). "
             "Give a folder with config.json and tokenizer.json, or a hub id that you have access to"
         ) from None
     found_revision = revision or Path(fetched).name

@@ -65,7 +65,7 @@ def write(recipe: Recipe, run: RunFolder, suite: Suite) -> None:
         for name, score in baseline_scores(cell, rows, recipe.evaluate.num_bootstrap)
     ]
     write_json(path, {"fingerprint": made_from, "scores": scores})
-    note(f"baselines: {len(scores)} scores of what needs no model")
+    note(f"baselines: {len(scores)} scores without a model")
 
 
 def _learnt(recipe: Recipe, run: RunFolder, mixtures: Sequence[str], template: Template) -> Iterator[Learnt]:

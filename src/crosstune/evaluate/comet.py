@@ -34,13 +34,13 @@ class Comet:
         """Find both."""
         if not self.checkpoint.is_file() or self.checkpoint.suffix != ".ckpt":
             raise BadInputError(
-                f"evaluate.comet_checkpoint: {self.checkpoint} is no .ckpt file. Give that of a COMET model that reads "
-                "references, as wmt22-comet-da/checkpoints/model.ckpt; nothing is downloaded for you"
+                f"evaluate.comet_checkpoint: {self.checkpoint} is not a .ckpt file. Give that of a COMET model that "
+                f"uses references, such as wmt22-comet-da/checkpoints/model.ckpt; nothing is downloaded for you"
             )
         if shutil.which(self.command) is None:
             raise BadInputError(
-                f"evaluate.comet_command: COMET was asked for, but there is no command {self.command!r}. Install it in "
-                "an environment of its own (python -m venv comet && comet/bin/pip install unbabel-comet) and give "
+                f"evaluate.comet_command: COMET needs the command {self.command!r}, which was not found. Install it in "
+                "its own environment (python -m venv comet && comet/bin/pip install unbabel-comet) and give "
                 "comet/bin/comet-score, or remove evaluate.comet_checkpoint"
             )
 

@@ -123,9 +123,7 @@ def find_tasks(choice: Choice, max_new_tokens: int) -> dict[str, dict[str, Any]]
     if choice.data_root is None:
         return _without_files(wanted, choice, max_new_tokens)
     if not choice.data_root.is_dir():
-        raise BadInputError(
-            f"--data-root {choice.data_root} is no folder: give the one under which the benchmarks' files lie"
-        )
+        raise BadInputError(f"--data-root {choice.data_root} is not a folder: give the folder with the benchmark files")
     tree = Tree(choice.data_root)
     found = {label: files_of(mark, tree) for label, mark in wanted.items()}
     missing = [
@@ -136,7 +134,7 @@ def find_tasks(choice: Choice, max_new_tokens: int) -> dict[str, dict[str, Any]]
     _tell_missing({label: wanted[label] for label in missing}, choice, tree)
     for label, mark in wanted.items():
         if not found[label] and label not in missing and not mark.has_own_items:
-            note(f"{label} is not there; {mark.published.alternative} stands in its place")
+            note(f"{label} is not there; using {mark.published.alternative} instead")
     tasks = {
         label: _settings(wanted[label], paths, choice, max_new_tokens)
         for label, paths in found.items()
@@ -184,7 +182,7 @@ def _settings(mark: Benchmark, paths: Sequence[str], choice: Choice, max_new_tok
         asking = [language for language in (choice.source, choice.target) if language in TRANSLATION_INSTRUCTIONS]
         if not asking:
             raise BadInputError(
-                f"{mark.task.name} is asked for with an instruction in {choice.source} or {choice.target}, but there "
+                f"{mark.task.name} needs an instruction in {choice.source} or {choice.target}, but there "
                 f"are some in {', '.join(sorted(TRANSLATION_INSTRUCTIONS))} only. Write a recipe with "
                 "data.translation_instructions"
             )
@@ -207,8 +205,8 @@ def files_of(mark: Benchmark, tree: Tree) -> tuple[str, ...]:
             for glob, matches in found:
                 if len(matches) > 1 and not mark.published.several:
                     raise BadInputError(
-                        f"{tree.root} holds {glob} more than once: {', '.join(matches)}. Which one is meant cannot be "
-                        "known: give a --data-root that holds one of them"
+                        f"{tree.root} holds {glob} more than once: {', '.join(matches)}. It is unclear which one is "
+                        f"meant: give a --data-root that holds one of them"
                     )
             return tuple(dict.fromkeys(path for _, matches in found for path in matches))
     return ()
@@ -225,11 +223,11 @@ def _tell_missing(missing: Mapping[str, Benchmark], choice: Choice, tree: Tree) 
         raise BadInputError(
             f"of {choice.what}, these were not found under {choice.data_root}:\n"
             + "\n".join(f"  {line}" for line in lines)
-            + "\nPut the files there under the names that their authors gave them, in any folder; or go on without "
-            "them: --skip-missing. --split dev asks for the development files of those that have some."
+            + "\nPut the files there under their original names, in any folder, or continue without them: "
+            "--skip-missing. --split dev uses the development files of benchmarks that have some."
         )
     for line in lines:
-        note(f"skipped, because it is not there: {line}")
+        note(f"skipped, not found: {line}")
 
 
 def _missing_lines(missing: Mapping[str, Benchmark], tree: Tree) -> Iterator[str]:

@@ -78,8 +78,8 @@ def _write_system(asked: Asked, run: RunFolder) -> None:
     facts = {"model": _place(asked.model), "revision": asked.revision, "tokenizer": _place(asked.tokenizer)}
     if path.is_file() and (before := read_json(path)["model"]) != facts["model"]:
         raise RunFolderError(
-            f"{run.root} holds the scores of {before}, and {facts['model']} was to be scored: give another folder as "
-            "--out, or delete this one"
+            f"{run.root} holds the scores of {before}, and {facts['model']} is to be scored now: give another folder "
+            f"with --out, or delete this one"
         )
     gguf = {"gguf": gguf_model.facts_of(asked.model)} if is_gguf(asked.model) else {}
     made_from = fingerprint("scored model", facts, _content(asked.model), _content(asked.tokenizer))
@@ -101,13 +101,14 @@ def _recipe(asked: Asked, choice: Choice, tasks: dict[str, Any], out: Path | Non
     name = out.name if out else f"{_slug(asked.label)}_{chosen}_{made_from[:6]}"
     if _slug(name) != name:
         raise BadInputError(
-            f"--out {out}: the folder's name may hold small letters, digits and _, as {_slug(name) or 'scores'}: "
+            f"--out {out}: the folder's name may contain lower-case letters, digits and _, such as "
+            f"{_slug(name) or 'scores'}: "
             "give another"
         )
     start = _place(asked.model)
     if start in (SYSTEM, "scratch"):
         raise BadInputError(
-            f"{asked.model!r} is no folder here, and no id of a model on the hub: give the model's folder"
+            f"{asked.model!r} is neither a folder here nor the id of a model on the hub: give the model's folder"
         )
     root = choice.data_root or Path()
     files = f" on files of {public_path(str(root))}" if choice.data_root else ""

@@ -156,7 +156,7 @@ def translation_metrics(target_language: str) -> dict[str, Any]:
     refuse_missing_bleu([target_language])
     from sacrebleu.metrics import BLEU, CHRF, TER
 
-    # force: an output that looks tokenised is the model's business; sacreBLEU would only warn.
+    # force: an output that looks tokenized is the model's business; sacreBLEU would only warn.
     return {
         "bleu": BLEU(tokenize=language(target_language).bleu_tokenizer, force=True),
         "chrf++": CHRF(word_order=2),

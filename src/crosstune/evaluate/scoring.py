@@ -174,7 +174,7 @@ def look_up(parts: Iterable[Tensor], rows: Array, targets: Array) -> tuple[Array
     Parts: [rows, some pieces] each, all pieces together; rows and targets: the row and the piece that are asked of.
     """
     logits, is_best, part_of = np.empty(len(targets)), np.empty(len(targets), bool), np.empty(len(targets), np.int64)
-    largest, normalisers, first = [], [], 0
+    largest, normalizers, first = [], [], 0
     for number, part in enumerate(parts):
         (inside,) = np.nonzero((first <= targets) & (targets < first + part.shape[1]))
         own = part.index_select(0, torch.from_numpy(rows[inside]).to(part.device))
@@ -184,8 +184,8 @@ def look_up(parts: Iterable[Tensor], rows: Array, targets: Array) -> tuple[Array
         part_of[inside] = number
         largest.append(part.amax(1))
         # A third of the time of exponentials and sums one after the other: torch's kernel does all while it passes.
-        normalisers.append(largest[-1] - part.log_softmax(1).amax(1))
+        normalizers.append(largest[-1] - part.log_softmax(1).amax(1))
         first += part.shape[1]
     best_part = torch.stack(largest).argmax(0).cpu().numpy()
-    normaliser = in_float64(torch.stack(normalisers).logsumexp(0)).cpu().numpy()
-    return logits - normaliser[rows], is_best & (best_part[rows] == part_of)
+    normalizer = in_float64(torch.stack(normalizers).logsumexp(0)).cpu().numpy()
+    return logits - normalizer[rows], is_best & (best_part[rows] == part_of)

@@ -80,7 +80,7 @@ def evaluate_system(
     write = writer(system, recipe.evaluate.precision) if recipe.evaluate.engine == "vllm" else None
     log = OutputLog(run.system(system.name) / ".evaluation.partial.jsonl", wanted)
     if log.num_found:
-        note(f"{system.name}: goes on after {log.num_found} answers of an interrupted evaluation")
+        note(f"{system.name}: resumes after {log.num_found} answers of an interrupted evaluation")
     with log:
         results = suite.score(model, tokenizer, log, comet if ranks.rank() == 0 else None, write)
         if ranks.rank() == 0:

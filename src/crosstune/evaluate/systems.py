@@ -46,8 +46,8 @@ def find_system(run: RunFolder, name: str) -> TrainedSystem:
     damage = damage_to(Path(model), facts["files"])
     if damage:
         raise RunFolderError(
-            f"system {name!r} cannot be evaluated: {model} is not what training left: {'; '.join(damage)}. Put a whole "
-            f"copy there, or delete {path} and run `crosstune run RECIPE` again"
+            f"system {name!r} cannot be evaluated: {model} is not what training left: {'; '.join(damage)}. Put a "
+            f"complete copy there, or delete {path} and run `crosstune run RECIPE` again"
         )
     made_from = fingerprint("system", facts["fingerprint"], facts["files"])
     return TrainedSystem(name, model, facts.get("revision"), run.locate(facts["tokenizer"]), made_from)

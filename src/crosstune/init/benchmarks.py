@@ -66,9 +66,7 @@ def recognise(root: Path, paths: Sequence[Path], languages: Languages) -> Recogn
     for path in paths:
         name = path.relative_to(root).as_posix()
         if name not in files and (task := _by_columns(path, name, languages)):
-            files[name] = FoundFile(
-                name, reason=f"another split of {task.name}: left alone, so that its scores mean something"
-            )
+            files[name] = FoundFile(name, reason=f"another split of {task.title}, kept out of training")
     return Recognised(tasks, files)
 
 

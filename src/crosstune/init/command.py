@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from rich.text import Text
@@ -10,7 +11,7 @@ from rich.text import Text
 from crosstune.doctor.architecture import look_at_architecture
 from crosstune.doctor.chat import look_at_chat
 from crosstune.doctor.findings import Finding
-from crosstune.doctor.licences import look_at_licence
+from crosstune.doctor.licences import look_at_license
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.init.benchmarks import as_label, recognise
@@ -31,6 +32,8 @@ from crosstune.runs.files import write_text
 from crosstune.terminal import console, new_table, note, quiet, results
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
+
+_LONGEST_REASON = 160
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,16 @@ def init(asked: Asked, dry_run: Callable[[Recipe], None]) -> None:
 
 def _refuse_bad_paths(asked: Asked) -> None:
     if not asked.root.is_dir():
-        raise BadInputError(f"{asked.root} was asked as the folder of your files, but is no folder")
+        raise BadInputError(f"{asked.root} is not a folder: DIR is the folder of your files")
+    if asked.has_folder and not asked.data_sets and not files_under(asked.root):
+        raise BadInputError(_nothing(asked, 0))
     if asked.out.exists():
-        raise BadInputError(f"{asked.out} is there already: remove it, or name another file by --out")
+        raise BadInputError(f"{asked.out} already exists: remove it, or name another file with --out")
     # Of a hub id the weights are fetched when training begins.
     if not asked.subject.has_weights and asked.subject.revision is None:
         raise BadInputError(
             f"{asked.subject.name} holds no weights, so nothing can be trained from it: copy them into the folder. "
-            "crosstune doctor examines a model without them"
+            f"`crosstune doctor` works without them"
         )
 
 
@@ -105,7 +110,7 @@ def _findings(subject: Subject) -> dict[str, Finding]:
         if finding.verdict == "stop":
             raise BadInputError(finding.says)
     with quiet(console):
-        found += [*look_at_chat(subject), *look_at_licence(subject)]
+        found += [*look_at_chat(subject), *look_at_license(subject)]
     for finding in found:
         if finding.verdict == "stop":
             raise BadInputError(finding.says)
@@ -117,7 +122,7 @@ def _look_further(
 ) -> Found:
     for name, count in overlaps(chosen, asked.root, asked.languages).items():
         sampled = len(chosen.files[name].sample)
-        note(f"{name}: {count} of the first {sampled} rows hold an evaluation item; the data stage drops such rows")
+        note(f"{name}: {count} of the first {sampled} rows contain an evaluation item; the data stage drops such rows")
     held_out = hold_out(chosen, asked.root, _folder_of_tests(asked.out), asked.languages)
     extension: dict[str, object] | None = None
     try:
@@ -162,19 +167,17 @@ def _write(asked: Asked, content: dict[str, Any], reasons: dict[str, str], dry_r
 
 
 def _nothing(asked: Asked, num_files: int) -> str:
-    name = language_name(asked.languages.target, "en")
-    there = (
-        f"{num_files} files were looked into, and none of them can be used (see above)" if num_files else "it is empty"
-    )
+    source, target = (language_name(code, "en") for code in (asked.languages.source, asked.languages.target))
+    there = f"none of its {num_files} files can be used (see above)" if num_files else "it is empty"
     return (
-        f"{asked.root} holds nothing to learn {name} from: {there}. Needed are translations with "
-        f"{asked.languages.source}, instructions or text in {name}: docs/data.md lists the formats"
+        f"{asked.root} has nothing to learn {target} from: {there}. Add translations between {source} and {target}, "
+        f"instructions in {target}, or text in {target}, as .tsv, .csv, .json, .jsonl, .parquet, .xlsx or .txt"
     )
 
 
 def _print_files(files: Sequence[FoundFile], chosen: Sources, mixture: Mixture | None) -> None:
     table = new_table("what the folder holds")
-    for heading in ("file", "what", "in", "rows", "used for"):
+    for heading in ("file", "kind", "language", "rows", "used for"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "rows" else "left")
     for file in sorted(files, key=lambda one: (not one.kind, one.name)):
         rows = f"{file.rows:,}{'+' if file.has_more else ''}" if file.rows else ""
@@ -185,11 +188,12 @@ def _print_files(files: Sequence[FoundFile], chosen: Sources, mixture: Mixture |
 
 def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
     if not file.kind:
-        return f"not used: {file.reason[:200]}"
+        # What is wrong, not what a person who names the file in a recipe should do about it.
+        return shorten(f"not used: {file.reason.partition('. ')[0]}", _LONGEST_REASON, placeholder=" …")
     use = chosen.uses.get(file.name, file.reason)
     labels = [label for label, one in chosen.files.items() if one.name == file.name]
     if use == "training" and mixture and not {*labels} & {*mixture.used}:
-        use = "new pieces, if they pay" if file.kind == "text" else "not needed in this mixture"
+        use = "new pieces, if worth it" if file.kind == "text" else "not needed in this mixture"
     return f"{use}; {file.bad_rows:,} bad rows are dropped" if file.bad_rows else use
 
 
@@ -198,7 +202,7 @@ def _print_summary(found: Found, asked: Asked) -> None:
     note(f"tokenizer: {found.about_pieces}")
     note(f"training: {found.planned.cost.method.name}; {length.why}")
     if length.is_short:
-        note("that is very little: give more --hours, a GPU by --gpu, or a smaller model")
+        note("this is very little: give more --hours, a GPU with --gpu, or a smaller model")
     for said in found.held_out:
         note(f"held out: {said}")
-    note(f"written: {asked.out}. Look at it, then: crosstune run {asked.out}")
+    note(f"wrote {asked.out}. Read it, then run: crosstune run {asked.out}")

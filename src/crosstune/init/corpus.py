@@ -46,17 +46,15 @@ def mix(chosen: Sources, languages: Languages, base: BpeTokenizer) -> Mixture | 
     if parallel or own:
         known = chosen.of("instructions", languages.source)
         parts = _balanced(chosen, parallel, own, known, languages)
-        why = "translations in both directions and instructions in both languages: what learned most and forgot least"
+        why = "translations in both directions and instructions in both languages: most gain, least forgetting"
     else:
         text = chosen.of("text", languages.target)
         if not text:
             return None
         known = chosen.of("text", languages.source)
         parts = _weighed(text, known)
-        why = "there are neither translations nor instructions in the target language: continued pretraining on text"
-        why += (
-            f", {_REPLAY:.0%} of it in the source language" if known else "; without source text much may be forgotten"
-        )
+        why = "no translations or instructions in the target language: continued pretraining on text"
+        why += f", {_REPLAY:.0%} of it in the source language" if known else "; without source text it may forget much"
     names = [part["source"] for part in parts]
     rows = {part["source"]: part.get("max_rows", chosen.files[part["source"]].rows) for part in parts}
     lengths = {name: _tokens_per_row(chosen, name, base) for name in names}

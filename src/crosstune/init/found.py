@@ -14,6 +14,7 @@ from crosstune.data.rows import BadRow, Row
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
 from crosstune.init.language_of import language_of
+from crosstune.init.media import media_of
 from crosstune.languages.registry import language_name
 from crosstune.recipe import Languages, Source
 from crosstune.terminal import progress
@@ -93,9 +94,11 @@ def look_into(root: Path, paths: Sequence[Path], languages: Languages) -> list[F
 def _look_at(path: Path, root: Path, languages: Languages) -> FoundFile:
     file = FoundFile(place(path, root))
     if path.suffix.lower() in _NOT_DATA or path.name in _NOT_NAMES or path.name.startswith(("LICENSE", "README")):
-        return file.unused("no data: a page, a program, or a part of a model")
+        return file.unused("not data: a page, a program, or a part of a model")
     if not path.stat().st_size:
         return file.unused("empty")
+    if media := media_of(path):
+        return file.unused(media)
     tried = [*((kind, "utf-8") for kind in _KINDS), *((kind, "cp949") for kind in _KINDS)]
     return _first_kind(file, tried, path, root, languages)
 
@@ -121,7 +124,7 @@ def revision_of(name: str) -> str:
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadInputError(
-            f"--from-hub {name}: the hub did not tell of such a data set ({reason}). Check the name, the network, "
+            f"--from-hub {name}: the hub has no such data set ({reason}). Check the name, the network, "
             "HF_HUB_OFFLINE and your access, or download it and name its folder"
         ) from None
 
@@ -161,7 +164,8 @@ def _read(file: FoundFile, path: Path, root: Path, languages: Languages) -> Foun
         has_more = next(rows, None) is not None
     # Whatever a photograph, an archive or a broken table makes readers say is the reason for which it is not used.
     except Exception as error:
-        return file.unused(" ".join(str(error).split()))
+        said = " ".join(str(error).split()).removeprefix(f"{path}: ")
+        return file.unused(said.replace(str(path), "the file"))
     sample = tuple(row.texts for row in good[:_SAMPLE])
     return replace(file, rows=num_rows, has_more=has_more, bad_rows=num_bad, characters=length, sample=sample)
 

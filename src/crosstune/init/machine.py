@@ -49,12 +49,12 @@ def plan_for(subject: Subject, gpu: str) -> Planned:
             return Planned(machine, cost, how)
         needed.append(f"{method.name} {cost.memory.total / 1e9:.0f} GB")
     raise BadInputError(
-        f"{subject.name} cannot be trained on {kind.name} with {kind.memory_gb:.0f} GB: {', '.join(needed)} would be "
-        "needed. Take a smaller model, or name a larger GPU by --gpu"
+        f"{subject.name} does not fit on {kind.name} with {kind.memory_gb:.0f} GB ({', '.join(needed)}). Use a "
+        f"smaller model, or a larger GPU with --gpu"
     )
 
 
 def _machine(gpu: str) -> tuple[Gpu, str, tuple[Method, ...]]:
     if gpu:
-        return GPUS[gpu], "by its data sheet", _ON_GPU
+        return GPUS[gpu], "GPU to plan for", _ON_GPU
     return this_device(), "measured here", _ON_GPU if torch.cuda.is_available() else _ON_PROCESSOR

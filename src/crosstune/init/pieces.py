@@ -34,7 +34,7 @@ def number_of_pieces(
     length = sum(map(len, lines))
     if length < _LEAST_CHARACTERS:
         raise NoExtension(
-            f"{length:,} characters of text are too few to learn pieces from: {_LEAST_CHARACTERS:,} are needed"
+            f"{length:,} characters of text are too few to learn pieces from; it takes {_LEAST_CHARACTERS:,}"
         )
     is_shared = shares_letters(languages.target, languages.source)
     source = _lines(chosen, languages.source, root, languages) if is_shared else []

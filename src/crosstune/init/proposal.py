@@ -59,7 +59,7 @@ def length_of(mixture: Mixture, planned: Planned, hours: float) -> Length:
     batch = 32 if mixture.num_rows < _SMALL_CORPUS else 64
     budget = hours * _SHARE_FOR_TRAINING * planned.tokens_per_hour
     epochs = budget / max(1.0, mixture.num_rows * mixture.tokens_per_row)
-    rate, machine = f"{planned.tokens_per_hour / 1e6:.2g}M tokens an hour", planned.machine
+    rate, machine = f"{planned.tokens_per_hour / 1e6:.2g}M tokens per hour", planned.machine
     speed = f"{rate} on {machine.gpu.name} ({planned.how}, at {machine.mfu:.0%} of its peak)"
     if epochs >= 1:
         number = float(min(_MOST_EPOCHS, int(epochs)))
@@ -69,7 +69,7 @@ def length_of(mixture: Mixture, planned: Planned, hours: float) -> Length:
         return Length({"num_epochs": number}, batch, why, steps < _FEW_STEPS)
     steps = max(1, int(budget / (batch * mixture.tokens_per_row)))
     share = f"{_SHARE_FOR_TRAINING:.0%} of {hours:g} hours"
-    why = f"{steps:,} steps are what {share} are enough for, {epochs:.0%} of an epoch: {speed}"
+    why = f"{steps:,} steps fit into {share} ({epochs:.0%} of an epoch): {speed}"
     return Length({"num_steps": steps}, batch, why, steps < _FEW_STEPS)
 
 
@@ -88,10 +88,10 @@ def propose(found: Found, name: str) -> tuple[dict[str, Any], dict[str, str]]:
         "train": _train(found, reasons),
         "evaluate": _evaluate(found, reasons),
     }
-    licence = found.findings.get("licence")
-    if licence and licence.setting:
-        content["report"] = {"model_license": licence.values["license"]}
-        reasons["report.model_license"] = licence.says
+    license = found.findings.get("license")
+    if license and license.setting:
+        content["report"] = {"model_license": license.values["license"]}
+        reasons["report.model_license"] = license.says
     return content, reasons
 
 
@@ -104,7 +104,7 @@ def _data(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
         if switch and switch.setting:
             data["template_options"] = {"enable_thinking": False}
     data["quality"] = {"on_bad_row": "drop"}
-    reasons["data.quality"] = "rows that cannot be read are dropped and listed in dropped.jsonl"
+    reasons["data.quality"] = "unreadable rows are dropped and listed in dropped.jsonl"
     data["sources"] = found.chosen.settings
     mixtures: dict[str, Any] = {"tuning": list(found.mixture.parts)}
     rows = f"{found.mixture.num_rows:,} rows of about {found.mixture.tokens_per_row:.0f} tokens"
@@ -146,9 +146,9 @@ def _systems(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
         "max_length_tokens": min(512, int(found.findings["context"].values.get("max_position_embeddings") or 512)),
         "on_too_long": "truncate",
     }
-    reasons["systems.base"] = "what gain and forgetting are measured against"
+    reasons["systems.base"] = "gains and forgetting are measured against this system"
     reasons["systems.ours"] = (
-        f"{method.name}: the first of full, LoRA and QLoRA that fits {_memory(found)}. {length.why}"
+        f"{method.name}: the first of full, LoRA and QLoRA that fits into {_memory(found)}. {length.why}"
     )
     tokenizer = "extended" if found.extension else "base"
     return {
@@ -159,19 +159,19 @@ def _systems(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
 
 def _memory(found: Found) -> str:
     needed, machine = found.planned.cost.memory.total / 1e9, found.planned.machine
-    return f"{machine.gpu.memory_gb:.0f} GB of {machine.gpu.name}, {needed:.1f} GB are needed"
+    return f"{machine.gpu.memory_gb:.0f} GB of {machine.gpu.name}; it needs {needed:.1f} GB"
 
 
 def _train(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     cost = found.planned.cost
     settings = cost.settings.model_dump(mode="json", include=set(cost.method.machine) | {"micro_batch_tokens"})
-    reasons["train"] = f"what {cost.method.name} was counted with: {_memory(found)}"
+    reasons["train"] = f"the settings behind the estimate for {cost.method.name}: {_memory(found)}"
     return settings
 
 
 def _evaluate(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
-    reasons["evaluate.tasks"] = "benchmarks and held-out files of the folder; max_items keeps scoring short"
+    reasons["evaluate.tasks"] = "benchmarks and held-out files of the folder; max_items limits scoring time"
     if found.held_out:
         told = "; ".join(found.held_out)
-        reasons["evaluate.tasks"] += f". Held out here: {told}; rows like them are dropped from training"
+        reasons["evaluate.tasks"] += f". Held out here: {told}; training drops rows that contain them"
     return {"reference_system": "base", "tasks": found.chosen.tasks}

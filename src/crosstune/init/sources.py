@@ -88,7 +88,7 @@ def _is_for_scoring(file: FoundFile) -> bool:
 def _keep_for_scoring(chosen: Sources, file: FoundFile, languages: Languages) -> str:
     label = as_label(file.name)
     if file.encoding != "utf-8":
-        return f"not used: its name says that it is for scoring, and it is in {file.encoding}: convert it to UTF-8"
+        return f"not used: by its name a test set, and it is in {file.encoding}: convert it to UTF-8"
     if file.kind == "parallel":
         if not _score_translations(chosen, label, [file.name], languages):
             return "not used: no instruction asks for translations in either language"
@@ -97,7 +97,7 @@ def _keep_for_scoring(chosen: Sources, file: FoundFile, languages: Languages) ->
         settings = {"task": "bits_per_byte", "language": file.language, "paths": [file.name], "max_items": 100}
         chosen.tasks[label] = settings
         return "evaluation: bits per byte"
-    return "not used: its name says that it is for scoring, and no task scores instructions"
+    return "not used: by its name a test set, and no task scores instructions"
 
 
 def _score_translations(chosen: Sources, label: str, names: list[str], languages: Languages) -> bool:

@@ -91,7 +91,7 @@ def canonical(code: str) -> str:
     script = next((part for part in rest if len(part) == 4), "")
     if not script and renamed[0] not in _likely() and renamed[0] not in Locale("en").languages:
         raise BadInputError(
-            f"{code!r} was asked as a language, but Unicode's CLDR knows none of this code. Give its ISO 639-1 or "
+            f"{code!r} is not a language code of Unicode's CLDR. Give its ISO 639-1 or "
             f"639-3 code (ko, ckb, fil), with a region or script where it needs one (pt-BR, sr-Latn); for a language "
             f"that CLDR does not know, name its script (ISO 15924): {tag}-Latn."
         )
@@ -117,7 +117,7 @@ def _spelling_problem(code: str, tag: str) -> str:
     )
     remedy = f"Write {spelt}" if _CODE.fullmatch(spelt) else "Write one such as ko, ckb, fil, zh-TW, sr-Latn or pt-BR"
     return (
-        f"{code!r} was asked as a language, but is no BCP 47 code: two or three small letters, then the script where "
+        f"{code!r} is not a language code (BCP 47): two or three lower-case letters, then the script if "
         f"needed (Latn), then the region (BR). {remedy}."
     )
 
@@ -141,8 +141,8 @@ def _writing_of(tag: str) -> str:
     named = next((part for part in tag.split("-")[1:] if len(part) == 4), None) or _likely_script(tag)
     if named is None:
         raise BadInputError(
-            f"{tag!r} was asked as a language, but Unicode's CLDR does not say which script it is written in. Name the "
-            f"script behind it (ISO 15924): {tag}-Latn, {tag}-Cyrl."
+            f"{tag!r} is a language whose script Unicode's CLDR does not know. Add the script (ISO 15924): "
+            f"{tag}-Latn, {tag}-Cyrl."
         )
     return named
 
@@ -167,8 +167,8 @@ def split_direction(direction: str) -> tuple[str, str]:
     match = _DIRECTION.fullmatch(direction.replace("_", "-"))
     if match is None:
         raise BadInputError(
-            f"{direction!r} was asked as a translation direction, but is not two language codes with a hyphen between "
-            "them. Write one such as en-ko, en-zh-TW or pt-BR-en."
+            f"{direction!r} is not a translation direction: write two language codes with a hyphen, such as en-ko, "
+            f"en-zh-TW or pt-BR-en."
         )
     return canonical(match[1]), canonical(match[2])
 
@@ -218,7 +218,7 @@ def refuse_missing_bleu(targets: Iterable[str]) -> None:
     """
     problems = [problem for code in sorted({*targets}) if (problem := bleu_problem(code))]
     if problems:
-        raise BadInputError("evaluate.tasks: translations were asked to be scored, but " + "; ".join(problems))
+        raise BadInputError("evaluate.tasks: translations cannot be scored: " + "; ".join(problems))
 
 
 def _flores_model() -> Path:

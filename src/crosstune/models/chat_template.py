@@ -152,8 +152,9 @@ def source_of(tokenizer: "PreTrainedTokenizerBase") -> str:
         found = found.get("default")
     if not found:
         raise BadInputError(
-            f"data.prompt: chat was asked, but the tokenizer {tokenizer.name_or_path!r} has no chat template. Give one "
-            f"that has (tokenizer.base.path; `crosstune score --tokenizer`), or set data.prompt (--prompt) to one of "
+            f"data.prompt is chat, but the tokenizer {tokenizer.name_or_path!r} has no chat template. Give a "
+            f"tokenizer that has one (tokenizer.base.path; `crosstune score --tokenizer`), or set data.prompt "
+            f"(--prompt) to one of "
             f"{', '.join(TEMPLATES)}"
         )
     return str(found)
@@ -174,8 +175,8 @@ def frozen(jinja: str, options: Mapping[str, Any], today: date | None, name: str
         jinja = _CLOCK.sub(lambda call: json.dumps(today.strftime(call[1][1:-1])), jinja)
         if _ANY_CLOCK.search(jinja):
             raise BadInputError(
-                f"the chat template of {name!r} writes today's date in a form that it computes, so that a recipe would "
-                "be another one every day. Replace strftime_now(...) in its chat_template.jinja by a fixed date"
+                f"the chat template of {name!r} writes today's date in a form that it computes, so the recipe would "
+                f"change every day. Replace strftime_now(...) in its chat_template.jinja by a fixed date"
             )
     settings = "".join(f"{{% set {key} = {_literal(value)} %}}" for key, value in options.items())
     return settings + jinja
@@ -207,8 +208,8 @@ def failures_named(name: str) -> Iterator[None]:
         yield
     except BadInputError as error:
         raise BadInputError(
-            f"the chat template of {name!r} fails: {str(error).rstrip('.')}. Correct {_place_of(name)}, or ask "
-            f"in another form: data.prompt, --prompt {'|'.join(TEMPLATES)}"
+            f"the chat template of {name!r} fails: {str(error).rstrip('.')}. Correct {_place_of(name)}, or use "
+            f"another prompt: data.prompt, --prompt {'|'.join(TEMPLATES)}"
         ) from None
 
 

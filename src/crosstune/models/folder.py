@@ -53,7 +53,7 @@ def fault_of_texts(folder: Path) -> str | None:
         except UnicodeDecodeError as error:
             return f"{path.name} is not UTF-8 (byte {error.start})"
         except ValueError as error:
-            return f"{path.name} is no JSON ({error})"
+            return f"{path.name} is not JSON ({error})"
     return None
 
 
@@ -78,7 +78,7 @@ def refuse_bad_config_file(folder: Path) -> None:
     """Check the configuration in a model folder, as it is written.
 
     Raises:
-        BadInputError: as `refuse_bad_config` does, or when it is no JSON object.
+        BadInputError: as `refuse_bad_config` does, or when it is not a JSON object.
     """
     for fault in _config_file_faults(folder):
         raise BadInputError(f"the model folder {folder} cannot be used: {fault}")
@@ -110,7 +110,7 @@ def _config_file_faults(folder: Path) -> Iterator[str]:
     if isinstance(content, dict):
         yield from _config_faults(content)
     else:
-        yield f"its {CONFIG} is no JSON object. Copy it again from where the model comes from"
+        yield f"its {CONFIG} is not a JSON object. Download it again"
 
 
 def _without_config(folder: Path, found: list[str]) -> str:
@@ -121,7 +121,7 @@ def _without_config(folder: Path, found: list[str]) -> str:
         )
     if gguf := [name for name in found if name.endswith(".gguf")]:
         return f"it holds no config.json, but {', '.join(gguf)}: give the path of that file instead of its folder"
-    return f"it is no model folder: it needs config.json and *.safetensors; found: {', '.join(found) or 'nothing'}"
+    return f"it is not a model folder: it needs config.json and *.safetensors; found: {', '.join(found) or 'nothing'}"
 
 
 def _config_faults(content: dict[str, Any]) -> Iterator[str]:
@@ -146,8 +146,8 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
     if quantized:
         method = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else quantized
         yield (
-            f"its weights are quantised ({method}; quantization_config in config.json), and those cannot be trained or "
-            "compared in full precision. Give the original, unquantised model"
+            f"its weights are quantized ({method}; quantization_config in config.json), and those cannot be trained or "
+            "compared in full precision. Give the original, unquantized model"
         )
     causal = {**modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES}
     classes = set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()) | set(causal.values())
@@ -187,7 +187,7 @@ def _generation_faults(path: Path) -> Iterator[str]:
         return
     content = _json(path)
     if not isinstance(content, dict):
-        yield f"its {path.name} is no JSON object. Copy it again from where the model comes from, or delete it"
+        yield f"its {path.name} is not a JSON object. Download it again, or delete it"
         return
     ends = content.get("eos_token_id")
     each = ends if isinstance(ends, list) else [ends]
@@ -200,7 +200,7 @@ def _weight_faults(folder: Path, found: list[str]) -> Iterator[str]:
         index = _json(folder / INDEX)
         wanted = index.get("weight_map") if isinstance(index, dict) else None
         if not isinstance(wanted, dict) or not wanted:
-            yield f"{INDEX} has no weight_map. Copy it again from where the model comes from"
+            yield f"{INDEX} has no weight_map. Download it again"
             return
         shards = sorted(set(map(str, wanted.values())))
         missing = [name for name in shards if not (folder / name).is_file()]
@@ -224,7 +224,7 @@ def _weight_faults(folder: Path, found: list[str]) -> Iterator[str]:
         odd = {facts["dtype"] for facts in header.values()} - set(_WEIGHT_DTYPES)
         if odd and (floats := _not_buffers(header)):
             yield (
-                f"{shard} holds weights of type {', '.join(sorted(odd))} ({named(floats)}): they are quantised, or no "
+                f"{shard} holds weights of type {', '.join(sorted(odd))} ({named(floats)}): they are quantized, or no "
                 f"weights. Give the original model, in one of {', '.join(_WEIGHT_DTYPES)}"
             )
     astray = [name for name, shard in wanted.items() if headers.get(name) != shard]
@@ -277,12 +277,12 @@ def _header(path: Path) -> tuple[dict[str, Any], str]:
             f"{path.name} has {size:,} bytes, but its header says {whole:,}: it is cut off or damaged. Copy it",
         )
     if not tensors:
-        return {}, f"{path.name} holds no tensor. Copy it again from where the model comes from"
+        return {}, f"{path.name} holds no tensor. Download it again"
     return tensors, ""
 
 
 def _cut(path: Path, size: int) -> str:
-    return f"{path.name} ({size:,} bytes) is no whole safetensors file: it is cut off or damaged. Copy it again"
+    return f"{path.name} ({size:,} bytes) is not a complete safetensors file: it is cut off or damaged. Copy it again"
 
 
 def _json(path: Path) -> Any:

@@ -1,6 +1,6 @@
 """Weights that do not move, in fewer bits: layers that unpack theirs for a product and keep nothing of it.
 
-Linear layers inside the model are in bfloat16, in NormalFloat4 with scales that are quantised themselves (Dettmers et
+Linear layers inside the model are in bfloat16, in NormalFloat4 with scales that are quantized themselves (Dettmers et
 al. 2023, https://arxiv.org/abs/2305.14314), or in eight bits with a scale for each output; both are bitsandbytes'.
 Embeddings and the head are in bfloat16 then, as there. What the layers compute is in the precision of the states that
 they get. No checkpoint holds these weights: they are made again of the model that a phase begins with.

@@ -150,8 +150,8 @@ def _refuse_other_weights(path: str, info: dict[str, Any]) -> None:
     told = [f"{len(names)} {what}: {named(names)}" for what, names in faults.items() if names]
     if told:
         raise BadInputError(
-            f"the weights of {path} are not those of its config.json: {'; '.join(told)}. Nothing may stand in their "
-            "place (transformers would draw random numbers): copy the model again, or save it with save_pretrained "
+            f"the weights of {path} are not those of its config.json: {'; '.join(told)}. Missing weights must not be "
+            f"replaced (transformers would use random numbers): copy the model again, or save it with save_pretrained "
             "from the class that its config.json names (without what torch.compile or a wrapper puts before the names)"
         )
 
@@ -170,7 +170,7 @@ def _message(what: str, path: str, wanted: Sequence[str], error: Exception) -> s
     folder, reason, named_ones = Path(path), " ".join(str(error).split())[:600].rstrip("."), " and ".join(wanted)
     if folder.is_dir():
         if fault := fault_of_texts(folder):
-            return f"the {what} of {path} cannot be read: {fault}. Copy it again from where the model comes from"
+            return f"the {what} of {path} cannot be read: {fault}. Download it again"
         if (place := place_of_name(folder, error)) is not None:
             return f"the {what} of {path} cannot be read: {place}, which transformers does not know. Correct it"
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
@@ -179,7 +179,9 @@ def _message(what: str, path: str, wanted: Sequence[str], error: Exception) -> s
                 f"the {what} of {path} cannot be read: {type(error).__name__}: {reason}. Its files are there: correct "
                 f"them, or copy {named_ones} again from where the model comes from"
             )
-        return f"{path} is no {what} folder: it needs {named_ones}; found: {found}. ({type(error).__name__}: {reason})"
+        return (
+            f"{path} is not a {what} folder: it needs {named_ones}; found: {found}. ({type(error).__name__}: {reason})"
+        )
     return (
         f"cannot load the {what} {path!r}: there is no such folder here, and the hub did not give it. "
         f"Give a folder with {named_ones}, or a hub id that you have access to. ({reason})"

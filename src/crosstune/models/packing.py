@@ -154,8 +154,8 @@ def packed_attention(  # noqa: PLR0913 - the signature is transformers'
     """Attend within each path of the layout. Query, key, value: [1, heads, packed length, head size]."""
     if packed_layout is None:
         raise ValueError(
-            f"attention {ATTENTION!r} was called without a layout: {type(module).__name__} does not hand keyword "
-            "arguments through to its attention, so this model cannot be trained packed"
+            f"attention {ATTENTION!r} was called without a layout: {type(module).__name__} does not pass keyword "
+            f"arguments to its attention, so this model cannot be trained packed"
         )
     asked = asked_of(module, options)
     # Autocast leaves queries and keys in float32 where they were rotated.

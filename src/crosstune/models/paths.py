@@ -120,8 +120,7 @@ def read_rows(
     way = way_of(trained, "training", max(map(len, rows)))
     if way == _ALONE and isinstance(trained, DistributedDataParallel):
         raise BadInputError(
-            "training in several processes was asked, but this model is read exactly by rows one by one only, and its "
-            "processes would wait for one another: train it in one process"
+            "this model has to read rows one by one, which does not work in several processes: train it in one process"
         )
     return (
         _read_packed(trained, rows, read, layout_options) if way == "packed" else plain_logits(trained, rows, read, way)

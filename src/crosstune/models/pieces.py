@@ -48,7 +48,7 @@ def refuse_missing_rows(
         raise BadInputError(
             f"{found}, and texts may hold them. Add rows: model.resize_token_embeddings(len(tokenizer)), and save it"
         )
-    raise BadInputError(f"{found}; they do not belong together. Set tokenizer.base to the model's own tokenizer")
+    raise BadInputError(f"{found}; they do not match. Set tokenizer.base to the model's own tokenizer")
 
 
 def refuse_pieces_without_row(model: PreTrainedModel, rows: Iterable[Iterable[int]], where: str) -> None:
@@ -62,5 +62,5 @@ def refuse_pieces_without_row(model: PreTrainedModel, rows: Iterable[Iterable[in
     if largest >= known:
         raise BadInputError(
             f"{where}: a text holds the token {largest}, but the model has {known} embedding rows: it is a control "
-            "token that the model was never given. Take its text out, or start from a model that knows it"
+            f"token without a row. Remove it from the text, or start from a model that has it"
         )

@@ -100,7 +100,7 @@ class Case:
     def memory(self) -> Memory:
         """Return the memory of a step.
 
-        Several GPUs share weights and optimiser state, as the launch files say, unless the phase needs weights whole.
+        Several GPUs share weights and optimizer state, as the launch files say, unless the phase needs weights whole.
         """
         num_shards = 1 if self.needs_whole_weights else self.num_gpus
         counted = self._counted

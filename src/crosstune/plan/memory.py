@@ -1,6 +1,6 @@
 """How much memory a phase needs on each GPU, counted on a model without weights before anything is launched.
 
-Weights, gradients and optimiser state follow from the parameters. What the forward pass keeps for the backward one is
+Weights, gradients and optimizer state follow from the parameters. What the forward pass keeps for the backward one is
 counted, not estimated: the model runs on fake tensors, which have shapes and no content, and every tensor that autograd
 saves is added up. So the count holds for any architecture that transformers knows.
 """
@@ -83,9 +83,9 @@ def estimate_memory(
     Args:
         trained: a `fake_model`, in its mode, its trained parameters requiring gradients.
         tokens: of the phase; its largest micro-batch counts.
-        settings: precision, optimiser and checkpointing.
+        settings: precision, optimizer and checkpointing.
         num_gpus: how many train together.
-        num_shards: over how many of them weights, gradients and optimiser state are split; 1 for none.
+        num_shards: over how many of them weights, gradients and optimizer state are split; 1 for none.
         regularizers: of the phase; where weights are split, so is what they keep.
         known: what was counted before of the same model and phase, which is added to.
     """

@@ -46,7 +46,7 @@ def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:
     rate = "" if machine.is_here else f"{machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; "
     results.print(
         f"Assumed, not measured: {rate}a CUDA context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share "
-        "weights and optimiser state (FSDP2), but for phases with kl_to_start or new rows alone, and for "
+        f"weights and optimizer state (FSDP2), except for phases with kl_to_start or new rows alone, and for "
         "train.base_weights and train.weights other than float32, which need them whole.",
         style="dim",
     )

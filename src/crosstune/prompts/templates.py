@@ -17,7 +17,7 @@ class Template:
     """Text around an instruction and its input.
 
     ``completion_prefix`` starts the completion, so that the prompt ends on a fixed text (``### Response:``) and prompt
-    and completion can be tokenised apart. ``completion_suffix`` is what some chat templates put between answer and EOS.
+    and completion can be tokenized apart. ``completion_suffix`` is what some chat templates put between answer and EOS.
     ``own_wordings`` are a recipe's translation instructions, by their language. ``controls`` are texts that the model
     reads as control tokens: rows that hold one are not learnt, for the template's own would look the same.
     """
@@ -189,7 +189,7 @@ def translation_instructions(
     if found is None:
         raise ValueError(
             f"no translation instruction for direction {direction!r} in language {instruction_language!r}: there are "
-            f"some in {' and '.join(bank)}. A recipe brings its own under data.translation_instructions"
+            f"instructions in {' and '.join(bank)}. Add your own under data.translation_instructions"
         )
     source, target = (language_name(code, instruction_language) for code in split_direction(direction))
     named = {"paper": found.train[:1], "train": found.train, "held_out": found.held_out}

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 def _names_target(wording: str) -> str:
     if "{target}" not in wording or "\n" in wording:
-        raise ValueError("a translation instruction is one line that holds {target} (and {source}, if you like)")
+        raise ValueError("a translation instruction is one line that contains {target} (and, optionally, {source})")
     return wording
 
 
@@ -26,5 +26,5 @@ class Wordings(BaseModel):
     def _none_is_in_both(self) -> Self:
         both = sorted({*self.train} & {*self.held_out})
         if both:
-            raise ValueError(f"{both[0]!r} stands in `train` and in `held_out`: what is trained on is not held out")
+            raise ValueError(f"{both[0]!r} stands in `train` and in `held_out`: remove it from one of them")
         return self

@@ -129,7 +129,7 @@ def _directions(content: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{where}.directions: {direction!r} does not lie between the recipe's languages {sorted(pair)}"
         for language in asked if isinstance(asked, list) else ():
             if usual_code(str(language)) not in pair:
-                yield f"{where}.instruction_languages: {language!r} is none of the recipe's languages {sorted(pair)}"
+                yield f"{where}.instruction_languages: {language!r} is not one of the recipe's languages {sorted(pair)}"
             elif usual_code(str(language)) not in asking:
                 yield (
                     f"{where}.instruction_languages: no instruction asks for a translation in {language!r}, only in "
@@ -168,7 +168,7 @@ def _columns(content: Mapping[str, Any]) -> Iterator[str]:
     for name, source in _mapping(content, "data", "sources").items():
         if _kind(source) == "parallel":
             for field in sorted({usual_code(str(field)) for field in _mapping(source, "columns")} - pair):
-                yield f"data.sources.{name}.columns: {field!r} is none of the recipe's languages {sorted(pair)}"
+                yield f"data.sources.{name}.columns: {field!r} is not one of the recipe's languages {sorted(pair)}"
 
 
 def _whole_words(content: Mapping[str, Any]) -> Iterator[str]:
@@ -202,7 +202,7 @@ def _systems(content: Mapping[str, Any]) -> Iterator[str]:
         other = _mapping(system, "merge").get("system")
         if other is not None and other not in (comes_from := list(_comes_from(systems, name))):
             yield (
-                f"systems.{name}.merge.system: {other!r} is none of the systems that {name!r} comes from "
+                f"systems.{name}.merge.system: {other!r} is not one of the systems that {name!r} comes from "
                 f"({', '.join(comes_from) or 'none'})"
             )
 

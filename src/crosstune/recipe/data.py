@@ -50,7 +50,7 @@ def _ascii_superset(name: str) -> str:
         fits = False
     if not fits:
         raise ValueError(
-            "read are encodings that Python knows and that hold ASCII, as utf-8, cp949, shift_jis, gb18030"
+            "use an encoding that Python knows and that contains ASCII, such as utf-8, cp949, shift_jis, gb18030"
         )
     return codecs.lookup(name).name
 
@@ -61,7 +61,7 @@ Encoding = Annotated[str, AfterValidator(_ascii_superset)]
 class World(Section):
     """How much of the miniature world is written, and from which seed."""
 
-    seed: int = Field(description="of the world's words and sentences")
+    seed: int = Field(description="seed of the world's words and sentences")
     english_documents: Count = Field(description="plain texts in English")
     korean_documents: Count = Field(description="plain texts in Korean")
     parallel_pairs: Count = Field(description="sentences in both languages")
@@ -77,19 +77,20 @@ class Source(Section):
         description="translation pairs, instructions with answers, or plain text"
     )
     paths: Paths = Field(description="files or globs, below data_root; with hugging_face, the name of the data set")
-    format: SourceFormat = Field("auto", description="found out by content if `auto`; `hugging_face` must be named")
-    language: Language | None = Field(None, description="of instructions and text; a parallel corpus has both")
-    encoding: Encoding = Field("utf-8", description="of text files; old Korean files are often cp949")
+    format: SourceFormat = Field("auto", description="`auto`: detected from the content; `hugging_face` must be named")
+    language: Language | None = Field(None, description="language of instructions and text; a parallel corpus has both")
+    encoding: Encoding = Field("utf-8", description="encoding of text files; old Korean files are often cp949")
     columns: Annotated[dict[str, str], BeforeValidator(_numbers_as_text), AfterValidator(_by_usual_codes)] = Field(
         {},
-        description="columns or keys with other names: language, instruction, input, output, messages or text -> name; "
-        "by number, from 1, in a table without header",
+        description="other column names or keys: language, instruction, input, output, messages or text -> name; by "
+        "number, from 1, in a table without a header",
     )
     chat_turns: Literal["all", "first"] = Field(
-        "all", description="conversations: each answer is a row, with the turns before it as input, or the first only"
+        "all",
+        description="conversations: each answer is a row, with the earlier turns as input, or only the first answer",
     )
-    split: str | None = Field(None, description="hugging_face: the split, as train")
-    config: str | None = Field(None, description="hugging_face: the configuration, where the data set has several")
+    split: str | None = Field(None, description="hugging_face: the split, such as train")
+    config: str | None = Field(None, description="hugging_face: the configuration, if the data set has several")
     revision: str | None = Field(None, description="hugging_face: the commit, for data sets of the hub")
 
     @model_validator(mode="after")
@@ -97,9 +98,9 @@ class Source(Section):
         if self.format == "hugging_face" and self.split is None:
             raise ValueError("`format: hugging_face` needs `split` (as train); `paths` names the data set")
         if self.format != "hugging_face" and (self.split or self.config or self.revision):
-            raise ValueError("`split`, `config` and `revision` go with `format: hugging_face`, and only with it")
+            raise ValueError("`split`, `config` and `revision` are only for `format: hugging_face`")
         if self.kind != "instructions" and self.chat_turns != "all":
-            raise ValueError("`chat_turns` goes with `kind: instructions`, and only with it")
+            raise ValueError("`chat_turns` is only for `kind: instructions`")
         fields = {"instructions": {"instruction", "input", "output", "messages"}, "text": {"text"}}.get(self.kind)
         unknown = sorted(set(self.columns) - fields) if fields else []
         if fields and unknown:
@@ -119,10 +120,11 @@ class MixturePart(Section):
     """What a mixture takes from one source."""
 
     source: Name = Field(description="a name of data.sources")
-    max_rows: Count | None = Field(None, description="draw at most this many rows (pairs, for a parallel source)")
-    repeats: Count = Field(1, description="up-sampling: how often each drawn row occurs; with `weight`, at most")
+    max_rows: Count | None = Field(None, description="sample at most this many rows (pairs, for a parallel source)")
+    repeats: Count = Field(1, description="upsampling: how often each sampled row occurs; with `weight`, at most")
     weight: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="share of the mixture's examples, beside the other parts' weights; all parts have one or none"
+        None,
+        description="share of the mixture's examples, relative to the other weights; set it on all parts or on none",
     )
     directions: tuple[Direction, ...] = Field((), description="parallel sources: translation directions")
     instruction_languages: tuple[Language, ...] = Field((), description="parallel sources: language of the instruction")
@@ -133,14 +135,12 @@ class MixturePart(Section):
     wordings: Literal["paper", "train"] = Field(
         "paper", description="the paper's one translation instruction, or the training wordings of the bank"
     )
-    num_wordings: Count | None = Field(
-        None, description="with `wordings: train`, only the first so many; all if absent"
-    )
+    num_wordings: Count | None = Field(None, description="with `wordings: train`, only this many of them; default: all")
     wording_noise: Share = Field(
         0.0,
-        description="in this share of the translation rows some words of the instruction, never the target language's "
-        "name, are dropped, swapped or replaced, also by words of the mixture's other instructions, so that the name "
-        "alone has to tell what is asked",
+        description="share of the translation rows whose instruction is perturbed: words other than the target "
+        "language's name are dropped, swapped or replaced, also by words of the mixture's other "
+        "instructions, so that the model has to rely on the name",
     )
     as_text: Language | None = Field(None, description="take this language's side as plain text, without instruction")
 
@@ -149,11 +149,11 @@ class MixturePart(Section):
         if self.as_text is not None and (self.directions or self.instruction_languages):
             raise ValueError("`as_text` takes plain text: remove `directions` and `instruction_languages`")
         if bool(self.directions) != bool(self.instruction_languages):
-            raise ValueError("`directions` and `instruction_languages` go together: give both or neither")
+            raise ValueError("give both `directions` and `instruction_languages`, or neither")
         if self.num_wordings is not None and self.wordings != "train":
-            raise ValueError("`num_wordings` goes with `wordings: train`, and only with it")
+            raise ValueError("`num_wordings` needs `wordings: train`")
         if self.wording_noise and not self.directions:
-            raise ValueError("`wording_noise` changes translation instructions: it goes with `directions`")
+            raise ValueError("`wording_noise` changes translation instructions: it needs `directions`")
         return self
 
 
@@ -165,47 +165,39 @@ class Quality(Section):
         None,
         description="drop rows that share this much of their character 5-grams with an earlier row of their source",
     )
-    drop_evaluation_overlap: bool = Field(
-        True, description="drop rows that hold an item of an evaluation set: a leak makes scores worthless"
-    )
+    drop_evaluation_overlap: bool = Field(True, description="drop rows that contain an item of an evaluation set")
     overlap_ngram: Annotated[int, Field(ge=5)] | None = Field(
         13,
-        description="also drop rows that share a run of so many words with an item (characters, in scripts without "
-        "spaces; half as many again, and at least 15, in Hangul)",
+        description="also drop rows that share this many consecutive words with an item (characters in scripts "
+        "without spaces; 1.5 times as many, at least 15, in Hangul)",
     )
-    drop_broken_encoding: bool = Field(
-        True, description="drop rows with U+FFFD or mojibake: a model would learn to write them"
-    )
-    drop_special_tokens: bool = Field(True, description="drop rows that spell a control token of the tokenizer")
+    drop_broken_encoding: bool = Field(True, description="drop rows with U+FFFD or mojibake")
+    drop_special_tokens: bool = Field(True, description="drop rows that contain a control token")
     drop_markup_only: bool = Field(True, description="drop rows of tags, links or numbers without text")
     min_script_share: Share = Field(
-        0.2, description="of the letters of a text, and of each side of a pair, in its language's script"
+        0.2, description="smallest share of letters in the language's script, for a text and for each side of a pair"
     )
-    max_length_ratio: Annotated[float, Field(ge=1)] | None = Field(9.0, description="of a pair's sides, in characters")
-    on_bad_row: Literal["stop", "drop"] = Field(
-        "stop", description="a row that cannot be read stops the run, since it may be the first of many; or is dropped"
+    max_length_ratio: Annotated[float, Field(ge=1)] | None = Field(
+        9.0, description="largest ratio of the lengths of a pair's sides, in characters"
     )
+    on_bad_row: Literal["stop", "drop"] = Field("stop", description="an unreadable row stops the run or is dropped")
 
 
 class Data(Section):
     """The corpora, and the mixtures that tokenizers and systems learn from."""
 
     prompt: Literal["paper-v1", "alpaca", "kullm", "chat"] = Field(
-        "paper-v1", description="the template around instructions; `chat`: the one that the given base tokenizer has"
+        "paper-v1", description="prompt template; `chat`: that of the given base tokenizer"
     )
     template_options: dict[Annotated[str, Field(pattern="^[a-z_][a-z0-9_]*$")], bool | int | float | str | None] = (
-        Field(
-            {}, description="what a chat template may be asked for, as `enable_thinking: false`; in training as in use"
-        )
+        Field({}, description="options for the chat template, such as `enable_thinking: false`, in training and in use")
     )
-    template_date: date = Field(
-        TEMPLATE_DATE, description="what a chat template that writes today's date writes instead, always"
-    )
+    template_date: date = Field(TEMPLATE_DATE, description="date that a chat template prints instead of today's")
     translation_instructions: dict[Language, Wordings] = Field(
-        {}, description="by the language they are in; English and Korean ones are there already"
+        {}, description="by language; English and Korean are built in"
     )
-    sources: dict[Name, Source] = Field(description="the corpora, by a name of yours")
+    sources: dict[Name, Source] = Field(description="corpora by name")
     mixtures: dict[Name, tuple[MixturePart, ...]] = Field(
-        description="what is learned from, by a name of yours: parts of sources"
+        description="training mixtures by name, each a list of parts of sources"
     )
     quality: Quality = Field(Quality(), description="which rows are dropped")

@@ -18,7 +18,7 @@ def _known(name: str) -> str:
         return name
     close = difflib.get_close_matches(name, known, n=1)
     perhaps = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"{name!r} is no task; {perhaps}There are {', '.join(sorted(known))}")
+    raise ValueError(f"{name!r} is not a task; {perhaps}Known tasks: {', '.join(sorted(known))}")
 
 
 TaskName = Annotated[str, AfterValidator(_known)]
@@ -32,28 +32,28 @@ class EvaluationTask(Section):
         (),
         description="its files, below data_root; `instructions` and `open_questions` need none in English and Korean",
     )
-    name: str = Field("", description="harness: the name of a task of lm-evaluation-harness, as arc_easy")
-    include_path: Path | None = Field(None, description="harness: a folder with further task files (YAML)")
+    name: str = Field("", description="harness: name of a task of lm-evaluation-harness, such as arc_easy")
+    include_path: Path | None = Field(None, description="harness: a folder with additional task files (YAML)")
     language: Language | None = Field(
         None,
-        description="of the items, where the task exists in several or in any; harness: in which language it asks, so "
-        "that the report knows whether it shows gain or forgetting",
+        description="language of the items, for tasks that exist in several; harness: language of the task, which "
+        "decides whether it measures gain or forgetting",
     )
-    max_items: Count | None = Field(None, description="draw so many of a larger set; all if absent")
-    sample_seed: int = Field(1234, description="which items are drawn when there are more than max_items")
-    directions: tuple[Direction, ...] = Field((), description="translation: which")
-    instruction_languages: tuple[Language, ...] = Field(
-        (), description="translation: languages that the instruction is given in"
-    )
+    max_items: Count | None = Field(None, description="sample this many items of a larger set [all]")
+    sample_seed: int = Field(1234, description="seed for sampling max_items")
+    directions: tuple[Direction, ...] = Field((), description="translation: directions")
+    instruction_languages: tuple[Language, ...] = Field((), description="translation: languages of the instruction")
     wordings: Literal["paper", "held_out"] | dict[Language, tuple[Wording, ...]] = Field(
         "paper",
-        description="translation: the paper's instruction; or ten that no training used, for mean and worst; or your "
-        "own, by the language they are in",
+        description="translation: the paper's instruction; ten that no training used, for mean and worst; or your "
+        "own, by language",
     )
     references: Literal["one", "several"] = Field(
-        "one", description="translation; several: a sentence that occurs in many items is asked once, for all of theirs"
+        "one",
+        description="translation; several: a sentence that occurs in several items is asked once, with all "
+        "their references",
     )
-    max_new_tokens: Count = Field(256, description="where an answer is cut")
+    max_new_tokens: Count = Field(256, description="maximum length of an answer, in tokens")
 
     @model_validator(mode="after")
     def _own_files_or_the_harnesss(self) -> Self:
@@ -65,11 +65,11 @@ class EvaluationTask(Section):
             raise ValueError(f"`task: {self.task}` needs `paths`, its files")
         if not self.paths and self.language and self.spec.file_of(self.language) is None:
             raise ValueError(
-                f"`task: {self.task}` has items of its own in {', '.join(self.spec.own_languages)}, not in "
+                f"`task: {self.task}` has built-in items in {', '.join(self.spec.own_languages)}, not in "
                 f"{self.language!r}: write a file of them, as docs/{self.task}.md shows, and name it in `paths`"
             )
         if self.name or self.include_path:
-            raise ValueError("`name` and `include_path` go with `task: harness`, and only with it")
+            raise ValueError("`name` and `include_path` are only for `task: harness`")
         return self
 
     @model_validator(mode="after")
@@ -92,15 +92,15 @@ class EvaluationTask(Section):
     def _translation_cells(self) -> Self:
         cells, is_translation = (self.directions, self.instruction_languages), self.spec.judge == "translation"
         if not all(cells) if is_translation else any(cells):
-            raise ValueError("`directions` and `instruction_languages` go with a translation task, and only with one")
+            raise ValueError("`directions` and `instruction_languages` are only for translation tasks")
         if not is_translation and (self.wordings, self.references) != ("paper", "one"):
-            raise ValueError("`wordings` and `references` go with a translation task, and only with one")
+            raise ValueError("`wordings` and `references` are only for translation tasks")
         if not isinstance(self.wordings, str):
             given = {language for language, wordings in self.wordings.items() if wordings}
             if given != {*self.instruction_languages}:
                 raise ValueError(
                     f"`wordings` are in {', '.join(sorted(given)) or 'no language'}, but `instruction_languages` are "
-                    f"{', '.join(sorted(self.instruction_languages))}: give some in each of these and in no other"
+                    f"{', '.join(sorted(self.instruction_languages))}: give wordings in exactly these languages"
                 )
         return self
 
@@ -123,24 +123,24 @@ class Evaluate(Section):
     """Which tasks are scored, and against which system gain and forgetting are measured."""
 
     reference_system: Name = Field(description="the system that gain and forgetting are measured against")
-    tasks: dict[Name, EvaluationTask] = Field(description="evaluation sets, by a name of yours")
+    tasks: dict[Name, EvaluationTask] = Field(description="evaluation sets by name")
     precision: Literal["float32", "bf16"] = Field(
-        "float32", description="of the weights; bf16 needs half the memory and rounds more"
+        "float32", description="precision of the weights; bf16 needs half the memory and rounds more"
     )
     engine: Literal["transformers", "vllm"] = Field(
-        "transformers", description="what generates answers; vllm is an extra, for a GPU"
+        "transformers", description="engine for generation; vllm needs a GPU (extra `vllm`)"
     )
     batch_tokens: Count = Field(8192, description="tokens per forward pass")
-    max_batch_rows: Count = Field(128, description="rows generated side by side")
+    max_batch_rows: Count = Field(128, description="rows generated at the same time")
     comet_checkpoint: Path | None = Field(None, description="also score translations with COMET: its .ckpt file")
-    comet_command: str = Field("comet-score", description="of unbabel-comet, in an environment of its own")
+    comet_command: str = Field("comet-score", description="path of comet-score, in its own environment")
     max_forgetting: Share | None = Field(
         None,
-        description="how much an adapted system may lose against reference_system on each task in the source language, "
-        "as 0.03: of accuracy, or in bits per byte; it passes when the whole paired interval is above that, and fails "
-        "when all of it is below",
+        description="how much an adapted system may lose against reference_system on each task in the source "
+        "language, for example 0.03 (accuracy, or bits per byte); it passes if the whole paired interval "
+        "is within the limit, and fails if all of it is beyond",
     )
-    num_bootstrap: Annotated[int, Field(ge=100)] = Field(1000, description="resamples behind each interval")
+    num_bootstrap: Annotated[int, Field(ge=100)] = Field(1000, description="bootstrap resamples per interval")
 
     @property
     def tasks_with_files(self) -> dict[str, EvaluationTask]:
@@ -163,4 +163,4 @@ class Report(Section):
 
     title: str = Field("", description="the page's heading; the run's name if empty")
     paper_figures: bool = Field(True, description="print the paper's own figures beside ours")
-    model_license: str = Field("", description="for the model cards: the hub's name of a licence, as apache-2.0")
+    model_license: str = Field("", description="for the model cards: the hub's name of a license, such as apache-2.0")

@@ -37,14 +37,12 @@ def copy(name: str, folder: Path) -> list[Path]:
 
     source = recipes().get(name.removesuffix(".yaml"))
     if source is None:
-        raise RecipeError(
-            f"{name!r} was asked, but no such recipe comes with crosstune. There are: {', '.join(recipes())}."
-        )
+        raise RecipeError(f"{name!r} is not a recipe included with crosstune. Choose one of: {', '.join(recipes())}.")
     base = base_of(source)
     copies = {one: folder / one.name for one in ([source, base] if base else [source])}
     there = [target for target in copies.values() if target.exists()]
     if there:
-        raise RecipeError(f"{there[0]} is there already, and is not replaced: move it away, or name another folder.")
+        raise RecipeError(f"{there[0]} already exists and is not replaced: move it, or give another folder.")
     folder.mkdir(parents=True, exist_ok=True)
     for original, target in copies.items():
         target.write_text(original.read_text(encoding="utf-8"), encoding="utf-8")

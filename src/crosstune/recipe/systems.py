@@ -10,11 +10,11 @@ from crosstune.recipe.section import Count, Language, Name, Section, Share
 class Architecture(Section):
     """The shape of a model from scratch (a LLaMA)."""
 
-    hidden_size: Count = Field(description="numbers of a position's state")
+    hidden_size: Count = Field(description="hidden size")
     num_layers: Count = Field(description="transformer layers")
-    num_heads: Count = Field(description="attention heads; hidden_size is a multiple of twice their number")
-    intermediate_size: Count = Field(description="numbers inside a feed-forward network")
-    max_positions: Count = Field(512, description="the longest row")
+    num_heads: Count = Field(description="attention heads; hidden_size must be a multiple of twice this")
+    intermediate_size: Count = Field(description="size of the feed-forward network")
+    max_positions: Count = Field(512, description="maximum length of a row")
     tie_embeddings: bool = Field(False, description="one matrix for input and output rows")
 
     @model_validator(mode="after")
@@ -34,13 +34,12 @@ class NewRows(Section):
     method: Literal["mean_of_subwords", "weighted", "focus", "aligned", "random"] = Field(
         "mean_of_subwords",
         description="from the old rows of a piece's own spelling (mean, or weighted by bytes), of similar pieces, of "
-        "its translations, or random; if absent `aligned` where the first phases translate into the target language, "
-        "which led by 20 BLEU",
+        "its translations, or random [`aligned` if the first phases translate into the target language]",
     )
     noise: Annotated[float, Field(ge=0)] = Field(
         1.0,
-        description="standard deviation of added Gaussian noise, as a share of the old rows' own; if absent 1 for "
-        "`mean_of_subwords`, whose rows are too much alike without it, and 0 for the others",
+        description="standard deviation of added Gaussian noise, relative to that of the old rows [1 for "
+        "`mean_of_subwords`, 0 for the others]",
     )
     mixture: Name | None = Field(
         None, description="what `focus` learns its word vectors from, or `aligned` its dictionary (translations)"
@@ -57,7 +56,7 @@ class NewRows(Section):
     def _consistent(self) -> Self:
         if (self.method in ("focus", "aligned")) != (self.mixture is not None):
             raise ValueError(
-                f"`mixture` goes with method `focus` or `aligned`, and only with them; found method {self.method!r} "
+                f"`mixture` is only for method `focus` or `aligned`; found method {self.method!r} "
                 f"and mixture {self.mixture!r}"
             )
         if self.method == "random" and self.noise:
@@ -70,9 +69,9 @@ class NewRows(Section):
 class Lora(Section):
     """Low-rank adapters; merged into the weights at the end of the phase."""
 
-    rank: Count = Field(8, description="of the two small matrices: more learns more and costs more")
-    alpha: Count = Field(16, description="adapters count alpha / rank times")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="of the adapters' inputs")
+    rank: Count = Field(8, description="rank of the two small matrices: higher learns more and costs more")
+    alpha: Count = Field(16, description="adapters are scaled by alpha / rank")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="dropout on the adapters' inputs")
     targets: tuple[str, ...] | Literal["all-linear"] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj"),
         description="linear layers that get adapters, by the end of their names, each in every layer of the model; or "
@@ -81,25 +80,27 @@ class Lora(Section):
     train_new_rows: bool = Field(
         False, description="also train the input and output rows of new pieces, in full, beside the adapters"
     )
-    keep_adapter: bool = Field(False, description="also write the adapters by themselves, to systems/NAME/adapter")
+    keep_adapter: bool = Field(False, description="also save the adapters separately, to systems/NAME/adapter")
 
 
 class KlToStart(Section):
     """A pull of the predictions towards those of the model as the phase began, on some of the rows."""
 
-    weight: Annotated[float, Field(gt=0)] = Field(description="of the divergence beside the cross-entropy, per token")
+    weight: Annotated[float, Field(gt=0)] = Field(
+        description="weight of the divergence relative to the cross-entropy, per token"
+    )
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = Field(
-        description="of the completions that it is for: the language that should not be forgotten"
+        description="languages of the completions it applies to: those that should not be forgotten"
     )
 
 
 class Merge(Section):
     """Interpolation of the trained weights with those of a system that this one comes from."""
 
-    system: Name | None = Field(
-        None, description="what it starts from, directly or through other systems; its own start if absent"
+    system: Name | None = Field(None, description="an ancestor of the system [its start]")
+    weight: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="share of the ancestor's weights; rows of new pieces are not merged"
     )
-    weight: Annotated[float, Field(gt=0, lt=1)] = Field(description="of the other's weights; rows of new pieces stay")
 
 
 Part = Literal["all", "new_input_rows", "new_output_rows", "output_rows", "layers", "top_layers"]
@@ -109,53 +110,52 @@ ROW_PARTS: frozenset[Part] = frozenset({"new_input_rows", "new_output_rows"})
 class Phase(Section):
     """One training phase of a system: what is learned, which weights move, how far."""
 
-    mixture: Name = Field(description="of data.mixtures: what is learned")
+    mixture: Name = Field(description="training mixture")
     method: Literal["full", "lora"] = Field(description="all weights (or those of `trains`), or low-rank adapters")
     trains: Annotated[tuple[Part, ...], Field(min_length=1)] = Field(
         ("all",),
-        description="with method full, the weights that move: all, or some of new_input_rows, new_output_rows, "
+        description="with method full, what is trained: all, or some of new_input_rows, new_output_rows, "
         "output_rows (old and new), layers (all but the embedding matrices), top_layers",
     )
-    num_top_layers: Count | None = Field(None, description="how many layers `top_layers` are, counted from the output")
+    num_top_layers: Count | None = Field(None, description="number of `top_layers`, counted from the output")
     lora: Lora | None = Field(None, description="with method lora: the adapters")
-    num_epochs: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="how often each row is seen; or num_steps"
-    )
+    num_epochs: Annotated[float, Field(gt=0)] | None = Field(None, description="passes over the data; or num_steps")
     num_steps: Count | None = Field(None, description="optimizer steps; or num_epochs")
     global_batch_size: Count = Field(description="rows per optimizer step, over all devices and accumulation steps")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
-        description="the highest of the schedule; the 7B recipes take 2e-5 for full, 3e-4 for lora"
+        description="peak learning rate; the 7B recipes use 2e-5 for full, 3e-4 for lora"
     )
     schedule: Literal["cosine", "linear", "constant"] = Field(
         "cosine", description="after the warmup: cosine and linear end at 0"
     )
-    warmup_ratio: Share = Field(0.05, description="share of the steps in which the learning rate rises")
+    warmup_ratio: Share = Field(0.05, description="share of the steps with rising learning rate")
     adam_betas: tuple[Share, Share] = Field(
-        (0.9, 0.95), description="AdamW's decay rates; 0.95 forgets an outlier gradient sooner than 0.999"
+        (0.9, 0.95), description="AdamW's decay rates; 0.95 recovers from an outlier gradient sooner than 0.999"
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="towards zero; 0, since pretrained weights are worth keeping"
+        0.0, description="decay toward zero; 0 keeps pretrained weights"
     )
-    max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="longer gradients are scaled down to it")
+    max_grad_norm: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="gradient clipping: larger norms are scaled down to this"
+    )
     l2_to_start: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="decay weights towards those that the phase began with, as weight_decay does towards zero"
+        None,
+        description="decay weights toward their values at the start of the phase, as weight_decay does toward zero",
     )
     kl_to_start: KlToStart | None = Field(
         None, description="keep predictions in some languages near those at the start of the phase"
     )
     max_length_tokens: Annotated[int, Field(ge=2)] = Field(
-        512, description="the longest row; text is parted into windows of it"
+        512, description="maximum length of a row; longer text is split into windows"
     )
-    on_too_long: Literal["stop", "drop", "truncate"] = Field(
-        "stop", description="what becomes of a longer instruction: nothing is cut unasked"
-    )
+    on_too_long: Literal["stop", "drop", "truncate"] = Field("stop", description="what to do with longer instructions")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.num_epochs is None) == (self.num_steps is None):
             raise ValueError("give exactly one of `num_epochs` and `num_steps`")
         if (self.method == "lora") != (self.lora is not None):
-            raise ValueError("`lora` settings go with `method: lora`, and only with it")
+            raise ValueError("`lora` settings are only for `method: lora`")
         self._check_parts()
         return self
 
@@ -188,14 +188,14 @@ class Phase(Section):
     def _check_parts(self) -> None:
         parts = set(self.trains)
         if self.method == "lora" and parts != {"all"}:
-            raise ValueError("`trains` goes with `method: full`; for new rows beside adapters, set lora.train_new_rows")
+            raise ValueError("`trains` needs `method: full`; for new rows beside adapters, set lora.train_new_rows")
         for first, others in {"all": parts - {"all"}, "layers": parts & {"top_layers"}}.items():
             if first in parts and others:
                 raise ValueError(f"trains: `{first}` includes {', '.join(sorted(others))}: name only one of them")
         if len(parts) < len(self.trains):
             raise ValueError(f"trains: {', '.join(self.trains)} names a part twice")
         if ("top_layers" in parts) != (self.num_top_layers is not None):
-            raise ValueError("`num_top_layers` goes with `trains: [top_layers]`, and only with it")
+            raise ValueError("`num_top_layers` is only for `trains: [top_layers]`")
 
 
 class System(Section):
@@ -204,32 +204,32 @@ class System(Section):
     start: str = Field(
         description="`scratch`, another system's name, a model folder, a .gguf file, or a hub id (with revision)"
     )
-    tokenizer: Literal["base", "extended"] = Field(description="which of the two it uses")
-    label: str = Field("", description="how tables call it; its name if empty")
-    revision: str | None = Field(None, description="of a hub id: the commit")
+    tokenizer: Literal["base", "extended"] = Field(description="base or extended tokenizer")
+    label: str = Field("", description="name in tables [the system's name]")
+    revision: str | None = Field(None, description="commit of a hub id")
     architecture: Architecture | None = Field(None, description="with `start: scratch`: the model's shape")
-    new_rows: NewRows = Field(NewRows(), description="how the rows of new pieces start")
-    phases: tuple[Phase, ...] = Field((), description="how it is trained, one after another; none: as it is")
+    new_rows: NewRows = Field(NewRows(), description="initialization of the rows of new pieces")
+    phases: tuple[Phase, ...] = Field((), description="training phases, in order; none: not trained")
     merge: Merge | None = Field(
-        None, description="interpolate with an ancestor at the end, which restores what was forgotten"
+        None, description="interpolate with an ancestor after training, to restore what was forgotten"
     )
     seed: int | None = Field(
-        None, description="of its training (order of examples, new rows, adapters, dropout); the recipe's if absent"
+        None, description="seed of its training (order of examples, new rows, adapters, dropout) [the recipe's]"
     )
     paper_system: Literal["llama2", "lora", "continued_pretraining", "ours"] | None = Field(
-        None, description="the paper's system whose figures stand beside this one"
+        None, description="the paper's system to show beside this one"
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.start == "scratch") != (self.architecture is not None):
-            raise ValueError(
-                "`architecture` goes with `start: scratch`, and only with it; a folder of that name is ./scratch"
-            )
+            raise ValueError("`architecture` is only for `start: scratch`; a folder of that name is ./scratch")
         if self.start == "scratch" and not self.phases:
             raise ValueError("a system from scratch needs at least one training phase")
         if any(phase.lora and phase.lora.keep_adapter for phase in self.phases[1:]):
-            raise ValueError("`lora.keep_adapter` is for a first phase: adapters alone fit what that starts from")
+            raise ValueError(
+                "`lora.keep_adapter` is for the first phase only: adapters alone fit only the model it starts from"
+            )
         for index, phase in enumerate(self.phases):
             if self.tokenizer == "base" and (phase.trains_rows or (phase.lora and phase.lora.train_new_rows)):
                 raise ValueError(
@@ -237,5 +237,5 @@ class System(Section):
                     "none: set `tokenizer: extended`, or train other parts"
                 )
         if self.merge and self.start == "scratch":
-            raise ValueError("`merge` needs something to merge with, and this system starts from scratch")
+            raise ValueError("`merge` needs a system to merge with, and this system starts from scratch")
         return self

@@ -11,7 +11,7 @@ class LearnedTokenizer(Section):
     """A SentencePiece-style BPE with byte fallback, learned from a mixture (for a model from scratch)."""
 
     kind: Literal["learned"] = Field(description="made here")
-    mixture: Name = Field(description="of data.mixtures: what it is learned from")
+    mixture: Name = Field(description="mixture that the pieces are learned from")
     num_pieces: Annotated[int, Field(ge=300)] = Field(
         description="the size of the vocabulary, with 256 byte pieces and control tokens"
     )
@@ -22,38 +22,41 @@ class GivenTokenizer(Section):
 
     kind: Literal["given"] = Field(description="made elsewhere")
     path: str = Field(description="a folder, .model or .gguf file, below data_root or here; or a hub id")
-    revision: str | None = Field(None, description="of a hub id: the commit")
+    revision: str | None = Field(None, description="commit of a hub id")
 
 
 class LearnedExtension(Section):
     """New target-language pieces, learned from a mixture and added inside the base's BPE model."""
 
     kind: Literal["learned"] = Field(description="made here")
-    mixture: Name = Field(description="of data.mixtures: what it is learned from")
-    num_new_pieces: Count = Field(14_336, description="46,336 pieces in all on LLaMA-2's 32,000")
+    mixture: Name = Field(description="mixture that the pieces are learned from")
+    num_new_pieces: Count = Field(14_336, description="46,336 pieces in total with LLaMA-2's 32,000")
     size_multiple_of: Count = Field(
-        128, description="dummy pieces fill the whole vocabulary up to a multiple of this, for fast matrix products"
+        128, description="dummy pieces pad the vocabulary to a multiple of this, for fast matrix products"
     )
     required_syllables: Literal["ks_x_1001", "seen"] = Field(
-        "ks_x_1001", description="Korean syllables that are pieces of their own: the 2,350 of KS X 1001, or those seen"
+        "ks_x_1001",
+        description="Korean syllables that always get their own piece: the 2,350 of KS X 1001, or those seen",
     )
     character_coverage: Share = Field(
-        0.9999, description="share of the corpus' target letters that get pieces of their own; the rest stays bytes"
+        0.9999, description="share of the corpus' target letters that get their own piece; the rest stays bytes"
     )
-    allow: tuple[str, ...] = Field((), description="words that become pieces, however rare they are in the mixture")
+    allow: tuple[str, ...] = Field(
+        (), description="words that become pieces no matter how rare they are in the mixture"
+    )
     deny: tuple[str, ...] = Field((), description="strings that no learned piece of several characters may contain")
     source_text_unchanged: bool = Field(
         True,
         description="for a target that shares its letters with the source: learn only pieces that no source-language "
-        "text of the mixtures is cut into; without it, their effect on such text is measured",
+        "text of the mixtures uses; if false, their effect on such text is measured",
     )
     keep_words_whole: bool = Field(
         False,
-        description="keep the base's pre-tokenizer from parting runs of target letters, as many do at vowel signs",
+        description="keep the base's pre-tokenizer from splitting runs of target letters, as many do at vowel signs",
     )
     write_sentencepiece: bool = Field(
         False,
-        description="also write tokenizer.model, and learn every merge that SentencePiece would do with the pieces",
+        description="also write tokenizer.model, and add every merge that SentencePiece would make with the pieces",
     )
 
 
@@ -64,5 +67,5 @@ class Tokenizer(Section):
         description="the tokenizer of the model that is extended"
     )
     extension: Annotated[LearnedExtension | GivenTokenizer, Field(discriminator="kind")] | None = Field(
-        None, description="new pieces for the target language; without it all systems use the base"
+        None, description="new pieces for the target language; without it, all systems use the base"
     )

@@ -28,26 +28,26 @@ class Languages(Section):
 class Recipe(Section):
     """A whole run."""
 
-    name: Name = Field(description="of the run: its folder is runs_root/name")
+    name: Name = Field(description="name of the run; its folder is runs_root/name")
     description: str = Field("", description="one line for `crosstune recipes list` and the report")
     seed: int = Field(
-        description="of everything random: mixtures, new rows, order of examples, dropout, draws of items"
+        description="seed of everything random: mixtures, new rows, order of examples, dropout, sampled items"
     )
     seeds: tuple[int, ...] = Field(
-        (), description="`crosstune run` trains and scores every adapted system once with each, and shows their spread"
+        (), description="`crosstune run` trains and scores every adapted system once per seed and shows the spread"
     )
-    runs_root: Path = Field(Path("runs"), description="the run lies in runs_root/name")
+    runs_root: Path = Field(Path("runs"), description="parent folder of run folders")
     data_root: Path | None = Field(None, description="folder that source and task paths are relative to")
     world: World | None = Field(None, description="write the miniature world and use it as data_root")
-    languages: Languages = Field(description="what the model knows, and what it is extended to")
-    data: Data = Field(description="the corpora, and the mixtures made of them")
+    languages: Languages = Field(description="source and target language")
+    data: Data = Field(description="corpora and mixtures")
     tokenizer: Tokenizer = Field(description="the base tokenizer and its extension")
     systems: Annotated[dict[Name, System], Field(min_length=1)] = Field(description="the models that are compared")
     systems_at_once: int = Field(
         1,
         ge=1,
-        description="without a GPU: how many systems are trained or scored at the same time, each in a process of its "
-        "own with a share of the cores",
+        description="without a GPU: number of systems trained or scored at the same time, each in its own process "
+        "with a share of the cores",
     )
     train: Train = Field(Train(), description="how training runs on the machine")
     evaluate: Evaluate = Field(description="the tasks, and the system that forgetting is measured against")
@@ -56,7 +56,7 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _seeds_count_once(self) -> Self:
         if len({*self.seeds}) < len(self.seeds):
-            raise ValueError(f"`seeds` {list(self.seeds)} has one twice: it would count as two runs")
+            raise ValueError(f"`seeds` {list(self.seeds)} has a duplicate, which would count as two runs")
         own = [name for name, system in self.systems.items() if system.seed is not None]
         if self.seeds and own:
             raise ValueError(f"`seeds` are those of all adapted systems: remove `seed` of {', '.join(own)}")
@@ -96,14 +96,14 @@ class Recipe(Section):
         ]
         if kind != "float32" and moving:
             raise ValueError(
-                f"`train.base_weights: {kind}` is of weights that do not move, but {', '.join(moving)} trains all "
+                f"`train.base_weights: {kind}` is for frozen weights, but {', '.join(moving)} trains all "
                 "layers: use method lora, new rows or top_layers there, set base_weights to float32, or give these "
-                "systems a recipe of their own"
+                "systems their own recipe"
             )
         if kind != "float32" and self.train.precision == "fp8":
             raise ValueError(
-                f"`train.base_weights: {kind}` goes with `precision` float32 or bf16; found fp8, which packs layers "
-                "in a way of its own"
+                f"`train.base_weights: {kind}` needs `precision` float32 or bf16; found fp8, which packs layers "
+                f"differently"
             )
         return self
 
@@ -119,12 +119,12 @@ class Recipe(Section):
         ]
         if faults:
             raise ValueError(
-                f"`train.weights: bf16` is for `method: full` where all weights move, without `l2_to_start`, whose "
-                f"small pulls would be rounded away; found {', '.join(faults)}: set it to float32 (base_weights is for "
-                "weights that do not move), or give these systems a recipe of their own"
+                f"`train.weights: bf16` is for `method: full` with all weights trained, without `l2_to_start`, whose "
+                f"small pulls would be rounded away; found {', '.join(faults)}: set it to float32 (base_weights is "
+                f"for frozen weights), or give these systems their own recipe"
             )
         if self.train.precision == "fp8":
-            raise ValueError("`train.weights: bf16` goes with `precision` float32 or bf16; found fp8")
+            raise ValueError("`train.weights: bf16` needs `precision` float32 or bf16; found fp8")
         return self
 
     def seed_of(self, system: str) -> int:

@@ -32,7 +32,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), quick: bool = False) 
     quick_overrides = content.pop("quick", {})
     if quick:
         if not quick_overrides:
-            raise RecipeError(f"{path}: --quick was asked, but the recipe has no `quick` section")
+            raise RecipeError(f"{path}: --quick needs a `quick` section in the recipe")
         for dotted, value in quick_overrides.items():
             _set(content, dotted, value, where=f"{path}: quick")
     for override in overrides:
@@ -134,7 +134,8 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise RecipeError(
-            f"{path}: cannot read this recipe ({error.strerror}). Name a file, or a recipe that comes with crosstune: "
+            f"{path}: cannot read this recipe ({error.strerror}). Give a file, or the name of a recipe included with "
+            f"crosstune: "
             f"{', '.join(shipped.recipes())}"
         ) from None
     content = _parse_yaml(text, str(path))
@@ -150,7 +151,7 @@ def _rename_stages(content: dict[str, Any], path: Path) -> None:
     for name, system in systems.items() if isinstance(systems, dict) else ():
         if isinstance(system, dict) and "stages" in system and "phases" not in system:
             system["phases"] = system.pop("stages")
-            note(f"{path}: systems.{name}.stages is called `phases` now; the old name goes with the next release")
+            note(f"{path}: systems.{name}.stages is now called `phases`; the next release drops the old name")
 
 
 def _parse_yaml(text: str, where: str) -> Any:
@@ -197,7 +198,9 @@ def _indices(content: Any, key: str, where: str) -> list[Any]:
         return list(positions)
     if key.isdecimal() and int(key) in positions:
         return [int(key)]
-    raise RecipeError(f"{where}: {key!r} is no position in a list of {len(content)}; give 0 to {len(content) - 1} or *")
+    raise RecipeError(
+        f"{where}: {key!r} is not a position in a list of {len(content)}; give 0 to {len(content) - 1} or *"
+    )
 
 
 def _mistakes(number: int) -> str:

@@ -121,7 +121,7 @@ def overview_figure(recipe: Recipe, curves: Sequence[Curves]) -> tuple[Markup, l
     ]
     if not series:
         return None
-    labels = ("optimiser step", "loss, bits per supervised byte" if has_bits else "loss, nats per supervised token")
+    labels = ("optimizer step", "loss, bits per supervised byte" if has_bits else "loss, nats per supervised token")
     return charts.line_chart(series, (860, 330), labels), [(one.label, one.style) for one in series]
 
 
@@ -137,7 +137,7 @@ def validation_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[s
         ]
         if series:
             name = language_name(language, "en")
-            figures.append((name, charts.line_chart(series, (520, 300), ("optimiser step", "bits per byte"))))
+            figures.append((name, charts.line_chart(series, (520, 300), ("optimizer step", "bits per byte"))))
     return figures
 
 
@@ -164,7 +164,7 @@ def score_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[str, M
             if keys and all(key in curve.scores for key in keys)
         ]
         if series:
-            figures.append((title, charts.line_chart(series, (520, 300), ("optimiser step", y_label))))
+            figures.append((title, charts.line_chart(series, (520, 300), ("optimizer step", y_label))))
     return figures
 
 
@@ -193,7 +193,7 @@ def system_figures(curves: Sequence[Curves]) -> list[dict[str, Any]]:
     return [
         {
             "label": curve.label,
-            "chart": charts.line_chart(series, (420, 250), ("optimiser step", "loss"), y_range, curve.phase_starts),
+            "chart": charts.line_chart(series, (420, 250), ("optimizer step", "loss"), y_range, curve.phase_starts),
             "legend": [(one.label, one.style, one.is_bold) for one in reversed(series)],
         }
         for curve, series in drawn

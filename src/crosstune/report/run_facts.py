@@ -175,7 +175,7 @@ def gguf_sentence(facts: Mapping[str, Any]) -> str:
     tokens = ", ".join(f"{role} {token}" for role, token in facts["special_tokens"].items())
     template = "with its chat template" if facts["chat_template"] else "without a chat template"
     return (
-        f"dequantised from {facts['file']}{f' ({about})' if about else ''}, whose tensors are stored as {formats}; "
+        f"dequantized from {facts['file']}{f' ({about})' if about else ''}, whose tensors are stored as {formats}; "
         f"{template}; special tokens: {tokens or 'none'}"
     )
 

@@ -38,7 +38,7 @@ def read_scores(recipe: Recipe, run: RunFolder) -> Scores:
                     scores[system, score.task, score.metric] = score
     if not scores:
         raise RunFolderError(
-            f"a report of {run.root} was asked, but none of its systems ({', '.join(recipe.systems)}) has been "
+            f"there is nothing to report in {run.root}: none of its systems ({', '.join(recipe.systems)}) has been "
             "evaluated; a report needs at least one systems/NAME/evaluation/scores.json with a score: run "
             "`crosstune evaluate RECIPE` first, or everything with `crosstune run RECIPE`"
         )

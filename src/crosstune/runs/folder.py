@@ -85,7 +85,7 @@ def is_current(folder: Path, wanted: str) -> bool:
         return False
     damage = _damage(folder, manifest)
     if damage:
-        note(f"{folder} is damaged and made again: {'; '.join(damage)}")
+        note(f"{folder} is damaged and will be rebuilt: {'; '.join(damage)}")
     return not damage
 
 
@@ -99,7 +99,8 @@ def fingerprint_of(folder: Path) -> str:
     damage = _damage(folder, manifest)
     if damage:
         raise RunFolderError(
-            f"{folder} is damaged: {'; '.join(damage)}. `crosstune run RECIPE` makes it again, and what rests on it"
+            f"{folder} is damaged: {'; '.join(damage)}. `crosstune run RECIPE` rebuilds it and everything that "
+            f"depends on it"
         )
     return str(manifest["fingerprint"])
 

@@ -89,9 +89,10 @@ def refuse_outdated(recipe: "Recipe", run: RunFolder, stages: Sequence[str]) -> 
         problem = _problem(recipe, run, name, noted_stages[name])
         if problem:
             raise RunFolderError(
-                f"`crosstune {stages[-1]}` goes on from what `crosstune {name}` made in {run.root}, but {problem}\n"
-                f"Run `crosstune {name} RECIPE` first, with the same settings, and the stages after it: each makes "
-                "again what the changes concern; or `crosstune run RECIPE`, which does all of that."
+                f"`crosstune {stages[-1]}` continues from the output of `crosstune {name}` in {run.root}, but "
+                f"{problem}\n"
+                f"Run `crosstune {name} RECIPE` first, with the same settings, and the stages after it (each redoes "
+                f"only what the changes affect), or `crosstune run RECIPE`, which does all of that."
             )
 
 

@@ -127,8 +127,8 @@ def _resolved(recipe: "Recipe", run: RunFolder, update: bool) -> str:
             raise RunFolderError(
                 f"{run.root} holds a run of another recipe. It differs in:\n"
                 + "\n".join(f"  {line}" for line in differences)
-                + "\nGive the new run its own folder (name=other_name), or pass --update to go on in this one: "
-                "what the changes concern is made again, everything else is kept."
+                + "\nGive the new run its own folder (name=other_name), or pass --update to continue in this one: "
+                "what the changes affect is redone, everything else is kept."
             )
     return text
 

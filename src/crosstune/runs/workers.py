@@ -190,9 +190,9 @@ def _end(name: str, ended: _Running, show: Callable[[str, terminal.BarUpdate], N
         raise KeyboardInterrupt
     if ended.process.exitcode:
         raise CrosstuneError(
-            f"{name}: its process ended with status {ended.process.exitcode} and without a word; on Linux, -9 is most "
-            "often the kernel that ran out of memory. Lower systems_at_once: each process holds a model of its own. "
-            "What was saved is kept; run the same command again to go on"
+            f"{name}: its process ended with status {ended.process.exitcode} and no message; on Linux, -9 usually "
+            f"means out of memory. Lower systems_at_once: each process holds its own model. Finished work is kept; "
+            f"run the same command again to resume"
         )
 
 

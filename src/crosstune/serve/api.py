@@ -100,7 +100,7 @@ class _Api:
             return self._assistant.encode_turns(request.turns)
         prompt = encode_prompt(self._assistant.tokenizer, request.text)
         if not prompt:
-            raise BadInputError("'prompt' is empty, and this tokenizer has no BOS: there is nothing to go on with")
+            raise BadInputError("'prompt' is empty, and this tokenizer has no BOS: there is nothing to continue")
         return prompt
 
     def _unknown(self, name: Any) -> str:

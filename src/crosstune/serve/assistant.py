@@ -41,8 +41,7 @@ class Assistant:
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(path)
         if prompt is None and not self.tokenizer.chat_template:
             raise BadInputError(
-                f"{path} does not say how it wants to be asked: its tokenizer has no chat template. "
-                f"Name the prompt that it was trained with: --prompt {'|'.join(TEMPLATES)}"
+                f"{path} has no chat template. Name the prompt it was trained with: --prompt {'|'.join(TEMPLATES)}"
             )
         jinja = source_of(self.tokenizer) if prompt is None else TEMPLATES[prompt].chat_template()
         # A foreign model's template may write a date: the same question gets the same answer tomorrow.
@@ -77,7 +76,7 @@ class Assistant:
         """
         cleaned = [turn.cleaned() for turn in turns]
         if not cleaned or cleaned[-1].role != "user" or not cleaned[-1].content:
-            raise BadInputError("there is nothing to answer: the last message has to be a user's, and not empty")
+            raise BadInputError("there is nothing to answer: the last message must be a user's and not empty")
 
         def rendered(texts: Sequence[str]) -> str:
             asked = [Turn(turn.role, text) for turn, text in zip(cleaned, texts, strict=True)]
@@ -116,8 +115,8 @@ class Assistant:
         room = (self.max_positions or 2**31) - len(prompt)
         if room <= 0:
             raise BadInputError(
-                f"the question has {len(prompt)} tokens, but the model knows {self.max_positions} positions, "
-                "question and answer together: shorten it"
+                f"the question has {len(prompt)} tokens, but the model's context is {self.max_positions} tokens for "
+                f"question and answer together: shorten it"
             )
         return room
 

@@ -60,7 +60,7 @@ def _fitted(assistant: Assistant, before: list[Turn], history: list[Turn], asked
         except BadInputError:
             if not history:
                 raise
-            note(f"no room for the oldest question any more, left out: {history[0].content[:60]!r}")
+            note(f"dropped the oldest question to make room: {history[0].content[:60]!r}")
             del history[:2]
         else:
             return prompt

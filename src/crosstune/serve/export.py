@@ -40,7 +40,7 @@ def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: 
     """Write a model folder that transformers, vLLM and converters take as it is.
 
     ``model`` is a model folder, a GGUF file, a folder of peft adapters (they are merged into their base), or a hub id;
-    ``target`` does not exist yet; ``max_shard_size`` is that of one safetensors file, as ``5GB``; ``prompt`` names the
+    ``target`` does not exist yet; ``max_shard_size`` limits one safetensors file, as ``5GB``; ``prompt`` names the
     template to write as chat template in place of the model's own.
 
     Raises:
@@ -85,7 +85,7 @@ def export_gguf(model: Path, target: Path, dtype: Dtype, converter: Path | None)
     """
     _refuse_existing(target)
     if not model.is_dir():
-        raise BadInputError(f"GGUF is made from a model folder, but {model} is none: export it first without --gguf")
+        raise BadInputError(f"--gguf needs a model folder, and {model} is not one: export it first without --gguf")
     script = converter or _find_converter()
     if script is None or not script.is_file() or importlib.util.find_spec("gguf") is None:
         lacking = (
@@ -154,7 +154,7 @@ def _written_aside(target: Path) -> Iterator[Path]:
 
 def _refuse_existing(target: Path) -> None:
     if target.exists():
-        raise BadInputError(f"{target} exists already, and nothing is overwritten: remove it, or give another path")
+        raise BadInputError(f"{target} already exists and is not overwritten: remove it, or give another path")
 
 
 def _remove(path: Path) -> None:
@@ -180,7 +180,7 @@ def _refuse_a_tokenizer_that_would_cut_otherwise(model: Path) -> None:
             "has it) and train again",
         }[reason]
         raise BadInputError(
-            f"GGUF of {model} would cut text in other pieces than the model was trained on: {reason}. {remedy}; or "
+            f"GGUF of {model} would tokenize text differently from training: {reason}. {remedy}; or "
             "serve the folder as it is, with vLLM or transformers"
         )
     if not settings.get("byte_fallback"):

@@ -81,8 +81,8 @@ def candidates_of(folders: Sequence[Path]) -> list[Candidate]:
         run = RunFolder(folder)
         if not run.recipe.is_file():
             raise BadInputError(
-                f"{folder} was asked as a run to compare, but has no recipe.yaml: give a folder that `crosstune run` "
-                "made, as runs/miniature"
+                f"{folder} is not a run folder: it has no recipe.yaml. Give a folder made by `crosstune run`, as "
+                f"runs/miniature"
             )
         recipe = yaml_file.load_recipe(run.recipe)
         trained = [name for name in recipe.systems if (run.system(name) / "system.json").is_file()]

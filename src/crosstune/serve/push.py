@@ -18,15 +18,15 @@ def push(model: Path, repository: str, public: bool, dry_run: bool) -> None:
     visibility = "public" if public else "private"
     _show(files, model, f"{repository} ({visibility})")
     if dry_run:
-        note("nothing was sent; leave out --dry-run to send it")
+        note("nothing was uploaded; remove --dry-run to upload")
         return
     api = HfApi()
     try:
         api.create_repo(repository, private=not public, exist_ok=True)
         if not public and not api.repo_info(repository).private:
             raise BadInputError(
-                f"{repository} exists and everyone can read it, but the model should be private: give another name, "
-                "or say --public"
+                f"{repository} exists and is public, but the model should be private: give another name, or pass "
+                f"--public"
             )
         done = api.upload_folder(repo_id=repository, folder_path=model, allow_patterns=[path.name for path in files])
     except BadInputError:
@@ -34,8 +34,8 @@ def push(model: Path, repository: str, public: bool, dry_run: bool) -> None:
     except Exception as error:
         # Without a network the hub's client raises the errors of its HTTP library, which is another in every version.
         raise BadInputError(
-            f"the hub did not take {model} as {repository}: {error}. Check the name (owner/name), and that you are "
-            "signed in with a token that may write: hf auth login"
+            f"the hub rejected {model} as {repository}: {error}. Check the name (owner/name), and that you are logged "
+            f"in with a write token: hf auth login"
         ) from error
     note(f"{done.commit_url}")
 
@@ -45,12 +45,12 @@ def _files(model: Path) -> list[Path]:
     if not (model / "config.json").exists() or not list(model.glob("*.safetensors")):
         found = ", ".join(sorted(path.name for path in model.iterdir())) if model.is_dir() else "no folder"
         raise BadInputError(
-            f"{model} is no model folder: it needs config.json and *.safetensors; found: {found or 'nothing'}"
+            f"{model} is not a model folder: it needs config.json and *.safetensors; found: {found or 'nothing'}"
         )
     if not (model / "README.md").exists():
         raise BadInputError(
-            f"{model} has no README.md, the model card: `crosstune report RECIPE` writes it into the model folders of "
-            "a run; for other folders write one that says what the model is and where its data came from"
+            f"{model} has no model card (README.md): `crosstune report RECIPE` writes it into the model folders of "
+            "a run; for other folders, write one that describes the model and its data"
         )
     return sorted(path for path in model.iterdir() if path.is_file() and not path.name.startswith("."))
 

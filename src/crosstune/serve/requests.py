@@ -50,10 +50,10 @@ def read_request(content: Any, is_chat: bool) -> Request:
     given = {name: value for name, value in content.items() if value is not None}
     for name in _NOT_SERVED:
         if given.get(name) not in (None, False, 0, {}, [], "", "none"):
-            raise BadInputError(f"{name!r} is not served here: leave it out")
+            raise BadInputError(f"{name!r} is not supported here: remove it")
     for name in ("n", "best_of"):
         if given.get(name, 1) != 1:
-            raise BadInputError(f"{name!r}: one answer is given to a request, not {given[name]!r}")
+            raise BadInputError(f"{name!r}: a request gets one answer, not {given[name]!r}")
     options = given.get("stream_options", {})
     if not isinstance(options, dict):
         raise BadInputError("'stream_options' is a JSON object")
@@ -78,7 +78,7 @@ def _decoding(given: Mapping[str, Any]) -> Decoding:
     temperature = _number(given, "temperature", 0.0, (0.0, 2.0))
     top_p = _number(given, "top_p", 1.0, (0.0, 1.0))
     if top_p == 0:
-        raise BadInputError("'top_p' is above 0: nothing is left to draw from")
+        raise BadInputError("'top_p' must be above 0")
     return Decoding(asked, temperature, seed, top_p)
 
 
@@ -114,7 +114,7 @@ def _turns(messages: Any) -> tuple[Turn, ...]:
     for number, message in enumerate(messages, start=1):
         role = message.get("role") if isinstance(message, dict) else None
         if not isinstance(role, str) or role not in _ROLES:
-            raise BadInputError(f"message {number} has the role {role!r}; served are {', '.join(_ROLES)}")
+            raise BadInputError(f"message {number} has the role {role!r}; supported are {', '.join(_ROLES)}")
         turns.append(Turn(_ROLES[role], _content(message.get("content"), f"'content' of message {number}")))
     return tuple(turns)
 
@@ -125,7 +125,7 @@ def _content(content: Any, name: str) -> str:
         return _text(content, name)
     for part in content:
         if not isinstance(part, dict) or part.get("type") not in ("text", "input_text"):
-            raise BadInputError(f"{name} has a part that is no text; this model reads text only")
+            raise BadInputError(f"{name} has a part that is not text; this model reads text only")
     return "\n".join(_text(part.get("text"), name) for part in content)
 
 
@@ -135,5 +135,5 @@ def _text(value: Any, name: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise BadInputError(f"{name} holds half of a surrogate pair, which is no character") from None
+        raise BadInputError(f"{name} contains half of a surrogate pair, which is not a character") from None
     return value

@@ -49,8 +49,8 @@ def engine_for(model: str, engine: Engine) -> Literal["crosstune", "vllm"]:
     folder = Path(model)
     if folder.is_dir() and not _has_chat_template(folder):
         raise BadInputError(
-            f"{model} does not say how it wants to be asked: it has no chat_template.jinja. "
-            f"Write it into a folder of its own with: crosstune export {model} OUT --prompt paper-v1"
+            f"{model} has no chat_template.jinja, so its prompt is unknown. Export it to a new folder with one: "
+            f"crosstune export {model} OUT --prompt paper-v1"
         )
     if engine == "vllm":
         refuse_in_vllm(model, "--engine vllm")
@@ -61,7 +61,7 @@ def engine_for(model: str, engine: Engine) -> Literal["crosstune", "vllm"]:
     if is_installed("starlette") and is_installed("uvicorn"):
         return "crosstune"
     raise BadInputError(
-        f"to serve {model} a web server is needed, and none is installed: pip install 'crosstune[serve]'; for GPUs, "
+        f"to serve {model} a web server is needed: pip install 'crosstune[serve]'; for GPUs, "
         "pip install vllm brings a faster engine"
     )
 

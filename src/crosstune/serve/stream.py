@@ -17,7 +17,7 @@ class Decoding:
     """How answers are chosen.
 
     Attributes:
-        max_new_tokens: where an answer is cut, the EOS included.
+        max_new_tokens: maximum length of an answer, in tokens, the EOS included.
         temperature: 0 takes the likeliest token at each step; above, tokens are drawn, at 1 by the model's own odds.
         seed: of the draws.
         top_p: tokens are drawn among the likeliest ones that have so much probability together.

@@ -129,8 +129,8 @@ def _resume(target: Path, journal: Path, wanted: str) -> int:
     if not target.exists():
         return 0
     if not journal.exists() or read_json(journal).get("fingerprint") != wanted:
-        what = "holds a translation of something else" if journal.exists() else "exists already"
-        raise BadInputError(f"{target} {what}, and nothing is overwritten: remove it, or give another --output")
+        what = "holds a translation of something else" if journal.exists() else "already exists"
+        raise BadInputError(f"{target} {what}, and is not overwritten: remove it, or give another --output")
     content = target.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     target.write_bytes(whole)

@@ -29,7 +29,7 @@ def run_all(runs: Sequence[StudyRun], command: str) -> None:
         if not folder.root.exists() and (finished := nearest_finished(run.recipe)):
             # Another process may be about to make a part of it again.
             with only_process_in(finished.root, "begin this study somewhere else (runs_root=other)"):
-                note(f"begins with what {finished.root} made")
+                note(f"reuses {finished.root}")
                 _begin_from(finished, folder, run.recipe)
         # The tables of a single run are not the study's result.
         with quiet(results):

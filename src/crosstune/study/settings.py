@@ -35,9 +35,9 @@ class Study(Section):
     @model_validator(mode="after")
     def _reference_is_a_cell(self) -> Self:
         if self.reference not in self.cells:
-            raise ValueError(f"`reference` {self.reference!r} is no cell; there are {', '.join(self.cells)}")
+            raise ValueError(f"`reference` {self.reference!r} is not a cell; the cells are {', '.join(self.cells)}")
         if len({*self.seeds}) < len(self.seeds):
-            raise ValueError(f"`seeds` {list(self.seeds)} has one twice: it would count as two runs")
+            raise ValueError(f"`seeds` {list(self.seeds)} has a duplicate, which would count as two runs")
         return self
 
 
@@ -67,14 +67,14 @@ def load_studies(path: Path) -> dict[Path, Study]:
     """
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     if not files:
-        raise RecipeError(f"{path}: studies were asked for, but the folder holds no .yaml file; name a study file")
+        raise RecipeError(f"{path}: the folder has no study (.yaml) file; name one")
     studies = {file: load_study(file) for file in files}
     by_name: dict[str, Path] = {}
     for file, study in studies.items():
         if study.name in by_name:
             raise RecipeError(
                 f"{file}: `name` {study.name!r} is also that of {by_name[study.name]}; their runs would share a "
-                "folder: give each study a name of its own"
+                f"folder: give each study its own name"
             )
         by_name[study.name] = file
     return studies
@@ -121,7 +121,7 @@ def runs_of(study: Study, path: Path, overrides: list[str], quick: bool) -> Iter
 def _only_what_is_compared(recipe: Recipe, study: Study, cell: str, seed: int) -> Recipe:
     missing = [system for system in study.systems if system not in recipe.systems]
     if missing:
-        raise RecipeError(f"cells.{cell}: systems {missing} should be compared, but there are {list(recipe.systems)}")
+        raise RecipeError(f"cells.{cell}: systems {missing} are not in the recipe, which has {list(recipe.systems)}")
     needed = {recipe.evaluate.reference_system, *study.systems}
     for name in reversed(recipe.systems_in_order):
         if name in needed:

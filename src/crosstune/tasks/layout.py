@@ -55,7 +55,7 @@ class Layout:
         if places:
             raise NoItem(f"label {value!r} stands more than once among {allowed}")
         hidden = "; where a split hides its answers, take one that has them" if written in ("", "-1") else ""
-        raise NoItem(f"label {value!r} is none of {allowed}{hidden}")
+        raise NoItem(f"label {value!r} is not one of {allowed}{hidden}")
 
 
 def same(*names: str) -> tuple[tuple[str, str], ...]:
@@ -69,7 +69,7 @@ def _texts(value: Any, column: str) -> Any:
         return ""
     if isinstance(value, str | list):
         return value
-    raise NoItem(f"{column!r} is not a text but {value!r}")
+    raise NoItem(f"{column!r} is not text but {value!r}")
 
 
 def _written(value: Any) -> str:

@@ -46,7 +46,7 @@ class Field:
         if not isinstance(value, str):
             return f"`{self.name}` is not a text"
         if self.values and value not in self.values:
-            return f"{self.name} {value!r} is none of {', '.join(self.values)}"
+            return f"{self.name} {value!r} is not one of {', '.join(self.values)}"
         return ""
 
 

@@ -76,7 +76,7 @@ def _load(folder: Path, setting: str) -> "PreTrainedTokenizerBase":
             ) from None
         reason = " ".join(str(error).split())[:300]
         raise BadInputError(
-            f"{setting}: transformers cannot load the tokenizer in {folder} ({type(error).__name__}: {reason}), so "
-            f"that what a model was trained with cannot be known. {_REMEDY}, with a release that can"
+            f"{setting}: transformers cannot load the tokenizer in {folder} ({type(error).__name__}: {reason}), so a "
+            f"model could be trained with a different one. {_REMEDY}, with a release that can"
         ) from None
     return loaded

@@ -42,9 +42,9 @@ def new_pieces(base: BpeTokenizer, extended: BpeTokenizer) -> list[str]:
             else f"{len(misplaced):,} of {len(added):,} new pieces are not in order from id {base.size} on"
         )
         raise BadInputError(
-            f"an extension of the base tokenizer was asked, but {found}. Every old piece must keep its id and new ones "
-            "must follow without gaps, or the model's old rows mean something else. Give the extended tokenizer that "
-            "was made from this base, or let `tokenizer.extension: {kind: learned}` of a recipe make one."
+            f"the given tokenizer is not an extension of the base: {found}. Every old piece must keep its id, and new "
+            f"ones must follow without gaps. Give a tokenizer that was extended from this base, or let "
+            f"`tokenizer.extension: {{kind: learned}}` of a recipe make one."
         )
     return [piece for _, piece in added]
 
@@ -65,14 +65,14 @@ def refuse_unextendable(tokenizer: BpeTokenizer, setting: str) -> None:
     if tokenizer.style is None:
         reason = _REASONS.get(tokenizer.model_type, f"its model is {tokenizer.model_type}, which has no merges")
         raise BadInputError(
-            f"{setting} was asked to be extended, but {reason}. A BPE tokenizer is needed: SentencePiece-style with "
+            f"{setting} cannot be extended: {reason}. Extension needs a BPE tokenizer: SentencePiece-style with "
             "byte fallback (LLaMA-2, Mistral) or byte-level (GPT-2, LLaMA-3, Qwen). Start from a model with such a "
             "tokenizer, or remove `tokenizer.extension` and let all systems use `tokenizer: base`."
         )
     num_pieces = len(set(tokenizer.pieces.values()))
     if num_pieces != tokenizer.size:
         raise BadInputError(
-            f"{setting} was asked to be extended, but its highest id is {tokenizer.size - 1} and it has {num_pieces} "
-            "pieces only: some ids mean nothing, so that vocabulary and matrix could not agree. Ids must run without "
+            f"{setting} cannot be extended: its highest id is {tokenizer.size - 1} and it has {num_pieces} "
+            "pieces only: some ids have no piece, so vocabulary and matrix would not agree. Ids must run without "
             "gaps: add named dummy tokens at the free ids, save it, and give that folder."
         )

@@ -25,8 +25,8 @@ def write_folder(folder: Path, content: dict[str, Any], configuration: dict[str,
     known = {token["content"] for token in content["added_tokens"]}
     if eos not in known:
         raise BadInputError(
-            f"tokenizer.base: a tokenizer with an EOS token was asked, for a model must learn to stop, but its "
-            f"eos_token is {eos!r} and its added tokens are {sorted(known)}. Set eos_token in {CONFIGURATION} to one "
+            f"tokenizer.base: a tokenizer needs an EOS token, so that the model learns to stop, but its eos_token is "
+            f"{eos!r} and its added tokens are {sorted(known)}. Set eos_token in {CONFIGURATION} to one "
             "of them."
         )
     write_text(folder / TOKENIZER, json.dumps(_with_short_merges(content), ensure_ascii=False, indent=1) + "\n")
@@ -40,7 +40,7 @@ def write_folder(folder: Path, content: dict[str, Any], configuration: dict[str,
 def configuration_of(roles: dict[str, str], kept: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return a configuration that makes transformers 4 and 5 use ``tokenizer.json`` as it is.
 
-    The model's own class (LlamaTokenizer) would rebuild normaliser and pre-tokenizer, and not as SentencePiece has
+    The model's own class (LlamaTokenizer) would rebuild normalizer and pre-tokenizer, and not as SentencePiece has
     them; cleaning up spaces would change decoded text.
     """
     return {
@@ -101,7 +101,6 @@ def _optional_json(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise BadInputError(
-            f"{path} was asked as a tokenizer's settings, but is not JSON ({error}). Save the tokenizer again with "
-            "`save_pretrained`."
+            f"{path} (the tokenizer's settings) is not JSON ({error}). Save the tokenizer again with `save_pretrained`."
         ) from None
     return content

@@ -30,9 +30,9 @@ def extend(
         CrosstuneError: when a property does not hold.
     """
     if out.exists():
-        raise BadInputError(f"{out} is there already, and is not replaced: name a new folder")
+        raise BadInputError(f"{out} already exists and is not replaced: give a new folder")
     if not base.exists():
-        raise BadInputError(f"{base} was asked as a tokenizer, but is not there: give a folder or a .model file")
+        raise BadInputError(f"{base} was not found: give a tokenizer folder or a .model file")
     languages = Languages(target=pair[0], source=pair[1])
     chosen = _settings(settings)
     content, configuration = given.load(base, "base")
@@ -52,7 +52,7 @@ def extend(
 
 def _settings(settings: dict[str, Any]) -> LearnedExtension:
     if settings.get("write_sentencepiece"):
-        raise BadInputError("write_sentencepiece: a recipe is needed for it, whose base is a SentencePiece .model file")
+        raise BadInputError("write_sentencepiece: this needs a recipe whose base is a SentencePiece .model file")
     content = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     try:
         return LearnedExtension.model_validate({"kind": "learned", "mixture": "texts", **content})

@@ -55,7 +55,7 @@ def find(wanted: GivenTokenizer, data_root: Path, setting: str) -> Found:
             return Found(fingerprint("given tokenizer", hashes), partial(Path, candidate))
     if wanted.revision is None:
         raise BadInputError(
-            f"{setting}: {wanted.path!r} was asked, but nothing is at {' or '.join(map(str, candidates))}. "
+            f"{setting}: {wanted.path!r} was not found: nothing is at {' or '.join(map(str, candidates))}. "
             "Give a tokenizer folder, a SentencePiece .model file, a .gguf file, or a hub id together with `revision`."
         )
     return Found(
@@ -81,7 +81,7 @@ def load(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
         return _from_folder_with_model(path, setting)
     found = ", ".join(sorted(entry.name for entry in path.iterdir())) or "nothing"
     raise BadInputError(
-        f"{setting}: {path} was asked as a tokenizer folder, but holds {found}. It needs {TOKENIZER} (with "
+        f"{setting}: {path} is not a tokenizer folder: it has {found}. It needs {TOKENIZER} (with "
         "tokenizer_config.json) or tokenizer.model: load it once with AutoTokenizer and save it with `save_pretrained`."
     )
 
@@ -106,8 +106,8 @@ def _from_file(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]
     if path.suffix.lower() == ".gguf":
         return _from_gguf(path, setting)
     raise BadInputError(
-        f"{setting}: {path} was asked as a tokenizer, but is neither a folder nor a SentencePiece .model file nor a "
-        f".gguf file. Give the folder that holds {TOKENIZER}, or such a file."
+        f"{setting}: {path} is not a tokenizer: it is neither a folder nor a SentencePiece .model file nor a .gguf "
+        f"file. Give the folder that holds {TOKENIZER}, or such a file."
     )
 
 
@@ -147,7 +147,7 @@ def _read(path: Path) -> dict[str, Any]:
     # tokenizers raises plain Exception for whatever it cannot read.
     except Exception as error:
         raise BadInputError(
-            f"{path} was asked as a tokenizer, but cannot be read ({error}). A tokenizer.json of the tokenizers "
+            f"{path} cannot be read as a tokenizer ({error}). A tokenizer.json of the tokenizers "
             "library is needed: save the tokenizer again with `save_pretrained`."
         ) from None
     content: dict[str, Any] = json.loads(text)
@@ -160,7 +160,7 @@ def _download(hub_id: str, revision: str, setting: str) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         reason = " ".join(str(error).split())
         raise BadInputError(
-            f"{setting}: {hub_id!r} at revision {revision!r} was asked, but is neither a path here nor could the hub "
-            f"give it ({reason[:300]}). Check the id, your network, HF_HUB_OFFLINE and that you have access (`hf auth "
+            f"{setting}: {hub_id!r} at revision {revision!r} is not a path here, and the hub did not provide it "
+            f"({reason[:300]}). Check the id, the network, HF_HUB_OFFLINE and your access (`hf auth "
             "login`), or give a folder with tokenizer.json."
         ) from None

@@ -54,7 +54,7 @@ class NewPieces:
 def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], request: LearnRequest) -> NewPieces:
     """Learn at most ``num_new_pieces`` pieces: first the characters, then what occurs most often.
 
-    Learning goes on from what the base does: words are parted by its normaliser and pre-tokenizer, the parts are cut by
+    Learning goes on from what the base does: words are parted by its normalizer and pre-tokenizer, the parts are cut by
     its merges, and its pieces are the symbols that new merges join. So the merges learnt are those that encoding finds.
 
     Raises:
@@ -77,9 +77,9 @@ def learn_from_words(
     new = _pieces_of_characters(base, _needed_characters(base, parts, request))
     if len(new.pieces) > request.num_new_pieces:
         raise BadInputError(
-            f"tokenizer.extension.num_new_pieces: {request.num_new_pieces} was asked, but single characters alone "
-            f"need {len(new.pieces)} new pieces with required_syllables: {request.required_syllables}. Ask for "
-            "at least as many"
+            f"tokenizer.extension.num_new_pieces: {request.num_new_pieces} is too small: single characters alone need "
+            f"{len(new.pieces)} new pieces with required_syllables: {request.required_syllables}. Set "
+            "at least that many"
             + (", or set required_syllables: seen." if request.required_syllables == "ks_x_1001" else ".")
         )
     new.num_for_characters = len(new.pieces)
@@ -104,8 +104,8 @@ def first_pieces(base: BpeTokenizer, new: NewPieces, num_new_pieces: int) -> New
     """
     if num_new_pieces < new.num_for_characters:
         raise BadInputError(
-            f"sweep: {num_new_pieces} new pieces were asked, but single characters alone need "
-            f"{new.num_for_characters}. Ask for at least as many."
+            f"sweep: {num_new_pieces} new pieces are too few: single characters alone need "
+            f"{new.num_for_characters}. Set at least that many."
         )
     pieces = new.pieces[:num_new_pieces]
     known = {*base.pieces, *pieces}
@@ -138,8 +138,8 @@ def count_allowed(words: Counter[str], request: LearnRequest) -> None:
     refused = [word for word in request.allow if not is_word(word)]
     if refused:
         raise BadInputError(
-            f"tokenizer.extension.allow: {refused} were asked as pieces, but new pieces consist of letters of "
-            f"{request.language!r} alone, so that other text is cut as before. Remove them."
+            f"tokenizer.extension.allow: {refused} cannot be pieces: new pieces contain only letters of "
+            f"{request.language!r}, so that other text is tokenized as before. Remove them."
         )
     most = max(words.values(), default=2)
     for word in request.allow:
@@ -168,19 +168,19 @@ def _refuse_missing(base: BpeTokenizer, new: NewPieces, request: LearnRequest) -
     if torn:
         word, parts = next(iter(torn.items()))
         raise BadInputError(
-            f"tokenizer.extension.allow: {[*torn]} were asked as pieces, but the base's pre-tokenizer parts them "
-            f"first: {word!r} into {[base.surface(part) for part in parts]}. Set "
+            f"tokenizer.extension.allow: {[*torn]} cannot be pieces: the base's pre-tokenizer splits them first: "
+            f"{word!r} into {[base.surface(part) for part in parts]}. Set "
             "tokenizer.extension.keep_words_whole: true, or leave them out."
         )
     if missing:
         raise BadInputError(
-            f"tokenizer.extension.allow: {missing} were asked as pieces, but {request.num_new_pieces} new pieces have "
-            "no place for them, or tokenizer.extension.deny forbids them. Ask for more pieces, or change the lists."
+            f"tokenizer.extension.allow: {missing} cannot be pieces: {request.num_new_pieces} new pieces have no room "
+            f"for them, or tokenizer.extension.deny forbids them. Increase num_new_pieces, or change the lists."
         )
 
 
 def _needed_characters(base: BpeTokenizer, parts: Counter[str], request: LearnRequest) -> list[str]:
-    # As the normaliser spells them: what it takes apart is never looked for whole.
+    # As the normalizer spells them: what it takes apart is never looked for whole.
     counts: Counter[str] = Counter()
     for part, count in parts.items():
         for character in base.surface(part) or "":

@@ -32,16 +32,16 @@ def learn_base(texts: Iterable[str], num_pieces: int, target_language: str) -> d
     num_merged = num_pieces - len(SPECIAL_PIECES) - len(BYTE_PIECES) - len(alphabet)
     if num_merged < 0:
         raise BadInputError(
-            f"tokenizer.base.num_pieces: {num_pieces} was asked, but {len(SPECIAL_PIECES)} special pieces, 256 bytes "
-            f"and {len(alphabet)} characters need {num_pieces - num_merged}: ask for at least as many."
+            f"tokenizer.base.num_pieces: {num_pieces} is too small: {len(SPECIAL_PIECES)} special pieces, 256 bytes "
+            f"and {len(alphabet)} characters need {num_pieces - num_merged}: set at least that many."
         )
     merges = _merges(words, set(alphabet), num_merged)
     merged = list(dict.fromkeys(left + right for left, right in merges))
     if len(merged) < num_merged:
         raise BadInputError(
-            f"tokenizer.base.num_pieces: {num_pieces} was asked, but the mixture gives only "
+            f"tokenizer.base.num_pieces: {num_pieces} is too large: the mixture gives only "
             f"{num_pieces - num_merged + len(merged)}: every other pair of pieces occurs less than twice. "
-            "Ask for at most as many, or give the mixture more text."
+            "Set at most that many, or add text to the mixture."
         )
     return _content([*SPECIAL_PIECES, *BYTE_PIECES, *merged, *alphabet], merges)
 

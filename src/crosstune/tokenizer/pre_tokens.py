@@ -1,4 +1,4 @@
-"""What a tokenizer's normaliser and pre-tokenizer make of a word: no merge reaches across the borders they draw."""
+"""What a tokenizer's normalizer and pre-tokenizer make of a word: no merge reaches across the borders they draw."""
 
 import re
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ class PreTokens:
         if shape not in self._lengths:
             parts = self._parted(word)
             surfaces = [self._base.surface(part) or "" for part in parts]
-            # What the normaliser changes says nothing of other words.
+            # What the normalizer changes says nothing of other words.
             self._lengths[shape] = [len(part) for part in surfaces] if "".join(surfaces) == word else None
             return parts
         lengths = self._lengths[shape]

@@ -41,9 +41,10 @@ def learn_beside_source(
     chunks = characters.count_words((f" {text}" for text in texts.source), r"[^\S\r\n]?\S+")
     if not chunks:
         raise BadInputError(
-            f"tokenizer.extension: pieces of {request.language!r} were asked, which shares its letters with "
-            f"{request.source!r}, so they are learned from words that are cut worse than {request.source!r} words; but "
-            f"no mixture holds {request.source!r} text. Add a mixture with a source of it, or a translation into it."
+            f"tokenizer.extension: {request.language!r} shares its letters with "
+            f"{request.source!r}, so its pieces are learned from words that the base splits more than "
+            f"{request.source!r} words; but no mixture holds {request.source!r} text. Add a mixture with a "
+            "source of it, or a translation into it."
         )
     words = worth_learning(base, target_words(base, texts.target, request), _words_in(chunks, request.source))
     count_allowed(words, request)

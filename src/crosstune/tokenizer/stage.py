@@ -59,7 +59,7 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
         if row["name"] == verify.HELD_OUT_STAYS or (row["name"] == verify.SOURCE_STAYS and not row["required"]):
             note(f"{row['name']}: {row['share']:.3%} of {row['checked']:,}")
     if facts["dummies"]:
-        note(f"{facts['dummies']:,} of the new pieces are dummies: they fill the vocabulary up to its size")
+        note(f"{facts['dummies']:,} of the new pieces are dummies that pad the vocabulary")
 
 
 def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:

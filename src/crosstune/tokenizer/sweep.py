@@ -39,7 +39,7 @@ def sweep(recipe: Recipe, run: RunFolder, sizes: list[int]) -> list[Point]:
     settings = recipe.tokenizer.extension
     if not isinstance(settings, LearnedExtension):
         raise BadInputError(
-            "sweep: sizes of a learnt extension were asked, but the recipe's tokenizer.extension is "
+            "sweep: only learned extensions have sizes, but the recipe's tokenizer.extension is "
             f"{'absent' if settings is None else 'given'}. Set tokenizer.extension to `kind: learned`."
         )
     sizes = sorted(set(sizes)) or [round(settings.num_new_pieces * share) for share in _DEFAULT_SHARES]

@@ -173,11 +173,10 @@ def refuse_failures(report: dict[str, Any], path: Path) -> None:
         if row["required"] and not row["holds"]
     ]
     raise BadInputError(
-        "tokenizer.extension: an extension that changes nothing else was asked, but the extended tokenizer does not "
-        "hold what it must:\n"
+        "tokenizer.extension: the extended tokenizer fails its verification:\n"
         + "\n".join(failed)
-        + f"\nEvery case is in {path}. No model should be trained with it: give another "
-        "extended tokenizer, or let `kind: learned` make one; if it did, please report this as a fault of crosstune."
+        + f"\nEvery case is in {path}. Do not train a model with it: give another extended tokenizer, or let `kind: "
+        f"learned` make one. If it did, please report a bug in crosstune."
     )
 
 
@@ -205,7 +204,7 @@ def _spelt(tokenizer: BpeTokenizer, ids: list[int]) -> list[str]:
 
 
 def _round_trip(name: str, base: BpeTokenizer, extended: BpeTokenizer, lines: list[str]) -> Property:
-    """Check decode(encode(x)) == x; where the base's own normaliser changes x, the base's result is the measure."""
+    """Check decode(encode(x)) == x; where the base's own normalizer changes x, the base's result is the measure."""
     decoded = extended.decode_lines(extended.encode_lines(lines))
     changed = [(line, result) for line, result in zip(lines, decoded, strict=True) if line != result]
     before = base.decode_lines(base.encode_lines([line for line, _ in changed]))

@@ -100,7 +100,7 @@ def _name(path: Path, others: list[Path]) -> str:
 def _load(path: Path, setting: str) -> dict[str, Any]:
     if not path.exists():
         raise BadInputError(
-            f"{setting}: {path} was asked as a tokenizer, but is not there. Give a folder with tokenizer.json, such as "
+            f"{setting}: {path} was not found. Give a tokenizer folder with tokenizer.json, such as "
             "`save_pretrained` writes, or a SentencePiece .model file."
         )
     return given.load(path, setting)[0]
@@ -111,8 +111,7 @@ def _read_lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(
-            f"{path} was asked as text to compare tokenizers on, but cannot be read ({error}). Give files of UTF-8 "
-            "text, one line each."
+            f"{path} cannot be read as text ({error}). Give files of UTF-8 text, one line each."
         ) from None
 
 
@@ -122,8 +121,9 @@ def _parallel_lines(texts: Texts) -> dict[str, list[str]]:
     source, target = (_read_lines(path) for path in texts.parallel)
     if len(source) != len(target):
         raise BadInputError(
-            f"--parallel: translations line by line were asked, but {texts.parallel[0]} has {len(source)} lines and "
-            f"{texts.parallel[1]} has {len(target)}. Give two files whose n-th lines belong together."
+            f"--parallel: the files must be line-by-line translations, but {texts.parallel[0]} has {len(source)} "
+            f"lines and "
+            f"{texts.parallel[1]} has {len(target)}. Give two files whose n-th lines are translations."
         )
     return {texts.languages.source: source, texts.languages.target: target}
 

@@ -32,7 +32,7 @@ def with_whole_words(base: BpeTokenizer, target: str, source: str) -> BpeTokeniz
     letters = characters.letters_of(target, source)
     tried = tried_words(target, source)
     if not _parts(base, tried):
-        note(f"{_SETTING}: the base's pre-tokenizer parts no word of {target!r}, so nothing is changed")
+        note(f"{_SETTING}: the base's pre-tokenizer splits no word of {target!r}, so nothing changes")
         return base
     word = f" ?{characters.word_of(letters)}"
     steps = [_split(word), *(changed for step in _steps(base) for changed in _with_branch(step, word))]
@@ -73,8 +73,8 @@ def _with_branch(step: dict[str, Any], word: str) -> Iterator[dict[str, Any]]:
     if step["type"] == "ByteLevel":
         if step.get("add_prefix_space"):
             raise BadInputError(
-                f"{_SETTING}: a branch of the pre-tokenizer was asked, but the base's puts a space before each part "
-                "(`add_prefix_space`), so that words would get spaces of their own. Remove the setting."
+                f"{_SETTING}: the base's pre-tokenizer puts a space before each part (`add_prefix_space`), so words "
+                f"would get extra spaces. Remove the setting."
             )
         if step.get("use_regex", True):
             yield _split(f"{word}|{_GPT2}")
@@ -95,6 +95,6 @@ def _split(expression: str) -> dict[str, Any]:
 def _refuse(reason: str, base: BpeTokenizer) -> None:
     kinds = [step["type"] for step in _steps(base)]
     raise BadInputError(
-        f"{_SETTING}: a branch of the pre-tokenizer was asked, but the base's ({', '.join(kinds)}) {reason}. Splits by "
+        f"{_SETTING}: the base's pre-tokenizer ({', '.join(kinds)}) {reason}. Splits by "
         "a regular expression that are `Isolated`, and ByteLevel, can be given one. Remove the setting."
     )

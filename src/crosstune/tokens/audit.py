@@ -37,7 +37,7 @@ class SourceAudit:
         supervised: share of the tokens that the loss counts.
         lengths: in tokens; the 50th, 90th, 99th percentile and the longest.
         cut: completions longer than the stage's maximum length (plain text goes on in the next row instead).
-        crossing: examples whose whole text, tokenised at once, would have a piece across the border of the prompt.
+        crossing: examples whose whole text, tokenized at once, would have a piece across the border of the prompt.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Text to tokens, the same way in training, evaluation and chat: prompt and completion are tokenised apart."""
+"""Text to tokens, the same way in training, evaluation and chat: prompt and completion are tokenized apart."""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -17,7 +17,7 @@ from crosstune.tokens.word_cache import NOTHING, CachedWordTokenizer, differ
 ENCODED = pa.schema([("tokens", pa.large_list(pa.int32())), ("num_prompt", pa.int32()), ("crosses", pa.bool_())])
 _TOKENS = ENCODED.field("tokens").type
 
-# Set before a completion while it is tokenised, and taken off again: SentencePiece puts a space before every text,
+# Set before a completion while it is tokenized, and taken off again: SentencePiece puts a space before every text,
 # which would stand between prompt and completion. A newline is a piece of its own there and never merges.
 _ANCHOR = "\n"
 
@@ -52,7 +52,7 @@ def encode_examples(
     ``with_controls``: whether a chat template wrote them, whose control tokens stand there by their names.
 
     Columns: ``tokens`` (BOS, prompt, completion, EOS); ``num_prompt`` (how many of them are given, not learnt: at least
-    one, since nothing predicts the first); ``crosses`` (whether the whole text, tokenised at once, has a piece across
+    one, since nothing predicts the first); ``crosses`` (whether the whole text, tokenized at once, has a piece across
     the border of prompt and completion).
 
     Raises:
@@ -78,7 +78,7 @@ def encode_examples(
 def _encode_pairs(
     tokenizer: PreTrainedTokenizerBase, given: Sequence[str], learnt: Sequence[str], with_controls: bool = False
 ) -> pa.Table:
-    """Encode pairs of texts, and check that what is joined says the same as the whole text tokenised at once."""
+    """Encode pairs of texts, and check that what is joined says the same as the whole text tokenized at once."""
     first, end = encode_prompts(tokenizer, given, with_controls), [int(tokenizer.eos_token_id)]
     behind = _encode_behind(tokenizer, learnt, with_controls)
     rows = [left + right for left, right in zip(first, behind, strict=True)]
@@ -90,7 +90,7 @@ def _encode_pairs(
         said, meant = (str(tokenizer.decode(tokens[index])) for tokens in (rows, whole))
         if said != meant:
             raise BadInputError(
-                f"prompt and completion, tokenised apart, say {said[-80:]!r}, but together they say {meant[-80:]!r}: "
+                f"prompt and completion, tokenized apart, say {said[-80:]!r}, but together they say {meant[-80:]!r}: "
                 f"this tokenizer changes text at the border of {given[index][-20:]!r}. Use another prompt template."
             )
     columns = [pa.array([row + end for row in rows], _TOKENS), [len(tokens) for tokens in first], crosses]
@@ -151,7 +151,7 @@ def _encode_behind(
     for text, tokens in zip(texts, anchored, strict=True):
         if tokens[: len(anchor)] != anchor:
             raise BadInputError(
-                f"the completion {text[:60]!r} cannot be tokenised apart from its prompt: this tokenizer puts a "
+                f"the completion {text[:60]!r} cannot be tokenized apart from its prompt: this tokenizer puts a "
                 "space before every text, and merges newlines. Use a tokenizer whose newline is a piece of its own."
             )
     return [tokens[len(anchor) :] for tokens in anchored]

@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
         ("origin", pa.string()),
     ]
 )
-# Text that is tokenised at a time; its arrays take ten times as much.
+# Text that is tokenized at a time; its arrays take ten times as much.
 _BYTES_PER_BATCH = 16_000_000
 # Text of a shard, which is begun anew where it was interrupted: at most half a minute of one core. Of less text there
 # are as many shards as keep the cores of most machines busy, but none that is done before a process has begun.
@@ -135,7 +135,7 @@ class _Shard:
 
 @dataclass(frozen=True)
 class _Work:
-    """A shard that is to be tokenised, from the examples and the folder of a tokenizer to a file."""
+    """A shard that is to be tokenized, from the examples and the folder of a tokenizer to a file."""
 
     examples: Path
     tokenizer: Path
@@ -202,7 +202,7 @@ def tokenize(
     empty = pc.or_(pc.less(num_learnt, pc.if_else(is_text, 1, 2)), pc.equal(completions, ""))
     if pc.any(empty).as_py():
         origin = examples["origin"].filter(empty)[0].as_py()
-        raise BadInputError(f"{origin} has no token to learn: its completion is empty. Remove the row")
+        raise BadInputError(f"{origin} has no supervised token: its completion is empty. Remove the row")
     others = [examples[name] for name in ("language", "source", "origin")]
     return pa.table([*encoded.columns, pc.binary_length(completions), is_text, *others], schema=SCHEMA)
 

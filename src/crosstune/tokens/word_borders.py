@@ -65,7 +65,7 @@ class Borders:
         last_word: returns a text that ends in the same word and has no other.
         apart: what no text may contain that is encoded by its words.
         white: a regular expression of characters that no such text may contain; empty for none.
-        by_lines: whether words are tokenised as the lines of a text, where newlines are words of their own.
+        by_lines: whether words are tokenized as the lines of a text, where newlines are words of their own.
     """
 
     starts: WordStarts

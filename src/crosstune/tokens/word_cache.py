@@ -19,7 +19,7 @@ from crosstune.tokens.word_borders import Borders
 NOTHING = pa.scalar("", pa.large_string())
 # Words that are kept in memory: about 200 MB.
 _MAX_WORDS = 1_000_000
-# Unknown words are tokenised as the lines of texts of this many.
+# Unknown words are tokenized as the lines of texts of this many.
 _WORDS_PER_TEXT = 64
 
 Encode = Callable[[Sequence[str]], list[list[int]]]

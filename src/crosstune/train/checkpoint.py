@@ -26,7 +26,7 @@ class Checkpoint:
     """Where training goes on.
 
     Attributes:
-        folder: of the saved state: the plain model where a phase begins (step 0), otherwise model and optimiser. None
+        folder: of the saved state: the plain model where a phase begins (step 0), otherwise model and optimizer. None
             when the system's training begins.
         totals: what the phase has seen.
         done: what ``system.json`` will say of the phases before.
@@ -177,14 +177,14 @@ class Checkpoints:
         for folder in reversed(self._folders()):
             facts = _facts(folder)
             if facts is None:
-                note(f"checkpoint {folder.name} is damaged ({_FACTS}): going back to the one before")
+                note(f"checkpoint {folder.name} is damaged ({_FACTS}): using the previous one")
                 continue
             self._refuse_others(folder, facts)
             position = Position(facts["phase"], facts["step"])
             damage = damage_to(folder, facts["files"]) or self._damage_to_start(position)
             if not damage:
                 return Checkpoint(position, folder, Totals(**facts["totals"]), tuple(facts["done"]), facts["num_rows"])
-            note(f"checkpoint {folder.name} is damaged ({'; '.join(damage)}): going back to the one before")
+            note(f"checkpoint {folder.name} is damaged ({'; '.join(damage)}): using the previous one")
         return Checkpoint(Position(0, 0))
 
     def _damage_to_start(self, position: Position) -> list[str]:
@@ -209,9 +209,9 @@ class Checkpoints:
                 else "how its weights are split over processes"
             )
             raise RunFolderError(
-                f"{folder} cannot be resumed: {what} changed since (checkpoint: {[facts[key] for key in different]}, "
-                f"now: {[self.identity[key] for key in different]}). Put it back as it was, or delete {self.folder} to "
-                "train this system anew"
+                f"{folder} cannot be resumed: {what} changed (checkpoint: {[facts[key] for key in different]}, "
+                f"now: {[self.identity[key] for key in different]}). Restore it, or delete {self.folder} to retrain "
+                f"this system"
             )
 
 

@@ -45,8 +45,8 @@ def memory_advice(title: str, micro_batch_tokens: int) -> Iterator[None]:
         raise CrosstuneError(
             f"{title}: out of memory with train.micro_batch_tokens={micro_batch_tokens} ({error}). Lower it (the "
             "result stays the same), or set train.gradient_checkpointing=true, or launch on more GPUs with "
-            "recipes/launch/one_node_8_gpus.yaml; train.optimizer=adamw_8bit needs less, too, and trains this system "
-            "anew. The last checkpoint is kept"
+            "recipes/launch/one_node_8_gpus.yaml; train.optimizer=adamw_8bit also needs less, and retrains this "
+            "system. The last checkpoint is kept"
         ) from None
 
 
@@ -63,6 +63,6 @@ def disk_advice(what: str, unfinished: Path | None = None) -> Iterator[None]:
         if unfinished is not None:
             shutil.rmtree(unfinished, ignore_errors=True)
         raise CrosstuneError(
-            f"cannot write {what} ({error}). Earlier checkpoints are kept: make room on the disk and run the same "
-            "command again to go on from the newest"
+            f"cannot write {what} ({error}). Earlier checkpoints are kept: free disk space and run the same command "
+            f"again to resume from the newest"
         ) from None

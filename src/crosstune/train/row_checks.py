@@ -24,8 +24,8 @@ def check_place_in_data(system: str, resume_from: Checkpoint, schedule: Schedule
         raise RunFolderError(
             f"{resume_from.folder} is after step {step} of the order of {resume_from.num_rows:,} rows, but phase "
             f"{resume_from.position.phase + 1} of {system} has {schedule.num_rows:,} rows now, and "
-            f"{schedule.num_steps:,} steps. Put its data back as it was, or delete the folder of its "
-            "checkpoints to train this system anew"
+            f"{schedule.num_steps:,} steps. Restore its data, or delete the folder of its checkpoints to retrain this "
+            f"system"
         )
 
 
@@ -60,6 +60,6 @@ def check_positions(system: str, phase: Phase, rows: Rows, config: Any) -> None:
     if limit is not None and num_tokens > limit:
         raise BadInputError(
             f"systems.{system}: {rows.origin(longest)} has {num_tokens} tokens, which max_length_tokens="
-            f"{phase.max_length_tokens} of mixture {phase.mixture!r} allows, but the model knows {limit} positions: "
-            f"set max_length_tokens to {limit} or less, and on_too_long to drop or truncate"
+            f"{phase.max_length_tokens} of mixture {phase.mixture!r} allows, but the model's context is {limit} "
+            f"tokens: set max_length_tokens to {limit} or less, and on_too_long to drop or truncate"
         )

@@ -210,7 +210,7 @@ def make_rows(tokens: pa.Table, phase: Phase) -> tuple[Rows, TooLongExamples]:
     too_long.say(phase)
     if not len(instructions) and not len(documents):
         raise BadInputError(
-            f"mixture {phase.mixture!r} has no row to learn from: its manifest.json says what was dropped, and "
+            f"mixture {phase.mixture!r} has no usable row: its manifest.json says what was dropped, and "
             f"{len(too_long)} examples were longer than max_length_tokens={phase.max_length_tokens}"
         )
     first = np.append(np.arange(len(instructions)), len(instructions) + _pack(documents, phase.max_length_tokens))

@@ -71,7 +71,7 @@ def _task(recipe: Recipe, run: RunFolder, name: str) -> Task | None:
         return Task(recipe, run, name, start, wanted)
     elif ranks.is_main_process():
         _point_at_start(run, name, start, wanted)
-        note(f"{name}: nothing to train, it is {start.model}")
+        note(f"{name}: nothing to train, uses {start.model}")
     return None
 
 
@@ -91,8 +91,8 @@ def _is_trained(run: RunFolder, name: str, wanted: str) -> bool:
     damage = damage_to(model, found["files"])
     if damage:
         raise RunFolderError(
-            f"{name} was trained, but {model} is damaged: {'; '.join(damage)}. Put a whole copy there, or delete "
-            f"{folder} to train this system anew"
+            f"{name} was trained, but {model} is damaged: {'; '.join(damage)}. Put a complete copy there, or delete "
+            f"{folder} to retrain this system"
         )
     return True
 

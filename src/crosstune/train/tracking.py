@@ -54,7 +54,8 @@ def _refuse_processes_that_count_alone(accelerator: Accelerator) -> None:
     if ranks.num_ranks() != accelerator.num_processes:
         raise RunFolderError(
             f"{ranks.num_ranks()} processes were launched, but accelerate counts {accelerator.num_processes}: each "
-            "would train all of it, into one folder. Without GPUs set ACCELERATE_USE_CPU=true, or launch one process"
+            f"would train everything into the same folder. Without GPUs set ACCELERATE_USE_CPU=true, or launch one "
+            f"process"
         )
 
 
@@ -76,8 +77,8 @@ def _begin_with_wandb(accelerator: Accelerator, recipe: Recipe, system: str, fol
         accelerator.init_trackers(recipe.name, init_kwargs={"wandb": run})
     except wandb.errors.Error as error:
         raise BadInputError(
-            f"train.trackers asks for wandb, which cannot begin: {error} Or set WANDB_MODE=offline, and send the run "
-            "later with `wandb sync`; or remove it (metrics.jsonl is written in any case)"
+            f"train.trackers asks for wandb, which cannot start: {error} Or set WANDB_MODE=offline, and upload the "
+            f"run later with `wandb sync`; or remove it (metrics.jsonl is written in any case)"
         ) from None
     if accelerator.is_main_process:
         begun = accelerator.get_tracker("wandb", unwrap=True)

@@ -49,10 +49,10 @@ def test_plural_forms_go_with_the_plural(tmp_path: Path, forms: list[str], pairs
     ("content", "message"),
     [
         (HEADER.replace("ko_KR", "fr"), "translates into 'fr' .*target language is 'ko'"),
-        (HEADER + 'msgid "a"\nmsgstr 가\n', r"no gettext catalogue: line 7 .*msgstr 가"),
-        (HEADER + 'msgid "a\nmsgstr "가"\n', r"no gettext catalogue: line 6 "),
-        (HEADER + 'msgstr "가"\n', "no gettext catalogue: Syntax error in po file"),
-        ("hello\n", "no gettext catalogue: line 1 "),
+        (HEADER + 'msgid "a"\nmsgstr 가\n', r"not a gettext catalog: line 7 .*msgstr 가"),
+        (HEADER + 'msgid "a\nmsgstr "가"\n', r"not a gettext catalog: line 6 "),
+        (HEADER + 'msgstr "가"\n', "not a gettext catalog: Syntax error in po file"),
+        ("hello\n", "not a gettext catalog: line 1 "),
     ],
 )
 def test_what_is_no_catalogue_of_the_language_is_refused(tmp_path: Path, content: str, message: str) -> None:

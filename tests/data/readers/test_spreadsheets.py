@@ -89,14 +89,14 @@ def test_a_broken_spreadsheet_is_refused(tmp_path: Path) -> None:
     content = path.read_bytes()
     for damage in (content[:-100], b"PK\x03\x04 no zip", content[:60] + b"\xff\xff\xff\xff" + content[64:]):
         path.write_bytes(damage)
-        with pytest.raises(BadInputError, match="is no whole spreadsheet"):
+        with pytest.raises(BadInputError, match="is not a complete spreadsheet"):
             list(xlsx(path, COLUMNS, "a"))
 
 
 def test_a_zip_that_is_no_spreadsheet_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
         archive.writestr("a.txt", "hello")
-    with pytest.raises(BadInputError, match="no readable spreadsheet"):
+    with pytest.raises(BadInputError, match="not a readable spreadsheet"):
         list(xlsx(tmp_path / "a.xlsx", COLUMNS, "a"))
 
 

@@ -147,5 +147,5 @@ def test_a_stop_rule_ends_a_row(llama: PreTrainedModel, tokenizer: PreTrainedTok
 
 
 def test_a_prompt_without_tokens_is_refused(llama: PreTrainedModel) -> None:
-    with pytest.raises(ValueError, match="a prompt without any token cannot be continued"):
+    with pytest.raises(ValueError, match="an empty prompt cannot be continued"):
         list(generate(llama, [[]], {2}, LIMITS))

@@ -81,7 +81,7 @@ def test_the_stage_scores_its_answers_and_says_so(recipe: Recipe, run: RunFolder
 def test_without_it_an_error_says_what_to_install(recipe: Recipe, run: RunFolder, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with_vllm = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"engine": "vllm"})})
-    with pytest.raises(BadInputError, match=r"vllm was asked for.*crosstune\[vllm\].*engine: transformers"):
+    with pytest.raises(BadInputError, match=r"vllm cannot be imported.*crosstune\[vllm\].*engine: transformers"):
         stage.run(with_vllm, run)
 
 
@@ -96,5 +96,5 @@ def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_gguf_file_is_not_given_to_it(tmp_path: Path) -> None:
     (tmp_path / "tiny.gguf").touch()
     system = TrainedSystem("base", str(tmp_path / "tiny.gguf"), None, str(tmp_path), "")
-    with pytest.raises(BadInputError, match=r"vLLM would read the GGUF file .*tiny.gguf in its own way"):
+    with pytest.raises(BadInputError, match=r"vLLM would read the GGUF file .*tiny.gguf differently"):
         writer(system, "float32")

@@ -159,7 +159,7 @@ def test_a_folder_is_loaded_as_the_command_line_asks(model_folder: Any) -> None:
 
 
 def test_an_unknown_model_argument_is_named(llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    with pytest.raises(ValueError, match="unknown model arguments for `crosstune`: peft; there are pretrained"):
+    with pytest.raises(ValueError, match="unknown model arguments for `crosstune`: peft; supported are pretrained"):
         CrosstuneLM(llama, tokenizer, peft="adapter")
 
 

@@ -134,7 +134,7 @@ def test_our_files_are_found_by_the_harnesss_own_task_manager(tmp_path: Path) ->
     assert task.doc_to_text(task.test_docs()[1]) == TEMPLATES["kullm"].prompt(
         "다음 문장은 긍정일까요 부정일까요?", "연기가 별로다 {{input}}"
     )
-    with pytest.raises(BadInputError, match="'alpace' is no template; there are paper-v1, alpaca, kullm"):
+    with pytest.raises(BadInputError, match="'alpace' is not a template; choose one of paper-v1, alpaca, kullm"):
         harness_tasks.keyword_dataset(path, "nsmc_generate", "alpace")
 
 
@@ -184,7 +184,7 @@ def test_a_task_that_writes_is_scored_by_each_filter_and_its_own_aggregation(
     ("name", "message"),
     [
         pytest.param("capitols", r"has no task 'capitols'; names like it: capitals", marks=OF_ALL_TASKS),
-        pytest.param("mmlu", "'mmlu' is a group of tasks .* name the tasks that you want", marks=OF_ALL_TASKS),
+        pytest.param("mmlu", "'mmlu' is a group of tasks .* name the tasks of it that you want", marks=OF_ALL_TASKS),
         ("broken", "the task 'broken' of lm-evaluation-harness cannot be loaded: .*data_files"),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_task_that_cannot_be_had_is_refused(local_tasks: Path, name: str, mess
 
 
 def test_an_include_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"include_path .*/nowhere, which is no folder: give the folder"):
+    with pytest.raises(BadInputError, match=r"include_path .*/nowhere, which is not a folder: give the folder"):
         HarnessTask("capitals", include_path=tmp_path / "nowhere").load()
 
 
@@ -206,7 +206,7 @@ def test_an_include_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
         ({"task": "harness"}, "needs `name`, a task of lm-evaluation-harness, and no `paths`"),
         ({"task": "harness", "name": "arc_easy", "paths": ["a"]}, "needs `name`.* and no `paths`"),
         ({"task": "hellaswag"}, "`task: hellaswag` needs `paths`, its files"),
-        ({"task": "hellaswag", "paths": ["a"], "name": "b"}, "`name` and `include_path` go with `task: harness`"),
+        ({"task": "hellaswag", "paths": ["a"], "name": "b"}, "`name` and `include_path` are only for `task: harness`"),
     ],
 )
 def test_settings_that_do_not_fit_the_task_are_refused(settings: dict[str, Any], message: str) -> None:

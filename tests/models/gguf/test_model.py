@@ -56,7 +56,7 @@ def test_a_file_says_what_the_model_that_it_was_written_from_says(tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_1", "Q5_0", "F16", "BF16"])
-def test_quantised_weights_are_those_that_gguf_makes_of_them(tmp_path: Path, kind: str) -> None:
+def test_quantized_weights_are_those_that_gguf_makes_of_them(tmp_path: Path, kind: str) -> None:
     model = make("llama")
     loaded = load_model(str(write_gguf(tmp_path / "tiny.gguf", model, kind)))
     for place in ("model.embed_tokens.weight", "model.layers.1.mlp.down_proj.weight"):
@@ -161,7 +161,7 @@ def test_a_file_that_is_cut_off_is_refused_wherever_it_ends(tmp_path: Path, kept
 def test_a_file_that_is_no_gguf_file_says_what_it_begins_with(tmp_path: Path) -> None:
     path = tmp_path / "tiny.gguf"
     path.write_bytes(b"PK\x03\x04" + bytes(100))
-    with pytest.raises(BadInputError, match="it begins with b'PK"):
+    with pytest.raises(BadInputError, match="it starts with b'PK"):
         load_model(str(path))
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(BadInputError, match="Git LFS pointer"):

@@ -73,7 +73,7 @@ def test_losses_and_gradients_are_near_those_of_whole_numbers(monkeypatch: pytes
 
 def test_what_it_lacks_is_said_before_anything_is_read(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": scratch()}, precision="fp8")
-    with pytest.raises(BadInputError, match=r"needs a GPU with products in eight bits.*on cpu: set train.precision=bf"):
+    with pytest.raises(BadInputError, match=r"needs a GPU with fp8.*on cpu: set train.precision=bf"):
         train_stage.run(recipe, run)
 
 
@@ -83,16 +83,16 @@ def test_it_is_refused_where_it_cannot_work(monkeypatch: pytest.MonkeyPatch) -> 
     check_fp8(SETTINGS, machine(), [make_phase()])
     check_fp8(SETTINGS, machine(DistributedType.MULTI_GPU), [make_phase()])
     check_fp8(Train(), machine(device="cpu"), [make_phase()])
-    with pytest.raises(BadInputError, match=r"launched with FSDP, which splits them: set train.precision=bf16"):
+    with pytest.raises(BadInputError, match=r"launched with FSDP, which shards them: set train.precision=bf16"):
         check_fp8(SETTINGS, machine(DistributedType.FSDP), [make_phase()])
     adapters = make_phase(method="lora", lora={"rank": 2})
-    with pytest.raises(BadInputError, match=r"goes with `method: full`, and a phase trains adapters"):
+    with pytest.raises(BadInputError, match=r"needs `method: full`, and a phase trains adapters"):
         check_fp8(SETTINGS, machine(), [make_phase(), adapters])
     monkeypatch.setattr(fp8, "c_compiler", lambda: None)
     with pytest.raises(BadInputError, match=r"needs a C compiler.*apt-get install gcc"):
         check_fp8(SETTINGS, machine(), [make_phase()])
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
-    with pytest.raises(BadInputError, match="needs a GPU with products in eight bits"):
+    with pytest.raises(BadInputError, match="needs a GPU with fp8"):
         check_fp8(SETTINGS, machine(), [make_phase()])
     monkeypatch.setattr(fp8, "find_spec", lambda name: None)
     with pytest.raises(BadInputError, match=r"needs torchao, which is not installed: pip install"):

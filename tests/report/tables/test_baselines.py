@@ -37,5 +37,5 @@ def test_what_the_training_rows_give_without_a_model_stands_below_its_table(reci
     stage.run(recipe, run)
     for name in ("report.html", "report.md"):
         text = (run.report / name).read_text(encoding="utf-8")
-        assert "translation memory (the translation of the training sentence" in text
+        assert "translation memory (translation of the training sentence" in text
         assert "reaches: En→Ko, English instruction 45.0" in text and "reaches: NSMC, generated 1.000" in text

@@ -41,7 +41,7 @@ def test_every_system_and_task_gets_a_verdict_and_the_page_a_sentence(recipe: Re
         (system, task) for system in ("lora", "continued", "ours", "bilingual") for task in ("hella", "choice")
     }
     assert all(one["limit"] == 0.05 and one["low"] <= one["change"] <= one["high"] for one in found)
-    assert "Held against the limit of 0.05: " in (run.report / "report.md").read_text(encoding="utf-8")
+    assert "Against the limit of 0.05: " in (run.report / "report.md").read_text(encoding="utf-8")
 
 
 def test_without_a_limit_there_is_no_verdict(recipe: Recipe, run: RunFolder) -> None:
@@ -158,5 +158,5 @@ def test_the_command_fails_with_the_reason_and_wants_a_limit(
     with pytest.raises(typer.Exit) as ended:
         stages.report(run.recipe, fail_on_forgetting=True)
     assert ended.value.exit_code == 1 and "on arc (acc) forgot more than 0.03" in capsys.readouterr().err
-    with pytest.raises(BadInputError, match=r"sets no limit: set evaluate\.max_forgetting"):
+    with pytest.raises(BadInputError, match=r"needs a limit in the recipe: set evaluate\.max_forgetting"):
         stages.report(run.recipe, ["evaluate.max_forgetting=null"], fail_on_forgetting=True)

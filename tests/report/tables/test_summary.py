@@ -27,7 +27,7 @@ def test_the_summary_names_the_best_system_its_gain_what_it_forgot_and_how_it_fa
     best = main[1].rows[-1].cells[index]
     assert told[0].startswith(f"LLaMA (bilingual) is best at {column.name}, BLEU {column.text(best.value)} [")
     assert told[0].endswith("where LLaMA (base) has 0.1: +96.7.")
-    assert told[1].startswith("No loss of English beyond chance on 2 measures; the widest interval is that of COPA, ")
+    assert told[1].startswith("No significant loss of English on 2 measures; the widest interval is COPA, ")
     assert told[2] == f"Of its 60 answers at {column.name}, 2 failed (3.3 %): empty 1, wrong language 1."
 
 
@@ -38,9 +38,8 @@ def test_a_loss_is_named_and_without_a_winner_or_a_task_nothing_else_is_said(tmp
     (main,) = [table for table in paper_tables(recipe, scores) if table.name == "Table 4"]
     lost = Table("", "", (column,), (Row("bilingual", "LLaMA (bilingual)", (Cell(-0.2, -0.3, -0.1),)),))
     _, forgot = summary(recipe, scores, [main], lost, [])
-    assert (
-        forgot == f"It forgot some English, beyond chance on 1 of 1 measures: {column.heading} −0.200 [−0.300, −0.100]."
-    )
+    said = f"significant loss on 1 of 1 measures: {column.heading} −0.200 [−0.300, −0.100]."
+    assert forgot == f"It forgot some English: {said}"
     level = replace(main, rows=tuple(replace(row, cells=(Cell(1.0),) * len(row.cells)) for row in main.rows))
     (nobody,) = summary(recipe, scores, [level], lost, [])
     assert nobody == f"No adapted system is above LLaMA (base) at {into_target_columns(recipe, scores)[0].name}."

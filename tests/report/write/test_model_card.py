@@ -48,7 +48,7 @@ def test_the_card_shows_this_model_beside_the_reference_only(card: str) -> None:
     table = card.split("# Results")[1]
     assert "| LLaMA (base) |" in table and "| LLaMA (ours, the paper's) |" in table
     assert "bilingual" not in table and "LoRA" not in table
-    assert "Won and forgotten" in table
+    assert "Gains and forgetting" in table
     # What compares a system with others that are not shown.
     assert "†" not in table and "‡" not in table
 
@@ -103,7 +103,7 @@ def test_markdown_of_others_makes_neither_images_nor_links_nor_moves_a_terminal(
     assert "](" not in escaped and "][" not in escaped and "\x1b" not in escaped and "\\<b>" in escaped
 
 
-def test_the_card_says_that_the_first_weights_were_dequantised(recipe: Recipe, run: RunFolder) -> None:
+def test_the_card_says_that_the_first_weights_were_dequantized(recipe: Recipe, run: RunFolder) -> None:
     facts = read_json(run.system("ours") / "system.json")
     write_json(run.system("ours") / "system.json", {**facts, "gguf": GGUF})
-    assert "the weights that all began with were dequantised from tiny.gguf (Tiny, apache-2.0)" in written(recipe, run)
+    assert "the weights that all began with were dequantized from tiny.gguf (Tiny, apache-2.0)" in written(recipe, run)

@@ -61,14 +61,14 @@ def test_models_that_cannot_be_repeated_exactly_are_refused(
     tmp_path: Path, train_sentencepiece: TrainSentencePiece, english: list[str], settings: dict[str, Any], reason: str
 ) -> None:
     path = train_sentencepiece(tmp_path / "t.model", english, **settings)
-    with pytest.raises(BadInputError, match=f"was asked as a tokenizer, but .*{reason}.*give a folder"):
+    with pytest.raises(BadInputError, match=f"cannot be converted: .*{reason}.*give a folder"):
         sentencepiece_model.convert(path)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.model"
     path.write_text("not a model")
-    with pytest.raises(BadInputError, match=r"was asked as a SentencePiece model, but cannot be read as one"):
+    with pytest.raises(BadInputError, match=r"cannot be read as a SentencePiece model"):
         sentencepiece_model.convert(path)
 
 

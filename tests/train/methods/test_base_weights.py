@@ -188,7 +188,7 @@ def test_what_the_machine_lacks_is_told_at_the_dry_run(make_run: MakeRun, monkey
 def test_experts_are_refused_with_their_number() -> None:
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     model = AutoModelForCausalLM.from_config(MixtralConfig(**shape, vocab_size=50, num_local_experts=4))
-    with pytest.raises(BadInputError, match=r"6,144 weights of this model lie in stacks of experts"):
+    with pytest.raises(BadInputError, match=r"6,144 weights of this model are in stacked experts"):
         narrow_weights(Trainable(model.requires_grad_(False)), Train(base_weights="bf16"))
 
 
@@ -201,7 +201,7 @@ def test_packed_layers_that_compute_something_else_are_refused_when_training_beg
     said: list[str] = []
     monkeypatch.setattr(base_weights, "note", said.append)
     narrow_weights(Trainable(model), Train(base_weights="bf16"))
-    assert "the next token's probabilities move by" in said[0]
+    assert "the next token's probabilities change by" in said[0]
 
     right = FrozenLinear.unpacked
     monkeypatch.setattr(FrozenLinear, "unpacked", lambda layer, dtype: 2 * right(layer, dtype))

@@ -62,7 +62,7 @@ def test_the_moments_of_large_matrices_take_one_byte_each(shape: tuple[int, ...]
 
 
 def step_of_ones(model: nn.Module, settings: Train) -> torch.optim.Optimizer:
-    """Return the optimiser of a model behind a step with gradients of ones."""
+    """Return the optimizer of a model behind a step with gradients of ones."""
     optimizer = make_optimizer(model, make_phase(), settings)
     for weight in model.parameters():
         weight.grad = torch.ones_like(weight) if weight.requires_grad else None
@@ -119,7 +119,7 @@ def test_rows_that_a_batch_lacks_move_no_further_than_with_adamw() -> None:
 
 
 def trained(make: Any, num_steps: int = 4) -> tuple[torch.Tensor, Any]:
-    """Return a matrix that an optimiser trained on made-up gradients, and its moments."""
+    """Return a matrix that an optimizer trained on made-up gradients, and its moments."""
     torch.manual_seed(0)
     weight = nn.Parameter(torch.randn(64, 64))
     optimizer = make(weight)

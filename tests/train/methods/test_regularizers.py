@@ -213,7 +213,7 @@ def test_what_split_weights_cannot_do_is_refused_before_the_first_phase(
 @pytest.mark.parametrize(
     ("system", "message"),
     [
-        ({"start": "scratch", "merge": {"weight": 0.5}}, "needs something to merge with"),
+        ({"start": "scratch", "merge": {"weight": 0.5}}, "needs a system to merge with"),
         ({"merge": {"weight": 1.0}}, "less than 1"),
         ({"phases": [phase(kl_to_start={"weight": 0.1, "languages": []})]}, "at least 1 item"),
     ],
@@ -229,5 +229,7 @@ def test_settings_that_do_not_fit_are_refused(system: dict[str, Any], message: s
 def test_only_what_a_system_comes_from_can_be_merged_with(recipe_content: dict[str, Any]) -> None:
     ours = next(name for name in recipe_content["systems"] if name != "base")
     recipe_content["systems"][ours]["merge"] = {"system": ours, "weight": 0.5}
-    with pytest.raises(RecipeError, match=rf"merge\.system: '{ours}' is none of the systems that '{ours}' comes from"):
+    with pytest.raises(
+        RecipeError, match=rf"merge\.system: '{ours}' is not one of the systems that '{ours}' comes from"
+    ):
         yaml_file.validate(recipe_content, "test")

@@ -121,7 +121,7 @@ def test_new_rows_under_sharding_are_refused_with_the_way_out() -> None:
         is_fsdp2 = True
 
     refuse_sharded_weights(Sharded(), make_phase())  # type: ignore[arg-type]
-    with pytest.raises(BadInputError, match=r"launched with FSDP, which splits.*launch it without: torchrun"):
+    with pytest.raises(BadInputError, match=r"launched with FSDP, which splits.*launch with DDP instead: torchrun"):
         refuse_sharded_weights(Sharded(), make_phase(trains=["new_input_rows"]))  # type: ignore[arg-type]
 
 

@@ -119,8 +119,8 @@ def test_a_dictionary_needs_translations(make_run: MakeRun) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"method": "focus"}, "`mixture` goes with method `focus` or `aligned`"),
-        ({"mixture": "paper"}, "`mixture` goes with method `focus` or `aligned`"),
+        ({"method": "focus"}, "`mixture` is only for method `focus` or `aligned`"),
+        ({"mixture": "paper"}, "`mixture` is only for method `focus` or `aligned`"),
         ({"method": "random", "noise": 1.0}, "is noise already"),
     ],
 )

@@ -52,7 +52,7 @@ def members(path: Path) -> list[Member]:
         if path.suffix.lower() != ".zip":
             return []  # A damaged spreadsheet: its reader says so.
         raise BadInputError(
-            f"{path} is no whole zip archive: {error}. Check it with `unzip -t`, and copy or download it again"
+            f"{path} is not a complete zip archive: {error}. Check it with `unzip -t`, and copy or download it again"
         ) from None
     if any(entry.filename.lower() in _SPREADSHEET_PARTS for entry in found):
         return []

@@ -89,7 +89,7 @@ def _spoken(turns: Any) -> list[_Spoken] | str:
         try:
             turns = json.loads(turns)
         except (ValueError, RecursionError) as error:
-            return f"a conversation is a list of turns; this text is no JSON ({error})"
+            return f"a conversation is a list of turns; this text is not JSON ({error})"
     if not isinstance(turns, list):
         return f"a conversation is a list of turns, not {type(turns).__name__}"
     spoken: list[_Spoken] = []

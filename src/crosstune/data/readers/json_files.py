@@ -16,7 +16,7 @@ _TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]')
 
 
 class _TwiceNamed(dict[str, Any]):
-    """An object in which a key occurs twice: which value is meant cannot be known."""
+    """An object in which a key occurs twice: it is unclear which value is meant."""
 
     def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -46,7 +46,7 @@ class _Parser:
     def problem(self, row: Any) -> str:
         """Return why a parsed row cannot be read, if so."""
         twice = _twice_named(row) if self._has_twice_named else None
-        return f"the key {twice!r} occurs twice; which value is meant cannot be known" if twice is not None else ""
+        return f"the key {twice!r} occurs twice; it is unclear which value is meant" if twice is not None else ""
 
 
 def _twice_named(value: Any) -> str | None:
@@ -127,8 +127,8 @@ def aihub_json(file: TextFile, languages: Sequence[str]) -> Records:
     for key in stream.names():
         if key in found:
             raise BadInputError(
-                f"{file.path}: the key {key!r} occurs twice; which value is meant cannot be known. Cut it into one "
-                "file for each array `data`"
+                f"{file.path}: the key {key!r} occurs twice; it is unclear which value is meant. Split it into one "
+                f"file for each array `data`"
             )
         found[key] = None
         if key != "data":

@@ -32,7 +32,7 @@ def parquet(path: Path, name: str, packed: Member | None = None) -> Records:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadInputError(
-            f"{path} is no whole Parquet file after row {number}: {error}. Copy or download it again, or correct "
+            f"{path} is not a complete Parquet file after row {number}: {error}. Copy or download it again, or correct "
             "`format`"
         ) from None
 
@@ -41,6 +41,7 @@ def _check_names(names: list[str], path: Path) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadInputError(
-            f"{path} names a column twice: {', '.join(twice)}. Which one is meant cannot be known; rename or remove "
+            f"{path} has duplicate column names: {', '.join(twice)}. It is unclear which one is meant: rename or "
+            f"remove "
             "the others"
         )

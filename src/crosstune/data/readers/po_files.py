@@ -28,13 +28,13 @@ def gettext(file: TextFile, source: str, target: str) -> Records:
         catalogue = polib.pofile(text + "\n")
     except (OSError, ValueError) as error:
         raise BadInputError(
-            f"{file.path} is no gettext catalogue: {error}. Check it with `msgfmt -c`, or correct `format`"
+            f"{file.path} is not a gettext catalog: {error}. Check it with `msgfmt -c`, or correct `format`"
         ) from None
     language = catalogue.metadata.get("Language", "").strip()
     if language and not is_in(language, target):
         raise BadInputError(
             f"{file.path} translates into {language!r} (its header's Language), but the recipe's target language is "
-            f"{target!r}. Give the catalogue of that language, or correct the header"
+            f"{target!r}. Give the catalog of that language, or correct the header"
         )
     for entry in catalogue:
         if entry.obsolete:
@@ -49,7 +49,7 @@ def _check_statements(text: str, file: TextFile) -> None:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() and not line.startswith("#") and not _STATEMENT.fullmatch(line):
             raise BadInputError(
-                f"{file.path} is no gettext catalogue: line {number} should be a comment, or a quoted text after "
+                f"{file.path} is not a gettext catalog: line {number} should be a comment, or a quoted text after "
                 f"msgid, msgstr or nothing, but is {line[:80]!r}. Check it with `msgfmt -c`, or correct `format`"
             )
 

@@ -51,7 +51,7 @@ def check(path: Path, content: BytesIO | None = None) -> Formulas:
         if isinstance(error, BadInputError):
             raise
         raise BadInputError(
-            f"{path} is no whole spreadsheet (.xlsx): {error}. Copy or download it again, or save it as .xlsx"
+            f"{path} is not a complete spreadsheet (.xlsx): {error}. Copy or download it again, or save it as .xlsx"
         ) from None
     return _first_sheet(parts, path)
 

@@ -50,7 +50,8 @@ def xlsx(path: Path, columns: Columns, name: str, packed: Member | None = None) 
         sheet = book.get_sheet_by_index(0)
     except (CalamineError, OSError, ValueError) as error:
         raise BadInputError(
-            f"{path} is no readable spreadsheet ({error}). Open it and save it as .xlsx, or export it as tab-separated "
+            f"{path} is not a readable spreadsheet ({error}). Open it and save it as .xlsx, or export it as "
+            f"tab-separated "
             "text in UTF-8"
         ) from None
     if sheet.start is None:

@@ -156,14 +156,14 @@ class TextFile:
                 f"`iconv -f {wide} -t utf-8 {path.name} > utf8_{path.name}`, and name the new file in the recipe"
             )
         if other := _other_kind(content):
-            raise BadInputError(f"{path} is no text file: it is {other}, and name what comes of it in the recipe")
+            raise BadInputError(f"{path} is not a text file: it is {other}, and name what comes of it in the recipe")
         if content.startswith(b"PK\x03\x04"):
             raise BadInputError(
-                f"{path} is no text file: it is a zip archive or spreadsheet. Unpack it, or set `format: xlsx`"
+                f"{path} is not a text file: it is a zip archive or spreadsheet. Unpack it, or set `format: xlsx`"
             )
         if b"\0" in content[:4096]:
             raise BadInputError(
-                f"{path} holds NUL bytes, so it is no text file in {self.encoding}. Convert it to UTF-8 text"
+                f"{path} holds NUL bytes, so it is not a text file in {self.encoding}. Convert it to UTF-8 text"
             )
         if b"\n" not in content and content.count(b"\r") > 1:
             # Read as it is, the whole file would be one row, and all but its first columns would be lost.

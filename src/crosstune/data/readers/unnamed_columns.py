@@ -61,6 +61,6 @@ def _unclear(rows: Sequence[Sequence[Any]], fields: Sequence[str], path: str, wh
     first, second = fields
     return BadInputError(
         f"{path}: the table has {len(rows[0])} columns, its first row names no {first} and no {second}, and {why}. It "
-        f"begins with {' | '.join(map(str, rows[0]))[:200]}. Name the two columns in the first row, or by number in "
+        f"starts with {' | '.join(map(str, rows[0]))[:200]}. Name the two columns in the first row, or by number in "
         f"`columns`: {{{first}: '1', {second}: '2'}} if they are the first two"
     )

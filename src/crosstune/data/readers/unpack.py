@@ -112,7 +112,8 @@ def read_bytes(path: Path, packed: Member | None = None) -> bytes:
                 raise BadInputError(
                     f"{path} holds more than {allowed:,} bytes, but it is parsed as a whole, which takes "
                     f"{_WHOLE_COPIES} times its size in memory; {free:,} bytes are free here, and up to "
-                    f"{MAX_WHOLE_BYTES:,} are read. Cut it into several files, unpack the archive that it lies in, or "
+                    f"{MAX_WHOLE_BYTES:,} are read. Split it into several files, unpack the archive that it lies in, "
+                    f"or "
                     "convert it to JSON lines, which have no limit"
                 )
     return content.getvalue()

@@ -58,9 +58,7 @@ def generate(
     is_packed = way_of(model, "generation", longest) == "packed"
     for group in _groups(prompts):
         if not len(prompts[group[0]]):
-            raise ValueError(
-                "a prompt without any token cannot be continued: the tokenizer has no BOS, so give it text"
-            )
+            raise ValueError("an empty prompt cannot be continued: the tokenizer has no BOS. Give some text")
         rows = []
         for index in group:
             room = min(limits.max_new_tokens, limits.max_positions - len(prompts[index]))

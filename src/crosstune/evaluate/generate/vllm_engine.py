@@ -25,13 +25,13 @@ def writer(system: TrainedSystem, precision: Literal["float32", "bf16"]) -> Writ
         from vllm import LLM, SamplingParams
     except ImportError as error:
         raise BadInputError(
-            f"evaluate.engine: vllm was asked for, but it cannot be imported ({error}). On a machine with a GPU: pip "
-            "install 'crosstune[vllm]'. Or leave it out: `engine: transformers` gives the same answers, slower"
+            f"evaluate.engine: vllm cannot be imported ({error}). On a machine with a GPU: pip "
+            "install 'crosstune[vllm]'. Or remove the setting: `engine: transformers` gives the same answers, slower"
         ) from None
     if ranks.num_ranks() > 1:
         raise BadInputError(
             f"evaluate.engine: vllm, but {ranks.num_ranks()} processes were launched: run it with one, or set "
-            "`engine: transformers`, which shares the work out"
+            "`engine: transformers`, which divides the work"
         )
     refuse_in_vllm(system.model, f"evaluate.engine: vllm, for {system.name}")
     engine = LLM(

@@ -116,7 +116,10 @@ class Generator:
         )
         too_long = sum(len(prompt) >= limits.max_positions for prompt in encoded)
         if too_long:
-            note(f"{cell.name}: {too_long} prompts fill all {limits.max_positions} positions and stay unanswered")
+            note(
+                f"{cell.name}: {too_long} prompts fill the whole context of {limits.max_positions} tokens and get no "
+                f"answer"
+            )
         with progress(cell.name, len(cell.ids)) as advance:
             advance(len(done))
             mine, written = ranks.share([len(prompt) for prompt in encoded]), {}

@@ -73,7 +73,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         unknown = set(options) - {"batch_size", "max_batch_size"}
         if unknown:
             raise ValueError(
-                f"unknown model arguments for `crosstune`: {', '.join(sorted(unknown))}; there are pretrained, "
+                f"unknown model arguments for `crosstune`: {', '.join(sorted(unknown))}; supported are pretrained, "
                 "tokenizer, revision, dtype, device, batch_tokens, max_batch_rows"
             )
         if isinstance(pretrained, str):

@@ -90,8 +90,8 @@ class HarnessTask:
 
         if self.include_path and not self.include_path.is_dir():
             raise BadInputError(
-                f"the task {self.name!r} was to be found in include_path {self.include_path}, which is no folder: "
-                "give the folder of your task files, relative to data_root"
+                f"the task {self.name!r} needs include_path {self.include_path}, which is not a folder: give the "
+                f"folder of your task files, relative to data_root"
             )
         own = TaskManager(include_path=str(self.include_path), include_defaults=False) if self.include_path else None
         if own and self.name in own.all_subtasks:
@@ -101,8 +101,8 @@ class HarnessTask:
             return manager
         if self.name in manager.all_tasks:
             raise BadInputError(
-                f"{self.name!r} is a group of tasks of lm-evaluation-harness; a score belongs to a task: name the "
-                "tasks that you want, each under its own label (`lm-eval ls subtasks` lists them)"
+                f"{self.name!r} is a group of tasks of lm-evaluation-harness: name the tasks of it that you want, "
+                f"each under its own label (`lm-eval ls subtasks` lists them)"
             )
         known = [*(own.all_subtasks if own else ()), *manager.all_subtasks]
         close = difflib.get_close_matches(self.name, known, n=5)

@@ -62,7 +62,7 @@ def paraphrase_dataset(path: str, language: str = "", **_: Any) -> dict[str, Any
         BadInputError: without a language whose words are known.
     """
     if language not in BETWEEN:
-        raise BadInputError(f"metadata `language`: {language!r} is none of {', '.join(BETWEEN)}")
+        raise BadInputError(f"metadata `language`: {language!r} is not one of {', '.join(BETWEEN)}")
     return _with(
         path, lambda item: {"choices": [item["sentence1"] + words + item["sentence2"] for words in BETWEEN[language]]}
     )
@@ -122,7 +122,7 @@ def _template(prompt: str | Template) -> Template:
     if isinstance(prompt, Template):
         return prompt
     if prompt not in TEMPLATES:
-        raise BadInputError(f"metadata `prompt`: {prompt!r} is no template; there are {', '.join(TEMPLATES)}")
+        raise BadInputError(f"metadata `prompt`: {prompt!r} is not a template; choose one of {', '.join(TEMPLATES)}")
     return TEMPLATES[prompt]
 
 

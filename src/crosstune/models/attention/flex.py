@@ -31,8 +31,8 @@ def packed_attention(model: PreTrainedModel, device: torch.device, wants_flex: b
     """
     if wants_flex and device.type != "cuda":
         raise BadInputError(
-            f"train.flex_attention=true needs a CUDA device, and this is {device.type}; set it to false: the result is "
-            "the same"
+            f"train.flex_attention=true needs a CUDA device, and this is {device.type}; set it to false (the "
+            f"result is the same)"
         )
     fits = device.type == "cuda" and can_compile() and _fits(model)
     return FLEX_ATTENTION if wants_flex or (fits and wants_flex is None) else ATTENTION
@@ -101,8 +101,8 @@ def _flex_attention(  # noqa: PLR0913 - the signature is transformers'
         raise ValueError(f"attention {FLEX_ATTENTION!r} was called without a layout")
     if dropout:
         raise ValueError(
-            f"{type(module).__name__} drops attention weights (attention_dropout={dropout}), which FlexAttention "
-            "cannot: set train.flex_attention=false"
+            f"{type(module).__name__} drops attention weights (attention_dropout={dropout}), which FlexAttention does "
+            f"not support: set train.flex_attention=false"
         )
     asked = asked_of(module, options)
     if not asked.is_plain:

@@ -184,8 +184,8 @@ def _slot_attention(
     asked, seen = asked_of(module, options), options.get("slots_seen")
     if not isinstance(seen, Seen):
         raise ValueError(
-            f"{type(module).__name__} does not hand keyword arguments through to its attention, so that rows cannot be "
-            "continued side by side"
+            f"{type(module).__name__} does not pass keyword arguments to its attention, so rows cannot be generated "
+            f"side by side"
         )
     bias = seen.bias(asked.span)
     scaling = scaling or query.shape[3] ** -0.5

@@ -1,1 +1,1 @@
-"""Models in GGUF files, as llama.cpp uses them: read, dequantised and proved to be whole, or refused by name."""
+"""Models in GGUF files, as llama.cpp uses them: read, dequantized and proved to be whole, or refused by name."""

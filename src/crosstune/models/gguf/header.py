@@ -78,8 +78,7 @@ def require_gguf(path: str | Path) -> None:
         import gguf  # noqa: F401
     except ImportError:
         raise BadInputError(
-            f"{path} is a GGUF file, and the library that reads these is not installed. Install it: "
-            "pip install 'crosstune[gguf]'"
+            f"{path} is a GGUF file, and the gguf library is not installed: pip install 'crosstune[gguf]'"
         ) from None
 
 
@@ -91,8 +90,8 @@ def refuse_in_vllm(path: str | Path, setting: str) -> None:
     """
     if is_gguf(path):
         raise BadInputError(
-            f"{setting}: vLLM would read the GGUF file {path} in its own way, as another model than is trained and "
-            f"scored here. Write it as a folder first: crosstune export {path} FOLDER"
+            f"{setting}: vLLM would read the GGUF file {path} differently from crosstune. Convert it to a folder "
+            f"first: crosstune export {path} FOLDER"
         )
 
 
@@ -104,8 +103,7 @@ def _read(path: str, size: int, _changed: int) -> Header:
             raise BadInputError(f"{path} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`")
         if not start.startswith(b"GGUF"):
             raise BadInputError(
-                f"{path} is no GGUF file: it begins with {start[:4]!r} instead of b'GGUF'. Copy it again from where "
-                "the model comes from"
+                f"{path} is not a GGUF file: it starts with {start[:4]!r} instead of b'GGUF'. Download it again"
             )
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             try:
@@ -120,8 +118,8 @@ def _parse(content: mmap.mmap, path: str, size: int) -> Header:
     version = cursor.number("I")
     if version not in _VERSIONS:
         raise BadInputError(
-            f"{path} says GGUF version {version}; read are {', '.join(map(str, _VERSIONS))} (little endian). Convert "
-            "the model again with a present llama.cpp"
+            f"{path} says GGUF version {version}; supported are {', '.join(map(str, _VERSIONS))} (little endian). "
+            f"Convert the model again with a current llama.cpp"
         )
     num_tensors, num_settings = cursor.number("Q"), cursor.number("Q")
     settings: dict[str, Any] = {}
@@ -142,7 +140,7 @@ def _parse(content: mmap.mmap, path: str, size: int) -> Header:
 
 def _cut(path: str, size: int, whole: int | None = None) -> str:
     found = f"{size:,} bytes" if whole is None else f"{size:,} bytes, but its head says at least {whole:,}"
-    return f"{path} is no whole GGUF file ({found}): it is cut off or damaged. Copy it again"
+    return f"{path} is not a complete GGUF file ({found}): it is cut off or damaged. Copy it again"
 
 
 class _Cursor:
@@ -189,7 +187,7 @@ class _Cursor:
         except ValueError:
             raise BadInputError(
                 f"{path} stores {name} in the format {kind}, which the installed gguf does not know. Update gguf, or "
-                "give the model in another quantisation"
+                "give the model in another quantization"
             ) from None
         num_elements = 1
         for length in shape:

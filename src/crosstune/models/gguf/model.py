@@ -35,7 +35,7 @@ _SETTINGS = {
 }
 """The settings of an architecture that are read, and what transformers calls them."""
 _TOKENS = {"bos_token_id": "bos_token_id", "eos_token_id": "eos_token_id", "pad_token_id": "padding_token_id"}
-_OF_QUANTISED = {"hf_quantizer", "is_quantized", "quantization_method", "quantization_config", "_is_quantized"}
+_OF_QUANTIZED = {"hf_quantizer", "is_quantized", "quantization_method", "quantization_config", "_is_quantized"}
 _OTHER_STOPS = ("eot_token_id", "eom_token_id")
 
 
@@ -53,9 +53,9 @@ def load_config(path: str) -> Any:
     unread = {f"{header.architecture}.{key}": value for key, value in _unread(header, config)}
     if unread:
         raise BadInputError(
-            f"the model {path} cannot be used: transformers does not take over {len(unread)} of its settings "
-            f"({', '.join(f'{key} = {value!r}' for key, value in unread.items())}), so another model would come out of "
-            "it. Give the model as a folder with config.json and *.safetensors"
+            f"the model {path} cannot be used: transformers does not read {len(unread)} of its settings "
+            f"({', '.join(f'{key} = {value!r}' for key, value in unread.items())}), so the result would be a "
+            f"different model. Give the model as a folder with config.json and *.safetensors"
         )
     for fault in number_faults(config.to_dict(), {}):
         raise BadInputError(f"the model {path} cannot be used: {fault}")
@@ -80,7 +80,7 @@ def skeleton(path: str) -> PreTrainedModel:
 
 
 def load(path: str, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Return the model with its weights dequantised, and what transformers says of their names.
+    """Return the model with its weights dequantized, and what transformers says of their names.
 
     Raises:
         BadInputError: as `skeleton` does.
@@ -101,9 +101,9 @@ def load(path: str, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[str, Any]
     except Exception as error:
         reason = " ".join(str(error).split())[:600]
         raise BadInputError(f"the weights of {path} cannot be read ({type(error).__name__}: {reason})") from None
-    # Its weights are plain numbers now: nothing that saves or adapts it should take it for a quantised model.
+    # Its weights are plain numbers now: nothing that saves or adapts it should take it for a quantized model.
     for holder in (model, model.config):
-        for name in _OF_QUANTISED & vars(holder).keys():
+        for name in _OF_QUANTIZED & vars(holder).keys():
             delattr(holder, name)
     model.name_or_path = model.config.name_or_path = path
     stops = [header.settings.get(f"tokenizer.ggml.{key}") for key in ("eos_token_id", *_OTHER_STOPS)]
@@ -226,7 +226,7 @@ def _refuse_other_tensors(path: str, header: Header, model: PreTrainedModel) -> 
         told.append(f"{len(unknown)} that GGUF has no name for: {named(unknown)}")
     if told:
         raise BadInputError(
-            f"the weights of {path} are not those of its settings: {'; '.join(told)}. Nothing may stand in their "
-            "place, and nothing may be left out: copy the file again, or give the model as a folder with config.json "
+            f"the weights of {path} are not those of its settings: {'; '.join(told)}. Weights must not be replaced or "
+            f"ignored: copy the file again, or give the model as a folder with config.json "
             "and *.safetensors"
         )

@@ -39,21 +39,21 @@ def check_fp8(settings: Train, accelerator: Any, phases: Sequence[Phase]) -> Non
         )
     if accelerator.device.type != "cuda" or torch.cuda.get_device_capability() < _FIRST_CAPABILITY:
         raise BadInputError(
-            "train.precision=fp8 needs a GPU with products in eight bits (NVIDIA Ada, Hopper or later), and training "
+            "train.precision=fp8 needs a GPU with fp8 (NVIDIA Ada, Hopper or later), and training "
             f"runs on {accelerator.device.type}: {instead}"
         )
     if not c_compiler():
         raise BadInputError(
             "train.precision=fp8 compiles the rounding to eight bits, which needs a C compiler, and neither $CC nor "
-            f"gcc nor clang is here: install one (apt-get install gcc), or {instead}"
+            f"gcc nor clang was found: install one (apt-get install gcc), or {instead}"
         )
     if accelerator.distributed_type not in (DistributedType.NO, DistributedType.MULTI_GPU):
         raise BadInputError(
-            "train.precision=fp8 works with whole weights on every GPU, and was launched with "
-            f"{accelerator.distributed_type.value}, which splits them: {instead}"
+            f"train.precision=fp8 needs unsharded weights, but was launched with {accelerator.distributed_type.value}, "
+            f"which shards them: {instead}"
         )
     if any(phase.method == "lora" for phase in phases):
-        raise BadInputError(f"train.precision=fp8 goes with `method: full`, and a phase trains adapters: {instead}")
+        raise BadInputError(f"train.precision=fp8 needs `method: full`, and a phase trains adapters: {instead}")
 
 
 def multiply_in_fp8(model: nn.Module, emulated: bool = False) -> None:

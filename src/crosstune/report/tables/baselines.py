@@ -13,7 +13,7 @@ from crosstune.runs.folder import BASELINES, RunFolder
 
 # How each baseline answers.
 _HOW = {
-    "translation memory": "the translation of the training sentence that shares most character trigrams",
+    "translation memory": "translation of the training sentence with the most shared character trigrams",
     "naive Bayes": "on the words of the training rows whose answer names one of the labels",
 }
 

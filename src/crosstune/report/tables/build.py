@@ -84,12 +84,12 @@ def _notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
     notes = []
     if any(cell.low is not None for row in rows for cell in row.cells):
         notes.append(
-            "The range is the 95 % interval over the items: Wilson's for shares of items (accuracies), the bootstrap's "
-            "for the others; bold is the best of a column."
+            "Brackets are 95 % intervals over the items: Wilson's for shares of items (accuracies), bootstrap for "
+            "others. Bold is the best of a column."
         )
     if any(row.paper for row in rows):
-        scale = "; it prints BLEU from 0 to 1, which stands here times 100" if columns[0].top == 100 else ""
-        notes.append(f"Below a system: the paper's figure for it, LLaMA-2-7B on the paper's own test sets{scale}.")
+        scale = "; it prints BLEU from 0 to 1, shown here times 100" if columns[0].top == 100 else ""
+        notes.append(f"Below a system: the paper's result for LLaMA-2-7B on its own test sets{scale}.")
     return tuple(notes)
 
 

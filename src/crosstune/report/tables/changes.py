@@ -12,11 +12,11 @@ from crosstune.report.tables.columns import language_columns, paper_translations
 from crosstune.report.tables.significance import Evidence
 from crosstune.runs.records import SHARES_OF_CORRECT
 
-FORGOTTEN = "change of accuracy on the tasks of the known language, points"
+FORGOTTEN = "change of accuracy in the source language, points"
 """What the x axis of a figure of gain and forgetting shows."""
 GAINS = (
-    ("Translation into the new language", "change of BLEU"),
-    ("Tasks in the new language", "change of accuracy, points"),
+    ("Translation into the target language", "change of BLEU"),
+    ("Tasks in the target language", "change of accuracy, points"),
 )
 """Titles and y axes of the figures of gain and forgetting."""
 _NORMAL_97_5 = 1.959964
@@ -104,7 +104,7 @@ def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
         )
         for row in table.rows
     )
-    left_out = ("Where neither system reaches 1 BLEU, nothing is translated, and no interval is given.",)
+    left_out = ("No interval is given where neither system reaches 1 BLEU: nothing is translated there.",)
     return replace(table, rows=rows, notes=table.notes + left_out * (rows != table.rows))
 
 
@@ -127,7 +127,7 @@ def _differences(recipe: Recipe, evidence: Evidence) -> Table | None:
     name = label_of(recipe, reference)
     return Table(
         name="",
-        title=f"Won and forgotten: change against {name}",
+        title=f"Gains and forgetting: change from {name}",
         columns=tuple(replace(column, signed=True, chance=None) for column in columns),
         rows=rows,
         notes=(

@@ -10,7 +10,7 @@ from crosstune.report.tables.cells import Column
 
 METRIC_TITLES = {
     "acc": "accuracy",
-    "acc_norm": "accuracy, length-normalised",
+    "acc_norm": "accuracy, length-normalized",
     "f1": "F1",
     "answered": "answered",
     "both_keywords": "both words in the answer",
@@ -24,7 +24,7 @@ METRIC_TITLES = {
     "in_language": "answers in the language",
     "line_pass_rate": "line pass rate",
     "word_pass_rate": "word pass rate",
-    "bits_per_byte": "bits per byte, less is better",
+    "bits_per_byte": "bits per byte, lower is better",
     **{
         f"{metric}_{name}": f"{title}, {name} of the unseen instructions"
         for metric, title in (("bleu", "BLEU"), ("chrf++", "chrF++"))

@@ -114,7 +114,7 @@ def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> Iterator[str]:
         against = label_of(recipe, recipe.evaluate.reference_system)
         yield f"No measurable loss against {against}: {'; '.join(kept)}."
     if unknown:
-        yield f"Not compared, for want of scores on the same items: {'; '.join(unknown)}."
+        yield f"Not compared (no scores on the same items): {'; '.join(unknown)}."
 
 
 def _instruction_gap(recipe: Recipe, scores: Scores) -> str:

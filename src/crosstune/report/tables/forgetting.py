@@ -78,7 +78,7 @@ def sentence(found: list[Forgetting]) -> str:
         labels = [label for label, worst in _worst(found).items() if worst == name]
         if labels:
             parts.append(f"{name}: {'; '.join(labels)}")
-    return f"Held against the limit of {found[0].limit:g}: {'. '.join(parts)}."
+    return f"Against the limit of {found[0].limit:g}: {'. '.join(parts)}."
 
 
 def to_json(found: list[Forgetting]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The whole report in three sentences: what was won, what was forgotten, what still fails."""
+"""The whole report in three sentences: the gain, what was forgotten, what still fails."""
 
 from collections.abc import Sequence
 
@@ -79,10 +79,10 @@ def _forgotten(recipe: Recipe, scores: Scores, best: Row, change: Changed) -> st
     worse = [(c, cell) for loss, c, cell in tested if loss[0] > 0]
     if worse:
         lost = "; ".join(f"{c.heading} {_with_interval(c, cell)}" for c, cell in worse)
-        return f"It forgot some {name}, beyond chance on {len(worse)} of {len(tested)} measures: {lost}."
+        return f"It forgot some {name}: significant loss on {len(worse)} of {len(tested)} measures: {lost}."
     (_, widest), c, cell = max(tested, key=lambda one: one[0][1])
-    rest = f"; the widest interval is that of {c.heading}, {_with_interval(c, cell)}" if widest > 0 else ""
-    return f"No loss of {name} beyond chance on {len(tested)} measure{'s' * (len(tested) > 1)}{rest}."
+    rest = f"; the widest interval is {c.heading}, {_with_interval(c, cell)}" if widest > 0 else ""
+    return f"No significant loss of {name} on {len(tested)} measure{'s' * (len(tested) > 1)}{rest}."
 
 
 def _fails(column: Column, best: Row, failed: Sequence[CellFailures]) -> str:
@@ -100,7 +100,7 @@ def _fails(column: Column, best: Row, failed: Sequence[CellFailures]) -> str:
 
 def _judged(column: Column, cell: Cell) -> str:
     is_judged = cell.is_tested and cell.low is not None and cell.high is not None
-    return ", which is within chance" if is_judged and not column.judgement(cell) else ""
+    return ", not significant" if is_judged and not column.judgement(cell) else ""
 
 
 def _with_interval(column: Column, cell: Cell) -> str:

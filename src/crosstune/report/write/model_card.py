@@ -203,7 +203,7 @@ def _limits(recipe: Recipe) -> str:
         f"# Intended use and limits\n\nFor research on extending language models to {target}. The results above are "
         "all that was measured: what they do not name is untested. It was not aligned for safety and was not checked "
         f"for bias; it may write false or harmful text in {source} and {target}, copy what it should translate, or "
-        "answer in the other language. The licences of the base model and of the data above go on to hold."
+        "answer in the other language. The licenses of the base model and of the data above still apply."
     )
 
 

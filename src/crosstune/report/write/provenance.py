@@ -9,8 +9,8 @@ from crosstune.report.tables.cells import Table
 from crosstune.runs.provenance import public_path
 
 OVERLAP = (
-    "Training rows that hold texts of the evaluation sets were kept: the recipe says drop_evaluation_overlap: false. "
-    "These scores may be memory."
+    "Training rows that contain texts of the evaluation sets were kept (drop_evaluation_overlap: false). "
+    "These scores may reflect memorization."
 )
 
 # The settings of a recipe, in any section, that name files and folders.

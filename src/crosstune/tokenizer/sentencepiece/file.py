@@ -50,7 +50,7 @@ def read(path: Path) -> SentencePieceModel:
         SentencePieceProcessor(model_file=str(path))
     except RuntimeError as error:
         raise BadInputError(
-            f"{path} was asked as a SentencePiece model, but cannot be read as one ({error}). Give a tokenizer.model "
+            f"{path} cannot be read as a SentencePiece model ({error}). Give a tokenizer.model "
             "such as LLaMA-2's, or a folder with tokenizer.json."
         ) from None
     # Numbers of fields and defaults: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto

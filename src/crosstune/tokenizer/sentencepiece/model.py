@@ -83,7 +83,7 @@ def refuse_unequal(path: Path, tokenizer: Tokenizer) -> None:
         if encoding.ids != reference.encode(text):
             ours, theirs = _from_first_difference(encoding.tokens, reference.encode(text, out_type=str))
             raise BadInputError(
-                f"{path} was asked as a fast tokenizer, but the conversion cuts {text!r} into ... {ours} ... and "
+                f"{path} cannot be converted to a fast tokenizer: the conversion cuts {text!r} into ... {ours} ... and "
                 f"SentencePiece into ... {theirs} .... {_ties(path)}Give a folder with the "
                 "model's own tokenizer.json, or extend the base anew with `tokenizer.extension: {kind: learned}`."
             )
@@ -127,7 +127,7 @@ def _refuse_unsuitable(source: SentencePieceModel, path: Path) -> None:
     found = [reason for holds, reason in reasons if holds]
     if found:
         raise BadInputError(
-            f"{path} was asked as a tokenizer, but {'; '.join(found)}. A SentencePiece BPE with byte fallback that "
+            f"{path} cannot be converted: {'; '.join(found)}. A SentencePiece BPE with byte fallback that "
             "leaves text as it is (LLaMA-2's) can be converted: for others, give a folder with the model's own "
             "tokenizer.json."
         )

@@ -53,7 +53,7 @@ def find_base_model(recipe: Recipe, run: RunFolder) -> Path | None:
         if model.is_file():
             return model
     raise BadInputError(
-        f"tokenizer.extension.write_sentencepiece: an extended {MODEL} was asked, but tokenizer.base has none. "
+        f"tokenizer.extension.write_sentencepiece: tokenizer.base has no {MODEL} to extend. "
         f"Set tokenizer.base.path to a {MODEL} such as LLaMA-2's, or to a folder with one, or remove it."
     )
 

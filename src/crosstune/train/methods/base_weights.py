@@ -60,15 +60,15 @@ def check_base_weights(settings: Train, launch: Any) -> None:
     asked = f"train.base_weights={kind}"
     if launch.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         raise BadInputError(
-            f"{asked} was launched with {launch.distributed_type.value}, which splits weights of one type only: launch "
-            "it without: torchrun --nproc-per-node N -m crosstune ...; or set train.base_weights=float32"
+            f"{asked} was launched with {launch.distributed_type.value}, which splits weights of one type only: "
+            f"launch with DDP instead: torchrun --nproc-per-node N -m crosstune ...; or set train.base_weights=float32"
         )
     if kind == "bf16":
         return
     if find_spec("bitsandbytes") is None:
         raise BadInputError(
             f"{asked} needs bitsandbytes, which is not installed: pip install 'crosstune[quantized]', or set "
-            "train.base_weights=bf16, which needs nothing and takes 2 bytes a weight"
+            "train.base_weights=bf16, which needs no extra and takes 2 bytes per weight"
         )
     if fault := _fault(kind, launch.device):
         raise BadInputError(
@@ -90,7 +90,7 @@ def narrow_weights(trainable: Trainable, settings: Train) -> Trainable:
     if settings.base_weights != "float32" and (experts := num_expert_weights(model)):
         raise BadInputError(
             f"train.base_weights={settings.base_weights} is for linear layers and embeddings, but {experts:,} weights "
-            "of this model lie in stacks of experts: set train.base_weights=float32"
+            f"of this model are in stacked experts: set train.base_weights=float32"
         )
     before = log_probabilities(trainable.model, model)
     kind: Kind = "bf16" if settings.base_weights == "float32" else settings.base_weights
@@ -113,7 +113,7 @@ def narrow_weights(trainable: Trainable, settings: Train) -> Trainable:
             f"{_LARGEST_DIVERGENCE[kind]:g}: this model computes something else with its weights than layers in fewer "
             "bits do. Set it to float32"
         )
-    note(f"{said}; the next token's probabilities move by {moved:.2g} nats (Kullback-Leibler)")
+    note(f"{said}; the next token's probabilities change by {moved:.2g} nats (Kullback-Leibler)")
     return trainable
 
 

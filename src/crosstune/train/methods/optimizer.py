@@ -1,4 +1,4 @@
-"""The optimiser of a phase: AdamW, with moments in float32 or in one byte each."""
+"""The optimizer of a phase: AdamW, with moments in float32 or in one byte each."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _OF_PEFT = "trainable_tokens_"
 
 
 def check_optimizer(settings: Train, accelerator: Any) -> None:
-    """Stop before anything is read where the optimiser of the recipe cannot work.
+    """Stop before anything is read where the optimizer of the recipe cannot work.
 
     Raises:
         BadInputError: when moments in bytes, or weights in bf16, lack torchao, or on a GPU a C compiler, or were
@@ -50,8 +50,8 @@ def check_optimizer(settings: Train, accelerator: Any) -> None:
         )
     if accelerator.device.type == "cuda" and not c_compiler():
         raise BadInputError(
-            f"{asked} compiles its step on a GPU, which needs a C compiler, and neither $CC nor gcc nor clang is "
-            f"here: install one (apt-get install gcc), or {instead}"
+            f"{asked} compiles its step on a GPU, which needs a C compiler, and neither $CC nor gcc nor clang was "
+            f"found: install one (apt-get install gcc), or {instead}"
         )
 
 
@@ -82,7 +82,7 @@ def make_optimizer(model: nn.Module, phase: Phase, settings: Train) -> torch.opt
 
 
 def _with_moments_in_float32(model: nn.Module, settings: Train) -> frozenset[int]:
-    """Return the ids of matrices whose moments are not in bytes, and which the optimiser is to be told of.
+    """Return the ids of matrices whose moments are not in bytes, and which the optimizer is to be told of.
 
     torchao keeps those of small ones, and of those that blocks do not divide, in the type of the weight.
     """

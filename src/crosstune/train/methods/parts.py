@@ -55,8 +55,8 @@ def _layers(model: PreTrainedModel, phase: Phase) -> list[nn.Parameter]:
     num_layers = int(model.config.get_text_config(decoder=True).num_hidden_layers)
     if phase.num_top_layers > num_layers:
         raise BadInputError(
-            f"num_top_layers is {phase.num_top_layers}, but the model has {num_layers} layers: ask for fewer, or for "
-            "`trains: [layers]`"
+            f"num_top_layers is {phase.num_top_layers}, but the model has {num_layers} layers: use fewer, or `trains: "
+            f"[layers]`"
         )
     prefix = next(
         name for name, part in model.named_modules() if isinstance(part, nn.ModuleList) and len(part) == num_layers

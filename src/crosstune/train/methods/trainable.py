@@ -81,13 +81,15 @@ def refuse_sharded_weights(accelerator: Accelerator, phase: Phase) -> None:
     if pulls and accelerator.distributed_type in _SHARDED:
         raise BadInputError(
             f"`{'`, `'.join(pulls)}` was launched with {accelerator.distributed_type}, which splits the weights, but "
-            "it needs them whole: launch it without: torchrun --nproc-per-node N -m crosstune ...; `merge` and replay "
+            "it needs them whole: launch with DDP instead: torchrun --nproc-per-node N -m crosstune ...; `merge` and "
+            "replay "
             "work in either way, `l2_to_start` with FSDP2, too"
         )
     if phase.trains_rows and accelerator.distributed_type in _SHARDED:
         raise BadInputError(
             f"`trains: [{', '.join(phase.trains)}]` was launched with {accelerator.distributed_type}, which splits the "
-            "embedding matrices, so that rows cannot be told apart: launch it without: torchrun --nproc-per-node N -m "
+            "embedding matrices, so that rows cannot be told apart: launch with DDP instead: torchrun "
+            "--nproc-per-node N -m "
             "crosstune ..., or train output_rows and layers"
         )
 
@@ -174,7 +176,7 @@ def _refuse_changed(name: str, before: Tensor, after: Tensor | None) -> None:
     assert after is not None
     if not torch.allclose(before, after, rtol=1e-3, atol=1e-3):
         raise BadInputError(
-            f"adapters change {name} before they have learnt anything: log-probabilities differ by "
+            f"adapters change {name} before any training: log-probabilities differ by "
             f"{float((before - after).abs().max()):.2g} nats. It computes its matrices in a way that peft does not "
             "know: train it by `method: full`, or without lora.train_new_rows"
         )
