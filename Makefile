@@ -6,7 +6,7 @@ READY := .venv/.ready
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help miniature quick real real-budget results benchmark-training test-fast test-newest test-all test check format
+.PHONY: help miniature quick real real-budget results pictures benchmark-training test-fast test-newest test-all test check format
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -43,6 +43,9 @@ real-budget: $(READY) $(MODEL)  ## a twelfth of it, for an afternoon on two core
 
 results: $(READY)  ## take the tables of `make miniature` into README and docs
 	$(BIN)/python docs/update_results.py runs/miniature
+
+pictures: $(READY)  ## draw the pictures of the report of `make miniature` into docs/pictures, with Chromium
+	$(BIN)/python -m docs.draw_report runs/miniature
 
 benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core, into docs/performance.md, in 20 minutes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmark]'

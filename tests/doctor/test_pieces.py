@@ -28,7 +28,7 @@ def test_text_is_measured_in_tokens_for_one_of_the_source(make_model: MakeModel)
     finding = looked_at(make_model(weights=False), "ko")["length of text"]
     assert finding.values["sentences"] == 30
     assert finding.values["tokens_per_source_token"] > 2
-    assert (finding.verdict, "Korean for one of English" in finding.says) == ("attention", True)
+    assert (finding.verdict, "Korean tokens per English token" in finding.says) == ("attention", True)
 
 
 def test_a_language_without_a_sample_is_told_so_and_takes_one(make_model: MakeModel, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_benchmarks_are_kept_and_their_training_splits_left_alone(make_model: Ma
     recipe, shown = written(make_model(), folder, "ko")
     assert recipe.evaluate.tasks["kobest_copa"].paths == ("COPA/dev.tsv",)
     assert [*recipe.data.sources] == ["pairs"]
-    assert "another split of kobest_copa" in " ".join(shown.split())
+    assert "another split of KoBEST COPA" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize("language", ["de", "hi"])
