@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BertConfig, BertLMHeadModel
+from transformers import AutoModelForCausalLM, BertConfig, BertLMHeadModel, PreTrainedModel
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.systems import find_system
@@ -205,4 +205,19 @@ def test_a_model_that_can_be_trained_in_no_exact_way_is_refused_at_the_dry_run(
     BertLMHeadModel(config).save_pretrained(tmp_path / "bert")
     recipe, _ = make_run({"base": {"start": str(tmp_path / "bert"), "tokenizer": "base"}})
     with pytest.raises(BadInputError, match=r"BertLMHeadModel .* its tokens see those that follow"):
+        check_start(recipe, "base")
+
+
+def test_new_pieces_that_a_model_cannot_be_given_are_refused_at_the_dry_run(
+    make_run: MakeRun, foreign_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgets(*_: Any, **__: Any) -> None:
+        raise AttributeError("no attribute 'embeddings'")
+
+    base = {"start": str(foreign_model), "tokenizer": "base"}
+    ours = {"start": "base", "tokenizer": "extended", "phases": [phase(num_steps=1)]}
+    recipe, _ = make_run({"base": base, "ours": ours})
+    check_start(recipe, "base")
+    monkeypatch.setattr(PreTrainedModel, "resize_token_embeddings", forgets)
+    with pytest.raises(BadInputError, match=r"new pieces cannot be given.*AttributeError: no attribute 'embeddings'"):
         check_start(recipe, "base")

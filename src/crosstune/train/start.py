@@ -111,11 +111,18 @@ def check_start(recipe: Recipe, name: str, base: PreTrainedTokenizerBase | None 
         return
     model = check_model(path)
     refuse_unreadable_kind(model.config)
-    if system.tokenizer == "extended":
+    if any(other.tokenizer == "extended" and _first_of(recipe, key) == name for key, other in recipe.systems.items()):
         refuse_unextendable_kind(model.config)
     if base is not None:
         names = path, str(base.name_or_path)
         refuse_missing_rows(base, num_rows(model), names, len(base) if system.tokenizer == "extended" else None)
+
+
+def _first_of(recipe: Recipe, name: str) -> str:
+    """Return the system that begins the line of systems that one starts from, by their starts."""
+    while recipe.systems[name].start in recipe.systems:
+        name = recipe.systems[name].start
+    return name
 
 
 def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[str, Any]:
@@ -171,9 +178,8 @@ def check_untrained(start: Start) -> int:
 
 def config_of(recipe: Recipe, name: str, tokenizer: PreTrainedTokenizerBase) -> Any:
     """Return the configuration of a system's model, with rows for its tokenizer, before anything is trained."""
+    name = _first_of(recipe, name)
     system = recipe.systems[name]
-    while system.start in recipe.systems:
-        name, system = system.start, recipe.systems[system.start]
     if system.start == "scratch":
         return _scratch_config(system, tokenizer)
     config: Any = text_config(load_config(*locate_start(recipe, name)))
