@@ -17,6 +17,7 @@ from transformers import (
 
 from crosstune.errors import BadInputError
 from crosstune.models import small_copy as module
+from crosstune.models.heads import attention_width, head_sizes
 from crosstune.models.paths import path_of
 from crosstune.models.small_copy import refuse_unreadable_kind, small_copy
 from tests.models.test_packing import SHAPE, make_model
@@ -100,6 +101,14 @@ def test_what_has_an_entry_for_each_layer_by_its_number_is_cut() -> None:
     changed = module._with_few_layers(LlamaConfig(**SHAPE | {"num_hidden_layers": 4}), content)
     assert changed["num_hidden_layers"] == 2
     assert (changed["of_layer"], changed["kinds"]) == ({"0": "a"}, ["x"] * 2)
+
+
+def test_heads_are_counted_layer_by_layer_where_they_differ() -> None:
+    config = LlamaConfig(**SHAPE, num_key_value_heads=2)
+    alike = attention_width(config)
+    assert alike == SHAPE["num_hidden_layers"] * config.num_attention_heads * head_sizes(config)[0]
+    config.per_layer_config = {0: {"head_dim": 2 * head_sizes(config)[0]}}
+    assert attention_width(config) == alike * 3 // 2
 
 
 def test_doctor_and_dry_run_say_it_in_a_sentence(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from crosstune.models.experts import weights_at_work
+from crosstune.models.heads import attention_width
 from crosstune.models.kernels.skip_unused_positions import last_layer, unread_modules
 from crosstune.models.prefixes import runs_with_shared_prefix
 from crosstune.recipe import Phase
@@ -100,8 +101,7 @@ def flops(model: PreTrainedModel, tokens: Tokens, phase: Phase) -> float:
     head: nn.Parameter = model.get_output_embeddings().weight  # type: ignore[no-untyped-call]
     at_work = weights_at_work(model)
     inside = sum(size for part, size in at_work.items() if getattr(part, "weight", None) is not head)
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    attention = 2 * 2 * config.num_hidden_layers * config.num_attention_heads * head_size
+    attention = 2 * 2 * attention_width(config)
     passes = 3 if phase.moves_all_layers else 2
     layer = last_layer(model)
     unread = [part for module in unread_modules(layer) for part in module.modules()] if layer else []

@@ -14,6 +14,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from crosstune.errors import BadInputError
 from crosstune.models.attention.asked import EVERYTHING, Span, asked_of
+from crosstune.models.heads import head_sizes
 from crosstune.models.kernels.fused_chains import can_compile
 from crosstune.models.packing import ATTENTION, Layout
 
@@ -40,8 +41,7 @@ def packed_attention(model: PreTrainedModel, device: torch.device, wants_flex: b
 
 def _fits(model: PreTrainedModel) -> bool:
     config: Any = model.config.get_text_config(decoder=True)
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return head_size >= _SMALLEST_HEAD and not getattr(config, "attention_dropout", 0.0)
+    return min(head_sizes(config)) >= _SMALLEST_HEAD and not getattr(config, "attention_dropout", 0.0)
 
 
 def attends(layout: Layout, query: Tensor, key: Tensor, span: Span = EVERYTHING) -> Tensor:
