@@ -163,7 +163,10 @@ def adapters(folder: Path) -> None:
             lambda folder: set_config(folder, rope_parameters={"rope_type": "yarnn", "rope_theta": 1e4}),
             r"says rope_parameters\.rope_type 'yarnn', which transformers does not know",
         ),
-        (lambda folder: (folder / "generation_config.json").write_text("{"), r"generation_config\.json is no JSON"),
+        (
+            lambda folder: (folder / "generation_config.json").write_text("{"),
+            r"generation_config\.json is not a JSON object",
+        ),
         (
             lambda folder: (folder / "generation_config.json").write_text('{"eos_token_id": [2, "x"]}'),
             r"generation_config\.json says eos_token_id \[2, 'x'\], which has to be a token's number",
@@ -249,11 +252,11 @@ def test_the_file_that_cannot_be_read_is_named_not_its_neighbours(good: Path, tm
     (folder / "tokenizer.json").write_text("{}")
     (folder / "notes.json").write_text("{")
     for name, content, told in (
-        ("tokenizer_config.json", b"{", r"tokenizer_config\.json is no JSON"),
+        ("tokenizer_config.json", b"{", r"tokenizer_config\.json is not JSON"),
         ("chat_template.jinja", b"\xff\xfe{{", r"chat_template\.jinja is not UTF-8 \(byte 0\)"),
     ):
         (folder / name).write_bytes(content)
-        with pytest.raises(BadInputError, match=rf"the tokenizer of .* cannot be read: {told}.*Copy it again"):
+        with pytest.raises(BadInputError, match=rf"the tokenizer of .* cannot be read: {told}.*Download it again"):
             load_tokenizer(str(folder))
         (folder / name).unlink()
     (folder / "config.json").write_text("{")
