@@ -1,12 +1,14 @@
 """Every failure on hand-made cases, right ones and wrong ones, in both directions."""
 
 import csv
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from crosstune.prompts.templates import translation_instructions
+from crosstune.runs.fingerprint import FORMATS
 from crosstune.tasks.diagnostics import (
     COPIED,
     ECHO,
@@ -51,6 +53,8 @@ def read_cases() -> list[Case]:
 
 
 CASES = read_cases()
+# Flags are written when answers are scored: other rules make written scores stale, so raise the format with them.
+FORMAT_AND_JUDGEMENTS = (3, "cf7f6ed83d13e61a")
 BLANK = [
     "",
     " ",
@@ -183,3 +187,9 @@ def test_between_two_languages_of_one_script_only_the_identifier_speaks() -> Non
     assert failures("We will go to the cinema this evening together.", asked, finished=True) == ()
     found = failures("Wir gehen heute gemeinsam mit allen Freunden in das Kino.", asked, finished=True)
     assert LANGUAGE in found
+
+
+def test_rules_that_judge_otherwise_come_with_another_format_of_scores() -> None:
+    judged = repr([(FAILURES, case.output, failures(case.output, case.asked, True)) for case in CASES])
+    digest = hashlib.sha256(judged.encode()).hexdigest()[:16]
+    assert (FORMATS["scores"], digest) == FORMAT_AND_JUDGEMENTS
