@@ -102,7 +102,7 @@ def test_two_do_not_write_into_one_folder_at_a_time(content: dict[str, Any], tmp
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("alpaca", (), "is of kind instructions; there are: korean"),
+        ("alpaca", (), "is of kind instructions; text sources: korean"),
         ("nothing", (), "is not one of the recipe's sources"),
         ("korean", ("--executor", "slurm"), "needs --partition"),
         ("hub", (), "tasks cannot share by files. Download it"),

@@ -90,7 +90,7 @@ def test_a_copy_has_few_layers_and_few_experts_of_each_kind() -> None:
     ids=lambda config: config.model_type,
 )
 def test_where_less_makes_no_model_more_is_kept(config: PreTrainedConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_with_small_layers", lambda content: {**content, "hidden_size": 33})
+    monkeypatch.setattr(module, "with_small_layers", lambda content: {**content, "hidden_size": 33})
     copied = small_copy(config, 1e8)
     assert copied is not None
     assert copied.config.hidden_size == 32
@@ -98,7 +98,7 @@ def test_where_less_makes_no_model_more_is_kept(config: PreTrainedConfig, monkey
 
 def test_what_has_an_entry_for_each_layer_by_its_number_is_cut() -> None:
     content = {"of_layer": {"0": "a", "3": "b"}, "kinds": ["x"] * 4, "num_hidden_layers": 4, **LLAMA.to_dict()}
-    changed = module._with_few_layers(LlamaConfig(**SHAPE | {"num_hidden_layers": 4}), content)
+    changed = module.with_few_layers(LlamaConfig(**SHAPE | {"num_hidden_layers": 4}), content)
     assert changed["num_hidden_layers"] == 2
     assert (changed["of_layer"], changed["kinds"]) == ({"0": "a"}, ["x"] * 2)
 

@@ -11,7 +11,7 @@ from tests.train.conftest import MakeRun, phase, scratch
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(here, "_SECONDS", 0.2)
+    monkeypatch.setattr(here, "SECONDS", 0.2)
 
 
 @pytest.mark.whole

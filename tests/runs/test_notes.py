@@ -78,7 +78,7 @@ def test_a_stage_refuses_what_an_earlier_one_made_of_another_recipe(start: Calla
         start("train", seed=7)
     assert run.recipe.read_text(encoding="utf-8") == before
     start("data", "tokenizer", seed=7)
-    with pytest.raises(RunFolderError, match=r"(?s)what `crosstune train` made.*seed: 1 -> 7"):
+    with pytest.raises(RunFolderError, match=r"(?s)output of `crosstune train`.*seed: 1 -> 7"):
         start("report", seed=7)
     start("train", seed=7)
     start("evaluate", "report", seed=7)

@@ -81,7 +81,7 @@ def set_adapters(folder: Path, **changes: object) -> None:
         ),
         (lambda folder: set_adapters(folder, r=8), "cannot be put on their base .*size mismatch"),
         (lambda folder: set_adapters(folder, base_model_name_or_path=None), "does not say what the adapters belong to"),
-        (lambda folder: (folder / "adapter_config.json").write_text("{"), r"adapter_config\.json is no JSON"),
+        (lambda folder: (folder / "adapter_config.json").write_text("{"), r"adapter_config\.json is not JSON"),
         (
             lambda folder: (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin"),
             r"have no adapter_model\.safetensors; found: .*adapter_model\.bin.*can run code",

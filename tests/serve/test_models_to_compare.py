@@ -34,6 +34,6 @@ def test_a_system_that_cannot_be_loaded_says_why_in_its_own_box(monkeypatch: pyt
         raise RunFolderError("model.safetensors has 5 bytes instead of 9")
 
     pool = ModelPool([], models_in_memory=1)
-    monkeypatch.setattr(pool, "_load", damaged)
+    monkeypatch.setattr(pool, "load", damaged)
     told = "(not asked: model.safetensors has 5 bytes instead of 9)"
     assert list(pool.stream(0, ("Hi", ""), Decoding(4))) == [Answer(told, 0, False)]

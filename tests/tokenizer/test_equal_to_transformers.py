@@ -73,5 +73,5 @@ def test_a_folder_that_transformers_loads_otherwise_is_refused(tmp_path: Path, s
 def test_a_configuration_that_cannot_be_read_is_told_as_that(tmp_path: Path, small_base: BpeTokenizer) -> None:
     write_folder(tmp_path, small_base.content, configuration_of(ROLES))
     (tmp_path / "config.json").write_text('{"model_type": "llama", ')
-    with pytest.raises(BadInputError, match=r"x: the tokenizer of .* config\.json is no JSON .*Copy it"):
+    with pytest.raises(BadInputError, match=r"x: the tokenizer of .* config\.json is not JSON .*Copy it"):
         given.load(tmp_path, "x")

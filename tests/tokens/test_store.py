@@ -69,7 +69,7 @@ def test_plain_text_is_marked_and_all_but_its_first_token_is_learnt(run: RunFold
 @pytest.mark.parametrize("prompt", ["", "Say nothing."])
 def test_an_example_with_nothing_to_learn_stops_with_its_origin(prompt: str) -> None:
     row = {"prompt": prompt, "completion": "", "language": "en", "source": "s", "origin": "f:7"}
-    with pytest.raises(BadInputError, match="f:7 has no token to learn"):
+    with pytest.raises(BadInputError, match="f:7 has no supervised token"):
         tokenize(pa.Table.from_pylist([row], schema=EXAMPLES), TOKENIZER)
 
 
@@ -110,9 +110,9 @@ def test_less_text_than_a_shard_holds_is_parted_for_the_cores_but_not_into_crumb
 ) -> None:
     monkeypatch.setattr(store, "BYTES_PER_SHARD", 2**40)
     examples = text.mixture("korean") / "examples.parquet"
-    assert [len(shard.row_groups) for shard in store._shards(examples)] == [5]
-    monkeypatch.setattr(store, "_SMALLEST_SHARD", 1)
-    assert [shard.row_groups for shard in store._shards(examples)] == [(0,), (1,), (2,), (3,), (4,)]
+    assert [len(shard.row_groups) for shard in store.shards_for(examples)] == [5]
+    monkeypatch.setattr(store, "BYTES_OF_SMALL_SHARD", 1)
+    assert [shard.row_groups for shard in store.shards_for(examples)] == [(0,), (1,), (2,), (3,), (4,)]
 
 
 @pytest.mark.slow

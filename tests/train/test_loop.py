@@ -156,7 +156,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(
 
     monkeypatch.setattr(where, name, save)
     with pytest.raises(
-        CrosstuneError, match=r"cannot write checkpoint phase-00-step-00000004.*No space left.*make room"
+        CrosstuneError, match=r"cannot write checkpoint phase-00-step-00000004.*No space left.*free disk space"
     ):
         train_stage.run(recipe, run)
     assert [folder.name for folder in (run.system("base") / "checkpoints").iterdir()] == ["phase-00-step-00000002"]
@@ -218,7 +218,7 @@ def test_a_full_disk_at_the_end_keeps_the_checkpoints_and_the_model_follows(
 
     with monkeypatch.context() as patch:
         patch.setattr(PreTrainedModel, "save_pretrained", full)
-        with pytest.raises(CrosstuneError, match=r"cannot write the model folder .*base/model .*No space.*make room"):
+        with pytest.raises(CrosstuneError, match=r"cannot write the model folder .*base/model .*No space.*free disk"):
             train_stage.run(recipe, run)
     assert list((run.system("base") / "checkpoints").iterdir())
     train_stage.run(recipe, run)
@@ -226,7 +226,7 @@ def test_a_full_disk_at_the_end_keeps_the_checkpoints_and_the_model_follows(
 
 
 def test_a_full_disk_under_the_metrics_says_so() -> None:
-    with pytest.raises(CrosstuneError, match=r"cannot write a row of /dev/full .*No space left.*make room"):
+    with pytest.raises(CrosstuneError, match=r"cannot write a row of /dev/full .*No space left.*free disk space"):
         MetricsFile(Path("/dev/full")).append({"step": 1})
 
 
@@ -285,7 +285,7 @@ def test_rows_longer_than_the_models_positions_are_refused(make_run: MakeRun) ->
     base = scratch()
     base["architecture"]["max_positions"] = 24
     recipe, run = make_run({"base": base})
-    with pytest.raises(BadInputError, match=r"systems.base: \w:\d+ has \d+ tokens.*but the model knows 24 positions"):
+    with pytest.raises(BadInputError, match=r"systems.base: \w:\d+ has \d+ tokens.*but the model.s context is 24"):
         train_stage.run(recipe, run)
 
 

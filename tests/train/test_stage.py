@@ -234,7 +234,16 @@ def test_a_model_of_another_tokenizer_is_refused(make_run: MakeRun, tmp_path: Pa
         train_stage.run(recipe, run)
 
 
-def test_a_loss_that_is_no_number_stops_with_the_rows(make_run: MakeRun, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_with_the_rows(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch(phases=[phase(num_steps=4, learning_rate=1e30)])})
+    with pytest.raises(
+        CrosstuneError,
+        match=r"step \d gave no finite number in the loss of these rows: (p|a):\d.*[Tt]he last checkpoint is .*kept",
+    ):
+        train_stage.run(recipe, run)
+
+
+def test_a_start_that_computes_no_numbers_is_refused_before_training(make_run: MakeRun, tmp_path: Path) -> None:
     recipe, run = make_run({"base": scratch(phases=[phase(num_steps=1)])}, root=tmp_path / "one")
     train_stage.run(recipe, run)
     model = AutoModelForCausalLM.from_pretrained(run.system("base") / "model")
@@ -243,10 +252,7 @@ def test_a_loss_that_is_no_number_stops_with_the_rows(make_run: MakeRun, tmp_pat
         model.lm_head.weight[5] = 3e38
     model.save_pretrained(tmp_path / "broken")
     recipe, run = make_run({"base": {"start": str(tmp_path / "broken"), "tokenizer": "base", "phases": [phase()]}})
-    with pytest.raises(
-        CrosstuneError,
-        match=r"step 1 gave no finite number in the loss of these rows: (p|a):\d.*[Tt]he last checkpoint is .*kept",
-    ):
+    with pytest.raises(CrosstuneError, match="cannot be trained or scored: plain transformers computes no numbers"):
         train_stage.run(recipe, run)
 
 

@@ -84,7 +84,7 @@ def test_wandb_without_a_login_stops_before_training_with_the_remedy(
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     recipe, run = make_run({"base": scratch(phases=STAGES)}, trackers=["wandb"])
-    with pytest.raises(BadInputError, match=r"cannot begin: No API key.*WANDB_MODE=offline"):
+    with pytest.raises(BadInputError, match=r"cannot start: No API key.*WANDB_MODE=offline"):
         train_stage.run(recipe, run)
     assert not (run.system("base") / "metrics.jsonl").exists()
 

@@ -54,10 +54,10 @@ def _candidates(config: PreTrainedConfig) -> Iterator[tuple[dict[str, Any], bool
     """Yield configurations from the smallest on, and whether each is the whole one."""
     whole = config.to_dict()
     few_pieces = _with_few_pieces(whole)
-    for content in (_with_small_layers(few_pieces), few_pieces):
+    for content in (with_small_layers(few_pieces), few_pieces):
         # Which layers are of a kind of their own cannot be told of every architecture.
         with suppress(Exception):
-            yield _with_few_layers(config, content), False
+            yield with_few_layers(config, content), False
     yield few_pieces, False
     yield whole, True
 
@@ -114,7 +114,8 @@ def _with_few_pieces(content: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _with_small_layers(content: dict[str, Any]) -> dict[str, Any]:
+def with_small_layers(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a configuration with widths that a test can afford."""
     changed = dict(content)
     for name, value in content.items():
         if any(inner in name for inner in _INNER_SIZES):
@@ -150,7 +151,7 @@ def _parts(layer: torch.nn.Module) -> Iterator[tuple[str, str]]:
     yield from ((name, type(part).__name__) for name, part in layer.named_modules())
 
 
-def _with_few_layers(config: PreTrainedConfig, content: dict[str, Any]) -> dict[str, Any]:
+def with_few_layers(config: PreTrainedConfig, content: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration with one layer of each kind; what has an entry for each layer is cut."""
     before, after = int(config.num_hidden_layers), _num_needed(_on_meta(config, content))
     changed = {

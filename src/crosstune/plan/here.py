@@ -32,7 +32,7 @@ from crosstune.train.rows import Rows, Segment
 from crosstune.train.speed import matrix_rate, wait_for
 
 # Of all phases together.
-_SECONDS = 10.0
+SECONDS = 10.0
 # Weights, gradients and moments in float32.
 _BYTES_A_WEIGHT = 16
 # Of the memory that is free, for weights and what training keeps of them; the rest is for activations.
@@ -92,7 +92,7 @@ class Stopwatch:
         key = f"{case.config.to_json_string()} {case.phase.model_dump_json()}"
         if key not in self._known:
             with torch.random.fork_rng():
-                self._known[key] = _measure(case, rows, schedule, _SECONDS / self.num_phases)
+                self._known[key] = _measure(case, rows, schedule, SECONDS / self.num_phases)
         return self._known[key]
 
 

@@ -154,7 +154,7 @@ class ModelPool:
         Greedy decoding gives the evaluation's answer.
         """
         try:
-            model, tokenizer = self._load(place)
+            model, tokenizer = self.load(place)
         # A system that was damaged is told in its own box; the others answer.
         except CrosstuneError as error:
             yield Answer(f"(not asked: {error})", 0, False)
@@ -178,7 +178,8 @@ class ModelPool:
             yield Answer(template.output(written).strip(), ending.num_tokens, ending.finished)
         yield Answer(template.output(written).strip(), ending.num_tokens, ending.finished)
 
-    def _load(self, place: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    def load(self, place: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """Return the model and tokenizer of a candidate; the one that was asked longest ago makes room."""
         if place not in self.loaded:
             while len(self.loaded) >= self._limit:
                 self.loaded.popitem(last=False)

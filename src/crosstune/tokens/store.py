@@ -40,7 +40,7 @@ _BYTES_PER_BATCH = 16_000_000
 # are as many shards as keep the cores of most machines busy, but none that is done before a process has begun.
 BYTES_PER_SHARD = 128_000_000
 _SHARDS_OF_LITTLE_TEXT = 16
-_SMALLEST_SHARD = 16_000_000
+BYTES_OF_SMALL_SHARD = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def write_shards(examples: Path, tokenizer: Path, folder: Path, title: str, with
     """
     folder.mkdir(parents=True, exist_ok=True)
     _tokenizer.cache_clear()  # there may be another in this folder
-    shards = _shards(examples)
+    shards = shards_for(examples)
     missing = [number for number in range(len(shards)) if not (folder / name_of_shard(number)).exists()]
     with progress(title, sum(shard.num_rows for shard in shards)) as advance:
         advance(sum(shard.num_rows for number, shard in enumerate(shards) if number not in missing))
@@ -144,13 +144,13 @@ class _Work:
     with_controls: bool
 
 
-def _shards(examples: Path) -> list[_Shard]:
+def shards_for(examples: Path) -> list[_Shard]:
     """Return the shards of a Parquet file: as many row groups each as make the size of a shard, one at least."""
     metadata = pq.read_metadata(examples)
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     # By the text alone: what one machine began, another goes on with.
     even = sum(group.total_byte_size for group in groups) // _SHARDS_OF_LITTLE_TEXT
-    size = min(BYTES_PER_SHARD, max(_SMALLEST_SHARD, even))
+    size = min(BYTES_PER_SHARD, max(BYTES_OF_SMALL_SHARD, even))
     shards = [_Shard((), 0, 0)]
     for index, group in enumerate(groups):
         last = shards[-1]
