@@ -51,7 +51,7 @@ def curves_section() -> str:
         "python docs/draw_scaling.py curves",
         "```",
         "",
-        f"trains the miniature's English model on the paper's mixture for {content['steps']:,} steps of "
+        f"This trains the miniature's English model on the paper's mixture for {content['steps']:,} steps of "
         f"{content['rows']} rows, with weights in",
         "several precisions. All runs have the same rows in the same order, except those with another seed: they show",
         "how far apart two runs are that differ in nothing else. The distance from float32 is the mean over stretches",
