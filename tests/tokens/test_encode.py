@@ -1,6 +1,7 @@
 """Prompt and completion, tokenized apart, say what the whole text says."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -160,6 +161,24 @@ def test_bytes_that_are_cut_elsewhere_than_at_spaces_forbid_encoding_by_words() 
 def test_what_a_chat_template_marked_as_text_is_not_encoded_by_words() -> None:
     borders = borders_of(of_bytes())
     assert borders is not None and TEXT_MARK in borders.apart and "<|end|>" in borders.apart
+
+
+def test_words_that_have_other_tokens_than_the_tokenizer_gives_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = of_bytes()
+    right = encode(tokenizer, [("Translate this", "고양이가 잔다")] * 3)
+    words = encoding.word_encoder(tokenizer)
+    assert words is not None
+    by_words = words.encode
+
+    def damaged(first: pa.Array, second: pa.Array) -> Any:
+        found = by_words(first, second)
+        return replace(found, tokens=found.tokens[::-1])
+
+    monkeypatch.setattr(words, "encode", damaged)
+    assert encode(tokenizer, [("Translate this", "고양이가 잔다")] * 3) == right
+    assert "tokenized whole" in " ".join(capsys.readouterr().err.split())
 
 
 def test_bos_stands_first_where_there_is_one() -> None:

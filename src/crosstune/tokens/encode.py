@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
 from crosstune.prompts.controls import TEXT
+from crosstune.terminal import note
 from crosstune.tokens.backends import encode_marked, plain
 from crosstune.tokens.word_borders import SPACE, borders_of
 from crosstune.tokens.word_cache import NOTHING, CachedWordTokenizer, differ
@@ -20,6 +21,8 @@ _TOKENS = ENCODED.field("tokens").type
 # Set before a completion while it is tokenized, and taken off again: SentencePiece puts a space before every text,
 # which would stand between prompt and completion. A newline is a piece of its own there and never merges.
 _ANCHOR = "\n"
+# Of so many rows that are tokenized word by word one is tokenized whole, too.
+_ROWS_PER_COMPARED = 256
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, with_controls: bool = False) -> list[int]:
@@ -68,7 +71,7 @@ def encode_examples(
     pairs = given.filter(others).to_pylist(), learnt.filter(others).to_pylist()
     parts = [_encode_pairs(tokenizer, *pairs, with_controls)]
     if words:
-        parts.append(_encode_by_words(tokenizer, words, given.filter(by_words), learnt.filter(by_words)))
+        parts.append(_encode_by_words_if_equal(tokenizer, words, given.filter(by_words), learnt.filter(by_words)))
     place = np.argsort(np.concatenate([np.flatnonzero(others), np.flatnonzero(by_words)]))
     table = pa.concat_tables(parts).take(place).combine_chunks()
     num_prompt = pc.if_else(is_text, 1, pc.max_element_wise(table["num_prompt"], 1))
@@ -95,6 +98,26 @@ def _encode_pairs(
             )
     columns = [pa.array([row + end for row in rows], _TOKENS), [len(tokens) for tokens in first], crosses]
     return pa.table(columns, schema=ENCODED)
+
+
+def _encode_by_words_if_equal(
+    tokenizer: PreTrainedTokenizerBase, words: CachedWordTokenizer, given: pa.Array, learnt: pa.Array
+) -> pa.Table:
+    """Encode pairs by words where a sample of them has the tokenizer's own tokens, else all of them by the tokenizer.
+
+    That no piece crosses the border of a word follows from the tokenizer's file as we read it. This looks at what comes
+    of it.
+    """
+    table = _encode_by_words(tokenizer, words, given, learnt)
+    sample = np.arange(0, len(given), _ROWS_PER_COMPARED)
+    left, right = (texts.take(sample).to_pylist() for texts in (given, learnt))
+    own = _encode_pairs(tokenizer, left, right)
+    if table.take(sample).to_pydict() == own.to_pydict():
+        return table
+    note(
+        "Texts are tokenized whole and not word by word, which gave other tokens than the tokenizer: right and slower."
+    )
+    return _encode_pairs(tokenizer, given.to_pylist(), learnt.to_pylist())
 
 
 def _encode_by_words(
