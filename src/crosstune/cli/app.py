@@ -37,7 +37,7 @@ _ENVIRONMENT = {
 _PANELS = {
     "Experiment": ("run", "study", "report"),
     "Prepare": ("init", "data", "tokenizer", "train", "evaluate", "filter", "sweep", "plan"),
-    "Inspect": ("doctor", "score", "verify"),
+    "Inspect": ("doctor", "score", "judge", "verify"),
     "Use a model": ("chat", "translate", "compare", "serve", "export", "push"),
 }
 _MODEL = "runs/miniature/systems/ours/model"
@@ -61,6 +61,7 @@ _EXAMPLES = {
     "translate": f"crosstune translate {_MODEL} book.txt --to ko",
     "compare": "crosstune compare runs/miniature",
     "serve": f"crosstune serve {_MODEL} --port 8000",
+    "judge": "crosstune judge runs/miniature --url http://127.0.0.1:8000/v1 --model Qwen3-32B --items 50",
     "export": f"crosstune export {_MODEL} OUT --dtype bf16",
     "push": f"crosstune push {_MODEL} OWNER/NAME --dry-run",
 }

@@ -106,6 +106,32 @@ def compare(
     run(runs, port, models_in_memory, votes)
 
 
+def judge(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run, such as runs/miniature")],
+    url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, up to and with /v1")],
+    model: Annotated[str, typer.Option(help="the judge's name at the endpoint")],
+    system: Annotated[
+        list[str] | None, typer.Option(help="a system to compare; repeat it [all that are scored]")
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="a task to judge; repeat it [all answered in words]")] = None,
+    items: Annotated[int, typer.Option(min=1, help="number of items per task")] = 100,
+    votes: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="blind votes to compare with")] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="number of questions asked at a time")] = 4,
+) -> None:
+    """Let a language model compare the answers of systems, each pair in both orders.
+
+    Questions and answers are sent to the endpoint; its key is read from OPENAI_API_KEY. An interrupted call resumes
+    where it stopped.
+    """
+    from crosstune.judge.command import Wanted
+    from crosstune.judge.command import run as judge_run
+    from crosstune.judge.endpoint import Endpoint
+
+    wanted = Wanted(system or (), task or (), items, votes, parallel)
+    with kept_when_stopped():
+        judge_run(run, Endpoint(url, model), wanted)
+
+
 def export(
     model: Model,
     target: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder; with --gguf, a new file")],
@@ -142,6 +168,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "translate": translate,
     "compare": compare,
     "serve": serve,
+    "judge": judge,
     "export": export,
     "push": push,
 }

@@ -47,7 +47,7 @@ def read_outputs(recipe: Recipe, run: RunFolder) -> Outputs:
         path = run.system(system) / "evaluation" / "outputs.jsonl"
         if path.exists():
             counts: dict[str, int] = {}
-            for row in _rows(path):
+            for row in read_rows(path):
                 counts[row.task] = counts.get(row.task, 0) + 1
                 _keep(outputs, system, row)
             for task, count in counts.items():
@@ -77,7 +77,12 @@ def _keep(outputs: Outputs, system: str, row: OutputRow) -> None:
     }
 
 
-def _rows(path: Path) -> Iterator[OutputRow]:
+def read_rows(path: Path) -> Iterator[OutputRow]:
+    """Yield the lines of an outputs file.
+
+    Raises:
+        RunFolderError: for a line that is not an output.
+    """
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
