@@ -66,6 +66,7 @@ def test_an_unknown_name_lists_what_there_is() -> None:
         _ = crosstune.trainn
 
 
+@pytest.mark.slow
 def test_overrides_are_values_of_python(tmp_path: Path) -> None:
     recipe = crosstune.load_recipe("miniature", {"seed": 7, "runs_root": tmp_path, "train.trackers": ["wandb"]})
     assert (recipe.seed, recipe.runs_root, recipe.train.trackers) == (7, tmp_path, ("wandb",))
@@ -83,6 +84,7 @@ def base(tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
+@pytest.mark.slow
 def test_a_tokenizer_is_extended_by_texts_and_proved(base: Path, tmp_path: Path) -> None:
     out = tmp_path / "extended"
     proof = crosstune.extend_tokenizer(

@@ -87,7 +87,16 @@ def llama_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["paper", "lora", "continued_pretraining", "bilingual", "staged", "seven_stages"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("lora", "staged"),
+        *(
+            pytest.param(name, marks=pytest.mark.exhaustive)
+            for name in ("paper", "continued_pretraining", "bilingual", "seven_stages")
+        ),
+    ],
+)
 def test_the_llama_2_recipes_run_with_a_tiny_model_in_the_place_of_the_weights(
     llama_data: Path, tmp_path: Path, name: str
 ) -> None:

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src" / "crosstune"
 # Of a configuration of transformers, and of a named tuple.
@@ -39,6 +41,7 @@ def private_names_in(test: str, of_source: set[str]) -> Iterator[tuple[int, str]
             yield from ((node.lineno, name) for name in named if name in of_source)
 
 
+@pytest.mark.slow
 def test_no_test_uses_a_private_name_of_the_source() -> None:
     of_source = private_names_of(SOURCE)
     found = [

@@ -26,10 +26,12 @@ _done: list[str] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that train or start processes, so that `make test-fast` can leave them out."""
+    """Mark tests that train or start processes, so that `make test-fast` can leave them out; begin with long ones."""
     for item in items:
         if isinstance(item, pytest.Function) and any(map(_is_of_whole_tests, _functions_of(item))):
             item.add_marker("whole")
+    # Long ones first: begun last, one of them would leave the other test process idle.
+    items.sort(key=lambda item: not any(item.get_closest_marker(mark) for mark in ("xdist_group", "slow", "whole")))
 
 
 def _functions_of(item: pytest.Function) -> list[Any]:

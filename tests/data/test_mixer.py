@@ -96,6 +96,7 @@ def test_near_duplicates_are_dropped_with_the_place_of_the_first(tmp_path: Path)
     assert len(strict.examples) == 4
 
 
+@pytest.mark.slow
 def test_neither_buckets_nor_the_order_of_the_file_change_a_mixture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_part_without_rows_gives_nothing(tmp_path: Path) -> None:
     assert [example.source for example in found.examples] == ["s1"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=60), st.sampled_from([1, 2, 8]))
 def test_buckets_part_by_the_first_bits_and_lose_nothing(values: list[int], number: int) -> None:
     import tempfile

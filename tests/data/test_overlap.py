@@ -126,6 +126,7 @@ def test_every_text_is_found_by_its_window_however_the_letters_are_batched(texts
             assert any((hit.text, known[hit.known], hit.place - hit.known_place) == (number, text, 3) for hit in hits)
 
 
+@pytest.mark.slow
 def test_an_item_is_found_in_a_document_of_many_batches() -> None:
     draw = random.Random(1)
     words = ["".join(draw.choices("abcdefgh", k=5)) for _ in range(300_000)]

@@ -110,6 +110,7 @@ WRITERS: dict[str, tuple[st.SearchStrategy[str], Callable[[list[dict[str, str]]]
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 @a_property
 @given(data=st.data())
@@ -156,6 +157,7 @@ def test_columns_may_have_other_names(
     assert texts_of(tmp_path, "instructions", write(other), columns=columns) == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keys", [("messages", "role", "content", "user", "assistant"), ("conversations", "from", "value", "human", "gpt")]
 )

@@ -196,6 +196,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["parallel", "instructions", "text"]), pieces=st.lists(_PIECES, max_size=25))
 def test_whatever_a_file_holds_it_is_read_or_refused_with_a_message(

@@ -20,6 +20,7 @@ def found(name: str) -> Finding:
     return next(finding for finding in FOUND if finding.name == name)
 
 
+@pytest.mark.slow
 def test_versions_of_what_decides_numbers_are_told() -> None:
     assert found("crosstune").values["python"].count(".") == 2
     assert {"torch", "transformers", "tokenizers"} <= set(found("libraries").values)

@@ -25,6 +25,7 @@ def by_name(findings: Any) -> dict[str, Finding]:
     return {finding.name: finding for finding in findings}
 
 
+@pytest.mark.slow
 def test_a_model_with_weights_is_examined_in_every_section(make_model: MakeModel) -> None:
     folder = make_model(template=TEMPLATE)
     done = CliRunner().invoke(app.app, ["doctor", str(folder), "--to", "ko", "--gpu", "rtx4090", "--json"])

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 
 from crosstune.evaluate import stage
@@ -22,6 +23,7 @@ def with_settings(recipe: Recipe, **settings: object) -> Recipe:
     return recipe.model_copy(update={"train": recipe.train.model_copy(update=settings)})
 
 
+@pytest.mark.slow
 def test_the_scores_are_those_of_the_evaluate_stage(recipe: Recipe, run: RunFolder, model_folder: Path) -> None:
     stage.run(recipe, run)
     expected: dict[str, dict[str, float]] = {}
@@ -37,6 +39,7 @@ def test_the_scores_are_those_of_the_evaluate_stage(recipe: Recipe, run: RunFold
     assert score(model, tokenizer) != expected
 
 
+@pytest.mark.slow
 def test_the_model_keeps_its_mode_and_its_attention(recipe: Recipe, run: RunFolder, model_folder: Path) -> None:
     model, tokenizer = load_model(str(model_folder)), load_tokenizer(str(model_folder))
     model.set_attn_implementation(ATTENTION)
@@ -47,6 +50,7 @@ def test_the_model_keeps_its_mode_and_its_attention(recipe: Recipe, run: RunFold
         assert model.config._attn_implementation == ATTENTION
 
 
+@pytest.mark.slow
 def test_only_the_chosen_tasks_are_scored_on_a_draw_of_their_items(
     recipe: Recipe, run: RunFolder, model_folder: Path, tmp_path: Path
 ) -> None:

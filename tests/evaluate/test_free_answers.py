@@ -67,6 +67,7 @@ def scored(
     return score
 
 
+@pytest.mark.slow
 def test_the_second_request_is_asked_behind_the_systems_own_first_answer(scored: Any) -> None:
     prompts: list[str] = []
 

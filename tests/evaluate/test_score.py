@@ -61,6 +61,7 @@ def run(model: Path, data_root: Path, out: Path, **options: Any) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_folder_is_scored_and_the_papers_tables_are_printed(
     model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_folder_is_scored_and_the_papers_tables_are_printed(
     assert sorted((path.name, path.read_bytes()) for path in model_folder.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_suite_without_the_papers_tasks_prints_its_own_tables(
     model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +98,7 @@ def test_a_suite_without_the_papers_tasks_prints_its_own_tables(
     assert headings[0] == ["system", "accuracy", "F1"] or headings[0] == ["accuracy", "F1"]
 
 
+@pytest.mark.slow
 def test_the_tasks_of_chat_need_no_files_and_are_asked_in_both_languages(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,6 +134,7 @@ def test_tasks_that_need_files_ask_for_their_folder_and_unknown_names_are_told(t
     assert not any("instructions" in label for label in benchmarks_of(Choice("all", tmp_path)))
 
 
+@pytest.mark.slow
 def test_json_holds_every_score_and_nothing_else_is_printed(
     model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +145,7 @@ def test_json_holds_every_score_and_nothing_else_is_printed(
     assert {score["n"] for score in stored if score["metric"] != "acc_answered"} == {1}
 
 
+@pytest.mark.slow
 def test_an_interrupted_scoring_goes_on_and_gives_the_same(
     model_folder: Path,
     data_root: Path,
@@ -169,6 +174,7 @@ def test_an_interrupted_scoring_goes_on_and_gives_the_same(
     assert len(again) == 3 + 4 * 2 - 4
 
 
+@pytest.mark.slow
 def test_a_model_that_was_trained_on_is_scored_again(
     model_folder: Path, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +313,7 @@ def test_a_folder_may_be_called_as_crosstune_calls_things(
         score_module.score(asked, Choice("paper", data_root), tmp_path / "scores")
 
 
+@pytest.mark.slow
 def test_the_scores_of_one_model_are_not_replaced_by_anothers(
     model_folder: Path, data_root: Path, tmp_path: Path
 ) -> None:
@@ -319,6 +326,7 @@ def test_the_scores_of_one_model_are_not_replaced_by_anothers(
     assert before == {path: path.read_bytes() for path in before} and (out / "recipe.yaml").read_bytes() == recipe
 
 
+@pytest.mark.slow
 def test_the_hubs_files_of_six_more_benchmarks_are_found_and_scored(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -353,6 +361,7 @@ def test_the_hubs_files_of_six_more_benchmarks_are_found_and_scored(
     assert all(text in printed for text in ("Table 4", "Belebele, Korean", "Korean knowledge", "KMMLU", "Paraphrases"))
 
 
+@pytest.mark.slow
 def test_a_gguf_file_is_scored_and_named(data_root: Path, tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "tiny.gguf", LlamaForCausalLM(llama_config()), "Q8_0")
     out = run(path, data_root, tmp_path / "scores")

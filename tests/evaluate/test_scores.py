@@ -80,6 +80,7 @@ def test_intervals_are_the_same_every_time_and_never_certain_where_all_items_agr
     assert mean_score(scored(250), "acc", [0.0] * 250).high == pytest.approx(0.015, abs=5e-4)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 300), st.data())
 def test_the_interval_of_a_share_is_scipys_wilson(n: int, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, n))
@@ -113,6 +114,7 @@ def test_an_interval_is_percentiles_of_the_resampled_statistic() -> None:
     assert np.array_equal(found, means) and interval(found) == pytest.approx(np.percentile(means, [2.5, 97.5]))
 
 
+@pytest.mark.slow
 def test_resamples_of_two_systems_are_paired_as_in_sacrebleus_paired_bootstrap() -> None:
     """The difference's spread is that of resampling the items of both systems together, by hand and one by one."""
     generator = np.random.default_rng(3)

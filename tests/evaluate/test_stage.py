@@ -101,6 +101,7 @@ def test_systems_side_by_side_get_the_same_scores(
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_every_system_gets_scores_and_answers(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     for name in ("base", "ours"):
@@ -157,6 +158,7 @@ def test_unseen_wordings_several_references_and_comet_are_scored(
     assert len(each) == 10 and (found["ter_worst"], found["comet_mean"]) == (max(each), 0.5)
 
 
+@pytest.mark.slow
 def test_prompts_are_those_of_training(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     rows = {(row["task"], row["id"]): row for row in read_jsonl(run.system("ours") / "evaluation" / "outputs.jsonl")}
@@ -172,6 +174,7 @@ def test_prompts_are_those_of_training(recipe: Recipe, run: RunFolder) -> None:
     assert rows["translate_ko_en_ko", "t1"]["reference"] == "The wind came."
 
 
+@pytest.mark.slow
 def test_a_scored_system_is_skipped_until_something_that_matters_changes(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +194,7 @@ def test_a_scored_system_is_skipped_until_something_that_matters_changes(
     assert evaluated == ["ours", "base", "ours"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +230,7 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
 HOSTILE = "<script>alert('x')</script>\x00\x1b[31m\u2028\u202e{{ 긍정 }}\r\n\ttab"
 
 
+@pytest.mark.slow
 def test_control_characters_and_html_are_kept_as_written_and_scored(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch, tokenizer: PreTrainedTokenizerFast
 ) -> None:
@@ -314,6 +319,7 @@ def test_items_that_are_no_objects_and_empty_sets_are_refused(recipe: Recipe, ru
         stage.run(recipe, run)
 
 
+@pytest.mark.slow
 def test_only_the_completion_prefix_is_taken_off_an_answer(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch, tokenizer: PreTrainedTokenizerFast
 ) -> None:
@@ -343,6 +349,7 @@ def test_a_kobest_question_of_the_wrong_language_is_refused(recipe: Recipe, run:
         read_items(path, all_tasks()["kobest_copa"], ("en", "ko"))
 
 
+@pytest.mark.slow
 def test_prompts_that_fill_the_model_stay_unanswered_and_are_counted(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +364,7 @@ def test_prompts_that_fill_the_model_stay_unanswered_and_are_counted(
     assert notes == ["nsmc: 1 prompts fill the whole context of 256 tokens and get no answer"] * 2
 
 
+@pytest.mark.slow
 def test_answers_in_words_carry_their_failures_and_chosen_ones_none(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     rows = read_jsonl(run.system("base") / "evaluation" / "outputs.jsonl")
@@ -366,6 +374,7 @@ def test_answers_in_words_carry_their_failures_and_chosen_ones_none(recipe: Reci
     assert any("no stop" in row["failures"] for row in judged)
 
 
+@pytest.mark.slow
 def test_interrupted_multiple_choice_goes_on_behind_what_was_scored(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

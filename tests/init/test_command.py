@@ -35,6 +35,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_three_files_become_a_recipe_that_a_dry_run_accepts(make_model: MakeModel, folder: Path) -> None:
     write_pairs(folder / "pairs.tsv", "ko", 700)
     write_instructions(folder / "alpaca.json", "en")
@@ -55,6 +56,7 @@ def test_three_files_become_a_recipe_that_a_dry_run_accepts(make_model: MakeMode
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.slow
 def test_every_choice_has_a_comment_with_its_reason(make_model: MakeModel, folder: Path) -> None:
     write_pairs(folder / "pairs.tsv", "ko")
     written(make_model(), folder, "ko")
@@ -64,6 +66,7 @@ def test_every_choice_has_a_comment_with_its_reason(make_model: MakeModel, folde
         assert any(text[place - 1].strip().startswith("#") for place in places), setting
 
 
+@pytest.mark.slow
 def test_the_same_rows_are_held_out_whatever_their_order(make_model: MakeModel, folder: Path) -> None:
     write_pairs(folder / "pairs.tsv", "ko")
     model = make_model()
@@ -79,6 +82,7 @@ def test_the_same_rows_are_held_out_whatever_their_order(make_model: MakeModel, 
     assert len(first.splitlines()) == 6
 
 
+@pytest.mark.slow
 def test_a_test_file_that_is_there_is_kept_and_nothing_else_held_out(make_model: MakeModel, folder: Path) -> None:
     write_pairs(folder / "pairs.tsv", "ko")
     write_pairs(folder / "pairs.test.tsv", "ko", 30)
@@ -89,6 +93,7 @@ def test_a_test_file_that_is_there_is_kept_and_nothing_else_held_out(make_model:
     assert "evaluation: translations" in shown
 
 
+@pytest.mark.slow
 def test_benchmarks_are_kept_and_their_training_splits_left_alone(make_model: MakeModel, folder: Path) -> None:
     write_pairs(folder / "pairs.tsv", "ko")
     (folder / "COPA").mkdir()
@@ -102,6 +107,7 @@ def test_benchmarks_are_kept_and_their_training_splits_left_alone(make_model: Ma
     assert "another split of KoBEST COPA" in " ".join(shown.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["de", "hi"])
 def test_text_alone_becomes_continued_pretraining_with_replay(
     make_model: MakeModel, folder: Path, language: str
@@ -117,6 +123,7 @@ def test_text_alone_becomes_continued_pretraining_with_replay(
     assert "too few to learn pieces from" in " ".join(text.replace("#", "").split())
 
 
+@pytest.mark.slow
 def test_enough_hindi_text_gets_pieces_and_whole_words(make_model: MakeModel, folder: Path) -> None:
     write_text(folder / "target.txt", "hi", 1500)
     recipe, _ = written(make_model(), folder, "hi")
@@ -126,6 +133,7 @@ def test_enough_hindi_text_gets_pieces_and_whole_words(make_model: MakeModel, fo
     assert [part.source for part in recipe.data.mixtures["pieces"]] == ["target"]
 
 
+@pytest.mark.slow
 def test_what_is_not_used_is_listed_with_the_reason(make_model: MakeModel, folder: Path) -> None:
     write_pairs(folder / "pairs.tsv", "hi")
     (folder / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(range(256)) * 20)
@@ -160,6 +168,7 @@ def test_an_empty_folder_and_one_of_photographs_end_with_what_is_needed(make_mod
     assert not (folder.parent / "recipe.yaml").exists()
 
 
+@pytest.mark.slow
 def test_two_files_of_lines_are_translations_of_each_other(make_model: MakeModel, folder: Path) -> None:
     write_text(folder / "train.en", "en")
     write_text(folder / "train.ko", "ko")
@@ -169,6 +178,7 @@ def test_two_files_of_lines_are_translations_of_each_other(make_model: MakeModel
     assert "new pieces, if worth it" in shown.partition("other.ko")[2]
 
 
+@pytest.mark.slow
 def test_what_a_dry_run_refuses_is_not_written(
     make_model: MakeModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +229,7 @@ def test_few_hours_are_steps_and_said_to_be_few(make_model: MakeModel, folder: P
     assert (many.setting, many.is_short) == ({"num_epochs": 3.0}, False)
 
 
+@pytest.mark.slow
 def test_json_lines_with_texts_and_pairs_in_one_folder_are_told_apart(make_model: MakeModel, folder: Path) -> None:
     text = [{"text": line} for line in lines("ko", 40)]
     (folder / "null.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in text), "utf-8")
@@ -228,6 +239,7 @@ def test_json_lines_with_texts_and_pairs_in_one_folder_are_told_apart(make_model
     assert "held_out_text_ko" in recipe.evaluate.tasks
 
 
+@pytest.mark.slow
 def test_data_sets_of_the_hub_are_sources_with_split_and_commit(
     make_model: MakeModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +259,7 @@ def test_data_sets_of_the_hub_are_sources_with_split_and_commit(
     assert source.paths == ("owner/pairs",)
 
 
+@pytest.mark.slow
 def test_without_a_folder_nothing_of_where_the_command_was_typed_is_looked_at(
     make_model: MakeModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,9 +51,11 @@ def copa(world: Path) -> list[ElementTree.Element]:
     return list(ElementTree.parse(world / "copa/copa-test.xml").getroot())
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path, world: Path) -> None:
-    write_world(tmp_path / "same", SIZE, seed=5)
-    write_world(tmp_path / "other", SIZE, seed=6)
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    world, size = tmp_path / "world", WorldSize(*[100] * 5, test_items=20)
+    for name, seed in (("world", 5), ("same", 5), ("other", 6)):
+        write_world(tmp_path / name, size, seed=seed)
     files = sorted(path.relative_to(world) for path in world.rglob("*") if path.is_file())
     assert len(files) == 15
     for file in files:
@@ -63,6 +65,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
         assert (content == (tmp_path / "other" / file).read_bytes()) == ("tokenizer" in file.name)
 
 
+@pytest.mark.slow
 def test_what_tokenizers_learn_from_does_not_depend_on_the_sizes(tmp_path: Path, world: Path) -> None:
     write_world(tmp_path, replace(SIZE, english_documents=50, korean_documents=50, parallel_pairs=50), seed=5)
     for name in ("tokenizer_english", "tokenizer_korean"):
@@ -120,6 +123,7 @@ def training(world: Path) -> str:
     return f" {normalised(' . '.join(training_texts(world)))} "
 
 
+@pytest.mark.slow
 def test_no_test_item_occurs_in_any_training_text(world: Path, training: str) -> None:
     items = [str(row[language]) for row in pairs(world, "test") for language in ("en", "ko")]
     items += [str(row[language]) for row in pairs(world, "dev") for language in ("en", "ko")]

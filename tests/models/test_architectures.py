@@ -31,6 +31,7 @@ def test_the_page_of_models_says_what_was_measured() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(list(RESULTS.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_a_model_of_each_kind_is_trained_scored_and_continued_as_by_plain_transformers(name: str) -> None:
     assert_exact(measure(name))

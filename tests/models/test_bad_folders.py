@@ -240,6 +240,7 @@ def test_sizes_are_found_under_an_architectures_own_names_and_in_the_text_model_
         refuse_bad_config(wrapped, "x")
 
 
+@pytest.mark.slow
 def test_no_architecture_has_such_numbers_where_nothing_else_is_said() -> None:
     for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         with contextlib.suppress(StrictDataclassClassValidationError):

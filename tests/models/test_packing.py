@@ -82,6 +82,7 @@ def test_gradients_flow_through_shared_prefixes_as_through_copies() -> None:
         torch.testing.assert_close(apart, shared, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=25), min_size=1, max_size=12), st.booleans())
 def test_every_token_has_its_place_and_position(rows: list[list[int]], share: bool) -> None:
@@ -109,6 +110,7 @@ def test_a_model_that_drops_keyword_arguments_is_refused() -> None:
         model(input_ids=torch.tensor([[1, 2, 3]]))
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 1000), max_continuing=st.integers(1, 400), multiple_of=st.sampled_from([1, 16]))
 @settings(max_examples=60)
 def test_copies_of_a_prefix_and_filling_tokens_change_no_row(seed: int, max_continuing: int, multiple_of: int) -> None:

@@ -24,6 +24,7 @@ def forgets_where_rows_end(module: Any, *states: Any, **options: Any) -> Any:
     return packing.packed_attention(module, *states, **options)
 
 
+@pytest.mark.slow
 def test_llama_is_read_packed_in_every_use_and_the_measured_difference_is_kept() -> None:
     model = make_model(LLAMA)
     for use in ("training", "scoring", "generation"):
@@ -67,6 +68,7 @@ def attends_sharply() -> PreTrainedModel:
     return model
 
 
+@pytest.mark.slow
 def test_a_model_that_rounding_moves_far_is_read_packed_and_a_leak_in_it_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

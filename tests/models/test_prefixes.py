@@ -1,6 +1,7 @@
 """Rows that begin alike are found whatever their tokens are kept in."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from crosstune.models.prefixes import MIN_SHARED_TOKENS, runs_with_shared_prefix
 TOKENS = st.lists(st.sampled_from([0, 1, 255, 256, 65_536, 2**31 - 1]), max_size=24)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 14), TOKENS), max_size=12))
 def test_runs_stand_in_the_order_of_the_rows_and_share_what_they_begin_with(drawn: list[tuple[int, list[int]]]) -> None:
     rows = [[7] * number + tokens for number, tokens in drawn]

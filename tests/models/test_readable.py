@@ -62,6 +62,7 @@ def test_a_configuration_tells_it_without_weights() -> None:
     refuse_unreadable_kind(LLAMA)
 
 
+@pytest.mark.slow
 def test_a_copy_has_few_layers_and_few_experts_of_each_kind() -> None:
     config = Qwen3NextConfig(
         **{"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "num_experts": 64},

@@ -98,7 +98,7 @@ def make_recipe(root: Path) -> Recipe:
     return yaml_file.validate(content, "test")
 
 
-@pytest.mark.parametrize("kind", ["gemma3", "qwen3_5"])
+@pytest.mark.parametrize("kind", ["gemma3", pytest.param("qwen3_5", marks=pytest.mark.exhaustive)])
 def test_a_model_for_pictures_goes_through_a_whole_run_and_loads_where_it_did(kind: str, tmp_path: Path) -> None:
     write_inputs(tmp_path, kind)
     recipe = make_recipe(tmp_path)

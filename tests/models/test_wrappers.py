@@ -44,6 +44,7 @@ WRAPPERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(WRAPPERS))
 def test_a_text_model_is_taken_out_extended_and_put_back(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

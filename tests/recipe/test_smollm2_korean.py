@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from crosstune.data import stage
 from crosstune.prompts.examples import read_examples
@@ -15,6 +16,7 @@ from crosstune.runs.folder import RunFolder
 FOLDER = Path(__file__).parents[2] / "recipes" / "smollm2_korean"
 
 
+@pytest.mark.slow
 def test_all_systems_that_train_take_the_same_steps_whatever_the_budget() -> None:
     for name, steps in {"recipe": 2400, "hub": 2400, "budget": 200}.items():
         recipe = yaml_file.load_recipe(FOLDER / f"{name}.yaml", ["data_root=data"])
@@ -22,6 +24,7 @@ def test_all_systems_that_train_take_the_same_steps_whatever_the_budget() -> Non
         assert len(recipe.systems) == 6 and {phase.num_steps for one in trained for phase in one.phases} == {steps}
 
 
+@pytest.mark.slow
 def test_systems_of_the_budget_differ_in_steps_only() -> None:
     full, small = (yaml_file.load_recipe(FOLDER / f"{name}.yaml") for name in ("recipe", "budget"))
     for name, system in full.systems.items():
@@ -66,6 +69,7 @@ def configs(folder: Path, *names: str) -> None:
     (folder / "README.md").write_text(f"---\nconfigs:\n{listed}---\n", encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_hubs_data_sets_are_read_in_their_own_layouts(tmp_path: Path) -> None:
     # The files lie here, so that their commits are not looked for.
     names = ("opus", "wikipedia", "english_wikipedia", "alpaca", "koalpaca")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs, read_outputs
@@ -13,6 +14,7 @@ from crosstune.report.tables.significance import Evidence
 from crosstune.runs.folder import RESAMPLES, RunFolder
 
 
+@pytest.mark.slow
 def test_a_change_of_bleu_where_nothing_is_translated_has_no_interval_and_a_note_says_so(
     recipe: Recipe, run: RunFolder
 ) -> None:
@@ -29,6 +31,7 @@ def test_a_change_of_bleu_where_nothing_is_translated_has_no_interval_and_a_note
     assert "nothing is translated" in table.notes[-1]
 
 
+@pytest.mark.slow
 def test_less_of_what_should_be_little_is_better(recipe: Recipe, run: RunFolder) -> None:
     table = change_table(recipe, Evidence(read_scores(recipe, run), Outputs(), {}))
     assert table is not None

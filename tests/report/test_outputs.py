@@ -10,6 +10,7 @@ from crosstune.runs.folder import RunFolder
 from tests.report.conftest import NUM_ITEMS, SYSTEMS
 
 
+@pytest.mark.slow
 def test_the_same_first_items_of_each_task_are_kept_for_all_systems(recipe: Recipe, run: RunFolder) -> None:
     outputs = read_outputs(recipe, run)
     assert outputs.num_items["hella"] == NUM_ITEMS
@@ -18,23 +19,27 @@ def test_the_same_first_items_of_each_task_are_kept_for_all_systems(recipe: Reci
     assert all(list(item["answers"]) == list(SYSTEMS) for item in kept)
 
 
+@pytest.mark.slow
 def test_right_and_wrong_are_known_for_all_items_not_only_for_the_kept_ones(recipe: Recipe, run: RunFolder) -> None:
     correct = read_outputs(recipe, run).correct
     assert len(correct["ours", "hella"]) == NUM_ITEMS
     assert ("ours", "pairs_en_ko_en") not in correct
 
 
+@pytest.mark.slow
 def test_long_answers_are_cut_and_say_so(recipe: Recipe, run: RunFolder) -> None:
     text = read_outputs(recipe, run).items["pairs_en_ko_en", "pairs_en_ko_en-2"]["answers"]["ours"]["text"]
     assert text[:MAX_CHARACTERS] == ("아주 긴 답 " * 1700)[:MAX_CHARACTERS]
     assert text.endswith("more characters in outputs.jsonl)")
 
 
+@pytest.mark.slow
 def test_half_a_surrogate_pair_can_be_written(recipe: Recipe, run: RunFolder) -> None:
     text = read_outputs(recipe, run).items["pairs_en_ko_en", "pairs_en_ko_en-4"]["answers"]["ours"]["text"]
     assert text.encode("utf-8").startswith(b"half a pair ?")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["not json", "[]", '{"task": "hella"}'])
 def test_a_broken_line_is_named_with_what_to_do(recipe: Recipe, run: RunFolder, line: str) -> None:
     good = json.dumps({"task": "hella", "id": "1"})

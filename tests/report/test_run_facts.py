@@ -50,6 +50,7 @@ def test_fertility_sets_the_tokenizers_beside_one_another(recipe: Recipe, run: R
     assert {name: figures[0] for name, figures in korean.by_tokenizer.items()} == {"base": 6.41, "extended": 1.93}
 
 
+@pytest.mark.slow
 def test_the_extension_is_told_with_its_proof_and_its_parity(recipe: Recipe, run: RunFolder) -> None:
     extension = read_run_facts(recipe, run).extension
     assert extension is not None and (extension.num_pieces, extension.num_new) == (2304, 904)
@@ -75,6 +76,7 @@ GGUF = {
 }
 
 
+@pytest.mark.slow
 def test_a_start_from_a_gguf_file_is_told_with_formats_tokens_and_template(recipe: Recipe, run: RunFolder) -> None:
     name = next(name for name, system in recipe.systems.items() if system.start not in recipe.systems)
     start = recipe.systems[name].model_copy(update={"start": "models/tiny.gguf", "architecture": None})

@@ -38,6 +38,7 @@ def data_of(page: str) -> dict[str, list[dict[str, object]]]:
     return loaded
 
 
+@pytest.mark.slow
 def test_the_report_folder_holds_page_markdown_and_csv(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     data = ["comparisons.csv", "failures.csv", "forgetting.json", "levels.json"]
@@ -45,6 +46,7 @@ def test_the_report_folder_holds_page_markdown_and_csv(recipe: Recipe, run: RunF
     assert sorted(path.name for path in run.report.iterdir()) == names
 
 
+@pytest.mark.slow
 def test_tables_are_stamped_where_training_kept_what_overlaps_the_tests(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +70,7 @@ def test_tables_are_stamped_where_training_kept_what_overlaps_the_tests(
         assert printed.count(stamp) == (3 if kept else 0)
 
 
+@pytest.mark.slow
 def test_the_csv_holds_every_score_at_full_precision(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     with (run.report / "tables.csv").open(encoding="utf-8") as file:
@@ -80,6 +83,7 @@ def test_the_csv_holds_every_score_at_full_precision(recipe: Recipe, run: RunFol
         assert ours == [(score["task"], score["metric"], score["value"], score["low"]) for score in written]
 
 
+@pytest.mark.slow
 def test_page_and_markdown_show_the_numbers_of_the_csv(recipe: Recipe, run: RunFolder) -> None:
     page = page_of(recipe, run)
     markdown = (run.report / "report.md").read_text(encoding="utf-8")
@@ -92,6 +96,7 @@ def test_page_and_markdown_show_the_numbers_of_the_csv(recipe: Recipe, run: RunF
             assert f"{value} [{low}, {high}]" in markdown.replace("**", "")
 
 
+@pytest.mark.slow
 def test_nothing_that_is_published_names_a_folder_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
     start = {"start": "/home/anna/models/llama", "tokenizer": "base", "phases": []}
     content = recipe_content()
@@ -111,6 +116,7 @@ def test_nothing_that_is_published_names_a_folder_of_the_machine_it_was_made_on(
     assert not [name for name, text in texts.items() if "/home/anna" in text or str(tmp_path) in text or "../" in text]
 
 
+@pytest.mark.slow
 def test_the_page_asks_no_network_for_anything(recipe: Recipe, run: RunFolder) -> None:
     page = page_of(recipe, run)
     elements = Elements(page).found
@@ -124,6 +130,7 @@ def test_the_page_asks_no_network_for_anything(recipe: Recipe, run: RunFolder) -
     assert policy is not None and policy.startswith("default-src 'none'")
 
 
+@pytest.mark.slow
 def test_what_models_wrote_stays_text(recipe: Recipe, run: RunFolder) -> None:
     page = page_of(recipe, run)
     assert sum(tag == "script" for tag, _ in Elements(page).found) == 2
@@ -132,6 +139,7 @@ def test_what_models_wrote_stays_text(recipe: Recipe, run: RunFolder) -> None:
     assert answers["pairs_en_ko_en-0"]["ours"]["text"].startswith("<script>document.title")  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_labels_and_descriptions_are_escaped(tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
     recipe = make_recipe(tmp_path, description=hostile, report={"title": hostile})
@@ -140,11 +148,13 @@ def test_labels_and_descriptions_are_escaped(tmp_path: Path) -> None:
     assert "<script>" not in (tmp_path / "made_up" / "report" / "report.md").read_text().replace("\\<script", "")
 
 
+@pytest.mark.slow
 def test_only_what_changed_in_the_run_changes_the_report(recipe: Recipe, run: RunFolder) -> None:
     first = page_of(recipe, run)
     assert page_of(recipe, run) == first
 
 
+@pytest.mark.slow
 def test_the_terminal_shows_both_tables_and_where_the_report_lies(
     recipe: Recipe, run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +168,7 @@ def test_the_terminal_shows_both_tables_and_where_the_report_lies(
     assert max(map(len, printed.split("The report")[0].splitlines())) <= 120
 
 
+@pytest.mark.slow
 def test_a_run_whose_other_systems_are_not_evaluated_yet_is_reported_with_dashes(recipe: Recipe) -> None:
     run = write_run(recipe, systems=("llama", "ours"))
     page = page_of(recipe, run)
@@ -166,6 +177,7 @@ def test_a_run_whose_other_systems_are_not_evaluated_yet_is_reported_with_dashes
     assert "bilingual" not in (run.report / "tables.csv").read_text()
 
 
+@pytest.mark.slow
 def test_scores_alone_are_enough_for_a_report(recipe: Recipe, run: RunFolder) -> None:
     for name in SYSTEMS:
         for file in ("metrics.jsonl", "system.json", "evaluation/outputs.jsonl", "evaluation/manifest.json"):
@@ -178,6 +190,7 @@ def test_scores_alone_are_enough_for_a_report(recipe: Recipe, run: RunFolder) ->
     assert "crosstune run recipe.yaml" in page
 
 
+@pytest.mark.slow
 def test_the_page_says_what_was_run(recipe: Recipe, run: RunFolder) -> None:
     page = page_of(recipe, run)
     for fact in ("crosstune run recipes/made_up.yaml", "0123abc", "AMD EPYC, 2 cores, 7.7 GB", "torch 2.13.0"):
@@ -194,6 +207,7 @@ def test_nothing_evaluated_is_an_error_that_says_what_to_do(recipe: Recipe) -> N
     assert "at least one systems/NAME/evaluation/scores.json" in message and "crosstune evaluate RECIPE" in message
 
 
+@pytest.mark.slow
 def test_a_score_that_is_not_a_number_counts_as_missing(recipe: Recipe, run: RunFolder) -> None:
     path = run.system("ours") / "evaluation" / "scores.json"
     scores = read_json(path)
@@ -206,6 +220,7 @@ def test_a_score_that_is_not_a_number_counts_as_missing(recipe: Recipe, run: Run
     assert line.startswith("| LLaMA (ours, the paper's) | – |")
 
 
+@pytest.mark.slow
 def test_the_findings_name_gain_forgetting_and_the_collapse_under_korean_instructions(
     recipe: Recipe, run: RunFolder
 ) -> None:
@@ -216,11 +231,13 @@ def test_the_findings_name_gain_forgetting_and_the_collapse_under_korean_instruc
     assert "LLaMA (bilingual), BLEU 96.8 [92.3, 100.0]; LLaMA (base) has 0.1." in markdown
 
 
+@pytest.mark.slow
 def test_all_four_cells_can_be_explored(recipe: Recipe, run: RunFolder) -> None:
     tasks = data_of(page_of(recipe, run))["tasks"]
     assert {f"pairs_{cell}" for cell in CELLS} <= {task["name"] for task in tasks}
 
 
+@pytest.mark.slow
 def test_scores_as_json_are_the_rows_of_the_csv(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     found = json.loads(to_json(read_scores(recipe, run), recipe.seed))

@@ -23,6 +23,7 @@ def row(step: int, loss: float = 2.0, phase: int = 0, **more: object) -> dict[st
     return {"phase": phase, "step": step, "loss": loss, "supervised_tokens": 10 * step, **more}
 
 
+@pytest.mark.slow
 def test_a_long_training_is_thinned_to_means_and_keeps_its_last_step(recipe: Recipe, run: RunFolder) -> None:
     curves = curves_of(recipe, run, [row(step, loss=float(step % 2)) for step in range(1, 100_001)])
     assert curves.num_rows == 100_000
@@ -31,10 +32,12 @@ def test_a_long_training_is_thinned_to_means_and_keeps_its_last_step(recipe: Rec
     assert all(abs(loss - 0.5) < 0.01 for _, loss in curves.loss)
 
 
+@pytest.mark.slow
 def test_a_short_training_keeps_every_step(recipe: Recipe, run: RunFolder) -> None:
     assert curves_of(recipe, run, [row(1, 3.0), row(2, 2.0)]).loss == [(1, 3.0), (2, 2.0)]
 
 
+@pytest.mark.slow
 def test_the_steps_of_a_second_phase_count_on(recipe: Recipe, run: RunFolder) -> None:
     curves = curves_of(recipe, run, [row(1), row(2), row(1, phase=1), row(2, phase=1), row(1, phase=2)])
     assert [step for step, _ in curves.loss] == [1, 2, 3, 4, 5]
@@ -93,6 +96,7 @@ def test_held_out_text_is_followed_over_the_phases(recipe: Recipe, run: RunFolde
     assert found["en"] == [(0, 1.0), (8, 1.1), (8, 1.1)]
 
 
+@pytest.mark.slow
 def test_the_page_draws_held_out_text_by_language(recipe: Recipe, run: RunFolder) -> None:
     write_jsonl(
         run.system("ours") / "validation.jsonl",
@@ -105,6 +109,7 @@ def test_the_page_draws_held_out_text_by_language(recipe: Recipe, run: RunFolder
     assert section.count('<svg class="chart"') == 2 and section.count('<svg class="mark"') == len(SYSTEMS)
 
 
+@pytest.mark.slow
 def test_languages_are_drawn_beside_the_sources(recipe: Recipe, run: RunFolder) -> None:
     def languages(korean: float, tokens: int) -> dict[str, object]:
         return {"ko": {"loss": korean, "supervised_tokens": tokens}, "en": {"loss": 1.0, "supervised_tokens": 10}}
@@ -116,6 +121,7 @@ def test_languages_are_drawn_beside_the_sources(recipe: Recipe, run: RunFolder) 
     assert {"all Korean", "all English"} <= {label for label, _, _ in figure["legend"]}
 
 
+@pytest.mark.slow
 def test_scores_during_training_become_one_chart_a_kind_of_task(recipe: Recipe, run: RunFolder) -> None:
     def scored(step: int, hella: float, bleu: float) -> dict[str, Any]:
         scores = {"hella": {"acc": hella, "acc_norm": 0.9}, "choice": {"acc": 0.5}, "pairs_en_ko_en": {"bleu": bleu}}
@@ -134,6 +140,7 @@ def test_scores_during_training_become_one_chart_a_kind_of_task(recipe: Recipe, 
     assert "Scores during training" in html and "every 5 steps" in html
 
 
+@pytest.mark.slow
 def test_a_run_without_scores_during_training_shows_no_chart_of_them(recipe: Recipe, run: RunFolder) -> None:
     assert page.score_figures(recipe, read_curves(recipe, run)) == []
     stage.run(recipe, run)

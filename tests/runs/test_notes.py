@@ -71,6 +71,7 @@ def start(recipe_content: dict[str, Any], tmp_path: Path, stages: Stages) -> Cal
     return run
 
 
+@pytest.mark.slow
 def test_a_stage_refuses_what_an_earlier_one_made_of_another_recipe(start: Callable[..., RunFolder]) -> None:
     run = start()
     before = run.recipe.read_text(encoding="utf-8")
@@ -84,6 +85,7 @@ def test_a_stage_refuses_what_an_earlier_one_made_of_another_recipe(start: Calla
     start("evaluate", "report", seed=7)
 
 
+@pytest.mark.slow
 def test_what_only_the_report_reads_asks_for_no_earlier_stage(
     start: Callable[..., RunFolder], recipe_content: dict[str, Any]
 ) -> None:
@@ -92,6 +94,7 @@ def test_what_only_the_report_reads_asks_for_no_earlier_stage(
     start("report", systems={**recipe_content["systems"], name: {**settings, "label": "Another"}})
 
 
+@pytest.mark.slow
 def test_a_training_that_was_begun_anew_and_killed_is_not_reported(
     start: Callable[..., RunFolder], stages: Stages
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_stage_that_was_killed_at_its_first_try_goes_on(start: Callable[..., R
     assert "unfinished" not in read_json(run.root / "run.json")["stages"]["data"]
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_before_it_changes_anything_leaves_its_note(
     start: Callable[..., RunFolder], stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +131,7 @@ def test_a_stage_that_fails_before_it_changes_anything_leaves_its_note(
     start("report")
 
 
+@pytest.mark.slow
 def test_what_was_made_from_another_mixture_is_not_scored(start: Callable[..., RunFolder], stages: Stages) -> None:
     start()
     stages.content = "changed corpora"
@@ -135,6 +140,7 @@ def test_what_was_made_from_another_mixture_is_not_scored(start: Callable[..., R
         start("evaluate")
 
 
+@pytest.mark.slow
 def test_run_json_names_the_command_that_made_what_lies_there(
     start: Callable[..., RunFolder], stages: Stages, tmp_path: Path
 ) -> None:
@@ -149,6 +155,7 @@ def test_run_json_names_the_command_that_made_what_lies_there(
     assert {facts["command"], facts["stages"]["train"]["command"]} == {"crosstune run third.yaml"}
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_moved_is_the_same_run(
     recipe_content: dict[str, Any], tmp_path: Path, stages: Stages
 ) -> None:

@@ -33,6 +33,7 @@ def test_every_stage_is_a_package_with_a_run_function() -> None:
         assert find_spec(f"crosstune.{stage.name}.stage")
 
 
+@pytest.mark.slow
 def test_a_run_writes_its_recipe_and_refuses_another(recipe: Recipe, recipe_content: dict[str, Any]) -> None:
     run = pipeline.run_stages(recipe, (), "crosstune run", update=False)
     assert yaml_file.load_recipe(run.recipe) == recipe

@@ -135,7 +135,7 @@ def is_alive(number: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("request_to_stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("request_to_stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive)])
 def test_a_request_to_stop_reaches_all_and_waits_until_they_have_saved(
     tmp_path: Path, request_to_stop: signal.Signals
 ) -> None:

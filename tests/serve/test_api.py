@@ -28,6 +28,7 @@ def asked(client: Any, **request: Any) -> Any:
     return client.post(CHAT, json={"model": "ours", "messages": [USER], "max_tokens": 6, **request})
 
 
+@pytest.mark.slow
 def test_an_answer_is_the_assistant_s_own(client: Any, assistant: Assistant) -> None:
     reply = asked(client)
     expected, finished = assistant.answers([assistant.encode("Say hello")], Decoding(6))[0]

@@ -110,6 +110,7 @@ def test_a_faulty_configuration_is_not_told_as_a_missing_tokenizer(chat_folder: 
         Assistant(str(chat_folder))
 
 
+@pytest.mark.slow
 def test_streamed_and_batched_answers_are_the_same(assistant: Assistant) -> None:
     prompts = [assistant.encode("Say hello"), assistant.encode("Translate", "The man opened the window.")]
     answers = assistant.answers(prompts, SHORT)
@@ -118,6 +119,7 @@ def test_streamed_and_batched_answers_are_the_same(assistant: Assistant) -> None
     assert any(text for text, _ in answers)
 
 
+@pytest.mark.slow
 def test_draws_repeat_with_their_seed_and_differ_between_seeds(assistant: Assistant) -> None:
     prompt = assistant.encode("Say hello")
 

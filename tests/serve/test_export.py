@@ -264,6 +264,7 @@ def test_a_model_that_the_converter_refuses_leaves_no_file(converter: Path, tmp_
     assert not [path for path in tmp_path.iterdir() if "gguf" in path.name and path != converter]
 
 
+@pytest.mark.slow
 def test_a_gguf_file_becomes_a_plain_model_folder(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "tiny.gguf", LlamaForCausalLM(llama_config()), "Q8_0")
     export(str(path), tmp_path / "plain", "float32", "5GB")

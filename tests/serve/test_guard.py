@@ -58,6 +58,7 @@ def test_a_body_that_grows_too_large_is_told_so_even_where_the_server_has_its_ow
     assert asked("/v1", b"a" * 60, b"a" * 41) == [413]
 
 
+@pytest.mark.slow
 def test_it_stands_before_a_server_that_loads_it_by_its_path_as_vllm_does(chat_folder: Path) -> None:
     fastapi = pytest.importorskip("fastapi")
     command = vllm_command(str(chat_folder), "127.0.0.1", 8123)

@@ -40,6 +40,7 @@ def test_a_file_becomes_as_many_lines_in_the_same_order(
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["book.ko", "book.txt"]
 
 
+@pytest.mark.slow
 def test_a_pipe_gives_the_same_lines(
     assistant: Assistant,
     chat_folder: Path,

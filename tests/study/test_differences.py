@@ -38,6 +38,7 @@ def runs(generator: np.random.Generator, num_seeds: int, sd: float, hardness: Ar
     return (generator.random(chances.shape) < chances).astype(float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sd", [0.05, 0.3, 0.8])
 @pytest.mark.parametrize("num_seeds", [2, 3, 5, 10])
 def test_the_interval_covers_no_difference_for_any_number_and_spread_of_seeds(num_seeds: int, sd: float) -> None:
@@ -54,6 +55,7 @@ def test_the_interval_covers_no_difference_for_any_number_and_spread_of_seeds(nu
     assert not marked or np.mean(np.array(marked) < 0.05) <= 0.065
 
 
+@pytest.mark.slow
 def test_against_the_one_model_that_all_start_from_the_interval_covers_too() -> None:
     generator = np.random.default_rng(5)
     covered = []
@@ -74,6 +76,7 @@ def test_against_the_one_model_that_all_start_from_the_interval_covers_too() -> 
 VALUES = st.lists(st.floats(0, 100).map(lambda value: round(value, 2)), min_size=3, max_size=6)
 
 
+@pytest.mark.slow
 @given(VALUES, VALUES, st.floats(0, 5))
 def test_nothing_is_marked_that_welchs_test_denies(ours: list[float], theirs: list[float], of_items: float) -> None:
     found = difference(side(ours, of_items), side(theirs, of_items / 2))

@@ -65,6 +65,7 @@ def test_no_cell_runs_before_all_that_any_cell_starts_from_was_looked_at(tmp_pat
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "ablations").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_the_repository_loads(path: Path) -> None:
     study = load_study(path)
@@ -123,6 +124,7 @@ def finish(recipe: Recipe) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_run_begins_from_the_nearest_finished_one_of_any_study(tmp_path: Path) -> None:
     settings = [f"runs_root={tmp_path}"]
 

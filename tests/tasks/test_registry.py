@@ -4,6 +4,8 @@ import re
 import tokenize
 from pathlib import Path
 
+import pytest
+
 import crosstune
 from crosstune.tasks.registry import all_tasks
 
@@ -28,6 +30,7 @@ def words(path: Path) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_no_benchmark_is_named_outside_its_file() -> None:
     # AI-Hub is a format of corpora, too, and FLORES-200 one of sacreBLEU's tokenizers.
     asked = {name for name, task in all_tasks().items() if task.judge in ("choice", "keywords")} - PLAIN

@@ -21,6 +21,7 @@ def pairs(small_base: BpeTokenizer, byte_level_base: BpeTokenizer, korean: list[
         PAIRS[name] = (base, extend(base, new, 600))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @pytest.mark.parametrize("style", ["sentencepiece", "byte_level"])
 @given(corpus=st.lists(MIXES, max_size=8), text=SOURCE_MIXES)
@@ -52,11 +53,13 @@ class TestExtended:
         base, extended = PAIRS[style]
         assert extended.merges[: len(base.merges)] == base.merges
 
+    @pytest.mark.slow
     @given(SOURCE_MIXES)
     def test_text_without_target_letters_is_cut_as_before(self, style: str, text: str) -> None:
         base, extended = PAIRS[style]
         assert extended.encode_lines([text]) == base.encode_lines([text])
 
+    @pytest.mark.slow
     @given(MIXES)
     def test_mixes_of_korean_english_emoji_and_spaces_survive(self, style: str, text: str) -> None:
         _, extended = PAIRS[style]

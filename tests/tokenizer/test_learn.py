@@ -37,6 +37,7 @@ def test_all_2350_syllables_are_one_piece_each_though_never_seen(any_base: BpeTo
         assert extended.cut(extended.internal(syllable)) == [extended.internal(syllable)]
 
 
+@pytest.mark.slow
 def test_the_syllables_of_a_base_that_glues_spaces_to_bytes_stay_whole_after_a_space(
     byte_level_base: BpeTokenizer, korean: list[str]
 ) -> None:

@@ -36,6 +36,7 @@ def said(action: Callable[[], Any]) -> str:
     return capture.get()
 
 
+@pytest.mark.slow
 def test_base_and_extended_tokenizer_are_made_proved_and_measured(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION, translation=True)
     text = said(lambda: stage.run(recipe, run))
@@ -51,6 +52,7 @@ def test_base_and_extended_tokenizer_are_made_proved_and_measured(make_run: Make
     assert read_json(run.tokenizer("extended") / "manifest.json")["size"] == 672
 
 
+@pytest.mark.slow
 def test_lines_of_every_mixture_prove_the_extension_though_it_is_learnt_from_one(
     make_run: MakeRun, tmp_path: Path, train_sentencepiece: Callable[..., Path], english: list[str]
 ) -> None:
@@ -64,6 +66,7 @@ def test_lines_of_every_mixture_prove_the_extension_though_it_is_learnt_from_one
     assert row["checked"] == len(lines) + len(built_in)
 
 
+@pytest.mark.slow
 def test_fertility_is_measured_on_translation_sets_before_and_after(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION, translation=True)
     stage.run(recipe, run)
@@ -73,6 +76,7 @@ def test_fertility_is_measured_on_translation_sets_before_and_after(make_run: Ma
     assert found["news", "ko", "extended"] < 2 < 8 < found["news", "ko", "base"]
 
 
+@pytest.mark.slow
 def test_parity_is_measured_on_each_translation_set_before_and_after(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION, translation=True)
     stage.run(recipe, run)
@@ -81,6 +85,7 @@ def test_parity_is_measured_on_each_translation_set_before_and_after(make_run: M
     assert rows[0]["parity"] > rows[1]["parity"] > 0
 
 
+@pytest.mark.slow
 def test_without_a_translation_set_fertility_is_measured_on_the_learning_text(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION)
     stage.run(recipe, run)
@@ -95,6 +100,7 @@ def test_a_recipe_without_extension_gets_the_base_only(make_run: MakeRun) -> Non
     assert {row["tokenizer"] for row in read_json(run.root / "tokenizer" / "fertility.json")["rows"]} == {"base"}
 
 
+@pytest.mark.slow
 def test_a_second_run_skips_all_and_a_changed_mixture_makes_what_depends_on_it(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION)
     stage.run(recipe, run)
@@ -106,6 +112,7 @@ def test_a_second_run_skips_all_and_a_changed_mixture_makes_what_depends_on_it(m
     assert "verified" in text
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_files(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION)
     stage.run(recipe, run)
@@ -115,6 +122,7 @@ def test_the_same_recipe_gives_the_same_files(make_run: MakeRun) -> None:
     assert (run.tokenizer("extended") / "tokenizer.json").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_ready_extended_tokenizer_is_taken_by_path(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION)
     stage.run(recipe, run)
@@ -177,6 +185,7 @@ def test_drawn_lines_are_different_bounded_and_the_same_for_the_same_seed() -> N
     assert sample_lines(["b\na", "b"], 50, seed=7) == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_sentencepiece_model_is_written_when_asked_and_agrees(
     make_run: MakeRun, tmp_path: Path, train_sentencepiece: Callable[..., Path], english: list[str]
 ) -> None:
@@ -245,6 +254,7 @@ def test_what_a_free_extension_changes_in_source_text_is_counted_and_said(german
     assert not unseen["required"] and unseen["checked"] > unseen["failed"] > 0
 
 
+@pytest.mark.slow
 def test_words_of_a_script_with_vowel_signs_are_kept_whole_where_that_is_asked(
     make_run: MakeRun, tmp_path: Path, english: list[str]
 ) -> None:

@@ -27,6 +27,7 @@ def test_the_first_pieces_are_those_that_a_smaller_size_learns(
     assert first_pieces(any_base, largest, size) == learn_new_pieces(any_base, korean, LearnRequest("ko", size, "seen"))
 
 
+@pytest.mark.slow
 def test_more_pieces_make_text_shorter_in_table_file_and_plot(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION, translation=True)
     stage.run(recipe, run)
@@ -51,6 +52,7 @@ def test_the_table_has_a_row_for_each_size_and_a_column_for_each_text() -> None:
     assert [list(column.cells) for column in table.columns] == [["0", "100"], ["6.000", "2.500"], ["6.000", "2.500"]]
 
 
+@pytest.mark.slow
 def test_sizes_below_the_characters_and_recipes_that_learn_nothing_are_refused(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION)
     stage.run(recipe, run)

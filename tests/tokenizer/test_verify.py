@@ -25,6 +25,7 @@ def failed(properties: list[verify.Property]) -> dict[str, list[Any]]:
     return {item.name: item.failures for item in properties if item.failures}
 
 
+@pytest.mark.slow
 def test_a_learnt_extension_holds_every_property(
     byte_level_base: BpeTokenizer, any_base: BpeTokenizer, english: list[str], korean: list[str]
 ) -> None:
@@ -98,6 +99,7 @@ class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
     def extended(self, small_base: BpeTokenizer) -> BpeTokenizer:
         return extend(small_base, NewPieces(["책", "을"]), 4)
 
+    @pytest.mark.slow
     def test_old_pieces_that_change_places(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
         vocabulary = dict(extended.pieces)
         vocabulary["<0xFE>"], vocabulary["<0xFF>"] = vocabulary["<0xFF>"], vocabulary["<0xFE>"]
@@ -132,6 +134,7 @@ class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
         found = failed(verify.verify(small_base, misreading(extended, "👍", "?"), wanted))
         assert list(found) == ["spaces, emoji and mixed text survive"]
 
+    @pytest.mark.slow
     def test_a_promised_character_without_a_piece(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
         found = failed(verify.verify(small_base, extended, samples(["The"], ["책을"], ["책", "뷁"])))
         assert list(found) == ["promised characters never fall apart into bytes"]

@@ -49,6 +49,7 @@ def sides(tmp_path: Path, english: list[str], korean: list[str]) -> tuple[Path, 
     return paths
 
 
+@pytest.mark.slow
 def test_lengths_are_measured_per_file_before_and_after(good: Path, base: Path, sides: tuple[Path, Path]) -> None:
     report = compare(good, base, Texts(list(sides), sides, LANGUAGES))
     assert report["holds"]
@@ -61,6 +62,7 @@ def test_lengths_are_measured_per_file_before_and_after(good: Path, base: Path, 
         assert parity[name] == round(korean / english, 4)
 
 
+@pytest.mark.slow
 def test_files_have_short_names_unless_two_share_one(
     good: Path, base: Path, sides: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -71,6 +73,7 @@ def test_files_have_short_names_unless_two_share_one(
     assert {row["text"] for row in report["fertility"]} == {"news.en", str(sides[1]), str(same)}
 
 
+@pytest.mark.slow
 def test_a_byte_level_tokenizer_is_proved_too(
     byte_level_base: BpeTokenizer, korean: list[str], sides: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -82,6 +85,7 @@ def test_a_byte_level_tokenizer_is_proved_too(
     assert all(row["share"] == 1 for row in report["properties"])
 
 
+@pytest.mark.slow
 def test_words_that_were_added_beside_the_model_are_seen_to_break_text(
     base: Path, sides: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -144,6 +148,7 @@ def test_the_command_lists_every_differing_line_and_fails(bad: Path, base: Path,
     ]
 
 
+@pytest.mark.slow
 def test_a_sentencepiece_file_beside_the_fast_one_must_agree_with_it(
     good: Path, base: Path, tmp_path: Path, english: list[str], train_sentencepiece: Callable[..., Path]
 ) -> None:

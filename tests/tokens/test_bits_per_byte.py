@@ -18,6 +18,7 @@ def test_the_windows_of_the_docstrings_example() -> None:
     assert found == ["B|abcd", "d|efgh", "fgh|ij"]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 40), st.integers(1, 12))
 def test_windows_are_the_harness_windows(num_tokens: int, max_length: int) -> None:
     tokens = list(range(num_tokens))

@@ -124,8 +124,9 @@ def by_words(request: pytest.FixtureRequest, sentencepiece: PreTrainedTokenizerF
     return sentencepiece if request.param == "sentencepiece" else others[request.param]()
 
 
+@pytest.mark.slow
 @given(texts=st.lists(st.tuples(st.just("") | TEXT, TEXT), min_size=1, max_size=4))
-@settings(max_examples=300)
+@settings(max_examples=60)
 def test_encoding_by_words_gives_the_tokens_that_the_tokenizer_gives_at_once(
     by_words: PreTrainedTokenizerFast, texts: list[tuple[str, str]]
 ) -> None:

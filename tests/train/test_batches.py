@@ -20,6 +20,7 @@ def seen(schedule: Schedule) -> list[list[int]]:
     return [schedule.rows_of_step(step).tolist() for step in range(schedule.num_steps)]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 40), st.integers(1, 12), st.floats(0.1, 4))
 @settings(max_examples=80)
 def test_every_row_is_seen_once_an_epoch(num_rows: int, batch_size: int, num_epochs: float) -> None:
@@ -41,6 +42,7 @@ def test_epochs_and_phases_have_orders_of_their_own() -> None:
     assert whole == [row for batch in seen(Schedule(20, 40, 5, (1, 0))) for row in batch]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 200))
 def test_a_step_sees_its_stretch_of_the_permutations_of_the_epochs(num_rows: int, size: int, num_seen: int) -> None:
     schedule = Schedule(num_rows, num_seen, size, (5, 1))
@@ -79,6 +81,7 @@ def test_a_model_that_shares_no_prefixes_reads_no_more_tokens_at_a_time_than_the
     assert [sum(len(segment.tokens) for segment in micro_batch) for micro_batch in alone] == [69, 69, 69, 69]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.integers(3, 5), max_size=30), min_size=1, max_size=25), st.integers(1, 4), st.integers(1, 80)
 )

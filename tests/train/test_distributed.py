@@ -124,7 +124,7 @@ def test_two_processes_train_as_one_does(single: RunFolder, make_run: MakeRun, t
     assert_equal_but_for_rounding(double, single, SYSTEMS)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_two_processes_began_one_goes_on_with_at_the_next_row(make_run: MakeRun, tmp_path: Path) -> None:
     systems = {"base": scratch(phases=[phase(num_steps=30)])}
     recipe, single = make_run(systems, root=tmp_path / "single")
@@ -165,7 +165,7 @@ def test_a_run_goes_on_on_another_number_of_processes_with_the_same_order_of_exa
     assert_learnt_the_same(moved, single)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_split_weights_go_on_on_three_processes(make_run: MakeRun, tmp_path: Path) -> None:
     systems = {"base": scratch(phases=[phase(num_steps=30, **PULLS)])}
     recipe, single = make_run(systems, root=tmp_path / "single")
@@ -193,7 +193,7 @@ def assert_learnt_the_same(moved: RunFolder, single: RunFolder) -> None:
         torch.testing.assert_close(weights(moved, "base")[key], weight, rtol=1e-3, atol=5e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_in_bf16_two_processes_that_split_the_weights_learn_next_to_what_one_learns(
     make_run: MakeRun, tmp_path: Path
 ) -> None:

@@ -91,6 +91,7 @@ def run_reference(model: PreTrainedModel, phase: Phase) -> list[float]:
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CONFIGS))
 def test_losses_and_weights_equal_the_padded_reference(name: str) -> None:
     torch.manual_seed(0)
@@ -103,6 +104,7 @@ def test_losses_and_weights_equal_the_padded_reference(name: str) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_the_split_into_micro_batches_does_not_change_the_trajectory() -> None:
     phase = make_phase(learning_rate=1e-3, weight_decay=0.0)
     found = []

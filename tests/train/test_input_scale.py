@@ -41,6 +41,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_ready_in_seconds_and_a_few_bytes_a_token(path: Path) -> None:
     content = {**phase_content(global_batch_size=128), "num_steps": None, "num_epochs": 3, "max_length_tokens": 64}
     phase = Phase.model_validate_json(json.dumps(content))

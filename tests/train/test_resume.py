@@ -1,11 +1,8 @@
 """Killed and started again, training ends where it would have ended, bit for bit."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,8 +31,11 @@ from tests.train.conftest import (
     scratch,
     wait_for_steps,
 )
+from tests.warm import Process
+from tests.warm import run as run_program
 
 ADAPTERS = {"rank": 4, "alpha": 8, "dropout": 0.2, "targets": ["q_proj", "v_proj"]}
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 SYSTEMS: dict[str, Any] = {
     # Six steps of six rows: the border between two epochs of the 28 rows lies inside a step.
     "base": scratch(phases=[phase("korean", num_steps=7), phase("paper", num_steps=7)]),
@@ -82,85 +82,24 @@ def test_a_run_that_breaks_off_anywhere_ends_like_one_that_does_not(
     assert_same(whole, result(broken))
 
 
-PROGRAM = """
-import sys, torch
-from pathlib import Path
-from crosstune.recipe import yaml_file
-from crosstune.runs.folder import RunFolder, read_json
-from crosstune.train import stage
-torch.set_num_threads(1)
-stage.run(yaml_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2])))
-"""
-
-
-def start(recipe: Recipe, run: RunFolder, folder: Path) -> subprocess.Popen[bytes]:
-    path = folder / "recipe.yaml"
-    path.write_text(yaml_file.dump(recipe), encoding="utf-8")
-    source = str(Path(yaml_file.__file__).parents[2])
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(path), str(run.root)],
-        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.DEVNULL,
-    )
-
-
 @pytest.mark.slow
 def test_a_process_that_is_asked_to_stop_is_resumed(make_run: MakeRun, tmp_path: Path, whole: dict[str, Any]) -> None:
     recipe, killed = make_run(SYSTEMS, root=tmp_path / "killed", save_every_steps=2)
-    process = start(recipe, killed, tmp_path / "killed")
+    (tmp_path / "killed" / "recipe.yaml").write_text(yaml_file.dump(recipe), encoding="utf-8")
+    process = Process("crosstune", "train", str(tmp_path / "killed" / "recipe.yaml"), environment=ONE_THREAD)
     wait_for_steps(killed, 5, process)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)
+    assert not (killed.system("lora") / "system.json").exists(), "it ended before it was asked to"
     train_stage.run(recipe, killed)
     assert_same(whole, result(killed))
 
 
-# Libraries are loaded once, and each life is a fork; it is killed a random time after its first new step, or after its
-# begin: while it loads, trains, writes a checkpoint, goes from phase to phase, saves the model.
-KILLER = """
-import gc, os, random, signal, sys, time
-from pathlib import Path
-import torch
-from crosstune.runs.folder import RunFolder
-from crosstune.recipe import yaml_file
-from crosstune.train import stage
-torch.set_num_threads(1)
-recipe, run = yaml_file.load_recipe(Path(sys.argv[1])), RunFolder(Path(sys.argv[2]))
-draw, num_kills = random.Random(int(sys.argv[3])), 0
-gc.freeze()  # or each life would copy all that it collects garbage from
-
-def num_bytes_of_metrics():
-    return sum(path.stat().st_size for path in run.root.glob("systems/*/metrics.jsonl"))
-
-while True:
-    before = num_bytes_of_metrics()
-    child = os.fork()
-    if child == 0:
-        # What training itself has to say of a crash goes to the log of the test.
-        stage.run(recipe, run)
-        os._exit(0)
-    if num_kills < int(sys.argv[4]):
-        begun = time.monotonic()
-        if draw.random() < 0.7:
-            while num_bytes_of_metrics() <= before and time.monotonic() < begun + 30:
-                if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                    break
-                time.sleep(0.001)
-            time.sleep(draw.uniform(0, 0.12))
-        else:
-            time.sleep(draw.uniform(0, 0.6))
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    num_kills += os.WIFSIGNALED(status)
-    if os.WIFEXITED(status):
-        print(num_kills)
-        sys.exit(os.WEXITSTATUS(status))
-"""
-LIVES = 20
-
-
 @pytest.mark.slow
-def test_a_run_that_is_killed_twenty_times_ends_like_one_that_never_was(make_run: MakeRun, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lives", [4, pytest.param(20, marks=pytest.mark.exhaustive)])
+def test_a_run_that_is_killed_many_times_ends_like_one_that_never_was(
+    make_run: MakeRun, tmp_path: Path, lives: int
+) -> None:
     systems = {
         "base": scratch(phases=[phase("korean", num_steps=24), phase("paper", num_steps=24)]),
         "lora": {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora=ADAPTERS, num_steps=24)]},
@@ -169,15 +108,12 @@ def test_a_run_that_is_killed_twenty_times_ends_like_one_that_never_was(make_run
     train_stage.run(recipe, whole)
     num_kills = 0
     # Where a run ends before it was killed so often, the next one goes on with being killed.
-    while num_kills < LIVES:
+    while num_kills < lives:
         root = tmp_path / f"after_{num_kills}"
         recipe, killed = make_run(systems, root=root, save_every_steps=3)
         (root / "recipe.yaml").write_text(yaml_file.dump(recipe), encoding="utf-8")
-        arguments = [str(root / "recipe.yaml"), str(killed.root), str(num_kills), str(LIVES - num_kills)]
-        environment = {**os.environ, "PYTHONPATH": str(Path(yaml_file.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, "-c", KILLER, *arguments], capture_output=True, text=True, env=environment, check=False
-        )
+        arguments = [str(root / "recipe.yaml"), str(killed.root), str(num_kills), str(lives - num_kills)]
+        done = run_program("tests.train.killed_training", *arguments, environment=ONE_THREAD)
         assert done.returncode == 0, done.stderr[-3000:]
         num_kills += int(done.stdout)
         assert_same(result(whole), result(killed))

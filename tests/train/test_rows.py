@@ -167,6 +167,7 @@ def token_tables(draw: st.DrawFn) -> pa.Table:
     return pa.concat_tables(chunks)
 
 
+@pytest.mark.slow
 @given(token_tables(), st.integers(2, 30), st.sampled_from(["drop", "truncate"]))
 @settings(max_examples=150)
 def test_rows_on_the_disk_are_those_laid_out_one_after_the_other(table: pa.Table, limit: int, on_too_long: str) -> None:

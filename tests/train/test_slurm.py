@@ -76,7 +76,7 @@ def scancel(job: psutil.Popen) -> None:
         process.send_signal(signal.SIGTERM)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_slurm_job_of_two_nodes_is_cancelled_and_goes_on_when_requeued(make_run: MakeRun, tmp_path: Path) -> None:
     recipe, alone = make_run(SYSTEMS, root=tmp_path / "alone")
     train_stage.run(recipe, alone)

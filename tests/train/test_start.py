@@ -198,6 +198,7 @@ def test_a_gguf_file_that_is_not_there_is_asked_for_as_one(make_run: MakeRun) ->
         train_stage.run(recipe, run)
 
 
+@pytest.mark.slow
 def test_a_model_that_can_be_trained_in_no_exact_way_is_refused_at_the_dry_run(
     make_run: MakeRun, tmp_path: Path
 ) -> None:

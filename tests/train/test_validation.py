@@ -53,6 +53,7 @@ def test_the_score_is_the_models_cross_entropy_over_the_texts_bytes(make_run: Ma
     assert scores(run)[-1]["bits_per_byte"]["ko"] == pytest.approx(by_hand(model, tokenizer, texts, 200), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_length", [5, 16, 64])
 @pytest.mark.parametrize("bos", ["<s>", None])
 def test_training_and_evaluation_give_one_number(
@@ -91,7 +92,7 @@ def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Any) 
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
-@pytest.mark.parametrize("num_steps", [1, 5, 9])
+@pytest.mark.parametrize("num_steps", [5, *(pytest.param(steps, marks=pytest.mark.exhaustive) for steps in (1, 9))])
 def test_a_run_that_breaks_off_has_every_score_once(make_run: MakeRun, tmp_path: Any, num_steps: int) -> None:
     systems = {"base": scratch(phases=[phase(num_steps=7), phase(num_steps=4)])}
     recipe, whole = make_run(systems, root=tmp_path / "whole", **VALIDATED)

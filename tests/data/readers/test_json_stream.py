@@ -32,6 +32,7 @@ def rows(found: TextFile) -> list[Any]:
     return [record.content for record in json_array(found)]
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.lists(VALUES, max_size=4), st.integers(1, 9), st.booleans(), st.sampled_from([None, 1]))
 def test_rows_are_the_json_module_s_however_the_file_is_cut(
@@ -72,6 +73,7 @@ def test_a_fault_is_told_before_the_rest_is_read(tmp_path: Path, monkeypatch: py
         rows(found)
 
 
+@pytest.mark.slow
 def test_an_array_of_any_length_is_read_in_constant_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_files, "CHUNK_BYTES", 2**12)
     row = '{"en": "Hello there.", "ko": "안녕하세요."}'

@@ -109,6 +109,7 @@ def test_what_is_parsed_as_a_whole_leaves_room_for_its_copies(tmp_path: Path, mo
         file(tmp_path, b"0123456789a").text()
 
 
+@pytest.mark.slow
 def test_a_gigabyte_without_line_end_is_one_bad_row_in_constant_memory(tmp_path: Path) -> None:
     found = file(tmp_path, b"short\n")
     with found.path.open("r+b") as content:
@@ -136,6 +137,7 @@ def test_a_line_may_have_the_limit_and_its_end(tmp_path: Path, monkeypatch: pyte
     ]
 
 
+@pytest.mark.slow
 def test_lines_are_read_as_they_are_needed(tmp_path: Path) -> None:
     found = file(tmp_path, "한국어 문장 하나.\n".encode() * 100_000)
     with limited_memory(500_000):

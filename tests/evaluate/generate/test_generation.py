@@ -51,6 +51,7 @@ def frequent_token(model: PreTrainedModel, prompts: list[list[int]]) -> int:
     return max(counts, key=lambda token: (counts[token], token))
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_transformers_when_some_rows_stop_early(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
@@ -61,6 +62,7 @@ def test_answers_are_those_of_transformers_when_some_rows_stop_early(
     assert answers(model, prompts, eos, LIMITS) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("max_rows", "batch_tokens"), [(1, 4096), (3, 4096), (16, 60)])
 def test_the_batch_does_not_change_the_answers(
     llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, max_rows: int, batch_tokens: int
@@ -71,6 +73,7 @@ def test_the_batch_does_not_change_the_answers(
     assert answers(llama, prompts, eos, small) == answers(llama, prompts, eos, LIMITS)
 
 
+@pytest.mark.slow
 def test_free_slots_are_refilled_while_others_write(llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [list(range(3, 3 + length)) for length in range(20, 32)]
     eos = frequent_token(llama, prompts)
@@ -93,6 +96,7 @@ def test_free_slots_are_refilled_while_others_write(llama: PreTrainedModel, monk
     assert sum(rows_per_call) == num_tokens, "a slot wrote for a row that had ended"
 
 
+@pytest.mark.slow
 def test_prompts_longer_than_plain_attention_reads_give_the_same_answers(llama: PreTrainedModel) -> None:
     prompts = [[3 + (7 * place) % 50 for place in range(length)] for length in (230, MAX_PLAIN_ATTENTION, 60)]
     eos = frequent_token(llama, prompts)
@@ -100,6 +104,7 @@ def test_prompts_longer_than_plain_attention_reads_give_the_same_answers(llama: 
     assert answers(llama, prompts, eos, LIMITS) == expected
 
 
+@pytest.mark.slow
 def test_prompts_that_begin_alike_or_are_equal_are_answered_each(llama: PreTrainedModel) -> None:
     begin = list(range(3, 23))
     prompts = [[*begin, 7], [*begin, 40, 41, 42], begin, [*begin, 7], [5, 9]]
@@ -119,6 +124,7 @@ def test_what_no_row_has_reached_is_never_read(llama: PreTrainedModel, monkeypat
     assert answers(llama, prompts, -1, LIMITS) == expected
 
 
+@pytest.mark.slow
 def test_a_row_at_the_models_last_position_stops_unfinished(
     llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:

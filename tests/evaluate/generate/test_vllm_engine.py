@@ -50,6 +50,7 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", module)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("vllm")
 def test_its_answers_are_our_own_loops(llama: PreTrainedModel, model_folder: Any) -> None:
     system = TrainedSystem("ours", str(model_folder), None, str(model_folder), "")
@@ -64,6 +65,7 @@ def test_its_answers_are_our_own_loops(llama: PreTrainedModel, model_folder: Any
     assert dict(writer(system, "float32")(prompts, {eos}, full))[2] == ours[2].__class__((), False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("vllm")
 def test_the_stage_scores_its_answers_and_says_so(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)

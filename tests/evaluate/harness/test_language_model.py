@@ -132,6 +132,7 @@ def test_a_log_likelihood_that_is_no_number_stops_scoring_with_model_task_and_it
     assert "evaluate.precision" in str(error.value)
 
 
+@pytest.mark.slow
 def test_generated_texts_equal_those_of_the_harness(llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
     tokenizer.pad_token = tokenizer.unk_token
     plain = {"until": ["\n\n"], "max_gen_toks": 20}

@@ -174,6 +174,7 @@ def test_every_task_file_is_tested_here() -> None:
     assert scored_here == set(ALL)
 
 
+@pytest.mark.slow
 def test_scores_and_likelihoods_are_those_of_the_harnesss_own_model(
     llama: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,

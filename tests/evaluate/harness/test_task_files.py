@@ -63,6 +63,7 @@ def local_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompt", ["paper-v1", "alpaca"])
 def test_generated_tasks_ask_and_count_as_our_own_loop(
     tmp_path: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str

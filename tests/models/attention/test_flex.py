@@ -27,6 +27,7 @@ def test_the_mask_is_each_token_of_the_row_up_to_the_position(share: bool) -> No
     assert not (wanted & ~blocks[: layout.num_tokens, : layout.num_tokens]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CONFIGS))
 def test_logits_equal_those_of_the_grouped_kernels(name: str) -> None:
     model, layout = make_model(CONFIGS[name]), packing.lay_out(random_rows(3), share_prefixes=True)
@@ -38,6 +39,7 @@ def test_logits_equal_those_of_the_grouped_kernels(name: str) -> None:
     torch.testing.assert_close(*found, atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_with_autocast_it_takes_queries_and_keys_that_were_rotated_in_float32() -> None:
     model, layout = make_model(CONFIGS["llama"]), packing.lay_out(random_rows(3), share_prefixes=True)
     positions, found = torch.arange(layout.num_tokens), []

@@ -16,6 +16,7 @@ def doubles(heads: int, num_tokens: int) -> torch.Tensor:
     return torch.randn(heads, num_tokens, 3, dtype=torch.float64, requires_grad=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_heads", [4, 2])
 def test_outputs_and_gradients_are_those_of_attention(key_heads: int) -> None:
     torch.manual_seed(0)

@@ -55,6 +55,7 @@ def test_a_file_says_what_the_model_that_it_was_written_from_says(tmp_path: Path
     assert loaded.config.tie_word_embeddings == tied
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_1", "Q5_0", "F16", "BF16"])
 def test_quantized_weights_are_those_that_gguf_makes_of_them(tmp_path: Path, kind: str) -> None:
     model = make("llama")

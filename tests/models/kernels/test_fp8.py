@@ -51,6 +51,7 @@ def test_layers_multiply_in_it_but_the_last_one_and_the_head_do_not() -> None:
     assert model.state_dict().keys() == make_model().state_dict().keys()
 
 
+@pytest.mark.slow
 def test_losses_and_gradients_are_near_those_of_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss, "layout_options", lambda _: loss.ON_GPU)
     segments = [make_row([3 + index] * (5 + index % 40), index)[0] for index in range(20)]

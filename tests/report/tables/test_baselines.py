@@ -1,9 +1,12 @@
+import pytest
+
 from crosstune.recipe import Recipe
 from crosstune.report import stage
 from crosstune.runs.files import read_json, write_json, write_jsonl
 from crosstune.runs.folder import RunFolder
 
 
+@pytest.mark.slow
 def test_the_most_frequent_answer_of_a_tasks_own_items_stands_beside_guessing(recipe: Recipe, run: RunFolder) -> None:
     labels = {"hella": [0, 3, 3, 1, 3], "choice": [1, 0, 1, 1]}
     for task, found in labels.items():
@@ -20,6 +23,7 @@ def test_the_most_frequent_answer_of_a_tasks_own_items_stands_beside_guessing(re
         assert "guessing\u00a00.50, majority\u00a00.75" in text
 
 
+@pytest.mark.slow
 def test_without_items_only_guessing_is_shown(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     assert read_json(run.report / "levels.json") == {}
@@ -27,6 +31,7 @@ def test_without_items_only_guessing_is_shown(recipe: Recipe, run: RunFolder) ->
     assert "guessing\u00a00.25" in text and "majority" not in text
 
 
+@pytest.mark.slow
 def test_what_the_training_rows_give_without_a_model_stands_below_its_table(recipe: Recipe, run: RunFolder) -> None:
     score = {"metric": "bleu", "value": 45.04, "low": 40.0, "high": 50.0}
     scores = [

@@ -16,6 +16,7 @@ from crosstune.runs.records import Score
 from tests.report.conftest import make_recipe
 
 
+@pytest.mark.slow
 def test_the_change_is_adapted_minus_reference_with_an_interval_over_the_same_items(
     recipe: Recipe, run: RunFolder
 ) -> None:
@@ -32,6 +33,7 @@ def test_the_change_is_adapted_minus_reference_with_an_interval_over_the_same_it
     assert table.columns[copa].marks(cell) == " ▼"
 
 
+@pytest.mark.slow
 def test_without_the_items_of_the_score_the_change_has_no_interval(recipe: Recipe, run: RunFolder) -> None:
     scores = read_scores(recipe, run)
     outputs = read_outputs(recipe, run)
@@ -81,6 +83,7 @@ def test_held_out_text_is_compared_by_the_paired_bootstrap_and_its_least_is_best
     assert [row.system for row in further.rows if row.cells[0].is_best] == ["ours"]
 
 
+@pytest.mark.slow
 def test_resamples_of_other_items_or_of_another_number_are_not_paired(recipe: Recipe, run: RunFolder) -> None:
     for system, number in (("llama", 1000), ("ours", 1000), ("lora", 500)):
         np.savez(run.system(system) / "evaluation" / RESAMPLES, **{"pairs_en_ko_en/bleu": np.linspace(0, 1, number)})

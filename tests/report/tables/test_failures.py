@@ -1,3 +1,5 @@
+import pytest
+
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import read_outputs
 from crosstune.report.tables.failures import CellFailures, figures, read_failures, to_csv, to_markdown
@@ -11,6 +13,7 @@ from tests.report.conftest import CELLS, NUM_ITEMS, SYSTEMS
 CELL = CellFailures("t", "En | Ko", (("ours", "Ours", 4, {"wrong language": 2, "no stop": 1}, {"wrong language": 2}),))
 
 
+@pytest.mark.slow
 def test_every_failure_is_counted_and_the_first_one_apart(recipe: Recipe, run: RunFolder) -> None:
     found = {cell.task: cell for cell in read_failures(recipe, read_outputs(recipe, run), {"movies": "NSMC"})}
     assert list(found) == ["movies", *(f"pairs_{cell}" for cell in CELLS)]
@@ -22,6 +25,7 @@ def test_every_failure_is_counted_and_the_first_one_apart(recipe: Recipe, run: R
     assert first == {"empty": 1, "wrong language": 1}
 
 
+@pytest.mark.slow
 def test_answers_that_were_never_judged_are_not_shown_as_right(recipe: Recipe, run: RunFolder) -> None:
     for system in SYSTEMS:
         path = run.system(system) / "evaluation" / "outputs.jsonl"

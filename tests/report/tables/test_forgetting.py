@@ -31,6 +31,7 @@ def test_a_verdict_needs_the_whole_interval_on_one_side(low: float, high: float,
     assert verdict((-high, -low), 0.03) == expected
 
 
+@pytest.mark.slow
 def test_every_system_and_task_gets_a_verdict_and_the_page_a_sentence(recipe: Recipe) -> None:
     evaluate = recipe.model_dump(mode="json")["evaluate"] | {"max_forgetting": 0.05}
     limited = make_recipe(recipe.runs_root, evaluate=evaluate)
@@ -44,6 +45,7 @@ def test_every_system_and_task_gets_a_verdict_and_the_page_a_sentence(recipe: Re
     assert "Against the limit of 0.05: " in (run.report / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_without_a_limit_there_is_no_verdict(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     assert read_json(run.report / "forgetting.json") == []
@@ -147,6 +149,7 @@ def test_a_limit_that_nothing_could_be_held_against_is_refused_at_once(
         gated(recipe, tasks)
 
 
+@pytest.mark.slow
 def test_the_command_fails_with_the_reason_and_wants_a_limit(
     recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,7 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_lies_between_no_correction_and_bonferroni(p_values: list[float]) -> None:
     corrected = holm(p_values)
@@ -69,6 +70,7 @@ def test_holm_lies_between_no_correction_and_bonferroni(p_values: list[float]) -
     assert all(np.asarray(corrected) >= false_discovery_control(p_values) - 1e-12)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_test_rejects_one_in_twenty_where_there_is_no_difference() -> None:
     generator = np.random.default_rng(0)
     p_values = []
@@ -86,6 +88,7 @@ def test_the_bootstrap_test_is_symmetric_and_never_zero() -> None:
     assert paired_bootstrap(0.0, np.zeros(999)) == 1.0
 
 
+@pytest.mark.slow
 def test_accuracies_are_compared_item_by_item_and_bleu_by_resamples(recipe: Recipe, run: RunFolder) -> None:
     for system, shift in (("llama", 0.0), ("ours", 50.0)):
         values = np.random.default_rng(1).normal(size=1000) + shift
@@ -103,6 +106,7 @@ def test_accuracies_are_compared_item_by_item_and_bleu_by_resamples(recipe: Reci
     assert ("pairs_en_ko_en", "llama", "lora") not in found
 
 
+@pytest.mark.slow
 def test_answers_to_other_items_than_those_of_the_score_are_not_compared(recipe: Recipe, run: RunFolder) -> None:
     evidence = evidence_of(recipe, run)
     assert evidence.won_and_lost(("llama", "ours"), "choice", "acc")
@@ -113,6 +117,7 @@ def test_answers_to_other_items_than_those_of_the_score_are_not_compared(recipe:
     assert evidence.won_and_lost(("llama", "lora"), "choice", "acc") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_ours", ["others, as many", ""])
 def test_systems_that_answered_other_items_are_not_compared_by_resamples(
     recipe: Recipe, run: RunFolder, of_ours: str
@@ -128,6 +133,7 @@ def test_systems_that_answered_other_items_are_not_compared_by_resamples(
     assert not [one for one in compare(evidence, pair) if (one.task, one.metric) == key[1:]]
 
 
+@pytest.mark.slow
 def test_cells_are_marked_that_differ_from_the_reference_or_beat_all(recipe: Recipe, run: RunFolder) -> None:
     evidence = evidence_of(recipe, run)
     systems = list(recipe.systems)
@@ -154,6 +160,7 @@ def test_cells_are_marked_that_differ_from_the_reference_or_beat_all(recipe: Rec
     assert marks(of_llama)["llama"] == "‡"
 
 
+@pytest.mark.slow
 def test_translations_that_are_none_are_not_marked(recipe: Recipe, run: RunFolder) -> None:
     evidence = evidence_of(recipe, run)
     task = "pairs_ko_en_en"
@@ -165,6 +172,7 @@ def test_translations_that_are_none_are_not_marked(recipe: Recipe, run: RunFolde
     assert (found["lora"], found["bilingual"]) == ("", "†")
 
 
+@pytest.mark.slow
 def test_the_report_writes_all_comparisons_and_explains_the_marks(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
     with (run.report / "comparisons.csv").open(encoding="utf-8") as file:

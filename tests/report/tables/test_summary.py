@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from crosstune.report.outputs import read_outputs
 from crosstune.report.scores import read_resamples, read_scores
 from crosstune.report.stage import task_labels
@@ -15,6 +17,7 @@ from crosstune.report.tables.summary import summary
 from tests.report.conftest import make_recipe, write_run
 
 
+@pytest.mark.slow
 def test_the_summary_names_the_best_system_its_gain_what_it_forgot_and_how_it_fails(tmp_path: Path) -> None:
     recipe = make_recipe(tmp_path)
     run = write_run(recipe)

@@ -17,6 +17,7 @@ from crosstune.report.write.charts import (
 numbers = st.floats(-1e6, 1e6)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=20))
 def test_any_numbers_give_well_formed_svg(points: list[tuple[float, float]]) -> None:
     ElementTree.fromstring(line_chart([Series("a", points, 0)], (400, 200), ("x", "y")))

@@ -19,6 +19,7 @@ def latex(recipe: Recipe, run: RunFolder) -> str:
     return (run.report / "tables.tex").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_every_row_has_as_many_cells_as_its_table_has_columns(latex: str) -> None:
     tables = re.findall(r"\\begin\{tabular\}\{(lr+)\}(.*?)\\end\{tabular\}", latex, flags=re.DOTALL)
     assert len(tables) >= 4
@@ -29,6 +30,7 @@ def test_every_row_has_as_many_cells_as_its_table_has_columns(latex: str) -> Non
                 assert len(re.split(r"(?<!\\)&", line)) + spanned == len(columns), line
 
 
+@pytest.mark.slow
 def test_the_papers_tables_stand_there_with_intervals_and_the_papers_figures(latex: str) -> None:
     assert r"\caption{Accuracy on English and Korean tasks (the paper's Table 3)." in latex
     assert r"{}LLaMA (ours, the paper's) & " in latex and r"\quad\textit{paper: Ours} & \textit{0.56}" in latex

@@ -34,6 +34,7 @@ def metadata(card: str) -> dict[str, Any]:
     return dict(YAML(typ="safe").load(card.split("---\n")[1]))
 
 
+@pytest.mark.slow
 def test_the_metadata_hold_every_score_in_the_hubs_form(card: str, run: RunFolder) -> None:
     found = metadata(card)
     assert found["language"] == ["en", "ko"] and found["library_name"] == "transformers"
@@ -44,6 +45,7 @@ def test_the_metadata_hold_every_score_in_the_hubs_form(card: str, run: RunFolde
     } == {(row["task"], row["metric"]): row["value"] for row in scores}
 
 
+@pytest.mark.slow
 def test_the_card_shows_this_model_beside_the_reference_only(card: str) -> None:
     table = card.split("# Results")[1]
     assert "| LLaMA (base) |" in table and "| LLaMA (ours, the paper's) |" in table
@@ -53,6 +55,7 @@ def test_the_card_shows_this_model_beside_the_reference_only(card: str) -> None:
     assert "†" not in table and "‡" not in table
 
 
+@pytest.mark.slow
 def test_the_card_says_what_it_was_trained_on(card: str) -> None:
     assert "phase 1: full on the mixture `paper`, epochs: 1, 8 rows per step, learning rate 0.0006" in card
     assert "aihub: 11,950 examples of 12,000 rows of `pairs.json`; dropped: 50" in card
@@ -61,6 +64,7 @@ def test_the_card_says_what_it_was_trained_on(card: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_only_trained_systems_have_a_card_and_it_does_not_change_the_models_hash(
     recipe: Recipe, run: RunFolder
 ) -> None:
@@ -70,6 +74,7 @@ def test_only_trained_systems_have_a_card_and_it_does_not_change_the_models_hash
     assert not (run.system("lora") / "model").exists()
 
 
+@pytest.mark.slow
 def test_a_base_from_the_hub_and_a_licence_are_named(tmp_path: Path) -> None:
     systems = make_recipe(tmp_path).model_dump(mode="json", exclude_none=True)["systems"]
     systems["llama"] = {
@@ -83,6 +88,7 @@ def test_a_base_from_the_hub_and_a_licence_are_named(tmp_path: Path) -> None:
     assert found["base_model"] == "meta-llama/Llama-2-7b-hf" and found["license"] == "llama2"
 
 
+@pytest.mark.slow
 def test_a_card_names_no_folder_of_this_machine(tmp_path: Path) -> None:
     systems = make_recipe(tmp_path).model_dump(mode="json", exclude_none=True)["systems"]
     systems["llama"] = {"start": "/home/kim/secret/llama7b", "tokenizer": "base", "label": "LLaMA (base)"}
@@ -103,6 +109,7 @@ def test_markdown_of_others_makes_neither_images_nor_links_nor_moves_a_terminal(
     assert "](" not in escaped and "][" not in escaped and "\x1b" not in escaped and "\\<b>" in escaped
 
 
+@pytest.mark.slow
 def test_the_card_says_that_the_first_weights_were_dequantized(recipe: Recipe, run: RunFolder) -> None:
     facts = read_json(run.system("ours") / "system.json")
     write_json(run.system("ours") / "system.json", {**facts, "gguf": GGUF})

@@ -73,6 +73,7 @@ def test_what_is_asked_is_what_is_checked(code: str) -> None:
                 assert all(part in said for part in rule.argument.split(" | "))
 
 
+@pytest.mark.slow
 def test_two_rules_of_an_item_can_both_be_kept() -> None:
     pairs = {
         frozenset(Rule.of(rule).kind for rule in item["rules"])

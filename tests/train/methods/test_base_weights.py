@@ -94,7 +94,7 @@ def test_new_rows_alone_learn_over_a_packed_base_and_nothing_else_moves(
     assert moved == {"new_input_rows": {"model.embed_tokens.weight"}, "new_output_rows": {"lm_head.weight"}}[trains]
 
 
-@pytest.mark.parametrize("kind", ["bf16", "nf4"])
+@pytest.mark.parametrize("kind", [pytest.param("bf16", marks=pytest.mark.exhaustive), "nf4"])
 def test_a_phase_that_was_broken_off_ends_with_the_same_weights_though_no_checkpoint_holds_the_base(
     make_run: MakeRun, base: Path, tmp_path: Path, kind: Kind
 ) -> None:

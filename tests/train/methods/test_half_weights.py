@@ -59,6 +59,7 @@ def test_updates_far_below_the_last_digit_arrive_on_average(optimizer: str) -> N
     assert all(state["exp_avg"].dtype == torch.float32 for state in stepped.state.values() if optimizer == "adamw")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "adamw_8bit"])
 def test_rounding_at_random_has_no_bias_in_a_whole_step(optimizer: str) -> None:
     start, gradient = (torch.randn(256, 64, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))

@@ -197,7 +197,7 @@ def test_a_run_with_all_regularizers_that_breaks_off_ends_like_one_that_does_not
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sharded", [False, True], ids=["ddp", "fsdp2"])
+@pytest.mark.parametrize("sharded", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["ddp", "fsdp2"])
 def test_two_processes_learn_what_one_does(make_run: MakeRun, tmp_path: Path, sharded: bool) -> None:
     # Wide enough that one byte each is what halves of the matrices take, too.
     systems = {"base": {**SYSTEMS["base"], "architecture": {**WIDE, "hidden_size": 128}}}
