@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from crosstune.errors import BadInputError
 
 KEY = "OPENAI_API_KEY"
-_MAX_RETRIES = 6  # with waits that double, or as long as the endpoint asks for: of 429, 5xx and broken connections
+_MAX_RETRIES = 4  # with waits that double, or as long as the endpoint asks for: of 429, 5xx and broken connections
 _SECONDS = 120.0
 _MAX_REPLY_TOKENS = 1024
 

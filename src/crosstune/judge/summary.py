@@ -4,14 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from crosstune.evaluate.intervals import interval, resample, wilson
+from crosstune.evaluate.intervals import wilson
 from crosstune.judge.ask import Judged
 from crosstune.report.tables.significance import ALPHA, mcnemar
-from crosstune.runs.records import Array
-
-_NUM_BOOTSTRAP = 1000
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,7 @@ class Wins:
         undecided: items on which the verdict hangs on the order; they count as ties.
         unread: items with a reply that names no place; they count as nothing.
         rate: (wins + half of ties and undecided) / all that were read; None where nothing was.
-        low: lower end of the 95 % interval of ``rate``, by the bootstrap over items.
+        low: lower end of the 95 % interval of ``rate``, by Wilson's formula.
         high: its upper end.
         p: of the exact sign test on wins and losses, two-sided.
     """
@@ -112,23 +107,13 @@ def wins_of(judged: Iterable[Judged]) -> list[Wins]:
 
 def _wins(task: str, first: str, second: str, judged: Sequence[Judged]) -> Wins:
     read = [one for one in judged if one.winner is not None]
-    points = {first: 1.0, second: 0.0}
-    values = np.array([points.get(one.winner or "", 0.5) for one in read])
-    won, lost = int((values == 1).sum()), int((values == 0).sum())
+    won, lost = (sum(one.winner == name for one in read) for name in (first, second))
     equal = sum(one.in_order == one.swapped == "C" for one in read)
-    rate, low, high = None, None, None
-    if read:
-        statistics = np.stack([values, np.ones(len(values))], axis=1)
-        rate = float(values.mean())
-        low, high = interval(resample(statistics, _mean, _NUM_BOOTSTRAP))
+    points = won + (len(read) - won - lost) / 2
+    rate, (low, high) = (points / len(read), wilson(points, len(read))) if read else (None, (None, None))
     undecided = len(read) - won - lost - equal
     unread = len(judged) - len(read)
     return Wins(task, first, second, won, lost, equal, undecided, unread, rate, low, high, mcnemar(won, lost))
-
-
-def _mean(sums: Array) -> Array:
-    means: Array = sums[:, 0] / sums[:, 1]
-    return means
 
 
 def order_of(judged: Iterable[Judged]) -> Order:
