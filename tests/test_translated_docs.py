@@ -56,5 +56,5 @@ def test_a_page_and_its_translation_link_to_each_other_at_their_beginning(englis
 
 def test_the_table_of_the_korean_readme_is_that_of_the_files() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "update_results.py"))
-    table = "\n".join(made["table_of"](ROOT / "docs" / "miniature" / "tables.csv", made["KOREAN"]))
+    table = "\n".join(made["table_of"](ROOT / "docs" / "miniature" / "tables.csv", words=made["KOREAN"]))
     assert table in read("README.ko.md")
