@@ -15,6 +15,8 @@ OWN = {
     "kmmlu": "kmmlu/default/_default_kmmlu_yaml",
     "haerae": "haerae/_default_haerae_yaml",
     "belebele": "belebele/_default_template_yaml",
+    "global_mmlu": "global_mmlu/full/ko/_ko_template_yaml",
+    "multiblimp": "multiblimp/_template_yaml",
 }
 
 

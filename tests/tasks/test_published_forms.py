@@ -111,5 +111,7 @@ def test_every_benchmark_says_what_it_is() -> None:
         assert (task.chance is not None) == (task.judge in ("choice", "keywords")), name
         own = {field.name for field in task.fields}
         assert all({field for field, _ in layout.texts} == own for layout in task.layouts if own), name
-        assert all(layout.label for layout in task.layouts if task.num_labels), name
+        assert all((layout.label == "") == (layout.right is not None) for layout in task.layouts if task.num_labels), (
+            name
+        )
         assert len(task.keywords) in (0, task.num_labels) and bool(task.keywords) == bool(task.instruction), name

@@ -12,8 +12,8 @@ from crosstune.tasks.registry import all_tasks
 SOURCE = Path(crosstune.__file__).parent
 # The miniature writes files in the form of three benchmarks.
 ALLOWED = ("tasks", "miniature")
-# A word of everyday code.
-PLAIN = {"click"}
+# They begin with a word of everyday code.
+PLAIN = {"click", "include", "global_mmlu"}
 # Asked by our own loop alone: the harness has no second turn behind a model's own answer, and writes no translations.
 OURS = ("translation", "harness", "rules", "language")
 

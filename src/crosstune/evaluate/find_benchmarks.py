@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import canonical
 from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
@@ -200,7 +203,7 @@ def files_of(mark: Benchmark, tree: Tree) -> tuple[str, ...]:
         BadInputError: when a file that may be there once is there more often.
     """
     for way in mark.ways:
-        found = [(" or ".join(globs), _matches(globs, tree)) for globs in way]
+        found = [(" or ".join(globs), _matches(globs, tree, mark.task)) for globs in way]
         if all(matches for _, matches in found):
             for glob, matches in found:
                 if len(matches) > 1 and not mark.published.several:
@@ -212,9 +215,21 @@ def files_of(mark: Benchmark, tree: Tree) -> tuple[str, ...]:
     return ()
 
 
-def _matches(globs: Sequence[str], tree: Tree) -> list[str]:
+def _matches(globs: Sequence[str], tree: Tree, task: Task) -> list[str]:
+    """Return the files of these names; several benchmarks call theirs ko/test-00000-of-00001.parquet."""
     found = {path for glob in globs for path in tree.matching(f"**/{glob}") if path.is_file()}
-    return sorted(str(path.relative_to(tree.root)) for path in found)
+    return sorted(str(path.relative_to(tree.root)) for path in found if _may_hold(path, task))
+
+
+def _may_hold(path: Path, task: Task) -> bool:
+    """Return whether a file has the columns of a benchmark, as far as its form says so without being read."""
+    if path.suffix != ".parquet" or not task.layouts:
+        return True
+    try:
+        columns = set(pq.read_schema(path).names)
+    except (pa.ArrowInvalid, OSError):
+        return True  # whoever reads it says what is wrong with it
+    return any(columns.issuperset(layout.columns) for layout in task.layouts)
 
 
 def _tell_missing(missing: Mapping[str, Benchmark], choice: Choice, tree: Tree) -> None:
@@ -244,5 +259,5 @@ def _missing_lines(missing: Mapping[str, Benchmark], tree: Tree) -> Iterator[str
 def _shown(mark: Benchmark, tree: Tree) -> str:
     """Return which files are missing, of the first way of publishing: of many, how many and the first one."""
     way = mark.ways[0]
-    absent = [" or ".join(globs) for globs in way if len(way) <= 2 or not _matches(globs, tree)]
+    absent = [" or ".join(globs) for globs in way if len(way) <= 2 or not _matches(globs, tree, mark.task)]
     return " and ".join(absent) if len(absent) <= 3 else f"{len(absent)} of {len(way)} files, as {absent[0]}"

@@ -17,6 +17,7 @@ class Layout:
         texts: for each field of an item, the column that it stands in.
         label: the column of the right answer; empty without one.
         answers: what stands there, by label and in any case, in one way or several; or the column that lists them.
+        right: the label of every row, where rows have none.
         ids: columns that together number a row, as far as it has them. Nothing relies on a number occurring once.
     """
 
@@ -24,6 +25,7 @@ class Layout:
     label: str = ""
     answers: tuple[str | tuple[str, ...], ...] | str = ()
     ids: tuple[str, ...] = ()
+    right: int | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -42,6 +44,8 @@ class Layout:
             item[field] = _texts(row[column], column)
         if self.label:
             item["label"] = self._label(row)
+        elif self.right is not None:
+            item["label"] = self.right
         return item
 
     def _label(self, row: Mapping[str, Any]) -> int:

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from crosstune.languages.registry import codes_of
+from crosstune.languages.registry import codes_of, language_name
+
+# What publishers call a language that CLDR calls otherwise: Bangla, Filipino.
+_OTHER_NAMES = {"bn": ("Bengali",), "fil": ("Tagalog",)}
 
 Suite = Literal["paper", "korean", "multilingual", "chat"]
 Split = Literal["test", "dev"]
@@ -15,7 +18,8 @@ class Published:
     """The files of a benchmark, as globs: several are several ways of publishing the same.
 
     In a glob, ``{language}`` stands for the language's usual code, as ``ko``, ``{iso3}`` for one of three letters, as
-    ``kor``, ``{flores}`` for one with its script, as ``kor_Hang``, and ``{part}`` for each of ``parts``.
+    ``kor``, ``{flores}`` for one with its script, as ``kor_Hang``, ``{name}`` for its English name, and ``{part}`` for
+    each of ``parts``.
 
     Attributes:
         dev: its development files, where it has a split of that name; others have the same files for both.
@@ -54,6 +58,7 @@ def _spellings(glob: str, language: str) -> tuple[str, ...]:
     codes = sorted(codes_of(language))
     named = {
         "{language}": [language],
+        "{name}": [language_name(language, "en"), *_OTHER_NAMES.get(language, ())],
         "{iso3}": [code for code in codes if len(code) == 3] or [language],
         "{flores}": [code for code in codes if "_" in code] or [language],
     }

@@ -1,0 +1,27 @@
+"""MultiBLiMP 1.0 (Jumelet et al. 2025): sentences and their ungrammatical twins in 101 languages."""
+
+from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.published import Published
+from crosstune.tasks.task import Field, Task
+
+# Without Serbo-Croatian, Classical Armenian and Kui, which have no code of their own in CLDR.
+_LANGUAGES = (
+    "ab aln am apu aqz ar azz be bg bho bn bor br bua ca cs cu cy da de egy el en es et eu fa fi fo fr frm fro ga gd "
+    "gl got grc gu hbo he hi hit hsb hu hy hyw is it ka kk koi krl ku kv ky la lij lt lv mdf mk mr myv nds nhi nl "
+    "olo orv ota pcm pl pt quc ro ru sa sah se sk sl sms sq sv ta tpn tr ttc ug uk ur urb uz vep wbp wo xnr xpg yrl"
+)
+
+TASKS = (
+    Task(
+        name="multiblimp",
+        title="MultiBLiMP",
+        judge="choice",
+        languages=tuple(_LANGUAGES.split()),
+        fields=(Field("sen"), Field("wrong_sen", is_own=False)),
+        num_labels=2,
+        layouts=(Layout(same("sen", "wrong_sen"), right=0),),
+        published=Published("multilingual", ("{iso3}/data.tsv", "{iso3}/train-*.parquet", "{iso3}.tsv")),
+        has_quoted_cells=True,
+        group="Grammar",
+    ),
+)
