@@ -33,19 +33,30 @@ def test_text_is_measured_in_tokens_for_one_of_the_source(make_model: MakeModel)
 
 def test_a_language_without_a_sample_is_told_so_and_takes_one(make_model: MakeModel, tmp_path: Path) -> None:
     folder = make_model(weights=False)
-    without = looked_at(folder, "ka")["length of text"]
+    without = looked_at(folder, "hy")["length of text"]
+    assert "no bundled sentences in Armenian" in without.says and "bn, de, en" in without.says
     assert "Give translations with --sample" in without.says and "tokens_per_source_token" not in without.values
     sample = tmp_path / "sample.tsv"
-    sample.write_text("en\tka\nGood morning.\tდილა მშვიდობისა.\nI read.\tმე ვკითხულობ.\n", encoding="utf-8")
-    assert looked_at(folder, "ka", sample=sample)["length of text"].values["sentences"] == 2
+    sample.write_text("en\thy\nGood morning.\tԲարի լույս։\nI read.\tԵս կարդում եմ։\n", encoding="utf-8")
+    assert looked_at(folder, "hy", sample=sample)["length of text"].values["sentences"] == 2
 
 
 def test_borders_of_the_pre_tokenizer_are_told_without_a_sample_too(make_model: MakeModel) -> None:
     folder = make_model(weights=False)
-    found = looked_at(folder, "bn")["dead pieces"]
+    found = looked_at(folder, "ta")["dead pieces"]
     assert (found.verdict, found.setting) == ("attention", "tokenizer.extension.keep_words_whole: true")
     assert "of the words of three letters" in found.says
-    assert looked_at(folder, "ka")["dead pieces"].verdict == "ok"
+    assert looked_at(folder, "hy")["dead pieces"].verdict == "ok"
+
+
+@pytest.mark.parametrize(("language", "is_parted"), [("ka", False), ("bn", True), ("hi", True), ("vi", None)])
+def test_languages_of_several_scripts_are_measured_on_bundled_sentences(
+    make_model: MakeModel, language: str, is_parted: bool | None
+) -> None:
+    found = looked_at(make_model(weights=False), language)
+    assert found["length of text"].values["sentences"] == 30
+    if is_parted is not None:
+        assert (found["dead pieces"].verdict == "attention") == is_parted
 
 
 def test_a_sample_of_other_languages_stops(make_model: MakeModel, tmp_path: Path) -> None:

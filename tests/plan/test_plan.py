@@ -25,9 +25,10 @@ from crosstune.models import packing
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.packing import ATTENTION, lay_out, logits_at
 from crosstune.plan import print_plan as print_plan_module
+from crosstune.plan.activations import saved_bytes
 from crosstune.plan.case import Case
 from crosstune.plan.machines import GPUS, Machine
-from crosstune.plan.memory import Memory, estimate_memory, fake_model, saved_bytes
+from crosstune.plan.memory import Memory, estimate_memory, fake_model
 from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
 from crosstune.plan.print_plan import print_plan, to_json
 from crosstune.plan.proposals import proposals_for

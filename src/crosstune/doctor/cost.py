@@ -1,7 +1,7 @@
 """Memory and hours of adapters and of full training on a GPU, by `plan`'s own count, before there is any data."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crosstune.doctor.findings import Finding
@@ -69,9 +69,10 @@ class Cost:
 
 def look_at_cost(subject: Subject, gpu: str, num_gpus: int) -> Iterator[Finding]:
     """Say what each way of training needs, and whether a kind of GPU has it; without one, which kinds have."""
+    memory_gb, cases = GPUS[gpu].memory_gb if gpu else None, Cases(subject.config, num_gpus)
     for method in METHODS:
         try:
-            cost = cost_of(subject, method, num_gpus, GPUS[gpu].memory_gb if gpu else None)
+            cost = cost_of(cases, method, memory_gb)
         # The count runs the architecture on tensors without content, which a few of them cannot.
         except Exception as error:
             says = f"cannot be estimated for this architecture ({type(error).__name__}: {error})"
@@ -80,17 +81,31 @@ def look_at_cost(subject: Subject, gpu: str, num_gpus: int) -> Iterator[Finding]
         yield _finding(cost, gpu, num_gpus)
 
 
-def cost_of(subject: Subject, method: Method, num_gpus: int, memory_gb: float | None) -> Cost:
+class Cases:
+    """The ways of training one model: those that train the same of it share what is made and counted."""
+
+    def __init__(self, config: Any, num_gpus: int) -> None:
+        self._config, self.num_gpus = config, num_gpus
+        self._of_phase: dict[str, Case] = {}
+
+    def case(self, method: Method, micro_batch_tokens: int) -> Case:
+        """Return a way of training with micro-batches of so many tokens."""
+        phase, tokens = phase_on_text(**method.phase), tokens_of_text(_TOKENS, micro_batch_tokens, self.num_gpus)
+        content = {key: True if value == "true" else value for key, value in method.machine.items()}
+        settings = Train.model_validate({**content, "micro_batch_tokens": micro_batch_tokens})
+        if (key := phase.model_dump_json()) not in self._of_phase:
+            self._of_phase[key] = Case(self._config, None, phase, settings, tokens, self.num_gpus)
+        return replace(self._of_phase[key], settings=settings, tokens=tokens)
+
+
+def cost_of(cases: Cases, method: Method, memory_gb: float | None) -> Cost:
     """Count what a way of training takes, with smaller micro-batches where larger ones do not fit."""
-    phase = phase_on_text(**method.phase)
-    content = {key: True if value == "true" else value for key, value in method.machine.items()}
     for size in _MICRO_BATCHES:
-        settings = Train.model_validate({**content, "micro_batch_tokens": size})
-        case = Case(subject.config, None, phase, settings, tokens_of_text(_TOKENS, size, num_gpus), num_gpus)
+        case = cases.case(method, size)
         memory = case.memory()
         if memory_gb is None or memory.total <= memory_gb * 1e9:
             break
-    return Cost(method, memory, size, case.flops(), settings)
+    return Cost(method, memory, size, case.flops(), case.settings)
 
 
 def _finding(cost: Cost, gpu: str, num_gpus: int) -> Finding:

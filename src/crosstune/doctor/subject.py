@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -17,6 +16,7 @@ from crosstune.models import wrappers
 from crosstune.models.folder import holds_weights, refuse_bad_config
 from crosstune.models.gguf.header import is_gguf
 from crosstune.models.load import check_model, load_config
+from crosstune.models.shapes import shapes_only
 
 # All that is small: what is in no folder here is fetched without weights.
 _SMALL_FILES = ("*.json", "*.jinja", "*.model", "README.md", "LICENSE*", "NOTICE*")
@@ -82,7 +82,7 @@ class Subject:
         config = load_config(str(self.path))
         loader: Any = wrappers.loader_of(config) or AutoModelForCausalLM
         try:
-            with torch.device("meta"):
+            with shapes_only():
                 whole = loader.from_config(config)
         # Each architecture checks its configuration in a way of its own.
         except Exception as error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from crosstune.doctor.cost import LORA, METHODS, Cost, Method, cost_of
+from crosstune.doctor.cost import LORA, METHODS, Cases, Cost, Method, cost_of
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
 from crosstune.plan.here import this_device
@@ -41,10 +41,10 @@ def plan_for(subject: Subject, gpu: str) -> Planned:
         BadInputError: when none fits.
     """
     kind, how, methods = _machine(gpu)
-    machine = Machine(kind, 1, _MFU)
+    machine, cases = Machine(kind, 1, _MFU), Cases(subject.config, 1)
     needed = []
     for method in methods:
-        cost = cost_of(subject, method, 1, kind.memory_gb)
+        cost = cost_of(cases, method, kind.memory_gb)
         if cost.memory.total <= kind.memory_gb * 1e9:
             return Planned(machine, cost, how)
         needed.append(f"{method.name} {cost.memory.total / 1e9:.0f} GB")

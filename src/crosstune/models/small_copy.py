@@ -13,6 +13,7 @@ from crosstune.models.paths import refuse_unreadable
 from crosstune.models.plain import plain_logits
 from crosstune.models.plain_rows import rows_of
 from crosstune.models.self_test import READ, amplify
+from crosstune.models.shapes import shapes_only
 
 _VOCABULARY, _INNER = 512, 256
 _LEAST_LAYERS = 2
@@ -175,5 +176,5 @@ def _model(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def _on_meta(config: PreTrainedConfig, content: dict[str, Any]) -> PreTrainedModel:
-    with torch.device("meta"):
+    with shapes_only():
         return _model(_config(config, content))

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from crosstune.errors import BadInputError
+from crosstune.models.shapes import shapes_only
 
 _REST = "crosstune_rest"
 """The attribute of a text model under which the model that it was taken from waits, without it."""
@@ -36,7 +36,7 @@ def text_model(whole: PreTrainedModel, path: str, revision: str | None = None) -
     if config is whole.config:
         return whole
     try:
-        with torch.device("meta"):  # Its weights are those of the whole.
+        with shapes_only():  # Its weights are those of the whole.
             text = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     except ValueError:
         raise BadInputError(_no_text_model(whole, path)) from None

@@ -4,14 +4,15 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune.models.experts import num_expert_weights
+from crosstune.models.shapes import shapes_only
+from crosstune.plan.activations import Known
 from crosstune.plan.machines import Machine, hours_of
-from crosstune.plan.memory import Known, Memory, estimate_memory, fake_model
+from crosstune.plan.memory import Memory, estimate_memory, fake_model
 from crosstune.recipe import Phase, Train
 from crosstune.train.cost import Tokens, flops
 from crosstune.train.methods.regularizers import Regularizer
@@ -71,7 +72,7 @@ class Case:
         """Return the useful operations of the phase."""
         known = self._counted.flops
         if self.tokens not in known:
-            with torch.device("meta"):
+            with shapes_only():
                 known[self.tokens] = flops(self.model(), self.tokens, self.phase)
         return known[self.tokens]
 
@@ -81,7 +82,7 @@ class Case:
 
     def num_weights(self) -> dict[str, int]:
         """Return the weights of the model, those of its experts, and those of them that are trained."""
-        with torch.device("meta"):
+        with shapes_only():
             model = self.model()
             whole = sum(weight.numel() for weight in model.parameters())
             make_trainable(model, self.phase, self.old_size, seed=0)
@@ -93,7 +94,7 @@ class Case:
 
     def num_trained(self) -> int:
         """Return how many weights move, those of adapters included."""
-        with torch.device("meta"):
+        with shapes_only():
             trained = make_trainable(self.model(), self.phase, self.old_size, seed=0).model
         return sum(weight.numel() for weight in trained.parameters() if weight.requires_grad)
 
@@ -105,7 +106,7 @@ class Case:
         num_shards = 1 if self.needs_whole_weights else self.num_gpus
         counted = self._counted
         if counted.fake is None:
-            with torch.device("meta"):
+            with shapes_only():
                 trainable = make_trainable(self.model(), self.phase, self.old_size, seed=0)
             counted.fake, counted.regularizers = fake_model(lambda: trainable.model), trainable.regularizers
         trained, mode = counted.fake
@@ -132,6 +133,6 @@ class Case:
         return replace(self.with_settings(micro_batch_tokens=num_tokens), tokens=tokens)
 
     def model(self) -> PreTrainedModel:
-        """Return a model of the shape, its weights drawn, or without content on the meta device."""
+        """Return a model of the shape, its weights drawn, or without content within `shapes_only`."""
         model: PreTrainedModel = AutoModelForCausalLM.from_config(self.config)  # type: ignore[no-untyped-call]
         return model

@@ -1,8 +1,7 @@
 """How much memory a phase needs on each GPU, counted on a model without weights before anything is launched.
 
-Weights, gradients and optimizer state follow from the parameters. What the forward pass keeps for the backward one is
-counted, not estimated: the model runs on fake tensors, which have shapes and no content, and every tensor that autograd
-saves is added up. So the count holds for any architecture that transformers knows.
+Weights, gradients and optimizer state follow from the parameters; what the forward pass keeps for the backward one is
+counted in `activations`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,26 +12,22 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from transformers import AttentionInterface
 
 from crosstune.models.frozen import bytes_when_packed
-from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.recompute import recompute_layers
+from crosstune.models.shapes import shapes_only
+from crosstune.plan.activations import COUNTED_ATTENTION, Known, layers_of, saved_bytes
 from crosstune.recipe import Train
 from crosstune.train.cost import Tokens
 from crosstune.train.methods.optimizer import bytes_of_moments
 from crosstune.train.methods.regularizers import Regularizer
 
-_ATTENTION = "crosstune_counted"
 # The CUDA context and libraries, and what the allocator cannot use: assumptions, not measurements.
 _CONTEXT_BYTES = 1.5e9
 _FRAGMENTATION = 0.05
 # Gradients and weights are in float32, where nothing else is asked for.
 _FLOAT = 4
 _CHUNK_ROWS = 1024
-
-Known = dict[tuple[int, str, bool], int]
-"""Bytes that a forward pass saves, by its tokens, its precision, and whether layers are computed again."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +155,7 @@ def _copies(trained: nn.Module, settings: Train) -> float:
 
 def fake_model(build: Callable[[], nn.Module]) -> tuple[nn.Module, FakeTensorMode]:
     """Build a model without memory for its weights, and return it with the mode in which it runs as if on a CPU."""
-    with torch.device("meta"):
+    with shapes_only():
         model = build()
     # Built on the meta device and turned into fake tensors afterwards: peft cannot build on fake ones, and autocast,
     # whose copies of activations are to be counted, does not work on the meta device.
@@ -181,45 +176,9 @@ def _fake(tensor: Tensor, mode: FakeTensorMode) -> Any:
     return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
 
 
-def saved_bytes(
-    model: nn.Module, num_tokens: int, precision: str, known: Known | None = None, recomputes: bool = False
-) -> int:
-    """Return the bytes that a forward pass over so many tokens saves for the backward one, weights not counted.
-
-    ``recomputes`` says whether the model computes its layers again, ``known`` what was counted before.
-    """
-    known = {} if known is None else known
-    several, one = ((size, precision, recomputes) for size in (num_tokens, 1))
-    for size in (several, one):
-        if size not in known:
-            known[size] = _saved(model, size[0], precision)
-    # Autocast saves its copies of the weights, too: what a pass over one token saves is those, near enough.
-    return known[several] - known[one]
-
-
-def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
-    own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
-    saved: dict[int, Tensor] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        # Kept alive while counting, so that no storage takes the place of another.
-        if tensor.untyped_storage()._cdata not in own:
-            saved[tensor.untyped_storage()._cdata] = tensor
-        return tensor
-
-    with (
-        lean_layers(model, ask=False),
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-        torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"),
-    ):
-        ids = torch.zeros(1, num_tokens, dtype=torch.long)
-        model(input_ids=ids, position_ids=ids, use_cache=False, logits_to_keep=1)
-        return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
-
-
 def _activations(trained: nn.Module, num_tokens: int, settings: Train, known: Known) -> int:
     model = _plain(trained)
-    model.set_attn_implementation(_ATTENTION)
+    model.set_attn_implementation(COUNTED_ATTENTION)
     trained.train()
     whole = saved_bytes(trained, num_tokens, settings.precision, known)
     if not settings.gradient_checkpointing:
@@ -236,44 +195,10 @@ def _plain(trained: nn.Module) -> Any:
     return trained.get_base_model() if isinstance(trained, PeftModel) else trained
 
 
-def _layers(trained: nn.Module) -> nn.ModuleList:
-    """Return the stack of layers: the longest list of modules."""
-    lists = [part for part in trained.modules() if isinstance(part, nn.ModuleList)]
-    return max(lists, key=len)
-
-
 def _largest_layer(trained: nn.Module) -> int:
-    return max(sum(parameter.numel() for parameter in layer.parameters()) for layer in _layers(trained))
+    return max(sum(parameter.numel() for parameter in layer.parameters()) for layer in layers_of(trained))
 
 
 def _outside_layers(trained: nn.Module) -> int:
-    inside = sum(parameter.numel() for parameter in _layers(trained).parameters())
+    inside = sum(parameter.numel() for parameter in layers_of(trained).parameters())
     return sum(parameter.numel() for parameter in trained.parameters()) - inside
-
-
-class _CountedAttention(torch.autograd.Function):
-    """Saves what fused attention saves: queries, keys and values of all heads, and the output; never run backward."""
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        # Put together as whole rows afterwards, in a copy.
-        output = torch.empty_like(query, memory_format=torch.contiguous_format)
-        ctx.save_for_backward(query, key, value, output)
-        return output
-
-
-def _counted_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **_: Any
-) -> tuple[Tensor, None]:
-    # Packed attention hands every head its own copy of grouped keys and values.
-    copies = query.shape[1] // key.shape[1]
-    key, value = (states.repeat_interleave(copies, dim=1) for states in (key, value))
-    # The gathered stretches are copies of their own, in the precision of the kernel.
-    dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else query.dtype
-    output: Tensor = _CountedAttention.apply(  # type: ignore[no-untyped-call]
-        *(states.clone().to(dtype) for states in (query, key, value))
-    )
-    return output.transpose(1, 2).contiguous(), None
-
-
-AttentionInterface.register(_ATTENTION, _counted_attention)

@@ -19,6 +19,7 @@ from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
 from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
 from crosstune.models.pieces import num_rows, refuse_missing_rows
+from crosstune.models.shapes import shapes_only
 from crosstune.models.small_copy import refuse_unreadable_kind
 from crosstune.models.wrappers import text_config
 from crosstune.recipe import Recipe, System
@@ -168,7 +169,7 @@ def check_untrained(start: Start) -> int:
     if Path(start.model).exists():
         model = check_model(start.model)
     else:
-        with torch.device("meta"):
+        with shapes_only():
             config = text_config(load_config(start.model, start.revision))
             model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     tokenizer = load_tokenizer(str(start.tokenizer))

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -186,3 +187,25 @@ def test_pieces_and_rows_are_as_many(tmp_path: Path) -> None:
     assert len(
         check_model(str(write_gguf(tmp_path / "tiny.gguf", make("llama")))).get_input_embeddings().weight
     ) == len(PIECES)
+
+
+def test_a_long_vocabulary_is_passed_over_and_the_model_is_the_same(tmp_path: Path) -> None:
+    many = [*PIECES, *(f"piece{index}" for index in range(5000))]
+    model = make("qwen2", vocab_size=len(many))
+    path = str(write_gguf(tmp_path / "tiny.gguf", model, tokenizer={"pieces": many}))
+    torch.testing.assert_close(logits(load_model(path)), logits(model), rtol=1e-5, atol=1e-5)
+    assert load_config(path).vocab_size == len(many)
+
+
+def test_the_names_of_tensors_are_made_once_and_texts_are_not_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    names, text = gguf.get_tensor_name_map, gguf.GGUFReader._get_str
+    read: list[int] = []
+    monkeypatch.setattr(gguf, "get_tensor_name_map", lambda *asked: made.append(1) or names(*asked))
+    monkeypatch.setattr(gguf.GGUFReader, "_get_str", lambda self, at: read.append(at) or text(self, at))
+    many = [*PIECES, *(f"piece{index}" for index in range(5000))]
+    model = make("llama", vocab_size=len(many))
+    load_model(str(write_gguf(tmp_path / "tiny.gguf", model, tokenizer={"pieces": many})))
+    assert len(made) < 6 and len(read) < 1000

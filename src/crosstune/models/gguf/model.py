@@ -3,19 +3,20 @@
 import copy
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, modeling_gguf_pytorch_utils
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.modeling_gguf_pytorch_utils import TensorProcessor, get_gguf_hf_weights_map
 
 from crosstune.errors import BadInputError
 from crosstune.models.config_numbers import number_faults
 from crosstune.models.finite import named
 from crosstune.models.gguf.header import Header, read_header
+from crosstune.models.gguf.quick import quick_reading
+from crosstune.models.shapes import shapes_only
 
 # Those of which our tests compare a file's logits with the model that it was written from.
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
@@ -71,10 +72,10 @@ def skeleton(path: str) -> PreTrainedModel:
         BadInputError: with the tensors that are missing, unknown, or of another shape.
     """
     config = load_config(path)
-    with torch.device("meta"):
+    with shapes_only():
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-    _refuse_other_tensors(path, read_header(path), model)
-    model.tie_weights()
+    with quick_reading():
+        _refuse_other_tensors(path, read_header(path), model)
     model.eval()  # type: ignore[no-untyped-call]
     return model
 
@@ -91,7 +92,7 @@ def load(path: str, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[str, Any]
     model: PreTrainedModel
     info: dict[str, Any]
     try:
-        with _without_a_bar():
+        with quick_reading():
             model, info = loader.from_pretrained(
                 place.parent, gguf_file=place.name, config=config, dtype=dtype, output_loading_info=True
             )
@@ -130,28 +131,16 @@ def facts_of(path: str) -> dict[str, Any]:
     }
 
 
-# gguf takes seconds for the strings of a vocabulary.
 @lru_cache(maxsize=4)
 def _read_config(path: str, _size: int, _changed: int) -> Any:
     try:
-        return AutoConfig.from_pretrained(Path(path).parent, gguf_file=Path(path).name)
+        with quick_reading():
+            return AutoConfig.from_pretrained(Path(path).parent, gguf_file=Path(path).name)
     except Exception as error:
         reason = " ".join(str(error).split())[:600]
         raise BadInputError(
             f"transformers cannot read the settings of {path} ({type(error).__name__}: {reason})"
         ) from None
-
-
-@contextmanager
-def _without_a_bar() -> Iterator[None]:
-    """Keep transformers' own bar from between ours: this one does not ask whether bars are wanted."""
-    reader: Any = modeling_gguf_pytorch_utils
-    before = reader.tqdm
-    reader.tqdm = partial(before, disable=True)
-    try:
-        yield
-    finally:
-        reader.tqdm = before
 
 
 def _faults(header: Header) -> Iterator[str]:

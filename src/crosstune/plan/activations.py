@@ -1,0 +1,164 @@
+"""How much a forward pass keeps for the backward one: counted, not estimated.
+
+The model runs on fake tensors, which have shapes and no content, and every tensor that autograd saves is added up. So
+the count holds for any architecture that transformers knows.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.integrations import moe
+
+from crosstune.models.kernels.low_memory_layers import lean_layers
+
+COUNTED_ATTENTION = "crosstune_counted"
+Kind = tuple[Any, ...]
+"""What layers of a model have in common that save as much."""
+Known = dict[tuple[int, str, bool], int]
+"""Bytes that a forward pass saves, by its tokens, its precision, and whether layers are computed again."""
+
+
+def saved_bytes(
+    model: nn.Module, num_tokens: int, precision: str, known: Known | None = None, recomputes: bool = False
+) -> int:
+    """Return the bytes that a forward pass over so many tokens saves for the backward one, weights not counted.
+
+    ``recomputes`` says whether the model computes its layers again, ``known`` what was counted before.
+    """
+    known = {} if known is None else known
+    several, one = ((size, precision, recomputes) for size in (num_tokens, 1))
+    for size in (several, one):
+        if size not in known:
+            known[size] = _saved(model, size[0], precision)
+    # Autocast saves its copies of the weights, too: what a pass over one token saves is those, near enough.
+    return known[several] - known[one]
+
+
+def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
+    kinds = kinds_of_layers(model)
+    if 2 * len(set(kinds)) <= len(kinds):
+        # An architecture may ask for its layers by their numbers: then all of them are counted.
+        with suppress(Exception):
+            return _saved_by_kinds(model, kinds, num_tokens, precision)
+    return _saved_by_all(model, num_tokens, precision)
+
+
+def _saved_by_kinds(model: nn.Module, kinds: Sequence[Kind], num_tokens: int, precision: str) -> int:
+    """Return the bytes of a pass, from passes through the first layers, up to one of each kind behind the first.
+
+    A layer saves as much as another of its kind, so that 80 layers take as long to count as two.
+    """
+    with _first_layers(model, 1):
+        total = _saved_by_all(model, num_tokens, precision)
+    of_kind: dict[Kind, int] = {}
+    for index, kind in enumerate(kinds[1:], start=1):
+        if kind not in of_kind:
+            with _first_layers(model, index + 1):
+                of_kind[kind] = _saved_by_all(model, num_tokens, precision) - total
+        total += of_kind[kind]
+    return total
+
+
+def kinds_of_layers(model: nn.Module) -> list[Kind]:
+    """Return what tells a model's layers apart: their parts, switches and shapes, but no numbers of layers."""
+    return [
+        tuple((name, type(part).__name__, *_switches(part), *_shapes(part)) for name, part in layer.named_modules())
+        for layer in layers_of(model)
+    ]
+
+
+def _switches(part: nn.Module) -> Iterator[tuple[str, Any]]:
+    # As `is_sliding`, `layer_type` and `is_kv_shared_layer`.
+    yield from ((name, value) for name, value in vars(part).items() if isinstance(value, bool | str))
+
+
+def _shapes(part: nn.Module) -> Iterator[tuple[str, Any]]:
+    for name, weight in part.named_parameters(recurse=False):
+        yield name, (tuple(weight.shape), weight.requires_grad)
+
+
+@contextmanager
+def _first_layers(model: nn.Module, number: int) -> Iterator[None]:
+    """Let a model have its first layers only, while in this context."""
+    layers = layers_of(model)
+    whole = layers._modules
+    layers._modules = dict(list(whole.items())[:number])
+    try:
+        yield
+    finally:
+        layers._modules = whole
+
+
+def _saved_by_all(model: nn.Module, num_tokens: int, precision: str) -> int:
+    own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
+    saved: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        # Kept alive while counting, so that no storage takes the place of another.
+        if tensor.untyped_storage()._cdata not in own:
+            saved[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    with (
+        lean_layers(model, ask=False),
+        _counted_experts(),
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"),
+    ):
+        ids = torch.zeros(1, num_tokens, dtype=torch.long)
+        model(input_ids=ids, position_ids=ids, use_cache=False, logits_to_keep=1)
+        return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+
+
+@contextmanager
+def _counted_experts() -> Iterator[None]:
+    """Let experts multiply by transformers' own loop, which saves what torch's kernel does.
+
+    That one, asked for shapes alone, takes nothing but bf16, though it multiplies float32.
+    """
+    chooser: Any = moe
+    before = chooser._can_use_grouped_mm
+    chooser._can_use_grouped_mm = lambda *_: False
+    try:
+        yield
+    finally:
+        chooser._can_use_grouped_mm = before
+
+
+def layers_of(trained: nn.Module) -> nn.ModuleList:
+    """Return the stack of layers: the longest list of modules that is in no other one, as lists of experts are."""
+    lists = {name: part for name, part in trained.named_modules() if isinstance(part, nn.ModuleList)}
+    outer = [part for name, part in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
+    return max(outer, key=len)
+
+
+class _CountedAttention(torch.autograd.Function):
+    """Saves what fused attention saves: queries, keys and values of all heads, and the output; never run backward."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        # Put together as whole rows afterwards, in a copy.
+        output = torch.empty_like(query, memory_format=torch.contiguous_format)
+        ctx.save_for_backward(query, key, value, output)
+        return output
+
+
+def _counted_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **_: Any
+) -> tuple[Tensor, None]:
+    # Packed attention hands every head its own copy of grouped keys and values.
+    copies = query.shape[1] // key.shape[1]
+    key, value = (states.repeat_interleave(copies, dim=1) for states in (key, value))
+    # The gathered stretches are copies of their own, in the precision of the kernel.
+    dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else query.dtype
+    output: Tensor = _CountedAttention.apply(  # type: ignore[no-untyped-call]
+        *(states.clone().to(dtype) for states in (query, key, value))
+    )
+    return output.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(COUNTED_ATTENTION, _counted_attention)

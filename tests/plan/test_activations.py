@@ -1,0 +1,71 @@
+"""Activations are counted on a few layers; the count is that of all of them."""
+
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM as Auto
+from transformers import Gemma3TextConfig, LlamaConfig, MixtralConfig, Qwen3MoeConfig
+
+from crosstune.plan import activations
+from crosstune.plan.activations import COUNTED_ATTENTION, saved_bytes
+from crosstune.plan.case import Case
+from crosstune.plan.known_models import phase_on_text, tokens_of_text
+from crosstune.plan.memory import fake_model
+from crosstune.recipe import Train
+
+SHAPE: dict[str, Any] = {
+    **{"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4},
+    **{"num_key_value_heads": 2, "head_dim": 8, "num_hidden_layers": 8, "pad_token_id": 0},
+}
+CONFIGS = [
+    LlamaConfig(**SHAPE),
+    # Five layers of a kind, one of another, and again.
+    Gemma3TextConfig(**SHAPE),
+    MixtralConfig(**SHAPE, num_local_experts=12),
+    # The first two layers have no experts.
+    Qwen3MoeConfig(**SHAPE, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, mlp_only_layers=[0, 1]),
+]
+LORA = {"method": "lora", "lora": {"targets": "all-linear", "rank": 4, "alpha": 8}}
+
+
+def count(config: Any, precision: str) -> int:
+    fake, mode = fake_model(lambda: Auto.from_config(config))
+    fake.set_attn_implementation(COUNTED_ATTENTION)
+    with mode:
+        return saved_bytes(fake.train(), 64, precision)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.model_type)
+def test_what_few_layers_save_is_counted_for_the_others_of_their_kind(
+    monkeypatch: pytest.MonkeyPatch, config: Any, precision: str
+) -> None:
+    by_kinds = count(config, precision)
+    monkeypatch.setattr(activations, "kinds_of_layers", lambda model: list(range(8)))
+    assert by_kinds == count(config, precision)
+
+
+def test_adapters_are_counted_by_kinds_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def activations_of_lora() -> float:
+        settings = Train(precision="bf16", gradient_checkpointing=True)
+        return (
+            Case(CONFIGS[0], None, phase_on_text(**LORA), settings, tokens_of_text(10**6, 512, 1), 1)
+            .memory()
+            .activations
+        )
+
+    by_kinds = activations_of_lora()
+    monkeypatch.setattr(activations, "kinds_of_layers", lambda model: list(range(8)))
+    assert by_kinds == activations_of_lora()
+
+
+def test_a_model_of_eighty_layers_takes_as_many_passes_as_one_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    count_all = activations._saved_by_all
+    monkeypatch.setattr(
+        activations,
+        "_saved_by_all",
+        lambda model, *rest: passes.append(len(activations.layers_of(model))) or count_all(model, *rest),
+    )
+    count(LlamaConfig(**SHAPE | {"num_hidden_layers": 80}), "float32")
+    assert passes == [1, 2, 1, 2]
