@@ -4,6 +4,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from crosstune.data.overlap import EvaluationTexts
 
 ENGLISH = "The man's dog didn't bark at all, did it?"
 KOREAN = "그 남자의 개는 전혀 짖지 않았습니다, 그렇죠?"
+SPANISH = "¿Qué pasó ayer en la estación de Málaga?"
 HINDI = "लड़का किताब पढ़ रहा है और बहन गा रही है।"
 DISGUISES: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
@@ -39,11 +41,31 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "emoji between words": lambda text: text.replace(" ", " \U0001f468\u200d\U0001f4bb\ufe0f "),
     "bold words": lambda text: " ".join(f"**{word}**" for word in text.split()),
     "underlined": lambda text: f"_{text}_",
+    "letters as apostrophes": lambda text: text.replace("'", "\u02bc"),
+    "letters as dots": lambda text: text.replace(" ", "ㆍ"),
+    "Greek and Cyrillic look-alikes": lambda text: text.translate(str.maketrans("aeopcyx", "аеορсух")),
+    "without accents": lambda text: unicodedata.normalize(
+        "NFC", re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFD", text))
+    ),
+    "marks of direction": "\u200f".join,
+    "struck through": "\u0336".join,
+    "HTML, written five times": lambda text: text.replace(" ", "&amp;amp;amp;amp;nbsp;"),
+    "the description of a picture": lambda text: f'<img src="1.png" alt="{text}">',
+    "a comment of HTML": lambda text: f"<!-- {text} -->",
+    "an address": quote,
+    "bytes of Python": lambda text: re.sub("[^\0-\x7f]+", lambda found: str(found[0].encode())[2:-1], text),
+    "characters of Python": lambda text: "".join(
+        sign if sign.isascii() else f"\\u{{{ord(sign):x}}}" if ord(sign) % 2 else f"\\U{ord(sign):08x}" for sign in text
+    ),
+    "links around words": lambda text: " ".join(
+        f"[{word}](https://example.org/{place}_a)" for place, word in enumerate(text.split())
+    ),
+    "numbers of notes": lambda text: text.replace(" ", " [12] "),
 }
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
-@pytest.mark.parametrize("text", [ENGLISH, KOREAN, HINDI])
+@pytest.mark.parametrize("text", [ENGLISH, KOREAN, HINDI, SPANISH])
 @pytest.mark.parametrize("around", ["{}", "Read this! {} And say why.", "이 문장을 읽어 보세요.{}왜 그럴까요"])
 def test_an_item_is_found_in_every_field_whatever_it_looks_like(text: str, disguise: str, around: str) -> None:
     known = EvaluationTexts({text: "set", "Another text, which is not there.": "other"}, ngram=None)

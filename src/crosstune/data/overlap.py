@@ -8,7 +8,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from crosstune.data.comparison import letters, units
+from crosstune.data.comparison import inside_tags, letters, units
 from crosstune.data.letter_windows import WINDOW, Hit, LetterWindows
 from crosstune.prompts.cleaning import normalised
 from crosstune.runs.files import read_json, read_jsonl
@@ -81,7 +81,7 @@ class EvaluationTexts:
 
     def find(self, rows: Sequence[Mapping[str, str]]) -> list[Match | None]:
         """Return for each row an evaluation text that it shares, if any; many rows at once are faster than one."""
-        cut = [[units(text) for text in texts.values()] for texts in rows]
+        cut = [[units(text) for text in (*texts.values(), *_inside_tags(texts.values()))] for texts in rows]
         keys = [[letters(text_units) for text_units in texts] for texts in cut]
         found: list[Match | None] = [self._equal(texts) for texts in keys]
         joined = ["".join(texts) for texts in keys]
@@ -123,6 +123,11 @@ class EvaluationTexts:
                 if gram in self._grams:
                     return self._match(self._grams[gram], is_stretch=True)
         return None
+
+
+def _inside_tags(texts: Iterable[str]) -> Iterator[str]:
+    """Yield what the tags of a row's texts hold, where a text of an evaluation set has room in it."""
+    return (inside for text in texts if len(inside := inside_tags(text)) >= MIN_OVERLAP_LETTERS)
 
 
 def _grams(numbers: list[int], n: int) -> Iterator[tuple[int, ...]]:
