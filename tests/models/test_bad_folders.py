@@ -126,7 +126,47 @@ def point(folder: Path) -> None:
 def index(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     shards = {"lm_head.weight": "model-00001-of-00002.safetensors", UP: "model-00002-of-00002.safetensors"}
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": shards}))
+
+
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+
+
+def shards(
+    folder: Path, twice: str = "", unnamed: str = "", place: str = "", change: Callable[[Tensors], Any] | None = None
+) -> None:
+    """Cut the weights into two files, of which the second holds one tensor, and the first one ``twice``."""
+    tensors = load_file(folder / "model.safetensors")
+    if change:
+        change(tensors)
+    second = {UP: tensors.pop(UP)}
+    wanted = {**dict.fromkeys(tensors, SHARDS[0]), **dict.fromkeys(second, place or SHARDS[1])}
+    wanted.pop(unnamed, None)
+    if twice:
+        second[twice] = tensors[twice] + 1
+    save_file(tensors, folder / SHARDS[0], {"format": "pt"})
+    save_file(second, folder / SHARDS[1], {"format": "pt"})
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": wanted}))
+
+
+def two_models(folder: Path) -> None:
+    single = (folder / "model.safetensors").read_bytes()
+    shards(folder)
+    (folder / "model.safetensors").write_bytes(single)
+
+
+def whole_numbers(name: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        tensors[name] = tensors[name].round().to(torch.int64)
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+    return change
+
+
+def adapters_beside(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "x"}')
 
 
 def pickle(folder: Path) -> None:
@@ -175,6 +215,19 @@ def adapters(folder: Path) -> None:
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "is not a complete safetensors file"),
         (point, "is a Git LFS pointer"),
         (index, r"names 2 files, of which 1 are missing: model-00002-of-00002\.safetensors"),
+        (two_models, r"it holds model\.safetensors and model\.safetensors\.index\.json, which names other files"),
+        (lambda folder: shards(folder, twice="lm_head.weight"), r"00001.* and .*00002.* both hold lm_head\.weight"),
+        (
+            lambda folder: shards(folder, unnamed="lm_head.weight"),
+            r"lacks tensors that its files hold: lm_head\.weight",
+        ),
+        (lambda folder: shards(folder, place="../model.safetensors"), r"names files outside of the folder: \.\./model"),
+        (whole_numbers("lm_head.weight"), r"holds weights of type I64 \(lm_head\.weight\)"),
+        (adapters_beside, r"holds LoRA adapters \(adapter_config\.json\) beside a config\.json"),
+        (
+            lambda folder: (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "b"}}'),
+            r"index\.json has no metadata, which transformers asks for",
+        ),
         (pickle, r"its weights are in pytorch_model\.bin, a format that can run code"),
         (adapters, "it holds LoRA adapters"),
         (lambda folder: (folder / "model.safetensors").unlink(), r"but no \*\.safetensors with weights"),
@@ -187,6 +240,12 @@ def test_each_bad_folder_has_a_sentence_of_its_own(
     change(folder)
     with pytest.raises(BadInputError, match=told):
         check_model(str(folder))
+
+
+def test_weights_in_several_files_are_read(good: Path, tmp_path: Path) -> None:
+    folder = copy_of(good, tmp_path, lambda _: None)
+    shards(folder)
+    assert load_model(str(folder)) is not None
 
 
 def test_each_number_that_no_model_can_have_is_named_before_anything_is_built(good: Path, tmp_path: Path) -> None:

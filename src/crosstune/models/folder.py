@@ -1,28 +1,22 @@
 """What is wrong with a model folder, said before its weights are read: each fault in a sentence of its own."""
 
 import json
-import math
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
-from crosstune.models.config_numbers import beyond_the_weights, number_faults
-from crosstune.models.finite import named
+from crosstune.models.config_numbers import number_faults
+from crosstune.models.weight_files import INDEX, PICKLED, weight_faults
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-CONFIG, GENERATION = "config.json", "generation_config.json"
+CONFIG, GENERATION, ADAPTERS = "config.json", "generation_config.json", "adapter_config.json"
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
-_WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
-_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _TEXTS = (
-    *(CONFIG, GENERATION, INDEX, "adapter_config.json"),
+    *(CONFIG, GENERATION, INDEX, ADAPTERS),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
     *("chat_template.jinja", "chat_template.json", "preprocessor_config.json", "processor_config.json"),
 )
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
-_MAX_HEADER_BYTES = 100_000_000
 
 
 def refuse_bad_folder(folder: Path) -> None:
@@ -37,7 +31,7 @@ def refuse_bad_folder(folder: Path) -> None:
 
 def holds_weights(folder: Path) -> bool:
     """Return whether a folder holds files of weights, in whatever format."""
-    return any(path.name == INDEX or path.name.endswith((".safetensors", *_PICKLED)) for path in folder.iterdir())
+    return any(path.name == INDEX or path.name.endswith((".safetensors", *PICKLED)) for path in folder.iterdir())
 
 
 def fault_of_texts(folder: Path) -> str | None:
@@ -101,8 +95,14 @@ def _faults(folder: Path) -> Iterator[str]:
         yield _without_config(folder, found)
         return
     yield from _config_file_faults(folder)
+    if ADAPTERS in found:
+        yield (
+            f"it holds LoRA adapters ({ADAPTERS}) beside a config.json, and transformers would add them to its "
+            f"weights: which model is meant cannot be known. Take {ADAPTERS} and the adapters out of it, or "
+            "merge them in a folder of their own: crosstune export ADAPTERS MERGED"
+        )
     yield from _generation_faults(folder / GENERATION)
-    yield from _weight_faults(folder, found)
+    yield from weight_faults(folder, found, _text_config(_json(folder / CONFIG)))
 
 
 def _config_file_faults(folder: Path) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _config_file_faults(folder: Path) -> Iterator[str]:
 
 
 def _without_config(folder: Path, found: list[str]) -> str:
-    if "adapter_config.json" in found:
+    if ADAPTERS in found:
         return (
             "it holds LoRA adapters (adapter_config.json), not a model. Merge them into their base first: crosstune "
             f"export {folder} MERGED"
@@ -193,96 +193,6 @@ def _generation_faults(path: Path) -> Iterator[str]:
     each = ends if isinstance(ends, list) else [ends]
     if ends is not None and not all(isinstance(end, int) and not isinstance(end, bool) for end in each):
         yield f"its {path.name} says eos_token_id {ends!r}, which has to be a token's number, or a list of them"
-
-
-def _weight_faults(folder: Path, found: list[str]) -> Iterator[str]:
-    if INDEX in found:
-        index = _json(folder / INDEX)
-        wanted = index.get("weight_map") if isinstance(index, dict) else None
-        if not isinstance(wanted, dict) or not wanted:
-            yield f"{INDEX} has no weight_map. Download it again"
-            return
-        shards = sorted(set(map(str, wanted.values())))
-        missing = [name for name in shards if not (folder / name).is_file()]
-        if missing:
-            yield f"{INDEX} names {len(shards)} files, of which {len(missing)} are missing: {named(missing)}. Copy them"
-            return
-    elif WEIGHTS in found:
-        wanted, shards = {}, [WEIGHTS]
-    else:
-        yield _without_weights(found)
-        return
-    headers: dict[str, str] = {}
-    num_numbers = 0
-    for shard in shards:
-        header, fault = _header(folder / shard)
-        if fault:
-            yield fault
-            return
-        headers |= dict.fromkeys(header, shard)
-        num_numbers += sum(math.prod(facts["shape"]) for facts in header.values())
-        odd = {facts["dtype"] for facts in header.values()} - set(_WEIGHT_DTYPES)
-        if odd and (floats := _not_buffers(header)):
-            yield (
-                f"{shard} holds weights of type {', '.join(sorted(odd))} ({named(floats)}): they are quantized, or no "
-                f"weights. Give the original model, in one of {', '.join(_WEIGHT_DTYPES)}"
-            )
-    astray = [name for name, shard in wanted.items() if headers.get(name) != shard]
-    if astray:
-        yield f"{INDEX} names tensors that its files do not hold: {named(astray)}. Copy index and files again, together"
-    yield from beyond_the_weights(_text_config(_json(folder / CONFIG)), len(headers), num_numbers)
-
-
-def _not_buffers(header: dict[str, Any]) -> list[str]:
-    """Return the names of tensors of odd types, but for whole numbers and masks that old checkpoints kept."""
-    odd = {name: facts["dtype"] for name, facts in header.items() if facts["dtype"] not in _WEIGHT_DTYPES}
-    return [name for name, dtype in odd.items() if dtype not in ("I64", "BOOL") and not name.endswith("bias")]
-
-
-def _without_weights(found: list[str]) -> str:
-    if pickled := [name for name in found if name.endswith(_PICKLED)]:
-        return (
-            f"its weights are in {named(pickled)}, a format that can run code when it is opened and is never opened. "
-            "Where you trust them, convert them: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW)"
-        )
-    if others := [name for name in found if name.endswith((".safetensors", ".gguf"))]:
-        return (
-            f"it has neither {WEIGHTS} nor {INDEX}, but {named(others)}. A model folder has its weights under the "
-            "names that save_pretrained gives them; a GGUF file is named itself"
-        )
-    return f"it has a config.json, but no *.safetensors with weights; found: {', '.join(found)}"
-
-
-def _header(path: Path) -> tuple[dict[str, Any], str]:
-    """Return the tensors that a safetensors file says it holds, and what is wrong with it."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        if start == b"version ":
-            return {}, f"{path.name} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 0 < length <= min(_MAX_HEADER_BYTES, size - 8):
-            return {}, _cut(path, size)
-        try:
-            header = json.loads(file.read(length))
-            tensors = {name: facts for name, facts in header.items() if name != "__metadata__"}
-            whole = 8 + length + max((facts["data_offsets"][1] for facts in tensors.values()), default=0)
-            for facts in tensors.values():
-                math.prod(facts["shape"])
-        except (ValueError, AttributeError, TypeError, LookupError):
-            return {}, _cut(path, size)
-    if whole != size:
-        return (
-            {},
-            f"{path.name} has {size:,} bytes, but its header says {whole:,}: it is cut off or damaged. Copy it",
-        )
-    if not tensors:
-        return {}, f"{path.name} holds no tensor. Download it again"
-    return tensors, ""
-
-
-def _cut(path: Path, size: int) -> str:
-    return f"{path.name} ({size:,} bytes) is not a complete safetensors file: it is cut off or damaged. Copy it again"
 
 
 def _json(path: Path) -> Any:

@@ -1,6 +1,5 @@
 """Load causal language models and their tokenizers, safely: safetensors or GGUF, no code from the hub, clear errors."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,7 @@ from crosstune.models.folder import (
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf import tokenizer as gguf_tokenizer
 from crosstune.models.gguf.header import is_gguf
-
-# Constants that releases of transformers before 2023 saved beside the weights, and that are computed today.
-_OLD_BUFFERS = re.compile(
-    r"(rotary_emb\.inv_freq|(^|\.)(attn|attention|self_attention)\.(masked_)?bias|position_ids|cached_(cos|sin))$"
-)
+from crosstune.models.weight_files import OLD_BUFFERS
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -107,6 +102,11 @@ def check_model(path: str) -> PreTrainedModel:
 
 def _load(path: str, revision: str | None, **how: Any) -> PreTrainedModel:
     model, info = gguf_model.load(path, **how) if is_gguf(path) else _from_folder(path, revision, **how)
+    if getattr(model, "_hf_peft_config_loaded", False):  # Beside a model on the hub; in a folder they are seen before.
+        raise BadInputError(
+            f"{path} holds LoRA adapters beside a model, and transformers added them to its weights: which model is "
+            "meant cannot be known. Download it, and take the adapters out of its folder"
+        )
     _refuse_other_weights(path, info)
     _refuse_untied(path, model)
     model.eval()  # type: ignore[no-untyped-call]
@@ -139,7 +139,7 @@ def _from_folder(path: str, revision: str | None, **how: Any) -> tuple[PreTraine
 
 def _refuse_other_weights(path: str, info: dict[str, Any]) -> None:
     """Stop where weights are not those of the configuration: transformers would draw what is missing at random."""
-    unexpected = [name for name in info["unexpected_keys"] if not _OLD_BUFFERS.search(name)]
+    unexpected = [name for name in info["unexpected_keys"] if not OLD_BUFFERS.search(name)]
     shapes = [f"{name} {list(found)} instead of {list(wanted)}" for name, found, wanted in info["mismatched_keys"]]
     faults = {
         "missing": list(info["missing_keys"]),
