@@ -13,6 +13,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json, write_json, write_text
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.hashes import describe_files
 
 
 class Stages:
@@ -138,6 +139,51 @@ def test_what_was_made_from_another_mixture_is_not_scored(start: Callable[..., R
     start("data")
     with pytest.raises(RunFolderError, match="what `crosstune data` made, which it was made from, is another since"):
         start("evaluate")
+
+
+@pytest.mark.parametrize("name", ["scores.json", "outputs.jsonl"])
+@pytest.mark.parametrize("change", [lambda path: write_text(path, "better"), Path.unlink])
+def test_scores_and_answers_that_were_edited_or_lost_are_not_reported(
+    start: Callable[..., RunFolder], name: str, change: Callable[[Path], Any]
+) -> None:
+    run = start()
+    folder = run.system("ours") / "evaluation"
+    for file in ("scores.json", "outputs.jsonl"):
+        write_text(folder / file, "as written")
+    write_json(
+        folder / "manifest.json", {"fingerprint": "evaluate ", "files": describe_files(folder, ("manifest.json",))}
+    )
+    start("report")
+    change(folder / name)
+    with pytest.raises(
+        RunFolderError, match=rf"(?s)not what was written: systems/ours/evaluation/{name} .*Run `crosstune evaluate"
+    ):
+        start("report")
+
+
+def test_weights_that_were_exchanged_since_are_not_reported(start: Callable[..., RunFolder]) -> None:
+    run = start()
+    system = run.system("ours")
+    write_text(system / "model" / "model.safetensors", "weights")
+    files = describe_files(system / "model")
+    write_json(system / "system.json", {"fingerprint": "train ", "model": "./systems/ours/model", "files": files})
+    start("report")
+    write_text(system / "model" / "model.safetensors", "others!")
+    with pytest.raises(RunFolderError, match=r"systems/ours/model/model\.safetensors has other content"):
+        start("report")
+    (system / "model" / "model.safetensors").unlink()
+    start("report")  # What is gone says nothing else.
+
+
+def test_a_copy_without_its_hidden_files_does_not_pass_for_what_it_was_made_of(start: Callable[..., RunFolder]) -> None:
+    run = start()
+    shutil.rmtree(run.root / ".stages")
+    with pytest.raises(
+        RunFolderError, match=r"the settings that it was made with are not known: .*data\.yaml is missing"
+    ):
+        start("report", seed=7)
+    start()
+    start("report")
 
 
 @pytest.mark.slow

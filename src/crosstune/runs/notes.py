@@ -12,6 +12,7 @@ from crosstune.runs import ranks
 from crosstune.runs.files import read_json, write_json, write_text
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
+from crosstune.runs.hashes import damage_to
 from crosstune.runs.provenance import commit, hardware
 
 if TYPE_CHECKING:
@@ -99,13 +100,35 @@ def refuse_outdated(recipe: "Recipe", run: RunFolder, stages: Sequence[str]) -> 
 def _problem(recipe: "Recipe", run: RunFolder, name: str, note: dict[str, Any]) -> str:
     if note.get("unfinished"):
         return "that was begun again and has not ended."
+    if not _recipe_of(run, name).is_file():
+        return (
+            f"the settings that it was made with are not known: {_recipe_of(run, name)} is missing. Copy a run folder "
+            "with its hidden files."
+        )
     changes = _changes(recipe, run, name)
     if changes:
         return "the recipe differs since in:\n" + "\n".join(f"  {line}" for line in changes)
     for before, digest in note.get("inputs", {}).items():
         if _digest(run, before) != digest:
             return f"what `crosstune {before}` made, which it was made from, is another since."
-    return ""
+    damage = _damage(recipe, run, name)
+    return f"that is not what was written: {'; '.join(damage)}." if damage else ""
+
+
+def _damage(recipe: "Recipe", run: RunFolder, stage: str) -> list[str]:
+    """Return what became of the files that a stage left: scores and answers may have been edited, or copied in part."""
+    found: list[str] = []
+    for path in _files(run, stage):
+        facts, place = read_json(path), path.relative_to(run.root).parts
+        if place[0] == "systems" and place[1] not in recipe.systems:
+            continue
+        # A system's files are those of its model. Weights that are deleted to save room were scored all the same.
+        model = facts.get("model")
+        folder = Path(run.locate(model)) if model else path.parent
+        shown = folder.relative_to(run.root) if folder.is_relative_to(run.root) else folder
+        faults = damage_to(folder, facts.get("files", {}))
+        found += [f"{shown}/{fault}" for fault in faults if not (model and fault.endswith(" is missing"))]
+    return found
 
 
 def _changes(recipe: "Recipe", run: RunFolder, stage: str) -> list[str]:
