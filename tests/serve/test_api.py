@@ -81,6 +81,10 @@ def test_a_stop_text_ends_the_answer_and_is_no_part_of_it(client: Any) -> None:
         ({"stop": [""]}, "'stop' is a text"),
         ({"seed": 1.5}, "'seed' is a whole number"),
         ({"tools": [{"type": "function"}]}, "'tools' is not supported here"),
+        ({"top_k": 5}, "'top_k' is not supported here"),
+        ({"repetition_penalty": 1.2}, "'repetition_penalty' is not supported here"),
+        ({"guided_json": {"type": "object"}}, "'guided_json' is not supported here"),
+        ({"messages": [{**USER, "tool_calls": [{"id": "1"}]}]}, "message 1 has 'tool_calls'"),
         ({"messages": [{"role": "user", "content": "window " * 300}]}, "the model's context is 256 tokens"),
     ],
 )
@@ -94,6 +98,10 @@ def test_a_client_s_mistake_is_told_it(client: Any, request_: dict[str, Any], to
 )
 def test_what_is_no_request_is_told_so(client: Any, body: str) -> None:
     assert client.post(CHAT, content=body, headers={"content-type": "application/json"}).status_code == 400
+
+
+def test_values_that_change_nothing_are_no_mistake(client: Any) -> None:
+    assert asked(client, top_k=-1, repetition_penalty=1.0, min_p=0, chat_template=None, user="x").status_code == 200
 
 
 def test_half_a_surrogate_pair_is_no_text(client: Any) -> None:

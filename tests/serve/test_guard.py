@@ -24,7 +24,7 @@ async def server(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def asked(path: str, *parts: bytes) -> list[int]:
+def asked(path: str, *parts: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> list[int]:
     """Return the statuses of what is answered to a request of this machine."""
     sent: list[Message] = []
     bodies = [*parts] or [b""]
@@ -35,7 +35,7 @@ def asked(path: str, *parts: bytes) -> list[int]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "path": path, "headers": [(b"host", b"localhost:1")]}
+    scope = {"type": "http", "path": path, "headers": [(b"host", b"localhost:1"), *headers]}
     asyncio.run(Guard(server, routes=("/", "/v1"), max_body_bytes=100)(scope, receive, send))
     assert [one["type"] for one in sent] == ["http.response.start", "http.response.body"]
     return [one["status"] for one in sent if "status" in one]
@@ -51,6 +51,27 @@ def test_what_is_named_is_open_and_what_lies_below_it(path: str) -> None:
 )
 def test_nothing_else_is_open_not_even_by_a_step_up(path: str) -> None:
     assert asked(path) == [404]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        (b"content-length", "²".encode("latin-1"), 413),
+        (b"content-length", b"9" * 5000, 413),
+        (b"content-length", b"-1", 413),
+        (b"content-length", b"1e1", 413),
+        (b"origin", b"http://[", 403),
+        (b"origin", b"null", 403),
+        (b"origin", b"\xff\xfe", 403),
+        (b"origin", b"http://localhost:1", 200),
+        (b"host", b"[::1", 421),
+        (b"host", b"", 421),
+        (b"host", b"localhost@evil.example", 421),
+        (b"host", b"2130706433", 421),
+    ],
+)
+def test_headers_that_are_none_are_refused_and_break_nothing(name: bytes, value: bytes, status: int) -> None:
+    assert asked("/v1", headers=((name, value),)) == [status]
 
 
 def test_a_body_that_grows_too_large_is_told_so_even_where_the_server_has_its_own_answer() -> None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_BODY_BYTES = 8 * 2**20
 # Of the OpenAI protocol and of whoever watches a server.
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/models", "/health")
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 class Guard:
@@ -52,13 +54,14 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not is_this_machine(host):
             return 421, f"this server answers to this machine's addresses and names, not to {host[:100]!r}"
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _place_of(origin) != host:
             return 403, f"a page of {origin[:100]!r} may not ask this server"
         path = str(scope["path"])
         if not _is_below(path, self._routes):
             return 404, f"there is nothing at {path[:100]!r}; served are {', '.join(self._routes)}"
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._limit:
+        # Longer numbers are beyond any limit, and "²" is a digit to Python alone.
+        if not _NUMBER.fullmatch(length) or int(length) > self._limit:
             return 413, self._too_large
         return None
 
@@ -110,6 +113,14 @@ def is_this_machine(host: str) -> bool:
     except ValueError:
         return name == "localhost" or name in {socket.gethostname().lower(), socket.getfqdn().lower()}
     return True
+
+
+def _place_of(origin: str) -> str:
+    """Return the host and port that an origin names; nothing where it is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _is_below(path: str, routes: tuple[str, ...]) -> bool:

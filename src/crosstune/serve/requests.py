@@ -15,7 +15,15 @@ _MAX_STOPS = 4
 _NOT_SERVED = (
     *("tools", "tool_choice", "functions", "function_call", "response_format", "logprobs", "top_logprobs"),
     *("presence_penalty", "frequency_penalty", "logit_bias", "audio", "prediction", "suffix", "echo"),
+    # Of other servers.
+    *("min_p", "typical_p", "min_tokens", "ignore_eos", "stop_token_ids", "bad_words", "allowed_token_ids"),
+    *("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs", "use_beam_search"),
+    *("chat_template", "chat_template_kwargs", "continue_final_message", "prompt_logprobs"),
 )
+# The same, where another value than nothing says that nothing is changed.
+_UNCHANGED = {"top_k": (-1, 0), "repetition_penalty": (1,), "length_penalty": (1,), "add_generation_prompt": (True,)}
+# Parts of a message that change what it says.
+_NOT_READ = ("tool_calls", "function_call", "audio")
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,9 @@ def read_request(content: Any, is_chat: bool) -> Request:
     given = {name: value for name, value in content.items() if value is not None}
     for name in _NOT_SERVED:
         if given.get(name) not in (None, False, 0, {}, [], "", "none"):
+            raise BadInputError(f"{name!r} is not supported here: remove it")
+    for name, unchanged in _UNCHANGED.items():
+        if name in given and given[name] not in unchanged:
             raise BadInputError(f"{name!r} is not supported here: remove it")
     for name in ("n", "best_of"):
         if given.get(name, 1) != 1:
@@ -115,6 +126,9 @@ def _turns(messages: Any) -> tuple[Turn, ...]:
         role = message.get("role") if isinstance(message, dict) else None
         if not isinstance(role, str) or role not in _ROLES:
             raise BadInputError(f"message {number} has the role {role!r}; supported are {', '.join(_ROLES)}")
+        for name in _NOT_READ:
+            if message.get(name):
+                raise BadInputError(f"message {number} has {name!r}, which this model cannot read")
         turns.append(Turn(_ROLES[role], _content(message.get("content"), f"'content' of message {number}")))
     return tuple(turns)
 

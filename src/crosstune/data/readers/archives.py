@@ -1,8 +1,10 @@
 """Zip archives of corpus files, as AI-Hub hands them out: each file in one is read as if it lay beside it."""
 
 import lzma
+import stat
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +70,17 @@ def members(path: Path) -> list[Member]:
     if nested := [shown for shown, _ in own if shown.lower().endswith(_ARCHIVES)]:
         raise BadInputError(
             f"{path} holds another archive ({', '.join(nested[:3])}): unpack it, and name what it holds in the recipe"
+        )
+    if links := [shown for shown, entry in own if stat.S_ISLNK(entry.external_attr >> 16)]:
+        raise BadInputError(
+            f"{path} holds a symbolic link, which is no file ({', '.join(links[:3])}): unpack it, and name the files "
+            "that are meant in the recipe"
+        )
+    counts = Counter(entry.filename for entry in found)
+    if twice := [shown for shown, entry in own if counts[entry.filename] > 1]:
+        raise BadInputError(
+            f"{path} holds {twice[0]} twice, and which is meant cannot be known: unpack it, and name the files that "
+            "are meant in the recipe"
         )
     return [Member(path, entry.filename, shown) for shown, entry in sorted(own, key=lambda one: one[0])]
 
