@@ -8,13 +8,10 @@ from crosstune.evaluate.scores import Scored, keyword_label, mean_score
 from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import Template
 from crosstune.recipe import EvaluationTask
-from crosstune.runs.records import OutputRow, Score
+from crosstune.runs.records import FIRST_TURN, OutputRow, Score
 from crosstune.tasks.answers.fidelity import fidelity
 from crosstune.tasks.answers.rules import Answer, Rule
 from crosstune.tasks.task import Item
-
-# The first answers of conversations stand in the outputs under a name of their own: they are right or wrong in nothing.
-FIRST_TURN = "_first_turn"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from crosstune.report.training import Curves
 from crosstune.report.write import bars, charts
 from crosstune.report.write.charts import Series
 from crosstune.report.write.provenance import public_recipe
-from crosstune.runs.records import Score
+from crosstune.runs.records import FIRST_TURN, Score
 from crosstune.tasks.diagnostics import FAILURES
 
 _TEMPLATES = Path(__file__).parent / "template"
@@ -204,9 +204,9 @@ def explorer_data(recipe: Recipe, page: Page) -> dict[str, Any]:
     """Return what the explorer's script shows: systems, tasks and items with every system's answer."""
     systems = [{"name": name, "label": label_of(recipe, name)} for name in recipe.systems]
     outputs = page.outputs
-    labels = task_labels([*page.further_tables, *page.main_tables])
+    labels = task_labels([*page.further_tables, *page.main_tables], outputs)
     counts = outputs.num_items.items()
-    tasks = [{"name": name, "label": labels.get(name, name), "num_items": count} for name, count in counts]
+    tasks = [{"name": name, "label": labels[name], "num_items": count} for name, count in counts]
     # Translations into the new language tell most at a glance.
     telling = [column.task for column in into_target_columns(recipe, {}) if column.task in outputs.num_items]
     first = next(iter([*telling, *outputs.num_items]), "")
@@ -221,9 +221,19 @@ def explorer_data(recipe: Recipe, page: Page) -> dict[str, Any]:
     }
 
 
-def task_labels(tables: Sequence[Table]) -> dict[str, str]:
-    """Return how tables call the tasks that they show."""
-    return {column.task: column.name for table in tables for column in table.columns}
+def task_labels(tables: Sequence[Table], outputs: Outputs) -> dict[str, str]:
+    """Return how tables call their tasks, and of all that was answered: by its task, with its turn or its wording."""
+    labels = {column.task: column.name for table in tables for column in table.columns}
+
+    def label_of_part(name: str) -> str:
+        if name.endswith(FIRST_TURN):
+            task = name.removesuffix(FIRST_TURN)
+            return f"{labels.get(task, task)}, first turn"
+        cell, mark, number = name.rpartition("_w")
+        return f"{labels[cell]}, wording {int(number)}" if mark and number.isdecimal() and cell in labels else name
+
+    answered = (*outputs.num_items, *(task for _, task in outputs.failures))
+    return {**{name: label_of_part(name) for name in answered}, **labels}
 
 
 def bar(column: Column, cell: Cell) -> Markup:

@@ -46,7 +46,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     main = [replace(table, sentence=best_per_column(table)) for table in main]
     change = change_table(recipe, evidence)
     changes = with_provenance(recipe, [change])[0] if change else None
-    failed = failures.read_failures(recipe, outputs, task_labels([*further, *main]))
+    failed = failures.read_failures(recipe, outputs, task_labels([*further, *main], outputs))
     forgot = forgetting.verdicts(recipe, scores, change)
     page = Page(
         title=recipe.report.title or recipe.name,

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 # Metrics that are the share of answers whose ``correct`` is true: two systems are compared by McNemar's test.
 SHARES_OF_CORRECT = ("acc", "pass_rate", "in_language")
+# The first answers of conversations stand in the outputs under a name of their own: they are right or wrong in nothing.
+FIRST_TURN = "_first_turn"
 Interval = Literal["wilson", "bootstrap", ""]
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.report.outputs import read_outputs
+from crosstune.report.outputs import Outputs, read_outputs
 from crosstune.report.scores import read_resamples, read_scores
 from crosstune.report.stage import task_labels
 from crosstune.report.tables import failures
 from crosstune.report.tables import significance as comparisons
 from crosstune.report.tables.build import further_tables, paper_tables
-from crosstune.report.tables.cells import Cell, Row, Table
+from crosstune.report.tables.cells import Cell, Column, Row, Table
 from crosstune.report.tables.changes import change_table, into_target_columns, known_columns
 from crosstune.report.tables.summary import summary
 from tests.report.conftest import make_recipe, write_run
@@ -24,7 +24,8 @@ def test_the_summary_names_the_best_system_its_gain_what_it_forgot_and_how_it_fa
     scores, outputs = read_scores(recipe, run), read_outputs(recipe, run)
     change = change_table(recipe, comparisons.Evidence(scores, outputs, read_resamples(recipe, run)))
     main = paper_tables(recipe, scores)
-    failed = failures.read_failures(recipe, outputs, task_labels([*further_tables(recipe, scores), *main]))
+    labels = task_labels([*further_tables(recipe, scores), *main], outputs)
+    failed = failures.read_failures(recipe, outputs, labels)
     told = summary(recipe, scores, main, change, failed)
     index, column = next((i, one) for i, one in enumerate(main[1].columns) if one.heading == "En→Ko")
     best = main[1].rows[-1].cells[index]
@@ -47,3 +48,17 @@ def test_a_loss_is_named_and_without_a_winner_or_a_task_nothing_else_is_said(tmp
     (nobody,) = summary(recipe, scores, [level], lost, [])
     assert nobody == f"No adapted system is above LLaMA (base) at {into_target_columns(recipe, scores)[0].name}."
     assert summary(recipe, scores, [], lost, []) == ()
+
+
+def test_first_turns_and_wordings_are_called_after_their_task() -> None:
+    titles = {"told": "Instructions, English", "translate_en_ko_ko": "En→Ko, Korean instruction"}
+    table = Table("", "", tuple(Column(task, "acc", title) for task, title in titles.items()), ())
+    outputs = Outputs(
+        num_items={"told_first_turn": 2, "translate_en_ko_ko_w03": 2, "plain_wool": 2, "other_first_turn": 1}
+    )
+    assert task_labels([table], outputs) == titles | {
+        "told_first_turn": "Instructions, English, first turn",
+        "translate_en_ko_ko_w03": "En→Ko, Korean instruction, wording 3",
+        "plain_wool": "plain_wool",
+        "other_first_turn": "other, first turn",
+    }

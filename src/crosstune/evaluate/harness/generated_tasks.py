@@ -15,8 +15,8 @@ from crosstune.errors import BadInputError
 from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
+from crosstune.evaluate.free_answers import Asked as AskedInTurns
 from crosstune.evaluate.free_answers import (
-    FIRST_TURN,
     fidelity_scores,
     follow_up_cell,
     instruction_cell,
@@ -25,7 +25,6 @@ from crosstune.evaluate.free_answers import (
     question_cell,
     shown_reference,
 )
-from crosstune.evaluate.free_answers import Asked as AskedInTurns
 from crosstune.evaluate.generate.generation import Limits, Write, generate
 from crosstune.evaluate.generate.rows import Generated
 from crosstune.evaluate.outputs import OutputLog
@@ -42,7 +41,7 @@ from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.controls import without_marks
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask
-from crosstune.runs.records import OutputRow, Score
+from crosstune.runs.records import FIRST_TURN, OutputRow, Score
 from crosstune.tasks.diagnostics import Asked, failures
 from crosstune.tasks.task import Item
 from crosstune.terminal import note, progress
