@@ -149,6 +149,36 @@ def test_sentineg_columns_come_in_either_order(tmp_path: Path, text: str) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("task", "row", "first", "second"),
+    [
+        ("nsmc_generate", {"document": "좋다"}, "negative", "Positive"),
+        ("copa_2011_test", {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause"}, "choice1", "choice2"),
+        ("kobest_boolq", {"paragraph": "p", "question": "q"}, False, True),
+        ("kobest_sentineg", {"sentence": "s"}, "negative", "positive"),
+        (
+            "kobest_copa",
+            {"premise": "p", "question": "원인", "alternative_1": "a", "alternative_2": "b"},
+            "alternative_1",
+            "alternative_2",
+        ),
+        ("kobest_hellaswag", {"context": "c", **{f"ending_{n}": f"{n}" for n in range(1, 5)}}, "ending_1", "ending_2"),
+        ("kobest_wic", {"word": "배", "context_1": "[배]가", "context_2": "[배]는"}, "False", "True"),
+    ],
+)
+def test_labels_of_the_hub_are_numbers_or_their_names(
+    tmp_path: Path, task: str, row: dict[str, Any], first: Any, second: Any
+) -> None:
+    rows = [row | {"label": label} for label in (first, second, 0, 1, "1", 1.0)]
+    content = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows)
+    assert [item["label"] for item in choose(tmp_path, task, content)[0]] == [0, 1, 0, 1, 1, 1]
+
+
+def test_cells_that_are_called_as_their_column_leave_a_published_header_one(tmp_path: Path) -> None:
+    content = "question,answer,A,B,C,D\nWhich is first?,1,A,B,C,D\nWhich is last?,4,A,B,C,D\n"
+    assert [item["label"] for item in choose(tmp_path, "kmmlu", content)[0]] == [0, 3]
+
+
 @pytest.mark.parametrize("answers", [("False", "True"), ("FALSE", "TRUE"), ("0", "1")])
 def test_boolq_answers_are_words_or_numbers(tmp_path: Path, answers: tuple[str, str]) -> None:
     no, yes = answers
@@ -208,7 +238,7 @@ def test_a_draw_follows_its_seed_and_keeps_the_order_of_the_file(tmp_path: Path)
         ("copa_2011_test", COPA_XML.replace("a2>", "a3>"), "no key 'a2'"),
         ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\t2\n", "label '2' is not one of 0, 1"),
         ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\n", "2 columns; needed: 3"),
-        ("nsmc_likelihood", "id\tdocument\tlabel\n1\t좋다\tpositive\n", "label 'positive' is not one of 0, 1"),
+        ("nsmc_likelihood", "id\tdocument\tlabel\n1\t좋다\tgreat\n", "label 'great' is not one of 0, 1"),
         ("kobest_boolq", "ID\tText\tQuestion\tAnswer\n1\t가\t나\tmaybe\n", "label 'maybe' is not one of false, true"),
         ("translation", '{"data": [{"en": "a"}]}', "no key 'ko'"),
     ],

@@ -7,6 +7,8 @@ import io
 import json
 import lzma
 import re
+import stat
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,23 @@ def test_a_table_is_known_by_its_lines_whatever_its_name(tmp_path: Path, content
     assert len(texts(read(tmp_path, "text", plain, "ratings.txt"))) == 2
 
 
+def test_a_table_of_bars_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"as many '\|'.*or set `format: text`"):
+        read(tmp_path, "text", "1|첫 문서입니다.\n2|둘째 문서입니다.\n", "t.txt")
+    assert len(texts(read(tmp_path, "text", "하나|둘\n셋\n", "t.txt"))) == 2
+
+
+@pytest.mark.parametrize(("kind", "row"), [("text", {"text": "글"}), ("parallel", {"en": "Hi.", "ko": "안녕."})])
+def test_weights_of_rows_are_read_in_no_kind_of_source(tmp_path: Path, kind: str, row: dict[str, Any]) -> None:
+    rows = read(
+        tmp_path,
+        kind,
+        json.dumps(row | {"loss_weight": 0}) + "\n" + json.dumps(row | {"label": True}) + "\n",
+        "t.jsonl",
+    )
+    assert problems(rows)[0].startswith("'loss_weight' changes what the row means") and texts(rows) == [row]
+
+
 @pytest.mark.parametrize("kind", ["text", "parallel"])
 def test_a_table_that_another_sign_parts_says_so(tmp_path: Path, kind: str) -> None:
     with pytest.raises(BadInputError, match="parted by ';': export it again with commas or tabs"):
@@ -195,6 +214,13 @@ def test_llama_factory_s_history_and_system_are_read(tmp_path: Path) -> None:
         ({**ALPACA, "documents": ["서울은 수도다."]}, "'documents' changes"),
         ({**ALPACA, "function_call": {"name": "x"}}, "'function_call' changes"),
         ({**ALPACA, "label": False}, "'label' changes"),
+        ({**ALPACA, "Input": "서울에 대한 질문이다."}, "'Input' changes"),
+        ({**ALPACA, "input_2": "서울에 대한 질문이다."}, "'input_2' changes"),
+        ({**ALPACA, "question": "부산의 인구는?"}, "'question' changes"),
+        ({**ALPACA, "options": ["백만", "천만"]}, "'options' changes"),
+        ({**ALPACA, "lossWeight": 0}, "'lossWeight' changes"),
+        ({"messages": [CHAT[0], {**CHAT[1], "mask": 1}]}, "turn 2 has 'mask'"),
+        ({"messages": [*CHAT, CHAT[1]]}, "two assistant's turns follow each other"),
         ({**ALPACA, "weight": 0.5}, "a 'weight' of 0.5 is not read"),
         ({**ALPACA, "history": "수도는?"}, "'history' is not a list of pairs"),
         ({**ALPACA, "system": 3}, "'system' is not a text"),
@@ -408,6 +434,19 @@ def test_the_files_in_a_zip_archive_are_read_each_with_its_name(tmp_path: Path) 
         Row("말뭉치.zip/b.json:row 1", {"en": "Hi.", "ko": "안녕."}),
         Row("말뭉치.zip/c.tsv:2", {"en": "Go.", "ko": "가."}),
     ]
+
+
+def test_links_and_names_that_occur_twice_in_an_archive_are_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("b.txt")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    for entry, message in ((link, r"a symbolic link, which is no file \(b\.txt\)"), ("a.txt", r"holds a\.txt twice")):
+        content = io.BytesIO()
+        with warnings.catch_warnings(), zipfile.ZipFile(content, "w") as packed:
+            warnings.simplefilter("ignore")
+            packed.writestr("a.txt", "첫 문서입니다.\n")
+            packed.writestr(entry, "/etc/passwd")
+        with pytest.raises(BadInputError, match=message):
+            read(tmp_path, "text", content.getvalue(), "corpus.zip")
 
 
 def test_a_zip_archive_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What a row's content means: its texts by language, by ``instruction, input, output``, or as ``text``."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -22,20 +22,30 @@ _AIHUB_HEADERS = {"ko": "원문", "en": "번역문"}
 
 # Keys that change what a row means: read where it is said below, and refused by name where they hold something. They
 # are compared without case and signs: systemPrompt is system_prompt.
+_WEIGHTS = ("loss_weight", "loss_mask", "sample_weight", "example_weight")
 _UNREAD = {
     "instructions": (
         *("tools", "tool_calls", "functions", "function_call", "chosen", "rejected", "kto_tag", "kto_label"),
-        *("image", "images", "video", "videos", "audio", "audios"),
+        *("image", "images", "video", "videos", "audio", "audios", "attachments", "files"),
         *("context", "contexts", "passage", "passages", "document", "documents", "knowledge", "background"),
+        *("article", "evidence", "question", "query", "options", "choices", "candidates", "table", "schema", "hint"),
+        *("examples", "demonstrations", "few_shot", "persona", "is_correct", "observation", "tool_results"),
         *("reasoning", "reasoning_content", "thinking", "thoughts"),
-        *("system_prompt", "system_message", "chat_history", "conversation_history", "dialogue_history"),
-        *("dialog_history", "previous_turns", "past_turns"),
+        *("system_prompt", "system_message", "system_instruction", "developer"),
+        *("chat_history", "conversation_history", "dialogue_history", "dialog_history", "previous_turns", "past_turns"),
+        *("conversation", "dialogue", "dialog", *_WEIGHTS),
     ),
-    "parallel": (),
-    "text": (),
+    "parallel": _WEIGHTS,
+    "text": _WEIGHTS,
 }
-_READ = ("system", "history", "weight")
+# What is read under exactly these names: "Input" and "input_2" are others, and refused.
+_READ = {
+    "instructions": ("instruction", "input", "output", "system", "history", "weight"),
+    "parallel": ("weight",),
+    "text": ("weight",),
+}
 _SIGNS = re.compile(r"[\W_]+")
+_NUMBERED = re.compile(r"s?\d*$")
 
 
 def columns_of(source: Source, languages: Languages) -> Columns:
@@ -71,7 +81,7 @@ def interpreter(source: Source, languages: Languages) -> Interpret:
         interpret = _instruction(source.chat_turns == "first")
     else:
         interpret = _text
-    interpret = _refusing(interpret, _UNREAD[source.kind])
+    interpret = _refusing(interpret, source.kind)
     if not source.columns:
         return interpret
     return _renamed(interpret, source.columns)
@@ -85,14 +95,15 @@ def _bare(key: Any) -> str:
     return _SIGNS.sub("", key).lower() if isinstance(key, str) else ""
 
 
-def _refusing(interpret: Interpret, unread: Sequence[str]) -> Interpret:
-    bare = {_bare(key) for key in unread}
+def _refusing(interpret: Interpret, kind: str) -> Interpret:
+    unread, read = {_bare(key) for key in _UNREAD[kind]}, _READ[kind]
 
     def is_unread(key: Any, value: Any) -> bool:
+        bare = _bare(key)
         # A label that is true or false says whether the answer is wanted: Hugging Face's rows for KTO.
-        says_unwanted = bool(unread) and key == "label" and isinstance(value, bool)
-        is_misspelt = bool(unread) and key not in _READ and _bare(key) in _READ
-        return (says_unwanted or is_misspelt or _bare(key) in bare) and not chat.is_nothing(value)
+        says_unwanted = kind == "instructions" and key == "label" and isinstance(value, bool)
+        is_misspelt = key not in read and bool({bare, _NUMBERED.sub("", bare)} & {*read})
+        return (says_unwanted or is_misspelt or bare in unread) and not chat.is_nothing(value)
 
     def interpret_refusing(content: Any) -> list[dict[str, str]] | str:
         if isinstance(content, Mapping):

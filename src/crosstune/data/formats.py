@@ -145,12 +145,17 @@ def _refuse_an_unnamed_table(file: TextFile, columns: Columns) -> None:
     """Stop where a text file is a table by what its lines hold: ids and labels are no text to learn."""
     lines = [line for line in file.start.split("\n", 20)[:20] if line.strip()]
     cells = lines[0].split(",") if lines else []
-    tabs = {line.count("\t") for line in lines}
+    tabs, bars = ({line.count(sign) for line in lines} for sign in "\t|")
     is_header = len(cells) > 1 and all(_NAME.fullmatch(cell.strip()) for cell in cells)
     if len(lines) > 1 and len(tabs) == 1 and 0 not in tabs:
         table = "tsv"
     elif len(lines) > 1 and is_header and all(line.count(",") >= len(cells) - 1 for line in lines):
         table = "csv"
+    elif len(lines) > 1 and len(bars) == 1 and 0 not in bars:
+        raise BadInputError(
+            f"{file.path} is a table: each line has as many '|', as {lines[0][:80]!r}. Export it again with commas or "
+            "tabs and name the column of the texts in `columns`, or set `format: text` if each line is a document"
+        )
     else:
         return
     raise BadInputError(

@@ -17,7 +17,12 @@ _LAYOUTS = (
         ids=("id",),
     ),
     # SuperGLUE's JSON lines, and the hub's Parquet; `idx` counts from 0 in each split.
-    Layout(same("premise", *_CHOICES, "question"), label="label", answers=("0", "1"), ids=("idx",)),
+    Layout(
+        same("premise", *_CHOICES, "question"),
+        label="label",
+        answers=(("0", "choice1"), ("1", "choice2")),
+        ids=("idx",),
+    ),
 )
 _TEST = Task(
     name="copa_2011_test",

@@ -9,11 +9,14 @@ _ENDINGS = ("ending_1", "ending_2", "ending_3", "ending_4")
 _FALSE_OR_TRUE = (("false", "0"), ("true", "1"))
 
 
-def _task(title: str, fields: tuple[Field, ...], authors: Layout) -> Task:
-    """Make a task of its fields and the authors' columns; the hub names its columns as we name fields."""
+def _task(title: str, fields: tuple[Field, ...], authors: Layout, names: tuple[str, ...]) -> Task:
+    """Make a task of its fields and the authors' columns; the hub names its columns as we name fields.
+
+    Its labels are numbers in Parquet, and ``names`` where a row was exported with them.
+    """
     hub = title.lower()
     num_labels = len(authors.answers)
-    numbers = tuple(map(str, range(num_labels)))
+    numbers = tuple((str(number), name) for number, name in enumerate(names))
     return Task(
         name=f"kobest_{hub}",
         title=f"KoBEST {title}",
@@ -38,6 +41,7 @@ TASKS = (
         "BoolQ",
         (Field("paragraph"), Field("question")),
         Layout((("paragraph", "Text"), ("question", "Question")), "Answer", _FALSE_OR_TRUE, ("ID",)),
+        ("False", "True"),
     ),
     _task(
         "COPA",
@@ -53,6 +57,7 @@ TASKS = (
             ("1", "2"),
             ("ID",),
         ),
+        ("alternative_1", "alternative_2"),
     ),
     _task(
         "HellaSwag",
@@ -62,8 +67,14 @@ TASKS = (
             "label",
             ("0", "1", "2", "3"),
         ),
+        _ENDINGS,
     ),
-    _task("SentiNeg", (Field("sentence"),), Layout((("sentence", "Text"),), "Label", ("0", "1"), ("ID",))),
+    _task(
+        "SentiNeg",
+        (Field("sentence"),),
+        Layout((("sentence", "Text"),), "Label", ("0", "1"), ("ID",)),
+        ("negative", "positive"),
+    ),
     _task(
         "WiC",
         # The word stands in brackets in both contexts, and by itself in any text.
@@ -74,5 +85,6 @@ TASKS = (
             _FALSE_OR_TRUE,
             ("ID",),
         ),
+        ("False", "True"),
     ),
 )

@@ -35,7 +35,6 @@ def test_sharegpt_names_its_turns_otherwise_and_may_begin_with_an_answer() -> No
         {"from": "human", "value": "다시"},
         {"from": "human", "value": "합은?"},
         {"from": "gpt", "value": "3"},
-        {"from": "gpt", "value": "아니, 4"},
     ]
     assert exchanges(turns, first_only=False) == [
         {
@@ -52,6 +51,7 @@ def test_sharegpt_names_its_turns_otherwise_and_may_begin_with_an_answer() -> No
         ("hello", "a conversation is a list of turns, not str"),
         ([], "no assistant's turn follows a user's"),
         (MESSAGES[:2], "no assistant's turn follows a user's"),
+        ([*MESSAGES[:5], MESSAGES[4]], "two assistant's turns follow each other"),
         (["hello"], "turn 1 has neither 'role' nor 'from'"),
         ([*MESSAGES, {"role": "tool", "content": "x"}], "turn 7 has the role 'tool'; read are user, human"),
         ([{"role": ["user"], "content": "x"}], "turn 1 has the role ['user']"),

@@ -23,9 +23,10 @@ _ROLES: dict[str, Role] = {
 _UNREAD = (
     *("tool_calls", "function_call", "tool_call_id", "functions", "tools", "images", "image", "videos", "audios"),
     *("audio", "reasoning_content", "reasoning", "thinking"),
+    *("mask", "masked", "deleted", "ignore", "ignored", "train_detail", "loss_weight", "loss_mask"),
 )
-# Marks of OpenAI and axolotl for answers that are shown and not learnt.
-_LEARNT = ("weight", "train")
+# Marks of OpenAI, axolotl and ms-swift for answers that are shown and not learnt.
+_LEARNT = ("weight", "train", "training", "trainable", "loss")
 
 
 class _Spoken(NamedTuple):
@@ -75,6 +76,8 @@ def exchanges(turns: Any, first_only: bool, system: str = "") -> list[dict[str, 
     found: list[dict[str, str]] = []
     for index in range(1, len(spoken)):
         asked, answer = spoken[index - 1 : index + 1]
+        if asked.role == answer.role == "assistant":
+            return "two assistant's turns follow each other, and nothing asks for the second; make one turn of them"
         if (asked.role, answer.role) == ("user", "assistant") and answer.is_learnt:
             earlier = [Turn(role, text) for role, text, _ in spoken[: index - 1]]
             found.append({"instruction": asked.text, "input": with_turns("", earlier), "output": answer.text})
@@ -108,7 +111,7 @@ def _turn(turn: Any, number: int) -> _Spoken | str:
     role, text = turn[keys[0]], _joined(turn.get(keys[1]))
     if not isinstance(role, str) or role not in _ROLES:
         return f"turn {number} has the role {role!r}; read are {', '.join(_ROLES)}"
-    unread = [key for key in _UNREAD if not is_nothing(turn.get(key))]
+    unread = [key for key in _UNREAD if turn.get(key) is not False and not is_nothing(turn.get(key))]
     if unread:
         return f"turn {number} has {unread[0]!r}, which changes what its answer means and is not read"
     if not isinstance(text, str) or not is_encodable(text):

@@ -141,7 +141,9 @@ def _layout(cells: Sequence[Any], others: Sequence[Sequence[Any]], columns: Colu
     missing = [field for field in fields if not matches[field]]
     # Not "eng | Let's go. | vie | Đi thôi.": names that stand in every row are no header.
     repeated = {
-        place for place in range(len(header)) if others and all(_cell(row, place) == header[place] for row in others)
+        place
+        for place in range(len(header))
+        if columns.may_lack_header and others and all(_cell(row, place) == header[place] for row in others)
     }
     if not missing and any(found[0] in repeated for field, found in matches.items() if field in fields):
         missing = fields
