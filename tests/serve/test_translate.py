@@ -56,6 +56,12 @@ def test_a_pipe_gives_the_same_lines(
     assert capsys.readouterr().out == target.read_text(encoding="utf-8")
 
 
+def test_a_pipe_in_another_encoding_is_told_so(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("안녕\n".encode("cp949")), encoding="utf-8"))
+    with pytest.raises(BadInputError, match=r"standard input is not UTF-8 \(byte 0\): convert it with iconv"):
+        translate_pipe(assistant, REQUEST)
+
+
 @pytest.mark.parametrize("torn", ["", "half a li"])
 def test_an_interrupted_file_goes_on_behind_its_last_whole_line(
     assistant: Assistant, chat_folder: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: str

@@ -1,7 +1,6 @@
 """The command that looks before anything is trained: at an installation, or at a model."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ import typer
 
 from crosstune.cli.options import GpuName
 from crosstune.errors import BadInputError
-from crosstune.terminal import results
+from crosstune.terminal import results, write_json
 
 
 def doctor(
@@ -74,7 +73,7 @@ def doctor(
         asked = {"model": model, **languages.model_dump(), "gpu": kind, "num_gpus": num_gpus}
         findings = examine(find_subject(model, revision), languages, texts, kind, num_gpus)
     if as_json:
-        sys.stdout.write(json.dumps(to_json(asked, findings), ensure_ascii=False, indent=2) + "\n")
+        write_json(json.dumps(to_json(asked, findings), ensure_ascii=False, indent=2) + "\n")
     else:
         print_findings(title, findings, results)
     if worst(findings) == "stop":

@@ -50,10 +50,17 @@ class Request:
 
 
 def translate_pipe(assistant: Assistant, request: Request) -> None:
-    """Translate standard input to standard output, each line as soon as it is there."""
-    for line in sys.stdin:
-        sys.stdout.write(translate_lines(assistant, request, [line])[0][0] + "\n")
-        sys.stdout.flush()
+    """Translate standard input to standard output, each line as soon as it is there.
+
+    Raises:
+        BadInputError: when it is not UTF-8.
+    """
+    try:
+        for line in sys.stdin:
+            sys.stdout.write(translate_lines(assistant, request, [line])[0][0] + "\n")
+            sys.stdout.flush()
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"standard input is not UTF-8 (byte {error.start}): convert it with iconv") from None
 
 
 def translate_file(assistant: Assistant, request: Request, source: Path, target: Path, model: str) -> None:
