@@ -43,7 +43,7 @@ def test_a_number_from_zero_is_the_answer_of_include_whose_prompt_names_the_doma
     [item] = read(tmp_path, "include", {"Korean/test-00000-of-00001.parquet": [EXAMINATION]}, language="ko")
     assert item["label"] == 2
     write_jsonl(tmp_path / "items.jsonl", [{**item, "id": "1"}])
-    task = HarnessTask("include", tmp_path / "items.jsonl").load()
+    task = HarnessTask("include", tmp_path / "items.jsonl").load().tasks["include"]
     [asked] = task.test_docs()
     # The harness sets a task's description before the question without a space between them.
     assert task.doc_to_text(asked) == (

@@ -32,7 +32,12 @@ class EvaluationTask(Section):
         (),
         description="its files, below data_root; `instructions` and `open_questions` need none in English and Korean",
     )
-    name: str = Field("", description="harness: name of a task of lm-evaluation-harness, such as arc_easy")
+    name: str = Field(
+        "", description="harness: name of a task of lm-evaluation-harness, as arc_easy, or of a group, which is one row"
+    )
+    num_fewshot: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="harness: solved examples before each question [the task's own number]"
+    )
     include_path: Path | None = Field(None, description="harness: a folder with additional task files (YAML)")
     language: Language | None = Field(
         None,
@@ -68,8 +73,8 @@ class EvaluationTask(Section):
                 f"`task: {self.task}` has built-in items in {', '.join(self.spec.own_languages)}, not in "
                 f"{self.language!r}: write a file of them, as docs/{self.task}.md shows, and name it in `paths`"
             )
-        if self.name or self.include_path:
-            raise ValueError("`name` and `include_path` are only for `task: harness`")
+        if self.name or self.include_path or self.num_fewshot is not None:
+            raise ValueError("`name`, `include_path` and `num_fewshot` are only for `task: harness`")
         return self
 
     @model_validator(mode="after")

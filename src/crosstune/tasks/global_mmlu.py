@@ -5,8 +5,8 @@ from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
 _LANGUAGES = (
-    "am ar bn cs de el en es fa fil fr ha he hi id ig it ja ko ky lt mg ms ne nl ny pl pt ro ru si sn so sr sv sw te tr uk "
-    "vi yo zh"
+    "am ar bn cs de el en es fa fil fr ha he hi id ig it ja ko ky lt mg ms ne nl ny pl pt ro ru si sn so sr sv sw te "
+    "tr uk vi yo zh"
 )
 OPTIONS = ("option_a", "option_b", "option_c", "option_d")
 

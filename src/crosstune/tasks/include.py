@@ -6,8 +6,8 @@ from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
 _LANGUAGES = (
-    "ar az be bg bn de el es et eu fa fi fil fr he hi hr hu hy id it ja ka kk ko lt mk ml ms ne nl pl pt ru sq sr ta te tr "
-    "uk ur uz vi zh"
+    "ar az be bg bn de el es et eu fa fi fil fr he hi hr hu hy id it ja ka kk ko lt mk ml ms ne nl pl pt ru sq sr ta "
+    "te tr uk ur uz vi zh"
 )
 
 TASKS = (

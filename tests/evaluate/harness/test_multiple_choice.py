@@ -125,6 +125,10 @@ BELEBELE = [
     }
 ]
 PAWSX = [{"id": "1", "sentence1": "남자는 창문을 열었다", "sentence2": "창문은 남자가 열었다.", "label": 1}]
+OPTIONS = {f"option_{letter}": text for letter, text in zip("abcd", ("문", "창문", "그릇", "책"), strict=True)}
+GLOBAL_MMLU = [{"id": f"g{n}", "question": " 무엇을 열었나? ", **OPTIONS, "label": n} for n in range(2)]
+INCLUDE = [{"id": "i1", "domain": "STEM", "question": "무엇을 열었나?", **OPTIONS, "label": 3}]
+MULTIBLIMP = [{"id": "m1", "sen": "The man opens it.", "wrong_sen": "The man open it.", "label": 0}]
 ALL: dict[str, list[dict[str, Any]]] = {
     "hellaswag": HELLASWAG,
     "copa_2011_test": COPA,
@@ -143,6 +147,9 @@ ALL: dict[str, list[dict[str, Any]]] = {
     "click": CLICK,
     "belebele": BELEBELE,
     "pawsx": PAWSX,
+    "global_mmlu": GLOBAL_MMLU,
+    "include": INCLUDE,
+    "multiblimp": MULTIBLIMP,
 }
 
 
@@ -183,7 +190,7 @@ def test_scores_and_likelihoods_are_those_of_the_harnesss_own_model(
 ) -> None:
     llama.set_attn_implementation("sdpa")
     with quiet_harness():
-        tasks = {label: task.load() for label, task in files.items()}
+        tasks = {label: task.load().tasks[task.name] for label, task in files.items()}
         own = HFLM(pretrained=llama, tokenizer=tokenizer, device="cpu", batch_size=4)
         expected: Any = lm_eval.evaluate(own, tasks, bootstrap_iters=0, log_samples=True)
     # The harness's own model scores BOS after BOS: this task is held to its definition instead.

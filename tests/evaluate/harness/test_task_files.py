@@ -8,6 +8,7 @@ from typing import Any
 
 import lm_eval
 import pytest
+from lm_eval.tasks import TaskManager
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError
@@ -85,7 +86,8 @@ def test_generated_tasks_ask_and_count_as_our_own_loop(
             generator.score("translate", translation, ITEMS["translation"]),
         ]
     tasks = {
-        name: HarnessTask(name, tmp_path / f"{kind}.jsonl", TEMPLATES[prompt]).load() for name, kind in cells.items()
+        name: HarnessTask(name, tmp_path / f"{kind}.jsonl", TEMPLATES[prompt]).load().tasks[name]
+        for name, kind in cells.items()
     }
     for task in tasks.values():
         assert (
@@ -119,8 +121,6 @@ def test_the_keyword_rule_is_that_of_our_scores() -> None:
 
 def test_our_files_are_found_by_the_harnesss_own_task_manager(tmp_path: Path) -> None:
     """`lm_eval run --include_path ... --tasks ... --metadata '{"path": ...}'` builds its tasks like this."""
-    from lm_eval.tasks import TaskManager
-
     item = {"id": "1", "premise": "It rained.", "choice1": "A.", "choice2": "B.", "question": "cause", "label": 1}
     write_jsonl(tmp_path / "items.jsonl", [item])
     write_jsonl(tmp_path / "nsmc.jsonl", ITEMS["nsmc_generate"])
@@ -157,6 +157,81 @@ def test_a_task_of_the_users_own_is_scored_by_name(
     assert len(drawn) == 3 and all(row == replace(rows[int(id)], task="some") for id, row in drawn.items())
 
 
+GROUP = """
+group: geography
+task: [capitals, rivers]
+aggregate_metric_list: [{metric: acc, aggregation: mean, weight_by_size: WEIGH}]
+"""
+
+
+@pytest.fixture
+def group(local_tasks: Path, tmp_path: Path) -> Path:
+    """A folder with a group of two tasks, of seven documents and of two."""
+    rows = [{"question": f"River {n} is", "choices": ["the room", "the table"], "answer": 1} for n in range(2)]
+    write_jsonl(tmp_path / "rivers.jsonl", rows)
+    text = (local_tasks / "capitals.yaml").read_text()
+    (local_tasks / "rivers.yaml").write_text(text.replace("capitals", "rivers"))
+    return local_tasks
+
+
+@pytest.mark.parametrize("weigh", ["true", "false"])
+def test_a_group_is_one_row_with_the_harnesss_own_number(
+    group: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, weigh: str
+) -> None:
+    (group / "geography.yaml").write_text(GROUP.replace("WEIGH", weigh))
+    whole = score_in_harness(llama, tokenizer, {"all": HarnessTask("geography", include_path=group)}, settings(100))[
+        "all"
+    ]
+    manager = TaskManager(include_path=str(group), include_defaults=False)
+    with quiet_harness():
+        own: Any = lm_eval.evaluate(CrosstuneLM(llama, tokenizer), manager.load("geography"), bootstrap_iters=0)
+    (score,) = whole.scores
+    assert score.value == pytest.approx(own["groups"]["geography"]["acc,none"])
+    assert (score.n, score.interval) == (9, "wilson" if weigh == "true" else "bootstrap")
+    assert {row.id for row in whole.rows} == {*(f"capitals:{n}" for n in range(7)), "rivers:0", "rivers:1"}
+    assert {row.task for row in whole.rows} == {"all"}
+
+
+def test_some_items_of_a_group_are_drawn_from_all_of_its_tasks(
+    group: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    (group / "geography.yaml").write_text(GROUP.replace("WEIGH", "true"))
+    task = HarnessTask("geography", include_path=group, max_items=4, sample_seed=1)
+    rows = score_in_harness(llama, tokenizer, {"all": task}, settings(100))["all"].rows
+    assert len(rows) == 4 and len({row.id for row in rows}) == 4
+
+
+@pytest.mark.whole
+def test_solved_examples_are_those_of_the_harnesss_own_command(
+    local_tasks: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    with (local_tasks / "capitals.yaml").open("a") as file:
+        file.write("fewshot_split: test\n")
+    task = HarnessTask("capitals", include_path=local_tasks, num_fewshot=2)
+    result = score_in_harness(llama, tokenizer, {"shots": task}, settings(100))["shots"]
+    with quiet_harness():
+        own: Any = lm_eval.simple_evaluate(
+            CrosstuneLM(llama, tokenizer),
+            tasks=["capitals"],
+            num_fewshot=2,
+            task_manager=TaskManager(include_path=str(local_tasks), include_defaults=False),
+            bootstrap_iters=0,
+            log_samples=True,
+        )
+    prompts = [
+        sample["arguments"][0][0] for sample in sorted(own["samples"]["capitals"], key=lambda one: one["doc_id"])
+    ]
+    assert [row.prompt for row in result.rows] == prompts and prompts[0].count("The capital of land") == 3
+    assert "|shots:2" in result.scores[0].signature
+
+
+def test_a_task_without_solved_examples_takes_none(local_tasks: Path) -> None:
+    with (local_tasks / "capitals.yaml").open("a") as file:
+        file.write("num_fewshot: 0\n")
+    with pytest.raises(BadInputError, match=r"num_fewshot: 5 was asked of the task 'capitals'.*Remove num_fewshot"):
+        HarnessTask("capitals", include_path=local_tasks, num_fewshot=5).load()
+
+
 def test_a_task_that_writes_is_scored_by_each_filter_and_its_own_aggregation(
     local_tasks: Path, tmp_path: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
@@ -185,7 +260,6 @@ def test_a_task_that_writes_is_scored_by_each_filter_and_its_own_aggregation(
     ("name", "message"),
     [
         pytest.param("capitols", r"has no task 'capitols'; names like it: capitals", marks=OF_ALL_TASKS),
-        pytest.param("mmlu", "'mmlu' is a group of tasks .* name the tasks of it that you want", marks=OF_ALL_TASKS),
         ("broken", "the task 'broken' of lm-evaluation-harness cannot be loaded: .*data_files"),
     ],
 )
@@ -207,7 +281,10 @@ def test_an_include_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
         ({"task": "harness"}, "needs `name`, a task of lm-evaluation-harness, and no `paths`"),
         ({"task": "harness", "name": "arc_easy", "paths": ["a"]}, "needs `name`.* and no `paths`"),
         ({"task": "hellaswag"}, "`task: hellaswag` needs `paths`, its files"),
-        ({"task": "hellaswag", "paths": ["a"], "name": "b"}, "`name` and `include_path` are only for `task: harness`"),
+        (
+            {"task": "hellaswag", "paths": ["a"], "name": "b"},
+            "`name`, `include_path` and `num_fewshot` are only for `task: harness`",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_the_task_are_refused(settings: dict[str, Any], message: str) -> None:

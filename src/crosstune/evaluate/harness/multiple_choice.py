@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.evaluate.harness.task_files import HarnessTask
+from crosstune.evaluate.harness.task_files import HarnessTask, Loaded
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
     Result,
@@ -43,26 +43,48 @@ def score_in_harness(
 
     with quiet_harness():
         loaded = {label: task.load() for label, task in tasks.items()}
+        drawn = {label: task.draw(loaded[label]) for label, task in tasks.items()}
+        parts = {
+            _key(label, name, loaded[label]): (label, name)
+            for label, found in loaded.items()
+            for name in drawn[label] or found.tasks
+        }
         results = lm_eval.evaluate(
             CrosstuneLM(model, tokenizer, batch_tokens=settings.batch_tokens, log=log),
-            {"tasks": loaded},
-            samples={label: drawn for label, task in tasks.items() if (drawn := task.draw(loaded[label]))} or None,
+            {"tasks": {key: loaded[label].tasks[name] for key, (label, name) in parts.items()}},
+            samples={key: some[name] for key, (label, name) in parts.items() if (some := drawn[label])} or None,
             bootstrap_iters=0,  # the intervals are ours: the harness has standard errors only
             log_samples=True,
         )
     found = {}
     for label, task in tasks.items():
-        signature = f"harness:{lm_eval.__version__}|task:{task.name}|v:{results['versions'][label]}"
-        signature += f"|shots:{results['n-shot'][label]}"
-        if loaded[label].config.doc_to_text == "query":
+        keys = [key for key, (of, _) in parts.items() if of == label]
+        versions, shots = (
+            "+".join(sorted({str(results[what][key]) for key in keys})) for what in ("versions", "n-shot")
+        )
+        signature = f"harness:{lm_eval.__version__}|task:{task.name}|v:{versions}|shots:{shots}"
+        members = [loaded[label].tasks[parts[key][1]] for key in keys]
+        if members[0].config.doc_to_text == "query":
             signature += f"|prompt:{task.prompt.name}"
-        samples = sorted(results["samples"][label], key=lambda sample: sample["doc_id"])
+        samples = [
+            {**sample, "of": parts[key][1] if loaded[label].is_group else ""}
+            for key in keys
+            for sample in sorted(results["samples"][key], key=lambda sample: sample["doc_id"])
+        ]
         scored = Scored(label, signature, settings.num_bootstrap, items=())
-        found[label] = Result(_rows(label, samples), _scores(scored, samples, loaded[label].aggregation()))
+        scores = _scores(scored, samples, members[0].aggregation(), loaded[label].counts_items)
+        found[label] = Result(_rows(label, samples), scores)
     return found
 
 
-def _scores(scored: Scored, samples: list[Row], aggregations: Mapping[str, Any]) -> list[Score]:
+def _key(label: str, name: str, loaded: Loaded) -> str:
+    """Return what a task is called while it is scored: two labels may stand for the same one."""
+    return f"{label}/{name}" if loaded.is_group else label
+
+
+def _scores(
+    scored: Scored, samples: list[Row], aggregations: Mapping[str, Any], counts_items: bool = True
+) -> list[Score]:
     """Score each metric of each filter; the harness lists a document once for each filter of its answers."""
     scores = []
     filters = list(dict.fromkeys(sample["filter"] for sample in samples))
@@ -73,8 +95,20 @@ def _scores(scored: Scored, samples: list[Row], aggregations: Mapping[str, Any])
             of_these = replace(scored, items=tuple(_item(sample) for sample in having))
             whole = metric if len(filters) == 1 else f"{metric}_{name}"
             values = [sample[metric] for sample in having]
-            scores.append(_score(of_these, whole, values, aggregations.get(metric)))
+            if counts_items:
+                scores.append(_score(of_these, whole, values, aggregations.get(metric)))
+            else:
+                by_task = [(sample["of"], float(sample[metric])) for sample in having]
+                scores.append(aggregated_score(of_these, whole, by_task, _mean_of_tasks))
     return scores
+
+
+def _mean_of_tasks(values: list[tuple[str, float]]) -> float:
+    """Return the mean of the tasks' means."""
+    by_task: dict[str, list[float]] = {}
+    for name, value in values:
+        by_task.setdefault(name, []).append(value)
+    return sum(sum(of_one) / len(of_one) for of_one in by_task.values()) / len(by_task)
 
 
 def _item(sample: Row) -> str:
@@ -83,7 +117,8 @@ def _item(sample: Row) -> str:
 
 
 def _id(sample: Row) -> str:
-    return str(sample["doc"].get("id", sample["doc_id"]))
+    number = str(sample["doc"].get("id", sample["doc_id"]))
+    return f"{sample['of']}:{number}" if sample["of"] else number
 
 
 def _score(scored: Scored, metric: str, values: list[Any], aggregation: Any) -> Score:

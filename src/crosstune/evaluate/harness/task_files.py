@@ -1,7 +1,8 @@
-"""Tasks of lm-evaluation-harness: ours under ``tasks/`` on a local items file, and any other by its name."""
+"""Tasks of lm-evaluation-harness: ours under ``tasks/`` on a local items file, and any other or a group by its name."""
 
 import difflib
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,23 @@ from crosstune.recipe import EvaluationTask
 from crosstune.runs.hashes import hash_file
 
 FOLDER = Path(tasks.__file__).parent / "harness"
+# What the harness draws solved examples by, unless it is told otherwise.
+_FEWSHOT_SEED = 1234
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a name stands for in the harness.
+
+    Attributes:
+        tasks: by their names; of a group all tasks of it and of the groups in it.
+        is_group: whether they are one row together.
+        counts_items: whether each item of a group counts alike, or each task.
+    """
+
+    tasks: Mapping[str, Any]
+    is_group: bool = False
+    counts_items: bool = True
 
 
 @dataclass(frozen=True)
@@ -21,12 +39,13 @@ class HarnessTask:
     """A task of the harness, and where its documents come from.
 
     Attributes:
-        name: what the harness calls it.
+        name: what the harness calls it, or a group of tasks.
         items: our items file; None for a task that brings its own documents.
         prompt: the template around instructions, for those of our tasks that have one.
         include_path: a folder with further task files.
         language: of the items, for those of our tasks that exist in several.
         max_items: how many of its own documents are drawn, by ``sample_seed``; our items are drawn by the data stage.
+        num_fewshot: how many solved examples stand before a question; the task's own number, if None.
     """
 
     name: str
@@ -36,6 +55,7 @@ class HarnessTask:
     language: str | None = None
     max_items: int | None = None
     sample_seed: int = 0
+    num_fewshot: int | None = None
 
     @classmethod
     def of(cls, task: EvaluationTask, items: Path, prompt: Template, root: Path) -> "HarnessTask":
@@ -43,7 +63,13 @@ class HarnessTask:
         if task.spec.judge != "harness":
             return cls(task.task, items, prompt, language=task.language)
         include = task.include_path and root / task.include_path
-        return cls(task.name, None, include_path=include, max_items=task.max_items, sample_seed=task.sample_seed)
+        return cls(
+            task.name,
+            include_path=include,
+            max_items=task.max_items,
+            sample_seed=task.sample_seed,
+            num_fewshot=task.num_fewshot,
+        )
 
     def file_hashes(self) -> dict[str, str]:
         """Return the hashes of the task files that decide its scores; the harness's own come with its version."""
@@ -52,22 +78,22 @@ class HarnessTask:
             return {}
         return {path.name: hash_file(path) for path in sorted(folder.rglob("*")) if path.suffix in (".yaml", ".py")}
 
-    def load(self) -> Any:
+    def load(self) -> Loaded:
         """Load it, with its documents.
 
         Raises:
-            BadInputError: for a name that the harness does not know, or that of a group; or when its documents cannot
-                be had, as without a network.
+            BadInputError: for a name that the harness does not know; when its documents cannot be had, as without a
+                network; when it takes no other number of solved examples.
         """
         from lm_eval.tasks import TaskManager
 
         if self.items:
             metadata = {"path": str(self.items), "prompt": self.prompt, "language": self.language}
             manager = TaskManager(include_path=str(FOLDER), include_defaults=False, metadata=metadata)
-            return manager.load(self.name)["tasks"][self.name]
+            return Loaded(manager.load(self.name)["tasks"])
         manager = self._manager()
         try:
-            task = manager.load(self.name)["tasks"][self.name]
+            found = manager.load(self.name)
         except Exception as error:  # whatever a task file, its code, or the hub's client raises
             raise BadInputError(
                 f"the task {self.name!r} of lm-evaluation-harness cannot be loaded: {type(error).__name__}: {error}. "
@@ -75,14 +101,35 @@ class HarnessTask:
                 "names local files (dataset_path: json, dataset_kwargs: {data_files: ...}) and give its folder as "
                 "include_path"
             ) from error
-        return task
+        for name, task in found["tasks"].items():
+            self._set_examples(name, task)
+        group = found["groups"].get(self.name)
+        metrics = (group.aggregate_metric_list if group else None) or []
+        counts_items = all(metric.weight_by_size for metric in metrics)
+        return Loaded(found["tasks"], self.name not in manager.all_subtasks, counts_items)
 
-    def draw(self, task: Any) -> list[int] | None:
-        """Return the documents to score, or None for all."""
-        num_documents = len(task.eval_docs)
-        if self.items or self.max_items is None or num_documents <= self.max_items:
+    def _set_examples(self, name: str, task: Any) -> None:
+        """Set how many solved examples stand before a question, and which, as the harness's own command does."""
+        own = task.get_config("num_fewshot")
+        if self.num_fewshot not in (None, own) and own == 0:
+            raise BadInputError(
+                f"num_fewshot: {self.num_fewshot} was asked of the task {name!r}, which is only for questions without "
+                "solved examples: lm-evaluation-harness takes no other number of it. Remove num_fewshot"
+            )
+        task.set_config("num_fewshot", own or 0 if self.num_fewshot is None else self.num_fewshot)
+        task.set_fewshot_seed(_FEWSHOT_SEED)
+
+    def draw(self, loaded: Loaded) -> dict[str, list[int]] | None:
+        """Return the documents to score, by task, or None for all; of a group so many are drawn from all together."""
+        places = [(name, index) for name, task in loaded.tasks.items() for index in range(len(task.eval_docs))]
+        if self.items or self.max_items is None or len(places) <= self.max_items:
             return None
-        return sorted(random.Random(self.sample_seed).sample(range(num_documents), self.max_items))
+        drawn = sorted(random.Random(self.sample_seed).sample(range(len(places)), self.max_items))
+        found: dict[str, list[int]] = {}
+        for place in drawn:
+            name, index = places[place]
+            found.setdefault(name, []).append(index)
+        return found
 
     def _manager(self) -> Any:
         """Return a manager that knows the task; files of the user's own go before the harness's of the same name."""
@@ -94,21 +141,16 @@ class HarnessTask:
                 f"folder of your task files, relative to data_root"
             )
         own = TaskManager(include_path=str(self.include_path), include_defaults=False) if self.include_path else None
-        if own and self.name in own.all_subtasks:
+        if own and self.name in own.all_tasks:
             return own
         manager = _harnesss_own_tasks()
-        if self.name in manager.all_subtasks:
-            return manager
         if self.name in manager.all_tasks:
-            raise BadInputError(
-                f"{self.name!r} is a group of tasks of lm-evaluation-harness: name the tasks of it that you want, "
-                f"each under its own label (`lm-eval ls subtasks` lists them)"
-            )
-        known = [*(own.all_subtasks if own else ()), *manager.all_subtasks]
+            return manager
+        known = [*(own.all_tasks if own else ()), *manager.all_tasks]
         close = difflib.get_close_matches(self.name, known, n=5)
         raise BadInputError(
             f"lm-evaluation-harness has no task {self.name!r}; names like it: {', '.join(close) or 'none'}. "
-            "`lm-eval ls subtasks` lists all; tasks of your own lie in include_path"
+            "`lm-eval ls tasks` lists all; tasks of your own lie in include_path"
         )
 
 
