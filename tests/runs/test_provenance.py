@@ -25,6 +25,8 @@ def test_what_is_published_of_run_json_has_no_local_path_in_any_command() -> Non
         ("'x=[~/a.tsv, ../mina/b.tsv, C:\\\\mina\\\\c.tsv]'", "'x=[a.tsv, b.tsv, c.tsv]'"),
         ("'data_root=/home/mina/my texts'", "'data_root=my texts'"),
         ("--data-root=/home/mina/texts", "--data-root=texts"),
+        ("x=file:///home/mina/a.tsv", "x=a.tsv"),
+        ("'x=[file:///home/mina/a.tsv, b.tsv]'", "'x=[a.tsv, b.tsv]'"),
         ("url=https://hub.example/a/b x=a/b/c.tsv", "url=https://hub.example/a/b x=a/b/c.tsv"),
     ],
 )

@@ -14,6 +14,7 @@ from crosstune import __version__
 
 # Not the rest of a path from here on, nor of an address (https://...).
 _PATH_INSIDE = re.compile(r"(?<![\w./:\\~*-])(?:[A-Za-z]:[\\/]|~?[/\\]|~\w+/|(?:\./)?\.\./)[^\s,\[\]{}'\"]+")
+_FILE_ADDRESS = re.compile("file:/+", re.IGNORECASE)
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "datasets", "lm_eval", "sacrebleu", "numpy")
 
 
@@ -51,6 +52,7 @@ def public_command(command: str) -> str:
 
 def _public_value(text: str) -> str:
     """Return a value with the paths in it as others may read them: it may be a list or an object, as YAML has them."""
+    text = _FILE_ADDRESS.sub("/", text)
     whole = public_path(text)
     # A path may have spaces, and is then the whole value.
     return whole if whole != text else _PATH_INSIDE.sub(lambda found: public_path(found[0]), text)
