@@ -62,6 +62,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"model_type": "own", "auto_map": {"AutoModelForCausalLM": "x.Y"}}, "is Python code in its own folder"),
     ({"quantization_config": {"quant_method": "gptq"}}, "its weights are quantized (gptq"),
     ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "is no causal language model"),
+    ({"model_type": "marian", "is_encoder_decoder": True, "architectures": ["MarianForCausalLM"]}, "by an encoder and"),
     ({"num_attention_heads": 5, "num_key_value_heads": 2}, "The hidden size (32) is not a multiple of"),
 ]
 

@@ -9,13 +9,13 @@ import sys
 import textwrap
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.scoring import Pair, log_likelihoods
 from crosstune.models.paths import path_of
@@ -23,82 +23,13 @@ from crosstune.models.process import prepare_libraries
 from crosstune.models.self_test import amplified
 from crosstune.train.loss import summed_loss
 from crosstune.train.rows import Segment
+from tests.models.tiny_shapes import OTHERS, SHAPE, SIZE, VARIANTS
 
 RESULTS = Path(__file__).parent / "architectures.json"
 NOT_MEASURED: dict[str, list[str]] = json.loads((Path(__file__).parent / "not_measured.json").read_text("utf-8"))
 # What the page says beside what is measured.
 REST = Path(__file__).parent / "models_page.md"
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-_SIZE, _WINDOW = 97, 12
-_SHAPE: dict[str, Any] = {
-    **{"vocab_size": _SIZE, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
-    **dict.fromkeys(("hidden_size", "n_embd", "d_model", "word_embed_proj_dim"), 32),
-    **dict.fromkeys(("intermediate_size", "n_inner", "ffn_dim", "moe_intermediate_size"), 24),
-    **dict.fromkeys(("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"), 24),
-    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 2),
-    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads"), 4),
-    **{"num_key_value_heads": 2, "head_dim": 8, "rotary_dim": 8},
-    **dict.fromkeys(("n_ctx", "n_positions", "max_position_embeddings", "max_seq_len"), 256),
-    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 4),
-    **{"num_experts_per_tok": 2, "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},
-    **{"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8},
-    **{"sliding_window": _WINDOW, "attention_chunk_size": _WINDOW},
-}
-_MAMBA = {"mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 8, "mamba_n_groups": 1, "mamba_chunk_size": 8}
-_DELTA = {
-    **{"linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8},
-    "layer_types": ["linear_attention", "full_attention"],
-}
-_SLIDING = {"layer_types": ["sliding_attention", "full_attention"]}
-# What the shape above lacks.
-_OTHERS: dict[str, dict[str, Any]] = {
-    "bamba": {**_MAMBA, "attn_layer_indices": [1]},
-    "cohere2": _SLIDING,
-    "deepseek_v2": {"head_dim": 8, "qk_nope_head_dim": 8},
-    "exaone4": _SLIDING,
-    "falcon_h1": {**_MAMBA, "mamba_d_ssm": 64},
-    "gemma2": _SLIDING,
-    "gemma3_text": _SLIDING,
-    "gemma3n_text": {
-        **{"num_hidden_layers": 4, "num_kv_shared_layers": 2, "vocab_size_per_layer_input": _SIZE},
-        **{"hidden_size_per_layer_input": 8, "laurel_rank": 4, "activation_sparsity_pattern": [0.0] * 4},
-        "layer_types": ["sliding_attention", "full_attention"] * 2,
-    },
-    "gemma4_text": {
-        **{"num_hidden_layers": 2, "num_kv_shared_layers": 0, "vocab_size_per_layer_input": _SIZE},
-        **{"hidden_size_per_layer_input": 8, "global_head_dim": 8, **_SLIDING},
-    },
-    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": _WINDOW},
-    "gpt_oss": _SLIDING,
-    "granitemoehybrid": {**_MAMBA, "layer_types": ["mamba", "attention"]},
-    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 8, "mamba_dt_rank": 4},
-    "lfm2": {"layer_types": ["conv", "full_attention"]},
-    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
-    "lfm3": {"layer_types": ["conv", "full_attention"]},
-    "llama4_text": {"interleave_moe_layer_step": 2, "no_rope_layers": [1, 0]},
-    "mamba2": {"num_heads": 8, "head_dim": 8, "expand": 2, "state_size": 8, "n_groups": 1, "chunk_size": 8},
-    "nemotron_h": {"mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 1, "chunk_size": 8},
-    "olmo3": _SLIDING,
-    "olmo_hybrid": _DELTA,
-    "qwen3_5_moe_text": _DELTA,
-    "qwen3_5_text": _DELTA,
-    "qwen3_next": _DELTA,
-    "recurrent_gemma": {"block_types": ["recurrent", "attention"], "attention_window_size": _WINDOW},
-    "zaya": {"num_experts_per_tok": 1},
-}
-_VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "llama (3.x rope)": (
-        "llama",
-        {
-            "rope_parameters": {
-                **{"rope_type": "llama3", "rope_theta": 1e4, "factor": 4.0, "low_freq_factor": 1.0},
-                **{"high_freq_factor": 4.0, "original_max_position_embeddings": 16},
-            }
-        },
-    ),
-    "mistral (no window)": ("mistral", {"sliding_window": None}),
-    "falcon (ALiBi)": ("falcon", {"alibi": True}),
-}
 
 
 @dataclass(frozen=True)
@@ -127,15 +58,15 @@ class Row:
 def names() -> list[str]:
     """Return every architecture of the matrix: those of transformers, and variants of some."""
     listed = {name for names in NOT_MEASURED.values() for name in names}
-    return sorted({*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *_VARIANTS} - listed)
+    return sorted({*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *VARIANTS} - listed)
 
 
 def build(name: str) -> PreTrainedModel:
     """Return a tiny model of an architecture, its weights large enough for attention to matter."""
-    architecture, others = _VARIANTS.get(name, (name, _OTHERS.get(name, {})))
+    architecture, others = VARIANTS.get(name, (name, OTHERS.get(name, {})))
     config_class = CONFIG_MAPPING[architecture]
     known = {field.name: field.default for field in fields(config_class)} if is_dataclass(config_class) else {}
-    shape = {key: value for key, value in _SHAPE.items() if key in known}
+    shape = {key: value for key, value in SHAPE.items() if key in known}
     if known.get("sliding_window") is None:
         shape.pop("sliding_window", None)  # A model that has none by default.
     if "kv_lora_rank" in known:
@@ -159,6 +90,8 @@ def measure(name: str) -> Row:
     try:
         loss, gradient = _training(ours, plain)
         log_likelihood, equal = _scoring(ours, plain), _generation(ours, plain)
+    except BadInputError as error:
+        return Row(name, reason=f"refused: {str(error).partition(' (')[0]}")
     except Exception as error:
         return Row(name, reason=f"ends in an error: {type(error).__name__}: {str(error)[:80]}")
     ways = [path_of(ours, use).way for use in ("training", "scoring", "generation")]
@@ -167,10 +100,10 @@ def measure(name: str) -> Row:
 
 def _rows() -> list[list[int]]:
     generator = np.random.default_rng(3)
-    shared = generator.integers(3, _SIZE - 1, size=11).tolist()
+    shared = generator.integers(3, SIZE - 1, size=11).tolist()
     return [
-        *(shared + generator.integers(3, _SIZE - 1, size=length).tolist() for length in (29, 7, 12)),
-        generator.integers(3, _SIZE - 1, size=18).tolist(),
+        *(shared + generator.integers(3, SIZE - 1, size=length).tolist() for length in (29, 7, 12)),
+        generator.integers(3, SIZE - 1, size=18).tolist(),
     ]
 
 

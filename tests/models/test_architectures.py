@@ -6,8 +6,20 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from tests.models.architectures import NOT_MEASURED, PAGE, Row, measure, page, read_results
 
 RESULTS = {row.name: row for row in read_results()}
-# One of each kind: full attention, windows, caps, sinks, chunks, ALiBi, state, hybrids, experts.
-QUICK = ("bloom", "gemma2", "gpt2", "gpt_oss", "llama", "llama4_text", "mamba", "mistral", "olmo3", "qwen3_5_text")
+# One of each kind: full attention, windows, caps, sinks, chunks, ALiBi, state, hybrids, experts, sparse choices.
+QUICK = (
+    "bloom",
+    "doge",
+    "gemma2",
+    "gpt2",
+    "gpt_oss",
+    "llama",
+    "llama4_text",
+    "mamba",
+    "mistral",
+    "olmo3",
+    "qwen3_5_text",
+)
 
 
 def assert_exact(row: Row) -> None:

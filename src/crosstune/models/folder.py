@@ -152,7 +152,12 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
     causal = {**modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES}
     classes = set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()) | set(causal.values())
     architectures = content.get("architectures") or []
-    if kind not in causal or content.get("is_encoder_decoder") or (architectures and not classes & set(architectures)):
+    if content.get("is_encoder_decoder"):
+        yield (
+            f"its config.json (model_type {kind!r}) says is_encoder_decoder: true: it reads a text by an encoder and "
+            "answers by a decoder, and is no causal language model. Give a decoder alone, as LlamaForCausalLM"
+        )
+    if kind not in causal or (architectures and not classes & set(architectures)):
         yield (
             f"its config.json (model_type {kind!r}, architectures {architectures}) is no causal language model's. Give "
             "a decoder with a language-model head, whose architecture ends in ForCausalLM, as LlamaForCausalLM"

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -166,7 +165,7 @@ def _choose(trained: nn.Module, trial: Trial) -> Path:
     with _asleep(trained, trial.called), short_windows(trained):
         references = list(_readable(trained, trial))
         for way, attention in ways:
-            read = _packed_reader(trial.use) if way == "packed" else partial(plain_logits, way=way)
+            read = _packed_reader(trial.use) if way == "packed" else _read_padded
             found = max(
                 (_difference(model, reference, read, attention, trial) for model, reference in references),
                 key=lambda one: (not one.is_rounding, one.nats, one.gradient),
@@ -222,6 +221,12 @@ def _difference(model: nn.Module, reference: Reference, read: Read, attention: s
 
 def _packed_reader(use: Use) -> Read:
     return {"training": _read_packed, "scoring": _read_parts, "generation": slots_test.read_in_slots}[use]
+
+
+def _read_padded(model: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[np.ndarray]) -> Tensor:
+    # In one batch with a longer row of which nothing is read: each place that is tested stands before padding.
+    longer = [token for row in rows[:2] for token in row]
+    return plain_logits(model, [*rows, longer], [*read, np.arange(0)], "right-padded", least_share=0.0)
 
 
 def _read_packed(

@@ -59,15 +59,22 @@ def as_plain(trained: nn.Module) -> Iterator[None]:
             model.set_attn_implementation(before)
 
 
-def plain_logits(trained: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[np.ndarray], way: Way) -> Tensor:
+def plain_logits(
+    trained: nn.Module,
+    rows: Sequence[Sequence[int]],
+    read: Sequence[np.ndarray],
+    way: Way,
+    least_share: float = _MIN_SHARE,
+) -> Tensor:
     """Return the logits at some places of each row, [places of all rows, pieces], as plain transformers computes them.
 
     ``read`` are the places in each row, none where nothing is read of it. ``trained`` is the model as it is trained.
+    Rows of a padded batch have at least ``least_share`` of its longest one's tokens.
     """
     device = inner_model(trained).device
     found: list[Tensor] = [torch.empty(0)] * len(rows)
     with as_plain(trained):
-        for members in _batches(rows, way):
+        for members in _batches(rows, way, least_share):
             longest = max(len(rows[member]) for member in members)
             tokens = np.zeros((len(members), longest), np.int64)
             for place, member in enumerate(members):
@@ -85,14 +92,14 @@ def _keeps_logits(trained: nn.Module) -> bool:
     return "logits_to_keep" in inspect.signature(type(inner_model(trained)).forward).parameters
 
 
-def _batches(rows: Sequence[Sequence[int]], way: Way) -> Iterator[list[int]]:
+def _batches(rows: Sequence[Sequence[int]], way: Way, least_share: float) -> Iterator[list[int]]:
     if way == "one by one":
         yield from ([index] for index in range(len(rows)))
         return
     order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
     batch: list[int] = []
     for index in order:
-        if batch and len(rows[index]) < _MIN_SHARE * len(rows[batch[0]]):
+        if batch and len(rows[index]) < least_share * len(rows[batch[0]]):
             yield batch
             batch = []
         batch.append(index)

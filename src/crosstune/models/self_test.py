@@ -33,7 +33,14 @@ from crosstune.models.plain_rows import (
 
 # What is read of each row begins behind the tokens that rows share, as answers behind an instruction.
 READ = (np.arange(9, 32), np.arange(12, 16), np.arange(16))
-_WINDOW = 6
+# What limits how far a token looks, and is made so short that the test's rows cross it: windows, chunks, and the number
+# of tokens, or of blocks of them, that sparse attention chooses.
+_LIMITS = {
+    **dict.fromkeys(("sliding_window", "sliding_window_size", "attention_window_size", "attention_chunk_size"), 6),
+    **dict.fromkeys(("keep_window_size", "index_topk"), 6),
+    **dict.fromkeys(("topk_blocks", "block_topk"), 2),
+}
+_BLOCKS = {"block_size": 2}
 # Differences of log-probabilities by rounding, in units of the last digit of the largest logit: products of more digits
 # than 16 bits have add up in another order, those of fewer are hardly rounded otherwise.
 _UNITS, _UNITS_OF_HALF = 64.0, 2.0
@@ -188,15 +195,15 @@ def _gradients_of_its_own(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def short_windows(model: nn.Module) -> Iterator[None]:
-    """Let windows and chunks of attention be so short that the rows cross them, while in this context."""
+    """Let what limits attention be so short that the rows cross it, while in this context."""
     configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
     before: list[tuple[Any, str, int]] = []
     for holder in (*configs.values(), *model.modules()):
-        for name in ("sliding_window", "attention_chunk_size"):
+        for name, shorter in (_LIMITS | (_BLOCKS if "topk_blocks" in vars(holder) else {})).items():
             size = vars(holder).get(name)
-            if isinstance(size, int) and size > _WINDOW:
+            if isinstance(size, int) and size > shorter:
                 before.append((holder, name, size))
-                setattr(holder, name, _WINDOW)
+                setattr(holder, name, shorter)
     try:
         yield
     finally:
