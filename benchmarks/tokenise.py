@@ -1,28 +1,35 @@
 """Tokenising and masking, beside the loop that Stanford Alpaca published, on the same rows, in turns, by CPU seconds.
 
-    python benchmarks/tokenise.py DATA_ROOT TOKENIZER [--rows 20000]
+    python benchmarks/tokenise.py DATA TOKENIZER [--rows 20000] [--alone]
 
-DATA_ROOT holds alpaca/alpaca_data.json and koalpaca/ko_alpaca_data.json; TOKENIZER is a tokenizer folder or a
-SentencePiece .model file (LLaMA-2's). Our side begins at examples.parquet and ends with the tokens on the disk; the
-other side begins and ends in memory. Prints a table and writes JSON to stdout.
+DATA holds alpaca/alpaca_data.json and koalpaca/ko_alpaca_data.json, or is the examples.parquet of a run's mixture;
+TOKENIZER is a tokenizer folder or a SentencePiece .model file (LLaMA-2's). Our side begins at examples.parquet and ends
+with the tokens on the disk; the other side begins and ends in memory. `--alone` leaves the other side out. Our rate is
+measured three times: with the tokenizer loaded anew, with a tokenizer that has met none of the words, and with one that
+has met all. Where there are several shards, they are written on all cores, too, by the clock. Prints a table and writes
+JSON to stdout.
 """
 
 import copy
 import json
 import os
 import random
+import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from unittest import mock
 
 # Before the libraries read it: one core each.
 os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 import typer
 from rich.table import Table
@@ -34,11 +41,13 @@ from crosstune.models.process import prepare_libraries
 from crosstune.prompts.examples import Example, write_examples
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.provenance import hardware, versions
+from crosstune.runs.workers import num_cores
 from crosstune.terminal import console
 from crosstune.tokenizer import given
 from crosstune.tokenizer.folder import write_folder
-from crosstune.tokens.shard_files import name_of_shard, read_shard
-from crosstune.tokens.store import write_shards
+from crosstune.tokens import store
+from crosstune.tokens.shard_files import read_shard
+from crosstune.tokens.store import shards_for, tokenize, write_shards
 
 _TEMPLATE = TEMPLATES["alpaca"]
 _ROUNDS = 3
@@ -84,6 +93,18 @@ class LlamaSlow(SentencePieceBackend):
         return [self.bos_token_id, *token_ids_0]
 
 
+def read_examples(data: Path, num_rows: int) -> list[Example]:
+    """Return so many examples of a mixture, or all where it has fewer, or of both corpora in one template."""
+    if data.is_file():
+        table = pq.read_table(data, columns=["prompt", "completion", "language", "source", "origin"])
+        kept = table.take(random.Random(0).sample(range(len(table)), min(num_rows, len(table))))
+        return [Example(**row) for row in kept.to_pylist()]
+    return [
+        Example(_TEMPLATE.prompt(row["instruction"], row["input"]), row["output"], "", "", str(index))
+        for index, row in enumerate(read_rows(data, num_rows))
+    ]
+
+
 def read_rows(root: Path, num_rows: int) -> list[dict[str, str]]:
     rows = [
         row
@@ -122,21 +143,50 @@ def differences(ours: pa.Table, theirs: tuple[list[Any], list[Any]]) -> Iterator
         yield crosses, tokens != ids.tolist() or masked != labels.tolist()
 
 
+def measure_alone(folder: Path) -> dict[str, int]:
+    """Return our rows per CPU second with words that the tokenizer has not met, and with words that it has."""
+    table, found = pq.read_table(folder / "examples.parquet"), defaultdict[str, list[float]](list)
+    for _ in range(_ROUNDS):
+        tokenizer = load_tokenizer(str(folder))
+        for name in ("new_words", "words_met"):
+            _, duration = timed(tokenize, table, tokenizer)
+            found[f"rows_per_cpu_second_{name}"].append(duration)
+    return {name: round(len(table) / statistics.median(durations)) for name, durations in found.items()}
+
+
+def measure_cores(folder: Path) -> dict[str, int]:
+    """Return our rows per second by the clock, on all cores; nothing where one shard holds all."""
+    shards = shards_for(folder / "examples.parquet")
+    if len(shards) < 2:
+        return {}
+    started = time.perf_counter()
+    write_shards(folder / "examples.parquet", folder, folder / "on_all_cores", "all cores")
+    duration = time.perf_counter() - started
+    return {"cores": num_cores(), "rows_per_second": round(sum(shard.num_rows for shard in shards) / duration)}
+
+
+def write_in_this_process(folder: Path) -> None:
+    """Write all shards one after the other, with the tokenizer loaded anew."""
+    with mock.patch.object(store, "num_cores", lambda: 1):
+        write_shards(folder / "examples.parquet", folder, folder / "tokens", "ours")
+
+
 def compare(
     folder: Path, texts: tuple[list[str], list[str]], sides: dict[str, PreTrainedTokenizerBase]
 ) -> dict[str, Any]:
     """Measure all sides in turns, and compare their tokens and labels."""
-    path, num_rows = folder / "tokens" / name_of_shard(0), len(texts[0])
+    num_rows = len(texts[0])
     times: dict[str, list[float]] = {name: [] for name in ("crosstune", *sides)}
     results: dict[str, tuple[list[Any], list[Any]]] = {}
     for _ in range(_ROUNDS):
         # The tokenizer is loaded anew: no word is known from the round before.
-        path.unlink(missing_ok=True)
-        _, duration = timed(write_shards, folder / "examples.parquet", folder, path.parent, "ours")
+        shutil.rmtree(folder / "tokens", ignore_errors=True)
+        _, duration = timed(write_in_this_process, folder)
         times["crosstune"].append(duration)
         for name, other in sides.items():
             results[name], duration = timed(alpaca_preprocess, *texts, other)
             times[name].append(duration)
+    ours = pa.concat_tables([read_shard(path) for path in sorted((folder / "tokens").iterdir())])
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("", "rows/CPU s", "ratio", "differ, no piece across the border", "differ, a piece across it"):
         table.add_column(column, justify="left" if not column else "right")
@@ -146,7 +196,7 @@ def compare(
         rate = round(num_rows / statistics.median(measured))
         found[name] = {"rows_per_cpu_second": rate, "time_ratio": round(ratio, 1)}
         if name in sides:
-            pairs = list(differences(read_shard(path), results[name]))
+            pairs = list(differences(ours, results[name]))
             found[name]["differ_elsewhere"] = sum(differ for crosses, differ in pairs if not crosses)
             found[name]["differ_at_border"] = sum(differ for crosses, differ in pairs if crosses)
         table.add_row(name, *(f"{value:,}" for value in found[name].values()))
@@ -155,27 +205,31 @@ def compare(
 
 
 def main(
-    data_root: Path, tokenizer: Path, rows: Annotated[int, typer.Option(help="how many, of both corpora")] = 20_000
+    data: Path,
+    tokenizer: Path,
+    rows: Annotated[int, typer.Option(help="how many, at most")] = 20_000,
+    alone: Annotated[bool, typer.Option("--alone", help="without the other side")] = False,
 ) -> None:
     torch.set_num_threads(1)
+    pa.set_cpu_count(1)
     prepare_libraries()
-    raw = read_rows(data_root, rows)
-    sources = [_TEMPLATE.prompt(row["instruction"], row["input"]) for row in raw]
+    examples = read_examples(data, rows)
+    sources = [example.prompt for example in examples]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         load(tokenizer, folder)
-        sides = {"alpaca loop, fast tokenizer": prepared(load_tokenizer(str(folder)))}
-        if tokenizer.suffix == ".model":
+        loaded = prepared(load_tokenizer(str(folder)))
+        sides = {} if alone else {"alpaca loop, fast tokenizer": loaded}
+        if tokenizer.suffix == ".model" and not alone:
             slow = LlamaSlow(vocab_file=str(tokenizer), unk_token="<unk>", bos_token="<s>", eos_token="</s>")
             sides["alpaca loop, slow tokenizer"] = prepared(slow)
-        eos = sides["alpaca loop, fast tokenizer"].eos_token
-        examples = [
-            Example(source, row["output"], "", "", str(index))
-            for index, (source, row) in enumerate(zip(sources, raw, strict=True))
-        ]
         write_examples(folder / "examples.parquet", examples)
-        measured = compare(folder, (sources, [row["output"] + eos for row in raw]), sides)
-    json.dump({"rows": rows, **measured, "hardware": hardware(), "versions": versions()}, sys.stdout, indent=2)
+        measured = compare(folder, (sources, [example.completion + loaded.eos_token for example in examples]), sides)
+        measured["crosstune"] |= {**measure_alone(folder), **measure_cores(folder)}
+    console.print(measured["crosstune"])
+    num_bytes = sum(len((example.prompt + example.completion).encode()) for example in examples)
+    facts = {"rows": len(examples), "bytes_a_row": round(num_bytes / len(examples))}
+    json.dump({**facts, **measured, "hardware": hardware(), "versions": versions()}, sys.stdout, indent=2)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What looks like a control token in a text is text: when it is learnt, asked, scored and served."""
 
 import json
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,6 +14,8 @@ from crosstune.prompts.cleaning import clean
 from crosstune.prompts.controls import SIGN, TEXT, without_marks
 from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import TEMPLATES
+from crosstune.tokens import backends
+from crosstune.tokens.backends import plain
 from crosstune.tokens.encode import encode_examples, encode_prompt, encode_prompts, encode_text
 from tests.train.conftest import sentencepiece_style
 
@@ -138,3 +141,21 @@ def test_the_harness_s_items_are_text_too_with_the_special_tokens_that_its_rule_
     assert controls_in(tokenizer, model.tok_encode(text, add_special_tokens=False)) == []
     if not controls_in(tokenizer, tokenizer.encode(text, add_special_tokens=False)):
         assert model.tok_encode(text) == tokenizer.encode(text)
+
+
+def test_a_vocabulary_without_control_tokens_is_not_read_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt = Tokenizer(models.BPE())
+    learnt.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    learnt.train_from_iterator(["the cat sleeps"], trainers.BpeTrainer(initial_alphabet=alphabet, show_progress=False))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=learnt, eos_token="<|im_end|>")
+    read_again = Tokenizer.from_str(json.dumps(without_added(tokenizer)))
+    monkeypatch.setattr(backends, "_content", pytest.fail)
+    found = plain(tokenizer)
+    for text in (*HOSTILE, "the cat <|im_end|>\n고양이가  잔다"):
+        assert found.encode(text).ids == read_again.encode(text).ids
+    assert tokenizer("<|im_end|>")["input_ids"] == [tokenizer.convert_tokens_to_ids("<|im_end|>")]
+
+
+def without_added(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    return {**json.loads(tokenizer.backend_tokenizer.to_str()), "added_tokens": []}

@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.tokens import encode as encoding
 from crosstune.tokens.encode import ENCODED, encode_examples, encode_prompt, encode_prompts
 from crosstune.tokens.word_borders import borders_of
+from crosstune.tokens.word_cache import CachedWordTokenizer
 from tests.learnt_tokenizers import byte_level, sentencepiece_style
 
 TEXTS = [
@@ -67,7 +70,12 @@ FRAGMENTS = st.sampled_from(
         " ",
         "  ",
         "\n",
+        "\n\n",
         "12345",
+        ",",
+        "(",
+        "/",
+        "ж",
         "'s",
         "...",
         "\u3000",
@@ -157,6 +165,77 @@ def test_bytes_that_are_cut_elsewhere_than_at_spaces_forbid_encoding_by_words() 
         assert not borders_of(cut_by(pattern))
     assert not borders_of(cut_by(LLAMA_3, normalizers.Lowercase()))
     assert not borders_of(cut_by(LLAMA_3, normalizers.Replace("a ", "b")))
+
+
+GPT_2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lo}\p{M}]*[\p{Ll}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lo}\p{M}]+"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# A full stop goes on with a word.
+DOTTED = r" ?[\p{L}\p{N}.]+| ?[^\s\p{L}\p{N}.]+|\s+(?!\S)|\s+"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        (LLAMA_3, ["diet", ".\n", "2", ".", " See", " (it's", ")\n\n", "한글", ",", " ж", "/a", "\n", "中"]),
+        (O200K, ["diet", ".\n", "2", ".", " See", " (it's", ")\n\n", "한글", ",", " ж", "/a", "\n", "中"]),
+        # Two newlines before a word are cut otherwise than at the end of a text.
+        (GPT_2, ["diet", ".\n2", ".", " See", " (it's", ")\n\n한글", ",", " ж", "/a", "\n中"]),
+        (DOTTED, ["diet.\n2.", " See", " (it's)\n\n한글,", " ж/a\n中"]),
+    ],
+    ids=["Llama 3", "o200k", "GPT-2", "dotted words"],
+)
+def test_words_end_wherever_a_regular_expression_cuts_in_any_case(pattern: str, words: list[str]) -> None:
+    borders = borders_of(cut_by(pattern))
+    assert borders is not None
+    content = "".join(words).encode()
+    is_start = borders.starts(np.frombuffer(content, np.uint8), np.array([0, len(content)]))
+    places = np.flatnonzero(is_start).tolist()
+    assert [content[first:last].decode() for first, last in pairwise(places)] == words
+
+
+def test_words_end_between_two_characters_that_no_piece_of_sentencepiece_joins(
+    sentencepiece: PreTrainedTokenizerFast,
+) -> None:
+    pieces = {piece.replace("▁", " ") for piece in sentencepiece.get_vocab()}
+    borders = borders_of(sentencepiece)
+    assert borders is not None
+    content = "the cat (sleeps),  고양이가\n잔다. zq".encode()
+    is_start = borders.starts(np.frombuffer(content, np.uint8), np.array([0, len(content)]))
+    places = np.flatnonzero(is_start).tolist()
+    words = [content[first:last].decode() for first, last in pairwise(places)]
+    assert {"\n", "z", "q"} <= set(words) and any(word.startswith("  ") for word in words)
+    for left, right in pairwise(words):
+        assert not any(left[-1] + right[0] in piece for piece in pieces)
+
+
+def test_new_words_are_handed_to_the_tokenizer_many_at_once(by_words: PreTrainedTokenizerFast) -> None:
+    words = encoding.word_encoder(by_words)
+    assert words is not None
+    words = CachedWordTokenizer(words.borders, words._encode_behind, False)
+    asked: list[int] = []
+    real = words._encode_behind
+    words._encode_behind = lambda texts: asked.append(len(texts)) or real(texts)  # type: ignore[func-returns-value]
+    text = " ".join(f"{word}{ending}" for word in ("cat", "sleeps", "잔다", "고양이") for ending in "abcdefghijklmn")
+    words.encode(pa.array([text], pa.large_string()), pa.array([""], pa.large_string()))
+    assert sum(asked) <= 3
+    words.encode(pa.array([text], pa.large_string()), pa.array([""], pa.large_string()))
+    assert len(asked) == 1  # they are known now
+
+
+def test_a_border_that_changes_the_text_is_found_each_time(sentencepiece: PreTrainedTokenizerFast) -> None:
+    words = encoding.word_encoder(sentencepiece)
+    assert words is not None
+    words.joins.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(sentencepiece), "decode", lambda _, tokens: str(len(tokens)))
+        patch.setattr(encoding, "_that_differ", lambda *given: given[-1])
+        for _ in range(2):
+            with pytest.raises(BadInputError, match="tokenized apart, say"):
+                encode(sentencepiece, [("the c", "at")])
+    assert encode(sentencepiece, [("the c", "at")])[0]["crosses"] and len(words.joins) == 1
 
 
 def test_what_a_chat_template_marked_as_text_is_not_encoded_by_words() -> None:

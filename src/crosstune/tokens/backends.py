@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -17,10 +18,22 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 @lru_cache(maxsize=4)
 def plain(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     """Return a tokenizer that knows no control token: what looks like one is cut as any other text."""
+    controls, backend = control_tokens(tokenizer), tokenizer.backend_tokenizer
+    model: Any = backend.model
+    if len(controls) == len(tokenizer.added_tokens_decoder) and not any(map(_knows(model), controls)):
+        # The model itself knows none of them: a large vocabulary is not read a second time.
+        alone = Tokenizer(model)
+        for part in ("normalizer", "pre_tokenizer", "decoder"):
+            if getattr(backend, part) is not None:
+                setattr(alone, part, getattr(backend, part))
+        return alone
     content = _content(tokenizer)
-    controls = control_tokens(tokenizer)
     content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] not in controls]
     return Tokenizer.from_str(json.dumps(content))
+
+
+def _knows(model: Any) -> Callable[[str], bool]:
+    return lambda name: model.token_to_id(name) is not None
 
 
 def encode_marked(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

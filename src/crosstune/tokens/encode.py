@@ -1,6 +1,6 @@
 """Text to tokens, the same way in training, evaluation and chat: prompt and completion are tokenized apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from crosstune.prompts.controls import TEXT
 from crosstune.terminal import note
 from crosstune.tokens.backends import encode_marked, plain
 from crosstune.tokens.word_borders import SPACE, borders_of
-from crosstune.tokens.word_cache import NOTHING, CachedWordTokenizer, differ
+from crosstune.tokens.word_cache import NOTHING, CachedWordTokenizer
 
 ENCODED = pa.schema([("tokens", pa.large_list(pa.int32())), ("num_prompt", pa.int32()), ("crosses", pa.bool_())])
 _TOKENS = ENCODED.field("tokens").type
@@ -72,8 +72,10 @@ def encode_examples(
     parts = [_encode_pairs(tokenizer, *pairs, with_controls)]
     if words:
         parts.append(_encode_by_words_if_equal(tokenizer, words, given.filter(by_words), learnt.filter(by_words)))
-    place = np.argsort(np.concatenate([np.flatnonzero(others), np.flatnonzero(by_words)]))
-    table = pa.concat_tables(parts).take(place).combine_chunks()
+    table = pa.concat_tables(parts)
+    if len(parts[0]):
+        table = table.take(np.argsort(np.concatenate([np.flatnonzero(others), np.flatnonzero(by_words)])))
+    table = table.combine_chunks()
     num_prompt = pc.if_else(is_text, 1, pc.max_element_wise(table["num_prompt"], 1))
     return table.set_column(1, ENCODED.field("num_prompt"), num_prompt.cast(pa.int32()))
 
@@ -89,7 +91,7 @@ def _encode_pairs(
     whole = encode_prompts(tokenizer, joined, with_controls)
     crosses = [left != right for left, right in zip(rows, whole, strict=True)]
     # Equal tokens say the same; only the others are decoded.
-    for index in np.flatnonzero(crosses).tolist():
+    for index in _that_differ(tokenizer, rows, whole, np.flatnonzero(crosses).tolist()):
         said, meant = (str(tokenizer.decode(tokens[index])) for tokens in (rows, whole))
         if said != meant:
             raise BadInputError(
@@ -98,6 +100,17 @@ def _encode_pairs(
             )
     columns = [pa.array([row + end for row in rows], _TOKENS), [len(tokens) for tokens in first], crosses]
     return pa.table(columns, schema=ENCODED)
+
+
+def _that_differ(
+    tokenizer: PreTrainedTokenizerBase, left: Sequence[list[int]], right: Sequence[list[int]], places: Sequence[int]
+) -> Iterator[int]:
+    """Yield the places at which two lists of tokens say something else, before transformers tidies it up."""
+    said, meant = (
+        tokenizer.backend_tokenizer.decode_batch([rows[place] for place in places], skip_special_tokens=False)
+        for rows in (left, right)
+    )
+    yield from (place for place, one, other in zip(places, said, meant, strict=True) if one != other)
 
 
 def _encode_by_words_if_equal(
@@ -125,20 +138,9 @@ def _encode_by_words(
 ) -> pa.Table:
     """Encode pairs of texts as `_encode_pairs` does, in a tenth of its time."""
     encoded = words.encode(given, learnt)
-    crosses = np.zeros(len(given), bool)
-    # Only where the second text may go on with a word of the first, the whole may have other tokens: in that word.
-    doubtful = np.flatnonzero(~encoded.second_begins_a_word)
-    borders = [
-        (words.borders.last_word(left), words.borders.first_word(right))
-        for left, right in zip(given.take(doubtful).to_pylist(), learnt.take(doubtful).to_pylist(), strict=True)
-    ]
-    distinct = list(dict.fromkeys(borders))
-    left, right = (pa.array([border[side] for border in distinct], pa.large_string()) for side in (0, 1))
-    whole = words.encode(pc.binary_join_element_wise(left, right, NOTHING), pa.repeat(NOTHING, len(distinct)))
-    crossed = pa.array(differ(words.encode(left, right), whole))
-    _encode_pairs(tokenizer, left.filter(crossed).to_pylist(), right.filter(crossed).to_pylist())
-    known = dict(zip(distinct, crossed.to_pylist(), strict=True))
-    crosses[doubtful] = [known[border] for border in borders]
+    unknown = [parts for parts in encoded.crossing if parts not in words.joins]
+    _encode_pairs(tokenizer, [left for left, _ in unknown], [right for _, right in unknown])
+    words.joins.update(unknown)
     start = _start(tokenizer)
     values = np.insert(encoded.tokens, encoded.offsets[1:], tokenizer.eos_token_id)
     offsets = encoded.offsets + np.arange(len(encoded.offsets))
@@ -147,7 +149,7 @@ def _encode_by_words(
         offsets = offsets + np.arange(len(offsets))
     tokens = pa.LargeListArray.from_arrays(offsets, values)
     num_prompt = pa.array(encoded.num_first + len(start), pa.int32())
-    return pa.table([tokens, num_prompt, crosses], schema=ENCODED)
+    return pa.table([tokens, num_prompt, encoded.crosses], schema=ENCODED)
 
 
 @lru_cache(maxsize=4)

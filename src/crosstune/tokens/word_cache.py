@@ -7,7 +7,8 @@ border, what happens on one side changes nothing on the other. Words are found, 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import chain
+from itertools import chain, pairwise, repeat
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from crosstune.tokens.word_borders import Borders
 NOTHING = pa.scalar("", pa.large_string())
 # Words that are kept in memory: about 200 MB.
 _MAX_WORDS = 1_000_000
-# Unknown words are tokenized as the lines of texts of this many.
+# So many unknown words are tokenized as one text.
 _WORDS_PER_TEXT = 64
 
 Encode = Callable[[Sequence[str]], list[list[int]]]
@@ -33,28 +34,23 @@ class EncodedPairs:
         tokens: of all pairs.
         offsets: where each pair begins in ``tokens``, and the end.
         num_first: how many tokens the first text of each pair has.
-        second_begins_a_word: whether no word could go on from the first text into the second.
+        crosses: whether a pair as one text has other tokens, of a word that goes on from the first into the second.
+        crossing: the parts of such a word in the two texts, each pair of parts once.
     """
 
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
     num_first: NDArray[np.int64]
-    second_begins_a_word: NDArray[np.bool_]
-
-
-def differ(left: EncodedPairs, right: EncodedPairs) -> NDArray[np.bool_]:
-    """Return for each pair whether its tokens are others in the one than in the other."""
-    sizes, other_sizes = np.diff(left.offsets), np.diff(right.offsets)
-    result: NDArray[np.bool_] = sizes != other_sizes
-    same = np.flatnonzero(~result)
-    # Pairs of one size are compared token by token.
-    unequal = left.tokens[np.repeat(~result, sizes)] != right.tokens[np.repeat(~result, other_sizes)]
-    result[np.repeat(same, sizes[same])[unequal]] = True
-    return result
+    crosses: NDArray[np.bool_]
+    crossing: list[tuple[str, str]]
 
 
 class CachedWordTokenizer:
-    """The words of a tokenizer that were met so far, with their tokens."""
+    """The words of a tokenizer that were met so far, with their tokens.
+
+    Attributes:
+        joins: the parts of words across the border of two texts that are known to say together what they say apart.
+    """
 
     def __init__(self, borders: Borders, encode_behind: Encode, puts_a_space_before: bool) -> None:
         """``encode_behind`` tokenises texts as they stand behind other text."""
@@ -75,20 +71,26 @@ class CachedWordTokenizer:
         return pa.array(~held)
 
     def encode(self, first: pa.Array, second: pa.Array) -> EncodedPairs:
-        """Return the tokens of pairs of texts (``large_string``); the second begins a word in any case."""
+        """Return the tokens of pairs of texts (``large_string``), each tokenized apart."""
         before = pc.if_else(pc.equal(first, ""), NOTHING, self._before).cast(pa.large_string())
         joined = pc.binary_join_element_wise(before, first, second, NOTHING)
         data, row_starts = _buffers(joined)
         sizes = np.asarray(pc.add(pc.binary_length(before), pc.binary_length(first)), np.int64)
         borders = row_starts[:-1] + sizes
         is_start = self.borders.starts(data, row_starts)
-        natural = is_start[borders]
+        # Only where a word of the first text may go on into the second, the whole may have other tokens: in that word.
+        doubtful = np.flatnonzero(~is_start[borders])
         is_start[borders] = True
-        starts = np.flatnonzero(is_start[: len(data)])
-        tokens, ends = self._tokens_of(data, np.append(starts, len(data)))
+        starts = np.flatnonzero(is_start)
+        tokens, ends = self._tokens_of(data, starts)
         offsets = ends[np.searchsorted(starts, row_starts)]
-        num_first = ends[np.searchsorted(starts, borders)] - offsets[:-1]
-        return EncodedPairs(tokens, offsets, num_first, natural)
+        at_border = np.searchsorted(starts, borders)
+        crosses = np.zeros(len(first), bool)
+        words = starts[at_border[doubtful, None] + (-1, 0, 1)]
+        crosses[doubtful] = self._differ(data, words, tokens, ends[at_border[doubtful, None] + (-1, 0, 1)])
+        at_front = row_starts[:-1][doubtful] == words[:, 0]
+        crossing = self._texts(data, words[crosses[doubtful]], at_front[crosses[doubtful]])
+        return EncodedPairs(tokens, offsets, ends[at_border] - offsets[:-1], crosses, crossing)
 
     def _tokens_of(
         self, data: NDArray[np.uint8], offsets: NDArray[np.int64]
@@ -99,39 +101,97 @@ class CachedWordTokenizer:
         distinct = words.dictionary.to_pylist()
         self._learn(distinct)
         which = np.fromiter(map(self._index.__getitem__, distinct), np.int64, len(distinct))[words.indices]
-        sizes = self._sizes[which]
-        before = np.concatenate([[0], np.cumsum(sizes)])
-        places = np.repeat((np.cumsum(self._sizes) - self._sizes)[which] - before[:-1], sizes) + np.arange(before[-1])
-        return self._tokens[places], before
+        return _gather(self._tokens, self._places[which], self._sizes[which])
+
+    def _differ(
+        self, data: NDArray[np.uint8], words: NDArray[np.int64], tokens: NDArray[np.int32], places: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return for words whether they have other tokens than their two parts.
+
+        ``words`` are rows of three places in ``data``, where the parts begin and the end; ``places`` the same in
+        ``tokens``.
+        """
+        whole, offsets = self._tokens_of(*_gather(data, words[:, 0], words[:, 2] - words[:, 0]))
+        sizes = places[:, 2] - places[:, 0]
+        result: NDArray[np.bool_] = sizes != np.diff(offsets)
+        same = np.flatnonzero(~result)
+        # Words of one size are compared token by token.
+        apart, at_once = _gather(tokens, places[same, 0], sizes[same]), _gather(whole, offsets[same], sizes[same])
+        result[np.repeat(same, sizes[same])[apart[0] != at_once[0]]] = True
+        return result
+
+    def _texts(
+        self, data: NDArray[np.uint8], words: NDArray[np.int64], is_first: NDArray[np.bool_]
+    ) -> list[tuple[str, str]]:
+        """Return the two parts of words as texts; ``is_first``: whether a word is the first one of its text."""
+        found = dict[tuple[str, str], None]()
+        for (begin, border, end), first in zip(words.tolist(), is_first.tolist(), strict=True):
+            left, right = data[begin:border].tobytes().decode(), data[border:end].tobytes().decode()
+            # Behind a newline, no space is put before a word.
+            left = left.removeprefix(self._before) if first else "\n" + left if self._before else left
+            found[left, right] = None
+        return list(found)
 
     def _forget(self) -> None:
         # Arrays, not a list for each word: the garbage collector would look through a million lists again and again.
         self._index = dict[str, int]()
-        self._tokens, self._sizes = np.empty(0, np.int32), np.empty(0, np.int64)
-        self._learn(["\n"])
+        self.joins = set[tuple[str, str]]()
+        self._tokens = np.empty(0, np.int32)
+        self._places, self._sizes = np.empty(0, np.int64), np.empty(0, np.int64)
 
     def _learn(self, words: Sequence[str]) -> None:
         if len(self._index) + len(words) > _MAX_WORDS:
             self._forget()
-        new = [word for word in words if word not in self._index]
-        tokens, sizes = self._of_lines(new) if self.borders.by_lines and self._index else self._of_texts(new)
-        self._tokens = np.concatenate([self._tokens, tokens])
+        unknown = [word for word in words if word not in self._index]
+        # What begins with a space can follow other words in one text, most others can follow a newline.
+        spaced = [word for word in unknown if word.startswith(" ")]
+        others = [word for word in unknown if not word.startswith(" ")]
+        if not unknown:
+            return
+        parts = [*spaced, *chain.from_iterable(zip(repeat("\n"), others, strict=False))]
+        tokens, sizes = self._of_words(parts)
+        is_asked = np.ones(len(parts), bool)
+        is_asked[len(spaced) :: 2] = False
+        tokens, sizes = tokens[np.repeat(is_asked, sizes)], sizes[is_asked]
+        self._index.update(zip([*spaced, *others], range(len(self._index), len(self._index) + len(sizes)), strict=True))
         self._sizes = np.concatenate([self._sizes, sizes])
-        self._index.update(zip(new, range(len(self._index), len(self._sizes)), strict=True))
+        self._places = np.cumsum(self._sizes) - self._sizes
+        self._tokens = np.concatenate([self._tokens, tokens])
 
-    def _of_texts(self, words: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Return the tokens of words, each a text of its own, and how many each has."""
+    def _of_words(self, words: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the tokens of words and how many each has: of many at once, where they may stand in one text."""
+        data, places = _buffers(pa.array(words, pa.large_string()))
+        ends = places[1:]
+        begins_text = ~self.borders.starts(data, places[[0, -1]])[ends[:-1]]
+        begins_text[_WORDS_PER_TEXT - 1 :: _WORDS_PER_TEXT] = True
+        firsts = [0, *(np.flatnonzero(begins_text) + 1).tolist(), len(words)]
+        found = self._encode_behind(["".join(words[first:last]) for first, last in pairwise(firsts)])
+        tokens = np.fromiter(chain.from_iterable(found), np.int32)
+        sizes = _sizes_of_words(self.borders.bytes_of[tokens], ends)
+        if sizes is not None:
+            return tokens, sizes
+        # A tokenizer that writes accents and letters as one has other bytes than these texts.
         found = self._encode_behind(words)
         return np.fromiter(chain.from_iterable(found), np.int32), np.fromiter(map(len, found), np.int64, len(found))
 
-    def _of_lines(self, words: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Return the same of words as the lines of a text, in a fourth of the time."""
-        newline = self._tokens[0]
-        texts = ["\n".join(words[first : first + _WORDS_PER_TEXT]) for first in range(0, len(words), _WORDS_PER_TEXT)]
-        lines = chain.from_iterable((*tokens, newline) for tokens in self._encode_behind(texts))
-        tokens = np.fromiter(lines, np.int32)
-        is_end = tokens == newline
-        return tokens[~is_end], np.diff(np.flatnonzero(is_end), prepend=-1) - 1
+
+def _sizes_of_words(bytes_of_tokens: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return how many tokens each of some words has that end at these bytes; None where tokens end elsewhere."""
+    ends_of_tokens = np.cumsum(bytes_of_tokens)
+    if not len(ends_of_tokens) or ends_of_tokens[-1] != ends[-1]:
+        return None
+    last = np.searchsorted(ends_of_tokens, ends)
+    if (ends_of_tokens[last] != ends).any():
+        return None
+    return np.diff(last + 1, prepend=0)
+
+
+def _gather(
+    values: NDArray[Any], places: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return stretches of some values, one behind the other, and where each begins, and the end."""
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return values[np.repeat(places - offsets[:-1], sizes) + np.arange(offsets[-1])], offsets
 
 
 def _hold(texts: pa.Array, parts: Sequence[str]) -> NDArray[np.bool_]:
