@@ -67,11 +67,11 @@ def train_on_ranks(recipe: Recipe, folder: Path, num_ranks: int, sharded: bool =
     path = folder / "launched.yaml"
     path.write_text(yaml_file.dump(recipe), encoding="utf-8")
     program = "tests.train.sharded_on_cpus" if sharded else "crosstune"
-    told = _told_to_shard(num_ranks) if sharded else _ALONE
+    told = told_to_shard(num_ranks) if sharded else _ALONE
     return Ranks(program, "--debug", "train", str(path), told=told, num_ranks=num_ranks)
 
 
-def _told_to_shard(num_ranks: int) -> dict[str, str]:
+def told_to_shard(num_ranks: int) -> dict[str, str]:
     """Return what accelerate's launcher tells its processes of the file that users launch with."""
     arguments: list[Any] = ["--num_processes", num_ranks, "--main_process_port", 0, "--config_file", FSDP_FILE]
     asked, *_ = _validate_launch_command(launch_command_parser().parse_args([*map(str, arguments), "program"]))

@@ -18,6 +18,11 @@ def _prepare_sharded(self: AcceleratorState, *arguments: Any, fsdp_plugin: Any =
     assert self.is_fsdp2 and self.num_processes > 1, "launch it with a file of FSDP2, on several processes"
 
 
-if __name__ == "__main__":
+def shard_on_cpus() -> None:
+    """Let accelerate split weights over CPUs from now on."""
     AcceleratorState.__init__ = _prepare_sharded
+
+
+if __name__ == "__main__":
+    shard_on_cpus()
     main()

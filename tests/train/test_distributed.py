@@ -18,7 +18,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
-from tests.ranks import train_on_ranks, train_on_two
+from tests.ranks import Ranks, told_to_shard, train_on_ranks, train_on_two
 from tests.train.conftest import (
     Interrupted,
     MakeRun,
@@ -250,3 +250,16 @@ def test_sharded_training_that_is_stopped_goes_on_from_its_checkpoint(
     assert losses(stopped, "base") == losses(whole, "base")
     for key, weight in weights(whole, "base").items():
         assert torch.equal(weights(stopped, "base")[key], weight)
+
+
+@pytest.mark.slow
+def test_sharded_training_goes_on_while_its_checkpoint_is_written(make_run: MakeRun, tmp_path: Path) -> None:
+    systems = {"base": scratch(phases=[phase(num_steps=8, **PULLS)])}
+    recipe, run = make_run(systems, save_every_steps=4)
+    path = tmp_path / "launched.yaml"
+    path.write_text(yaml_file.dump(recipe), encoding="utf-8")
+    Ranks("tests.train.slow_disk_on_cpus", "--debug", "train", str(path), told=told_to_shard(2)).finish()
+    # Both ranks wrote their parts when the steps behind them were done.
+    seen = [(tmp_path / f"seen_{rank}").read_text() for rank in range(2)]
+    assert seen == ["7", "7"]
+    assert (run.system("base") / "system.json").exists()

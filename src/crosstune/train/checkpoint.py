@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, broadcast_object_list
+from torch.distributed import ProcessGroup, barrier, new_group
 
 from crosstune.errors import CrosstuneError, RunFolderError
 from crosstune.runs.files import put_in_place, read_json, write_json
@@ -19,6 +22,7 @@ from crosstune.train.error_messages import disk_advice
 from crosstune.train.position import Position, Totals
 
 _FACTS = "checkpoint.json"
+_LONGEST_WRITE = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -87,13 +91,19 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
 
     def write_behind(self, checkpoint: Checkpoint, write_state: Callable[[Path], None]) -> None:
-        """Write a checkpoint in a thread, by the main process, while training goes on.
+        """Write a checkpoint in a thread, by the main process or with split weights by all, while training goes on.
 
         ``write_state`` works on copies that nobody changes. What goes wrong is raised by the next `look`, or `wait`.
         """
         self.wait()
-        if self.accelerator.is_main_process:
-            self._written = self._writer.submit(self._write_alone, checkpoint, write_state)
+        if self.writers is not None or self.accelerator.is_main_process:
+            self._written = self._writer.submit(self._write_behind, checkpoint, write_state)
+
+    @cached_property
+    def writers(self) -> ProcessGroup | None:
+        """Return what the threads of all ranks speak to each other in: apart from the training, and on CPUs."""
+        # They wait for the slowest disk.
+        return new_group(backend="gloo", timeout=_LONGEST_WRITE) if self.accelerator.is_fsdp2 else None
 
     def look(self) -> None:
         """Raise what went wrong in a thread that has ended.
@@ -153,11 +163,20 @@ class Checkpoints:
             temporary.mkdir(parents=True)
         return temporary
 
-    def _write_alone(self, checkpoint: Checkpoint, write_state: Callable[[Path], None]) -> None:
+    def _write_behind(self, checkpoint: Checkpoint, write_state: Callable[[Path], None]) -> None:
         temporary = self._begin(checkpoint)
         with disk_advice(f"checkpoint {checkpoint.position.name} into {self.folder}", temporary):
+            self._wait_for_writers()
             write_state(temporary)
-            self._finish(checkpoint, temporary)
+            self._wait_for_writers()
+            if self.accelerator.is_main_process:
+                self._finish(checkpoint, temporary)
+            # No rank ends before the checkpoint is in its place: its launcher would end the others.
+            self._wait_for_writers()
+
+    def _wait_for_writers(self) -> None:
+        if self.writers is not None:
+            barrier(self.writers)
 
     def _finish(self, checkpoint: Checkpoint, temporary: Path) -> None:
         files = describe_files(temporary)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch.distributed.checkpoint.api import CheckpointException
 
 from crosstune.errors import CrosstuneError
 
@@ -50,6 +51,13 @@ def memory_advice(title: str, micro_batch_tokens: int) -> Iterator[None]:
         ) from None
 
 
+def _cause_of(error: BaseException) -> BaseException:
+    """Return the first rank's own error where all ranks wrote together."""
+    if not isinstance(error, CheckpointException):
+        return error
+    return next(cause for cause, _ in error.failures.values())
+
+
 @contextmanager
 def disk_advice(what: str, unfinished: Path | None = None) -> Iterator[None]:
     """Turn a failure to write into what to do, and remove the folder that was left half written.
@@ -59,10 +67,10 @@ def disk_advice(what: str, unfinished: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError, CheckpointException) as error:
         if unfinished is not None:
             shutil.rmtree(unfinished, ignore_errors=True)
         raise CrosstuneError(
-            f"cannot write {what} ({error}). Earlier checkpoints are kept: free disk space and run the same command "
-            f"again to resume from the newest"
+            f"cannot write {what} ({_cause_of(error)}). Earlier checkpoints are kept: free disk space and run the same "
+            f"command again to resume from the newest"
         ) from None

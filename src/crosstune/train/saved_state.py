@@ -1,9 +1,10 @@
 """What a checkpoint holds of a phase: copied to the host and written behind the training, and loaded on any ranks.
 
-Whole weights lie in the files of accelerate's own checkpoints. Split ones (FSDP2) are written by all ranks together, as
-torch.distributed.checkpoint has them, and are split anew where there are other ranks.
+Whole weights lie in the files of accelerate's own checkpoints. Split ones (FSDP2) are copied and written by all ranks
+together, as torch.distributed.checkpoint has them, and are split anew where there are other ranks.
 """
 
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, broadcast_object_list, save
+from accelerate.utils import DistributedType, gather_object, save
 from accelerate.utils.constants import FSDP_MODEL_NAME, OPTIMIZER_NAME, SAFE_WEIGHTS_NAME
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed import ProcessGroup
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
     get_optimizer_state_dict,
@@ -23,6 +25,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save as save_parts
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_leaves, tree_map_only
@@ -36,22 +39,31 @@ _MODEL_PARTS, _OPTIMIZER_PARTS = f"{FSDP_MODEL_NAME}_0", f"{OPTIMIZER_NAME}_0"
 
 
 def copied_state(
-    accelerator: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer, regularizers: Sequence[Regularizer]
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: Any,
+    regularizers: Sequence[Regularizer],
+    writers: ProcessGroup | None,
 ) -> Callable[[Path], None] | None:
     """Copy the weights and moments of a phase to the host; return what writes the copy into a folder.
 
-    None where they are split over ranks, which write them together, and where the host of the main process has no room
-    for a copy: all ranks get the same answer. The main process alone makes it.
+    ``optimizer`` is accelerate's own. Of whole weights the main process makes the copy; of split ones (FSDP2) each
+    process copies its part, and all write together, in their threads, which speak to each other in ``writers``.
+
+    None where a host has no room for the copies of its processes: all ranks get the same answer. None with DeepSpeed,
+    whose checkpoints have a format of their own.
     """
-    if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+    is_split = accelerator.is_fsdp2
+    if not is_split and accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         return None
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    has_room = bytes_of_state(state) <= _SHARE_OF_FREE * free_memory()
-    if accelerator.num_processes > 1:
-        (has_room,) = broadcast_object_list([has_room])
-    if not has_room:
+    state: dict[str, Any] = (
+        {"model": get_model_state_dict(model), "optimizer": get_optimizer_state_dict(model, optimizer.optimizer)}
+        if is_split
+        else {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    )
+    if not _hosts_have_room(bytes_of_state(state) if is_split or accelerator.is_main_process else 0):
         return None
-    if not accelerator.is_main_process:
+    if not is_split and not accelerator.is_main_process:
         return lambda _: None
     known: dict[tuple[int, torch.Size], Tensor] = {}
     copy: dict[str, Any] = tree_map_only(Tensor, lambda tensor: _on_host(tensor, known), state)
@@ -62,13 +74,30 @@ def copied_state(
         # What they keep of the phase's begin never changes.
         save_states(regularizers, folder, None)
 
-    return write
+    def write_part(folder: Path) -> None:
+        for name, place in (("model", _MODEL_PARTS), ("optimizer", _OPTIMIZER_PARTS)):
+            save_parts({name: copy[name]}, storage_writer=FileSystemWriter(folder / place), process_group=writers)
+        save_states(regularizers, folder, accelerator.process_index)
+
+    return write_part if is_split else write
+
+
+def _hosts_have_room(num_bytes: int) -> bool:
+    """Return whether each host has room for what its processes would copy, of which this one copies ``num_bytes``."""
+    node = platform.node()
+    here = sum(number for other, number in gather_object([(node, num_bytes)]) if other == node)
+    answers: list[bool] = gather_object([here <= _SHARE_OF_FREE * free_memory()])
+    return all(answers)
 
 
 def bytes_of_state(state: Any) -> int:
-    """Return the bytes of all tensors in nested containers, of one that several share once."""
+    """Return the bytes of all tensors in nested containers, of split ones those of this rank; shared ones once."""
     tensors = (tensor for tensor in tree_leaves(state) if isinstance(tensor, Tensor))
-    return sum({_place(tensor): tensor.nbytes for tensor in tensors}.values())
+    return sum({_place(tensor): _part_here(tensor).nbytes for tensor in tensors}.values())
+
+
+def _part_here(tensor: Tensor) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def _on_host(tensor: Tensor, known: dict[tuple[int, torch.Size], Tensor]) -> Tensor:
@@ -80,9 +109,10 @@ def _on_host(tensor: Tensor, known: dict[tuple[int, torch.Size], Tensor]) -> Ten
 
 
 def _place(tensor: Tensor) -> tuple[int, torch.Size]:
+    part = _part_here(tensor)
     # Moments in bytes are several tensors, and have no place of their own.
-    parts = hasattr(tensor, "__tensor_flatten__")
-    return (id(tensor) if parts or tensor.numel() == 0 else tensor.data_ptr()), tensor.shape
+    has_none = hasattr(part, "__tensor_flatten__") or part.numel() == 0
+    return (id(tensor) if has_none else part.data_ptr()), tensor.shape
 
 
 def _copy(tensor: Any) -> Tensor:
@@ -90,7 +120,9 @@ def _copy(tensor: Any) -> Tensor:
         copied: Tensor = tensor.to("cpu", copy=True)
         return copied
     names, context = tensor.__tensor_flatten__()
-    parts = {name: _copy(getattr(tensor, name)) for name in names}
+    # Of a split tensor, the devices that it is split over are a part, too.
+    inner = {name: getattr(tensor, name) for name in names}
+    parts = {name: _copy(part) if isinstance(part, Tensor) else part for name, part in inner.items()}
     made: Tensor = type(tensor).__tensor_unflatten__(parts, context, tensor.size(), tensor.stride())
     return made
 
