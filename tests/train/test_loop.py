@@ -3,6 +3,8 @@
 import json
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch.distributed.checkpoint.api import CheckpointException
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune.errors import BadInputError, CrosstuneError
@@ -21,6 +24,7 @@ from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.hashes import damage_to
 from crosstune.train import loop, saved_state
 from crosstune.train import stage as train_stage
+from crosstune.train.error_messages import disk_advice
 from crosstune.train.loss import SummedLoss
 from crosstune.train.metrics import MetricsFile
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, losses, metrics, phase, scratch
@@ -113,11 +117,43 @@ def test_numbers_are_read_while_the_next_step_is_computed_and_before_anything_re
     assert [{**row, "seconds": 0} for row in metrics(run)] == [{**row, "seconds": 0} for row in metrics(waiting)]
 
 
+def test_numbers_are_read_when_they_are_logged(
+    make_run: MakeRun, tmp_path: Path, as_on_a_gpu: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systems = {"base": scratch(phases=[phase(num_steps=8)])}
+    recipe, run = make_run(systems, root=tmp_path / "gpu", save_every_steps=100, log_every_steps=3)
+    train_stage.run(recipe, run)
+    order = [*("c0", "c1", "c2", "c3"), *("r0", "r1", "r2"), *("c4", "c5", "c6"), *("r3", "r4", "r5"), "c7", "r6", "r7"]
+    assert [f"{what[0]}{what.split()[1]}" for what in as_on_a_gpu] == order
+    monkeypatch.undo()
+    recipe, waiting = make_run(systems, root=tmp_path / "cpu", log_every_steps=3)
+    train_stage.run(recipe, waiting)
+    assert [row["step"] for row in metrics(run)] == [3, 6, 8]
+    assert [{**row, "seconds": 0} for row in metrics(run)] == [{**row, "seconds": 0} for row in metrics(waiting)]
+
+
+def test_a_request_to_stop_is_followed_at_once_though_numbers_are_logged_seldom(
+    make_run: MakeRun, as_on_a_gpu: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = make_run({"base": scratch()}, save_every_steps=100, log_every_steps=50)
+
+    @contextmanager
+    def asked_in_the_third_step() -> Iterator[Callable[[], bool]]:
+        answers = iter((False, False, True))
+        yield lambda: next(answers)
+
+    monkeypatch.setattr(loop, "stop_requests", asked_in_the_third_step)
+    with pytest.raises(KeyboardInterrupt):
+        train_stage.run(recipe, run)
+    assert [folder.name for folder in (run.system("base") / "checkpoints").iterdir()] == ["phase-00-step-00000003"]
+
+
+@pytest.mark.parametrize("log_every_steps", [1, 100])
 @pytest.mark.parametrize("num_good", [1, 2, 3])
 def test_a_step_that_is_not_finite_is_in_no_checkpoint_and_its_rows_are_named(
-    make_run: MakeRun, as_on_a_gpu: list[str], monkeypatch: pytest.MonkeyPatch, num_good: int
+    make_run: MakeRun, as_on_a_gpu: list[str], monkeypatch: pytest.MonkeyPatch, num_good: int, log_every_steps: int
 ) -> None:
-    recipe, run = make_run({"base": scratch()}, save_every_steps=2)
+    recipe, run = make_run({"base": scratch()}, save_every_steps=2, log_every_steps=log_every_steps)
     calls = iter(range(100))
     real = loop.summed_loss
 
@@ -133,7 +169,7 @@ def test_a_step_that_is_not_finite_is_in_no_checkpoint_and_its_rows_are_named(
     )
     with pytest.raises(CrosstuneError, match=where):
         train_stage.run(recipe, run)
-    assert [row["step"] for row in metrics(run)] == list(range(1, num_good + 1))
+    assert [row["step"] for row in metrics(run)] == (list(range(1, num_good + 1)) if log_every_steps == 1 else [])
     assert not (run.system("base") / "model").exists()
     for path in (run.system("base") / "checkpoints").glob("*/*.safetensors"):
         assert all(weight.isfinite().all() for weight in load_file(path).values())
@@ -223,6 +259,15 @@ def test_a_full_disk_at_the_end_keeps_the_checkpoints_and_the_model_follows(
     assert list((run.system("base") / "checkpoints").iterdir())
     train_stage.run(recipe, run)
     assert (run.system("base") / "model" / "model.safetensors").exists()
+
+
+def test_a_disk_that_is_full_for_one_of_several_ranks_is_named_by_its_own_error(tmp_path: Path) -> None:
+    failures: Any = {1: (OSError(28, "No space left on device"), None)}
+    with (
+        pytest.raises(CrosstuneError, match=r"cannot write checkpoint 3 .*No space left on device.*free disk space"),
+        disk_advice("checkpoint 3", tmp_path / "half"),
+    ):
+        raise CheckpointException("write", failures)
 
 
 def test_a_full_disk_under_the_metrics_says_so() -> None:

@@ -37,6 +37,8 @@ from crosstune.train.tracking import log
 
 # Beyond the number of any process.
 _NO_RANK = 2**31
+# Steps whose numbers are not read; each keeps its rows.
+_MOST_IN_FLIGHT = 20
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def train(job: Job, context: TrainContext, resume_from: Checkpoint) -> tuple[nn.
 class _AfterSteps:
     """What is done after steps: write their numbers down, run the checks that are due, save checkpoints.
 
-    A GPU computes a step while the numbers of the one before are read. All are read before anything rests on them.
+    On a GPU, numbers are read when they are logged, while it computes the step after them. All are read before anything
+    rests on them: no checkpoint and no score is of weights behind a step that was not finite.
 
     Attributes:
         totals: of the steps whose numbers were read.
@@ -140,7 +143,8 @@ class _AfterSteps:
         is_saved = done % job.settings.save_every_steps == 0 and not is_last
         position = Position(job.index, done)
         has_checks = any(check.is_due(position, job.schedule.num_steps) for check in job.checks)
-        self._read(0 if is_last or is_saved or has_checks or step.copied is None else 1)
+        rests_on_all = is_last or is_saved or has_checks or self._stops_alone(step)
+        self._read(0 if rests_on_all or step.copied is None else self._num_left(done))
         if self._stopping:
             self._read(0)
         if has_checks:
@@ -162,6 +166,16 @@ class _AfterSteps:
                 log(accelerator, self._resume_from.done, check.run(accelerator, self._model, position, budget))
         self._since = time.monotonic()
 
+    def _stops_alone(self, step: StepInFlight) -> bool:
+        return step.is_asked_to_stop and self._context.accelerator.num_processes == 1
+
+    def _num_left(self, done: int) -> int:
+        """Return how many steps of a GPU are not read yet: those behind the last one that is logged."""
+        # Several ranks tell each other with these numbers that one was asked to stop.
+        alone = self._context.accelerator.num_processes == 1
+        every = min(self._job.settings.log_every_steps, _MOST_IN_FLIGHT) if alone else 1
+        return done - (done - 1) // every * every
+
     def _read(self, num_left: int) -> None:
         """Read the numbers of the steps in flight but the last ones, and write them down."""
         job, accelerator, totals = self._job, self._context.accelerator, self.totals
@@ -180,7 +194,7 @@ class _AfterSteps:
             self._advance(1, progress_note(row, job.speed))
 
     def _save(self) -> None:
-        """Save a checkpoint: behind the training, where weights are whole and the host has room for a copy."""
+        """Save a checkpoint: behind the training, where the hosts have room for a copy."""
         job, position = self._job, Position(self._job.index, self.totals.steps)
         totals = replace(self.totals)  # it counts on
         checkpoint = Checkpoint(position, totals=totals, done=self._resume_from.done, num_rows=len(job.rows))
@@ -188,7 +202,8 @@ class _AfterSteps:
         # Beside a copy that is still being written there would be two.
         checkpoints.wait()
         trainable = job.trainable
-        write = copied_state(accelerator, trainable.model, self._optimizer, trainable.regularizers)
+        state = trainable.model, self._optimizer, trainable.regularizers
+        write = copied_state(accelerator, *state, checkpoints.writers)
         if write is not None:
             checkpoints.write_behind(checkpoint, write)
         else:

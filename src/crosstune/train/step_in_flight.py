@@ -28,6 +28,7 @@ class StepInFlight:
         numbers: on the host, once ``copied``: nats by language and source over all ranks, the norm of the gradient, and
             how many ranks were asked to stop.
         copied: what to wait for before they are read; None where they are there.
+        is_asked_to_stop: whether this rank was.
     """
 
     batch: Batch
@@ -36,6 +37,7 @@ class StepInFlight:
     numbers: Tensor
     copied: torch.cuda.Event | None
     learning_rate: float
+    is_asked_to_stop: bool = False
 
     def result(self, title: str) -> StepResult:
         """Wait for the numbers and return them.
@@ -91,4 +93,4 @@ def in_flight(accelerator: Accelerator, batch: Batch, step: RankStep) -> StepInF
         numbers = numbers.to("cpu", non_blocking=True)
         copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         copied.record()
-    return StepInFlight(batch, step.seen, step.losses, numbers, copied, step.learning_rate)
+    return StepInFlight(batch, step.seen, step.losses, numbers, copied, step.learning_rate, step.is_asked_to_stop)
