@@ -34,7 +34,7 @@ _ENDS = (*_WORDS, "n\u0303", "の", "ア", "٣", ".", "...", "'", "'s", ")", "$"
 _AFTER, _BEFORE = [f"x{end}" for end in _ENDS], [f"{end}y" for end in _ENDS]
 _RUNS = (" ", "  ", "    ")
 _NEWLINES = ("a\n", "가\n", ".\n", ")\n\n", "a\n\n", "\n\n\n", "a \n", "?  \n \n", "9\n")
-_REST = ("", "b", ".", "'s", " a", "\n", "\n\nB", " \n")
+_REST = ("", "b", "'s", " a", "\n\nB")
 
 WordStarts = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.bool_]]
 
@@ -67,7 +67,7 @@ def borders_of(tokenizer: PreTrainedTokenizerBase) -> Borders | None:
         sizes = {index: 1 if _is_byte(piece) else len(piece.encode()) for index, piece in pieces.items()}
         return Borders(_between_strangers(pieces.values()), _by_index(sizes), (SPACE, *added), "")
     if _is_over_bytes(backend) and _cuts_apart(backend, product(_AFTER, _RUNS, _BEFORE)):
-        behind_words = _cuts_apart(backend, product(_WORDS, (*_PUNCTUATION, "\n"), _REST))
+        behind_words = _cuts_apart(backend, product(_WORDS[::2], (*_PUNCTUATION, "\n"), _REST))
         behind_lines = _cuts_apart(backend, product(_NEWLINES, _WORDS, _REST))
         # Each character of a piece stands for a byte.
         sizes = {index: len(piece) for piece, index in _vocabulary(backend).items()}
