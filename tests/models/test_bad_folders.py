@@ -165,6 +165,16 @@ def whole_numbers(name: str) -> Callable[[Path], None]:
     return change
 
 
+def gone(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to(folder / "blob")
+
+
+def a_folder(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+
+
 def adapters_beside(folder: Path) -> None:
     (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "x"}')
 
@@ -192,6 +202,10 @@ def adapters(folder: Path) -> None:
         (
             lambda folder: set_config(folder, architectures=["LlamaForSequenceClassification"]),
             "no causal language model",
+        ),
+        (
+            lambda folder: set_config(folder, architectures=["MistralForCausalLM"]),
+            r"says model_type 'llama', but architectures \['MistralForCausalLM'\], which is another model's",
         ),
         (lambda folder: set_config(folder, dtype="floatt16"), "says dtype 'floatt16'; known are float32"),
         (
@@ -228,6 +242,8 @@ def adapters(folder: Path) -> None:
             lambda folder: (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "b"}}'),
             r"index\.json has no metadata, which transformers asks for",
         ),
+        (gone, r"model\.safetensors is a link to .*blob, which is not there"),
+        (a_folder, r"model\.safetensors cannot be read: Is a directory"),
         (pickle, r"its weights are in pytorch_model\.bin, a format that can run code"),
         (adapters, "it holds LoRA adapters"),
         (lambda folder: (folder / "model.safetensors").unlink(), r"but no \*\.safetensors with weights"),

@@ -127,7 +127,6 @@ def _without_config(folder: Path, found: list[str]) -> str:
 def _config_faults(content: dict[str, Any]) -> Iterator[str]:
     # Imported here: only a recipe that starts from a model pays for transformers at its dry run.
     import transformers
-    from transformers.models.auto import modeling_auto
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     kind = content.get("model_type")
@@ -149,19 +148,7 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
             f"its weights are quantized ({method}; quantization_config in config.json), and those cannot be trained or "
             "compared in full precision. Give the original, unquantized model"
         )
-    causal = {**modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES}
-    classes = set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()) | set(causal.values())
-    architectures = content.get("architectures") or []
-    if content.get("is_encoder_decoder"):
-        yield (
-            f"its config.json (model_type {kind!r}) says is_encoder_decoder: true: it reads a text by an encoder and "
-            "answers by a decoder, and is no causal language model. Give a decoder alone, as LlamaForCausalLM"
-        )
-    if kind not in causal or (architectures and not classes & set(architectures)):
-        yield (
-            f"its config.json (model_type {kind!r}, architectures {architectures}) is no causal language model's. Give "
-            "a decoder with a language-model head, whose architecture ends in ForCausalLM, as LlamaForCausalLM"
-        )
+    yield from _architecture_faults(kind, content)
     text = _text_config(content)
     yield from number_faults(text, _names_of(str(text.get("model_type", kind))))
     padding, size = text.get("pad_token_id"), text.get("vocab_size")
@@ -173,6 +160,31 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
     for key in ("dtype", "torch_dtype"):
         if (dtype := content.get(key)) is not None and str(dtype).removeprefix("torch.") not in _DTYPES:
             yield f"its config.json says {key} {dtype!r}; known are {', '.join(_DTYPES)}. Correct it"
+
+
+def _architecture_faults(kind: str, content: dict[str, Any]) -> Iterator[str]:
+    from transformers.models.auto import modeling_auto
+
+    mappings = (modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES)
+    classes = {name for mapping in mappings for name in mapping.values()}
+    own = {mapping[kind] for mapping in mappings if kind in mapping}
+    architectures = content.get("architectures") or []
+    known = classes & set(architectures)
+    if content.get("is_encoder_decoder"):
+        yield (
+            f"its config.json (model_type {kind!r}) says is_encoder_decoder: true: it reads a text by an encoder and "
+            "answers by a decoder, and is no causal language model. Give a decoder alone, as LlamaForCausalLM"
+        )
+    if not own or (architectures and not known):
+        yield (
+            f"its config.json (model_type {kind!r}, architectures {architectures}) is no causal language model's. Give "
+            "a decoder with a language-model head, whose architecture ends in ForCausalLM, as LlamaForCausalLM"
+        )
+    elif architectures and not {name.partition("For")[0] for name in own} & {one.partition("For")[0] for one in known}:
+        yield (
+            f"its config.json says model_type {kind!r}, but architectures {architectures}, which is another model's, "
+            f"and its weights would be read as those of {' or '.join(sorted(own))}. Correct the one that is wrong"
+        )
 
 
 def _text_config(content: dict[str, Any]) -> dict[str, Any]:

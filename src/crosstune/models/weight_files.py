@@ -114,8 +114,13 @@ def _without_weights(found: list[str]) -> str:
 
 def _header(path: Path) -> tuple[dict[str, Any], str]:
     """Return the tensors that a safetensors file says it holds, and what is wrong with it."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    if path.is_symlink() and not path.exists():
+        return {}, f"{path.name} is a link to {path.readlink()}, which is not there. Download the model again"
+    try:
+        size, opened = path.stat().st_size, path.open("rb")
+    except OSError as error:
+        return {}, f"{path.name} cannot be read: {error.strerror}. Copy it again, or correct its permissions"
+    with opened as file:
         start = file.read(8)
         if start == b"version ":
             return {}, f"{path.name} is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"
