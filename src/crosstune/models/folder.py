@@ -148,7 +148,7 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
             f"its weights are quantized ({method}; quantization_config in config.json), and those cannot be trained or "
             "compared in full precision. Give the original, unquantized model"
         )
-    yield from _architecture_faults(kind, content)
+    yield from _architecture_faults(str(kind), content)
     text = _text_config(content)
     yield from number_faults(text, _names_of(str(text.get("model_type", kind))))
     padding, size = text.get("pad_token_id"), text.get("vocab_size")
