@@ -436,6 +436,13 @@ def test_the_files_in_a_zip_archive_are_read_each_with_its_name(tmp_path: Path) 
     ]
 
 
+def test_a_file_whose_name_leads_out_of_an_archive_is_read_from_it(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("../../etc/b.txt", "첫 문서입니다.\n")
+    assert texts(read(tmp_path, "text", content.getvalue(), "corpus.zip")) == [{"text": "첫 문서입니다."}]
+
+
 def test_links_and_names_that_occur_twice_in_an_archive_are_refused(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("b.txt")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16

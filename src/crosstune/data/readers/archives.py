@@ -63,7 +63,7 @@ def members(path: Path) -> list[Member]:
     own = [
         (shown, entry)
         for shown, entry in names
-        if not any(part.startswith((".", "__MACOSX")) for part in shown.split("/"))
+        if not any(part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in shown.split("/"))
     ]
     if not own:
         raise BadInputError(f"{path} is a zip archive without a file in it. Give an archive of corpus files")
