@@ -75,7 +75,6 @@ def test_a_copy_has_few_layers_and_few_experts_of_each_kind() -> None:
         **{"moe_intermediate_size": 512, "shared_expert_intermediate_size": 512},
     )
     copied = small_copy(config, 1e8)
-    assert copied is not None
     assert copied.config.layer_types == ["linear_attention"] * 3 + ["full_attention"]
     assert (copied.config.num_experts, copied.config.moe_intermediate_size) == (16, 256)
     assert path_of(copied, "training").way == "right-padded"
@@ -93,7 +92,6 @@ def test_a_copy_has_few_layers_and_few_experts_of_each_kind() -> None:
 def test_where_less_makes_no_model_more_is_kept(config: PreTrainedConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "with_small_layers", lambda content: {**content, "hidden_size": 33})
     copied = small_copy(config, 1e8)
-    assert copied is not None
     assert copied.config.hidden_size == 32
 
 
@@ -110,6 +108,22 @@ def test_heads_are_counted_layer_by_layer_where_they_differ() -> None:
     assert alike == SHAPE["num_hidden_layers"] * config.num_attention_heads * head_sizes(config)[0]
     config.per_layer_config = {0: {"head_dim": 2 * head_sizes(config)[0]}}
     assert attention_width(config) == alike * 3 // 2
+
+
+def test_parts_are_made_small_too() -> None:
+    part = {"model_type": "x", "num_hidden_layers": 24, "intermediate_size": 4096, "num_blocks": 1, "vocab_size": 9999}
+    content = {**LLAMA.to_dict(), "vision": part, "hash_vocab": 500_000, "vocab_size": 600}
+    small = module.with_small_layers(module._with_few_pieces(content))
+    assert small["vision"] == {**part, "num_hidden_layers": 2, "intermediate_size": 256, "vocab_size": 512}
+    assert (small["hash_vocab"], small["vocab_size"]) == (512, 512)
+
+
+def test_without_room_for_a_copy_the_dry_run_says_so_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    config = LlamaConfig(vocab_size=512, hidden_size=16_384, num_attention_heads=64, num_hidden_layers=126)
+    refuse_unreadable_kind(config)
+    told = capsys.readouterr().err
+    assert "how llama reads rows is tested when training starts, not before" in told
+    assert "a copy would have 2,190M weights, and there is room for" in " ".join(told.split())
 
 
 def test_doctor_and_dry_run_say_it_in_a_sentence(tmp_path: Path) -> None:

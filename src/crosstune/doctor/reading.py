@@ -11,16 +11,14 @@ from crosstune.errors import BadInputError
 from crosstune.models.load import load_model
 from crosstune.models.paths import Path, Use, path_of
 from crosstune.models.process import prepare_libraries
-from crosstune.models.small_copy import small_copy
+from crosstune.models.small_copy import BYTES_PER_WEIGHT, NoSmallCopyError, most_weights, small_copy
 from crosstune.runs.provenance import free_memory
 from crosstune.terminal import console, quiet
 
 _SECTION = "reading rows"
 _USES: tuple[Use, ...] = ("training", "scoring", "generation")
-# Weights and gradients in float32, the copy that loading makes, and what the rows need.
-_BYTES_PER_WEIGHT = 4 * 3
 # A minute on two cores: training's test alone runs a dozen passes over 64 tokens.
-_MOST_WEIGHTS_ON_CPU, _MOST_WEIGHTS_OF_COPY = 1.5e9, 4e8
+_MOST_WEIGHTS_ON_CPU = 1.5e9
 _MEANS = {
     "packed": "packed rows equal plain transformers: the fast path is used",
     "right-padded": "packed rows differ from plain transformers, so rows are read right-padded: exact but slower",
@@ -35,40 +33,39 @@ def look_at_reading(subject: Subject) -> Iterator[Finding]:
     try:
         model, on_what = _model(subject, room)
     # What transformers raises for a configuration that is made smaller is as manifold as its architectures.
+    except NoSmallCopyError as error:
+        needed = subject.num_weights * BYTES_PER_WEIGHT / 1e9
+        says = (
+            f"not tested: the weights need {needed:.0f} GB with gradients, {room / 1e9:.0f} GB are free, and {error}. "
+            "Training runs the test when it starts"
+        )
+        yield Finding(_SECTION, "self-test", "attention", says)
+        return
     except Exception as error:
         reason = str(error) if isinstance(error, BadInputError) else f"{type(error).__name__}: {error}"
         is_fault = isinstance(error, BadInputError) and subject.has_weights
         says = reason if is_fault else f"not tested: no small copy can be made of this configuration ({reason})"
         yield Finding(_SECTION, "self-test", "stop" if is_fault else "attention", says)
         return
-    if model is None:
-        says = (
-            f"not tested: the weights need {subject.num_weights * _BYTES_PER_WEIGHT / 1e9:.0f} GB with gradients, a "
-            f"small copy is too large as well, and {room / 1e9:.0f} GB are free. Training runs the test when it starts"
-        )
-        yield Finding(_SECTION, "self-test", "attention", says)
-        return
     yield Finding(_SECTION, "tested on", "ok", on_what)
     for use in _USES:
         yield _tested(model, use)
 
 
-def _model(subject: Subject, room: float) -> tuple[PreTrainedModel | None, str]:
+def _model(subject: Subject, room: float) -> tuple[PreTrainedModel, str]:
     num_weights = subject.num_weights
     has_gpu = torch.cuda.is_available()
-    on_gpu = has_gpu and num_weights * _BYTES_PER_WEIGHT < torch.cuda.mem_get_info()[0]
-    fits = num_weights * _BYTES_PER_WEIGHT < room and (on_gpu or num_weights < _MOST_WEIGHTS_ON_CPU)
+    on_gpu = has_gpu and num_weights * BYTES_PER_WEIGHT < torch.cuda.mem_get_info()[0]
+    fits = num_weights * BYTES_PER_WEIGHT < room and (on_gpu or num_weights < _MOST_WEIGHTS_ON_CPU)
     device = torch.device("cuda" if has_gpu else "cpu")
     if subject.has_weights and fits:
         model = load_model(str(subject.path)).to(device if on_gpu else "cpu")  # type: ignore[arg-type]
         return model, f"the model's own weights, in float32, on {model.device.type}"
     why = "do not fit here" if subject.has_weights else "are not here"
-    copied = small_copy(subject.config, min(_MOST_WEIGHTS_OF_COPY, room / _BYTES_PER_WEIGHT))
-    if copied is None:
-        return None, ""
+    copied = small_copy(subject.config, most_weights())
+    num_layers = getattr(copied.config, "num_hidden_layers", "few")
     says = (
-        f"a small copy of the architecture with {copied.config.num_hidden_layers} layers and random weights, because "
-        f"the model's own {why}"
+        f"a small copy of the architecture with {num_layers} layers and random weights, because the model's own {why}"
     )
     return copied.to(device), says  # type: ignore[arg-type]
 

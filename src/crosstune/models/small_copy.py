@@ -14,41 +14,66 @@ from crosstune.models.plain import plain_logits
 from crosstune.models.plain_rows import rows_of
 from crosstune.models.self_test import READ, amplify
 from crosstune.models.shapes import shapes_only
+from crosstune.runs.provenance import free_memory
+from crosstune.terminal import note
 
 _VOCABULARY, _INNER = 512, 256
 _LEAST_LAYERS = 2
 # As many as the largest number that a token is sent to.
 _MOST_EXPERTS = 16
 _EXPERTS = re.compile(r"(^|_)(num|n)_((?!shared).)*experts$")
-# Two layers of a model of 8 billion weights: some seconds.
-_MOST_WEIGHTS_AT_ONCE = 2e8
+# Two layers of a model of 70 billion weights: half a minute on two cores.
+_MOST_WEIGHTS = 6e8
+# Weights and gradients in float32, the copy that loading makes, and what the rows need.
+BYTES_PER_WEIGHT = 4 * 3
 _READABLE: set[str] = set()
 # Sizes of feed-forward layers: they decide nothing about how rows are kept apart, and most of the weights.
+_LAYER_COUNTS = ("num_hidden_layers", "num_blocks", "depth")
 _INNER_SIZES = ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size")
 
 
-def small_copy(config: PreTrainedConfig, max_weights: float) -> PreTrainedModel | None:
+class NoSmallCopyError(Exception):
+    """A copy that reads a row has more weights than there is room for."""
+
+
+def most_weights() -> float:
+    """Return how many weights a copy may have: what fits into memory, and half a minute at most."""
+    return min(_MOST_WEIGHTS, free_memory() / BYTES_PER_WEIGHT)
+
+
+def small_copy(config: PreTrainedConfig, max_weights: float) -> PreTrainedModel:
     """Return a model with a configuration's kinds of layers and heads, but few of them, and few pieces and experts.
 
-    Where so much less makes no model that reads a row, more is kept, up to the whole configuration. None where what is
-    needed has more weights than ``max_weights``. What transformers raises for the whole one goes on to the caller.
+    Where so much less makes no model that reads a row, more is kept, up to the whole configuration. What transformers
+    raises for the whole one goes on to the caller.
 
     Args:
         config: of a text model.
         max_weights: how many there is room for.
+
+    Raises:
+        NoSmallCopyError: when what is needed has more weights, with what was tried.
     """
+    tried = ""
     for content, is_whole in _candidates(config):
         try:
-            if _num_weights(_on_meta(config, content)) > max_weights:
-                return None
+            num_weights = _num_weights(_on_meta(config, content))
+            if num_weights > max_weights:
+                raise NoSmallCopyError(
+                    f"a copy would have {num_weights / 1e6:,.0f}M weights, and there is room for "
+                    f"{max_weights / 1e6:,.0f}M{tried}"
+                )
             model = _drawn(config, content)
             if is_whole or _reads(model):
                 return model
+        except NoSmallCopyError:
+            raise
         # What an architecture says of sizes that do not go together is as manifold as architectures.
-        except Exception:
+        except Exception as error:
             if is_whole:
                 raise
-    return None
+            tried = tried or f"; a smaller one fails ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
+    raise AssertionError("the whole configuration is the last one")
 
 
 def _candidates(config: PreTrainedConfig) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -59,6 +84,8 @@ def _candidates(config: PreTrainedConfig) -> Iterator[tuple[dict[str, Any], bool
         # Which layers are of a kind of their own cannot be told of every architecture.
         with suppress(Exception):
             yield with_few_layers(config, content), False
+    # Where layers are counted in a place of their own, as in parts.
+    yield with_small_layers(few_pieces), False
     yield few_pieces, False
     yield whole, True
 
@@ -89,8 +116,16 @@ def refuse_unreadable_kind(config: PreTrainedConfig) -> None:
     """
     content = json.dumps(config.to_dict(), sort_keys=True, default=str)
     if content not in _READABLE:
-        copied = copy_at_hand(config)
-        if copied is not None:
+        try:
+            copied = small_copy(config, most_weights())
+        # What raises there is as manifold as architectures.
+        except Exception as error:
+            reason = str(error) if isinstance(error, NoSmallCopyError) else f"{type(error).__name__}: {error}"
+            note(
+                f"how {config.model_type} reads rows is tested when training starts, not before: no small copy of it "
+                f"can be tested ({reason})"
+            )
+        else:
             refuse_unreadable(copied)
         _READABLE.add(content)
 
@@ -98,18 +133,20 @@ def refuse_unreadable_kind(config: PreTrainedConfig) -> None:
 def copy_at_hand(config: PreTrainedConfig) -> PreTrainedModel | None:
     """Return a small copy, where one of few weights can be made."""
     try:
-        return small_copy(config, _MOST_WEIGHTS_AT_ONCE)
+        return small_copy(config, most_weights())
     # What raises there is as manifold as architectures. Training tests the model itself when it begins.
     except Exception:
         return None
 
 
 def _with_few_pieces(content: dict[str, Any]) -> dict[str, Any]:
-    size = min(_VOCABULARY, int(content["vocab_size"]))
+    size = min(_VOCABULARY, int(content.get("vocab_size", _VOCABULARY)))
     changed = dict(content)
     for name, value in content.items():
-        if name.startswith("vocab_size"):
+        if "vocab" in name and isinstance(value, int) and value > size:
             changed[name] = size
+        elif _is_config(value):
+            changed[name] = _with_few_pieces(value)
         elif name.endswith("token_id"):
             changed[name] = _within(value, size)
     return changed
@@ -124,7 +161,15 @@ def with_small_layers(content: dict[str, Any]) -> dict[str, Any]:
             changed[name] = _at_most(changed[name], _INNER)
         elif _EXPERTS.search(name):
             changed[name] = _at_most(value, _MOST_EXPERTS)
+        elif _is_config(value):
+            # Of a part: an encoder of pictures or bytes.
+            few = {key: _at_most(value[key], _LEAST_LAYERS) for key in _LAYER_COUNTS if key in value}
+            changed[name] = with_small_layers({**value, **few})
     return changed
+
+
+def _is_config(value: Any) -> bool:
+    return isinstance(value, dict) and "model_type" in value
 
 
 def _within(value: Any, size: int) -> Any:
@@ -158,6 +203,8 @@ def with_few_layers(config: PreTrainedConfig, content: dict[str, Any]) -> dict[s
     changed = {
         name: value[:after]
         if isinstance(value, list) and len(value) == before
+        else after
+        if name in _LAYER_COUNTS and value == before
         else {key: one for key, one in value.items() if int(key) < after}
         if isinstance(value, dict) and value and all(str(key).isdigit() for key in value)
         else value
