@@ -436,6 +436,13 @@ def test_the_files_in_a_zip_archive_are_read_each_with_its_name(tmp_path: Path) 
     ]
 
 
+def test_an_archive_is_opened_no_oftener_for_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = archive(**{f"{number}__txt": "첫 문서입니다.\n".encode() for number in range(50)})
+    opened, whole = list[Any](), zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", lambda path: opened.append(path) or whole(path))
+    assert len(texts(read(tmp_path, "text", content, "corpus.zip"))) == 50 and len(opened) <= 2
+
+
 def test_a_file_whose_name_leads_out_of_an_archive_is_read_from_it(tmp_path: Path) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as packed:

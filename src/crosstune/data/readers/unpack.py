@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -83,16 +84,22 @@ def open_unpacked(path: Path, packed: Member | None = None) -> Iterator[BinaryIO
 
 @contextmanager
 def _open_member(packed: Member) -> Iterator[IO[bytes]]:
-    with zipfile.ZipFile(packed.archive) as archive:
-        try:
-            stream = archive.open(packed.name)
-        except DAMAGED as error:
-            raise BadInputError(
-                f"{packed.archive}: {packed.shown} cannot be unpacked ({error}). Unpack the archive yourself, and name "
-                "the files in it"
-            ) from None
-        with stream:
-            yield stream
+    state = packed.archive.stat()
+    try:
+        stream = _archive(packed.archive, state.st_size, state.st_mtime_ns).open(packed.name)
+    except DAMAGED as error:
+        raise BadInputError(
+            f"{packed.archive}: {packed.shown} cannot be unpacked ({error}). Unpack the archive yourself, and name "
+            "the files in it"
+        ) from None
+    with stream:
+        yield stream
+
+
+@lru_cache(maxsize=1)
+def _archive(path: Path, size: int, modified: int) -> zipfile.ZipFile:
+    """Return an archive of this size and time, opened once for all of its files: its table may list 10,000."""
+    return zipfile.ZipFile(path)
 
 
 def read_bytes(path: Path, packed: Member | None = None) -> bytes:
