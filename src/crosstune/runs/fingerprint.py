@@ -26,8 +26,8 @@ Kind = Literal[
 # neither keeps all that was made. The package's version stands in manifests only.
 FORMATS: dict[Kind, int] = {
     "world": 1,
-    "evaluation set": 2,
-    "mixture": 3,
+    "evaluation set": 3,
+    "mixture": 4,
     "filtered text": 2,
     "given tokenizer": 1,
     "base tokenizer": 1,
