@@ -51,6 +51,7 @@ from crosstune.tokens.store import shards_for, tokenize, write_shards
 
 _TEMPLATE = TEMPLATES["alpaca"]
 _ROUNDS = 3
+_ROWS_PER_GROUP = 20_000
 _IGNORED = -100
 
 
@@ -224,6 +225,9 @@ def main(
             slow = LlamaSlow(vocab_file=str(tokenizer), unk_token="<unk>", bos_token="<s>", eos_token="</s>")
             sides["alpaca loop, slow tokenizer"] = prepared(slow)
         write_examples(folder / "examples.parquet", examples)
+        # In groups of rows, as the data stage writes them: shards hold whole groups.
+        in_one = pq.read_table(folder / "examples.parquet")
+        pq.write_table(in_one, folder / "examples.parquet", row_group_size=_ROWS_PER_GROUP)
         measured = compare(folder, (sources, [example.completion + loaded.eos_token for example in examples]), sides)
         measured["crosstune"] |= {**measure_alone(folder), **measure_cores(folder)}
     console.print(measured["crosstune"])
