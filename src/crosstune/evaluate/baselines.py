@@ -12,7 +12,7 @@ from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.scores import Scored, keyword_label, keyword_scores, translation_scores
 from crosstune.evaluate.suite import Suite
 from crosstune.prompts.examples import read_examples
-from crosstune.prompts.templates import Template
+from crosstune.prompts.templates import Template, question_of
 from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
@@ -40,7 +40,11 @@ class Learnt:
 
 def write(recipe: Recipe, run: RunFolder, suite: Suite) -> None:
     """Score both on the tasks that ask for an answer in words, and write ``baselines.json``; skip what is there."""
-    learnt = dict.fromkeys(phase.mixture for system in recipe.systems.values() for phase in system.phases)
+    phases = [phase for system in recipe.systems.values() for phase in system.phases]
+    # Who learns from pairs learns references of the mixture whose prompts were asked.
+    learnt = dict.fromkeys(
+        recipe.mine[phase.mixture].mixture if phase.preference else phase.mixture for phase in phases
+    )
     # Training may have been long ago, and its mixtures removed since.
     mixtures = [name for name in learnt if (run.mixture(name) / MANIFEST).is_file()]
     labels = [label for label, task in suite.tasks.items() if task.spec.judge in ("translation", "keywords")]
@@ -79,12 +83,8 @@ def _learnt(recipe: Recipe, run: RunFolder, mixtures: Sequence[str], template: T
 
 def asked_about(template: Template, prompt: str) -> str:
     """Return a prompt's input, or its instruction where it has none; the prompt itself if it is of no such form."""
-    before, rest = template.with_input.split("{instruction}", 1)
-    between, after = rest.split("{input}", 1)
-    if not prompt.startswith(before) or not prompt.endswith(after):
-        return prompt
-    instruction, found, text = prompt[len(before) : len(prompt) - len(after)].partition(between)
-    return text if found else instruction
+    instruction, text = question_of(template, prompt) or (prompt, "")
+    return text or instruction
 
 
 def baseline_scores(cell: Cell, rows: Sequence[Learnt], num_bootstrap: int) -> Iterator[tuple[str, Score]]:

@@ -60,8 +60,7 @@ class Case:
     @property
     def may_halve_weights(self) -> bool:
         """Return whether ``train.weights: bf16`` is for this phase."""
-        moves_all = self.phase.method == "full" and self.phase.trains == ("all",)
-        return moves_all and self.phase.l2_to_start is None and self.settings.precision != "fp8"
+        return self.phase.title == "full" and self.phase.l2_to_start is None and self.settings.precision != "fp8"
 
     @property
     def has_frozen_layers(self) -> bool:

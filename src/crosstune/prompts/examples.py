@@ -8,6 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("prompt", "completion", "language", "source", "origin")])
+# Of pairs, whose examples are a chosen and a rejected answer in turn: whether an answer did not end by itself, and so
+# has no EOS that could be learnt from.
+IS_OPEN = "is_open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from crosstune.languages.registry import language_name, split_direction
+from crosstune.prompts.controls import without_marks
 from crosstune.prompts.conversation import LABELS, Turn, flattened
 from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 from crosstune.prompts.wordings import Wordings
@@ -167,6 +168,23 @@ TEMPLATES = {
 }
 
 WordingSet = Literal["paper", "train", "held_out"]
+
+# Signs of Unicode's last private plane, which no cleaned text holds.
+_FIRST, _SECOND = "\U0010fff8", "\U0010fff9"
+
+
+def question_of(template: Template, prompt: str) -> tuple[str, str] | None:
+    """Return the instruction and the input that a prompt was rendered from; None for one of another form."""
+    for text in (_SECOND, ""):
+        before, _, rest = template.prompt(_FIRST, text).partition(_FIRST)
+        between, _, after = rest.partition(_SECOND) if text else ("", "", rest)
+        if len(prompt) < len(before) + len(after) or not prompt.startswith(before) or not prompt.endswith(after):
+            continue
+        inside = without_marks(prompt[len(before) : len(prompt) - len(after)])
+        instruction, _, given = inside.partition(between) if between else (inside, "", "")
+        if template.prompt(instruction, given) == prompt:
+            return instruction, given
+    return None
 
 
 def translation_instructions(

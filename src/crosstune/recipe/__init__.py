@@ -7,6 +7,7 @@ says what they may hold; ``checks`` says how they fit together; ``yaml_file`` re
 from crosstune.prompts.wordings import Wordings
 from crosstune.recipe.data import Data, MixturePart, Quality, Source, SourceFormat, World
 from crosstune.recipe.evaluate import Evaluate, EvaluationTask, Report
+from crosstune.recipe.preference import Mine, ObjectiveName, Preference
 from crosstune.recipe.section import Section
 from crosstune.recipe.systems import Architecture, Lora, NewRows, Phase, System
 from crosstune.recipe.tokenizer import GivenTokenizer, LearnedExtension, LearnedTokenizer, Tokenizer
@@ -23,9 +24,12 @@ __all__ = [
     "LearnedExtension",
     "LearnedTokenizer",
     "Lora",
+    "Mine",
     "MixturePart",
     "NewRows",
+    "ObjectiveName",
     "Phase",
+    "Preference",
     "Quality",
     "Recipe",
     "Report",

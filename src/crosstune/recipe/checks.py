@@ -20,6 +20,8 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_chat_template(content),
         *_template_options(content),
         *_mixtures_in_use(content),
+        *_mined(content),
+        *_pairs_in_use(content),
         *_validation(content),
         *_scored_tasks(content),
         *_directions(content),
@@ -68,7 +70,7 @@ def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
-    users = dict(_phases(content))
+    users = {where: phase for where, phase in _phases(content) if phase.get("method") != "preference"}
     for name, system in _mapping(content, "systems").items():
         if _mapping(system, "new_rows").get("mixture") is not None:
             users[f"systems.{name}.new_rows"] = _mapping(system, "new_rows")
@@ -80,6 +82,43 @@ def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
     for where, user in users.items():
         if "mixture" in user and user["mixture"] not in mixtures:
             yield f"{where}.mixture: {user['mixture']!r} is not a mixture; there are {_names(mixtures)}"
+
+
+def _mined(content: Mapping[str, Any]) -> Iterator[str]:
+    mixtures, systems = _mapping(content, "data", "mixtures"), _mapping(content, "systems")
+    sources, validation = _mapping(content, "data", "sources"), _mapping(content, "train").get("validation")
+    for name, settings in _mapping(content, "mine").items():
+        where, mixture, system = f"mine.{name}", _get(settings, "mixture"), _get(settings, "system")
+        if name in mixtures:
+            yield f"{where}: {name!r} is the name of a mixture: pairs need a name of their own"
+        if system not in systems:
+            yield f"{where}.system: {system!r} is not a system; there are {_names(systems)}"
+        if mixture not in mixtures:
+            yield f"{where}.mixture: {mixture!r} is not a mixture; there are {_names(mixtures)}"
+        elif mixture == validation:
+            yield f"{where}.mixture: {mixture!r} is the validation text (train.validation): mine on a training mixture"
+        elif all(
+            _kind(sources.get(str(part.get("source")))) == "text" or part.get("as_text")
+            for part in _dicts(mixtures[mixture])
+        ):
+            yield f"{where}.mixture: {mixture!r} holds plain text, which asks nothing: name one with prompts"
+
+
+def _pairs_in_use(content: Mapping[str, Any]) -> Iterator[str]:
+    mined, systems = _mapping(content, "mine"), _mapping(content, "systems")
+    for name, system in systems.items():
+        for index, phase in enumerate(_dicts(_get(system, "phases"))):
+            if phase.get("method") != "preference" or "mixture" not in phase:
+                continue
+            where, pairs = f"systems.{name}.phases.{index}.mixture", phase["mixture"]
+            mined_system = _get(mined.get(str(pairs)), "system")
+            if pairs not in mined:
+                yield f"{where}: {pairs!r} is not among the pairs of `mine`; there are {_names(mined)}"
+            elif mined_system in systems and mined_system not in (comes_from := list(_comes_from(systems, name))):
+                yield (
+                    f"{where}: {pairs!r} are the failures of {mined_system!r}, which is not one of the systems that "
+                    f"{name!r} comes from ({', '.join(comes_from) or 'none'}): a system learns from its own failures"
+                )
 
 
 def _phases(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from crosstune.recipe.preference import Preference
 from crosstune.recipe.section import Count, Language, Name, Section, Share
 
 
@@ -110,15 +111,18 @@ ROW_PARTS: frozenset[Part] = frozenset({"new_input_rows", "new_output_rows"})
 class Phase(Section):
     """One training phase of a system: what is learned, which weights move, how far."""
 
-    mixture: Name = Field(description="training mixture")
-    method: Literal["full", "lora"] = Field(description="all weights (or those of `trains`), or low-rank adapters")
+    mixture: Name = Field(description="training mixture; with method preference, pairs of the section `mine`")
+    method: Literal["full", "lora", "preference"] = Field(
+        description="all weights (or those of `trains`), low-rank adapters, or either of them by pairs of answers"
+    )
     trains: Annotated[tuple[Part, ...], Field(min_length=1)] = Field(
         ("all",),
-        description="with method full, what is trained: all, or some of new_input_rows, new_output_rows, "
+        description="without adapters, what is trained: all, or some of new_input_rows, new_output_rows, "
         "output_rows (old and new), layers (all but the embedding matrices), top_layers",
     )
     num_top_layers: Count | None = Field(None, description="number of `top_layers`, counted from the output")
-    lora: Lora | None = Field(None, description="with method lora: the adapters")
+    lora: Lora | None = Field(None, description="the adapters, of method lora or preference")
+    preference: Preference | None = Field(None, description="with method preference: what is learned from pairs")
     num_epochs: Annotated[float, Field(gt=0)] | None = Field(None, description="passes over the data; or num_steps")
     num_steps: Count | None = Field(None, description="optimizer steps; or num_epochs")
     global_batch_size: Count = Field(description="rows per optimizer step, over all devices and accumulation steps")
@@ -154,8 +158,12 @@ class Phase(Section):
     def _consistent(self) -> Self:
         if (self.num_epochs is None) == (self.num_steps is None):
             raise ValueError("give exactly one of `num_epochs` and `num_steps`")
-        if (self.method == "lora") != (self.lora is not None):
-            raise ValueError("`lora` settings are only for `method: lora`")
+        if (self.method == "lora" and self.lora is None) or (self.method == "full" and self.lora is not None):
+            raise ValueError("`lora` settings are only for `method: lora`, which needs them, and `method: preference`")
+        if (self.method == "preference") != (self.preference is not None):
+            raise ValueError("`preference` settings are for `method: preference`, which needs them")
+        if self.preference and self.kl_to_start:
+            raise ValueError("`kl_to_start` has no languages to act on in pairs: use `objective: dpo`, or l2_to_start")
         self._check_parts()
         return self
 
@@ -167,28 +175,31 @@ class Phase(Section):
     @property
     def moves_all_layers(self) -> bool:
         """Return whether the weights inside all layers move."""
-        return self.method == "full" and bool({"all", "layers"} & set(self.trains))
+        return self.lora is None and bool({"all", "layers"} & set(self.trains))
 
     @property
     def title(self) -> str:
         """Return what moves, in a few words: the method, or the parts where only some weights move."""
-        return self.method if self.trains == ("all",) else " + ".join(self.trains)
+        by = f"{self.preference.objective}, " if self.preference else ""
+        what = "lora" if self.lora else "full" if self.trains == ("all",) else " + ".join(self.trains)
+        return by + what
 
     @property
     def pulls(self) -> list[str]:
-        """Return the settings that act on the weights beside the gradient, by name."""
+        """Return the settings that hold a phase near its start, by name."""
         settings = {"l2_to_start": self.l2_to_start, "kl_to_start": self.kl_to_start}
-        return [name for name, value in settings.items() if value is not None]
+        found = [name for name, value in settings.items() if value is not None]
+        return [*found, *(["objective: dpo"] if self.preference and self.preference.needs_start else [])]
 
     @property
     def pulls_on_whole_weights(self) -> list[str]:
         """Return those of them that weights cannot be split for over GPUs."""
-        return [name for name in self.pulls if name == "kl_to_start"]
+        return [name for name in self.pulls if name != "l2_to_start"]
 
     def _check_parts(self) -> None:
         parts = set(self.trains)
-        if self.method == "lora" and parts != {"all"}:
-            raise ValueError("`trains` needs `method: full`; for new rows beside adapters, set lora.train_new_rows")
+        if self.lora and parts != {"all"}:
+            raise ValueError("`trains` is for phases without `lora`; for new rows beside it, set lora.train_new_rows")
         for first, others in {"all": parts - {"all"}, "layers": parts & {"top_layers"}}.items():
             if first in parts and others:
                 raise ValueError(f"trains: `{first}` includes {', '.join(sorted(others))}: name only one of them")

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from crosstune.recipe.data import Data, World
 from crosstune.recipe.evaluate import Evaluate, Report
+from crosstune.recipe.preference import Mine
 from crosstune.recipe.section import Language, Name, Section
 from crosstune.recipe.systems import System
 from crosstune.recipe.tokenizer import Tokenizer
@@ -43,6 +44,9 @@ class Recipe(Section):
     data: Data = Field(description="corpora and mixtures")
     tokenizer: Tokenizer = Field(description="the base tokenizer and its extension")
     systems: Annotated[dict[Name, System], Field(min_length=1)] = Field(description="the models that are compared")
+    mine: dict[Name, Mine] = Field(
+        {}, description="pairs of answers, collected from a system's failures for phases of method preference"
+    )
     systems_at_once: int = Field(
         1,
         ge=1,

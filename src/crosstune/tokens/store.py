@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
 from crosstune.models.load import load_tokenizer
+from crosstune.prompts.examples import IS_OPEN
 from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MANIFEST, RunFolder, fingerprint_of, is_current, whole_folder
@@ -197,14 +199,28 @@ def tokenize(
     prompts, completions = (pa.chunked_array([examples[name]]).combine_chunks() for name in ("prompt", "completion"))
     encoded = encode_examples(tokenizer, prompts, completions, with_controls)
     is_text = pc.equal(prompts, "")
-    # EOS alone teaches to be silent.
+    is_pair = IS_OPEN in examples.schema.names
+    if is_pair:
+        encoded = encoded.set_column(0, ENCODED.field("tokens"), _without_end(encoded["tokens"], examples[IS_OPEN]))
     num_learnt = pc.subtract(pc.list_value_length(encoded["tokens"]), encoded["num_prompt"])
+    # EOS alone teaches to be silent, which a rejected answer may have been.
     empty = pc.or_(pc.less(num_learnt, pc.if_else(is_text, 1, 2)), pc.equal(completions, ""))
+    empty = pc.less(num_learnt, 1) if is_pair else empty
     if pc.any(empty).as_py():
         origin = examples["origin"].filter(empty)[0].as_py()
         raise BadInputError(f"{origin} has no supervised token: its completion is empty. Remove the row")
     others = [examples[name] for name in ("language", "source", "origin")]
     return pa.table([*encoded.columns, pc.binary_length(completions), is_text, *others], schema=SCHEMA)
+
+
+def _without_end(tokens: pa.ChunkedArray, is_open: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the tokens of rows, without the last one (EOS) of those that are open."""
+    rows = tokens.combine_chunks()
+    rows = rows if isinstance(rows, pa.Array) else rows.chunk(0)
+    ends = rows.offsets.to_numpy()
+    gone = ends[1:][np.asarray(is_open, bool)] - 1
+    values = np.delete(rows.values.to_numpy(), gone)
+    return pa.LargeListArray.from_arrays(ends - np.searchsorted(gone, ends, side="left"), pa.array(values, pa.int32()))
 
 
 def count_by_source(tokens: pa.Table) -> dict[str, Count]:

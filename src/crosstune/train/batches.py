@@ -95,6 +95,7 @@ class Batch:
         rows: that the indices are of.
         indices: of the batch's rows, over all ranks.
         micro_batches: this rank's; as many as any other rank's, some may be empty.
+        members: the rows of each micro-batch.
         supervised: the number of supervised tokens of each language and source of the rows, over all ranks.
     """
 
@@ -102,6 +103,7 @@ class Batch:
     rows: Rows
     indices: NDArray[np.int64]
     micro_batches: Sequence[Sequence[Segment]]
+    members: Sequence[Sequence[int]]
     num_tokens: int
     num_bytes: int
     supervised: dict[Corpus, int]
@@ -134,6 +136,7 @@ def make_batch(rows: Rows, step: int, indices: NDArray[np.int64], share: Share) 
         rows=rows,
         indices=indices,
         micro_batches=[rows.segments(part) for part in parts[share.rank]],
+        members=parts[share.rank],
         num_tokens=int(length.sum()),
         num_bytes=int(rows.facts.num_bytes[numbers].sum()),
         supervised=dict(zip(rows.corpora, counts.astype(int).tolist(), strict=True)),

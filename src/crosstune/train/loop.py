@@ -21,9 +21,9 @@ from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.error_messages import memory_advice
 from crosstune.train.learning_rate import learning_rate
 from crosstune.train.loader import batches
-from crosstune.train.loss import summed_loss
 from crosstune.train.methods.deepspeed import clip_gradient, set_engine
 from crosstune.train.methods.optimizer import make_optimizer, set_learning_rate
+from crosstune.train.methods.preference import log_probabilities
 from crosstune.train.methods.regularizers import saved_states
 from crosstune.train.methods.trainable import Trainable
 from crosstune.train.metrics import MetricsFile, row_of_step
@@ -101,6 +101,9 @@ def train(job: Job, context: TrainContext, resume_from: Checkpoint) -> tuple[nn.
         context.checkpoints.all_written(),
     ):
         advance(resume_from.totals.steps)
+        if preference := job.trainable.preference:
+            budget = job.settings.micro_batch_tokens
+            preference.begin(lambda: log_probabilities(accelerator, model, job.rows, budget))
         after = _AfterSteps(job, context, (model, optimizer), resume_from, advance)
         after.run_checks()
         for batch in loader:
@@ -220,30 +223,34 @@ def train_step(
 ) -> StepInFlight:
     """Do one optimizer step over a global batch, or hand it to a GPU, which may end it later.
 
-    The loss is the sum over supervised tokens divided by their number in the whole global batch, which every rank knows
-    before it begins: no split into ranks and micro-batches changes the gradient. Nothing is read from the device:
-    whether all is finite is seen when the numbers are read.
+    The loss is the sum over supervised tokens (over pairs) divided by their number in the whole global batch, which
+    every rank knows before it begins: no split into ranks and micro-batches changes the gradient. Nothing is read from
+    the device: whether all is finite is seen when the numbers are read.
     """
     torch.manual_seed(step_seed(job, batch.step, accelerator.process_index))
     rate = learning_rate(job.phase, batch.step, job.schedule.num_steps)
     set_learning_rate(optimizer, rate)
     seen: list[Segment] = []
     losses: list[torch.Tensor] = []
+    sums: list[tuple[str, torch.Tensor]] = []
+    num_units = len(batch.indices) if job.trainable.preference else batch.num_supervised
     for index, segments in enumerate(batch.micro_batches):
         accelerator.sync_gradients = index + 1 == len(batch.micro_batches)
         # Gradients are averaged over ranks: hence the factor num_processes. A rank without rows of its own computes
         # another's, for nothing: it must take part in the gathering of weights.
-        weight = accelerator.num_processes / batch.num_supervised if segments else 0.0
+        weight = accelerator.num_processes / num_units if segments else 0.0
         # Once, after the last micro-batch; where weights are split (FSDP2), after each: until then every rank keeps
         # the gradients of all weights.
         is_averaged = accelerator.sync_gradients or accelerator.is_fsdp2
         with nullcontext() if is_averaged else accelerator.no_sync(model):
-            loss = summed_loss(model, segments or batch.any_row, accelerator.device, weight, job.trainable.penalty)
+            rows = batch.members[index] if segments else batch.indices[:1].tolist()
+            loss = job.trainable.loss(model, segments or batch.any_row, rows, accelerator.device, weight)
             accelerator.backward(loss.total)
         seen += segments
         losses.append(loss.per_segment[: len(segments)])
+        sums += [(name, value * bool(segments)) for name, value in loss.sums.items()]
     grad_norm = clip_gradient(accelerator, model, optimizer, job.phase.max_grad_norm)
-    step = RankStep(seen, torch.cat(losses), grad_norm, rate, is_asked_to_stop)
+    step = RankStep(seen, torch.cat(losses), grad_norm, rate, is_asked_to_stop, sums)
     numbers = in_flight(accelerator, batch, step)
     if job.settings.weights == "bf16":
         # What rounds weights at random draws alike on all ranks, which hold the same weights.

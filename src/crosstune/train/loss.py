@@ -1,7 +1,7 @@
 """The loss of a micro-batch: summed over its supervised tokens, the head run at their positions only."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,12 @@ class SummedLoss:
     Attributes:
         total: nats over all supervised tokens, and what a penalty adds, times the weight; carries the gradient.
         per_segment: nats by segment, [segments], detached and not weighted.
+        sums: what else is measured, over all rows, detached and not weighted.
     """
 
     total: Tensor
     per_segment: Tensor
+    sums: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def summed_loss(
@@ -52,11 +54,10 @@ def summed_loss(
     so that no split changes the gradient.
     """
     logits = predicted_logits(model, segments, device)
-    targets = [token for segment in segments for token in segment.tokens[segment.num_prompt :]]
-    owners = np.repeat(np.arange(len(segments)), [segment.num_supervised for segment in segments])
+    owners = owners_of(segments)
     # Before the cross-entropy, which overwrites the logits.
     added = penalty(segments, owners, logits) if penalty else None
-    total, losses = cross_entropy(logits, torch.tensor(targets, device=device), weight)
+    total, losses = cross_entropy(logits, targets_of(segments, device), weight)
     per_segment = torch.zeros(len(segments), device=device)
     per_segment.index_add_(0, torch.from_numpy(owners).to(device), losses)
     return SummedLoss(total if added is None else total + weight * added, per_segment)
@@ -68,6 +69,18 @@ def predicted_logits(model: nn.Module, segments: Sequence[Segment], device: torc
     # The token at place i is predicted at place i - 1.
     read = [np.arange(segment.num_prompt - 1, len(segment.tokens) - 1) for segment in segments]
     return read_rows(model, rows, read, layout_options(device))
+
+
+def targets_of(segments: Sequence[Segment], device: torch.device) -> Tensor:
+    """Return the segments' supervised tokens, [supervised tokens]."""
+    return torch.tensor(
+        [token for segment in segments for token in segment.tokens[segment.num_prompt :]], device=device
+    )
+
+
+def owners_of(segments: Sequence[Segment]) -> np.ndarray:
+    """Return the place of the segment that each supervised token belongs to, [supervised tokens]."""
+    return np.repeat(np.arange(len(segments)), [segment.num_supervised for segment in segments])
 
 
 def layout_options(device: torch.device) -> dict[str, int]:
@@ -92,25 +105,35 @@ def cross_entropy(logits: Tensor, targets: Tensor, weight: float = 1.0) -> tuple
     return total, losses
 
 
+def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return each row's cross-entropy in nats, [rows], with gradient: what is made of them is not known before.
+
+    Overwrites the logits, as `cross_entropy` does.
+    """
+    losses: Tensor = _ChunkedTokenLosses.apply(logits, targets)  # type: ignore[no-untyped-call]
+    return losses
+
+
+class _ChunkedTokenLosses(torch.autograd.Function):
+    """Computes the gradient by the logits together with the losses; each row is scaled where its own is known."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
+        losses, ctx.gradient = _losses_and_gradient(logits, targets, 1.0, ctx.needs_input_grad[0])
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
+        gradient: Tensor = ctx.gradient
+        return gradient.mul_(upstream[0][:, None].to(gradient.dtype)), None
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Computes the gradient together with the loss, while a chunk of the softmax is in the cache."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-        losses = torch.empty(len(targets), device=logits.device)
-        # Shares memory and version with the logits: autograd notices if something else still needs them.
-        gradient = logits.detach()
-        for rows in row_chunks(logits):
-            wanted = targets[rows, None]
-            chunk = logits[rows].float()
-            probabilities = chunk.softmax(dim=1)
-            of_target = probabilities.gather(1, wanted)
-            losses[rows] = _negative_log(of_target, probabilities, chunk, wanted).squeeze(1)
-            if ctx.needs_input_grad[0]:
-                # The gradient by the logits: their softmax, less one at the target, subtracted before it is rounded.
-                probabilities.scatter_(1, wanted, of_target - 1)
-                torch.mul(probabilities, weight, out=gradient[rows])
-        ctx.gradient = gradient
+        losses, ctx.gradient = _losses_and_gradient(logits, targets, weight, ctx.needs_input_grad[0])
         ctx.mark_non_differentiable(losses)
         return losses.sum() * weight, losses
 
@@ -121,6 +144,24 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         if gradient.device.type != "cpu" or upstream[0] != 1:
             gradient.mul_(upstream[0].to(gradient.dtype))
         return gradient, None, None
+
+
+def _losses_and_gradient(logits: Tensor, targets: Tensor, weight: float, needs_gradient: bool) -> tuple[Tensor, Tensor]:
+    """Return each row's cross-entropy, [rows], and in the place of the logits the gradient of their weighted sum."""
+    losses = torch.empty(len(targets), device=logits.device)
+    # Shares memory and version with the logits: autograd notices if something else still needs them.
+    gradient = logits.detach()
+    for rows in row_chunks(logits):
+        wanted = targets[rows, None]
+        chunk = logits[rows].float()
+        probabilities = chunk.softmax(dim=1)
+        of_target = probabilities.gather(1, wanted)
+        losses[rows] = _negative_log(of_target, probabilities, chunk, wanted).squeeze(1)
+        if needs_gradient:
+            # The gradient by the logits: their softmax, less one at the target, subtracted before it is rounded.
+            probabilities.scatter_(1, wanted, of_target - 1)
+            torch.mul(probabilities, weight, out=gradient[rows])
+    return losses, gradient
 
 
 def _negative_log(of_target: Tensor, probabilities: Tensor, logits: Tensor, targets: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ class StepResult:
         grad_norm: before clipping.
         learning_rate: of this step.
         is_asked_to_stop: whether any rank was asked to stop after it.
+        preference: means over the pairs of the global batch; empty where rows are no pairs.
     """
 
     nats: dict[Corpus, float]
     grad_norm: float
     learning_rate: float
     is_asked_to_stop: bool = False
+    preference: Mapping[str, float] = field(default_factory=dict)
 
 
 class MetricsFile:
@@ -83,6 +85,7 @@ def row_of_step(phase: int, batch: Batch, totals: Totals, result: StepResult) ->
         "tokens": totals.tokens,
         "supervised_tokens": totals.supervised_tokens,
         "seconds": round(totals.seconds, 3),
+        **({"preference": dict(result.preference)} if result.preference else {}),
         "sources": _grouped(result.nats, counts, lambda corpus: corpus[1]),
         "languages": _grouped(result.nats, counts, lambda corpus: corpus[0]),
     }

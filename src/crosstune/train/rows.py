@@ -198,6 +198,8 @@ class TooLongExamples(Sequence[TooLong]):
 def make_rows(tokens: pa.Table, phase: Phase) -> tuple[Rows, TooLongExamples]:
     """Lay out a mixture's tokens in its order: instructions one to a row, documents packed into rows of maximum length.
 
+    Of pairs a row holds both answers, which follow each other: the chosen one first.
+
     Raises:
         BadInputError: when an example is too long and the recipe does not say what then, or nothing is left.
     """
@@ -213,9 +215,15 @@ def make_rows(tokens: pa.Table, phase: Phase) -> tuple[Rows, TooLongExamples]:
             f"mixture {phase.mixture!r} has no usable row: its manifest.json says what was dropped, and "
             f"{len(too_long)} examples were longer than max_length_tokens={phase.max_length_tokens}"
         )
-    first = np.append(np.arange(len(instructions)), len(instructions) + _pack(documents, phase.max_length_tokens))
+    rows_of_instructions = np.arange(0, len(instructions), _answers(phase))
+    first = np.append(rows_of_instructions, len(instructions) + _pack(documents, phase.max_length_tokens))
     index = SegmentIndex.join([instructions, documents])
     return Rows(index, first, values, corpora, tokens["origin"]), too_long
+
+
+def _answers(phase: Phase) -> int:
+    """Return how many answers to an instruction make a row."""
+    return 2 if phase.preference else 1
 
 
 def _fit(instructions: SegmentIndex, phase: Phase, origins: pa.ChunkedArray) -> tuple[SegmentIndex, TooLongExamples]:
@@ -241,7 +249,9 @@ def _fit(instructions: SegmentIndex, phase: Phase, origins: pa.ChunkedArray) -> 
         length=np.where(is_cut, limit, instructions.length).astype(np.int32),
         num_bytes=np.where(is_cut, shorter, instructions.num_bytes).astype(np.int32),
     )
-    return cut.take(np.flatnonzero(~is_long | is_cut)), too_long
+    # Without one of its answers a pair is none.
+    is_dropped = (is_long & ~is_cut).reshape(-1, _answers(phase)).any(axis=1).repeat(_answers(phase))
+    return cut.take(np.flatnonzero(~is_dropped)), too_long
 
 
 def _pieces(documents: SegmentIndex, max_length: int) -> SegmentIndex:

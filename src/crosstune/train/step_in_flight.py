@@ -25,10 +25,11 @@ class StepInFlight:
         batch: what it learns from.
         seen: this rank's segments of it.
         losses: nats of each of them, on the device.
-        numbers: on the host, once ``copied``: nats by language and source over all ranks, the norm of the gradient, and
-            how many ranks were asked to stop.
+        numbers: on the host, once ``copied``: nats by language and source over all ranks, the ``measured`` sums, the
+            norm of the gradient, and how many ranks were asked to stop.
         copied: what to wait for before they are read; None where they are there.
         is_asked_to_stop: whether this rank was.
+        measured: names of what was measured besides.
     """
 
     batch: Batch
@@ -38,6 +39,7 @@ class StepInFlight:
     copied: torch.cuda.Event | None
     learning_rate: float
     is_asked_to_stop: bool = False
+    measured: Sequence[str] = ()
 
     def result(self, title: str) -> StepResult:
         """Wait for the numbers and return them.
@@ -47,14 +49,17 @@ class StepInFlight:
         """
         if self.copied is not None:
             self.copied.synchronize()
-        *nats, grad_norm, num_stopping = self.numbers.tolist()
-        if not np.isfinite([*nats, grad_norm]).all():
+        *sums, grad_norm, num_stopping = self.numbers.tolist()
+        if not np.isfinite([*sums, grad_norm]).all():
             pairs = zip(self.seen, self.losses.tolist(), strict=True)
             bad = [segment.origin for segment, value in pairs if not np.isfinite(value)]
             where = f"{title}: step {self.batch.step + 1}"
             raise CrosstuneError(not_finite(where, gather_object(bad), self.batch.origins()))
-        by_corpus = dict(zip(self.batch.rows.corpora, nats, strict=True))
-        return StepResult(by_corpus, grad_norm, self.learning_rate, num_stopping > 0)
+        corpora = self.batch.rows.corpora
+        by_corpus = dict(zip(corpora, sums, strict=False))
+        means = [value / len(self.batch.indices) for value in sums[len(corpora) :]]
+        measured = dict(zip(self.measured, means, strict=True))
+        return StepResult(by_corpus, grad_norm, self.learning_rate, num_stopping > 0, measured)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class RankStep:
         losses: nats of each of them, on the device.
         grad_norm: before clipping, on the device.
         is_asked_to_stop: whether this rank was; all ranks stop after the same step.
+        sums: what else was measured, over the rows of each micro-batch, by name.
     """
 
     seen: Sequence[Segment]
@@ -73,6 +79,7 @@ class RankStep:
     grad_norm: Tensor
     learning_rate: float
     is_asked_to_stop: bool = False
+    sums: Sequence[tuple[str, Tensor]] = ()
 
 
 def in_flight(accelerator: Accelerator, batch: Batch, step: RankStep) -> StepInFlight:
@@ -81,8 +88,11 @@ def in_flight(accelerator: Accelerator, batch: Batch, step: RankStep) -> StepInF
     device = losses.device
     corpora = {corpus: index for index, corpus in enumerate(batch.rows.corpora)}
     corpus_indices = torch.tensor([corpora[segment.corpus] for segment in step.seen], dtype=torch.long, device=device)
-    sums = losses.new_zeros(len(corpora) + 1)
+    measured = list(dict.fromkeys(name for name, _ in step.sums))
+    sums = losses.new_zeros(len(corpora) + len(measured) + 1)
     sums.index_add_(0, corpus_indices, losses)
+    for name, value in step.sums:
+        sums[len(corpora) + measured.index(name)] += value
     sums[-1] = float(step.is_asked_to_stop)
     if accelerator.num_processes > 1:
         sums = accelerator.reduce(sums, reduction="sum")
@@ -93,4 +103,5 @@ def in_flight(accelerator: Accelerator, batch: Batch, step: RankStep) -> StepInF
         numbers = numbers.to("cpu", non_blocking=True)
         copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         copied.record()
-    return StepInFlight(batch, step.seen, step.losses, numbers, copied, step.learning_rate, step.is_asked_to_stop)
+    stop = step.is_asked_to_stop
+    return StepInFlight(batch, step.seen, step.losses, numbers, copied, step.learning_rate, stop, measured)

@@ -185,6 +185,8 @@ def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> 
     )
     accelerator.free_memory()
     done = {"mixture": phase.mixture, "method": phase.method, "trains": list(phase.trains)}
+    if phase.preference:
+        done["preference"] = phase.preference.model_dump(mode="json")
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals), "reading": reading}
 
 

@@ -52,7 +52,7 @@ def check_fp8(settings: Train, accelerator: Any, phases: Sequence[Phase]) -> Non
             f"train.precision=fp8 needs unsharded weights, but was launched with {accelerator.distributed_type.value}, "
             f"which shards them: {instead}"
         )
-    if any(phase.method == "lora" for phase in phases):
+    if any(phase.lora is not None for phase in phases):
         raise BadInputError(f"train.precision=fp8 needs `method: full`, and a phase trains adapters: {instead}")
 
 

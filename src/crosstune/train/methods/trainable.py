@@ -2,7 +2,7 @@
 
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -22,12 +22,14 @@ from crosstune.models.plain import plain_logits
 from crosstune.models.plain_rows import rows_of
 from crosstune.recipe import Lora, Phase
 from crosstune.runs.files import put_in_place
-from crosstune.train.loss import Penalty
+from crosstune.train.loss import Penalty, SummedLoss, summed_loss
 from crosstune.train.methods.kl import StartDivergence
 from crosstune.train.methods.lora_targets import chosen_targets
 from crosstune.train.methods.parts import choose_parts
+from crosstune.train.methods.preference import PreferenceLoss
 from crosstune.train.methods.regularizers import PullToStart, Regularizer
 from crosstune.train.new_rows.rows import matrices
+from crosstune.train.rows import Segment
 
 _SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
@@ -39,11 +41,21 @@ class Trainable:
     Attributes:
         regularizers: what acts on the weights beside the gradient.
         penalty: what is added to the loss.
+        preference: the loss of pairs, where rows are pairs; one of the regularizers.
     """
 
     model: nn.Module
     regularizers: tuple[Regularizer, ...] = ()
     penalty: Penalty | None = None
+    preference: PreferenceLoss | None = None
+
+    def loss(
+        self, called: nn.Module, segments: Sequence[Segment], rows: Sequence[int], device: torch.device, weight: float
+    ) -> SummedLoss:
+        """Return the weighted loss of the segments of some rows; ``called`` is the model as accelerate wraps it."""
+        if self.preference:
+            return self.preference.loss(called, segments, rows, device, weight)
+        return summed_loss(called, segments, device, weight, self.penalty)
 
 
 def make_trainable(model: PreTrainedModel, phase: Phase, old_size: int | None, seed: int) -> Trainable:
@@ -52,8 +64,7 @@ def make_trainable(model: PreTrainedModel, phase: Phase, old_size: int | None, s
     Raises:
         BadInputError: when the model lacks the layers that are to move, or that the adapters could go to.
     """
-    if phase.method == "lora":
-        assert phase.lora is not None
+    if phase.lora:
         return _with_regularizers(_with_adapters(model, phase.lora, old_size, seed), phase, [])
     frozen = choose_parts(model, phase, old_size)
     regularizers: list[Regularizer] = [frozen] if frozen else []
@@ -68,7 +79,10 @@ def _with_regularizers(model: nn.Module, phase: Phase, regularizers: list[Regula
         regularizers.append(divergence)
     if phase.l2_to_start:
         regularizers.append(PullToStart(model, phase.l2_to_start))
-    return Trainable(model, tuple(regularizers), divergence.penalty if divergence else None)
+    preference = PreferenceLoss(phase.preference) if phase.preference else None
+    if preference:
+        regularizers.append(preference)
+    return Trainable(model, tuple(regularizers), divergence.penalty if divergence else None, preference)
 
 
 def refuse_sharded_weights(accelerator: Accelerator, phase: Phase) -> None:
