@@ -1,6 +1,6 @@
 """`crosstune plan`: tokens, steps, memory and hours of every training phase, before a cent is spent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crosstune.errors import RecipeError
@@ -12,7 +12,8 @@ from crosstune.plan.machines import Machine
 from crosstune.plan.memory import Memory
 from crosstune.plan.proposals import Proposal, proposals_for
 from crosstune.recipe import Phase, Recipe
-from crosstune.runs.folder import RunFolder
+from crosstune.runs.folder import MANIFEST, RunFolder
+from crosstune.terminal import note
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.cost import Tokens, count_tokens
@@ -53,9 +54,22 @@ class PhasePlan:
 def make_plan(recipe: Recipe, run: RunFolder, machine: Machine) -> list[PhasePlan]:
     """Plan every training phase of a recipe whose mixtures and tokenizers are there."""
     prepare_libraries()
-    phases = [(name, index) for name in recipe.systems_in_order for index in range(len(recipe.systems[name].phases))]
+    phases = list(_phases_to_plan(recipe, run))
     stopwatch = Stopwatch(len(phases)) if machine.is_here else None
     return [_plan_phase(recipe, run, machine, name, index, stopwatch) for name, index in phases]
+
+
+def _phases_to_plan(recipe: Recipe, run: RunFolder) -> Iterator[tuple[str, int]]:
+    """Yield systems and the numbers of their phases; those that wait for pairs are named and left out."""
+    for name in recipe.systems_in_order:
+        for index, phase in enumerate(recipe.systems[name].phases):
+            if phase.preference and not (run.mixture(phase.mixture) / MANIFEST).is_file():
+                note(
+                    f"systems.{name}.phases.{index} is not planned: its pairs {phase.mixture!r} are collected from the "
+                    f"answers of {recipe.mine[phase.mixture].system!r} once that is trained"
+                )
+            else:
+                yield name, index
 
 
 def refuse_what_does_not_fit(plans: Sequence[PhasePlan], machine: Machine) -> None:

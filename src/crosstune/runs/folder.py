@@ -17,6 +17,8 @@ MANIFEST = "manifest.json"
 # In a model folder: how it was trained to be asked for translations.
 TRANSLATION_INSTRUCTIONS = "translation_instructions.json"
 RESAMPLES = "resamples.npz"
+# In the manifest of pairs, which lie beside the mixtures, but come from a trained system: no output of the data stage.
+MINED = {"made_by": "mine"}
 # In a run folder: scores of what needs no model, only the training rows.
 BASELINES = "baselines.json"
 
@@ -38,7 +40,7 @@ class RunFolder:
         return self.root / "world"
 
     def mixture(self, name: str) -> Path:
-        """The folder of a mixture: examples.parquet, dropped.jsonl, manifest.json."""
+        """The folder of a mixture: examples.parquet, dropped.jsonl, manifest.json; of mined pairs also pairs.jsonl."""
         return self.root / "data" / "mixtures" / name
 
     def tokens(self, mixture: str, tokenizer: str) -> Path:

@@ -11,7 +11,7 @@ from crosstune.errors import RunFolderError
 from crosstune.runs import ranks
 from crosstune.runs.files import read_json, write_json, write_text
 from crosstune.runs.fingerprint import fingerprint
-from crosstune.runs.folder import RunFolder
+from crosstune.runs.folder import MINED, RunFolder
 from crosstune.runs.hashes import damage_to
 from crosstune.runs.provenance import commit, hardware
 
@@ -29,7 +29,7 @@ _OUTPUTS = {
 _SECTIONS = {
     "data": ("languages", "seed", "world", "data", "evaluate.tasks"),
     "tokenizer": ("tokenizer",),
-    "train": ("systems", "train"),
+    "train": ("systems", "train", "mine"),
     "evaluate": ("evaluate",),
     "report": ("report",),
 }
@@ -167,7 +167,9 @@ def _dumped(recipe: "Recipe") -> str:
 
 
 def _files(run: RunFolder, stage: str) -> list[Path]:
-    return sorted(path for pattern in _OUTPUTS[stage] for path in run.root.glob(pattern))
+    found = sorted(path for pattern in _OUTPUTS[stage] for path in run.root.glob(pattern))
+    # Pairs lie beside the mixtures, and belong to the systems that learn from them, whose fingerprints tell of them.
+    return [path for path in found if stage != "data" or not MINED.items() <= read_json(path).items()]
 
 
 def _digest(run: RunFolder, stage: str) -> str:

@@ -107,9 +107,12 @@ def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str) -> None
     with notes.noted(recipe, run, name, command):
         # Imported here: the command line answers --help without loading torch.
         stage = import_module(f"crosstune.{name}.stage")
-        if name == "train" and recipe.train.score_every_steps:
-            # Stages import none of the others: what training needs of evaluation is handed to it.
-            stage.run(recipe, run, make_score=import_module("crosstune.evaluate.eval_during_training").scorer)
+        # Stages import none of the others: what training needs of them is handed to it.
+        if name == "train":
+            scores, mines = recipe.train.score_every_steps, recipe.mine
+            make_score = import_module("crosstune.evaluate.eval_during_training").scorer if scores else None
+            mine = import_module("crosstune.mine.stage").mine if mines else None
+            stage.run(recipe, run, make_score=make_score, mine=mine)
         else:
             stage.run(recipe, run)
 

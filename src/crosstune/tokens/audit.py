@@ -197,7 +197,8 @@ def _uses(recipe: Recipe) -> list[Use]:
     """Return every mixture that is trained on, once for each tokenizer and treatment of long examples."""
     systems: dict[tuple[str, str, int, str], list[str]] = {}
     for name in recipe.systems_in_order:
-        for phase in recipe.systems[name].phases:
+        # Pairs are not there before a system is trained.
+        for phase in (phase for phase in recipe.systems[name].phases if not phase.preference):
             key = (phase.mixture, recipe.systems[name].tokenizer, phase.max_length_tokens, phase.on_too_long)
             systems.setdefault(key, []).append(name)
     return [Use(*key, tuple(dict.fromkeys(names))) for key, names in systems.items()]

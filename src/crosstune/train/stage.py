@@ -12,7 +12,7 @@ from crosstune.recipe import Phase, Recipe
 from crosstune.runs import ranks
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
-from crosstune.runs.folder import RunFolder
+from crosstune.runs.folder import MANIFEST, RunFolder
 from crosstune.runs.hashes import MODEL_CARD, damage_to, describe_files
 from crosstune.runs.workers import at_once, run_side_by_side
 from crosstune.terminal import console, note, quiet
@@ -23,17 +23,22 @@ from crosstune.train.system import facts_of, train_system
 from crosstune.train.task import Task
 
 MakeScore = Callable[[Recipe, RunFolder], ScoreSuite]
+MinePairs = Callable[[Recipe, RunFolder, str], None]
 
 
-def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None) -> None:
+def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None, mine: MinePairs | None = None) -> None:
     """Train every system; one that is there for the same inputs and settings is skipped.
 
-    ``make_score`` makes what scores a model on the suite, where the recipe wants that while systems train.
+    ``make_score`` makes what scores a model on the suite, where the recipe wants that while systems train. ``mine``
+    makes the pairs of a name, where systems learn from pairs: the failures of a system that is trained before them.
     """
     prepare_libraries()
     limit = at_once(recipe.systems_at_once)
 
     def call_of(name: str) -> Callable[[], None] | None:
+        for pairs in dict.fromkeys(phase.mixture for phase in recipe.systems[name].phases if phase.preference):
+            if mine is not None:
+                mine(recipe, run, pairs)
         task = _task(recipe, run, name)
         if task is None:
             return None
@@ -55,7 +60,9 @@ def _longest_first(recipe: Recipe, run: RunFolder) -> list[str]:
     def num_rows(phase: Phase) -> float:
         if phase.num_steps:
             return phase.num_steps * phase.global_batch_size
-        return float((phase.num_epochs or 0) * read_json(run.mixture(phase.mixture) / "manifest.json")["total"])
+        manifest = run.mixture(phase.mixture) / MANIFEST
+        # Pairs may not be there yet; their phases are short.
+        return float((phase.num_epochs or 0) * read_json(manifest)["total"]) if manifest.exists() else 0.0
 
     work = {name: sum(map(num_rows, recipe.systems[name].phases)) for name in recipe.systems_in_order}
     return sorted(work, key=lambda name: -work[name])

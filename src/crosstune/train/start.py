@@ -129,8 +129,13 @@ def _first_of(recipe: Recipe, name: str) -> str:
 def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[str, Any]:
     """Return everything that decides how a system turns out, for its fingerprint."""
     system = recipe.systems[name]
+    settings = system.model_dump(mode="json", exclude={"label", "paper_system", "seed"})
+    for phase in settings["phases"]:
+        # What was trained before this setting was there stays.
+        if phase["preference"] is None:
+            del phase["preference"]
     return {
-        "system": system.model_dump(mode="json", exclude={"label", "paper_system", "seed"}),
+        "system": settings,
         "seed": recipe.seed_of(name),
         "precision": recipe.train.precision,
         "weights": recipe.train.weights,

@@ -184,7 +184,7 @@ def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> 
         is_frozen=settings.base_weights != "float32",
     )
     accelerator.free_memory()
-    done = {"mixture": phase.mixture, "method": phase.method, "trains": list(phase.trains)}
+    done: dict[str, Any] = {"mixture": phase.mixture, "method": phase.method, "trains": list(phase.trains)}
     if phase.preference:
         done["preference"] = phase.preference.model_dump(mode="json")
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals), "reading": reading}

@@ -288,7 +288,8 @@ def test_of_a_pair_that_is_too_long_nothing_is_learned_alone(make_run: MakeRun, 
     tokens = mixture_tokens(run, "failures", "base")
     lengths = [len(row) for row in tokens["tokens"].to_pylist()]
     # Some answers of some pairs are longer, and every prompt is shorter.
-    limit = max(tokens["num_prompt"].to_pylist()) + 5
+    limit = sorted(map(max, zip(lengths[::2], lengths[1::2], strict=True)))[9]
+    assert max(tokens["num_prompt"].to_pylist()) < limit
     changes = {**PREFERENCE, "max_length_tokens": limit, "on_too_long": treatment, "preference": SETTINGS["cpo"]}
     rows, too_long = make_rows(tokens, Phase.model_validate_json(json.dumps(phase("failures", **changes))))
     assert all(len(row) == 2 and row[0].origin == row[1].origin for row in rows)

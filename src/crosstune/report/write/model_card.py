@@ -24,6 +24,9 @@ from crosstune.runs.folder import RunFolder
 from crosstune.runs.hashes import MODEL_CARD
 from crosstune.runs.provenance import public_path
 
+# Where the better answers of mined pairs come from.
+_CHOSEN = {"reference": "the mixture", "own": "its own answers"}
+
 
 def write_model_cards(recipe: Recipe, run: RunFolder, tables: Sequence[Table], facts: RunFacts, scores: Scores) -> None:
     """Write README.md into the model folder of every system that the run trained."""
@@ -182,6 +185,9 @@ def _data_lines(recipe: Recipe, run: RunFolder, system: str) -> Iterator[str]:
         if not manifest.exists():
             continue
         content = read_json(manifest)
+        if name in recipe.mine:
+            yield from _pairs_lines(recipe, name, content)
+            continue
         yield f"- mixture `{name}` (fingerprint `{content['fingerprint']}`):"
         for part in content.get("parts", ()):
             dropped = sum(part["dropped"].values())
@@ -190,6 +196,17 @@ def _data_lines(recipe: Recipe, run: RunFolder, system: str) -> Iterator[str]:
                 f"    - {part['source']}: {part['examples']:,} examples of {part['rows_read']:,} rows of {paths}; "
                 f"dropped: {dropped:,}"
             )
+
+
+def _pairs_lines(recipe: Recipe, name: str, content: dict[str, Any]) -> Iterator[str]:
+    mined = recipe.mine[name]
+    failures = ", ".join(f"{failure} {count:,}" for failure, count in sorted(content["pairs"].items()))
+    chosen = ", ".join(f"{count:,} from {_CHOSEN[origin]}" for origin, count in sorted(content["chosen_from"].items()))
+    yield (
+        f"- pairs `{name}` (fingerprint `{content['fingerprint']}`): {content['total']:,} failed answers of "
+        f"{escape(label_of(recipe, mined.system))} to prompts of the mixture `{mined.mixture}` ({failures}), each with "
+        f"a better answer ({chosen})"
+    )
 
 
 def _fingerprint(run: RunFolder, system: str) -> str:

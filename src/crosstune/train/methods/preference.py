@@ -97,4 +97,4 @@ def log_probabilities(accelerator: Accelerator, model: nn.Module, rows: Rows, bu
         if indices:
             found[torch.tensor(indices, device=found.device)] = -nats.reshape(-1, 2)
     model.train(was_training)
-    return accelerator.reduce(found, reduction="sum") if accelerator.num_processes > 1 else found  # type: ignore[no-any-return]
+    return accelerator.reduce(found, reduction="sum") if accelerator.num_processes > 1 else found
