@@ -26,6 +26,7 @@ from crosstune.train import loop, saved_state
 from crosstune.train import stage as train_stage
 from crosstune.train.error_messages import disk_advice
 from crosstune.train.loss import SummedLoss
+from crosstune.train.methods import trainable
 from crosstune.train.metrics import MetricsFile
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, losses, metrics, phase, scratch
 
@@ -43,7 +44,7 @@ def test_out_of_memory_names_the_setting_to_change(make_run: MakeRun, monkeypatc
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate 2 GiB")
 
-    monkeypatch.setattr(loop, "summed_loss", full)
+    monkeypatch.setattr(trainable, "summed_loss", full)
     with pytest.raises(CrosstuneError, match=r"out of memory with train.micro_batch_tokens=200 .*Lower it"):
         train_stage.run(recipe, run)
 
@@ -52,14 +53,14 @@ def test_memory_of_a_cpu_that_does_not_suffice_names_the_setting_too(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, run = make_run({"base": scratch()})
-    monkeypatch.setattr(loop, "summed_loss", lambda *_: torch.empty(2**50))
+    monkeypatch.setattr(trainable, "summed_loss", lambda *_: torch.empty(2**50))
     with pytest.raises(CrosstuneError, match=r"out of memory with train.micro_batch_tokens=200 .*can't allocate"):
         train_stage.run(recipe, run)
 
 
 def test_another_fault_than_memory_is_shown_as_it_is(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, run = make_run({"base": scratch()})
-    monkeypatch.setattr(loop, "summed_loss", lambda *_: torch.ones(2) @ torch.ones(3))
+    monkeypatch.setattr(trainable, "summed_loss", lambda *_: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="size"):
         train_stage.run(recipe, run)
 
@@ -69,7 +70,7 @@ def test_an_infinite_gradient_stops_before_it_reaches_a_checkpoint(
 ) -> None:
     recipe, run = make_run({"base": scratch()}, save_every_steps=2)
     calls = iter(range(100))
-    real = loop.summed_loss
+    real = trainable.summed_loss
 
     def breaks(*arguments: Any) -> Any:
         found = real(*arguments)
@@ -77,13 +78,13 @@ def test_an_infinite_gradient_stops_before_it_reaches_a_checkpoint(
             return found
         return SummedLoss(found.total * math.inf, found.per_segment)
 
-    monkeypatch.setattr(loop, "summed_loss", breaks)
+    monkeypatch.setattr(trainable, "summed_loss", breaks)
     with pytest.raises(
         CrosstuneError, match=r"gave no finite number in the gradient, though not the loss, of .*: \w:\d"
     ):
         train_stage.run(recipe, run)
     assert list((run.system("base") / "checkpoints").iterdir())
-    monkeypatch.setattr(loop, "summed_loss", real)
+    monkeypatch.setattr(trainable, "summed_loss", real)
     train_stage.run(recipe, run)
     assert (run.system("base") / "model").is_dir()
 
@@ -155,7 +156,7 @@ def test_a_step_that_is_not_finite_is_in_no_checkpoint_and_its_rows_are_named(
 ) -> None:
     recipe, run = make_run({"base": scratch()}, save_every_steps=2, log_every_steps=log_every_steps)
     calls = iter(range(100))
-    real = loop.summed_loss
+    real = trainable.summed_loss
 
     def breaks(*arguments: Any) -> Any:
         found = real(*arguments)
@@ -163,7 +164,7 @@ def test_a_step_that_is_not_finite_is_in_no_checkpoint_and_its_rows_are_named(
             return found
         return SummedLoss(found.total * math.nan, found.per_segment * math.nan)
 
-    monkeypatch.setattr(loop, "summed_loss", breaks)
+    monkeypatch.setattr(trainable, "summed_loss", breaks)
     where = (
         rf"step {num_good + 1} gave no finite number in the loss of these rows: \w:\d.* last checkpoint is from before"
     )
