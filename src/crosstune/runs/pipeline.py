@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crosstune.errors import RunFolderError
 from crosstune.runs import notes, ranks
@@ -108,13 +108,12 @@ def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str) -> None
         # Imported here: the command line answers --help without loading torch.
         stage = import_module(f"crosstune.{name}.stage")
         # Stages import none of the others: what training needs of them is handed to it.
-        if name == "train":
-            scores, mines = recipe.train.score_every_steps, recipe.mine
-            make_score = import_module("crosstune.evaluate.eval_during_training").scorer if scores else None
-            mine = import_module("crosstune.mine.stage").mine if mines else None
-            stage.run(recipe, run, make_score=make_score, mine=mine)
-        else:
-            stage.run(recipe, run)
+        needed: dict[str, Any] = {}
+        if name == "train" and recipe.train.score_every_steps:
+            needed["make_score"] = import_module("crosstune.evaluate.eval_during_training").scorer
+        if name == "train" and recipe.mine:
+            needed["mine"] = import_module("crosstune.mine.stage").mine
+        stage.run(recipe, run, **needed)
 
 
 def _resolved(recipe: "Recipe", run: RunFolder, update: bool) -> str:
