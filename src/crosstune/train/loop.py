@@ -102,8 +102,7 @@ def train(job: Job, context: TrainContext, resume_from: Checkpoint) -> tuple[nn.
     ):
         advance(resume_from.totals.steps)
         if preference := job.trainable.preference:
-            budget = job.settings.micro_batch_tokens
-            preference.begin(lambda: log_probabilities(accelerator, model, job.rows, budget))
+            preference.begin(lambda: log_probabilities(accelerator, model, job.rows, share.micro_batch_tokens))
         after = _AfterSteps(job, context, (model, optimizer), resume_from, advance)
         after.run_checks()
         for batch in loader:
@@ -223,9 +222,8 @@ def train_step(
 ) -> StepInFlight:
     """Do one optimizer step over a global batch, or hand it to a GPU, which may end it later.
 
-    The loss is the sum over supervised tokens (over pairs) divided by their number in the whole global batch, which
-    every rank knows before it begins: no split into ranks and micro-batches changes the gradient. Nothing is read from
-    the device: whether all is finite is seen when the numbers are read.
+    The loss is the sum over supervised tokens (pairs) divided by their number in the whole global batch, known to every
+    rank before: no split into ranks and micro-batches changes the gradient. Nothing is read from the device.
     """
     torch.manual_seed(step_seed(job, batch.step, accelerator.process_index))
     rate = learning_rate(job.phase, batch.step, job.schedule.num_steps)
@@ -236,11 +234,9 @@ def train_step(
     num_units = len(batch.indices) if job.trainable.preference else batch.num_supervised
     for index, segments in enumerate(batch.micro_batches):
         accelerator.sync_gradients = index + 1 == len(batch.micro_batches)
-        # Gradients are averaged over ranks: hence the factor num_processes. A rank without rows of its own computes
-        # another's, for nothing: it must take part in the gathering of weights.
+        # Ranks' gradients are averaged: hence num_processes. A rank without rows computes another's, to gather weights.
         weight = accelerator.num_processes / num_units if segments else 0.0
-        # Once, after the last micro-batch; where weights are split (FSDP2), after each: until then every rank keeps
-        # the gradients of all weights.
+        # Once, at the end; where weights are split (FSDP2) after each: until then every rank keeps all gradients.
         is_averaged = accelerator.sync_gradients or accelerator.is_fsdp2
         with nullcontext() if is_averaged else accelerator.no_sync(model):
             rows = batch.members[index] if segments else batch.indices[:1].tolist()
