@@ -180,6 +180,12 @@ def test_every_interval_of_the_studies_that_a_page_gives_stands_in_a_file_of_the
         for columns in (("difference", "low", "high"), ("to_base", "to_base_low", "to_base_high"))
         if all(row.get(column) for column in columns)
     ]
+    # The cure's stand in its reports and its tables of failures.
+    written = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "cure").glob("*.md"))]
+    for text in written:
+        known += [
+            tuple(float(number.replace("−", "-")) for number in numbers) for numbers in re.findall(INTERVAL, text)
+        ]
     # A fall is given without its sign.
     known += [(-middle, -high, -low) for middle, low, high in known]
     found = re.findall(INTERVAL, (ROOT / page).read_text(encoding="utf-8"))

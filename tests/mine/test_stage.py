@@ -105,10 +105,10 @@ def test_pairs_are_kept_as_long_as_what_they_are_made_from(
 ) -> None:
     recipe, run = small
     train_stage.run(only(recipe, "base"), run)
-    before = notes._digest(run, "data")
+    before = notes.digest_of(run, "data")
     mine(recipe, run, "failures")
     # They are no output of the data stage, which would make what was trained look outdated.
-    assert notes._digest(run, "data") == before
+    assert notes.digest_of(run, "data") == before
     monkeypatch.setattr(mine_answers, "generate", None)
     mine(recipe, run, "failures")
     other = recipe.mine["failures"].model_copy(update={"max_new_tokens": 11})

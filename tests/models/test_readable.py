@@ -113,7 +113,7 @@ def test_heads_are_counted_layer_by_layer_where_they_differ() -> None:
 def test_parts_are_made_small_too() -> None:
     part = {"model_type": "x", "num_hidden_layers": 24, "intermediate_size": 4096, "num_blocks": 1, "vocab_size": 9999}
     content = {**LLAMA.to_dict(), "vision": part, "hash_vocab": 500_000, "vocab_size": 600}
-    small = module.with_small_layers(module._with_few_pieces(content))
+    small = module.with_small_layers(module.with_few_pieces(content))
     assert small["vision"] == {**part, "num_hidden_layers": 2, "intermediate_size": 256, "vocab_size": 512}
     assert (small["hash_vocab"], small["vocab_size"]) == (512, 512)
 

@@ -61,10 +61,10 @@ def test_adapters_are_counted_by_kinds_too(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_model_of_eighty_layers_takes_as_many_passes_as_one_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
-    count_all = activations._saved_by_all
+    count_all = activations.saved_by_all
     monkeypatch.setattr(
         activations,
-        "_saved_by_all",
+        "saved_by_all",
         lambda model, *rest: passes.append(len(activations.layers_of(model))) or count_all(model, *rest),
     )
     count(LlamaConfig(**SHAPE | {"num_hidden_layers": 80}), "float32")

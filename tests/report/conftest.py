@@ -108,6 +108,8 @@ def write_run(recipe: Recipe, systems: tuple[str, ...] = tuple(SYSTEMS)) -> RunF
     hardware = {"processor": "AMD EPYC", "cores": 2, "memory_gb": 7.7, "system": "Linux"}
     command = "crosstune evaluate recipes/made_up.yaml"
     write_json(run.root / "run.json", {"command": command, "commit": "0123abc", "hardware": hardware, "stages": stages})
+    for name in stages:
+        write_text(run.root / ".stages" / f"{name}.yaml", yaml_file.dump(recipe))
     write_mixture(run)
     write_fertility(run)
     for index, name in enumerate(systems):

@@ -150,7 +150,7 @@ def test_a_vocabulary_without_control_tokens_is_not_read_a_second_time(monkeypat
     learnt.train_from_iterator(["the cat sleeps"], trainers.BpeTrainer(initial_alphabet=alphabet, show_progress=False))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=learnt, eos_token="<|im_end|>")
     read_again = Tokenizer.from_str(json.dumps(without_added(tokenizer)))
-    monkeypatch.setattr(backends, "_content", pytest.fail)
+    monkeypatch.setattr(backends, "content_of", pytest.fail)
     found = plain(tokenizer)
     for text in (*HOSTILE, "the cat <|im_end|>\n고양이가  잔다"):
         assert found.encode(text).ids == read_again.encode(text).ids

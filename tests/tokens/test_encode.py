@@ -214,10 +214,10 @@ def test_words_end_between_two_characters_that_no_piece_of_sentencepiece_joins(
 def test_new_words_are_handed_to_the_tokenizer_many_at_once(by_words: PreTrainedTokenizerFast) -> None:
     words = encoding.word_encoder(by_words)
     assert words is not None
-    words = CachedWordTokenizer(words.borders, words._encode_behind, False)
+    words = CachedWordTokenizer(words.borders, words.encode_behind, False)
     asked: list[int] = []
-    real = words._encode_behind
-    words._encode_behind = lambda texts: asked.append(len(texts)) or real(texts)  # type: ignore[func-returns-value]
+    real = words.encode_behind
+    words.encode_behind = lambda texts: asked.append(len(texts)) or real(texts)  # type: ignore[func-returns-value]
     text = " ".join(f"{word}{ending}" for word in ("cat", "sleeps", "잔다", "고양이") for ending in "abcdefghijklmn")
     words.encode(pa.array([text], pa.large_string()), pa.array([""], pa.large_string()))
     assert sum(asked) <= 3
@@ -231,7 +231,7 @@ def test_a_border_that_changes_the_text_is_found_each_time(sentencepiece: PreTra
     words.joins.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(sentencepiece), "decode", lambda _, tokens: str(len(tokens)))
-        patch.setattr(encoding, "_that_differ", lambda *given: given[-1])
+        patch.setattr(encoding, "that_differ", lambda *given: given[-1])
         for _ in range(2):
             with pytest.raises(BadInputError, match="tokenized apart, say"):
                 encode(sentencepiece, [("the c", "at")])

@@ -79,7 +79,7 @@ def small_copy(config: PreTrainedConfig, max_weights: float) -> PreTrainedModel:
 def _candidates(config: PreTrainedConfig) -> Iterator[tuple[dict[str, Any], bool]]:
     """Yield configurations from the smallest on, and whether each is the whole one."""
     whole = config.to_dict()
-    few_pieces = _with_few_pieces(whole)
+    few_pieces = with_few_pieces(whole)
     for content in (with_small_layers(few_pieces), few_pieces):
         # Which layers are of a kind of their own cannot be told of every architecture.
         with suppress(Exception):
@@ -139,14 +139,15 @@ def copy_at_hand(config: PreTrainedConfig) -> PreTrainedModel | None:
         return None
 
 
-def _with_few_pieces(content: dict[str, Any]) -> dict[str, Any]:
+def with_few_pieces(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with a small vocabulary, and its token ids within that."""
     size = min(_VOCABULARY, int(content.get("vocab_size", _VOCABULARY)))
     changed = dict(content)
     for name, value in content.items():
         if "vocab" in name and isinstance(value, int) and value > size:
             changed[name] = size
         elif _is_config(value):
-            changed[name] = _with_few_pieces(value)
+            changed[name] = with_few_pieces(value)
         elif name.endswith("token_id"):
             changed[name] = _within(value, size)
     return changed

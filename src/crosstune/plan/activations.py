@@ -44,7 +44,7 @@ def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
         # An architecture may ask for its layers by their numbers: then all of them are counted.
         with suppress(Exception):
             return _saved_by_kinds(model, kinds, num_tokens, precision)
-    return _saved_by_all(model, num_tokens, precision)
+    return saved_by_all(model, num_tokens, precision)
 
 
 def _saved_by_kinds(model: nn.Module, kinds: Sequence[Kind], num_tokens: int, precision: str) -> int:
@@ -53,12 +53,12 @@ def _saved_by_kinds(model: nn.Module, kinds: Sequence[Kind], num_tokens: int, pr
     A layer saves as much as another of its kind, so that 80 layers take as long to count as two.
     """
     with _first_layers(model, 1):
-        total = _saved_by_all(model, num_tokens, precision)
+        total = saved_by_all(model, num_tokens, precision)
     of_kind: dict[Kind, int] = {}
     for index, kind in enumerate(kinds[1:], start=1):
         if kind not in of_kind:
             with _first_layers(model, index + 1):
-                of_kind[kind] = _saved_by_all(model, num_tokens, precision) - total
+                of_kind[kind] = saved_by_all(model, num_tokens, precision) - total
         total += of_kind[kind]
     return total
 
@@ -93,7 +93,8 @@ def _first_layers(model: nn.Module, number: int) -> Iterator[None]:
         layers._modules = whole
 
 
-def _saved_by_all(model: nn.Module, num_tokens: int, precision: str) -> int:
+def saved_by_all(model: nn.Module, num_tokens: int, precision: str) -> int:
+    """Return the bytes that the backward pass of a whole model keeps, each tensor once."""
     own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
     saved: dict[int, Tensor] = {}
 

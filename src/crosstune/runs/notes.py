@@ -66,7 +66,7 @@ def noted(recipe: "Recipe", run: RunFolder, stage: str, command: str) -> Iterato
         seconds = max(time.monotonic() - started, earlier.get("seconds", 0.0) if earlier and same else 0.0)
         facts["stages"][stage] = {**made, "seconds": round(seconds, 1)}
         facts |= made
-    inputs = {name: _digest(run, name) for name in _before(stage)}
+    inputs = {name: digest_of(run, name) for name in _before(stage)}
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     facts["stages"][stage] |= {"finished": finished, "inputs": inputs}
     facts["stages"][stage].pop("unfinished", None)
@@ -109,7 +109,7 @@ def _problem(recipe: "Recipe", run: RunFolder, name: str, note: dict[str, Any]) 
     if changes:
         return "the recipe differs since in:\n" + "\n".join(f"  {line}" for line in changes)
     for before, digest in note.get("inputs", {}).items():
-        if _digest(run, before) != digest:
+        if digest_of(run, before) != digest:
             return f"what `crosstune {before}` made, which it was made from, is another since."
     damage = _damage(recipe, run, name)
     return f"that is not what was written: {'; '.join(damage)}." if damage else ""
@@ -172,7 +172,7 @@ def _files(run: RunFolder, stage: str) -> list[Path]:
     return [path for path in found if stage != "data" or not MINED.items() <= read_json(path).items()]
 
 
-def _digest(run: RunFolder, stage: str) -> str:
+def digest_of(run: RunFolder, stage: str) -> str:
     """Return a hash of the fingerprints of all that a stage left."""
     files = _files(run, stage)
     made = [(str(path.relative_to(run.root)), read_json(path).get("fingerprint", "")) for path in files]

@@ -27,7 +27,7 @@ def plain(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
             if getattr(backend, part) is not None:
                 setattr(alone, part, getattr(backend, part))
         return alone
-    content = _content(tokenizer)
+    content = content_of(tokenizer)
     content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] not in controls]
     return Tokenizer.from_str(json.dumps(content))
 
@@ -48,7 +48,7 @@ def encode_marked(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 @lru_cache(maxsize=4)
 def _by_signs(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     """Return a tokenizer that knows its control tokens by signs that no cleaned text holds."""
-    content, controls = _content(tokenizer), control_tokens(tokenizer)
+    content, controls = content_of(tokenizer), control_tokens(tokenizer)
     for token in content["added_tokens"]:
         if token["content"] in controls:
             token["content"] = _sign(token["id"])
@@ -60,7 +60,7 @@ def _sign(index: int) -> str:
     return f"{SIGN}{index}{SIGN}"
 
 
-def _content(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def content_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """Return a tokenizer's content, less what an earlier call may have left, and less ways to a control token in text.
 
     A vocabulary may hold control tokens, too. Merges lead to them in no tokenizer that we know; some models, however,

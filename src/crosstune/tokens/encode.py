@@ -85,13 +85,13 @@ def _encode_pairs(
 ) -> pa.Table:
     """Encode pairs of texts, and check that what is joined says the same as the whole text tokenized at once."""
     first, end = encode_prompts(tokenizer, given, with_controls), [int(tokenizer.eos_token_id)]
-    behind = _encode_behind(tokenizer, learnt, with_controls)
+    behind = encode_behind(tokenizer, learnt, with_controls)
     rows = [left + right for left, right in zip(first, behind, strict=True)]
     joined = [left + right for left, right in zip(given, learnt, strict=True)]
     whole = encode_prompts(tokenizer, joined, with_controls)
     crosses = [left != right for left, right in zip(rows, whole, strict=True)]
     # Equal tokens say the same; only the others are decoded.
-    for index in _that_differ(tokenizer, rows, whole, np.flatnonzero(crosses).tolist()):
+    for index in that_differ(tokenizer, rows, whole, np.flatnonzero(crosses).tolist()):
         said, meant = (str(tokenizer.decode(tokens[index])) for tokens in (rows, whole))
         if said != meant:
             raise BadInputError(
@@ -102,7 +102,7 @@ def _encode_pairs(
     return pa.table(columns, schema=ENCODED)
 
 
-def _that_differ(
+def that_differ(
     tokenizer: PreTrainedTokenizerBase, left: Sequence[list[int]], right: Sequence[list[int]], places: Sequence[int]
 ) -> Iterator[int]:
     """Yield the places at which two lists of tokens say something else, before transformers tidies it up."""
@@ -158,14 +158,14 @@ def word_encoder(tokenizer: PreTrainedTokenizerBase) -> CachedWordTokenizer | No
     borders = borders_of(tokenizer)
     if borders is None:
         return None
-    return CachedWordTokenizer(borders, partial(_encode_behind, tokenizer), _puts_a_space_before(tokenizer))
+    return CachedWordTokenizer(borders, partial(encode_behind, tokenizer), _puts_a_space_before(tokenizer))
 
 
 def _start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
 
 
-def _encode_behind(
+def encode_behind(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], with_controls: bool = False
 ) -> list[list[int]]:
     """Return the tokens of texts as they stand behind other text."""

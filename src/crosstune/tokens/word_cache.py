@@ -55,7 +55,7 @@ class CachedWordTokenizer:
     def __init__(self, borders: Borders, encode_behind: Encode, puts_a_space_before: bool) -> None:
         """``encode_behind`` tokenises texts as they stand behind other text."""
         self.borders = borders
-        self._encode_behind = encode_behind
+        self.encode_behind = encode_behind
         self._before = " " if puts_a_space_before else ""
         self._forget()
 
@@ -165,13 +165,13 @@ class CachedWordTokenizer:
         begins_text = ~self.borders.starts(data, places[[0, -1]])[ends[:-1]]
         begins_text[_WORDS_PER_TEXT - 1 :: _WORDS_PER_TEXT] = True
         firsts = [0, *(np.flatnonzero(begins_text) + 1).tolist(), len(words)]
-        found = self._encode_behind(["".join(words[first:last]) for first, last in pairwise(firsts)])
+        found = self.encode_behind(["".join(words[first:last]) for first, last in pairwise(firsts)])
         tokens = np.fromiter(chain.from_iterable(found), np.int32)
         sizes = _sizes_of_words(self.borders.bytes_of[tokens], ends)
         if sizes is not None:
             return tokens, sizes
         # A tokenizer that writes accents and letters as one has other bytes than these texts.
-        found = self._encode_behind(words)
+        found = self.encode_behind(words)
         return np.fromiter(chain.from_iterable(found), np.int32), np.fromiter(map(len, found), np.int64, len(found))
 
 

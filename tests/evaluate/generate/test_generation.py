@@ -117,8 +117,9 @@ def test_what_no_row_has_reached_is_never_read(llama: PreTrainedModel, monkeypat
     expected = [reference(llama, prompt, -1, 24) for prompt in prompts]
 
     # Memory that was just given out may hold anything.
-    def not_empty(self: torch.Tensor, *shape: int, **options: Any) -> torch.Tensor:
-        return self.new_full(shape, float("nan"), **options)
+    def not_empty(self: torch.Tensor, *shape: Any, **options: Any) -> torch.Tensor:
+        size = shape if all(isinstance(length, int) for length in shape) else shape[0]
+        return self.new_full(size, float("nan"), **options)
 
     monkeypatch.setattr(torch.Tensor, "new_empty", not_empty)
     assert answers(llama, prompts, -1, LIMITS) == expected
