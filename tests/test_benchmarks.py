@@ -44,7 +44,7 @@ def test_the_training_benchmark_compares_with_ours_in_each_precision(tmp_path: P
     assert in_float32["crosstune_is_faster"] == pytest.approx(sorted(ratios[1:])[2], abs=0.006)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_input_benchmark_measures_every_size(tmp_path: Path) -> None:
     run_benchmark("input_pipeline.py", "--rows", "600", "1300", "--json", str(tmp_path / "found.json"))
     sizes = json.loads((tmp_path / "found.json").read_text())["sizes"]

@@ -11,8 +11,8 @@ from tests import warm
 from tests.ranks import Ranks
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("num_processes", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("num_processes", [1, 2])
 def test_the_harnesss_command_line_scores_a_folder_on_a_local_file(
     num_processes: int, tmp_path: Path, model_folder: Path
 ) -> None:

@@ -117,7 +117,7 @@ def single(tmp_path_factory: pytest.TempPathFactory, tokenizers: Any) -> RunFold
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sharded", [False, True], ids=["ddp", "fsdp2"])
+@pytest.mark.parametrize("sharded", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["ddp", "fsdp2"])
 def test_two_processes_train_as_one_does(single: RunFolder, make_run: MakeRun, tmp_path: Path, sharded: bool) -> None:
     recipe, double = make_run(SYSTEMS, **SETTINGS)
     train_on_two(recipe, tmp_path, sharded).finish()
