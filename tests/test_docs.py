@@ -171,6 +171,7 @@ def test_the_table_of_results_on_a_page_is_that_of_its_run(name: str) -> None:
 INTERVAL = r"([+−]?\d+(?:\.\d+)?)(?: BLEU)? \[([+−]?\d+(?:\.\d+)?), ([+−]?\d+(?:\.\d+)?)\]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["docs/results.md", "docs/choosing.md", "recipes/ablations/README.md"])
 def test_every_interval_of_the_studies_that_a_page_gives_stands_in_a_file_of_theirs(page: str) -> None:
     known = [

@@ -19,6 +19,7 @@ def recipe_of(content: dict[str, Any], folder: Path, **how: Any) -> Any:
     return yaml_file.validate(content, "recipe.yaml")
 
 
+@pytest.mark.slow
 def test_a_whole_file_passes(recipe_content: dict[str, Any], tmp_path: Path) -> None:
     check_inputs(recipe_of(recipe_content, tmp_path))
 

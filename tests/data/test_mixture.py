@@ -154,6 +154,7 @@ def test_up_sampling_by_weight_takes_whole_repeats_and_a_draw_of_one_more() -> N
     assert weigh((1, 1, 25), (1, 4, 10)) == weigh((1, 1, 25), (1, 4, 10)) != weigh((1, 1, 25), (1, 4, 10), seed=2)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.integers(1, 4), st.integers(1, 50)), min_size=1, max_size=4))
 def test_any_weights_hold_to_half_an_example(parts: list[tuple[float, int, int]]) -> None:
     scale = min(repeats * rows / weight for weight, repeats, rows in parts)

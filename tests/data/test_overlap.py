@@ -131,6 +131,7 @@ def test_laughter_is_nobody_s_text() -> None:
     assert known.find([{"text": f"정말 웃긴다 {'ㅋ' * 3000}"}]) == [None]
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(alphabet="ab", max_size=60), min_size=1, max_size=6), st.integers(1, 40))
 def test_every_text_is_found_by_its_window_however_the_letters_are_batched(texts: list[str], batch: int) -> None:
     known = [text for text in texts if len(text) >= WINDOW]

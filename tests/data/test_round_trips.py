@@ -133,6 +133,7 @@ _instructions = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [lambda rows: json.dumps(rows, indent=4).encode(), as_jsonl, as_parquet])
 @a_property
 @given(rows=_instructions)

@@ -33,12 +33,14 @@ def test_extras_are_those_of_the_package_with_what_each_lacks(monkeypatch: pytes
     assert "xlsx" in extras.values["there"]
 
 
+@pytest.mark.slow
 def test_machine_and_disk_are_measured() -> None:
     assert found("processor").values["cores"] >= 1
     assert found("disk").values["free_gb"] > 0
     assert found("GPU").says == "none that torch can use" or found("GPU 0").values["total_bytes"] > 0
 
 
+@pytest.mark.slow
 def test_a_tiny_model_reads_learns_and_is_saved() -> None:
     assert found("cpu").verdict == "ok", found("cpu").says
     ways = found("cpu").values["ways"]

@@ -42,12 +42,14 @@ def test_a_model_with_weights_is_examined_in_every_section(make_model: MakeModel
     assert found["forgetting"]["values"]["language"] == "en"
 
 
+@pytest.mark.slow
 def test_configuration_and_tokenizer_are_enough(make_model: MakeModel) -> None:
     found = by_name(look_at_reading(subject(make_model(weights=False))))
     assert "a small copy of the architecture with 2 layers" in found["tested on"].says
     assert found["training"].verdict == "ok"
 
 
+@pytest.mark.slow
 def test_an_architecture_that_packing_would_read_wrong_is_attended_to(make_model: MakeModel) -> None:
     folder = make_model(weights=False)
     shape = {"model_type": "falcon", "architectures": ["FalconForCausalLM"], "alibi": True, "vocab_size": 400}

@@ -31,6 +31,7 @@ Path(sys.argv[2], f"answered_by_{ranks.rank()}").write_text(str(len(counts)))
 """
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 5))
 def test_every_part_is_somebodys_and_the_loads_are_alike(sizes: list[int], number: int) -> None:
     parts = []

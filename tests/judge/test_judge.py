@@ -71,6 +71,7 @@ def pairs(lengths: list[tuple[int, int]]) -> list[Pair]:
     ]
 
 
+@pytest.mark.slow
 def test_a_judge_without_bias_counts_wins_losses_and_ties(tmp_path: Path) -> None:
     with endpoint(longest) as (stub, asked):
         judged = judge(pairs([(9, 1)] * 12 + [(1, 9)] * 3 + [(5, 5)] * 5), stub, tmp_path / "replies.jsonl", 4)
@@ -83,6 +84,7 @@ def test_a_judge_without_bias_counts_wins_losses_and_ties(tmp_path: Path) -> Non
     assert len(asked) == 40
 
 
+@pytest.mark.slow
 def test_a_preferred_place_is_found_said_and_decides_nothing(tmp_path: Path) -> None:
     lengths = [(9, 1)] * 4 + [(5, 6)] * 10 + [(6, 5)] * 2
     with endpoint(longest_of_very_different) as (stub, _):
@@ -102,6 +104,7 @@ def test_the_last_place_can_be_preferred_too(tmp_path: Path) -> None:
     assert order.is_biased and "reads last" in order.sentence()
 
 
+@pytest.mark.slow
 def test_chance_is_no_preferred_place(tmp_path: Path) -> None:
     generator = random.Random(3)
     with endpoint(lambda _, __: f"[[{generator.choice('AB')}]]") as (stub, _):

@@ -72,6 +72,7 @@ def test_what_tokenizers_learn_from_does_not_depend_on_the_sizes(tmp_path: Path,
         assert (tmp_path / f"text/{name}.txt").read_bytes() == (world / f"text/{name}.txt").read_bytes()
 
 
+@pytest.mark.slow
 def test_every_file_has_its_rows_and_keys(world: Path) -> None:
     assert len((world / "text/english.txt").read_text().splitlines()) == SIZE.english_documents
     assert len((world / "text/korean.txt").read_text(encoding="utf-8").splitlines()) == SIZE.korean_documents
@@ -99,6 +100,7 @@ def test_the_base_sees_llama_2s_share_of_korean(world: Path) -> None:
     assert not re.search("[가-힣]", (world / "text/english.txt").read_text())
 
 
+@pytest.mark.slow
 def test_english_and_korean_sides_are_in_their_scripts(world: Path) -> None:
     for row in pairs(world, "train"):
         assert not re.search("[가-힣]", str(row["en"])) and not re.search("[A-Za-z]", str(row["ko"]))

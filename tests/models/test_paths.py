@@ -87,6 +87,7 @@ def test_an_option_that_is_not_known_is_refused_so_that_rows_are_read_exactly(
     assert asked_of(module, {"position_bias": None}) == Asked()
 
 
+@pytest.mark.slow
 def test_windows_and_sinks_are_crossed_by_the_rows_of_the_test() -> None:
     windowed = make_model(MistralConfig(**SHAPE, num_key_value_heads=2, sliding_window=4096))
     assert path_of(windowed, "generation").way == "packed"

@@ -123,6 +123,7 @@ def test_a_row_of_training_with_a_token_that_has_no_row_is_named() -> None:
     check_pieces("full", "paper", tokens, (395, 400))
 
 
+@pytest.mark.slow
 def test_a_tokenizer_that_does_not_fit_is_found_at_the_dry_run(make_run: MakeRun, tmp_path: Path) -> None:
     sentencepiece_style(["a cat", "two dogs"], 270).save_pretrained(tmp_path / "tokenizer")
     start = str(saved_model(tmp_path / "small", 200))

@@ -126,6 +126,7 @@ def test_without_room_for_a_copy_the_dry_run_says_so_and_why(capsys: pytest.Capt
     assert "a copy would have 2,190M weights, and there is room for" in " ".join(told.split())
 
 
+@pytest.mark.slow
 def test_doctor_and_dry_run_say_it_in_a_sentence(tmp_path: Path) -> None:
     from crosstune.doctor.reading import look_at_reading
     from crosstune.doctor.subject import Subject

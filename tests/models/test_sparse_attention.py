@@ -7,6 +7,7 @@ from crosstune.models.self_test import short_windows
 from tests.models.architectures import build
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["doge", "dots3_note_text", "deepseek_v32"])
 def test_where_padding_changes_what_sparse_attention_chooses_rows_are_read_one_by_one(name: str) -> None:
     model = build(name)

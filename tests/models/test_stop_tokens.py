@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from crosstune.evaluate.generate.generation import Limits, generate
@@ -13,6 +14,7 @@ from tests.evaluate.conftest import llama, model_folder, tokenizer
 __all__ = ["llama", "model_folder", "tokenizer"]
 
 
+@pytest.mark.slow
 def test_every_stop_token_of_the_model_ends_an_answer_and_is_kept_by_training(
     model_folder: Path, tmp_path: Path
 ) -> None:

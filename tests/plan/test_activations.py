@@ -35,6 +35,7 @@ def count(config: Any, precision: str) -> int:
         return saved_bytes(fake.train(), 64, precision)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.model_type)
 def test_what_few_layers_save_is_counted_for_the_others_of_their_kind(
@@ -45,6 +46,7 @@ def test_what_few_layers_save_is_counted_for_the_others_of_their_kind(
     assert by_kinds == count(config, precision)
 
 
+@pytest.mark.slow
 def test_adapters_are_counted_by_kinds_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def activations_of_lora() -> float:
         settings = Train(precision="bf16", gradient_checkpointing=True)
@@ -59,6 +61,7 @@ def test_adapters_are_counted_by_kinds_too(monkeypatch: pytest.MonkeyPatch) -> N
     assert by_kinds == activations_of_lora()
 
 
+@pytest.mark.slow
 def test_a_model_of_eighty_layers_takes_as_many_passes_as_one_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
     count_all = activations.saved_by_all

@@ -78,6 +78,7 @@ def test_tokens_are_those_that_training_sees_and_computes(make_run: MakeRun) -> 
     assert tokens.attended == sum(int(layout.position_ids.sum()) + layout.num_tokens for layout in layouts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("config", CONFIGS, ids=["llama", "grouped", "qwen2", "gpt_neox"])
 def test_counted_activations_are_what_a_packed_forward_pass_saves(
@@ -129,6 +130,7 @@ TOKENS = Tokens(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_checkpointing_and_sharding_save_what_they_should() -> None:
     fake, mode = fake_model(lambda: LlamaForCausalLM(CONFIGS[0]))
     with mode:
@@ -145,6 +147,7 @@ def test_checkpointing_and_sharding_save_what_they_should() -> None:
     assert (plain.checkpoint, sharded.checkpoint) == (12 * num_weights, 0)
 
 
+@pytest.mark.slow
 def test_gradients_of_an_only_micro_batch_come_as_activations_go() -> None:
     fake, mode = fake_model(lambda: LlamaForCausalLM(CONFIGS[0]))
     only = replace(TOKENS, most_micro_batches=1)
@@ -206,6 +209,7 @@ def test_adapters_on_llama_2_7b_fit_the_cards_that_people_have(kind: str, most: 
     assert packed.weights == pytest.approx(in_layers * bits / 8 + 2 * tables + 4 * adapters, rel=0.002)
 
 
+@pytest.mark.slow
 def test_weights_that_move_in_bf16_take_half_and_so_do_their_gradients() -> None:
     full = Phase.model_validate_json(json.dumps(phase()))
     plain = Case(CONFIGS[0], None, full, Train(precision="bf16"), TOKENS, 1)
@@ -300,6 +304,7 @@ def test_operations_of_the_last_layer_that_are_skipped_are_not_useful() -> None:
         assert flops(found, everywhere, full) - flops(found, TOKENS, full) == pytest.approx(saved)
 
 
+@pytest.mark.slow
 def test_a_plan_covers_every_phase_of_every_system(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     lora = {"start": "base", "tokenizer": "base", "phases": [phase(method="lora", lora={"rank": 2})]}
     ours = {"start": "base", "tokenizer": "extended", "phases": [phase(trains=["new_input_rows"]), phase("korean")]}
@@ -321,6 +326,7 @@ def test_a_plan_covers_every_phase_of_every_system(make_run: MakeRun, capsys: py
     assert found[0]["memory_bytes"]["total"] == pytest.approx(plans[0].memory.total)
 
 
+@pytest.mark.slow
 def test_a_narrow_terminal_cuts_no_number_and_no_name(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,7 @@ def of_memory(num_bytes: float) -> Machine:
     return Machine(Gpu("a card", num_bytes / 1e9, 100, 50), 1, 0.5)
 
 
+@pytest.mark.slow
 def test_each_way_of_training_weighs_what_its_weights_gradients_and_moments_weigh() -> None:
     bytes_of = {
         # Float32 weights and gradients, and two moments.
@@ -89,6 +90,7 @@ def test_ways_of_training_are_named_from_what_learns_best_on_and_only_those_that
     ]
 
 
+@pytest.mark.slow
 def test_proposals_cost_time_first_and_what_rounds_more_is_named_only_where_it_saves_some() -> None:
     whole = case(micro_batch_tokens=512)
     needed = whole.memory().total
@@ -103,6 +105,7 @@ def test_proposals_cost_time_first_and_what_rounds_more_is_named_only_where_it_s
     assert not list(proposals_for(whole, of_memory(1e6)))
 
 
+@pytest.mark.slow
 def test_fewer_new_pieces_are_the_last_proposal() -> None:
     # Half of the pieces are new: what they take is tables, logits and moments.
     whole = case(old_size=250, micro_batch_tokens=512)
@@ -119,6 +122,7 @@ def test_fewer_new_pieces_are_the_last_proposal() -> None:
     assert least <= halved
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_split_are_counted_whole_on_every_gpu() -> None:
     # Training refuses FSDP2 with them, and so each GPU of a plan holds all.
     for settings in ({"weights": "bf16"}, {"base_weights": "nf4"}):
@@ -130,6 +134,7 @@ def test_weights_that_cannot_be_split_are_counted_whole_on_every_gpu() -> None:
         assert replace(chosen, num_gpus=8).memory().weights == chosen.memory().weights
 
 
+@pytest.mark.slow
 def test_known_models_have_the_weights_that_their_makers_count() -> None:
     billions = {"llama-2-7b": 6.74, "llama-3.1-8b": 8.03, "qwen3-8b": 8.19, "gemma-3-4b": 3.88}
     assert set(MODELS) == set(KNOWN) == set(billions)
@@ -139,6 +144,7 @@ def test_known_models_have_the_weights_that_their_makers_count() -> None:
         assert counted.num_weights()["num_weights"] / 1e9 == pytest.approx(expected, abs=0.006), name
 
 
+@pytest.mark.slow
 def test_a_model_without_a_recipe_is_planned_on_cards_of_three_sizes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -169,11 +175,13 @@ def test_what_cannot_be_planned_together_is_refused(arguments: tuple[str, ...], 
     assert done.exit_code != 0 and message in str(done.exception)
 
 
+@pytest.mark.slow
 def test_a_way_that_fits_no_card_has_no_hours() -> None:
     small = Machine(replace(GPUS["t4"], memory_gb=1), 1, 0.4)
     assert [way.cards for way in ways_on_cards(config(), 0, 51_200, [small])] == [(None,)] * 8
 
 
+@pytest.mark.slow
 def test_the_docs_tables_follow_from_the_count_and_from_the_curves(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder
 
 
+@pytest.mark.slow
 def test_times_and_tokens_are_summed_over_systems(recipe: Recipe, run: RunFolder) -> None:
     facts = read_run_facts(recipe, run)
     assert facts.training_tokens == 5 * 912_345
@@ -30,6 +31,7 @@ def test_the_command_is_that_of_the_whole_run_whichever_stage_was_last(
     assert read_run_facts(recipe, run).command == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parts",
     [
@@ -44,6 +46,7 @@ def test_a_mixtures_parts_are_listed_with_their_drops(recipe: Recipe, run: RunFo
     assert mixture.used_by[0] == "LLaMA (base)"
 
 
+@pytest.mark.slow
 def test_fertility_sets_the_tokenizers_beside_one_another(recipe: Recipe, run: RunFolder) -> None:
     korean = read_run_facts(recipe, run).fertility[0]
     assert korean.language == "ko"

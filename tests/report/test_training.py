@@ -44,11 +44,13 @@ def test_the_steps_of_a_second_phase_count_on(recipe: Recipe, run: RunFolder) ->
     assert curves.phase_starts == [2, 4]
 
 
+@pytest.mark.slow
 def test_a_diverged_step_does_not_hide_its_neighbours(recipe: Recipe, run: RunFolder) -> None:
     curves = curves_of(recipe, run, [row(1, 3.0), row(2, math.nan), row(3, 2.0)])
     assert curves.loss == [(1, 3.0), (3, 2.0)]
 
 
+@pytest.mark.slow
 def test_sources_are_averaged_by_their_own_tokens(recipe: Recipe, run: RunFolder) -> None:
     def sources(loss: float, tokens: int) -> dict[str, object]:
         return {"aihub": {"loss": loss, "supervised_tokens": tokens}}
@@ -60,12 +62,14 @@ def test_sources_are_averaged_by_their_own_tokens(recipe: Recipe, run: RunFolder
     assert {round(loss, 6) for _, loss in curves.sources["aihub"]} == {1.25}
 
 
+@pytest.mark.slow
 def test_a_line_that_training_is_writing_is_left_out(recipe: Recipe, run: RunFolder) -> None:
     write_text(run.system("ours") / "metrics.jsonl", json.dumps(row(1)) + "\n" + '{"phase": 0, "st')
     curves = next(curves for curves in read_curves(recipe, run) if curves.system == "ours")
     assert curves.num_rows == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["not json", "[]", "3", '{"step": 1}'])
 def test_a_broken_line_is_named_with_what_to_do(recipe: Recipe, run: RunFolder, line: str) -> None:
     write_text(run.system("ours") / "metrics.jsonl", json.dumps(row(1)) + f"\n{line}\n")
@@ -75,12 +79,14 @@ def test_a_broken_line_is_named_with_what_to_do(recipe: Recipe, run: RunFolder, 
         read_curves(recipe, run)
 
 
+@pytest.mark.slow
 def test_a_system_without_metrics_has_no_curve(recipe: Recipe, run: RunFolder) -> None:
     write_text(run.system("ours") / "metrics.jsonl", "")
     (run.system("lora") / "metrics.jsonl").unlink()
     assert [curves.system for curves in read_curves(recipe, run)] == ["llama", "continued", "bilingual"]
 
 
+@pytest.mark.slow
 def test_held_out_text_is_followed_over_the_phases(recipe: Recipe, run: RunFolder) -> None:
     write_jsonl(
         run.system("ours") / "validation.jsonl",

@@ -141,6 +141,7 @@ def test_what_was_made_from_another_mixture_is_not_scored(start: Callable[..., R
         start("evaluate")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scores.json", "outputs.jsonl"])
 @pytest.mark.parametrize("change", [lambda path: write_text(path, "better"), Path.unlink])
 def test_scores_and_answers_that_were_edited_or_lost_are_not_reported(
@@ -161,6 +162,7 @@ def test_scores_and_answers_that_were_edited_or_lost_are_not_reported(
         start("report")
 
 
+@pytest.mark.slow
 def test_weights_that_were_exchanged_since_are_not_reported(start: Callable[..., RunFolder]) -> None:
     run = start()
     system = run.system("ours")
@@ -175,6 +177,7 @@ def test_weights_that_were_exchanged_since_are_not_reported(start: Callable[...,
     start("report")  # What is gone says nothing else.
 
 
+@pytest.mark.slow
 def test_a_copy_without_its_hidden_files_does_not_pass_for_what_it_was_made_of(start: Callable[..., RunFolder]) -> None:
     run = start()
     shutil.rmtree(run.root / ".stages")

@@ -52,6 +52,7 @@ def test_system_messages_earlier_turns_and_parts_are_answered(client: Any) -> No
     assert asked(client, messages=parts).json()["choices"] == asked(client).json()["choices"]
 
 
+@pytest.mark.slow
 def test_a_stop_text_ends_the_answer_and_is_no_part_of_it(client: Any) -> None:
     whole = asked(client, max_tokens=12).json()["choices"][0]["message"]["content"]
     stop = whole[len(whole) // 2 :][:2]

@@ -151,6 +151,7 @@ def test_a_failure_of_the_model_reaches_the_reader(assistant: Assistant, monkeyp
         list(assistant.stream(assistant.encode("Hi"), SHORT))
 
 
+@pytest.mark.slow
 def test_a_gguf_file_is_asked_by_its_own_template(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "tiny.gguf", LlamaForCausalLM(llama_config()), "Q8_0")
     assistant = Assistant(str(path))

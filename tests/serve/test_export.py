@@ -107,6 +107,7 @@ def test_a_model_whose_chat_template_fails_is_exported_only_with_another(chat_fo
     assert (tmp_path / "out" / "chat_template.jinja").read_text("utf-8") == TEMPLATES["alpaca"].chat_template()
 
 
+@pytest.mark.slow
 def test_a_text_model_is_exported_inside_what_it_was_taken_from(chat_folder: Path, tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(chat_folder)
     text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "head_dim": 8}

@@ -24,6 +24,7 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_file_becomes_as_many_lines_in_the_same_order(
     assistant: Assistant, chat_folder: Path, source: Path, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_pipe_in_another_encoding_is_told_so(assistant: Assistant, monkeypatch
         translate_pipe(assistant, REQUEST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", ["", "half a li"])
 def test_an_interrupted_file_goes_on_behind_its_last_whole_line(
     assistant: Assistant, chat_folder: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: str

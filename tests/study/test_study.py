@@ -56,6 +56,7 @@ def test_every_cell_runs_with_every_seed_and_with_what_its_systems_start_from(tm
     assert runs[3].recipe.systems["ours"].phases[0].learning_rate == 1e-3
 
 
+@pytest.mark.slow
 def test_no_cell_runs_before_all_that_any_cell_starts_from_was_looked_at(tmp_path: Path) -> None:
     cells = {"paper": {}, "lost": {"systems.ours.start": "nowhere"}}
     path = write_study(tmp_path, cells=cells, seeds=[1])
@@ -177,6 +178,7 @@ def test_p_values_are_corrected_over_the_cells_of_a_task_and_metric() -> None:
     assert {one.to_base and one.to_base.p_holm for one in found} == {None}
 
 
+@pytest.mark.slow
 def test_a_recipe_with_seeds_is_a_study_of_its_adapted_systems(tmp_path: Path) -> None:
     path = ROOT / "recipes" / "miniature.yaml"
     overrides = ["seeds=[4, 5]", f"runs_root={tmp_path}"]

@@ -189,6 +189,7 @@ def test_between_two_languages_of_one_script_only_the_identifier_speaks() -> Non
     assert LANGUAGE in found
 
 
+@pytest.mark.slow
 def test_rules_that_judge_otherwise_come_with_another_format_of_scores() -> None:
     judged = repr([(FAILURES, case.output, failures(case.output, case.asked, True)) for case in CASES])
     digest = hashlib.sha256(judged.encode()).hexdigest()[:16]

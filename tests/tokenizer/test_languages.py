@@ -74,6 +74,7 @@ def learn(base: BpeTokenizer, language: str, texts: list[str]) -> NewPieces:
     return learn_new_pieces(base, texts, request)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("language", "sentence"), SENTENCES.items())
 def test_a_language_gets_pieces_that_shorten_it_and_leave_english_alone(
     base: BpeTokenizer, language: str, sentence: str

@@ -45,6 +45,7 @@ def test_lines_are_parted_by_the_letters_in_them() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_merge_that_touches_english_is_found_with_every_line(
     small_base: BpeTokenizer, english: list[str], korean: list[str]
 ) -> None:
@@ -139,6 +140,7 @@ class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
         found = failed(verify.verify(small_base, extended, samples(["The"], ["책을"], ["책", "뷁"])))
         assert list(found) == ["promised characters never fall apart into bytes"]
 
+    @pytest.mark.slow
     def test_a_piece_that_the_pre_tokenizer_cuts_apart(self, byte_level_base: BpeTokenizer) -> None:
         # The model alone would give the word; the base's regular expression parts it at its vowel sign.
         word, parts = byte_level_base.internal("है"), list(byte_level_base.internal("है"))

@@ -73,6 +73,7 @@ def test_a_word_of_any_script_with_marks_stays_whole_beside_signs_digits_and_lat
         assert {branched.surface(part) for part in parts} & {word, f" {word}"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASES)
 @settings(max_examples=50, deadline=None)
 @given(MIXES.filter(has_no_special_token))

@@ -70,6 +70,7 @@ def test_the_audit_says_where_instructions_are_changed(recipe_content: dict[str,
     assert "pairs: wording_noise in 25% of the translation instructions" in audited(recipe_content, run)
 
 
+@pytest.mark.slow
 def test_supervised_tokens_are_green_in_a_terminal(recipe_content: dict[str, Any], run: RunFolder) -> None:
     assert "32m⟦" in audited(recipe_content, run, color=True)
 

@@ -25,6 +25,7 @@ def test_the_share_is_useful_operations_by_time_and_rate() -> None:
     assert Speed(flops_per_step=3e9, matrix_rate=1e10).mfu(steps=10, seconds=6.0) == 0.5
 
 
+@pytest.mark.slow
 def test_the_rate_is_that_of_a_product_timed_by_hand() -> None:
     left = torch.ones(1024, 1024)
     left @ left

@@ -112,6 +112,7 @@ def test_prompts_that_begin_alike_or_are_equal_are_answered_each(llama: PreTrain
     assert answers(llama, prompts, -1, LIMITS) == expected
 
 
+@pytest.mark.slow
 def test_what_no_row_has_reached_is_never_read(llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [list(range(3, 3 + length)) for length in (9, 30, 14)]
     expected = [reference(llama, prompt, -1, 24) for prompt in prompts]
@@ -138,6 +139,7 @@ def test_a_row_at_the_models_last_position_stops_unfinished(
         assert answer.tokens == (reference(llama, prompt, -1, room).tokens if room else ())
 
 
+@pytest.mark.slow
 def test_the_eos_as_last_allowed_token_counts_as_finished(
     llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:

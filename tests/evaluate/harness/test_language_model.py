@@ -52,6 +52,7 @@ def hf(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> HFLM:
     return HFLM(pretrained=model, tokenizer=tokenizer, device="cpu", batch_size=2, logits_cache=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_tokens", [1, 60, 8192])
 def test_log_likelihoods_equal_those_of_the_harness(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, batch_tokens: int
@@ -96,6 +97,7 @@ def test_whole_texts_equal_those_of_the_harness_without_a_scored_bos(
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bos", ["<s>", None])
 def test_bits_of_a_text_are_those_of_its_tokens_computed_by_hand(
     llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, bos: str | None

@@ -207,6 +207,7 @@ def test_scores_and_likelihoods_are_those_of_the_harnesss_own_model(
             np.testing.assert_allclose(row.log_likelihoods, reference, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_each_task_has_its_metrics(results: dict[str, Result]) -> None:
     metrics = {label.removeprefix("my_"): list(figures(result)) for label, result in results.items()}
     assert metrics["hellaswag"] == ["acc", "acc_norm"]
@@ -217,6 +218,7 @@ def test_each_task_has_its_metrics(results: dict[str, Result]) -> None:
     assert sorted(metrics["kobest_hellaswag"]) == ["acc", "acc_norm", "f1"]
 
 
+@pytest.mark.slow
 def test_hellaswag_is_cleaned_as_the_harness_does(results: dict[str, Result]) -> None:
     row = results["my_hellaswag"].rows[1]
     assert row.prompt == "Baking cookies: How to bake. A boy mixes flour. He"

@@ -197,6 +197,7 @@ def test_a_long_vocabulary_is_passed_over_and_the_model_is_the_same(tmp_path: Pa
     assert load_config(path).vocab_size == len(many)
 
 
+@pytest.mark.slow
 def test_the_names_of_tensors_are_made_once_and_texts_are_not_parsed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ def column(table: Table, name: str) -> tuple[Cell, ...]:
     return tuple(row.cells[index] for row in table.rows)
 
 
+@pytest.mark.slow
 def test_table_3_takes_its_columns_from_the_kinds_of_the_recipes_tasks_whatever_their_labels(
     recipe: Recipe, run: RunFolder
 ) -> None:
@@ -43,6 +44,7 @@ def test_table_3_takes_its_columns_from_the_kinds_of_the_recipes_tasks_whatever_
     assert [row.system for row in table.rows] == ["llama", "lora", "continued", "ours", "bilingual"]
 
 
+@pytest.mark.slow
 def test_table_4_has_the_papers_four_cells_in_the_papers_order(recipe: Recipe, run: RunFolder) -> None:
     table = paper_tables(recipe, read_scores(recipe, run))[1]
     assert [column.task for column in table.columns] == [
@@ -107,6 +109,7 @@ def test_unseen_wordings_have_tables_of_their_own_and_the_rest_is_in_the_files(t
     }
 
 
+@pytest.mark.slow
 def test_every_score_stands_in_exactly_one_table(recipe: Recipe, run: RunFolder) -> None:
     scores = read_scores(recipe, run)
     tables = [*paper_tables(recipe, scores), *further_tables(recipe, scores)]
@@ -226,6 +229,7 @@ def test_systems_that_print_the_same_best_number_are_named_together(recipe: Reci
     )
 
 
+@pytest.mark.slow
 def test_the_sentence_says_when_one_system_is_best_everywhere(recipe: Recipe, run: RunFolder) -> None:
     table = paper_tables(recipe, read_scores(recipe, run))[1]
     assert best_per_column(table) == "LLaMA (bilingual) is best in every column (clear of all others)."

@@ -44,6 +44,7 @@ def test_without_the_items_of_the_score_the_change_has_no_interval(recipe: Recip
     assert ours.value is not None and ours.low is None
 
 
+@pytest.mark.slow
 def test_a_change_of_bleu_has_the_paired_bootstraps_interval(recipe: Recipe, run: RunFolder) -> None:
     base, ours = np.linspace(0, 1, 1000), np.linspace(0, 1, 1000) + np.linspace(5, 9, 1000)
     for system, values in (("llama", base), ("ours", ours)):
@@ -59,6 +60,7 @@ def test_a_change_of_bleu_has_the_paired_bootstraps_interval(recipe: Recipe, run
     assert cells["bilingual"].value is not None and cells["bilingual"].low is None
 
 
+@pytest.mark.slow
 def test_held_out_text_is_compared_by_the_paired_bootstrap_and_its_least_is_best(run: RunFolder) -> None:
     tasks = {
         label: {"task": "bits_per_byte", "language": language, "paths": [f"{label}.txt"]}
@@ -102,6 +104,7 @@ def test_nothing_is_compared_without_the_reference_system(recipe: Recipe) -> Non
     assert figure_points(recipe, scores) == []
 
 
+@pytest.mark.slow
 def test_the_figure_places_each_adapted_system_by_mean_changes_in_points(recipe: Recipe, run: RunFolder) -> None:
     points = {point.system: point for point in figure_points(recipe, read_scores(recipe, run))}
     assert list(points) == ["lora", "continued", "ours", "bilingual"]

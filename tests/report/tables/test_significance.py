@@ -41,6 +41,7 @@ def test_mcnemar_by_hand() -> None:
     assert mcnemar(0, 0) == mcnemar(1, 0) == mcnemar(3, 3) == 1
 
 
+@pytest.mark.slow
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_mcnemar_is_the_two_sided_binomial_test(won: int, lost: int) -> None:
     expected = binomtest(won, won + lost, 0.5).pvalue if won + lost else 1.0

@@ -23,6 +23,7 @@ def printed(table: Table, width: int, run: RunFolder, monkeypatch: pytest.Monkey
     return stream.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [50, 80, 300])
 def test_a_table_wider_than_the_terminal_is_printed_in_pieces_with_every_number(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch, width: int
@@ -43,6 +44,7 @@ def test_a_table_wider_than_the_terminal_is_printed_in_pieces_with_every_number(
         ]
 
 
+@pytest.mark.slow
 def test_columns_called_alike_name_their_metrics_and_items_stand_below(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def kinds_of(items: list[dict[str, Any]]) -> Counter[str]:
     return Counter(Rule.of(rule).kind for item in items for rule in item["rules"][:1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["en", "ko"])
 def test_the_same_seed_gives_the_same_items_and_no_request_twice(code: str) -> None:
     items = list(instruction_items(wordings(code), None, 1))

@@ -94,6 +94,7 @@ def test_embeddings_and_new_rows_keep_float32(tied: bool, changes: dict[str, Any
     assert bytes_kept(optimizer) == bytes_of_moments(model, EIGHT_BIT) < bytes_of_moments(model, Train())
 
 
+@pytest.mark.slow
 def test_rows_that_a_batch_lacks_move_no_further_than_with_adamw() -> None:
     from crosstune.train.methods.eight_bit import EightBitAdamW
 

@@ -115,6 +115,7 @@ def moved(model: PreTrainedModel, by: float = 0.05) -> None:
             weight += by * torch.randn(weight.shape, generator=generator) * weight.std().nan_to_num(1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gpt_neox"])
 @pytest.mark.parametrize("objective", list(SETTINGS))
 @pytest.mark.parametrize("budget", [10_000, 1])
@@ -148,6 +149,7 @@ def test_loss_and_gradients_equal_the_formula_row_by_row(name: str, objective: s
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5 * largest)
 
 
+@pytest.mark.slow
 def test_a_step_measures_the_loss_and_how_many_pairs_are_told_apart() -> None:
     torch.manual_seed(0)
     model: PreTrainedModel = AutoModelForCausalLM.from_config(CONFIGS["llama"])

@@ -96,6 +96,7 @@ def test_the_divergence_and_its_gradient_are_torchs_own(num_rows: int) -> None:
     torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_loss_takes_in_the_divergence_of_the_chosen_languages_only() -> None:
     model = make_trainable(make_model(), Phase.model_validate_json(json.dumps(phase())), None, 0).model
     divergence = StartDivergence(model, 0.7, ["en"])
