@@ -120,8 +120,6 @@ def test_a_log_likelihood_that_is_no_number_stops_scoring_with_model_task_and_it
 ) -> None:
     broken = copy.deepcopy(llama)
     broken.config.name_or_path = "models/broken"
-    with torch.no_grad():
-        broken.model.layers[1].mlp.down_proj.weight[0, 0] = value
     arguments = (
         [("He", " mixes."), ("She", " sings.")] if kind == "loglikelihood" else [("He mixes.",), ("She sings.",)]
     )
@@ -129,8 +127,12 @@ def test_a_log_likelihood_that_is_no_number_stops_scoring_with_model_task_and_it
         Instance(kind, {"id": f"item_{index}"}, argument, 0, metadata=("cakes", index, 1))
         for index, argument in enumerate(arguments)
     ]
+    score = getattr(CrosstuneLM(broken, tokenizer), kind)
+    score(asked)  # how it is read is chosen by weights that are numbers
+    with torch.no_grad():
+        broken.model.layers[1].mlp.down_proj.weight[0, 0] = value
     with pytest.raises(CrosstuneError, match=r"models/broken .* item 'item_0' of task 'cakes', and gave nan") as error:
-        getattr(CrosstuneLM(broken, tokenizer), kind)(asked)
+        score(asked)
     assert "evaluate.precision" in str(error.value)
 
 
