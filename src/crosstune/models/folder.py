@@ -7,7 +7,7 @@ from typing import Any
 
 from crosstune.errors import BadInputError
 from crosstune.models.config_numbers import number_faults
-from crosstune.models.weight_files import INDEX, PICKLED, weight_faults
+from crosstune.models.weight_files import INDEX, PICKLED, json_of, weight_faults
 
 CONFIG, GENERATION, ADAPTERS = "config.json", "generation_config.json", "adapter_config.json"
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
@@ -56,7 +56,7 @@ def place_of_name(folder: Path, error: Exception) -> str | None:
     name = error.args[0] if isinstance(error, KeyError) and error.args else None
     if not isinstance(name, str) or not (folder / CONFIG).is_file():
         return None
-    places = [place for place, value in _values(_json(folder / CONFIG)) if value == name]
+    places = [place for place, value in _values(json_of(folder / CONFIG)) if value == name]
     return f"its {CONFIG} says {places[0]} {name!r}" if places else None
 
 
@@ -102,11 +102,11 @@ def _faults(folder: Path) -> Iterator[str]:
             "merge them in a folder of their own: crosstune export ADAPTERS MERGED"
         )
     yield from _generation_faults(folder / GENERATION)
-    yield from weight_faults(folder, found, _text_config(_json(folder / CONFIG)))
+    yield from weight_faults(folder, found, _text_config(json_of(folder / CONFIG)))
 
 
 def _config_file_faults(folder: Path) -> Iterator[str]:
-    content = _json(folder / CONFIG)
+    content = json_of(folder / CONFIG)
     if isinstance(content, dict):
         yield from _config_faults(content)
     else:
@@ -202,7 +202,7 @@ def _generation_faults(path: Path) -> Iterator[str]:
     """Yield what is wrong with the tokens that end an answer: transformers ignores a file that it cannot read."""
     if not path.is_file():
         return
-    content = _json(path)
+    content = json_of(path)
     if not isinstance(content, dict):
         yield f"its {path.name} is not a JSON object. Download it again, or delete it"
         return
@@ -210,10 +210,3 @@ def _generation_faults(path: Path) -> Iterator[str]:
     each = ends if isinstance(ends, list) else [ends]
     if ends is not None and not all(isinstance(end, int) and not isinstance(end, bool) for end in each):
         yield f"its {path.name} says eos_token_id {ends!r}, which has to be a token's number, or a list of them"
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return None

@@ -28,7 +28,7 @@ def weight_faults(folder: Path, found: list[str], config: dict[str, Any]) -> Ite
     """
     wanted: Any = {}
     if INDEX in found:
-        index = _json(folder / INDEX)
+        index = json_of(folder / INDEX)
         wanted = index.get("weight_map") if isinstance(index, dict) else None
         if not isinstance(wanted, dict) or not wanted:
             yield f"{INDEX} has no weight_map. Download it again"
@@ -149,7 +149,8 @@ def _cut(path: Path, size: int) -> str:
     return f"{path.name} ({size:,} bytes) is not a complete safetensors file: it is cut off or damaged. Copy it again"
 
 
-def _json(path: Path) -> Any:
+def json_of(path: Path) -> Any:
+    """Return what a JSON file holds; None where it is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
