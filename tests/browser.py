@@ -75,6 +75,10 @@ class Browser:
             assert time.monotonic() < end, f"not within {_PATIENCE_SECONDS} s: {condition}"
             time.sleep(0.05)
 
+    def click(self, element: str) -> None:
+        """Click what a JavaScript expression finds, as soon as it finds something: pages are drawn piece by piece."""
+        self.wait_for(f"((one) => Boolean(one) && (one.click(), true))({element})")
+
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             part = os.read(self._replies, 1 << 20)

@@ -75,7 +75,7 @@ def test_a_request_and_an_error_of_a_page_would_be_seen(tab: Browser, tmp_path: 
 
 def test_hostile_answers_are_shown_and_do_nothing(page: Browser) -> None:
     for _ in range(9):
-        page.evaluate("document.getElementById('more').click()")
+        page.click("document.getElementById('more')")
     assert found(page) == ("40 items, 40 shown", 40)
     items = shown(page)
     assert "&lt;script&gt;document.title = 'broken'&lt;/script&gt;&lt;img src=x" in items
@@ -98,13 +98,13 @@ def test_filters_search_and_more_work(page: Browser) -> None:
     assert found(page) == ("No item is like this.", 0)
     change(page, "verdict", "wrong")
     assert found(page) == ("40 items, 4 shown", 4)
-    page.evaluate("document.getElementById('more').click()")
+    page.click("document.getElementById('more')")
     assert found(page) == ("40 items, 8 shown", 8)
     change(page, "search", "MOVIES-NOWHERE")
     assert found(page) == ("No item is like this.", 0)
     change(page, "search", "the TEACHER gave a")
     assert found(page) == ("40 items, 4 shown", 4)
-    page.evaluate("document.querySelector('#systems input').click()")
+    page.click("document.querySelector('#systems input')")
     assert shown(page).count('class="answer"') == 4 * 4
     for name in ("search", "verdict", "judged"):
         change(page, name, "")
@@ -144,7 +144,7 @@ def test_a_failure_is_marked_on_its_answer_and_drawn_in_the_bars(page: Browser) 
 def test_a_number_leads_to_its_answers_beside_those_of_the_reference(page: Browser) -> None:
     link = "document.querySelector('a.behind[data-task=movies][data-system=bilingual]')"
     assert page.evaluate(f"{link}.textContent.trim()")
-    page.evaluate(f"{link}.click()")
+    page.click(link)
     assert page.evaluate("[...document.querySelectorAll('#task, #left, #right')].map((one) => one.value)") == [
         "movies",
         "llama",
@@ -170,7 +170,7 @@ def test_words_that_only_one_of_two_systems_wrote_are_marked(page: Browser) -> N
     change(page, "left", "llama")
     change(page, "right", "bilingual")
     assert found(page)[0].startswith("40 items")
-    page.evaluate("document.getElementById('differing').click()")
+    page.click("document.getElementById('differing')")
     differing = int(page.evaluate("window.expected"))
     assert found(page)[0].startswith(f"{differing} item" if differing else "No item")
     change(page, "right", "llama")

@@ -1,6 +1,7 @@
 """`crosstune compare`: who is asked what, and the page asked through gradio's own client."""
 
 import http.client
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from crosstune.serve.models_to_compare import Answer, ModelPool, Question, candi
 from crosstune.serve.playground import Seating
 from crosstune.serve.stream import Decoding
 from crosstune.serve.votes import Shown
-from tests.browser import browser, needs_browser
+from tests.browser import Browser, browser, needs_browser
 from tests.command_line import crosstune
 from tests.served import served
 
@@ -153,17 +154,27 @@ def test_the_guard_lets_only_the_page_itself_ask_and_only_for_what_it_needs(
     connection.close()
 
 
+def button(name: str) -> str:
+    """Return what finds a button by its words."""
+    return f"[...document.querySelectorAll('button')].find((one) => one.textContent.trim() === '{name}')"
+
+
+def open_page(tab: Browser, address: str) -> None:
+    """Open the page and wait until it answers: its buttons are drawn before somebody listens to them."""
+    tab.open(address)
+    pressed = f"((one) => one && one.click())({button('Save the vote')})"
+    tab.wait_for(f"{pressed}, document.body.innerText.includes('Not saved: first let all systems answer.')")
+
+
 @needs_browser
 def test_in_a_browser_the_answers_stand_side_by_side_and_nothing_is_asked_of_others(
     address: str, quick_run: tuple[Path, str], tmp_path: Path
 ) -> None:
-    buttons = "[...document.querySelectorAll('button')].filter((one) => one.textContent.trim() === 'Ask all')"
     told = "[...document.querySelectorAll('p')].filter((one) => / tokens, (stopped|hit)/.test(one.textContent))"
     candidates = candidates_of([quick_run[0]])
     with browser(tmp_path / "profile") as tab:
-        tab.open(address)
-        tab.wait_for(f"{buttons}.length === 1")
-        tab.evaluate(f"{buttons}[0].click()")
+        open_page(tab, address)
+        tab.click(button("Ask all"))
         tab.wait_for(f"{told}.length === {len(candidates)}")
         boxes = dict(
             tab.evaluate(
@@ -196,24 +207,23 @@ def test_a_blind_vote_is_saved_and_then_shows_who_wrote_what(
     address: str, votes: Path, quick_run: tuple[Path, str], tmp_path: Path
 ) -> None:
     labels = [candidate.label for candidate in candidates_of([quick_run[0]])]
-    click = "[...document.querySelectorAll('button')].find((one) => one.textContent.trim() === '{}').click()"
     named = "[...document.querySelectorAll('label')].map((one) => one.innerText.trim().split('\\n')[0])"
     told = "[...document.querySelectorAll('p')].filter((one) => / tokens, (stopped|hit)/.test(one.textContent)).length"
     with browser(tmp_path / "profile") as tab:
-        tab.open(address)
-        tab.wait_for(f"{named}.length > 5")
-        tab.evaluate(click.format("Save the vote"))
-        tab.wait_for("document.body.innerText.includes('Not saved: first let all systems answer.')")
-        tab.evaluate("document.querySelector('input[type=checkbox]').click()")
-        tab.evaluate(click.format("Ask all"))
+        open_page(tab, address)
+        tab.click("document.querySelector('input[type=checkbox]')")
+        tab.click(button("Ask all"))
         tab.wait_for(f"{told} === {len(labels)}")
-        assert not set(labels) & set(tab.evaluate(named)) and {"A", "E"} <= set(tab.evaluate(named))
-        tab.evaluate(click.format("Save the vote"))
+        tab.wait_for(f"['A', 'E'].every((name) => {named}.includes(name))")
+        assert not set(labels) & set(tab.evaluate(named))
+        tab.click(button("Save the vote"))
         tab.wait_for("document.body.innerText.includes('Not saved: first say which answer is best.')")
-        tab.evaluate("document.querySelector('input[type=radio]').click()")
-        tab.evaluate(click.format("Save the vote"))
+        tab.click("document.querySelector('input[type=radio]')")
+        tab.wait_for("document.querySelector('input[type=radio]').checked")
+        tab.click(button("Save the vote"))
         tab.wait_for("document.body.innerText.includes('preferences saved to')")
-        assert set(labels) <= set(tab.evaluate(named)) and tab.complaints == []
+        tab.wait_for(f"{json.dumps(labels)}.every((name) => {named}.includes(name))")
+        assert tab.complaints == []
     rows = read_jsonl(votes)
     assert rows and all(row["blind"] and row["chosen"] != row["rejected"] for row in rows)
     assert {row["chosen_system"] for row in rows} <= set(labels)
