@@ -1,6 +1,7 @@
 """Fixtures that every room of tests may use."""
 
 import gc
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ settings.load_profile("same")
 
 
 pytest_plugins = ["tests.tiers"]
+
+
+def pytest_configure() -> None:
+    """Spare the wait for the disk, a quarter of a small training: no test cuts the power, and one counts the calls."""
+    os.fsync = lambda fd: None
 
 
 def pytest_collection_finish() -> None:

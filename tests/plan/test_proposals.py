@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from crosstune.cli.app import app
 from crosstune.plan import known_models
-from crosstune.plan.case import Case, Counted
+from crosstune.plan.case import Case
 from crosstune.plan.known_models import KNOWN, config_of_model, phase_on_text, tokens_of_text, ways_on_cards
 from crosstune.plan.machines import GPUS, MODELS, Gpu, Machine
 from crosstune.plan.proposals import proposals_for, ways_of
@@ -113,7 +113,7 @@ def test_fewer_new_pieces_are_the_last_proposal() -> None:
         way.case.with_settings(precision="bf16", gradient_checkpointing=True).memory().total for way in ways_of(whole)
     )
     spared = whole.with_settings(precision="bf16", gradient_checkpointing=True)
-    halved = replace(spared, config=config(375), _counted=Counted()).memory().total
+    halved = replace(spared, config=config(375)).memory().total
     assert halved < spared.memory().total
     found = list(proposals_for(whole, of_memory(halved)))
     fewer = [proposal for proposal in found if "num_new_pieces" in proposal.changes]

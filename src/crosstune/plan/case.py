@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from torch import nn
@@ -35,13 +36,21 @@ class Counted:
     flops: dict[Tokens, float] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=64)
+def _counted_of(config: str, old_size: int | None, phase: str) -> Counted:
+    """Return what cases of one model, trained in one way, share: systems of a recipe often differ in data alone."""
+    return Counted()
+
+
+_CHANGES_NO_SHAPE = {
+    *("mixture", "num_epochs", "num_steps", "global_batch_size", "max_length_tokens", "on_too_long"),
+    *("learning_rate", "schedule", "warmup_ratio", "adam_betas", "weight_decay", "max_grad_norm"),
+}
+
+
 @dataclass(frozen=True)
 class Case:
-    """A phase with its machine settings, to be changed until it fits.
-
-    Attributes:
-        _counted: what cases of the same model and phase share that differ in settings.
-    """
+    """A phase with its machine settings, to be changed until it fits."""
 
     config: Any
     old_size: int | None
@@ -49,7 +58,11 @@ class Case:
     settings: Train
     tokens: Tokens
     num_gpus: int
-    _counted: Counted = field(default_factory=Counted, repr=False, compare=False)
+
+    @property
+    def _counted(self) -> Counted:
+        phase = self.phase.model_dump_json(exclude=_CHANGES_NO_SHAPE)
+        return _counted_of(self.config.to_json_string(use_diff=False), self.old_size, phase)
 
     @property
     def needs_whole_weights(self) -> bool:
@@ -121,7 +134,7 @@ class Case:
 
     def with_phase(self, **changes: Any) -> "Case":
         """Return the case with another way of training."""
-        return replace(self, phase=self.phase.model_copy(update=changes), _counted=Counted())
+        return replace(self, phase=self.phase.model_copy(update=changes))
 
     def with_micro_batches_of(self, num_tokens: int) -> "Case":
         """Return the case with smaller micro-batches, their supervised tokens in proportion."""

@@ -18,7 +18,7 @@ from crosstune.models.frozen import pack_frozen_weights
 from crosstune.models.half_weights import halve_weights
 from crosstune.models.kernels.inplace_gradients import choose_kernels, fast_paths, prove_training
 from crosstune.models.recompute import recompute_layers
-from crosstune.plan.case import Case, Counted
+from crosstune.plan.case import Case
 from crosstune.plan.machines import Gpu, Machine
 from crosstune.recipe import Train
 from crosstune.runs.provenance import free_memory, hardware
@@ -152,7 +152,7 @@ def _with_layers(case: Case, number: int) -> Case:
     config.num_hidden_layers = number
     if getattr(config, "layer_types", None):
         config.layer_types = config.layer_types[:number]
-    return replace(case, config=config, _counted=Counted())
+    return replace(case, config=config)
 
 
 def _num_layers(case: Case) -> int:

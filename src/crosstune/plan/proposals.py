@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from crosstune.plan.case import Case, Counted
+from crosstune.plan.case import Case
 from crosstune.plan.machines import Machine
 from crosstune.recipe import Lora
 
@@ -144,7 +144,7 @@ def _with_fewer_pieces(case: Case, machine: Machine) -> Iterator[Proposal]:
         return
     for divisor in (2, 4, 8):
         config = type(case.config)(**{**case.config.to_dict(), "vocab_size": old_size + num_new // divisor})
-        fewer = replace(least, config=config, _counted=Counted())
+        fewer = replace(least, config=config)
         needed = fewer.memory().total
         if needed <= limit:
             pieces = f"tokenizer.extension.num_new_pieces={num_new // divisor}"
