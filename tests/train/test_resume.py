@@ -69,7 +69,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tokenizers: Any) -> dict[str
     return result(run)
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(2, 6))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(1, 6))])
 def test_a_run_that_breaks_off_anywhere_ends_like_one_that_does_not(
     make_run: MakeRun, tmp_path: Path, whole: dict[str, Any], seed: int
 ) -> None:

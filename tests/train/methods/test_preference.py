@@ -36,6 +36,7 @@ from tests.train.conftest import (
     PAPER,
     Interrupted,
     MakeRun,
+    a_run,
     broken_off_after,
     make_phase,
     metrics,
@@ -242,9 +243,12 @@ def with_pairs(make_run: MakeRun, root: Path) -> tuple[Recipe, RunFolder]:
     return yaml_file.validate(content, "test"), run
 
 
-@pytest.fixture
-def whole(make_run: MakeRun, tmp_path: Path) -> RunFolder:
-    recipe, run = with_pairs(make_run, tmp_path / "whole")
+@pytest.fixture(scope="module")
+def whole(tokenizers: Any, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    def make(systems: dict[str, Any], root: Path, **settings: Any) -> tuple[Recipe, RunFolder]:
+        return a_run(tokenizers, root, systems, **settings)
+
+    recipe, run = with_pairs(make, tmp_path_factory.mktemp("whole"))
     train_stage.run(recipe, run)
     return run
 
@@ -252,7 +256,7 @@ def whole(make_run: MakeRun, tmp_path: Path) -> RunFolder:
 def test_a_run_that_breaks_off_ends_like_one_that_does_not(make_run: MakeRun, tmp_path: Path, whole: RunFolder) -> None:
     recipe, broken = with_pairs(make_run, tmp_path / "broken")
     generator = random.Random(1)
-    for _ in range(5):
+    for _ in range(3):
         with suppress(Interrupted), broken_off_after(generator.randrange(2, 9)):
             train_stage.run(recipe, broken)
     train_stage.run(recipe, broken)
