@@ -50,10 +50,13 @@ def recipe_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "global_batch_size": arguments.rows,
         "max_length_tokens": 256,
     }
-    start = (arguments.run / "systems" / arguments.start / "model").resolve()
+    model = arguments.run / "systems" / arguments.start / "model"
+    # A system that trains nothing has no model folder: it is what it starts from.
+    start = model.resolve() if model.is_dir() else Path(content["systems"][arguments.start]["start"]).resolve()
     system = {"start": str(start), "tokenizer": "extended", "seed": 2 if "another seed" in name else 1}
-    every = max(1, arguments.steps // _NUM_SCORED)
-    train = {**content["train"], "validate_every_steps": every, "save_every_steps": 10**6, **settings}
+    train = {**content["train"], "save_every_steps": 10**6, **settings}
+    if "validation" in train:
+        train["validate_every_steps"] = max(1, arguments.steps // _NUM_SCORED)
     evaluate = {"reference_system": "tried", "tasks": {}}
     changed = {"systems_at_once": 1, "train": train, "evaluate": evaluate}
     return {**content, **changed, "systems": {"tried": {**system, "phases": [phase]}}}
@@ -80,7 +83,7 @@ def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         stage.run(recipe, run)
         seconds = time.process_time() - begun
         rows = list(read_jsonl(run.system("tried") / "metrics.jsonl"))
-        scored = list(read_jsonl(run.system("tried") / "validation.jsonl"))
+        scored = list(read_jsonl(run.system("tried") / "validation.jsonl")) if recipe.train.validation else []
     return {
         "losses": [round(row["loss"], 4) for row in rows],
         "held_out": [{"step": row["step"], **row["bits_per_byte"]} for row in scored],
@@ -110,7 +113,7 @@ def main() -> None:
         if name not in found["curves"]:
             found["curves"][name] = train(name, arguments)
             arguments.json.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"{name}: held out {found['curves'][name]['held_out'][-1]}", flush=True)
+        print(f"{name}: last losses {found['curves'][name]['losses'][-5:]}", flush=True)
 
 
 if __name__ == "__main__":
