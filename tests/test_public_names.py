@@ -1,6 +1,8 @@
-"""Tests speak of behaviour: what is private to a module may change without one of them."""
+"""Names: tests use no private one, so that what is private may change, and each class has one of its own."""
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +52,10 @@ def test_no_test_uses_a_private_name_of_the_source() -> None:
         for line, name in private_names_in(path.read_text(encoding="utf-8"), of_source)
     ]
     assert found == []
+
+
+@pytest.mark.slow
+def test_who_looks_for_a_class_finds_one() -> None:
+    texts = (path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    names = Counter(name for text in texts for name in re.findall(r"^class ([A-Z]\w*)", text, flags=re.MULTILINE))
+    assert [name for name, number in names.items() if number > 1] == []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crosstune.evaluate import ranks, stage
 from crosstune.evaluate.outputs import OutputLog
-from crosstune.evaluate.scoring import Pair, share_of_this_process
+from crosstune.evaluate.scoring import ScoredPair, share_of_this_process
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
@@ -45,7 +45,7 @@ def test_every_part_is_somebodys_and_the_loads_are_alike(sizes: list[int], numbe
 
 
 def test_endings_of_one_context_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = [Pair([question], [ending]) for ending in range(4) for question in range(7)]
+    pairs = [ScoredPair([question], [ending]) for ending in range(4) for question in range(7)]
     parts = []
     for rank in range(3):
         launched(monkeypatch, 3, rank)

@@ -7,34 +7,36 @@ from pydantic import ValidationError
 
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import Drops
-from crosstune.mine.answers import Answer
-from crosstune.mine.pairs import Judged, Pair, judge, make_pairs
-from crosstune.mine.questions import OVERLAP, Question, without_overlap
+from crosstune.mine.answers import SystemAnswer
+from crosstune.mine.pairs import JudgedAnswer, PreferencePair, judge, make_pairs
+from crosstune.mine.questions import OVERLAP, TrainingPrompt, without_overlap
 from crosstune.prompts.examples import Example
 from crosstune.prompts.templates import TEMPLATES, question_of
 from crosstune.recipe import Mine
-from crosstune.tasks.diagnostics import Asked
+from crosstune.tasks.diagnostics import Expectation
 
 PAPER = TEMPLATES["paper-v1"]
 SENTENCE, TRANSLATION = "The old teacher opened the window of the small room.", "늙은 선생님이 작은 방의 창문을 열었다."
 NOTHING = EvaluationTexts({}, 13)
 
 
-def question(number: int = 0, instruction: str = "Translate into Korean", to: str = "ko", **changes: Any) -> Question:
+def question(
+    number: int = 0, instruction: str = "Translate into Korean", to: str = "ko", **changes: Any
+) -> TrainingPrompt:
     source, reference = (SENTENCE, TRANSLATION) if to == "ko" else (TRANSLATION, SENTENCE)
     reference = changes.pop("reference", reference)
     other = "en" if to == "ko" else "ko"
     example = Example(PAPER.prompt(instruction, source), PAPER.completion(reference), to, "aihub", "train.json:7")
-    return Question(number, example, Asked(source, reference, instruction, other, to, to))
+    return TrainingPrompt(number, example, Expectation(source, reference, instruction, other, to, to))
 
 
-def judged(text: str, finished: bool = True, asked: Question | None = None) -> Judged:
-    return judge(asked or question(), Answer(PAPER.completion(text), finished), PAPER)
+def judged(text: str, finished: bool = True, asked: TrainingPrompt | None = None) -> JudgedAnswer:
+    return judge(asked or question(), SystemAnswer(PAPER.completion(text), finished), PAPER)
 
 
 def mined(
-    answers: list[Judged], known: EvaluationTexts = NOTHING, **settings: Any
-) -> tuple[list[Pair], dict[str, int]]:
+    answers: list[JudgedAnswer], known: EvaluationTexts = NOTHING, **settings: Any
+) -> tuple[list[PreferencePair], dict[str, int]]:
     drops = Drops()
     made = make_pairs(answers, Mine(system="ours", mixture="paper", **settings), PAPER, known, drops)
     return made, drops.counts()
@@ -104,18 +106,18 @@ def test_what_an_evaluation_set_holds_is_neither_asked_nor_learned() -> None:
     ("answer", "reason"),
     [
         (judged(TRANSLATION, finished=False), "the answer is the chosen one"),
-        (judge(question(), Answer("", finished=False), PAPER), "nothing was written"),
+        (judge(question(), SystemAnswer("", finished=False), PAPER), "nothing was written"),
         (judged("창문\ufffd", finished=False), "broken characters"),
         (judged("", asked=question(reference=SENTENCE)), "the reference is flagged, too"),
     ],
 )
-def test_a_pair_that_teaches_nothing_is_dropped_with_its_reason(answer: Judged, reason: str) -> None:
+def test_a_pair_that_teaches_nothing_is_dropped_with_its_reason(answer: JudgedAnswer, reason: str) -> None:
     assert mined([answer]) == ([], {reason: 1})
 
 
 def test_instructions_may_be_answered_in_several_lines() -> None:
     example = Example(PAPER.prompt("Name two seas."), PAPER.completion("The Baltic"), "en", "alpaca", "a.json:1")
-    asked = Question(0, example, Asked("", "The Baltic", "Name two seas.", answer_language="en"))
+    asked = TrainingPrompt(0, example, Expectation("", "The Baltic", "Name two seas.", answer_language="en"))
     assert judged("The Baltic\nThe North Sea", asked=asked).failures == ()
     assert judged("The Baltic", finished=False, asked=asked).failures == ("no stop",)
 

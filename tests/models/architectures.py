@@ -17,7 +17,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
-from crosstune.evaluate.scoring import Pair, log_likelihoods
+from crosstune.evaluate.scoring import ScoredPair, log_likelihoods
 from crosstune.models.paths import path_of
 from crosstune.models.process import prepare_libraries
 from crosstune.models.self_test import amplified
@@ -130,7 +130,10 @@ def _training(ours: PreTrainedModel, plain: PreTrainedModel) -> tuple[float, flo
 
 
 def _scoring(ours: PreTrainedModel, plain: PreTrainedModel) -> float:
-    pairs = [Pair(row[:9], row[9:]) for row in _rows()] + [Pair(_rows()[0][:9], [5]), Pair(_rows()[0][:9], [6])]
+    pairs = [ScoredPair(row[:9], row[9:]) for row in _rows()] + [
+        ScoredPair(_rows()[0][:9], [5]),
+        ScoredPair(_rows()[0][:9], [6]),
+    ]
     found = log_likelihoods(ours, pairs, 256, 512)
     largest = 0.0
     for pair, one in zip(pairs, found, strict=True):

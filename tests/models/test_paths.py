@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, BloomConfig, GptOssConfig, LlamaConfig, MistralConfig, PreTrainedModel
 
 from crosstune.models import packing, paths, plain_rows, self_test
-from crosstune.models.attention.asked import Asked, asked_of
+from crosstune.models.attention.asked import AttentionRequest, asked_of
 from crosstune.models.paths import path_of, paths_of, read_rows, way_of
 from crosstune.models.plain import as_plain, plain_logits
 from crosstune.models.self_test import amplify
@@ -84,7 +84,7 @@ def test_an_option_that_is_not_known_is_refused_so_that_rows_are_read_exactly(
     module = make_model(LLAMA).model.layers[0].self_attn
     with pytest.raises(ValueError, match="asks its attention for position_bias"):
         asked_of(module, {"position_bias": torch.ones(1)})
-    assert asked_of(module, {"position_bias": None}) == Asked()
+    assert asked_of(module, {"position_bias": None}) == AttentionRequest()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 from crosstune.cli.inputs import check_inputs
 from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
-from crosstune.evaluate.scoring import Pair, log_likelihoods
+from crosstune.evaluate.scoring import ScoredPair, log_likelihoods
 from crosstune.models.load import check_model
 from crosstune.models.pieces import refuse_missing_rows
 from crosstune.runs.files import read_json, write_json
@@ -111,7 +111,7 @@ def test_a_model_without_a_row_for_its_pictures_token_is_extended_trained_and_me
 def test_a_text_with_a_token_that_has_no_row_is_named(tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(saved_model(tmp_path, 60))
     with pytest.raises(BadInputError, match=r"scoring: a text holds the token 60, but the model has 60 embedding rows"):
-        log_likelihoods(model, [Pair([1, 60], [5])], 50, 100)
+        log_likelihoods(model, [ScoredPair([1, 60], [5])], 50, 100)
     with pytest.raises(BadInputError, match="generation: a text holds the token 61"):
         list(generate(model, [[1, 61]], {2}, Limits(2, 50, 2, 100)))
 

@@ -24,7 +24,7 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.serve.assistant import Assistant, Decoding
 from crosstune.serve.export import export
-from crosstune.serve.translate import Request, translate_lines
+from crosstune.serve.translate import TranslationRequest, translate_lines
 from crosstune.tokenizer.bpe import BpeTokenizer
 from tests.models.test_whole_runs import ITEM, PAIRS
 
@@ -114,7 +114,7 @@ def assert_a_whole_run_passes(root: Path, model: Path) -> None:
     info = AutoModelForCausalLM.from_pretrained(root / "exported", output_loading_info=True)[1]
     assert not info["missing_keys"] and not info["unexpected_keys"]
     assistant = Assistant(str(root / "exported"))
-    (answer,) = translate_lines(assistant, Request("en-ko", "en", Decoding(4)), ["The cat sings."])
+    (answer,) = translate_lines(assistant, TranslationRequest("en-ko", "en", Decoding(4)), ["The cat sings."])
     assert isinstance(answer[0], str)
 
 

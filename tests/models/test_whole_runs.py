@@ -12,7 +12,7 @@ from transformers import AutoModelForMultimodalLM, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from crosstune.cli.inputs import check_inputs
-from crosstune.evaluate.scoring import Pair, log_likelihoods
+from crosstune.evaluate.scoring import ScoredPair, log_likelihoods
 from crosstune.models.load import load_model
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
@@ -118,7 +118,7 @@ def test_a_model_for_pictures_goes_through_a_whole_run_and_loads_where_it_did(ki
         with torch.no_grad():
             logits = whole.eval()(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0, 2:5]
         wanted = float(logits.float().log_softmax(-1).gather(1, tokens[0, 3:, None]).sum())
-        (found,) = log_likelihoods(load_model(str(folder)), [Pair([0, 40, 41], [42, 43, 44])], 50, 100)
+        (found,) = log_likelihoods(load_model(str(folder)), [ScoredPair([0, 40, 41], [42, 43, 44])], 50, 100)
         assert found.log_probability == pytest.approx(wanted, abs=1e-4)
     scores = read_json(run.system("adapted") / "evaluation" / "scores.json")
     assert "hellaswag" in json.dumps(scores)

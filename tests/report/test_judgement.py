@@ -8,7 +8,7 @@ import pytest
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs, read_outputs
 from crosstune.report.scores import read_resamples, read_scores
-from crosstune.report.tables.cells import Cell
+from crosstune.report.tables.cells import TableCell
 from crosstune.report.tables.changes import change_table
 from crosstune.report.tables.significance import Evidence
 from crosstune.runs.folder import RESAMPLES, RunFolder
@@ -35,6 +35,6 @@ def test_a_change_of_bleu_where_nothing_is_translated_has_no_interval_and_a_note
 def test_less_of_what_should_be_little_is_better(recipe: Recipe, run: RunFolder) -> None:
     table = change_table(recipe, Evidence(read_scores(recipe, run), Outputs(), {}))
     assert table is not None
-    column, fallen = table.columns[0], Cell(-0.1, -0.2, -0.05)
-    assert (column.judgement(fallen), column.judgement(Cell(0.1, -0.1, 0.3))) == ("worse", "")
+    column, fallen = table.columns[0], TableCell(-0.1, -0.2, -0.05)
+    assert (column.judgement(fallen), column.judgement(TableCell(0.1, -0.1, 0.3))) == ("worse", "")
     assert replace(column, metric="both_keywords").judgement(fallen) == "better"

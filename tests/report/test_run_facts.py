@@ -4,7 +4,7 @@ import pytest
 
 from crosstune.recipe import Recipe
 from crosstune.report import stage
-from crosstune.report.run_facts import MixturePart, read_run_facts
+from crosstune.report.run_facts import MixturePartFacts, read_run_facts
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder
 
@@ -42,7 +42,7 @@ def test_the_command_is_that_of_the_whole_run_whichever_stage_was_last(
 def test_a_mixtures_parts_are_listed_with_their_drops(recipe: Recipe, run: RunFolder, parts: dict[str, Any]) -> None:
     write_json(run.mixture("paper") / "manifest.json", {"fingerprint": "x", "total": 7, **parts})
     mixture = read_run_facts(recipe, run).mixtures[0]
-    assert mixture.parts == (MixturePart("aihub", 9, 7, {"empty": 2}),)
+    assert mixture.parts == (MixturePartFacts("aihub", 9, 7, {"empty": 2}),)
     assert mixture.used_by[0] == "LLaMA (base)"
 
 

@@ -12,7 +12,7 @@ import pytest
 from crosstune.errors import BadInputError
 from crosstune.runs.files import read_jsonl
 from crosstune.serve import playground as compare
-from crosstune.serve.models_to_compare import Answer, ModelPool, Question, candidates_of, questions_of
+from crosstune.serve.models_to_compare import CandidateAnswer, ModelPool, Question, candidates_of, questions_of
 from crosstune.serve.playground import Seating
 from crosstune.serve.stream import Decoding
 from crosstune.serve.votes import Shown
@@ -73,9 +73,9 @@ def test_answers_to_a_runs_items_are_judged_as_in_evaluation_and_others_by_form(
     class Wrong:
         candidates = ("ours", "base")
 
-        def stream(self, place: int, *_: object) -> Iterator[Answer]:
-            yield Answer("나", 0, False)
-            yield (Answer("나는 집에 간다.", 7, True), Answer("I go home.\nI am.", 6, False))[place]
+        def stream(self, place: int, *_: object) -> Iterator[CandidateAnswer]:
+            yield CandidateAnswer("나", 0, False)
+            yield (CandidateAnswer("나는 집에 간다.", 7, True), CandidateAnswer("I go home.\nI am.", 6, False))[place]
 
     ask = compare.asking(Wrong(), {"En → Ko": [question]})  # type: ignore[arg-type]
     *_, (seen, *shown) = ask(question.instruction, question.text, 8, Seating((0, 1), is_blind=True))

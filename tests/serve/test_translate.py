@@ -11,9 +11,9 @@ from crosstune.errors import BadInputError
 from crosstune.serve import translate
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.stream import Decoding
-from crosstune.serve.translate import Request, translate_file, translate_lines, translate_pipe
+from crosstune.serve.translate import TranslationRequest, translate_file, translate_lines, translate_pipe
 
-REQUEST = Request("en-ko", "en", Decoding(8))
+REQUEST = TranslationRequest("en-ko", "en", Decoding(8))
 LINES = ["The man opened the window.", "", "The woman dropped a hammer.", "  ", "He broke his toe."] * 3
 
 
@@ -129,11 +129,11 @@ def test_a_file_that_cannot_be_read_is_an_error(
 
 def test_a_direction_without_instruction_says_what_to_give() -> None:
     with pytest.raises(BadInputError, match="--from and --to"):
-        Request("xx-yy", "en", Decoding(8)).instruction({})
+        TranslationRequest("xx-yy", "en", Decoding(8)).instruction({})
 
 
 def test_lines_are_translated_from_python_as_by_the_command(assistant: Assistant) -> None:
     lines = ["It rained.", "", "The man broke his toe."]
-    request = Request("en-ko", "en", Decoding(8))
+    request = TranslationRequest("en-ko", "en", Decoding(8))
     expected = [text for text, _ in translate_lines(assistant, request, lines)]
     assert crosstune.translate(assistant, lines, max_new_tokens=8) == expected and expected[1] == ""

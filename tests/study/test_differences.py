@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_ind_from_stats
 
 from crosstune.runs.records import Array, Interval, Score
-from crosstune.study.differences import Difference, Side, difference
+from crosstune.study.differences import Side, SystemDifference, difference
 
 NUM_ITEMS = 200
 NUM_RESAMPLES = 200
@@ -115,14 +115,14 @@ def test_systems_that_answered_other_items_have_no_interval() -> None:
     right = np.random.default_rng(1).integers(0, 2, (3, NUM_ITEMS)).astype(float)
     ours = side_of(right)
     assert difference(ours, side_of(right)).low is not None
-    assert difference(ours, side_of(right, items="others, as many")) == Difference(0.0)
+    assert difference(ours, side_of(right, items="others, as many")) == SystemDifference(0.0)
     unknown = replace(ours, scores=[replace(score, items="") for score in ours.scores])
-    assert difference(unknown, unknown) == Difference(0.0)
+    assert difference(unknown, unknown) == SystemDifference(0.0)
     one_seed = replace(ours, scores=[*ours.scores[:2], replace(ours.scores[2], items="others")])
-    assert difference(one_seed, side_of(right)) == Difference(0.0)
+    assert difference(one_seed, side_of(right)) == SystemDifference(0.0)
     shorter = replace(ours, resamples=[drawn[:10] for drawn in ours.resamples])
-    assert difference(shorter, side_of(right)) == Difference(0.0)
-    assert difference(replace(ours, resamples=[]), side_of(right)) == Difference(0.0)
+    assert difference(shorter, side_of(right)) == SystemDifference(0.0)
+    assert difference(replace(ours, resamples=[]), side_of(right)) == SystemDifference(0.0)
 
 
 def test_shares_that_are_all_or_nothing_are_not_certain() -> None:

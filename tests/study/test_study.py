@@ -18,8 +18,8 @@ from crosstune.runs.folder import RunFolder
 from crosstune.runs.records import Score
 from crosstune.study import comparison
 from crosstune.study.command import run as run_study
-from crosstune.study.comparison import Finding, corrected
-from crosstune.study.differences import Difference
+from crosstune.study.comparison import SystemScore, corrected
+from crosstune.study.differences import SystemDifference
 from crosstune.study.run import folder_of, nearest_finished, run_all
 from crosstune.study.settings import load_studies, load_study, runs_of, study_of_seeds
 from tests.command_line import crosstune
@@ -164,14 +164,14 @@ def test_a_score_that_a_seed_lacks_is_kept_and_not_compared(tmp_path: Path, monk
     monkeypatch.setattr(comparison, "read_resamples", lambda _recipe, _run: {})
     found = {(one.cell, one.metric): one for one in comparison.compare(study, runs) if one.system == "ours"}
     assert len(found["faster", "acc_answered"].values) == 1 and found["faster", "acc_answered"].to_reference is None
-    assert len(found["faster", "acc"].values) == 2 and found["faster", "acc"].to_reference == Difference(0.0)
-    assert found["paper", "acc_answered"].to_base == Difference(0.0)
+    assert len(found["faster", "acc"].values) == 2 and found["faster", "acc"].to_reference == SystemDifference(0.0)
+    assert found["paper", "acc_answered"].to_base == SystemDifference(0.0)
 
 
 def test_p_values_are_corrected_over_the_cells_of_a_task_and_metric() -> None:
-    def finding(metric: str, p: float | None) -> Finding:
-        to_reference = None if p is None else Difference(0.1, 0.0, 0.2, p)
-        return Finding("cell", "ours", "hellaswag", metric, (0.5,), 10, to_reference, Difference(0.3))
+    def finding(metric: str, p: float | None) -> SystemScore:
+        to_reference = None if p is None else SystemDifference(0.1, 0.0, 0.2, p)
+        return SystemScore("cell", "ours", "hellaswag", metric, (0.5,), 10, to_reference, SystemDifference(0.3))
 
     found = corrected([finding("acc", None), finding("acc", 0.02), finding("acc_norm", 0.03), finding("acc", 0.01)])
     assert [one.to_reference and one.to_reference.p_holm for one in found] == [None, 0.02, 0.03, 0.02]

@@ -20,7 +20,7 @@ from crosstune.tasks.diagnostics import (
     MIXED,
     NO_STOP,
     PARTIAL,
-    Asked,
+    Expectation,
     failures,
 )
 
@@ -28,7 +28,7 @@ from crosstune.tasks.diagnostics import (
 class Case(NamedTuple):
     failure: str
     expected: bool
-    asked: Asked
+    asked: Expectation
     output: str
 
 
@@ -40,7 +40,7 @@ def read_cases() -> list[Case]:
         Case(
             row["failure"],
             {"yes": True, "no": False}[row["expected"]],
-            Asked(
+            Expectation(
                 row["source"].replace("\\n", "\n"),
                 row["reference"].replace("\\n", "\n"),
                 translation_instructions(row["direction"], "en", "paper")[0],
@@ -152,7 +152,7 @@ def test_a_failure_is_seen_where_it_is_and_nowhere_else(failure: str) -> None:
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_empty_answers_are_empty_and_unfinished_ones_did_not_stop(finished: bool) -> None:
-    asked = Asked("I go home.", "나는 집에 간다.", "Translate", "en", "ko")
+    asked = Expectation("I go home.", "나는 집에 간다.", "Translate", "en", "ko")
     assert len({*BLANK}) >= 40 <= len({*WRITTEN})
     for output in BLANK:
         assert failures(output, asked, finished) == ((EMPTY,) if finished else (EMPTY, NO_STOP))
@@ -168,7 +168,7 @@ def test_right_translations_have_no_failure() -> None:
 
 
 def test_other_tasks_are_judged_by_what_knows_no_language() -> None:
-    asked = Asked("재미있는 영화였다.", "긍정", "다음 문장은 긍정일까요 부정일까요?")
+    asked = Expectation("재미있는 영화였다.", "긍정", "다음 문장은 긍정일까요 부정일까요?")
     assert failures("긍정입니다.", asked, finished=True) == ()
     assert failures("재미있는 영화였다.", asked, finished=True) == ()
     assert failures("긍정입니다.\n이유: 재미있다고 했다.", asked, finished=True) == (EXTRA,)
@@ -177,13 +177,15 @@ def test_other_tasks_are_judged_by_what_knows_no_language() -> None:
 
 
 def test_several_failures_stand_side_by_side_in_one_order() -> None:
-    asked = Asked("I go home.", "나는 집에 간다.", "Translate the text", "en", "ko")
+    asked = Expectation("I go home.", "나는 집에 간다.", "Translate the text", "en", "ko")
     found = failures("I go home. " * 8, asked, finished=False)
     assert found == (COPIED, LANGUAGE, LOOP, NO_STOP) and list(found) == [name for name in FAILURES if name in found]
 
 
 def test_between_two_languages_of_one_script_only_the_identifier_speaks() -> None:
-    asked = Asked("Wir gehen heute Abend ins Kino.", "We are going to the cinema tonight.", "Translate", "de", "en")
+    asked = Expectation(
+        "Wir gehen heute Abend ins Kino.", "We are going to the cinema tonight.", "Translate", "de", "en"
+    )
     assert failures("We will go to the cinema this evening together.", asked, finished=True) == ()
     found = failures("Wir gehen heute gemeinsam mit allen Freunden in das Kino.", asked, finished=True)
     assert LANGUAGE in found

@@ -12,7 +12,7 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.folder import configuration_of, write_folder
 from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
-from crosstune.tokenizer.verify_command import Texts, compare
+from crosstune.tokenizer.verify_command import ComparedTexts, compare
 from tests.command_line import crosstune
 from tests.tokenizer.conftest import ENGLISH, KOREAN
 
@@ -51,7 +51,7 @@ def sides(tmp_path: Path, english: list[str], korean: list[str]) -> tuple[Path, 
 
 @pytest.mark.slow
 def test_lengths_are_measured_per_file_before_and_after(good: Path, base: Path, sides: tuple[Path, Path]) -> None:
-    report = compare(good, base, Texts(list(sides), sides, LANGUAGES))
+    report = compare(good, base, ComparedTexts(list(sides), sides, LANGUAGES))
     assert report["holds"]
     found = {(Path(row["text"]).name, row["language"], row["tokenizer"]): row for row in report["fertility"]}
     assert found["news.en", "en", "base"]["tokens"] == found["news.en", "en", "extended"]["tokens"]
@@ -69,7 +69,7 @@ def test_files_have_short_names_unless_two_share_one(
     (tmp_path / "other").mkdir()
     same = tmp_path / "other" / "news.ko"
     same.write_text("책", encoding="utf-8")
-    report = compare(good, base, Texts([*sides, same], None, LANGUAGES))
+    report = compare(good, base, ComparedTexts([*sides, same], None, LANGUAGES))
     assert {row["text"] for row in report["fertility"]} == {"news.en", str(sides[1]), str(same)}
 
 
@@ -80,7 +80,7 @@ def test_a_byte_level_tokenizer_is_proved_too(
     new = learn_new_pieces(byte_level_base, korean, LearnRequest("ko", 512, "seen"))
     tokenizers = {"base": byte_level_base, "extended": extend(byte_level_base, new, 512)}
     folders = [save(tmp_path / f"byte_level_{name}", content, "<|end|>") for name, content in tokenizers.items()]
-    report = compare(folders[1], folders[0], Texts(list(sides), None, LANGUAGES))
+    report = compare(folders[1], folders[0], ComparedTexts(list(sides), None, LANGUAGES))
     assert report["holds"], report
     assert all(row["share"] == 1 for row in report["properties"])
 
@@ -92,7 +92,7 @@ def test_words_that_were_added_beside_the_model_are_seen_to_break_text(
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.add_tokens(["도서관", "학생", "책"], special_tokens=True)
     tokenizer.save_pretrained(tmp_path / "added")
-    report = compare(tmp_path / "added", base, Texts([sides[1]], None, LANGUAGES))
+    report = compare(tmp_path / "added", base, ComparedTexts([sides[1]], None, LANGUAGES))
     (broken,) = (row for row in report["properties"] if row["name"] == "target text survives encoding and decoding")
     # What follows an added token begins anew, with a space.
     decoded = "선생님은 어제 도서관 에서 학생 에게 빨간 책 을 주었다."
@@ -153,7 +153,7 @@ def test_a_sentencepiece_file_beside_the_fast_one_must_agree_with_it(
     good: Path, base: Path, tmp_path: Path, english: list[str], train_sentencepiece: Callable[..., Path]
 ) -> None:
     train_sentencepiece(good / "tokenizer.model", english)
-    report = compare(good, base, Texts([], None, LANGUAGES))
+    report = compare(good, base, ComparedTexts([], None, LANGUAGES))
     assert not report["holds"]
     (row,) = (row for row in report["properties"] if "SentencePiece" in row["name"])
     assert {"text", "fast", "slow"} == set(row["failures"][0])
@@ -165,9 +165,9 @@ def test_sides_of_different_length_and_unreadable_text_are_refused(
     short = tmp_path / "short.ko"
     short.write_text("책\n", encoding="utf-8")
     with pytest.raises(BadInputError, match=r"--parallel: .*20 lines and .*short\.ko has 1\. Give two files"):
-        compare(good, base, Texts([], (sides[0], short), LANGUAGES))
+        compare(good, base, ComparedTexts([], (sides[0], short), LANGUAGES))
     with pytest.raises(BadInputError, match=r"nowhere\.txt cannot be read as text .*Give files of UTF-8"):
-        compare(good, base, Texts([tmp_path / "nowhere.txt"], None, LANGUAGES))
+        compare(good, base, ComparedTexts([tmp_path / "nowhere.txt"], None, LANGUAGES))
 
 
 def test_languages_that_share_their_letters_are_told_apart_by_file(
@@ -178,7 +178,7 @@ def test_languages_that_share_their_letters_are_told_apart_by_file(
         (tmp_path / name).write_text("\n".join(line.replace("\n", " ") for line in lines), encoding="utf-8")
     good = save(tmp_path / "german", extend(small_base, NewPieces(["ü"]), 4))
     languages = Languages(source="en", target="de")
-    report = compare(good, base, Texts([tmp_path / "news.en", tmp_path / "news.de"], None, languages))
+    report = compare(good, base, ComparedTexts([tmp_path / "news.en", tmp_path / "news.de"], None, languages))
     assert {(row["text"], row["language"]) for row in report["fertility"]} == {("news.en", "en"), ("news.de", "de")}
     assert report["holds"]
 
@@ -187,4 +187,4 @@ def test_languages_that_nothing_tells_apart_are_asked_for_as_translations(
     good: Path, base: Path, sides: tuple[Path, Path]
 ) -> None:
     with pytest.raises(BadInputError, match=r"news.en is in 'en' or 'qaa-Latn', which share their letters.*--parallel"):
-        compare(good, base, Texts([sides[0]], None, Languages(source="en", target="qaa-Latn")))
+        compare(good, base, ComparedTexts([sides[0]], None, Languages(source="en", target="qaa-Latn")))

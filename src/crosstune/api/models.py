@@ -88,8 +88,8 @@ def translate(
         max_new_tokens: where a translation is cut.
     """
     from crosstune.serve.stream import Decoding
-    from crosstune.serve.translate import Request, translate_lines
+    from crosstune.serve.translate import TranslationRequest, translate_lines
 
     assistant = load_assistant(model) if isinstance(model, str | Path) else model
-    request = Request(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
+    request = TranslationRequest(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
     return [text for text, _ in translate_lines(assistant, request, lines)]

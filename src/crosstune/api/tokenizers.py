@@ -77,9 +77,11 @@ def verify(
         What ``crosstune verify --json`` prints; ``["holds"]`` says whether all properties hold.
     """
     from crosstune.recipe import Languages
-    from crosstune.tokenizer.verify_command import Texts, compare
+    from crosstune.tokenizer.verify_command import ComparedTexts, compare
 
     pair = (Path(parallel[0]), Path(parallel[1])) if parallel else None
     return compare(
-        Path(tokenizer), Path(base), Texts(list(map(Path, texts)), pair, Languages(source=source, target=target))
+        Path(tokenizer),
+        Path(base),
+        ComparedTexts(list(map(Path, texts)), pair, Languages(source=source, target=target)),
     )

@@ -199,9 +199,9 @@ def verify(
     The exit status is 1 if a property fails, and 2 if a file cannot be read or is not an extension of the base.
     """
     from crosstune.recipe import Languages
-    from crosstune.tokenizer.verify_command import Texts, compare, print_report
+    from crosstune.tokenizer.verify_command import ComparedTexts, compare, print_report
 
-    report = compare(tokenizer, base, Texts(text or [], parallel, Languages(source=source, target=target)))
+    report = compare(tokenizer, base, ComparedTexts(text or [], parallel, Languages(source=source, target=target)))
     if as_json:
         write_json(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
     else:

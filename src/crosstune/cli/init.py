@@ -40,7 +40,7 @@ def init(
     """
     # Imported here: the command line answers --help without loading torch.
     from crosstune.doctor.subject import find_subject
-    from crosstune.init.command import Asked
+    from crosstune.init.command import InitRequest
     from crosstune.init.command import init as write_recipe
     from crosstune.languages.registry import language
     from crosstune.recipe import Languages
@@ -50,7 +50,7 @@ def init(
     root, names = folder or Path(), tuple(from_hub or ())
     if folder is None and not names:
         raise BadInputError("crosstune init needs the folder of your files (DIR), or data sets: --from-hub NAME")
-    asked = Asked(subject, root, languages, hours, gpu.value if gpu else "", out, names, folder is not None)
+    asked = InitRequest(subject, root, languages, hours, gpu.value if gpu else "", out, names, folder is not None)
     write_recipe(asked, api.check)
 
 

@@ -61,10 +61,10 @@ def translate(
     """
     from crosstune.serve.assistant import Assistant, instructions_of
     from crosstune.serve.stream import Decoding
-    from crosstune.serve.translate import Request, translate_file, translate_pipe
+    from crosstune.serve.translate import TranslationRequest, translate_file, translate_pipe
 
     source = source or ("ko" if to == "en" else "en")
-    request = Request(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
+    request = TranslationRequest(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
     # Asked before the model is loaded: a wrong language is found at once.
     request.instruction(instructions_of(model))
     assistant = Assistant(model, prompt)

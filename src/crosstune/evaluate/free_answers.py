@@ -15,7 +15,7 @@ from crosstune.tasks.task import Item
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedInstructions:
     """Instructions as they were asked: those of one turn, those whose second turn counts, and the rows of both."""
 
     cells: tuple[Cell, ...]
@@ -97,7 +97,7 @@ def kept_rules(cell: Cell, index: int, output: str) -> list[bool]:
     return [rule.holds(answer) for rule in cell.rules[index]]
 
 
-def instruction_scores(scored: Scored, asked: Asked) -> list[Score]:
+def instruction_scores(scored: Scored, asked: AskedInstructions) -> list[Score]:
     """Score instructions: the share of items whose rules are all kept, in one turn and in two, and the share by rule.
 
     ``scored`` has no items yet: they are all of those that were asked.

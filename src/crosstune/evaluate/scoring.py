@@ -29,7 +29,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Pair:
+class ScoredPair:
     """Token ids of a context (at least one) and of the continuation that is scored (at least one)."""
 
     context: list[int]
@@ -50,7 +50,7 @@ class Likelihood:
 
 def log_likelihoods(
     model: PreTrainedModel,
-    pairs: Sequence[Pair],
+    pairs: Sequence[ScoredPair],
     max_length: int,
     batch_tokens: int,
     answered: Callable[[Sequence[int], Sequence[Likelihood]], None] = lambda _indices, _answers: None,
@@ -95,7 +95,7 @@ def _max_scored(model: PreTrainedModel) -> int:
     return MAX_LOGITS // int(model.config.get_text_config(decoder=True).vocab_size)
 
 
-def share_of_this_process(pairs: Sequence[Pair]) -> list[int]:
+def share_of_this_process(pairs: Sequence[ScoredPair]) -> list[int]:
     """Return the indices of this process's pairs: those of one context stay together, and so computed once."""
     by_context: dict[tuple[int, ...], list[int]] = {}
     for index, pair in enumerate(pairs):
@@ -105,7 +105,7 @@ def share_of_this_process(pairs: Sequence[Pair]) -> list[int]:
     return sorted(index for place in ranks.share(sizes) for index in groups[place])
 
 
-def _batches(pairs: Sequence[Pair], max_length: int, batch_tokens: int, max_scored: int) -> Iterator[list[int]]:
+def _batches(pairs: Sequence[ScoredPair], max_length: int, batch_tokens: int, max_scored: int) -> Iterator[list[int]]:
     """Yield indices of pairs in the order of their tokens, so that those of one context lie together."""
     rows = [pair.row(max_length) for pair in pairs]
     order = sorted(range(len(pairs)), key=lambda index: rows[index])
@@ -131,7 +131,7 @@ def _common_prefix(left: list[int], right: list[int]) -> int:
 
 
 @torch.inference_mode()
-def score_pairs(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> list[Likelihood]:
+def score_pairs(model: PreTrainedModel, pairs: list[ScoredPair], max_length: int) -> list[Likelihood]:
     """Return the likelihoods of pairs that go through the model as one batch, packed."""
     layout = packing.lay_out([pair.row(max_length) for pair in pairs], share_prefixes=True, device=model.device)
     positions = np.concatenate(
@@ -150,7 +150,7 @@ def score_pairs(model: PreTrainedModel, pairs: list[Pair], max_length: int) -> l
 
 
 @torch.inference_mode()
-def _score_alone(model: PreTrainedModel, pairs: list[Pair], max_length: int, way: Way) -> list[Likelihood]:
+def _score_alone(model: PreTrainedModel, pairs: list[ScoredPair], max_length: int, way: Way) -> list[Likelihood]:
     """Score pairs by rows as plain transformers reads them; those with equal rows are read once."""
     by_row: dict[tuple[int, ...], list[int]] = {}
     for index, pair in enumerate(pairs):

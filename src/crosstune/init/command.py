@@ -37,7 +37,7 @@ _LONGEST_REASON = 160
 
 
 @dataclass(frozen=True)
-class Asked:
+class InitRequest:
     """What a recipe is wanted for.
 
     Attributes:
@@ -56,7 +56,7 @@ class Asked:
     has_folder: bool = True
 
 
-def init(asked: Asked, dry_run: Callable[[Recipe], None]) -> None:
+def init(asked: InitRequest, dry_run: Callable[[Recipe], None]) -> None:
     """Print what was found, and write a recipe that ``dry_run`` accepts.
 
     Raises:
@@ -84,7 +84,7 @@ def init(asked: Asked, dry_run: Callable[[Recipe], None]) -> None:
     _print_summary(found, asked)
 
 
-def _refuse_bad_paths(asked: Asked) -> None:
+def _refuse_bad_paths(asked: InitRequest) -> None:
     if not asked.root.is_dir():
         raise BadInputError(f"{asked.root} is not a folder: DIR is the folder of your files")
     if asked.has_folder and not asked.data_sets and not files_under(asked.root):
@@ -118,7 +118,7 @@ def _findings(subject: Subject) -> dict[str, Finding]:
 
 
 def _look_further(
-    asked: Asked, chosen: Sources, mixture: Mixture, base: BpeTokenizer, findings: dict[str, Finding]
+    asked: InitRequest, chosen: Sources, mixture: Mixture, base: BpeTokenizer, findings: dict[str, Finding]
 ) -> Found:
     for name, count in overlaps(chosen, asked.root, asked.languages).items():
         sampled = len(chosen.files[name].sample)
@@ -152,7 +152,9 @@ def _folder_of_tests(out: Path) -> Path:
     return out.parent / f"{out.stem}_held_out"
 
 
-def _write(asked: Asked, content: dict[str, Any], reasons: dict[str, str], dry_run: Callable[[Recipe], None]) -> None:
+def _write(
+    asked: InitRequest, content: dict[str, Any], reasons: dict[str, str], dry_run: Callable[[Recipe], None]
+) -> None:
     head = f"# Written by crosstune init. Run it: crosstune run {asked.out}\n\n"
     # What is checked is the file itself, as `crosstune run` would read it.
     tried = asked.out.with_name(f".{asked.out.name}.tried")
@@ -166,7 +168,7 @@ def _write(asked: Asked, content: dict[str, Any], reasons: dict[str, str], dry_r
         tried.unlink(missing_ok=True)
 
 
-def _nothing(asked: Asked, num_files: int) -> str:
+def _nothing(asked: InitRequest, num_files: int) -> str:
     source, target = (language_name(code, "en") for code in (asked.languages.source, asked.languages.target))
     there = f"none of its {num_files} files can be used (see above)" if num_files else "it is empty"
     return (
@@ -197,7 +199,7 @@ def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
     return f"{use}; {file.bad_rows:,} bad rows are dropped" if file.bad_rows else use
 
 
-def _print_summary(found: Found, asked: Asked) -> None:
+def _print_summary(found: Found, asked: InitRequest) -> None:
     length = length_of(found.mixture, found.planned, asked.hours)
     note(f"tokenizer: {found.about_pieces}")
     note(f"training: {found.planned.cost.method.name}; {length.why}")

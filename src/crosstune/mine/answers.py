@@ -10,7 +10,7 @@ from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.harness.generated_tasks import max_positions
 from crosstune.evaluate.outputs import OutputLog
-from crosstune.mine.questions import Question
+from crosstune.mine.questions import TrainingPrompt
 from crosstune.models.finite import NotFiniteError, not_finite_message
 from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.templates import Template
@@ -20,7 +20,7 @@ from crosstune.tokens.encode import encode_prompts
 
 
 @dataclass(frozen=True)
-class Answer:
+class SystemAnswer:
     """What a system wrote.
 
     Attributes:
@@ -33,13 +33,13 @@ class Answer:
 
 
 def answers_to(
-    questions: Sequence[Question],
+    questions: Sequence[TrainingPrompt],
     loaded: tuple[PreTrainedModel, PreTrainedTokenizerBase],
     template: Template,
     settings: Evaluate,
     max_new_tokens: int,
     log: OutputLog,
-) -> list[Answer]:
+) -> list[SystemAnswer]:
     """Return a system's answers; those that the log of an interrupted run has are not written again."""
     model, tokenizer = loaded
     done = log.rows_of("mine")
@@ -63,4 +63,4 @@ def answers_to(
             item, name = todo[error.index].example.origin, str(model.name_or_path)
             raise BadInputError(not_finite_message(name, "mine", item)) from None
     found = [done[str(question.number)] for question in questions]
-    return [Answer(row["text"], row["finished"]) for row in found]
+    return [SystemAnswer(row["text"], row["finished"]) for row in found]

@@ -9,28 +9,28 @@ from sacrebleu.metrics import CHRF
 
 from crosstune.data.overlap import EvaluationTexts
 from crosstune.data.rows import Drops
-from crosstune.mine.answers import Answer
-from crosstune.mine.questions import Question, without_overlap
+from crosstune.mine.answers import SystemAnswer
+from crosstune.mine.questions import TrainingPrompt, without_overlap
 from crosstune.prompts.controls import as_text
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Mine
-from crosstune.tasks.diagnostics import EXTRA, Asked, failures
+from crosstune.tasks.diagnostics import EXTRA, Expectation, failures
 
 ChosenFrom = Literal["reference", "own"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedAnswer:
     """A question, what the system answered, without the template's frame, and what is wrong with it."""
 
-    question: Question
-    answer: Answer
+    question: TrainingPrompt
+    answer: SystemAnswer
     output: str
     failures: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Pair:
+class PreferencePair:
     """A rejected answer, with the failure that it counts for, and the one that is chosen in its place.
 
     Attributes:
@@ -38,7 +38,7 @@ class Pair:
         rejected: the completion as the model wrote it.
     """
 
-    judged: Judged
+    judged: JudgedAnswer
     failure: str
     chosen: str
     rejected: str
@@ -61,21 +61,21 @@ class Pair:
         }
 
 
-def judge(question: Question, answer: Answer, template: Template) -> Judged:
+def judge(question: TrainingPrompt, answer: SystemAnswer, template: Template) -> JudgedAnswer:
     """Apply the failure rules to an answer."""
     output = template.output(answer.text)
-    return Judged(question, answer, output, _failures(output, question.asked, answer.finished))
+    return JudgedAnswer(question, answer, output, _failures(output, question.asked, answer.finished))
 
 
-def _failures(output: str, asked: Asked, finished: bool) -> tuple[str, ...]:
+def _failures(output: str, asked: Expectation, finished: bool) -> tuple[str, ...]:
     found = failures(output, asked, finished)
     # Beyond translations this rule is for answers of a word or a line; instructions may be answered at any length.
     return found if asked.target_language else tuple(name for name in found if name != EXTRA)
 
 
 def make_pairs(
-    judged: Sequence[Judged], settings: Mine, template: Template, known: EvaluationTexts, drops: Drops
-) -> list[Pair]:
+    judged: Sequence[JudgedAnswer], settings: Mine, template: Template, known: EvaluationTexts, drops: Drops
+) -> list[PreferencePair]:
     """Return a pair for each answer with one of the wanted failures; ``drops`` gets those that give none."""
     better = _better_answers(judged) if settings.chosen == "own" else {}
     counts: Counter[str] = Counter()
@@ -98,16 +98,16 @@ def make_pairs(
     return pairs
 
 
-def _clean(judged: Sequence[Judged], known: EvaluationTexts, drops: Drops) -> list[Judged]:
+def _clean(judged: Sequence[JudgedAnswer], known: EvaluationTexts, drops: Drops) -> list[JudgedAnswer]:
     """Return the answers that say nothing of an evaluation set: neither a better nor a rejected one may."""
     questions, texts = [one.question for one in judged], [{"answer": one.output} for one in judged]
     kept = {question.number for question in without_overlap(questions, texts, known, drops)}
     return [one for one in judged if one.question.number in kept]
 
 
-def _better_answers(judged: Sequence[Judged]) -> Mapping[tuple[str, str, str], Judged]:
+def _better_answers(judged: Sequence[JudgedAnswer]) -> Mapping[tuple[str, str, str], JudgedAnswer]:
     """Return of each row the unflagged answer that is nearest to the reference, whatever wording asked for it."""
-    chrf, best = CHRF(), dict[tuple[str, str, str], tuple[float, Judged]]()
+    chrf, best = CHRF(), dict[tuple[str, str, str], tuple[float, JudgedAnswer]]()
     for one in judged:
         if not one.failures:
             score = chrf.sentence_score(one.output, [one.question.asked.reference]).score
@@ -117,19 +117,19 @@ def _better_answers(judged: Sequence[Judged]) -> Mapping[tuple[str, str, str], J
     return {row: one for row, (_, one) in best.items()}
 
 
-def _pair(one: Judged, failure: str, better: Judged | None, template: Template) -> Pair:
+def _pair(one: JudgedAnswer, failure: str, better: JudgedAnswer | None, template: Template) -> PreferencePair:
     chosen = completion_of(better, template) if better else one.question.example.completion
-    return Pair(one, failure, chosen, completion_of(one, template), "own" if better else "reference")
+    return PreferencePair(one, failure, chosen, completion_of(one, template), "own" if better else "reference")
 
 
-def completion_of(one: Judged, template: Template) -> str:
+def completion_of(one: JudgedAnswer, template: Template) -> str:
     """Return what a model wrote as training reads it: control tokens that it spelled out are text."""
     text = as_text(one.answer.text, template.controls)
     suffix = template.completion_suffix
     return text.removesuffix(suffix) + suffix if one.answer.finished else text
 
 
-def _problem(pair: Pair) -> str:
+def _problem(pair: PreferencePair) -> str:
     """Return why a pair teaches nothing, or what it should not; nothing where it is good."""
     asked, output = pair.judged.question.asked, pair.judged.output
     # Judged as an answer of its own: the rules excuse what a reference has, too.

@@ -14,13 +14,13 @@ from crosstune.prompts.examples import SCHEMA, Example
 from crosstune.prompts.templates import Template, question_of
 from crosstune.recipe import Recipe
 from crosstune.runs.folder import RunFolder
-from crosstune.tasks.diagnostics import Asked
+from crosstune.tasks.diagnostics import Expectation
 
 OVERLAP = "overlap with an evaluation set"
 
 
 @dataclass(frozen=True)
-class Question:
+class TrainingPrompt:
     """A training prompt.
 
     Attributes:
@@ -30,7 +30,7 @@ class Question:
 
     number: int
     example: Example
-    asked: Asked
+    asked: Expectation
 
     @property
     def row(self) -> tuple[str, str, str]:
@@ -40,7 +40,7 @@ class Question:
 
 def questions_of(
     recipe: Recipe, run: RunFolder, name: str, template: Template, known: EvaluationTexts, drops: Drops
-) -> list[Question]:
+) -> list[TrainingPrompt]:
     """Return the prompts that pairs are mined from, in the mixture's order; ``drops`` gets those that must not be."""
     settings = recipe.mine[name]
     table = pq.read_table(run.mixture(settings.mixture) / "examples.parquet", schema=SCHEMA)
@@ -51,13 +51,13 @@ def questions_of(
         if question is None:
             drops.add("prompt of several turns", example.source, example.origin, {"prompt": example.prompt})
         else:
-            found.append(Question(number, example, _asked(recipe, example, question, template)))
+            found.append(TrainingPrompt(number, example, _asked(recipe, example, question, template)))
     return without_overlap(found, [_texts(question) for question in found], known, drops)
 
 
 def without_overlap(
-    questions: Sequence[Question], texts: Sequence[Mapping[str, str]], known: EvaluationTexts, drops: Drops
-) -> list[Question]:
+    questions: Sequence[TrainingPrompt], texts: Sequence[Mapping[str, str]], known: EvaluationTexts, drops: Drops
+) -> list[TrainingPrompt]:
     """Return the questions whose texts share nothing with an evaluation set."""
     kept = []
     for question, row, match in zip(questions, texts, known.find(texts), strict=True):
@@ -83,16 +83,16 @@ def _drawn(table: pa.Table, max_prompts: int | None, seed: str) -> list[int]:
     return sorted([number for row in order for number in rows[row]][:max_prompts])
 
 
-def _asked(recipe: Recipe, example: Example, question: tuple[str, str], template: Template) -> Asked:
+def _asked(recipe: Recipe, example: Example, question: tuple[str, str], template: Template) -> Expectation:
     instruction, text = question
     reference = template.output(example.completion)
     if recipe.data.sources[example.source].kind != "parallel":
-        return Asked(text, reference, instruction, answer_language=example.language)
+        return Expectation(text, reference, instruction, answer_language=example.language)
     languages = recipe.languages
     given = languages.source if example.language == languages.target else languages.target
-    return Asked(text, reference, instruction, given, example.language, example.language)
+    return Expectation(text, reference, instruction, given, example.language, example.language)
 
 
-def _texts(question: Question) -> dict[str, str]:
+def _texts(question: TrainingPrompt) -> dict[str, str]:
     asked = question.asked
     return {"instruction": asked.instruction, "input": asked.source, "output": asked.reference}

@@ -19,7 +19,7 @@ from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
 from crosstune.mine.answers import answers_to
-from crosstune.mine.pairs import Judged, Pair, judge, make_pairs
+from crosstune.mine.pairs import JudgedAnswer, PreferencePair, judge, make_pairs
 from crosstune.mine.questions import questions_of
 from crosstune.models.chat_template import template_of
 from crosstune.prompts.examples import IS_OPEN, SCHEMA
@@ -95,7 +95,7 @@ def _evaluation_folders(recipe: Recipe, run: RunFolder) -> list[Path]:
 
 def _collect(
     recipe: Recipe, run: RunFolder, name: str, asked: tuple[TrainedSystem, Template, OutputLog], drops: Drops
-) -> tuple[list[Judged], list[Pair]]:
+) -> tuple[list[JudgedAnswer], list[PreferencePair]]:
     (system, template, log), settings = asked, recipe.mine[name]
     known = EvaluationTexts.read(_evaluation_folders(recipe, run), recipe.data.quality.overlap_ngram)
     questions = questions_of(recipe, run, name, template, known, drops)
@@ -107,11 +107,11 @@ def _collect(
 
 
 def _that_can_be_tokenized(
-    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, template: Template, drops: Drops
-) -> list[Pair]:
+    pairs: Sequence[PreferencePair], tokenizer: PreTrainedTokenizerBase, template: Template, drops: Drops
+) -> list[PreferencePair]:
     """Return the pairs whose answers say the same tokenized apart from the prompt: a model may write anything."""
 
-    def can(members: Sequence[Pair]) -> bool:
+    def can(members: Sequence[PreferencePair]) -> bool:
         prompts = [pair.judged.question.example.prompt for pair in members for _ in range(2)]
         completions = [text for pair in members for text in (pair.chosen, pair.rejected)]
         try:
@@ -132,7 +132,7 @@ def _that_can_be_tokenized(
     return kept
 
 
-def _counts(judged: Sequence[Judged], pairs: Sequence[Pair], drops: Drops) -> dict[str, Any]:
+def _counts(judged: Sequence[JudgedAnswer], pairs: Sequence[PreferencePair], drops: Drops) -> dict[str, Any]:
     return {
         "answers": len(judged),
         "unflagged": sum(not one.failures for one in judged),
@@ -144,7 +144,7 @@ def _counts(judged: Sequence[Judged], pairs: Sequence[Pair], drops: Drops) -> di
     }
 
 
-def _write(pairs: Sequence[Pair], template: Template, folder: Path) -> None:
+def _write(pairs: Sequence[PreferencePair], template: Template, folder: Path) -> None:
     """Write the pairs as people read them, and as training does."""
     write_jsonl(folder / "pairs.jsonl", (pair.row(template) for pair in pairs))
     rows = [

@@ -93,7 +93,7 @@ def therefore(chosen: Link, word: str = " therefore") -> str:
 
 
 @dataclass(frozen=True)
-class Choice:
+class CausalChoice:
     """A COPA item: the premise, what is asked for, two alternatives, and which is right (1 or 2)."""
 
     premise: str
@@ -102,7 +102,7 @@ class Choice:
     right: int
 
 
-def choice_item(generator: random.Random) -> Choice:
+def choice_item(generator: random.Random) -> CausalChoice:
     """Draw an item; the wrong alternative is another schema's clause, or the right clause about somebody else."""
     chosen = link(generator, held_out=True)
     while True:
@@ -120,4 +120,4 @@ def choice_item(generator: random.Random) -> Choice:
     right = generator.choice((1, 2))
     pair = [said(chosen, False), said(other, False)]
     premise = (Link.effect if asks_for == "cause" else Link.cause)(chosen, True)
-    return Choice(premise, asks_for, (pair[right - 1], pair[2 - right]), right)
+    return CausalChoice(premise, asks_for, (pair[right - 1], pair[2 - right]), right)

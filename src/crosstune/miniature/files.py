@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from crosstune.miniature.causes import Choice
+from crosstune.miniature.causes import CausalChoice
 from crosstune.miniature.reviews import Review
 from crosstune.runs.files import write_jsonl, write_text
 
@@ -71,7 +71,7 @@ def write_hellaswag(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_jsonl(path, [{**row, "ind": number} for number, row in enumerate(rows)])
 
 
-def write_copa(path: Path, choices: Sequence[Choice]) -> None:
+def write_copa(path: Path, choices: Sequence[CausalChoice]) -> None:
     """Write COPA's XML of 2011, with the DTD that it names and nobody has; the test set's ids begin at 501."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<!DOCTYPE copa-corpus SYSTEM "copa.dtd">']
     lines.append('<copa-corpus  version="1.0">')

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from crosstune.models.attention.asked import EVERYTHING, Asked, Span, asked_of
+from crosstune.models.attention.asked import EVERYTHING, AttentionRequest, Span, asked_of
 from crosstune.models.attention.by_scores import attend_by_scores
 from crosstune.models.attention.groups import Node, group
 from crosstune.models.attention.short_rows import Group, attend_groups, for_query_heads, gather
@@ -180,7 +180,7 @@ def _is_short(group: Group, device: torch.device, dropout: float) -> bool:
 
 
 def _attend(
-    states: tuple[Tensor, Tensor, Tensor], group: Group, scaling: float, dropout: float, asked: Asked
+    states: tuple[Tensor, Tensor, Tensor], group: Group, scaling: float, dropout: float, asked: AttentionRequest
 ) -> Tensor:
     """Attend within each node of a group; return [heads, nodes, longest node, size]."""
     query = gather(states[0], group.queries)

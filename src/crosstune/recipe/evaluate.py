@@ -163,7 +163,7 @@ class Evaluate(Section):
         return self
 
 
-class Report(Section):
+class ReportSettings(Section):
     """What the report shows besides the run's own numbers."""
 
     title: str = Field("", description="the page's heading; the run's name if empty")

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from crosstune.recipe.data import Data, World
-from crosstune.recipe.evaluate import Evaluate, Report
+from crosstune.recipe.evaluate import Evaluate, ReportSettings
 from crosstune.recipe.preference import Mine
 from crosstune.recipe.section import Language, Name, Section
 from crosstune.recipe.systems import System
@@ -55,7 +55,7 @@ class Recipe(Section):
     )
     train: Train = Field(Train(), description="how training runs on the machine")
     evaluate: Evaluate = Field(description="the tasks, and the system that forgetting is measured against")
-    report: Report = Field(Report(), description="what the report shows")
+    report: ReportSettings = Field(ReportSettings(), description="what the report shows")
 
     @model_validator(mode="after")
     def _seeds_count_once(self) -> Self:

@@ -17,7 +17,7 @@ from crosstune.report.run_facts import RunFacts
 from crosstune.report.scores import Scores
 from crosstune.report.tables import failures
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import Cell, Column, Table
+from crosstune.report.tables.cells import Column, Table, TableCell
 from crosstune.report.tables.changes import (
     FORGOTTEN,
     GAINS,
@@ -27,7 +27,7 @@ from crosstune.report.tables.changes import (
     target_columns,
 )
 from crosstune.report.tables.failures import CellFailures
-from crosstune.report.tables.findings import Finding
+from crosstune.report.tables.findings import FindingGroup
 from crosstune.report.training import Curves
 from crosstune.report.write import bars, charts
 from crosstune.report.write.charts import Series
@@ -45,7 +45,7 @@ class Page:
 
     title: str
     summary: Sequence[str]
-    findings: Sequence[Finding]
+    findings: Sequence[FindingGroup]
     main_tables: Sequence[Table]
     changes: Table | None
     further_tables: Sequence[Table]
@@ -236,7 +236,7 @@ def task_labels(tables: Sequence[Table], outputs: Outputs) -> dict[str, str]:
     return {**{name: label_of_part(name) for name in answered}, **labels}
 
 
-def bar(column: Column, cell: Cell) -> Markup:
+def bar(column: Column, cell: TableCell) -> Markup:
     """Draw a cell's value and interval on the column's scale, with a tick at the chance level; nothing for a change."""
     if cell.value is None or column.signed:
         return Markup("")

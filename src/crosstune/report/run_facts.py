@@ -15,7 +15,7 @@ _STAGES = ("data", "tokenizer", "train", "evaluate", "report")
 
 
 @dataclass(frozen=True)
-class MixturePart:
+class MixturePartFacts:
     """What a mixture took from one source, and why the rest was dropped."""
 
     source: str
@@ -25,12 +25,12 @@ class MixturePart:
 
 
 @dataclass(frozen=True)
-class Mixture:
+class MixtureFacts:
     """One mixture as the data stage made it."""
 
     name: str
     total: int
-    parts: tuple[MixturePart, ...]
+    parts: tuple[MixturePartFacts, ...]
     used_by: tuple[str, ...]
 
 
@@ -51,7 +51,7 @@ class SystemFacts:
 
 
 @dataclass(frozen=True)
-class Fertility:
+class FertilityFacts:
     """The length of one text under each tokenizer: tokens per word and bytes per token, by tokenizer."""
 
     text: str
@@ -87,8 +87,8 @@ class RunFacts:
     finished: str
     versions: dict[str, str]
     systems: tuple[SystemFacts, ...]
-    mixtures: tuple[Mixture, ...]
-    fertility: tuple[Fertility, ...]
+    mixtures: tuple[MixtureFacts, ...]
+    fertility: tuple[FertilityFacts, ...]
     extension: Extension | None
 
     @property
@@ -192,7 +192,7 @@ def _reading(of_phases: Sequence[dict[str, Any] | None], evaluated: Mapping[str,
         yield f"{use} {proof['way']} ({verdict}{differs} from plain transformers)"
 
 
-def _mixtures(recipe: Recipe, run: RunFolder) -> list[Mixture]:
+def _mixtures(recipe: Recipe, run: RunFolder) -> list[MixtureFacts]:
     mixtures = []
     for name in recipe.data.mixtures:
         facts = _json(run.mixture(name) / "manifest.json")
@@ -204,26 +204,26 @@ def _mixtures(recipe: Recipe, run: RunFolder) -> list[Mixture]:
                 if any(phase.mixture == name for phase in settings.phases)
             )
             total = facts.get("total", sum(part.examples or 0 for part in parts))
-            mixtures.append(Mixture(name, total, parts, users))
+            mixtures.append(MixtureFacts(name, total, parts, users))
     return mixtures
 
 
-def _parts(facts: dict[str, Any]) -> list[MixturePart]:
+def _parts(facts: dict[str, Any]) -> list[MixturePartFacts]:
     """Return what each part of a mixture took; the same source may be in several parts."""
     listed = facts.get("parts") or facts.get("sources") or []
     if isinstance(listed, dict):
         listed = [{"source": name, **part} for name, part in listed.items()]
     return [
-        MixturePart(part["source"], part.get("rows_read"), part.get("examples"), dict(part.get("dropped") or {}))
+        MixturePartFacts(part["source"], part.get("rows_read"), part.get("examples"), dict(part.get("dropped") or {}))
         for part in listed
     ]
 
 
-def _fertility(run: RunFolder) -> list[Fertility]:
-    texts: dict[tuple[str, str], Fertility] = {}
+def _fertility(run: RunFolder) -> list[FertilityFacts]:
+    texts: dict[tuple[str, str], FertilityFacts] = {}
     for row in _json(run.root / "tokenizer" / "fertility.json").get("rows", []):
         key = (row["text"], row["language"])
-        text = texts.setdefault(key, Fertility(*key, int(row["words"]), {}))
+        text = texts.setdefault(key, FertilityFacts(*key, int(row["words"]), {}))
         text.by_tokenizer[row["tokenizer"]] = (row["tokens_per_word"], row["bytes_per_token"])
     return list(texts.values())
 

@@ -20,12 +20,12 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.serve.stream import Decoding, Ending, stream
-from crosstune.tasks.diagnostics import Asked, failures
+from crosstune.tasks.diagnostics import Expectation, failures
 from crosstune.tokens.encode import encode_prompt
 
 
 @dataclass(frozen=True)
-class Answer:
+class CandidateAnswer:
     """What a system wrote; ``finished`` tells whether it stopped by itself."""
 
     text: str
@@ -63,10 +63,10 @@ class Question:
     target_language: str = ""
     answer_language: str = ""
 
-    def failures(self, answer: Answer) -> tuple[str, ...]:
+    def failures(self, answer: CandidateAnswer) -> tuple[str, ...]:
         """Return what is wrong with an answer, by the rules of evaluation."""
         languages = (self.source_language, self.target_language, self.answer_language)
-        asked = Asked(self.text, self.reference, self.instruction, *languages)
+        asked = Expectation(self.text, self.reference, self.instruction, *languages)
         return failures(answer.text, asked, answer.finished)
 
 
@@ -148,7 +148,7 @@ class ModelPool:
         self._one_at_a_time = threading.Lock()
         self.loaded: OrderedDict[int, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = OrderedDict()
 
-    def stream(self, place: int, asked: tuple[str, str], decoding: Decoding) -> Iterator[Answer]:
+    def stream(self, place: int, asked: tuple[str, str], decoding: Decoding) -> Iterator[CandidateAnswer]:
         """Yield one candidate's answer to an instruction and its input, longer each time, asked as in its evaluation.
 
         Greedy decoding gives the evaluation's answer.
@@ -157,14 +157,14 @@ class ModelPool:
             model, tokenizer = self.load(place)
         # A system that was damaged is told in its own box; the others answer.
         except CrosstuneError as error:
-            yield Answer(f"(not asked: {error})", 0, False)
+            yield CandidateAnswer(f"(not asked: {error})", 0, False)
             return
         template = self.candidates[place].template
         question = template.prompt(clean(asked[0]), clean(asked[1]))
         prompt = encode_prompt(tokenizer, question, with_controls=bool(template.controls))
         room = max_positions(model) - len(prompt)
         if room <= 0:
-            yield Answer(
+            yield CandidateAnswer(
                 f"(not asked: the question has {len(prompt)} tokens, and this model knows {max_positions(model)} "
                 "positions, question and answer together)",
                 0,
@@ -175,8 +175,8 @@ class ModelPool:
         written, ending = "", Ending()
         for part in stream((model, tokenizer), prompt, within, self._one_at_a_time, ending):
             written += part
-            yield Answer(template.output(written).strip(), ending.num_tokens, ending.finished)
-        yield Answer(template.output(written).strip(), ending.num_tokens, ending.finished)
+            yield CandidateAnswer(template.output(written).strip(), ending.num_tokens, ending.finished)
+        yield CandidateAnswer(template.output(written).strip(), ending.num_tokens, ending.finished)
 
     def load(self, place: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """Return the model and tokenizer of a candidate; the one that was asked longest ago makes room."""

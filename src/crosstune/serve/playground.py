@@ -12,7 +12,7 @@ from typing import Any
 
 from crosstune.errors import BadInputError
 from crosstune.serve.guard import Guard
-from crosstune.serve.models_to_compare import Answer, ModelPool, Question, candidates_of, questions_of
+from crosstune.serve.models_to_compare import CandidateAnswer, ModelPool, Question, candidates_of, questions_of
 from crosstune.serve.stream import Decoding
 from crosstune.serve.votes import Shown, save_vote
 from crosstune.terminal import note
@@ -182,7 +182,7 @@ def asking(pool: ModelPool, questions: dict[str, list[Question]]) -> Callable[..
         for box, system in enumerate(order):
             boxes[2 * box + 1], since = "writes …", float("-inf")
             yield None, *boxes
-            answer = Answer("", 0, False)
+            answer = CandidateAnswer("", 0, False)
             for answer in pool.stream(system, (instruction, text), decoding):
                 boxes[2 * box] = answer.text
                 if time.monotonic() - since > _SECONDS_BETWEEN_PARTS:
@@ -214,7 +214,7 @@ def _vote(names: Sequence[str], file: Path, update: Callable[..., Any]) -> Calla
     return vote
 
 
-def _about(answer: Answer, failed: Sequence[str]) -> str:
+def _about(answer: CandidateAnswer, failed: Sequence[str]) -> str:
     end = "stopped by itself" if answer.finished else "hit the limit"
     return " · ".join([f"{answer.num_tokens} tokens, {end}", *(f"**{name}**" for name in failed)])
 

@@ -20,7 +20,7 @@ WINDOW_LINES = 128
 
 
 @dataclass(frozen=True)
-class Request:
+class TranslationRequest:
     """What is asked.
 
     Attributes:
@@ -49,7 +49,7 @@ class Request:
             raise BadInputError(f"{error}. Give --from and --to, and --instruction-language") from None
 
 
-def translate_pipe(assistant: Assistant, request: Request) -> None:
+def translate_pipe(assistant: Assistant, request: TranslationRequest) -> None:
     """Translate standard input to standard output, each line as soon as it is there.
 
     Raises:
@@ -63,7 +63,7 @@ def translate_pipe(assistant: Assistant, request: Request) -> None:
         raise BadInputError(f"standard input is not UTF-8 (byte {error.start}): convert it with iconv") from None
 
 
-def translate_file(assistant: Assistant, request: Request, source: Path, target: Path, model: str) -> None:
+def translate_file(assistant: Assistant, request: TranslationRequest, source: Path, target: Path, model: str) -> None:
     """Translate a file into another; a run that was interrupted goes on behind its last whole line.
 
     Raises:
@@ -73,7 +73,7 @@ def translate_file(assistant: Assistant, request: Request, source: Path, target:
         _translate_file(assistant, request, source, target, model)
 
 
-def _translate_file(assistant: Assistant, request: Request, source: Path, target: Path, model: str) -> None:
+def _translate_file(assistant: Assistant, request: TranslationRequest, source: Path, target: Path, model: str) -> None:
     lines = _read_lines(source)
     identity = hash_model(Path(model)) if Path(model).exists() else model
     wanted = fingerprint("translation", identity, hash_file(source), asdict(request), assistant.chat_template)
@@ -100,7 +100,7 @@ def _translate_file(assistant: Assistant, request: Request, source: Path, target
         )
 
 
-def translate_lines(assistant: Assistant, request: Request, lines: Sequence[str]) -> list[tuple[str, bool]]:
+def translate_lines(assistant: Assistant, request: TranslationRequest, lines: Sequence[str]) -> list[tuple[str, bool]]:
     """Return each line's translation as one line, and whether it ended by itself; blank lines stay blank."""
     instruction = request.instruction(assistant.instructions)
     asked = [index for index, line in enumerate(lines) if line.strip()]

@@ -10,7 +10,7 @@ import numpy as np
 
 from crosstune.report.scores import Resamples, Scores, read_resamples, read_scores
 from crosstune.report.tables.significance import holm
-from crosstune.study.differences import Difference, Side, difference
+from crosstune.study.differences import Side, SystemDifference, difference
 from crosstune.study.run import folder_of
 from crosstune.study.settings import Study, StudyRun
 
@@ -39,7 +39,7 @@ Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Finding:
+class SystemScore:
     """One system's score on one task in one cell.
 
     Attributes:
@@ -55,8 +55,8 @@ class Finding:
     metric: str
     values: tuple[float, ...]
     n: int
-    to_reference: Difference | None = None
-    to_base: Difference | None = None
+    to_reference: SystemDifference | None = None
+    to_base: SystemDifference | None = None
 
     @property
     def mean(self) -> float:
@@ -77,7 +77,7 @@ class _Found:
     resamples: list[Resamples]
 
 
-def compare(study: Study, runs: Sequence[StudyRun]) -> list[Finding]:
+def compare(study: Study, runs: Sequence[StudyRun]) -> list[SystemScore]:
     """Read the scores of finished runs and set every cell beside the reference cell and the base model."""
     found = {cell: _Found([], []) for cell in study.cells}
     for run in runs:
@@ -96,11 +96,11 @@ def compare(study: Study, runs: Sequence[StudyRun]) -> list[Finding]:
             reference = found[study.reference]
             to_reference = None if cell == study.reference else _difference(content, key, reference, key, base)
             to_base = None if is_base else _difference(content, key, content, (base, *key[1:]), base)
-            findings.append(Finding(cell, *key, values, found_scores[0].n, to_reference, to_base))
+            findings.append(SystemScore(cell, *key, values, found_scores[0].n, to_reference, to_base))
     return corrected(findings)
 
 
-def _difference(ours: _Found, key: Key, theirs: _Found, their_key: Key, base: str) -> Difference | None:
+def _difference(ours: _Found, key: Key, theirs: _Found, their_key: Key, base: str) -> SystemDifference | None:
     """Compare two systems' scores over all seeds; None where one of them has no score with a seed."""
     if not all(one in scores for side, one in ((ours, key), (theirs, their_key)) for scores in side.scores):
         return None
@@ -112,7 +112,7 @@ def _side(found: _Found, key: Key, base: str) -> Side:
     return Side([scores[key] for scores in found.scores], resamples, is_trained=key[0] != base)
 
 
-def corrected(findings: Sequence[Finding]) -> list[Finding]:
+def corrected(findings: Sequence[SystemScore]) -> list[SystemScore]:
     """Return the findings with p-values corrected, each kind of difference over those of one task and metric."""
     by_score: dict[tuple[str, str], list[int]] = {}
     for index, finding in enumerate(findings):
@@ -126,13 +126,13 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
     return result
 
 
-def _corrected(differences: Sequence[Difference | None]) -> list[Difference | None]:
+def _corrected(differences: Sequence[SystemDifference | None]) -> list[SystemDifference | None]:
     p_values = [one.p for one in differences if one is not None and one.p is not None]
     corrected_values = iter(holm(p_values))
     return [one if one is None or one.p is None else replace(one, p_holm=next(corrected_values)) for one in differences]
 
 
-def to_csv(findings: Sequence[Finding]) -> str:
+def to_csv(findings: Sequence[SystemScore]) -> str:
     """Return one row per finding, at full precision."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -141,11 +141,11 @@ def to_csv(findings: Sequence[Finding]) -> str:
     return stream.getvalue()
 
 
-def _csv_row(finding: Finding) -> tuple[Any, ...]:
+def _csv_row(finding: SystemScore) -> tuple[Any, ...]:
     what = (finding.cell, finding.system, finding.task, finding.metric)
     differences = [
         value
         for one in (finding.to_reference, finding.to_base)
-        for value in (astuple(one) if one else (None,) * len(fields(Difference)))
+        for value in (astuple(one) if one else (None,) * len(fields(SystemDifference)))
     ]
     return (*what, finding.mean, finding.sd, len(finding.values), finding.n, *differences)

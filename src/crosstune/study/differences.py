@@ -24,7 +24,7 @@ MIN_SEEDS = 3
 
 
 @dataclass(frozen=True)
-class Difference:
+class SystemDifference:
     """How far the means over the seeds of two systems are apart.
 
     Attributes:
@@ -71,19 +71,19 @@ class Side:
         return len(self.scores) - 1 if self.is_trained else math.inf
 
 
-def difference(ours: Side, theirs: Side) -> Difference:
+def difference(ours: Side, theirs: Side) -> SystemDifference:
     """Return the difference of two sides with its interval, and its p-value where there are enough seeds."""
     value = ours.mean - theirs.mean
     of_items = _variance_of_items(ours, theirs)
     if of_items is None:
-        return Difference(value)
+        return SystemDifference(value)
     num_seeds = min(len(side.scores) for side in (ours, theirs) if side.is_trained)
     freedom = _freedom(ours, theirs) if num_seeds > 1 else math.inf
     error = math.sqrt(ours.variance + theirs.variance + of_items)
     half = _quantile(freedom) * error
     p = _p_value(value, error, freedom) if num_seeds >= MIN_SEEDS else None
     most = 1.0 if _are_shares(ours, theirs) else math.inf
-    return Difference(value, max(-most, value - half), min(most, value + half), p)
+    return SystemDifference(value, max(-most, value - half), min(most, value + half), p)
 
 
 def _variance_of_items(ours: Side, theirs: Side) -> float | None:

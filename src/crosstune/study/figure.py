@@ -9,13 +9,13 @@ from crosstune.report.tables.build import label_of
 from crosstune.report.tables.changes import FORGOTTEN, GAINS, Change, figure_points
 from crosstune.report.write import charts
 from crosstune.report.write.charts import Series
-from crosstune.study.comparison import Finding
+from crosstune.study.comparison import SystemScore
 from crosstune.study.settings import Study
 
 _SIZE = (760, 520)
 
 
-def figures(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[Finding]) -> dict[str, str]:
+def figures(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[SystemScore]) -> dict[str, str]:
     """Return title and SVG of each figure: means over the seeds, as changes against the model that all start from.
 
     A cell's systems are joined in the study's order. ``scores`` are those of one run, for the tasks that there are.
@@ -34,7 +34,7 @@ def figures(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[Fin
     return drawn
 
 
-def _points(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[Finding], cell: str) -> list[Change]:
+def _points(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[SystemScore], cell: str) -> list[Change]:
     """Return a cell's systems in the study's order, with the means of their scores."""
     base = recipe.evaluate.reference_system
     means = {

@@ -6,15 +6,15 @@ from dataclasses import replace
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import Cell, Column, Row, Table, mark_best
+from crosstune.report.tables.cells import Column, Table, TableCell, TableRow, mark_best
 from crosstune.report.tables.changes import source_columns, target_columns
 from crosstune.report.tables.columns import text_columns, translation_columns
 from crosstune.report.tables.significance import ALPHA, DIFFERS
 from crosstune.report.write.markdown import escape, table_to_markdown
 from crosstune.report.write.provenance import with_provenance
 from crosstune.runs.provenance import public_command
-from crosstune.study.comparison import Finding
-from crosstune.study.differences import MIN_SEEDS, Difference
+from crosstune.study.comparison import SystemScore
+from crosstune.study.differences import MIN_SEEDS, SystemDifference
 from crosstune.study.settings import Study
 
 SPREAD_NOTE = "± is the standard deviation over {} seeds; bold is the best of a column."
@@ -33,7 +33,7 @@ FEW_SEEDS_NOTE = (
 )
 
 
-def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[Finding]) -> list[Table]:
+def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[SystemScore]) -> list[Table]:
     """Return tables per kind of task: means with their spread, differences to the base model and the reference cell.
 
     ``scores`` are those of one run, for the tasks that there are.
@@ -41,7 +41,9 @@ def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[F
     tables = []
     for title, columns in _groups(recipe, scores):
         rows = [
-            Row(system, _label(study, recipe, cell, system), tuple(_mean(findings, cell, system, c) for c in columns))
+            TableRow(
+                system, _label(study, recipe, cell, system), tuple(_mean(findings, cell, system, c) for c in columns)
+            )
             for cell, system in dict.fromkeys((finding.cell, finding.system) for finding in findings)
         ]
         notes = (SPREAD_NOTE.format(len(study.seeds)),) if len(study.seeds) > 1 else ()
@@ -100,20 +102,20 @@ def _label(study: Study, recipe: Recipe, cell: str, system: str) -> str:
     return cell if len(study.systems) == 1 else f"{cell}: {label_of(recipe, system)}"
 
 
-def _find(findings: Sequence[Finding], cell: str, system: str, column: Column) -> Finding | None:
+def _find(findings: Sequence[SystemScore], cell: str, system: str, column: Column) -> SystemScore | None:
     wanted = (cell, system, column.task, column.metric)
     return next((one for one in findings if (one.cell, one.system, one.task, one.metric) == wanted), None)
 
 
-def _mean(findings: Sequence[Finding], cell: str, system: str, column: Column) -> Cell:
+def _mean(findings: Sequence[SystemScore], cell: str, system: str, column: Column) -> TableCell:
     finding = _find(findings, cell, system, column)
-    return Cell() if finding is None else Cell(finding.mean, spread=finding.sd)
+    return TableCell() if finding is None else TableCell(finding.mean, spread=finding.sd)
 
 
 def _change_table(
     study: Study,
     recipe: Recipe,
-    findings: Sequence[Finding],
+    findings: Sequence[SystemScore],
     columns: Sequence[Column],
     title: str,
     is_to_base: bool = True,
@@ -124,7 +126,7 @@ def _change_table(
             if is_to_base or cell != study.reference:
                 found = [_find(findings, cell, system, column) for column in columns]
                 cells = [_change((one.to_base if is_to_base else one.to_reference) if one else None) for one in found]
-                rows.append(Row(system, _label(study, recipe, cell, system), tuple(cells)))
+                rows.append(TableRow(system, _label(study, recipe, cell, system), tuple(cells)))
     signed = tuple(replace(column, signed=True, chance=None) for column in columns)
     rows_are = "cell" if len(study.cells) > 1 else "system"
     return Table("", title, signed, tuple(rows), notes=(_change_note(study),), rows_are=rows_are)
@@ -136,9 +138,9 @@ def _change_note(study: Study) -> str:
     return FEW_SEEDS_NOTE.format("items and seeds" if len(study.seeds) > 1 else "items alone, of one seed")
 
 
-def _change(difference: Difference | None) -> Cell:
+def _change(difference: SystemDifference | None) -> TableCell:
     if difference is None:
-        return Cell()
+        return TableCell()
     is_tested = difference.p_holm is not None
     marks = DIFFERS if difference.p_holm is not None and difference.p_holm < ALPHA else ""
-    return Cell(difference.value, difference.low, difference.high, marks=marks, is_tested=is_tested)
+    return TableCell(difference.value, difference.low, difference.high, marks=marks, is_tested=is_tested)

@@ -1,6 +1,6 @@
 """Belebele (Bandarkar et al. 2023): the same 900 questions about passages of FLORES in 122 languages."""
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -15,7 +15,7 @@ TASKS = (
         num_labels=4,
         layouts=(
             # The link is that of the passage, of which several questions are asked.
-            Layout(
+            ColumnLayout(
                 same("flores_passage", "question", *_ANSWERS),
                 "correct_answer_num",
                 ("1", "2", "3", "4"),

@@ -1,6 +1,6 @@
 """CLIcK (Kim et al. 2024): Korean culture and language, questions with four or five choices, in many JSON files."""
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -18,7 +18,7 @@ TASKS = (
         num_labels=5,
         choices="choices",
         # The answer is the text of a choice.
-        layouts=(Layout(same("paragraph", "question", "choices"), "answer", "choices", ("id",)),),
+        layouts=(ColumnLayout(same("paragraph", "question", "choices"), "answer", "choices", ("id",)),),
         published=Published("korean", ("Dataset/{part}/**/*.json",), parts=("Culture", "Language"), several=True),
         group="Korean knowledge",
     ),

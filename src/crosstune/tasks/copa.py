@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -10,14 +10,14 @@ _CHOICES = ("choice1", "choice2")
 _CAUSE_OR_EFFECT = Field("question", values=("cause", "effect"), is_own=False)
 _LAYOUTS = (
     # The XML of 2011, whose items are numbered from 1 to 1000 over both of its files.
-    Layout(
+    ColumnLayout(
         (("premise", "p"), ("choice1", "a1"), ("choice2", "a2"), ("question", "asks-for")),
         label="most-plausible-alternative",
         answers=("1", "2"),
         ids=("id",),
     ),
     # SuperGLUE's JSON lines, and the hub's Parquet; `idx` counts from 0 in each split.
-    Layout(
+    ColumnLayout(
         same("premise", *_CHOICES, "question"),
         label="label",
         answers=(("0", "choice1"), ("1", "choice2")),

@@ -56,7 +56,7 @@ _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Expectation:
     """What an answer is judged by.
 
     Attributes:
@@ -82,12 +82,12 @@ class Asked:
         return self.target_language or self.answer_language
 
 
-def failures(output: str, asked: Asked, finished: bool) -> tuple[str, ...]:
+def failures(output: str, asked: Expectation, finished: bool) -> tuple[str, ...]:
     """Return what is wrong with an answer; ``finished`` tells whether it stopped by itself."""
     return tuple(_failures(output.strip(), asked, finished))
 
 
-def _failures(output: str, asked: Asked, finished: bool) -> Iterable[str]:
+def _failures(output: str, asked: Expectation, finished: bool) -> Iterable[str]:
     has_words = bool(_LETTER_OR_DIGIT.search(output))
     if not has_words:
         yield EMPTY
@@ -103,7 +103,7 @@ def _failures(output: str, asked: Asked, finished: bool) -> Iterable[str]:
         yield EXTRA
 
 
-def _failures_of_language(output: str, asked: Asked) -> Iterable[str]:
+def _failures_of_language(output: str, asked: Expectation) -> Iterable[str]:
     if asked.target_language and _is_copied(output, asked):
         yield COPIED
     if _is_wrong_language(output, asked):
@@ -116,7 +116,7 @@ def _failures_of_language(output: str, asked: Asked) -> Iterable[str]:
         yield MIXED
 
 
-def _is_copied(output: str, asked: Asked) -> bool:
+def _is_copied(output: str, asked: Expectation) -> bool:
     """Return whether a long run of the source stands in the output, and not in the reference."""
     if len(_plain(asked.source)) < _SHORTEST_SOURCE:
         return False
@@ -134,7 +134,7 @@ def _has_run_of(output: str, other: str, allowed: tuple[str, ...], min_share: fl
     return any(run in ours and not any(run in text for text in right) for run in runs)
 
 
-def _is_wrong_language(output: str, asked: Asked) -> bool:
+def _is_wrong_language(output: str, asked: Expectation) -> bool:
     """Return whether an answer is in another language; what is true of the reference, too, counts for nothing."""
     letters = "".join(_LETTERS.findall(output))
     if not letters or (not asked.reference and len(letters) < _IDENTIFIED_LETTERS):
@@ -151,7 +151,7 @@ def _is_wrong_language(output: str, asked: Asked) -> bool:
     return is_known and not may_be(_OTHER_SCRIPTS.sub(" ", output), asked.language)
 
 
-def _is_partial(output: str, asked: Asked) -> bool:
+def _is_partial(output: str, asked: Expectation) -> bool:
     """Return whether words of the source's language stand in the translation.
 
     From Latin script: words in small letters that the source has, too, and the reference has not. Into Latin script:
@@ -166,7 +166,7 @@ def _is_partial(output: str, asked: Asked) -> bool:
     return False
 
 
-def _is_loop(output: str, asked: Asked) -> bool:
+def _is_loop(output: str, asked: Expectation) -> bool:
     """Return whether something is said over and over without a break, and not on purpose."""
     text, source = f"{_plain(output)} ", f"{_plain(asked.source)} "
     for match in _LOOP_UNITS.finditer(text):
@@ -190,13 +190,13 @@ def _repeated_trigrams(text: str) -> float:
     return 1 - len({*trigrams}) / len(trigrams) if trigrams else 0.0
 
 
-def _is_echo(output: str, asked: Asked) -> bool:
+def _is_echo(output: str, asked: Expectation) -> bool:
     if _MARKERS.search(output) and not _MARKERS.search(asked.source):
         return True
     return _has_run_of(output, asked.instruction, (asked.source, asked.reference), _ECHO_SHARE, _ECHO_CHARACTERS)
 
 
-def _has_extra(output: str, asked: Asked) -> bool:
+def _has_extra(output: str, asked: Expectation) -> bool:
     """Return whether more stands there than was asked for: further lines, remarks, or far more text."""
     if not asked.reference:
         return False

@@ -1,6 +1,6 @@
 """FLORES-200 (NLLB team 2022) and its successor FLORES+: sentences in 200 languages, for any pair."""
 
-from crosstune.tasks.layout import Layout
+from crosstune.tasks.layout import ColumnLayout
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Task
 
@@ -10,7 +10,7 @@ TASKS = (
         title="FLORES-200",
         judge="translation",
         # The authors' files are lines, aligned by their numbers. FLORES+ has a table for each language, rows by `id`.
-        layouts=(Layout((("text", "text"),), ids=("id",)), Layout((("text", "sentence"),), ids=("id",))),
+        layouts=(ColumnLayout((("text", "text"),), ids=("id",)), ColumnLayout((("text", "sentence"),), ids=("id",))),
         published=Published(
             "multilingual",
             ("{flores}.devtest", "devtest/{flores}.parquet", "devtest/{flores}.jsonl"),

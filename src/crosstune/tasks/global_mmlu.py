@@ -1,6 +1,6 @@
 """Global-MMLU (Singh et al. 2024): MMLU's questions in 42 languages; also its checked part, Global-MMLU-Lite."""
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -18,7 +18,7 @@ TASKS = (
         languages=tuple(_LANGUAGES.split()),
         fields=(Field("question"), *(Field(name, is_own=False) for name in OPTIONS)),
         num_labels=4,
-        layouts=(Layout(same("question", *OPTIONS), "answer", ("A", "B", "C", "D"), ("sample_id",)),),
+        layouts=(ColumnLayout(same("question", *OPTIONS), "answer", ("A", "B", "C", "D"), ("sample_id",)),),
         # The full set and the Lite one have the same names and columns: the folder given holds one of them.
         published=Published("multilingual", ("{language}/test-*.parquet",), ("{language}/dev-*.parquet",)),
         group="Knowledge",

@@ -1,6 +1,6 @@
 """HAE-RAE Bench (Son et al. 2023): Korean words, history and knowledge, in the five parts of lm-evaluation-harness."""
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -15,7 +15,7 @@ TASKS = (
         # A query holds the question, its five options and the start of the answer.
         fields=(Field("query"),),
         num_labels=5,
-        layouts=(Layout(same("query"), "answer", ("(A)", "(B)", "(C)", "(D)", "(E)")),),
+        layouts=(ColumnLayout(same("query"), "answer", ("(A)", "(B)", "(C)", "(D)", "(E)")),),
         published=Published(
             "korean", ("{part}/test-*.parquet", "{part}/test.csv", "{part}.csv", "{part}.jsonl"), parts=PARTS
         ),

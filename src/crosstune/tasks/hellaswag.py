@@ -1,6 +1,6 @@
 """HellaSwag (Zellers et al. 2019): which of four endings goes on with a context."""
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -24,7 +24,7 @@ TASKS = (
         layouts=(
             # The label is a number in the authors' JSON lines and a text on the hub, where the test split has "".
             # ActivityNet's and WikiHow's rows are numbered apart: `ind` alone occurs twice.
-            Layout(
+            ColumnLayout(
                 same("activity_label", "ctx_a", "ctx_b", "endings"),
                 label="label",
                 answers=("0", "1", "2", "3"),

@@ -1,7 +1,7 @@
 """INCLUDE (Romanou et al. 2025): questions of examinations and licenses from where 44 languages are spoken."""
 
 from crosstune.tasks.global_mmlu import OPTIONS
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -19,7 +19,7 @@ TASKS = (
         # The harness's prompt begins with the domain.
         fields=(Field("domain", is_own=False), Field("question"), *(Field(name, is_own=False) for name in OPTIONS)),
         num_labels=4,
-        layouts=(Layout(same("domain", "question", *OPTIONS), "answer", ("0", "1", "2", "3")),),
+        layouts=(ColumnLayout(same("domain", "question", *OPTIONS), "answer", ("0", "1", "2", "3")),),
         # A folder for each language, by its English name: Korean, North Macedonian.
         published=Published("multilingual", ("*{name}/test-*.parquet",), ("*{name}/validation-*.parquet",)),
         group="Knowledge",

@@ -1,6 +1,6 @@
 """KMMLU (Son et al. 2024): questions of Korean examinations in 45 subjects, each a file."""
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -61,7 +61,7 @@ TASKS = (
         languages=("ko",),
         fields=(Field("question"), *(Field(letter, is_own=False) for letter in "ABCD")),
         num_labels=4,
-        layouts=(Layout(same(*_TEXTS), "answer", ("1", "2", "3", "4")),),
+        layouts=(ColumnLayout(same(*_TEXTS), "answer", ("1", "2", "3", "4")),),
         published=Published(
             "korean",
             ("{part}-test.csv", "{part}/test-*.parquet"),

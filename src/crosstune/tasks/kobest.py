@@ -1,6 +1,6 @@
 """KoBEST (Jang et al. 2022): Korean understanding, from the authors' tab-separated files or the hub's copy."""
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -9,7 +9,7 @@ _ENDINGS = ("ending_1", "ending_2", "ending_3", "ending_4")
 _FALSE_OR_TRUE = (("false", "0"), ("true", "1"))
 
 
-def _task(title: str, fields: tuple[Field, ...], authors: Layout, names: tuple[str, ...]) -> Task:
+def _task(title: str, fields: tuple[Field, ...], authors: ColumnLayout, names: tuple[str, ...]) -> Task:
     """Make a task of its fields and the authors' columns; the hub names its columns as we name fields.
 
     Its labels are numbers in Parquet, and ``names`` where a row was exported with them.
@@ -24,7 +24,7 @@ def _task(title: str, fields: tuple[Field, ...], authors: Layout, names: tuple[s
         languages=("ko",),
         fields=fields,
         num_labels=num_labels,
-        layouts=(authors, Layout(same(*(field.name for field in fields)), "label", numbers)),
+        layouts=(authors, ColumnLayout(same(*(field.name for field in fields)), "label", numbers)),
         # The authors read the files with pandas: a cell that holds quotes may be quoted.
         has_quoted_cells=True,
         published=Published(
@@ -40,7 +40,7 @@ TASKS = (
     _task(
         "BoolQ",
         (Field("paragraph"), Field("question")),
-        Layout((("paragraph", "Text"), ("question", "Question")), "Answer", _FALSE_OR_TRUE, ("ID",)),
+        ColumnLayout((("paragraph", "Text"), ("question", "Question")), "Answer", _FALSE_OR_TRUE, ("ID",)),
         ("False", "True"),
     ),
     _task(
@@ -51,7 +51,7 @@ TASKS = (
             Field("alternative_1", is_option=True),
             Field("alternative_2", is_option=True),
         ),
-        Layout(
+        ColumnLayout(
             (("premise", "sentence"), ("question", "question"), ("alternative_1", "1"), ("alternative_2", "2")),
             "Answer",
             ("1", "2"),
@@ -62,7 +62,7 @@ TASKS = (
     _task(
         "HellaSwag",
         (Field("context"), *(Field(name, is_option=True) for name in _ENDINGS)),
-        Layout(
+        ColumnLayout(
             (("context", "context"), *((ending, f"choice{ending[-1]}") for ending in _ENDINGS)),
             "label",
             ("0", "1", "2", "3"),
@@ -72,14 +72,14 @@ TASKS = (
     _task(
         "SentiNeg",
         (Field("sentence"),),
-        Layout((("sentence", "Text"),), "Label", ("0", "1"), ("ID",)),
+        ColumnLayout((("sentence", "Text"),), "Label", ("0", "1"), ("ID",)),
         ("negative", "positive"),
     ),
     _task(
         "WiC",
         # The word stands in brackets in both contexts, and by itself in any text.
         (Field("word", is_own=False), Field("context_1"), Field("context_2")),
-        Layout(
+        ColumnLayout(
             (("word", "Target"), ("context_1", "SENTENCE1"), ("context_2", "SENTENCE2")),
             "ANSWER",
             _FALSE_OR_TRUE,

@@ -10,7 +10,7 @@ class NoItem(ValueError):
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnLayout:
     """The columns of a published row (keys of an object, attributes and elements in XML).
 
     Attributes:

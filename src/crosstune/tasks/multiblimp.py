@@ -1,6 +1,6 @@
 """MultiBLiMP 1.0 (Jumelet et al. 2025): sentences and their ungrammatical twins in 101 languages."""
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -19,7 +19,7 @@ TASKS = (
         languages=tuple(_LANGUAGES.split()),
         fields=(Field("sen"), Field("wrong_sen", is_own=False)),
         num_labels=2,
-        layouts=(Layout(same("sen", "wrong_sen"), right=0),),
+        layouts=(ColumnLayout(same("sen", "wrong_sen"), right=0),),
         published=Published("multilingual", ("{iso3}/data.tsv", "{iso3}/train-*.parquet", "{iso3}.tsv")),
         has_quoted_cells=True,
         group="Grammar",

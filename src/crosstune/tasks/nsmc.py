@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -16,7 +16,9 @@ _GENERATED = Task(
     num_labels=2,
     # Documents stay as they stand. One that holds a quotation mark is quoted twice over: 'say "hi"' stands in the file
     # as '"""say """"hi"""""""', and that is what a reader without quoting (pandas' QUOTE_NONE) gives. Some are empty.
-    layouts=(Layout(same("document"), label="label", answers=(("0", "negative"), ("1", "positive")), ids=("id",)),),
+    layouts=(
+        ColumnLayout(same("document"), label="label", answers=(("0", "negative"), ("1", "positive")), ids=("id",)),
+    ),
     published=Published("paper", _FILES, label="nsmc"),
     instruction="다음 문장은 긍정일까요 부정일까요?",
     keywords=("부정", "긍정"),

@@ -1,6 +1,6 @@
 """PAWS-X (Yang et al. 2019): whether one sentence says the same as another, in seven languages."""
 
-from crosstune.tasks.layout import Layout, same
+from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
 
@@ -24,7 +24,7 @@ TASKS = (
         fields=(Field("sentence1"), Field("sentence2")),
         num_labels=2,
         # Quotes mean nothing in its tab-separated files.
-        layouts=(Layout(same("sentence1", "sentence2"), "label", ("0", "1"), ("id",)),),
+        layouts=(ColumnLayout(same("sentence1", "sentence2"), "label", ("0", "1"), ("id",)),),
         published=Published(
             "multilingual",
             ("{language}/test_2k.tsv", "{language}/test-*.parquet"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from crosstune.tasks.layout import Layout, NoItem
+from crosstune.tasks.layout import ColumnLayout, NoItem
 from crosstune.tasks.published import Published
 
 Item = dict[str, Any]
@@ -85,7 +85,7 @@ class Task:
     joined: tuple[str, ...] = ()
     num_labels: int = 0
     choices: str = ""
-    layouts: tuple[Layout, ...] = ()
+    layouts: tuple[ColumnLayout, ...] = ()
     has_quoted_cells: bool = False
     published: Published | None = None
     own_file: str = ""
@@ -145,7 +145,7 @@ class Task:
         closed = [field.name for field in self.fields if field.values]
         return item | {name: item[name].strip() for name in closed if isinstance(item[name], str)}
 
-    def layout_of(self, columns: Mapping[str, Any] | Sequence[str]) -> Layout:
+    def layout_of(self, columns: Mapping[str, Any] | Sequence[str]) -> ColumnLayout:
         """Return the published form that has these columns.
 
         Raises:

@@ -16,14 +16,14 @@ _SETTING = "tokenizer.base.path"
 
 
 @dataclass(frozen=True)
-class Maker:
+class BaseMaker:
     """How the base is made, and from what: ``make`` returns tokenizer.json's content and the configuration."""
 
     fingerprint: str
     make: Callable[[], tuple[dict[str, Any], dict[str, Any]]]
 
 
-def prepare(recipe: Recipe, run: RunFolder) -> Maker:
+def prepare(recipe: Recipe, run: RunFolder) -> BaseMaker:
     """Find what the base is made from.
 
     Raises:
@@ -32,7 +32,7 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
     settings = recipe.tokenizer.base
     if not isinstance(settings, LearnedTokenizer):
         found = given.find(settings, data_root(recipe, run), _SETTING)
-        return Maker(fingerprint("base tokenizer", found.fingerprint), lambda: given.load(found.fetch(), _SETTING))
+        return BaseMaker(fingerprint("base tokenizer", found.fingerprint), lambda: given.load(found.fetch(), _SETTING))
     target = recipe.languages.target
     mixture = run.mixture(settings.mixture)
 
@@ -43,4 +43,4 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
             dict(zip(("unk_token", "bos_token", "eos_token"), SPECIAL_PIECES, strict=True))
         )
 
-    return Maker(fingerprint("base tokenizer", settings, target, fingerprint_of(mixture)), learn)
+    return BaseMaker(fingerprint("base tokenizer", settings, target, fingerprint_of(mixture)), learn)

@@ -43,14 +43,14 @@ class Extended:
 
 
 @dataclass(frozen=True)
-class Maker:
+class ExtensionMaker:
     """How the extension is made, and from what."""
 
     fingerprint: str
     make: Callable[[BpeTokenizer], Extended]
 
 
-def prepare(recipe: Recipe, run: RunFolder) -> Maker:
+def prepare(recipe: Recipe, run: RunFolder) -> ExtensionMaker:
     """Find what the extension is made from.
 
     Raises:
@@ -65,9 +65,9 @@ def prepare(recipe: Recipe, run: RunFolder) -> Maker:
         made_from = fingerprint(
             "extended tokenizer", *parts, settings, [fingerprint_of(run.mixture(name)) for name in names]
         )
-        return Maker(made_from, partial(_learn, settings, recipe, run))
+        return ExtensionMaker(made_from, partial(_learn, settings, recipe, run))
     found = given.find(settings, data_root(recipe, run), _SETTING)
-    return Maker(fingerprint("extended tokenizer", *parts, found.fingerprint), partial(_take, found.fetch))
+    return ExtensionMaker(fingerprint("extended tokenizer", *parts, found.fingerprint), partial(_take, found.fetch))
 
 
 def _pair(recipe: Recipe) -> tuple[str, str]:

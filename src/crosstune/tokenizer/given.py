@@ -34,14 +34,14 @@ _FILES = (
 
 
 @dataclass(frozen=True)
-class Found:
+class TokenizerSource:
     """Where a tokenizer is: ``fetch`` returns its folder or file, from the hub where needed."""
 
     fingerprint: str
     fetch: Callable[[], Path]
 
 
-def find(wanted: GivenTokenizer, data_root: Path, setting: str) -> Found:
+def find(wanted: GivenTokenizer, data_root: Path, setting: str) -> TokenizerSource:
     """Find a tokenizer under the data root or here; without it and with a revision, it is on the hub.
 
     Raises:
@@ -52,13 +52,13 @@ def find(wanted: GivenTokenizer, data_root: Path, setting: str) -> Found:
         if candidate.exists():
             files = [candidate] if candidate.is_file() else [candidate / name for name in _FILES]
             hashes = [(file.name, hash_file(file)) for file in files if file.is_file()]
-            return Found(fingerprint("given tokenizer", hashes), partial(Path, candidate))
+            return TokenizerSource(fingerprint("given tokenizer", hashes), partial(Path, candidate))
     if wanted.revision is None:
         raise BadInputError(
             f"{setting}: {wanted.path!r} was not found: nothing is at {' or '.join(map(str, candidates))}. "
             "Give a tokenizer folder, a SentencePiece .model file, a .gguf file, or a hub id together with `revision`."
         )
-    return Found(
+    return TokenizerSource(
         fingerprint("given tokenizer", wanted.path, wanted.revision),
         partial(_download, wanted.path, wanted.revision, setting),
     )

@@ -19,7 +19,7 @@ _SHOWN_FAILURES = 5
 
 
 @dataclass(frozen=True)
-class Texts:
+class ComparedTexts:
     """What two tokenizers are compared on.
 
     Attributes:
@@ -33,7 +33,7 @@ class Texts:
     languages: Languages
 
 
-def compare(tokenizer: Path, base: Path, texts: Texts) -> dict[str, Any]:
+def compare(tokenizer: Path, base: Path, texts: ComparedTexts) -> dict[str, Any]:
     """Check every property of ``verify`` and measure lengths before and after, per file.
 
     Raises:
@@ -115,7 +115,7 @@ def _read_lines(path: Path) -> list[str]:
         ) from None
 
 
-def _parallel_lines(texts: Texts) -> dict[str, list[str]]:
+def _parallel_lines(texts: ComparedTexts) -> dict[str, list[str]]:
     if texts.parallel is None:
         return {}
     source, target = (_read_lines(path) for path in texts.parallel)

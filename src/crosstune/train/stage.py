@@ -20,7 +20,7 @@ from crosstune.tokens.store import mixture_tokens
 from crosstune.train.periodic_eval import ScoreSuite
 from crosstune.train.start import Start, check_untrained, find_start, inputs_of, mixtures_of
 from crosstune.train.system import facts_of, train_system
-from crosstune.train.task import Task
+from crosstune.train.task import TrainingTask
 
 MakeScore = Callable[[Recipe, RunFolder], ScoreSuite]
 MinePairs = Callable[[Recipe, RunFolder, str], None]
@@ -68,21 +68,21 @@ def _longest_first(recipe: Recipe, run: RunFolder) -> list[str]:
     return sorted(work, key=lambda name: -work[name])
 
 
-def _task(recipe: Recipe, run: RunFolder, name: str) -> Task | None:
+def _task(recipe: Recipe, run: RunFolder, name: str) -> TrainingTask | None:
     """Return what is to be trained of a system; None where all of it is there."""
     start = find_start(recipe, run, name)
     wanted = fingerprint("system", inputs_of(recipe, run, name, start))
     if _is_trained(run, name, wanted):
         note(f"{name}: trained already")
     elif recipe.systems[name].phases or recipe.systems[name].merge or start.needs_new_rows:
-        return Task(recipe, run, name, start, wanted)
+        return TrainingTask(recipe, run, name, start, wanted)
     elif ranks.is_main_process():
         _point_at_start(run, name, start, wanted)
         note(f"{name}: nothing to train, uses {start.model}")
     return None
 
 
-def _train(task: Task, make_score: MakeScore | None) -> None:
+def _train(task: TrainingTask, make_score: MakeScore | None) -> None:
     prepare_libraries()  # where this is a process of its own
     train_system(replace(task, score=make_score(task.recipe, task.run)) if make_score else task)
 

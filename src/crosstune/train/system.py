@@ -44,12 +44,12 @@ from crosstune.train.row_checks import check_pieces, check_place_in_data, check_
 from crosstune.train.rows import Rows, make_rows
 from crosstune.train.speed import speed_of
 from crosstune.train.start import Start, build_model
-from crosstune.train.task import Task, begun_with
+from crosstune.train.task import TrainingTask, begun_with
 from crosstune.train.tracking import make_accelerator
 from crosstune.train.validation import held_out_text, score_text
 
 
-def train_system(task: Task) -> None:
+def train_system(task: TrainingTask) -> None:
     """Train a system's phases from its newest checkpoint on, and write its model folder and ``system.json``."""
     accelerator = make_accelerator(task.recipe, task.name, task.folder)
     _say_how_to_use_all_gpus(accelerator)
@@ -114,7 +114,7 @@ def facts_of(
 
 
 def _train_phases(
-    task: Task, context: TrainContext, resume_from: Checkpoint, tokenizer: PreTrainedTokenizerBase
+    task: TrainingTask, context: TrainContext, resume_from: Checkpoint, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[PreTrainedModel, tuple[dict[str, Any], ...]]:
     """Train the phases from a checkpoint on; return the model that they end in, and what ``system.json`` says of them.
 
@@ -134,7 +134,9 @@ def _train_phases(
         del model
 
 
-def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _train_phase(
+    task: TrainingTask, context: TrainContext, resume_from: Checkpoint
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Train one phase; return the model as plain transformers knows it, and what ``system.json`` says of the phase."""
     accelerator = context.accelerator
     index = resume_from.position.phase
@@ -190,7 +192,7 @@ def _train_phase(task: Task, context: TrainContext, resume_from: Checkpoint) -> 
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals), "reading": reading}
 
 
-def _sources(task: Task, accelerator: Accelerator) -> tuple[RowSource, ...]:
+def _sources(task: TrainingTask, accelerator: Accelerator) -> tuple[RowSource, ...]:
     """Return what the rows of new pieces start from; none where the start has rows for all pieces."""
     if not task.start.needs_new_rows:
         return ()
@@ -204,7 +206,7 @@ def _sources(task: Task, accelerator: Accelerator) -> tuple[RowSource, ...]:
         raise BadInputError(f"systems.{task.name}.{error}") from None
 
 
-def _rows(task: Task, index: int, accelerator: Accelerator) -> Rows:
+def _rows(task: TrainingTask, index: int, accelerator: Accelerator) -> Rows:
     """Return the rows of a phase, and write down which examples were too long for it."""
     phase = task.system.phases[index]
     rows, too_long = make_rows(_tokens(task, phase.mixture, accelerator), phase)
@@ -216,13 +218,13 @@ def _rows(task: Task, index: int, accelerator: Accelerator) -> Rows:
     return rows
 
 
-def _tokens(task: Task, mixture: str, accelerator: Accelerator) -> pa.Table:
+def _tokens(task: TrainingTask, mixture: str, accelerator: Accelerator) -> pa.Table:
     """Return a mixture's tokens; one process makes them, the others read."""
     with accelerator.main_process_first():
         return mixture_tokens(task.run, mixture, task.system.tokenizer)
 
 
-def _checks(task: Task, phase: Phase, accelerator: Accelerator) -> list[PeriodicEval]:
+def _checks(task: TrainingTask, phase: Phase, accelerator: Accelerator) -> list[PeriodicEval]:
     """Return what the recipe wants to have scored while the phase trains: held-out text, the suite."""
     settings = task.recipe.train
     checks = []

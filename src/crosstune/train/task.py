@@ -16,7 +16,7 @@ from crosstune.train.start import Start, build_model
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """One system that is to be trained.
 
     Attributes:
@@ -50,7 +50,7 @@ class Task:
         return self.run.system(self.name)
 
 
-def begun_with(task: Task, resume_from: Checkpoint, checkpoints: Checkpoints) -> Trainable:
+def begun_with(task: TrainingTask, resume_from: Checkpoint, checkpoints: Checkpoints) -> Trainable:
     """Return the model that the phase of a checkpoint begins with, as it is trained, in float32.
 
     Where a phase goes on and its checkpoints hold all weights, only the shape is right: its weights follow.

@@ -66,10 +66,10 @@ def test_log_likelihoods_equal_those_of_the_harness(
 def test_what_greedy_decoding_writes_is_marked_greedy(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    pairs = [scoring.Pair([1, 60 + index], [70]) for index in range(3)]
+    pairs = [scoring.ScoredPair([1, 60 + index], [70]) for index in range(3)]
     model.set_attn_implementation("sdpa")
     best = [int(model(input_ids=_tensor(pair.context)).logits[0, -1].argmax()) for pair in pairs]
-    greedy = [scoring.Pair(pair.context, [token]) for pair, token in zip(pairs, best, strict=True)]
+    greedy = [scoring.ScoredPair(pair.context, [token]) for pair, token in zip(pairs, best, strict=True)]
     found = scoring.log_likelihoods(model, [*pairs, *greedy], 256, 8192)
     assert [likelihood.is_greedy for likelihood in found] == [token == 70 for token in best] + [True] * 3
 
@@ -187,8 +187,10 @@ def test_a_limit_that_leaves_no_room_for_the_prompt_is_refused(
         CrosstuneLM(llama, tokenizer).generate_until(requests([long], "generate_until"))
 
 
-@pytest.mark.parametrize("pair", [scoring.Pair([], [5]), scoring.Pair([5], []), scoring.Pair([5], [6] * 9)])
-def test_pairs_that_cannot_be_scored_are_refused(llama: PreTrainedModel, pair: scoring.Pair) -> None:
+@pytest.mark.parametrize(
+    "pair", [scoring.ScoredPair([], [5]), scoring.ScoredPair([5], []), scoring.ScoredPair([5], [6] * 9)]
+)
+def test_pairs_that_cannot_be_scored_are_refused(llama: PreTrainedModel, pair: scoring.ScoredPair) -> None:
     with pytest.raises(ValueError, match="the model needs at least one of each and reads at most 8"):
         scoring.log_likelihoods(llama, [pair], max_length=8, batch_tokens=64)
 

@@ -8,7 +8,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Scores, read_scores
 from crosstune.report.tables.build import further_tables, paper_tables
-from crosstune.report.tables.cells import Cell, Column, Row, Table, mark_best
+from crosstune.report.tables.cells import Column, Table, TableCell, TableRow, mark_best
 from crosstune.report.tables.changes import change_table
 from crosstune.report.tables.findings import best_per_column, findings
 from crosstune.report.tables.significance import Evidence
@@ -25,7 +25,7 @@ def as_scores(*scores: tuple[str, Score]) -> Scores:
     return {(system, score.task, score.metric): score for system, score in scores}
 
 
-def column(table: Table, name: str) -> tuple[Cell, ...]:
+def column(table: Table, name: str) -> tuple[TableCell, ...]:
     index = [column.name for column in table.columns].index(name)
     return tuple(row.cells[index] for row in table.rows)
 
@@ -164,7 +164,7 @@ def test_nothing_is_best_that_is_not_above_guessing(
     values: tuple[float, float], floor: dict[str, Any], best: float | None
 ) -> None:
     column = Column(**{"task": "t", "metric": "acc", "heading": "T", **floor})
-    rows = tuple(Row(str(value), str(value), (Cell(value),)) for value in values)
+    rows = tuple(TableRow(str(value), str(value), (TableCell(value),)) for value in values)
     marked = mark_best(Table("", "", (column,), rows))
     assert [row.cells[0].value for row in marked.rows if row.cells[0].is_best] == ([] if best is None else [best])
 

@@ -11,7 +11,7 @@ from crosstune.report.stage import task_labels
 from crosstune.report.tables import failures
 from crosstune.report.tables import significance as comparisons
 from crosstune.report.tables.build import further_tables, paper_tables
-from crosstune.report.tables.cells import Cell, Column, Row, Table
+from crosstune.report.tables.cells import Column, Table, TableCell, TableRow
 from crosstune.report.tables.changes import change_table, into_target_columns, known_columns
 from crosstune.report.tables.summary import summary
 from tests.report.conftest import make_recipe, write_run
@@ -40,11 +40,11 @@ def test_a_loss_is_named_and_without_a_winner_or_a_task_nothing_else_is_said(tmp
     scores = read_scores(recipe, write_run(recipe))
     column = replace(known_columns(recipe, scores)[0], signed=True)
     (main,) = [table for table in paper_tables(recipe, scores) if table.name == "Table 4"]
-    lost = Table("", "", (column,), (Row("bilingual", "LLaMA (bilingual)", (Cell(-0.2, -0.3, -0.1),)),))
+    lost = Table("", "", (column,), (TableRow("bilingual", "LLaMA (bilingual)", (TableCell(-0.2, -0.3, -0.1),)),))
     _, forgot = summary(recipe, scores, [main], lost, [])
     said = f"significant loss on 1 of 1 measures: {column.heading} −0.200 [−0.300, −0.100]."
     assert forgot == f"It forgot some English: {said}"
-    level = replace(main, rows=tuple(replace(row, cells=(Cell(1.0),) * len(row.cells)) for row in main.rows))
+    level = replace(main, rows=tuple(replace(row, cells=(TableCell(1.0),) * len(row.cells)) for row in main.rows))
     (nobody,) = summary(recipe, scores, [level], lost, [])
     assert nobody == f"No adapted system is above LLaMA (base) at {into_target_columns(recipe, scores)[0].name}."
     assert summary(recipe, scores, [], lost, []) == ()

@@ -9,7 +9,7 @@ import pytest
 from crosstune.errors import BadInputError
 from crosstune.tasks.answers.items import instruction_items
 from crosstune.tasks.answers.rules import CASED, RULES, Rule
-from crosstune.tasks.answers.wordings import Wordings, read_wordings
+from crosstune.tasks.answers.wordings import RequestWordings, read_wordings
 from crosstune.tasks.registry import all_tasks
 
 GERMAN = """
@@ -25,13 +25,13 @@ answer_in: {en: "Antworte auf Englisch."}
 """
 
 
-def wordings(code: str) -> Wordings:
+def wordings(code: str) -> RequestWordings:
     path = all_tasks()["instructions"].file_of(code)
     assert path is not None
     return read_wordings(path, code)
 
 
-def written(folder: Path, text: str, code: str = "de") -> Wordings:
+def written(folder: Path, text: str, code: str = "de") -> RequestWordings:
     path = folder / "wordings.yaml"
     path.write_text(text, encoding="utf-8")
     return read_wordings(path, code)

@@ -15,8 +15,8 @@ from crosstune.errors import BadInputError
 from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
-from crosstune.evaluate.free_answers import Asked as AskedInTurns
 from crosstune.evaluate.free_answers import (
+    AskedInstructions,
     fidelity_scores,
     follow_up_cell,
     instruction_cell,
@@ -42,7 +42,7 @@ from crosstune.prompts.controls import without_marks
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask
 from crosstune.runs.records import FIRST_TURN, OutputRow, Score
-from crosstune.tasks.diagnostics import Asked, failures
+from crosstune.tasks.diagnostics import Expectation, failures
 from crosstune.tasks.task import Item
 from crosstune.terminal import note, progress
 from crosstune.tokens.encode import encode_prompts
@@ -98,7 +98,7 @@ class Generator:
             cells.append(follow_up_cell(first, others, followed, self.template))
             rows.append(self._answer(cells[-1]))
         scored = Scored(label, f"rules:all|{self._signature(cells[0])}", self.settings.num_bootstrap, ())
-        scores = instruction_scores(scored, AskedInTurns(tuple(cells), tuple(rows)))
+        scores = instruction_scores(scored, AskedInstructions(tuple(cells), tuple(rows)))
         return Result([*chain.from_iterable(rows), *others], scores)
 
     def _signature(self, cell: Cell) -> str:
@@ -143,7 +143,7 @@ class Generator:
         )
         output = self.template.output(str(text))
         references, earlier = cell.references[index], cell.earlier[index] if cell.earlier else ""
-        asked = Asked(
+        asked = Expectation(
             "\n".join(filter(None, (cell.sources[index], earlier))),
             references[0],
             cell.instruction,

@@ -22,7 +22,7 @@ from crosstune.errors import CrosstuneError
 from crosstune.evaluate import ranks
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.outputs import OutputLog
-from crosstune.evaluate.scoring import Likelihood, Pair, log_likelihoods
+from crosstune.evaluate.scoring import Likelihood, ScoredPair, log_likelihoods
 from crosstune.models.chat_template import control_tokens
 from crosstune.models.finite import NotFiniteError
 from crosstune.models.load import load_model, load_tokenizer
@@ -36,7 +36,7 @@ DEFAULT_MAX_GENERATED = 256
 _LIKELIHOODS = "(log-likelihoods)"  # in the log, where a task's label cannot have brackets
 
 
-def _key(pair: Pair) -> str:
+def _key(pair: ScoredPair) -> str:
     """Return what a pair is found again by: two tasks may ask the same."""
     return hashlib.blake2b(repr((pair.context, pair.continuation)).encode(), digest_size=16).hexdigest()
 
@@ -130,7 +130,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[tuple[str, str] | None, list[int], list[int]]], **_options: Any
     ) -> list[tuple[float, bool]]:
-        pairs = [Pair(context, continuation) for _, context, continuation in requests]
+        pairs = [ScoredPair(context, continuation) for _, context, continuation in requests]
         likelihoods = self._likelihoods(pairs, self._asked_for)
         answers = [(likelihood.log_probability, likelihood.is_greedy) for likelihood in likelihoods]
         for (text, _, _), answer in zip(requests, answers, strict=True):
@@ -138,7 +138,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
                 self.cache_hook.add_partial("loglikelihood", text, answer)
         return answers
 
-    def _likelihoods(self, pairs: Sequence[Pair], names: Sequence[str]) -> list[Likelihood]:
+    def _likelihoods(self, pairs: Sequence[ScoredPair], names: Sequence[str]) -> list[Likelihood]:
         """Score pairs, but for those that the log of an interrupted evaluation holds; names say what they are."""
         keys = [_key(pair) for pair in pairs]
         known = {key: Likelihood(*row["answer"]) for key, row in self._known().items()}
@@ -178,13 +178,13 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         The harness's ``hf`` model lets the tokenizer add its BOS and then puts BOS before it, by default: it adds the
         log-probability of BOS after BOS to every text. Here BOS is given, not scored.
         """
-        pairs: list[Pair] = []
+        pairs: list[ScoredPair] = []
         names: list[str] = []
         ends = []
         for request in requests:
             tokens = self.tok_encode(request.args[0], add_special_tokens=False)
             of_text = windows(tokens, self.prefix_token_id, self.max_length)
-            pairs += [Pair(window.context, window.continuation) for window in of_text]
+            pairs += [ScoredPair(window.context, window.continuation) for window in of_text]
             ends.append(len(pairs))
             names += [_name(request)] * (len(pairs) - len(names))
         found = [likelihood.log_probability for likelihood in self._likelihoods(pairs, names)]

@@ -47,7 +47,7 @@ EVERYTHING = Span()
 
 
 @dataclass(frozen=True)
-class Asked:
+class AttentionRequest:
     """What a layer asks of its attention beside causality.
 
     Attributes:
@@ -65,7 +65,7 @@ class Asked:
         return self.softcap is None and self.sinks is None
 
 
-def asked_of(module: nn.Module, options: dict[str, Any]) -> Asked:
+def asked_of(module: nn.Module, options: dict[str, Any]) -> AttentionRequest:
     """Return what a layer's call asks for.
 
     Raises:
@@ -79,7 +79,7 @@ def asked_of(module: nn.Module, options: dict[str, Any]) -> Asked:
         )
     if options.get("is_causal") is False or getattr(module, "is_causal", True) is False:
         raise ValueError(f"{type(module).__name__} attends to tokens that follow, which packed attention cannot")
-    return Asked(_span_of(module, options), options.get("softcap"), options.get("s_aux"))
+    return AttentionRequest(_span_of(module, options), options.get("softcap"), options.get("s_aux"))
 
 
 def _span_of(module: nn.Module, options: dict[str, Any]) -> Span:

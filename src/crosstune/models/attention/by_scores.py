@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import dropout as drop
 
-from crosstune.models.attention.asked import Asked
+from crosstune.models.attention.asked import AttentionRequest
 
 
 def attend_by_scores(
-    states: tuple[Tensor, Tensor, Tensor], bias: Tensor, scaling: float, asked: Asked, dropout: float = 0.0
+    states: tuple[Tensor, Tensor, Tensor], bias: Tensor, scaling: float, asked: AttentionRequest, dropout: float = 0.0
 ) -> Tensor:
     """Attend; query, key, value: [heads, rows, length, size], bias: [rows or 1, queries, keys], added to the scores."""
     query, key, value = states

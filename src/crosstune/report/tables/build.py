@@ -7,7 +7,7 @@ from crosstune.languages.registry import language_name
 from crosstune.recipe import Recipe
 from crosstune.report import paper
 from crosstune.report.scores import Scores
-from crosstune.report.tables.cells import Cell, Column, Row, Table, mark_best
+from crosstune.report.tables.cells import Column, Table, TableCell, TableRow, mark_best
 from crosstune.report.tables.columns import (
     METRIC_TITLES,
     all_translation_columns,
@@ -69,7 +69,7 @@ def build_table(recipe: Recipe, scores: Scores, name: str, title: str, columns: 
         figures: tuple[float | None, ...] = tuple(column.paper(settings.paper_system) for column in columns)
         has_figures = recipe.report.paper_figures and any(figure is not None for figure in figures)
         rows.append(
-            Row(
+            TableRow(
                 system=system,
                 label=label_of(recipe, system),
                 cells=cells,
@@ -80,7 +80,7 @@ def build_table(recipe: Recipe, scores: Scores, name: str, title: str, columns: 
     return mark_best(Table(name, title, tuple(columns), tuple(rows), notes=_notes(columns, rows)))
 
 
-def _notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
+def _notes(columns: Sequence[Column], rows: Sequence[TableRow]) -> tuple[str, ...]:
     notes = []
     if any(cell.low is not None for row in rows for cell in row.cells):
         notes.append(
@@ -93,8 +93,8 @@ def _notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _cell(score: Score | None) -> Cell:
-    return Cell() if score is None else Cell(score.value, score.low, score.high)
+def _cell(score: Score | None) -> TableCell:
+    return TableCell() if score is None else TableCell(score.value, score.low, score.high)
 
 
 def _group_title(recipe: Recipe, task: str, metric: str) -> str:

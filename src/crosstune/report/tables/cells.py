@@ -68,7 +68,7 @@ class Column:
         floors = (self.chance, self.majority, 1.0 if self.metric == "bleu" and self.top == 100 else None)
         return max((floor for floor in floors if floor is not None), default=None)
 
-    def loss(self, cell: "Cell") -> tuple[float, float] | None:
+    def loss(self, cell: "TableCell") -> tuple[float, float] | None:
         """Return the interval of what a difference loses, so that more is worse; None without an interval."""
         if cell.low is None or cell.high is None:
             return None
@@ -87,7 +87,7 @@ class Column:
         """Return the paper's figure as precisely as the paper prints it."""
         return MISSING if figure is None else f"{figure:.{self.paper_decimals}f}"
 
-    def judgement(self, cell: "Cell") -> Literal["", "better", "worse"]:
+    def judgement(self, cell: "TableCell") -> Literal["", "better", "worse"]:
         """Say whether a difference whose interval leaves out zero is one for the better."""
         if not self.signed or not cell.is_tested or cell.low is None or cell.high is None:
             return ""
@@ -95,7 +95,7 @@ class Column:
             return ""
         return "better" if (cell.low > 0) != (self.metric in LESS_IS_BETTER) else "worse"
 
-    def marks(self, cell: "Cell") -> str:
+    def marks(self, cell: "TableCell") -> str:
         """Return a cell's marks; of a difference, first an arrow when its interval leaves out zero."""
         arrow = ""
         if self.judgement(cell):
@@ -104,7 +104,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One number with its interval or its spread over seeds.
 
     Attributes:
@@ -123,12 +123,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One system's cells, and the paper's figures for it where it has some."""
 
     system: str
     label: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     paper_label: str = ""
     paper: tuple[float | None, ...] = ()
 
@@ -144,7 +144,7 @@ class Table:
     name: str
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     sentence: str = ""
     notes: tuple[str, ...] = ()
     rows_are: str = "system"

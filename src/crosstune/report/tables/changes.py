@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores, paired_interval
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import Cell, Column, Row, Table
+from crosstune.report.tables.cells import Column, Table, TableCell, TableRow
 from crosstune.report.tables.columns import language_columns, paper_translations, translation_columns
 from crosstune.report.tables.significance import Evidence
 from crosstune.runs.records import SHARES_OF_CORRECT
@@ -114,7 +114,7 @@ def _differences(recipe: Recipe, evidence: Evidence) -> Table | None:
     others = [*known_columns(recipe, scores), *language_columns(recipe, scores, recipe.languages.target)]
     columns = [*accuracies, *into_target_columns(recipe, scores), *(one for one in others if one.metric != "acc")]
     rows = tuple(
-        Row(
+        TableRow(
             system,
             label_of(recipe, system),
             tuple(_change(evidence, (system, reference), column) for column in columns),
@@ -168,10 +168,10 @@ def difference_interval(won: int, lost: int, num_items: int) -> tuple[float, flo
     return max(-1.0, middle - half), min(1.0, middle + half)
 
 
-def _change(evidence: Evidence, systems: tuple[str, str], column: Column) -> Cell:
+def _change(evidence: Evidence, systems: tuple[str, str], column: Column) -> TableCell:
     difference = evidence.difference(systems, column.task, column.metric)
     if difference is None:
-        return Cell()
+        return TableCell()
     bounds = None
     if column.metric in SHARES_OF_CORRECT:
         counts = evidence.won_and_lost(systems, column.task, column.metric)
@@ -179,7 +179,7 @@ def _change(evidence: Evidence, systems: tuple[str, str], column: Column) -> Cel
     else:
         resampled = evidence.resampled(systems, column.task, column.metric)
         bounds = paired_interval(*resampled) if resampled else None
-    return Cell(difference, *(bounds or (None, None)))
+    return TableCell(difference, *(bounds or (None, None)))
 
 
 def _mean_change(scores: Scores, system: str, reference: str, columns: Sequence[Column]) -> float | None:

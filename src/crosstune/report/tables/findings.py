@@ -7,7 +7,7 @@ from crosstune.languages.registry import language_name
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import Cell, Column, Row, Table
+from crosstune.report.tables.cells import Column, Table, TableCell, TableRow
 from crosstune.report.tables.changes import from_target_columns, into_target_columns, known_columns, target_columns
 
 
@@ -32,7 +32,7 @@ def best_per_column(table: Table) -> str:
 
 
 @dataclass(frozen=True)
-class Finding:
+class FindingGroup:
     """Sentences of what the numbers say, under a few words."""
 
     title: str
@@ -41,7 +41,7 @@ class Finding:
 
 def findings(
     recipe: Recipe, scores: Scores, tables: Sequence[Table], changes: Table | None, verdict: str
-) -> list[Finding]:
+) -> list[FindingGroup]:
     """Return what stands at the top of the page: what was won, what was forgotten, what still breaks.
 
     ``verdict`` says who forgot more than the recipe allows.
@@ -52,7 +52,7 @@ def findings(
     if changes is not None:
         found.append((f"{source} forgotten", (*_forgotten(recipe, scores, changes), verdict)))
     found.append((f"Asked in {target}", (_instruction_gap(recipe, scores),)))
-    written = [Finding(title, tuple(line for line in lines if line)) for title, lines in found]
+    written = [FindingGroup(title, tuple(line for line in lines if line)) for title, lines in found]
     return [finding for finding in written if finding.lines]
 
 
@@ -141,7 +141,7 @@ def _join(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _clearance(best: Cell, others: Sequence[Row], index: int) -> str:
+def _clearance(best: TableCell, others: Sequence[TableRow], index: int) -> str:
     cells = [row.cells[index] for row in others if row.cells[index].value is not None]
     if best.low is None or not cells or any(cell.high is None for cell in cells):
         return ""
@@ -155,7 +155,7 @@ def _bracket(text: str) -> str:
     return f" ({text})" if text else ""
 
 
-def _with_interval(column: Column, cell: Cell) -> str:
+def _with_interval(column: Column, cell: TableCell) -> str:
     if cell.low is None or cell.high is None:
         return column.text(cell.value)
     return f"{column.text(cell.value)} [{column.text(cell.low)}, {column.text(cell.high)}]"

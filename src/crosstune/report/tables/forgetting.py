@@ -7,7 +7,7 @@ from typing import Any, Literal
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import Cell, Column, Table
+from crosstune.report.tables.cells import Column, Table, TableCell
 from crosstune.report.tables.changes import known_columns
 
 Verdict = Literal["pass", "fail", "undecided", "unchecked"]
@@ -43,8 +43,8 @@ def verdicts(recipe: Recipe, scores: Scores, changes: Table | None) -> list[Forg
     places = {column.task: place for place, column in enumerate(changes.columns)} if changes else {}
     rows = {row.system: row for row in changes.rows} if changes else {}
 
-    def cell(system: str, task: str) -> Cell:
-        return rows[system].cells[places[task]] if system in rows and task in places else Cell()
+    def cell(system: str, task: str) -> TableCell:
+        return rows[system].cells[places[task]] if system in rows and task in places else TableCell()
 
     return [
         _forgetting(recipe, system, column, cell(system, column.task), limit * column.top)
@@ -54,7 +54,7 @@ def verdicts(recipe: Recipe, scores: Scores, changes: Table | None) -> list[Forg
     ]
 
 
-def _forgetting(recipe: Recipe, system: str, column: Column, cell: Cell, limit: float) -> Forgetting:
+def _forgetting(recipe: Recipe, system: str, column: Column, cell: TableCell, limit: float) -> Forgetting:
     names = system, label_of(recipe, system), column.task, column.metric
     return Forgetting(*names, cell.value, cell.low, cell.high, limit, verdict(column.loss(cell), limit))
 

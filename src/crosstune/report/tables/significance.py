@@ -15,7 +15,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Resamples, Scores
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import LESS_IS_BETTER, Row, Table
+from crosstune.report.tables.cells import LESS_IS_BETTER, Table, TableRow
 from crosstune.runs.records import SHARES_OF_CORRECT, same_items
 
 ALPHA = 0.05
@@ -204,7 +204,7 @@ def _marks(p_values: dict[str, float], reference: str, less_is_better: bool) -> 
     return DIFFERS * differs + BEATS_ALL * beats_all
 
 
-def _legend(recipe: Recipe, rows: Sequence[Row]) -> str:
+def _legend(recipe: Recipe, rows: Sequence[TableRow]) -> str:
     marks = "".join(cell.marks for row in rows for cell in row.cells)
     parts = []
     if DIFFERS in marks:

@@ -6,7 +6,7 @@ from crosstune.languages.registry import language_name
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import Cell, Column, Row, Table
+from crosstune.report.tables.cells import Column, Table, TableCell, TableRow
 from crosstune.report.tables.changes import into_target_columns, known_columns, target_columns
 from crosstune.report.tables.failures import CellFailures
 
@@ -46,7 +46,7 @@ def summary(
     return tuple(sentence for sentence in sentences if sentence)
 
 
-Changed = dict[tuple[str, str], tuple[Column, Cell]]
+Changed = dict[tuple[str, str], tuple[Column, TableCell]]
 """A system's differences to the reference, by task and metric."""
 
 
@@ -57,7 +57,7 @@ def _change(changes: Table | None, system: str) -> Changed:
     return {(c.task, c.metric): (c, cell) for c, cell in zip(changes.columns, row.cells, strict=True)}
 
 
-def _won(recipe: Recipe, place: tuple[Table, int], best: Row, change: Changed) -> str:
+def _won(recipe: Recipe, place: tuple[Table, int], best: TableRow, change: Changed) -> str:
     table, index = place
     column = table.columns[index]
     reference = next((row for row in table.rows if row.system == recipe.evaluate.reference_system), None)
@@ -68,7 +68,7 @@ def _won(recipe: Recipe, place: tuple[Table, int], best: Row, change: Changed) -
     return f"{best.label} is best at {column.name}, {metric} {_with_interval(column, best.cells[index])}{at}{gain}."
 
 
-def _forgotten(recipe: Recipe, scores: Scores, best: Row, change: Changed) -> str:
+def _forgotten(recipe: Recipe, scores: Scores, best: TableRow, change: Changed) -> str:
     """Say on which measures the best system lost, or how much it may have lost unseen."""
     known = {(column.task, column.metric) for column in known_columns(recipe, scores)}
     losses = [(c.loss(cell), c, cell) for key, (c, cell) in change.items() if key in known and cell.value is not None]
@@ -85,7 +85,7 @@ def _forgotten(recipe: Recipe, scores: Scores, best: Row, change: Changed) -> st
     return f"No significant loss of {name} on {len(tested)} measure{'s' * (len(tested) > 1)}{rest}."
 
 
-def _fails(column: Column, best: Row, failed: Sequence[CellFailures]) -> str:
+def _fails(column: Column, best: TableRow, failed: Sequence[CellFailures]) -> str:
     for cell in failed:
         for system, _, n, _, first in cell.rows:
             if cell.task == column.task and system == best.system and n:
@@ -98,12 +98,12 @@ def _fails(column: Column, best: Row, failed: Sequence[CellFailures]) -> str:
     return ""
 
 
-def _judged(column: Column, cell: Cell) -> str:
+def _judged(column: Column, cell: TableCell) -> str:
     is_judged = cell.is_tested and cell.low is not None and cell.high is not None
     return ", not significant" if is_judged and not column.judgement(cell) else ""
 
 
-def _with_interval(column: Column, cell: Cell) -> str:
+def _with_interval(column: Column, cell: TableCell) -> str:
     if cell.low is None or cell.high is None:
         return column.text(cell.value)
     return f"{column.text(cell.value)} [{column.text(cell.low)}, {column.text(cell.high)}]"

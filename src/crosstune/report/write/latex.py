@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from crosstune.report.tables.cells import Cell, Column, Row, Table
+from crosstune.report.tables.cells import Column, Table, TableCell, TableRow
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -67,7 +67,7 @@ def _groups(table: Table) -> list[str]:
     return [_line("", cells), rules]
 
 
-def _rows(columns: Sequence[Column], row: Row) -> list[str]:
+def _rows(columns: Sequence[Column], row: TableRow) -> list[str]:
     cells = list(zip(columns, row.cells, strict=True))
     # An empty group before the label: behind a line's end, "[" and "*" would be read as its arguments.
     lines = [_line("{}" + escape(row.label), [_value(column, cell) for column, cell in cells])]
@@ -80,12 +80,12 @@ def _rows(columns: Sequence[Column], row: Row) -> list[str]:
     return lines
 
 
-def _value(column: Column, cell: Cell) -> str:
+def _value(column: Column, cell: TableCell) -> str:
     text = escape(column.text(cell.value) + (column.marks(cell) if column.signed else cell.marks))
     return rf"\textbf{{{text}}}" if cell.is_best else text
 
 
-def _interval(column: Column, cell: Cell) -> str:
+def _interval(column: Column, cell: TableCell) -> str:
     if cell.low is None or cell.high is None:
         return ""
     return rf"\scriptsize [{escape(column.text(cell.low))}, {escape(column.text(cell.high))}]"

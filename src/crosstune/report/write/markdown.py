@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from crosstune.report.run_facts import RunFacts
-from crosstune.report.tables.cells import MISSING, Cell, Column, Row, Table
-from crosstune.report.tables.findings import Finding
+from crosstune.report.tables.cells import MISSING, Column, Table, TableCell, TableRow
+from crosstune.report.tables.findings import FindingGroup
 from crosstune.terminal import shown
 
 
 def to_markdown(
-    heading: tuple[str, str], found: Sequence[Finding], tables: Sequence[Table], failed: str, facts: RunFacts
+    heading: tuple[str, str], found: Sequence[FindingGroup], tables: Sequence[Table], failed: str, facts: RunFacts
 ) -> str:
     """Return the whole of report.md; ``heading`` is title and description, ``failed`` the section on failures."""
     title, description = heading
@@ -41,7 +41,7 @@ def _heading(column: Column) -> str:
     return escape(": ".join((column.name, ", ".join(part for part in (column.detail, column.levels) if part))))
 
 
-def _paper_line(columns: Sequence[Column], row: Row) -> str:
+def _paper_line(columns: Sequence[Column], row: TableRow) -> str:
     figures = [column.paper_text(figure) for column, figure in zip(columns, row.paper, strict=True)]
     return _line(f"*{row.paper_label}*", [text if text == MISSING else f"*{text}*" for text in figures])
 
@@ -50,7 +50,7 @@ def _line(label: str, cells: Sequence[str]) -> str:
     return f"| {escape(label) if not label.startswith('*') else label} | " + " | ".join(cells) + " |"
 
 
-def _cell(column: Column, cell: Cell) -> str:
+def _cell(column: Column, cell: TableCell) -> str:
     value = column.text(cell.value)
     text = f"**{value}**" if cell.is_best else value
     if cell.spread is not None:

@@ -16,7 +16,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.run_facts import RunFacts, gguf_sentence
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import Row, Table
+from crosstune.report.tables.cells import Table, TableRow
 from crosstune.report.tables.columns import METRIC_TITLES, task_title
 from crosstune.report.write.markdown import escape, table_to_markdown
 from crosstune.runs.files import read_json, write_text
@@ -142,7 +142,7 @@ def _results(recipe: Recipe, system: str, tables: Sequence[Table]) -> Iterator[s
     yield from (table_to_markdown(table) for table in shown if table.rows)
 
 
-def _plain(row: Row) -> Row:
+def _plain(row: TableRow) -> TableRow:
     """Return a row without the paper's figures, and without marks that compare it with rows that are not shown."""
     return replace(row, paper=(), cells=tuple(replace(cell, is_best=False, marks="") for cell in row.cells))
 

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from crosstune.report.tables.cells import Cell, Column, Table
+from crosstune.report.tables.cells import Column, Table, TableCell
 from crosstune.report.tables.significance import BEATS_ALL, DIFFERS
 from crosstune.terminal import results
 
@@ -89,7 +89,7 @@ def _rich_table(table: Table) -> RichTable:
     return drawn
 
 
-def _cell(column: Column, cell: Cell) -> Text:
+def _cell(column: Column, cell: TableCell) -> Text:
     """Write value and spread, or half the interval's width: the exact ends are in the report."""
     value = column.text(cell.value) + (column.marks(cell) if column.signed else "")
     text = Text(value, style="bold" if cell.is_best else "")

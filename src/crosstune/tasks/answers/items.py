@@ -7,7 +7,7 @@ from typing import Any
 
 from crosstune.languages.registry import language
 from crosstune.tasks.answers.rules import SEPARATOR, Rule
-from crosstune.tasks.answers.wordings import Request, Wordings
+from crosstune.tasks.answers.wordings import RequestWordings, WrittenRequest
 
 # Few enough for an answer of 96 tokens of a tokenizer that knows the language little.
 _NUMBERS = {
@@ -29,7 +29,7 @@ _EXCLUDED = {("json", "no_commas"), ("language", "keywords"), ("language", "no_k
 _SHARE_OF_TWO = 1 / 3
 
 
-def instruction_items(wordings: Wordings, max_items: int | None, seed: int) -> Iterator[dict[str, Any]]:
+def instruction_items(wordings: RequestWordings, max_items: int | None, seed: int) -> Iterator[dict[str, Any]]:
     """Yield instructions, every request with every kind of rule; the first of them have all kinds equally often.
 
     A third of those of a single turn ask for a second thing. A second request is asked when the first is answered.
@@ -65,7 +65,7 @@ def _beside(kind: str, kinds: list[str], generator: random.Random) -> list[str]:
     return [generator.choice(others)] if others else []
 
 
-def _drawn(kind: str, request: Request, wordings: Wordings, generator: random.Random) -> Rule:
+def _drawn(kind: str, request: WrittenRequest, wordings: RequestWordings, generator: random.Random) -> Rule:
     """Return a rule of a kind, with what it asks for drawn."""
     if kind in _NUMBERS:
         is_longer = kind in _IN_WORDS and not language(wordings.code).is_spaced
@@ -82,7 +82,7 @@ def _drawn(kind: str, request: Request, wordings: Wordings, generator: random.Ra
     return Rule(kind, generator.choice(choices[kind]) if kind in choices else "")
 
 
-def _said(rule: Rule, wordings: Wordings, generator: random.Random) -> str:
+def _said(rule: Rule, wordings: RequestWordings, generator: random.Random) -> str:
     """Return a rule in words of its language."""
     if rule.kind == "language":
         return wordings.answer_in[rule.argument]

@@ -33,7 +33,7 @@ _SECTIONS = ("language", "requests", "rules", *dict.fromkeys(_NEEDS.values()))
 
 
 @dataclass(frozen=True)
-class Request:
+class WrittenRequest:
     """What is asked for, and words that an answer to it may well hold."""
 
     ask: str
@@ -41,7 +41,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Wordings:
+class RequestWordings:
     """How a language asks.
 
     Attributes:
@@ -53,7 +53,7 @@ class Wordings:
     """
 
     code: str
-    requests: tuple[Request, ...]
+    requests: tuple[WrittenRequest, ...]
     rules: Mapping[str, tuple[str, ...]]
     openings: tuple[str, ...]
     endings: tuple[str, ...]
@@ -67,7 +67,7 @@ class Wordings:
         return [kind for kind in RULES if kind in self.rules and (has_case or kind not in CASED)]
 
 
-def read_wordings(path: Path, code: str) -> Wordings:
+def read_wordings(path: Path, code: str) -> RequestWordings:
     """Read a file of wordings.
 
     Raises:
@@ -84,9 +84,9 @@ def read_wordings(path: Path, code: str) -> Wordings:
             f"{path}: instructions in {code!r} were to be made of these wordings, but\n{listed}\n"
             "docs/instructions.md shows such a file"
         )
-    return Wordings(
+    return RequestWordings(
         code,
-        tuple(Request(one["ask"], tuple(one["words"])) for one in content["requests"]),
+        tuple(WrittenRequest(one["ask"], tuple(one["words"])) for one in content["requests"]),
         {kind: tuple(texts) for kind, texts in content["rules"].items()},
         tuple(content.get("openings", ())),
         tuple(content.get("endings", ())),
