@@ -61,7 +61,7 @@ class EvaluationTask(Section):
     max_new_tokens: Count = Field(256, description="maximum length of an answer, in tokens")
 
     @model_validator(mode="after")
-    def _own_files_or_the_harnesss(self) -> Self:
+    def _own_files_or_tasks_of_the_harness(self) -> Self:
         if self.spec.judge == "harness":
             if not self.name or self.paths:
                 raise ValueError("`task: harness` needs `name`, a task of lm-evaluation-harness, and no `paths`")

@@ -8,6 +8,7 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from crosstune.recipe import Languages
+from crosstune.terminal import new_table
 
 # Words are what stands between white space: no tool's version changes them, and Korean is written with spaces.
 WORD_SPLITTER = "whitespace"
@@ -74,7 +75,7 @@ def parity_line(row: dict[str, Any]) -> str:
 
 def as_table(rows: list[Fertility]) -> Table:
     """Return the rows as a table for the terminal, the tokenizers side by side."""
-    table = Table(title=f"fertility (words: {WORD_SPLITTER})", title_justify="left")
+    table = new_table(f"fertility (words: {WORD_SPLITTER})")
     for heading in ("text", "language"):
         table.add_column(heading, overflow="fold")
     names = list(dict.fromkeys(row.tokenizer for row in rows))

@@ -8,6 +8,7 @@ from crosstune.errors import BadInputError
 from crosstune.recipe import LearnedExtension, Recipe
 from crosstune.runs.files import read_json, write_json, write_text
 from crosstune.runs.folder import RunFolder
+from crosstune.terminal import new_table
 from crosstune.tokenizer import fertility
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extension import learn, prepared
@@ -62,7 +63,7 @@ def sweep(recipe: Recipe, run: RunFolder, sizes: list[int]) -> list[Point]:
 
 def as_table(points: list[Point]) -> Table:
     """Return the tokens per word as a table for the terminal, a row for each size and a column for each text."""
-    table = Table(title=f"tokens per {fertility.WORD_SPLITTER} word", title_justify="left")
+    table = new_table(f"tokens per {fertility.WORD_SPLITTER} word")
     for heading in ("new pieces", *_texts(points)):
         table.add_column(heading, justify="right")
     for size in dict.fromkeys(point.num_new_pieces for point in points):

@@ -14,6 +14,7 @@ from crosstune.errors import BadInputError
 from crosstune.languages import characters
 from crosstune.recipe import Languages
 from crosstune.runs.files import write_json
+from crosstune.terminal import new_table
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
 from crosstune.tokenizer.extend import padding_ids
 
@@ -145,7 +146,7 @@ def as_json(properties: list[Property]) -> dict[str, Any]:
 
 def as_table(report: dict[str, Any]) -> Table:
     """Return the properties of ``verification.json`` as a table for the terminal."""
-    table = Table(title="verification", title_justify="left")
+    table = new_table("verification")
     table.add_column("property")
     for heading in ("checked", "failed"):
         table.add_column(heading, justify="right")

@@ -143,7 +143,7 @@ class HarnessTask:
         own = TaskManager(include_path=str(self.include_path), include_defaults=False) if self.include_path else None
         if own and self.name in own.all_tasks:
             return own
-        manager = _harnesss_own_tasks()
+        manager = _own_tasks_of_the_harness()
         if self.name in manager.all_tasks:
             return manager
         known = [*(own.all_tasks if own else ()), *manager.all_tasks]
@@ -155,7 +155,7 @@ class HarnessTask:
 
 
 @cache
-def _harnesss_own_tasks() -> Any:
+def _own_tasks_of_the_harness() -> Any:
     """Return the manager of the harness's 13,000 task files, which take seconds to find."""
     from lm_eval.tasks import TaskManager
 
