@@ -172,6 +172,14 @@ def look_up(parts: Iterable[Tensor], rows: Array, targets: Array) -> tuple[Array
     """Return each target's log-probability, and whether it is the likeliest piece; of equal ones the first one is.
 
     Parts: [rows, some pieces] each, all pieces together; rows and targets: the row and the piece that are asked of.
+
+    Four pieces of equal probability but the last, in two parts; pieces 3 and 0 of the only row are asked for:
+
+    >>> log_probabilities, greedy = look_up(
+    ...     [torch.zeros(1, 2), torch.tensor([[0.0, 1.0]])], np.array([0, 0]), np.array([3, 0])
+    ... )
+    >>> np.exp(log_probabilities).round(3).tolist(), greedy.tolist()
+    ([0.475, 0.175], [True, False])
     """
     logits, is_best, part_of = np.empty(len(targets)), np.empty(len(targets), bool), np.empty(len(targets), np.int64)
     largest, normalizers, first = [], [], 0

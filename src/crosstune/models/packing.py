@@ -83,6 +83,15 @@ def lay_out(
     With ``share_prefixes``, tokens that begin several rows are laid out once; losses and log-likelihoods stay equal.
     Behind all rows stand a few tokens that nobody reads, where the packed length is to be a multiple of a number. Where
     more than ``max_continuing`` tokens continue a short prefix, it stands several times.
+
+    >>> question = [20, 21, 22, 23, 24, 25, 26, 27]
+    >>> layout = lay_out([[*question, 1, 2], [*question, 3]], share_prefixes=True)
+    >>> layout.input_ids[0].tolist()
+    [20, 21, 22, 23, 24, 25, 26, 27, 1, 2, 3]
+    >>> layout.position_ids[0].tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 8]
+    >>> layout.token_positions[1].tolist()  # where the second row stands
+    [0, 1, 2, 3, 4, 5, 6, 7, 10]
     """
     runs = runs_with_shared_prefix(rows) if share_prefixes else [(0, [index]) for index in range(len(rows))]
     if max_continuing is not None:

@@ -14,7 +14,12 @@ _MAX_COPIED = 0.02
 
 
 def runs_with_shared_prefix(rows: Sequence[Sequence[int] | NDArray[np.int32]]) -> list[tuple[int, list[int]]]:
-    """Return (shared tokens, row indices) of runs of rows that begin alike, in sorted order of the rows."""
+    """Return (shared tokens, row indices) of runs of rows that begin alike, in sorted order of the rows.
+
+    >>> question = [20, 21, 22, 23, 24, 25, 26, 27]
+    >>> runs_with_shared_prefix([[*question, 1, 2], [5, 6], [*question, 3]])
+    [(0, [1]), (8, [0, 2])]
+    """
     # Bytes of numbers whose largest digit stands first sort as the numbers do, and ten times as fast as lists of them.
     keys = [np.asarray(row, ">u4").tobytes() for row in rows]
     order = sorted(range(len(rows)), key=keys.__getitem__)

@@ -176,7 +176,13 @@ class CachedWordTokenizer:
 
 
 def _sizes_of_words(bytes_of_tokens: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Return how many tokens each of some words has that end at these bytes; None where tokens end elsewhere."""
+    """Return how many tokens each of some words has that end at these bytes; None where tokens end elsewhere.
+
+    Tokens of 1, 2 and 3 bytes are two of a word of three bytes and one of the next:
+
+    >>> _sizes_of_words(np.array([1, 2, 3]), np.array([3, 6])).tolist()
+    [2, 1]
+    """
     ends_of_tokens = np.cumsum(bytes_of_tokens)
     if not len(ends_of_tokens) or ends_of_tokens[-1] != ends[-1]:
         return None
@@ -189,7 +195,12 @@ def _sizes_of_words(bytes_of_tokens: NDArray[np.int64], ends: NDArray[np.int64])
 def _gather(
     values: NDArray[Any], places: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return stretches of some values, one behind the other, and where each begins, and the end."""
+    """Return stretches of some values, one behind the other, and where each begins, and the end.
+
+    >>> values, offsets = _gather(np.array([10, 11, 12, 13]), np.array([2, 0]), np.array([2, 1]))
+    >>> values.tolist(), offsets.tolist()
+    ([12, 13, 10], [0, 2, 3])
+    """
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     return values[np.repeat(places - offsets[:-1], sizes) + np.arange(offsets[-1])], offsets
 

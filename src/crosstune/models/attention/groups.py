@@ -27,7 +27,18 @@ class Node:
 def group(
     nodes: Sequence[Node], num_tokens: int, device: torch.device | None, span: Span = EVERYTHING
 ) -> tuple[tuple[Group, ...], Tensor]:
-    """Gather nodes of similar length into groups, and return where each packed position's output will be."""
+    """Gather nodes of similar length into groups, and return where each packed position's output will be.
+
+    Rows of 3, 30 and 2 tokens: the short ones are padded to 3 and attend together, the long one alone. The kernel's
+    outputs are 2 x 3 of the short rows, by length, and 30: the first packed token's is the fourth.
+
+    >>> nothing = np.empty(0, np.int64)
+    >>> groups, output_index = group([Node(0, 3, nothing), Node(3, 30, nothing), Node(33, 2, nothing)], 35, None)
+    >>> groups[0].queries.tolist()
+    [[33, 34, 34], [0, 1, 2]]
+    >>> output_index[[0, 1, 2, 3, 32, 33, 34]].tolist()
+    [3, 4, 5, 6, 35, 0, 1]
+    """
     # Continuations of a prefix need a mask, other nodes do not: they are kept apart.
     order = sorted(range(len(nodes)), key=lambda index: (len(nodes[index].path) > 0, nodes[index].length))
     groups: list[Group] = []
