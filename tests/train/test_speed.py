@@ -25,18 +25,22 @@ def test_the_share_is_useful_operations_by_time_and_rate() -> None:
     assert Speed(flops_per_step=3e9, matrix_rate=1e10).mfu(steps=10, seconds=6.0) == 0.5
 
 
-@pytest.mark.slow
-def test_the_rate_is_that_of_a_product_timed_by_hand() -> None:
+def rate_by_hand() -> float:
     left = torch.ones(1024, 1024)
-    left @ left
     times = []
     for _ in range(5):
         started = time.perf_counter()
         torch.nn.functional.linear(left, left)
         times.append(time.perf_counter() - started)
-    by_hand = 2 * 1024**3 / min(times)
-    # Other work on the machine moves both; an error of units or of the count is a factor of two or more.
-    assert by_hand / 2 < matrix_rate(torch.device("cpu"), torch.float32) < by_hand * 2
+    return 2 * 1024**3 / min(times)
+
+
+@pytest.mark.slow
+def test_the_rate_is_that_of_a_product_timed_by_hand() -> None:
+    # Other work on the machine moves both, seldom in five turns alike; an error of units or of the count is a factor of
+    # two or more.
+    ratios = (matrix_rate(torch.device("cpu"), torch.float32) / rate_by_hand() for _ in range(5))
+    assert any(0.67 < ratio < 1.5 for ratio in ratios)
 
 
 def test_a_step_costs_what_the_plan_says(make_run: MakeRun) -> None:
