@@ -49,6 +49,7 @@ def recipe_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "num_steps": arguments.steps,
         "global_batch_size": arguments.rows,
         "max_length_tokens": 256,
+        "on_too_long": "truncate",
     }
     model = arguments.run / "systems" / arguments.start / "model"
     # A system that trains nothing has no model folder: it is what it starts from.
