@@ -17,6 +17,10 @@ def score(
     suite: Literal["paper", "korean", "multilingual", "chat", "all"] = "paper",
     *,
     tasks: Sequence[str] = (),
+    language: Sequence[str] = (),
+    num_fewshot: int | None = None,
+    chat_template: bool = False,
+    copies: str | Path | None = None,
     source: str = "en",
     target: str = "ko",
     split: Literal["test", "dev"] = "test",
@@ -35,6 +39,10 @@ def score(
         data_root: folder with the benchmark files; the suite ``chat`` needs none in English and Korean.
         suite: which benchmarks, of those that exist in the two languages.
         tasks: only these, of any suite, as ``instructions``.
+        language: instead of a suite, all benchmarks that lm-evaluation-harness has in these languages, as ``["ko"]``.
+        num_fewshot: with ``language``, solved examples before each question; each task's own number if absent.
+        chat_template: with ``language``, ask in the model's chat template.
+        copies: with ``language``, a folder with copies of the hub's data sets, each in OWNER/NAME.
         source: the language that the model knew.
         target: the language that it was extended to.
         split: ``dev`` takes development files, of benchmarks that have them.
@@ -50,7 +58,7 @@ def score(
         A row for each score: system, task, metric, value, interval, number of items.
     """
     from crosstune.evaluate.find_benchmarks import Choice
-    from crosstune.evaluate.score import Asked
+    from crosstune.evaluate.score import Asked, language_suite
     from crosstune.evaluate.score import score as score_model
     from crosstune.report.scores import to_rows
 
@@ -58,7 +66,9 @@ def score(
     root = None if data_root is None else Path(data_root)
     choice = Choice(suite, root, split, limit, skip_missing, source, target, tuple(tasks))
     with silent(console, quiet), silent(results, quiet):
-        return to_rows(*score_model(asked, choice, Path(out) if out else None))
+        folder = Path(copies) if copies else None
+        in_languages = language_suite(",".join(language), tasks, num_fewshot, chat_template, folder, limit)
+        return to_rows(*score_model(asked, choice, Path(out) if out else None, in_languages))
 
 
 def load_assistant(model: str | Path, prompt: str | None = None) -> "Assistant":

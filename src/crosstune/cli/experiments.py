@@ -224,6 +224,25 @@ def score(
         str,
         typer.Option("--tasks", metavar="A,B", help="score only these benchmarks, of any suite: instructions,ntrex"),
     ] = "",
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="A,B",
+            help="score instead all benchmarks that lm-evaluation-harness has in these languages; --tasks chooses some",
+        ),
+    ] = "",
+    num_fewshot: Annotated[
+        int | None,
+        typer.Option("--num-fewshot", min=0, help="with --language: solved examples before a question [each its own]"),
+    ] = None,
+    chat_template: Annotated[
+        bool, typer.Option("--chat-template", help="with --language: ask in the model's chat template")
+    ] = False,
+    copies: Annotated[
+        Path | None,
+        typer.Option("--copies", metavar="DIR", help="with --language: copies of the hub's data sets, OWNER/NAME each"),
+    ] = None,
     tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id [MODEL's own]")] = "",
     prompt: Annotated[
         Literal["paper-v1", "alpaca", "kullm", "chat"],
@@ -255,7 +274,7 @@ def score(
     The same command keeps finished scores and resumes interrupted ones.
     """
     from crosstune.evaluate.find_benchmarks import Choice
-    from crosstune.evaluate.score import Asked
+    from crosstune.evaluate.score import Asked, language_suite
     from crosstune.evaluate.score import score as run
     from crosstune.report.scores import read_scores, to_json
 
@@ -263,7 +282,8 @@ def score(
     with quiet(results, as_json), kept_when_stopped():
         chosen = tuple(filter(None, map(str.strip, tasks.split(","))))
         choice = Choice(suite, data_root, split, limit, skip_missing, source, target, chosen)
-        recipe, folder = run(asked, choice, out)
+        in_languages = language_suite(language, chosen, num_fewshot, chat_template, copies, limit)
+        recipe, folder = run(asked, choice, out, in_languages)
     if as_json:
         write_json(to_json(read_scores(recipe, folder), recipe.seed))
 

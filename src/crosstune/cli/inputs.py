@@ -31,16 +31,27 @@ def look_at(recipe: Recipe, stages: Collection[str]) -> None:
 def check_template(recipe: Recipe) -> None:
     """Render a question and its answer with the base tokenizer's chat template, where it is asked for and lies here.
 
+    Tasks of the harness that ask in a chat template need one, too: of the base tokenizer, where nothing else is asked.
+
     Raises:
         BadInputError: when there is none, or it fails or asks otherwise than it answers.
     """
     base, root = recipe.tokenizer.base, recipe.data_root or Path()
-    if recipe.data.prompt != "chat" or base.kind != "given":
+    in_chat = [label for label, task in recipe.evaluate.tasks.items() if task.chat_template]
+    if (recipe.data.prompt != "chat" and not in_chat) or base.kind != "given":
         return
-    if any((folder / base.path).exists() for folder in (root, Path())):
-        from crosstune.models.chat_template import template_of
+    folder = next((folder / base.path for folder in (root, Path()) if (folder / base.path).exists()), None)
+    if folder is None:
+        return
+    from crosstune.models.chat_template import source_of, template_of
 
+    if recipe.data.prompt == "chat":
         template_of(recipe)
+        return
+    from crosstune.models.load import load_tokenizer
+
+    asked = f"evaluate.tasks.{in_chat[0]} asks in the chat template"
+    source_of(load_tokenizer(str(folder), base.revision), asked, "remove its chat_template (--chat-template)")
 
 
 def check_wordings(recipe: Recipe) -> None:

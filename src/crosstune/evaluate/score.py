@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.find_benchmarks import Choice, find_tasks
+from crosstune.languages.registry import canonical
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
 from crosstune.prompts.templates import TEMPLATES
@@ -44,20 +46,64 @@ class Asked:
         return "/".join(parts[-2:] if parts[-1:] == ["model"] else parts[-1:]) or self.model
 
 
-def score(asked: Asked, choice: Choice, out: Path | None) -> tuple[Recipe, RunFolder]:
+def score(
+    asked: Asked, choice: Choice, out: Path | None, suite: Mapping[str, Any] | None = None
+) -> tuple[Recipe, RunFolder]:
     """Score a model on the suite's files, and print the tables; an interrupted scoring goes on.
+
+    With ``suite``, a recipe's section of that name, the benchmarks of its languages in lm-evaluation-harness are scored
+    instead.
 
     Raises:
         BadInputError: when files are missing, are there more than once, or the model's folder is not there.
         RunFolderError: when ``out`` holds the scores of another model, or another process works in it.
     """
-    tasks = find_tasks(choice, asked.max_new_tokens)
+    tasks = {} if suite else find_tasks(choice, asked.max_new_tokens)
     say_if_trained_otherwise(asked)
-    recipe = _recipe(asked, choice, tasks, out)
+    recipe = _recipe(asked, choice, {"tasks": tasks, **({"suite": suite} if suite else {})}, out)
     command = shlex.join(["crosstune", *sys.argv[1:]])
     prepare = partial(_write_system, asked)
     run = pipeline.run_stages(recipe, ("data", "evaluate", "report"), command, update=True, prepare=prepare)
     return recipe, run
+
+
+def language_suite(
+    languages: str,
+    only: Sequence[str],
+    num_fewshot: int | None,
+    chat_template: bool,
+    copies: Path | None,
+    limit: int | None,
+) -> dict[str, Any] | None:
+    """Return the section ``suite`` of a recipe for languages with commas between them; None without any.
+
+    Raises:
+        BadInputError: for settings of a suite without languages, or a folder that is none.
+    """
+    codes = [canonical(code) for code in filter(None, map(str.strip, languages.split(",")))]
+    given = {
+        "num_fewshot": num_fewshot is not None,
+        "chat_template": chat_template,
+        "copies": copies is not None,
+    }
+    if not codes:
+        if alone := [option for option, is_given in given.items() if is_given]:
+            raise BadInputError(
+                f"{', '.join(alone)}: only with --language, for benchmarks that lm-evaluation-harness has in a language"
+            )
+        return None
+    if copies is not None and not copies.is_dir():
+        raise BadInputError(
+            f"--copies {copies} is not a folder: give the folder that holds OWNER/NAME of each data set"
+        )
+    return {
+        "language": codes,
+        "only": list(only),
+        "num_fewshot": num_fewshot,
+        "chat_template": chat_template,
+        "copies": str(copies.resolve()) if copies else None,
+        "max_items": limit,
+    }
 
 
 def say_if_trained_otherwise(asked: Asked) -> None:
@@ -95,8 +141,9 @@ def _content(model: str) -> str:
     return hash_model(Path(model)) if Path(model).exists() else ""
 
 
-def _recipe(asked: Asked, choice: Choice, tasks: dict[str, Any], out: Path | None) -> Recipe:
-    chosen = _slug("_".join(choice.tasks) or choice.suite)
+def _recipe(asked: Asked, choice: Choice, evaluate: dict[str, Any], out: Path | None) -> Recipe:
+    in_suite = evaluate.get("suite", {}).get("language", ())
+    chosen = _slug("_".join([*choice.tasks, *in_suite]) or choice.suite)
     made_from = fingerprint("scored model", asked.model, asked.tokenizer)
     name = out.name if out else f"{_slug(asked.label)}_{chosen}_{made_from[:6]}"
     if _slug(name) != name:
@@ -111,21 +158,24 @@ def _recipe(asked: Asked, choice: Choice, tasks: dict[str, Any], out: Path | Non
             f"{asked.model!r} is neither a folder here nor the id of a model on the hub: give the model's folder"
         )
     root = choice.data_root or Path()
+    what = f"benchmarks in {', '.join(in_suite)}" if in_suite else choice.what
+    # The tables have a column group for the source language and one for the target language.
+    target = next((code for code in in_suite if code != choice.source), choice.target)
     files = f" on files of {public_path(str(root))}" if choice.data_root else ""
     return yaml_file.validate(
         {
             "name": name,
-            "description": f"{public_path(asked.model)}, {choice.what}{files}.",
+            "description": f"{public_path(asked.model)}, {what}{files}.",
             "seed": 1,
             "runs_root": str(out.parent if out else Path("runs")),
             "data_root": str(root),
-            "languages": {"source": choice.source, "target": choice.target},
+            "languages": {"source": choice.source, "target": target},
             "data": {"prompt": asked.prompt, "sources": {}, "mixtures": {}},
             "tokenizer": {"base": {"kind": "given", "path": _place(asked.tokenizer), "revision": asked.revision}},
             "systems": {
                 SYSTEM: {"start": start, "tokenizer": "base", "label": asked.label, "revision": asked.revision}
             },
-            "evaluate": {"reference_system": SYSTEM, "tasks": tasks, "precision": asked.precision},
+            "evaluate": {"reference_system": SYSTEM, **evaluate, "precision": asked.precision},
             "report": {"title": f"Scores of {asked.label}"},
         },
         "crosstune score",

@@ -49,13 +49,10 @@ class Suite:
             for label, task in recipe.evaluate.tasks_with_files.items()
         }
         harness_tasks = {
-            label: HarnessTask.of(task, items_file(run, label), template, root)
+            label: HarnessTask.of(task, items_file(run, label), template, root).looked_at()
             for label, task in recipe.evaluate.tasks.items()
             if not task.spec.is_generated
         }
-        for task in harness_tasks.values():
-            if task.items is None:
-                task.load()
         return cls(recipe.evaluate.tasks, items, harness_tasks, recipe.evaluate, template)
 
     def smaller(self, labels: Sequence[str], max_items: int, folder: Path) -> Self:

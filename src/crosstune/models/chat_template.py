@@ -27,6 +27,7 @@ _CLOCK = re.compile(r"strftime_now\s*\(\s*(\"[^\"]*\"|'[^']*')\s*\)")
 # Added tokens that are not marked special are control tokens, too, where they look like one: Qwen's <think>. Others
 # are text, as the runs of spaces of GPT-NeoX.
 _LOOKS_LIKE_CONTROL = re.compile(r"[<\[].+[>\]]")
+_ANOTHER = f"set data.prompt (--prompt) to one of {', '.join(TEMPLATES)}"
 _ANY_CLOCK = re.compile(r"strftime_now\s*\(")
 
 
@@ -141,8 +142,10 @@ def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
     }
 
 
-def source_of(tokenizer: "PreTrainedTokenizerBase") -> str:
+def source_of(tokenizer: "PreTrainedTokenizerBase", asked: str = "data.prompt is chat", instead: str = _ANOTHER) -> str:
     """Return a tokenizer's chat template in Jinja; of several, the one that is used by default.
+
+    ``asked`` is the setting that needs it, and ``instead`` what else may be set.
 
     Raises:
         BadInputError: when it has none.
@@ -152,10 +155,8 @@ def source_of(tokenizer: "PreTrainedTokenizerBase") -> str:
         found = found.get("default")
     if not found:
         raise BadInputError(
-            f"data.prompt is chat, but the tokenizer {tokenizer.name_or_path!r} has no chat template. Give a "
-            f"tokenizer that has one (tokenizer.base.path; `crosstune score --tokenizer`), or set data.prompt "
-            f"(--prompt) to one of "
-            f"{', '.join(TEMPLATES)}"
+            f"{asked}, but the tokenizer {tokenizer.name_or_path!r} has no chat template. Give a tokenizer that has "
+            f"one (tokenizer.base.path; `crosstune score --tokenizer`), or {instead}"
         )
     return str(found)
 

@@ -1,9 +1,10 @@
-"""Defaults that depend on the rest of a recipe: how the rows of new pieces start."""
+"""What follows from the rest of a recipe: how the rows of new pieces start, and the tasks of a suite."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from crosstune.languages.registry import language, split_direction
+from crosstune.recipe.suite import with_suite
 
 
 def fill(content: dict[str, Any]) -> dict[str, Any]:
@@ -11,8 +12,11 @@ def fill(content: dict[str, Any]) -> dict[str, Any]:
 
     A system with the extended tokenizer that does not say how its new rows start takes `aligned` where its first
     phases train on translations into the target language, and else what `NewRows` says: in docs/results.md both lead
-    the plain mean by 20 BLEU. Wrong types pass; the sections' own classes report them.
+    the plain mean by 20 BLEU. A suite of evaluate becomes the tasks that it stands for. Wrong types pass; the sections'
+    own classes report them.
     """
+    if "evaluate" in content:
+        content = {**content, "evaluate": with_suite(content["evaluate"])}
     systems = content.get("systems")
     if not isinstance(systems, dict):
         return content

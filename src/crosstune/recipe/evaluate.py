@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from crosstune.prompts.wordings import Wording
 from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share
-from crosstune.tasks.registry import all_tasks
+from crosstune.recipe.suite import AsMultiturn, Copies, LanguageSuite, NumFewshot, WithChatTemplate
+from crosstune.tasks.registry import HarnessBenchmark, all_tasks, known_in_harness
 from crosstune.tasks.task import Task
 
 
@@ -20,6 +21,8 @@ def _known(name: str) -> str:
     perhaps = f"did you mean {close[0]!r}? " if close else ""
     raise ValueError(f"{name!r} is not a task; {perhaps}Known tasks: {', '.join(sorted(known))}")
 
+
+_OF_THE_HARNESS = ("name", "include_path", "num_fewshot", "chat_template", "fewshot_as_multiturn", "copies")
 
 TaskName = Annotated[str, AfterValidator(_known)]
 
@@ -35,9 +38,10 @@ class EvaluationTask(Section):
     name: str = Field(
         "", description="harness: name of a task of lm-evaluation-harness, as arc_easy, or of a group, which is one row"
     )
-    num_fewshot: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="harness: solved examples before each question [the task's own number]"
-    )
+    num_fewshot: NumFewshot = None
+    chat_template: WithChatTemplate = False
+    fewshot_as_multiturn: AsMultiturn = True
+    copies: Copies = None
     include_path: Path | None = Field(None, description="harness: a folder with additional task files (YAML)")
     language: Language | None = Field(
         None,
@@ -73,8 +77,9 @@ class EvaluationTask(Section):
                 f"`task: {self.task}` has built-in items in {', '.join(self.spec.own_languages)}, not in "
                 f"{self.language!r}: write a file of them, as docs/{self.task}.md shows, and name it in `paths`"
             )
-        if self.name or self.include_path or self.num_fewshot is not None:
-            raise ValueError("`name`, `include_path` and `num_fewshot` are only for `task: harness`")
+        given = [name for name in _OF_THE_HARNESS if getattr(self, name) != type(self).model_fields[name].default]
+        if given:
+            raise ValueError(f"{', '.join(f'`{name}`' for name in given)}: only for `task: harness`")
         return self
 
     @model_validator(mode="after")
@@ -115,6 +120,11 @@ class EvaluationTask(Section):
         return all_tasks()[self.task]
 
     @property
+    def benchmark(self) -> HarnessBenchmark | None:
+        """The benchmark that a task of the harness is, if we know it."""
+        return known_in_harness(self.name, self.language) if self.spec.judge == "harness" else None
+
+    @property
     def items_language(self) -> str | None:
         """The language of its items; None of translations, and of a task of the harness of which it is not said."""
         return self.language or (None if self.spec.judge == "translation" else self.spec.language)
@@ -128,7 +138,12 @@ class Evaluate(Section):
     """Which tasks are scored, and against which system gain and forgetting are measured."""
 
     reference_system: Name = Field(description="the system that gain and forgetting are measured against")
-    tasks: dict[Name, EvaluationTask] = Field(description="evaluation sets by name")
+    tasks: dict[Name, EvaluationTask] = Field(
+        description="evaluation sets by name; with a suite, those besides it, and those that replace one of it"
+    )
+    suite: LanguageSuite | None = Field(
+        None, description="all benchmarks of lm-evaluation-harness in a language, added to tasks as BENCHMARK_LANGUAGE"
+    )
     precision: Literal["float32", "bf16"] = Field(
         "float32", description="precision of the weights; bf16 needs half the memory and rounds more"
     )
@@ -151,6 +166,13 @@ class Evaluate(Section):
     def tasks_with_files(self) -> dict[str, EvaluationTask]:
         """Return the tasks whose items the data stage reads; the others bring their own."""
         return {label: task for label, task in self.tasks.items() if task.spec.judge != "harness"}
+
+    @model_validator(mode="after")
+    def _holds_its_suite(self) -> Self:
+        missing = [label for label in self.suite.chosen if label not in self.tasks] if self.suite else []
+        if missing:
+            raise ValueError(f"`tasks` lacks {', '.join(missing)} of `suite`: make the recipe with `load_recipe`")
+        return self
 
     @model_validator(mode="after")
     def _languages_for_the_limit(self) -> Self:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 Kind = Literal[
     "world",
     "evaluation set",
+    "copy",
     "mixture",
     "filtered text",
     "given tokenizer",
@@ -28,6 +29,7 @@ Kind = Literal[
 FORMATS: dict[Kind, int] = {
     "world": 1,
     "evaluation set": 3,
+    "copy": 1,
     "mixture": 4,
     "filtered text": 2,
     "given tokenizer": 1,

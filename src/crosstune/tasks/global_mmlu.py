@@ -1,5 +1,6 @@
 """Global-MMLU (Singh et al. 2024): MMLU's questions in 42 languages; also its checked part, Global-MMLU-Lite."""
 
+from crosstune.tasks.in_harness import InHarness
 from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
@@ -21,6 +22,7 @@ TASKS = (
         layouts=(ColumnLayout(same("question", *OPTIONS), "answer", ("A", "B", "C", "D"), ("sample_id",)),),
         # The full set and the Lite one have the same names and columns: the folder given holds one of them.
         published=Published("multilingual", ("{language}/test-*.parquet",), ("{language}/dev-*.parquet",)),
+        in_harness=InHarness("global_mmlu_full_{language}", tuple(_LANGUAGES.split())),
         group="Knowledge",
     ),
 )

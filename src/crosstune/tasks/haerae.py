@@ -1,5 +1,6 @@
 """HAE-RAE Bench (Son et al. 2023): Korean words, history and knowledge, in the five parts of lm-evaluation-harness."""
 
+from crosstune.tasks.in_harness import InHarness
 from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
@@ -19,6 +20,7 @@ TASKS = (
         published=Published(
             "korean", ("{part}/test-*.parquet", "{part}/test.csv", "{part}.csv", "{part}.jsonl"), parts=PARTS
         ),
+        in_harness=InHarness("haerae", ("ko",)),
         group="Korean knowledge",
     ),
 )

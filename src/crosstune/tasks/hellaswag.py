@@ -1,5 +1,6 @@
 """HellaSwag (Zellers et al. 2019): which of four endings goes on with a context."""
 
+from crosstune.tasks.in_harness import InHarness
 from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
@@ -32,6 +33,7 @@ TASKS = (
             ),
         ),
         published=Published("paper", ("hellaswag_val.jsonl", "hellaswag/**/validation-*.parquet")),
+        in_harness=InHarness("hellaswag", ("en",)),
         paper=(("llama2", 0.57), ("lora", 0.56), ("continued_pretraining", 0.49), ("ours", 0.56)),
         table_3=1,
     ),

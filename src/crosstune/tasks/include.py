@@ -1,6 +1,7 @@
 """INCLUDE (Romanou et al. 2025): questions of examinations and licenses from where 44 languages are spoken."""
 
 from crosstune.tasks.global_mmlu import OPTIONS
+from crosstune.tasks.in_harness import InHarness, otherwise
 from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
@@ -22,6 +23,9 @@ TASKS = (
         layouts=(ColumnLayout(same("domain", "question", *OPTIONS), "answer", ("0", "1", "2", "3")),),
         # A folder for each language, by its English name: Korean, North Macedonian.
         published=Published("multilingual", ("*{name}/test-*.parquet",), ("*{name}/validation-*.parquet",)),
+        in_harness=InHarness(
+            "include_base_44_{name}", tuple(_LANGUAGES.split()), otherwise("bn:bengali fil:tagalog mk:north_macedonian")
+        ),
         group="Knowledge",
     ),
 )

@@ -1,5 +1,6 @@
 """KMMLU (Son et al. 2024): questions of Korean examinations in 45 subjects, each a file."""
 
+from crosstune.tasks.in_harness import InHarness
 from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
@@ -68,6 +69,7 @@ TASKS = (
             ("{part}-dev.csv", "{part}/dev-*.parquet"),
             parts=SUBJECTS,
         ),
+        in_harness=InHarness("kmmlu", ("ko",)),
         group="Korean knowledge",
     ),
 )

@@ -1,5 +1,6 @@
 """KoBEST (Jang et al. 2022): Korean understanding, from the authors' tab-separated files or the hub's copy."""
 
+from crosstune.tasks.in_harness import InHarness
 from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
@@ -32,6 +33,7 @@ def _task(title: str, fields: tuple[Field, ...], authors: ColumnLayout, names: t
             (f"{title}/test.tsv", f"{hub}/test.jsonl", f"{hub}/test-*.parquet"),
             (f"{title}/dev.tsv", f"{hub}/validation.jsonl", f"{hub}/validation-*.parquet"),
         ),
+        in_harness=InHarness(f"kobest_{hub}", ("ko",)),
         group="Korean understanding (KoBEST)",
     )
 

@@ -1,5 +1,6 @@
 """PAWS-X (Yang et al. 2019): whether one sentence says the same as another, in seven languages."""
 
+from crosstune.tasks.in_harness import InHarness
 from crosstune.tasks.layout import ColumnLayout, same
 from crosstune.tasks.published import Published
 from crosstune.tasks.task import Field, Task
@@ -30,6 +31,7 @@ TASKS = (
             ("{language}/test_2k.tsv", "{language}/test-*.parquet"),
             ("{language}/dev_2k.tsv", "{language}/validation-*.parquet"),
         ),
+        in_harness=InHarness("paws_{language}", tuple(BETWEEN)),
         group="Paraphrases",
     ),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from crosstune.tasks.in_harness import InHarness
 from crosstune.tasks.layout import ColumnLayout, NoItem
 from crosstune.tasks.published import Published
 
@@ -68,6 +69,7 @@ class Task:
         layouts: the forms in which its rows are published.
         has_quoted_cells: whether its tab-separated files quote cells as CSV does; in others quotes are text.
         published: its files, for `crosstune score`.
+        in_harness: under which names lm-evaluation-harness has it, in which languages; None where it has not.
         own_file: of a task that needs no files of the user's in some languages, the one that crosstune brings.
         instruction: what is asked, of a task whose answers are generated or are words of the task's own.
         keywords: the words that answer it, by label.
@@ -88,6 +90,7 @@ class Task:
     layouts: tuple[ColumnLayout, ...] = ()
     has_quoted_cells: bool = False
     published: Published | None = None
+    in_harness: InHarness | None = None
     own_file: str = ""
     instruction: str = ""
     keywords: tuple[str, ...] = ()

@@ -283,7 +283,11 @@ def test_an_include_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
         ({"task": "hellaswag"}, "`task: hellaswag` needs `paths`, its files"),
         (
             {"task": "hellaswag", "paths": ["a"], "name": "b"},
-            "`name`, `include_path` and `num_fewshot` are only for `task: harness`",
+            "`name`: only for `task: harness`",
+        ),
+        (
+            {"task": "hellaswag", "paths": ["a"], "chat_template": True, "copies": "b"},
+            "`chat_template`, `copies`: only for `task: harness`",
         ),
     ],
 )

@@ -6,6 +6,7 @@ from dataclasses import astuple
 from itertools import pairwise
 from typing import Any
 
+import jinja2
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -23,13 +24,14 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scoring import Likelihood, ScoredPair, log_likelihoods
-from crosstune.models.chat_template import control_tokens
+from crosstune.models.chat_template import control_tokens, source_of
 from crosstune.models.finite import NotFiniteError
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
+from crosstune.prompts.controls import as_text, without_marks
 from crosstune.terminal import progress
-from crosstune.tokens.backends import plain
+from crosstune.tokens.backends import encode_marked, plain
 from crosstune.tokens.bits_per_byte import token_before_text, windows
 
 DEFAULT_MAX_GENERATED = 256
@@ -92,6 +94,8 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         self._device = self.model.device
         self._asked_for: list[str] = []
         self._controls = tuple(control_tokens(self.tokenizer))
+        # Whether the harness lets us render what it asks, as all or none of a scoring's tasks.
+        self._renders = False
 
     @property
     def eot_token_id(self) -> int:
@@ -104,6 +108,11 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         return token_before_text(self.tokenizer)
 
     @property
+    def tokenizer_name(self) -> str:
+        """What the harness calls the chat template by."""
+        return str(self.tokenizer.name_or_path).replace("/", "__")
+
+    @property
     def max_length(self) -> int:
         """The tokens that the model reads."""
         return int(resolve_max_length(self.model.config, self.tokenizer))
@@ -114,12 +123,47 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         A control token that an item's text spells out is text, as in training, a BOS at its begin, too; the harness's
         ``hf`` model reads it as a token.
         """
+        if self._renders:
+            return self._tokens_in_chat(string, add_special_tokens)
         if any(name in string for name in self._controls):
             encoded = plain(self.tokenizer).encode(string, add_special_tokens=add_special_tokens in (None, True))
             return list(encoded.ids)
         if add_special_tokens is None:
             return list(self.tokenizer.encode(string))
         return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Render messages as the harness's ``hf`` model does; a control token that one spells out is marked as text."""
+        self._renders = True
+        try:
+            return self._rendered(chat_history, add_generation_prompt)
+        except jinja2.exceptions.TemplateError:  # as the harness: a template may have no place for a system text
+            asked = [message for message in chat_history if message["role"] != "system"]
+            return self._rendered(asked, add_generation_prompt)
+
+    def _rendered(self, messages: list[dict[str, str]], ask: bool) -> str:
+        marked = [{**message, "content": as_text(message["content"], self._controls)} for message in messages]
+        source_of(self.tokenizer, "the task is to be asked in the chat template", "remove its chat_template")
+        return str(
+            self.tokenizer.apply_chat_template(
+                marked, tokenize=False, add_generation_prompt=ask, continue_final_message=not ask
+            )
+        )
+
+    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        if self._renders:
+            continuation = as_text(continuation, self._controls)
+        encoded: tuple[list[int], list[int]] = super()._encode_pair(context, continuation)
+        return encoded
+
+    def _tokens_in_chat(self, string: str, add_special_tokens: bool | None) -> list[int]:
+        """Tokenise what a chat template wrote: its control tokens are tokens, and BOS comes once."""
+        starts = string.startswith(str(self.tokenizer.decode(self.prefix_token_id)))
+        with_special = not starts if add_special_tokens is None else add_special_tokens
+        if without_marks(string) == string:
+            return list(self.tokenizer.encode(string, add_special_tokens=with_special))
+        before = [token for token in self.tokenizer.encode("") if token == self.prefix_token_id]
+        return [*(before if with_special else ()), *encode_marked(self.tokenizer, string)]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """Score (context, continuation) pairs; progress is shown by our bar, not by the harness's."""

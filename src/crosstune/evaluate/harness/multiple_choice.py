@@ -49,13 +49,17 @@ def score_in_harness(
             for label, found in loaded.items()
             for name in drawn[label] or found.tasks
         }
-        results = lm_eval.evaluate(
-            CrosstuneLM(model, tokenizer, batch_tokens=settings.batch_tokens, log=log),
-            {"tasks": {key: loaded[label].tasks[name] for key, (label, name) in parts.items()}},
-            samples={key: some[name] for key, (label, name) in parts.items() if (some := drawn[label])} or None,
-            bootstrap_iters=0,  # the intervals are ours: the harness has standard errors only
-            log_samples=True,
-        )
+        results: dict[str, dict[str, Any]] = {"versions": {}, "n-shot": {}, "samples": {}}
+        for asked_as in dict.fromkeys(task.asked_as for task in tasks.values()):
+            alike = {key: part for key, part in parts.items() if tasks[part[0]].asked_as == asked_as}
+            of_these = _evaluate(
+                CrosstuneLM(model, tokenizer, batch_tokens=settings.batch_tokens, log=log),
+                {key: loaded[label].tasks[name] for key, (label, name) in alike.items()},
+                {key: some[name] for key, (label, name) in alike.items() if (some := drawn[label])},
+                asked_as,
+            )
+            for what, by_task in results.items():
+                by_task |= of_these[what]
     found = {}
     for label, task in tasks.items():
         keys = [key for key, (of, _) in parts.items() if of == label]
@@ -66,6 +70,8 @@ def score_in_harness(
         members = [loaded[label].tasks[parts[key][1]] for key in keys]
         if members[0].config.doc_to_text == "query":
             signature += f"|prompt:{task.prompt.name}"
+        if task.chat_template:
+            signature += f"|chat_template:own|fewshot_as_multiturn:{'yes' if task.fewshot_as_multiturn else 'no'}"
         samples = [
             {**sample, "of": parts[key][1] if loaded[label].is_group else ""}
             for key in keys
@@ -74,6 +80,25 @@ def score_in_harness(
         scored = Scored(label, signature, settings.num_bootstrap, items=())
         scores = _scores(scored, samples, members[0].aggregation(), loaded[label].counts_items)
         found[label] = Result(_rows(label, samples), scores)
+    return found
+
+
+def _evaluate(
+    model: Any, tasks: dict[str, Any], samples: dict[str, list[int]], asked_as: tuple[bool, bool]
+) -> dict[str, Any]:
+    """Let the harness ask tasks that are all asked in a chat template, or all without."""
+    import lm_eval
+
+    in_chat, multiturn = asked_as
+    found: dict[str, Any] = lm_eval.evaluate(
+        model,
+        {"tasks": tasks},
+        samples=samples or None,
+        bootstrap_iters=0,  # the intervals are ours: the harness has standard errors only
+        log_samples=True,
+        apply_chat_template=in_chat,
+        fewshot_as_multiturn=multiturn,
+    )
     return found
 
 

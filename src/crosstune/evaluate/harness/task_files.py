@@ -3,16 +3,18 @@
 import difflib
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from crosstune import tasks
 from crosstune.errors import BadInputError
+from crosstune.evaluate.harness.copies import CopyMissingError, copies_for_the_hub
 from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.recipe import EvaluationTask
-from crosstune.runs.hashes import hash_file
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.hashes import describe_files, hash_file
 
 FOLDER = Path(tasks.__file__).parent / "harness"
 # What the harness draws solved examples by, unless it is told otherwise.
@@ -27,11 +29,13 @@ class Loaded:
         tasks: by their names; of a group all tasks of it and of the groups in it.
         is_group: whether they are one row together.
         counts_items: whether each item of a group counts alike, or each task.
+        copies: the folders that documents were read from, of a task with copies of data sets.
     """
 
     tasks: Mapping[str, Any]
     is_group: bool = False
     counts_items: bool = True
+    copies: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,10 @@ class HarnessTask:
         language: of the items, for those of our tasks that exist in several.
         max_items: how many of its own documents are drawn, by ``sample_seed``; our items are drawn by the data stage.
         num_fewshot: how many solved examples stand before a question; the task's own number, if None.
+        chat_template: whether it is asked in the model's chat template.
+        fewshot_as_multiturn: whether solved examples are then turns of their own.
+        copies: the folder that holds copies of data sets of the hub; None if they come from there.
+        read_from: the copies that its documents were found to be read from.
     """
 
     name: str
@@ -56,6 +64,10 @@ class HarnessTask:
     max_items: int | None = None
     sample_seed: int = 0
     num_fewshot: int | None = None
+    chat_template: bool = False
+    fewshot_as_multiturn: bool = True
+    copies: Path | None = None
+    read_from: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, task: EvaluationTask, items: Path, prompt: Template, root: Path) -> "HarnessTask":
@@ -69,14 +81,34 @@ class HarnessTask:
             max_items=task.max_items,
             sample_seed=task.sample_seed,
             num_fewshot=task.num_fewshot,
+            chat_template=task.chat_template,
+            fewshot_as_multiturn=task.fewshot_as_multiturn,
+            copies=task.copies and root / task.copies,
         )
 
+    @property
+    def asked_as(self) -> tuple[bool, bool]:
+        """How the harness is told to ask: in a chat template, with solved examples as turns."""
+        return self.chat_template, self.chat_template and self.fewshot_as_multiturn
+
+    def looked_at(self) -> "HarnessTask":
+        """Load it, so that what cannot be had is told before a model is loaded, and note what its documents are.
+
+        Raises:
+            BadInputError: as `load`.
+        """
+        return replace(self, read_from=self.load().copies) if self.items is None else self
+
     def file_hashes(self) -> dict[str, str]:
-        """Return the hashes of the task files that decide its scores; the harness's own come with its version."""
+        """Return the hashes of the files that decide its scores: its task files, and copies of data sets.
+
+        The harness's own task files come with its version.
+        """
         folder = FOLDER if self.items else self.include_path
-        if folder is None:
-            return {}
-        return {path.name: hash_file(path) for path in sorted(folder.rglob("*")) if path.suffix in (".yaml", ".py")}
+        files = sorted(folder.rglob("*")) if folder else []
+        hashes = {path.name: hash_file(path) for path in files if path.suffix in (".yaml", ".py")}
+        copies = {f"{copy.parent.name}/{copy.name}": describe_files(copy) for copy in self.read_from}
+        return hashes | {name: fingerprint("copy", files) for name, files in copies.items()}
 
     def load(self) -> Loaded:
         """Load it, with its documents.
@@ -93,20 +125,23 @@ class HarnessTask:
             return Loaded(manager.load(self.name)["tasks"])
         manager = self._manager()
         try:
-            found = manager.load(self.name)
+            with copies_for_the_hub(self.copies) as read:
+                found = manager.load(self.name)
+        except CopyMissingError as error:
+            raise BadInputError(f"the task {self.name!r} of lm-evaluation-harness needs a copy: {error}") from None
         except Exception as error:  # whatever a task file, its code, or the hub's client raises
             raise BadInputError(
                 f"the task {self.name!r} of lm-evaluation-harness cannot be loaded: {type(error).__name__}: {error}. "
-                "Most tasks take their documents from the hub: run once with a network, or write a task file that "
-                "names local files (dataset_path: json, dataset_kwargs: {data_files: ...}) and give its folder as "
-                "include_path"
+                "Most tasks take their documents from the hub: run once with a network, give a folder of copies "
+                "(`copies`), or write a task file that names local files (dataset_path: json, dataset_kwargs: "
+                "{data_files: ...}) and give its folder as include_path"
             ) from error
         for name, task in found["tasks"].items():
             self._set_examples(name, task)
         group = found["groups"].get(self.name)
         metrics = (group.aggregate_metric_list if group else None) or []
         counts_items = all(metric.weight_by_size for metric in metrics)
-        return Loaded(found["tasks"], self.name not in manager.all_subtasks, counts_items)
+        return Loaded(found["tasks"], self.name not in manager.all_subtasks, counts_items, tuple(sorted(read)))
 
     def _set_examples(self, name: str, task: Any) -> None:
         """Set how many solved examples stand before a question, and which, as the harness's own command does."""

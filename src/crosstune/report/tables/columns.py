@@ -87,6 +87,7 @@ def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     settings = recipe.evaluate.tasks.get(task)
     title = task_title(recipe, task)
     spec = settings.spec if settings else None
+    chance = (settings.benchmark or settings.spec).chance if settings else None
     figures = dict(spec.paper) if spec and metric == spec.metric else {}
     return Column(
         task=task,
@@ -94,7 +95,7 @@ def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
         heading=title,
         detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
         top=_top(metric),
-        chance=spec.chance if spec and metric in ("acc", "acc_norm") else None,
+        chance=chance if metric in ("acc", "acc_norm") else None,
         paper=lambda paper_system: figures.get(paper_system or ""),
     )
 
@@ -102,14 +103,17 @@ def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
 def task_title(recipe: Recipe, label: str) -> str:
     """Return how a task's columns are headed: by its label, too, where several are alike."""
     settings = recipe.evaluate.tasks.get(label)
-    if settings is None or not settings.spec.title:
+    title = (settings.benchmark or settings.spec).title if settings else ""
+    if settings is None or not title:
         return label
-    title, language = settings.spec.title, settings.language
+    language = settings.language
     if language and settings.spec.language is None:
         name = language_name(language, "en")
         title = f"{name} {title}" if settings.spec.judge == "text" else f"{title}, {name}"
     alike = [
-        other for other in recipe.evaluate.tasks.values() if (other.task, other.language) == (settings.task, language)
+        other
+        for other in recipe.evaluate.tasks.values()
+        if (other.task, other.name, other.language) == (settings.task, settings.name, language)
     ]
     return title if len(alike) == 1 else f"{title} ({label})"
 
