@@ -30,7 +30,7 @@ def test_extras_are_those_of_the_package_with_what_each_lacks(monkeypatch: pytes
     monkeypatch.setattr(environment, "is_installed", lambda name: name != "openpyxl")
     (extras,) = environment.extras()
     assert "dev (lacks openpyxl)" in extras.says
-    assert "xlsx" in extras.values["there"]
+    assert "web" in extras.values["there"]
 
 
 @pytest.mark.slow

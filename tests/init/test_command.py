@@ -207,28 +207,6 @@ def test_a_model_that_cannot_be_used_and_a_recipe_that_is_there_end_before_files
     assert (folder.parent / "recipe.yaml").read_text() == "mine"
 
 
-def test_few_hours_are_steps_and_said_to_be_few(make_model: MakeModel, folder: Path) -> None:
-    from crosstune.init.corpus import Mixture
-    from crosstune.init.proposal import length_of
-
-    mixture = Mixture((), 1_000_000, 100.0, "", ())
-
-    class Planned:
-        tokens_per_hour = 1e6
-        how = "measured here"
-
-        class machine:
-            mfu = 0.4
-
-            class gpu:
-                name = "small"
-
-    few = length_of(mixture, Planned, 0.1)  # type: ignore[arg-type]
-    assert (few.setting, few.is_short) == ({"num_steps": 10}, True)
-    many = length_of(mixture, Planned, 10_000)  # type: ignore[arg-type]
-    assert (many.setting, many.is_short) == ({"num_epochs": 3.0}, False)
-
-
 @pytest.mark.slow
 def test_json_lines_with_texts_and_pairs_in_one_folder_are_told_apart(make_model: MakeModel, folder: Path) -> None:
     text = [{"text": line} for line in lines("ko", 40)]

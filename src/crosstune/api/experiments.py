@@ -84,7 +84,7 @@ def train_systems(recipe: "Recipe", *, update: bool = False, quiet: bool = False
     return run(recipe, ("data", "tokenizer", "train"), update=update, quiet=quiet)
 
 
-def plan_training(recipe: "Recipe", gpu: str = "h100", num_gpus: int = 8, *, mfu: float = 0.4) -> dict[str, Any]:
+def plan_training(recipe: "Recipe", gpu: str = "here", num_gpus: int = 1, *, mfu: float = 0.4) -> dict[str, Any]:
     """Estimate the operations, hours and memory of each phase, before anything is trained.
 
     Makes the mixtures and tokenizers if they are not there.
@@ -93,7 +93,7 @@ def plan_training(recipe: "Recipe", gpu: str = "h100", num_gpus: int = 8, *, mfu
         recipe: as `load_recipe` returns it.
         gpu: by its data sheet, a name of ``crosstune plan --help``; "here" measures this machine for some ten seconds.
         num_gpus: how many, over all nodes.
-        mfu: the share of the peak rate that training reaches.
+        mfu: the share of the peak rate that training reaches on a GPU that is named.
 
     Returns:
         What ``crosstune plan --json`` prints.

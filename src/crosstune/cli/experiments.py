@@ -86,17 +86,14 @@ def plan(
     ] = None,
     overrides: Overrides = None,
     gpu: Annotated[
-        GpuName | None, typer.Option("--gpu", help="GPU to plan for [h100; with --model one of each size]")
+        GpuName | None,
+        typer.Option("--gpu", help="plan for this GPU [measure this machine; with --model one GPU of each size]"),
     ] = None,
-    num_gpus: Annotated[
-        int | None, typer.Option("--gpus", min=1, help="number of GPUs, over all nodes [8; with --here 1]")
-    ] = None,
+    num_gpus: Annotated[int | None, typer.Option("--gpus", min=1, help="number of GPUs, over all nodes [1]")] = None,
     mfu: Annotated[
-        float | None, typer.Option(min=0.01, max=1, help="share of the peak rate that training reaches (MFU) [0.4]")
+        float | None,
+        typer.Option(min=0.01, max=1, help="with --gpu: share of the peak rate that training reaches (MFU) [0.4]"),
     ] = None,
-    here: Annotated[
-        bool, typer.Option("--here", help="measure this machine: train on the phases' own rows for about ten seconds")
-    ] = False,
     model: Annotated[
         str, typer.Option(help=f"plan without a recipe: {', '.join(MODELS)}, or a model folder, on one GPU")
     ] = "",
@@ -105,17 +102,18 @@ def plan(
 ) -> None:
     """Estimate FLOPs, time and memory of training before you launch it.
 
-    Builds missing mixtures and tokenizers, trains nothing, and fails if a phase does not fit. With
-    --model it needs no recipe: it shows how each method fits on a GPU, and its cost.
+    Builds missing mixtures and tokenizers, and fails if a phase does not fit. Without --gpu it measures this machine:
+    it trains on the phases' own rows for about ten seconds and keeps nothing of it. With --model it needs no recipe:
+    it shows how each method fits on a GPU, and its cost.
     """
     if (recipe is None) == (not model):
         raise BadInputError("crosstune plan: give a recipe, or a model by --model, and not both")
-    if here and (gpu or mfu):
-        raise BadInputError("--here measures this machine: leave out --gpu and --mfu, which describe another one")
-    if model and (here or num_gpus):
+    if recipe and mfu and not gpu:
         raise BadInputError(
-            "--model counts for one card by its data sheet: leave out --here and --gpus, or give a recipe"
+            "--mfu is for a GPU by its data sheet: name it with --gpu, or leave out --mfu to measure here"
         )
+    if model and num_gpus:
+        raise BadInputError("--model counts for one card by its data sheet: leave out --gpus, or give a recipe")
     if recipe is None:
         _print_ways(model, new_pieces, [gpu.value] if gpu else list(CARDS), mfu or _MFU, as_json)
         return
@@ -126,8 +124,8 @@ def plan(
         from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
         from crosstune.plan.print_plan import print_plan, to_json
 
-        by_data_sheet = Machine(GPUS[gpu.value if gpu else "h100"], num_gpus or 8, mfu or _MFU)
-        machine = this_machine(num_gpus or 1) if here else by_data_sheet
+        number = num_gpus or 1
+        machine = Machine(GPUS[gpu.value], number, mfu or _MFU) if gpu else this_machine(number)
         plans = make_plan(settings, run_folder, machine)
     if as_json:
         write_json(json.dumps(to_json(plans, machine), indent=2) + "\n")

@@ -46,6 +46,8 @@ def recognise(root: Path, paths: Sequence[Path], languages: Languages) -> Recogn
     """
     if not paths:
         return Recognised({}, {})
+    # What the walk left out is no benchmark either: a package of an environment, an earlier run.
+    known = {path.relative_to(root).as_posix() for path in paths}
     tree = Tree(root)
     tasks: dict[str, dict[str, Any]] = {}
     files: dict[str, FoundFile] = {}
@@ -60,7 +62,7 @@ def recognise(root: Path, paths: Sequence[Path], languages: Languages) -> Recogn
                 files |= _left_out(mark, error)
                 continue
             settings = _settings(mark.task, names, mark.language, languages)
-            if names and _is_readable(settings, root, languages):
+            if names and known.issuperset(names) and _is_readable(settings, root, languages):
                 tasks[label] = settings
                 files |= {name: _kept(name, mark.task, settings) for name in names}
     for path in paths:

@@ -15,14 +15,19 @@ from crosstune.doctor.licences import look_at_license
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.init.benchmarks import as_label, recognise
+from crosstune.init.budget import SHARE_FOR_SCORING, Budget, minutes, seconds_to_prepare
 from crosstune.init.corpus import Mixture, mix
-from crosstune.init.found import FoundFile, files_under, look_at_data_sets, look_into
+from crosstune.init.folders import Walked, walk
+from crosstune.init.found import FoundFile, look_at_data_sets, look_into
 from crosstune.init.held_out import hold_out
-from crosstune.init.machine import plan_for
+from crosstune.init.machine import Planned, plan_for
 from crosstune.init.overlap import overlaps
 from crosstune.init.pieces import NoExtension, number_of_pieces
-from crosstune.init.proposal import Found, length_of, propose
+from crosstune.init.proposal import Found, longest_row, propose
+from crosstune.init.rows import DrawnRows, TokenCounter, draw
+from crosstune.init.scoring import cost_of_items, fit
 from crosstune.init.sources import Sources, choose_sources
+from crosstune.init.speed import speed_of
 from crosstune.init.yaml_text import as_yaml
 from crosstune.languages.registry import language_name
 from crosstune.models.process import prepare_libraries
@@ -66,18 +71,18 @@ def init(asked: InitRequest, dry_run: Callable[[Recipe], None]) -> None:
     _refuse_bad_paths(asked)
     findings = _findings(asked.subject)
     # Data sets alone come with no folder: what lies where the command was typed is none of them.
-    looked_at = files_under(asked.root) if asked.has_folder else []
-    paths = [path for path in looked_at if path.resolve() != asked.out.resolve()]
+    walked = walk(asked.root) if asked.has_folder else Walked([], [])
+    paths = [path for path in walked.files if path.resolve() != asked.out.resolve()]
     recognised = recognise(asked.root, paths, asked.languages)
     others = [path for path in paths if path.relative_to(asked.root).as_posix() not in recognised.files]
-    files = look_into(asked.root, others, asked.languages)
+    files = [*walked.left_out, *look_into(asked.root, others, asked.languages)]
     files += look_at_data_sets(asked.data_sets, asked.root, asked.languages)
     chosen = choose_sources(files, recognised, asked.languages)
     base = BpeTokenizer(given.load(asked.subject.path, "MODEL")[0])
-    mixture = mix(chosen, asked.languages, base)
+    mixture = mix(chosen, asked.languages)
     _print_files([*files, *recognised.files.values()], chosen, mixture)
     if mixture is None:
-        raise BadInputError(_nothing(asked, len(paths)))
+        raise BadInputError(_nothing(asked, len(paths) + len(walked.left_out)))
     found = _look_further(asked, chosen, mixture, base, findings)
     content, reasons = propose(found, as_label(asked.out.stem) or "mine")
     _write(asked, content, reasons, dry_run)
@@ -87,7 +92,7 @@ def init(asked: InitRequest, dry_run: Callable[[Recipe], None]) -> None:
 def _refuse_bad_paths(asked: InitRequest) -> None:
     if not asked.root.is_dir():
         raise BadInputError(f"{asked.root} is not a folder: DIR is the folder of your files")
-    if asked.has_folder and not asked.data_sets and not files_under(asked.root):
+    if asked.has_folder and not asked.data_sets and not any(vars(walk(asked.root)).values()):
         raise BadInputError(_nothing(asked, 0))
     if asked.out.exists():
         raise BadInputError(f"{asked.out} already exists: remove it, or name another file with --out")
@@ -125,27 +130,33 @@ def _look_further(
         note(f"{name}: {count} of the first {sampled} rows contain an evaluation item; the data stage drops such rows")
     held_out = hold_out(chosen, asked.root, _folder_of_tests(asked.out), asked.languages)
     extension: dict[str, object] | None = None
+    saved, num_new = 0.0, 0
+    note("trying how many new pieces are worth it")
     try:
         with quiet(console):
             extension, swept = number_of_pieces(chosen, asked.root, asked.languages, base)
         about = "; ".join(f"{one.name}: {one.says}" for one in swept if "piece" in one.name)
+        num_new = int(str(extension["num_new_pieces"]))
+        saved = next(one.values["saved"] for one in swept if one.values.get("num_new_pieces") == num_new)
     except NoExtension as error:
         about = str(error)
+    counter = TokenCounter(base, asked.languages.target, saved, base.size + num_new, num_new)
+    drawn = draw(chosen, mixture, asked.languages, counter, longest_row(findings))
+    planned, budget = _time(asked, chosen, drawn, counter)
+    where = (asked.subject, asked.languages, asked.root)
+    return Found(*where, chosen, mixture, planned, drawn, budget, findings, extension, about, held_out)
+
+
+def _time(asked: InitRequest, chosen: Sources, drawn: DrawnRows, counter: TokenCounter) -> tuple[Planned, Budget]:
+    """Choose how to train on a machine, measure it, and share out the hours."""
+    if not asked.gpu:
+        note("measuring how fast this machine trains the model")
     with quiet(console):
         planned = plan_for(asked.subject, asked.gpu)
-    return Found(
-        asked.subject,
-        asked.languages,
-        asked.root,
-        chosen,
-        mixture,
-        planned,
-        asked.hours,
-        findings,
-        extension,
-        about,
-        held_out,
-    )
+        speed = speed_of(asked.subject, planned, drawn, counter)
+    costs = cost_of_items(chosen.tasks, asked.root, asked.languages, counter, speed)
+    scored = fit(chosen.tasks, costs, SHARE_FOR_SCORING * asked.hours * 3600)
+    return planned, Budget(asked.hours, speed, seconds_to_prepare(chosen, speed), scored)
 
 
 def _folder_of_tests(out: Path) -> Path:
@@ -194,17 +205,26 @@ def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
         return shorten(f"not used: {file.reason.partition('. ')[0]}", _LONGEST_REASON, placeholder=" …")
     use = chosen.uses.get(file.name, file.reason)
     labels = [label for label, one in chosen.files.items() if one.name == file.name]
-    if use == "training" and mixture and not {*labels} & {*mixture.used}:
+    if use == "training" and mixture and not {*labels} & {*mixture.shares}:
         use = "new pieces, if worth it" if file.kind == "text" else "not needed in this mixture"
     return f"{use}; {file.bad_rows:,} bad rows are dropped" if file.bad_rows else use
 
 
 def _print_summary(found: Found, asked: InitRequest) -> None:
-    length = length_of(found.mixture, found.planned, asked.hours)
+    length, budget = found.length, found.budget
     note(f"tokenizer: {found.about_pieces}")
     note(f"training: {found.planned.cost.method.name}; {length.why}")
     if length.is_short:
-        note("this is very little: give more --hours, a GPU with --gpu, or a smaller model")
+        note(f"{length.num_steps} steps are very few: give more --hours, a GPU with --gpu, or a smaller model")
+    if budget.left_out:
+        note(f"not scored, since {asked.hours:g} hours are too short: {budget.left_out}")
+    parts = (
+        f"{minutes(budget.preparing)} to prepare, {minutes(length.seconds)} to train, "
+        f"{minutes(budget.scored.seconds)} to score"
+    )
+    note(f"the run should take about {minutes(budget.preparing + length.seconds + budget.scored.seconds)}: {parts}")
+    if budget.speed.measured and budget.speed.measured.is_shared:
+        note(budget.speed.measured.told_share)
     for said in found.held_out:
         note(f"held out: {said}")
     note(f"wrote {asked.out}. Read it, then run: crosstune run {asked.out}")

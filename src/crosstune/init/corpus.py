@@ -1,4 +1,4 @@
-"""The mixture that a recipe trains on, and how long its rows are."""
+"""The mixture that a recipe trains on, and the one that new pieces are learned from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,11 @@ from typing import Any
 from crosstune.init.benchmarks import translation_cells
 from crosstune.init.sources import Sources
 from crosstune.recipe import Languages
-from crosstune.tokenizer.bpe import BpeTokenizer
 
 # Source-language text beside target text, so that the source is not forgotten: a quarter.
 _REPLAY = 0.25
 # What instructions in one language may be more than in the other; translations may be twice as many as instructions.
 _MOST_TIMES = 2
-_MAX_LENGTH = 512
-_TOKENS_AROUND = 40
 
 
 @dataclass(frozen=True)
@@ -23,20 +20,18 @@ class Mixture:
 
     Attributes:
         parts: as the recipe has them.
-        num_rows: of all parts.
-        tokens_per_row: on average, as the base tokenizer cuts them, at most the longest that a phase takes.
+        num_rows: of all parts, before documents are packed.
+        shares: of each source in them, by its name.
         why: in a sentence.
-        used: names of the sources.
     """
 
     parts: tuple[dict[str, Any], ...]
     num_rows: int
-    tokens_per_row: float
+    shares: dict[str, float]
     why: str
-    used: tuple[str, ...]
 
 
-def mix(chosen: Sources, languages: Languages, base: BpeTokenizer) -> Mixture | None:
+def mix(chosen: Sources, languages: Languages) -> Mixture | None:
     """Choose the mixture: translations in both directions and instructions in both languages; else text with replay.
 
     None where nothing is in the target language.
@@ -55,12 +50,10 @@ def mix(chosen: Sources, languages: Languages, base: BpeTokenizer) -> Mixture | 
         parts = _weighed(text, known)
         why = "no translations or instructions in the target language: continued pretraining on text"
         why += f", {_REPLAY:.0%} of it in the source language" if known else "; without source text it may forget much"
-    names = [part["source"] for part in parts]
     rows = {part["source"]: part.get("max_rows", chosen.files[part["source"]].rows) for part in parts}
-    lengths = {name: _tokens_per_row(chosen, name, base) for name in names}
     total = sum(rows.values())
-    mean = sum(rows[name] * lengths[name] for name in names) / max(1, total)
-    return Mixture(tuple(parts), total, mean, why, tuple(names))
+    shares = {part["source"]: part.get("weight", rows[part["source"]] / max(1, total)) for part in parts}
+    return Mixture(tuple(parts), total, shares, why)
 
 
 def _balanced(
@@ -97,13 +90,6 @@ def _weighed(text: Sequence[str], known: Sequence[str]) -> list[dict[str, Any]]:
         return [{"source": name} for name in text]
     target = [{"source": name, "weight": round((1 - _REPLAY) / len(text), 4)} for name in text]
     return [*target, *({"source": name, "weight": round(_REPLAY / len(known), 4)} for name in known)]
-
-
-def _tokens_per_row(chosen: Sources, name: str, base: BpeTokenizer) -> float:
-    file = chosen.files[name]
-    texts = ["\n".join(row.values()) for row in file.sample]
-    lengths = [min(_MAX_LENGTH, len(ids) + _TOKENS_AROUND) for ids in base.encode_lines(texts)]
-    return sum(lengths) / max(1, len(lengths))
 
 
 def pieces_mixture(chosen: Sources, languages: Languages) -> list[dict[str, Any]]:

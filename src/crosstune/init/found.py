@@ -1,6 +1,5 @@
 """What each file of a folder is: its kind, language and rows, or why it is of no use."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -28,11 +27,14 @@ _GOOD_SHARE = 0.9
 # What machines write for machines, and what people write beside data.
 _NOT_DATA = {
     *(".py", ".ipynb", ".md", ".rst", ".html", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log", ".sh", ".css", ".js"),
-    *(".lock", ".safetensors", ".bin", ".pt", ".gguf", ".model", ".jinja", ".svg", ".pdf"),
+    *(".lock", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".onnx", ".gguf", ".model", ".tiktoken"),
+    *(".jinja", ".svg", ".pdf", ".pyc", ".so", ".dll", ".exe"),
 }
 _NOT_NAMES = {
     *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"),
-    *("special_tokens_map.json", "package.json", "MANIFEST.tsv", "model.safetensors.index.json"),
+    *("special_tokens_map.json", "added_tokens.json", "merges.txt", "chat_template.json", "preprocessor_config.json"),
+    *("processor_config.json", "model.safetensors.index.json", "pytorch_model.bin.index.json", "package.json"),
+    *("MANIFEST.tsv",),
 }
 
 _SECONDS_FOR_AN_ANSWER = 10
@@ -72,15 +74,6 @@ class FoundFile:
         return replace(self, kind="", reason=reason)
 
 
-def files_under(root: Path) -> list[Path]:
-    """Return every file under a folder, in a fixed order; hidden ones are left out."""
-    found = []
-    for folder, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        found += [Path(folder) / name for name in sorted(files) if not name.startswith(".")]
-    return found
-
-
 def look_into(root: Path, paths: Sequence[Path], languages: Languages) -> list[FoundFile]:
     """Read each file as the data stage would, and say what it is."""
     found = []
@@ -95,8 +88,6 @@ def _look_at(path: Path, root: Path, languages: Languages) -> FoundFile:
     file = FoundFile(place(path, root))
     if path.suffix.lower() in _NOT_DATA or path.name in _NOT_NAMES or path.name.startswith(("LICENSE", "README")):
         return file.unused("not data: a page, a program, or a part of a model")
-    if not path.stat().st_size:
-        return file.unused("empty")
     if media := media_of(path):
         return file.unused(media)
     tried = [*((kind, "utf-8") for kind in _KINDS), *((kind, "cp949") for kind in _KINDS)]

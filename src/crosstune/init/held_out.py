@@ -16,8 +16,8 @@ from crosstune.recipe import Languages, Source
 from crosstune.runs.files import write_jsonl
 
 _MOST_PAIRS, _MOST_TEXTS, _SHARE = 500, 100, 0.05
-# Shorter texts test nothing, and stand in any corpus.
-_LEAST_LETTERS = 12
+# Shorter texts test nothing, and stand in any corpus; of a book the first page tells as much as all of it.
+_LEAST_LETTERS, _MOST_CHARACTERS = 12, 1000
 
 
 def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) -> list[str]:
@@ -45,6 +45,7 @@ def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) ->
             rows = _drawn(
                 _texts(chosen, names, root, languages), sum(chosen.files[name].rows for name in names), _MOST_TEXTS
             )
+            rows = [{**row, "text": _beginning(row["text"])} for row in rows]
             path = _write(folder / f"test_text_{language}.jsonl", rows)
             settings = {
                 "task": "bits_per_byte",
@@ -71,6 +72,16 @@ def _drawn(rows: Iterable[dict[str, str]], num_rows: int, most: int) -> list[dic
     keyed = ((hashlib.blake2b("\0".join(row.values()).encode()).hexdigest(), row) for row in long_enough)
     wanted = max(1, min(most, round(_SHARE * num_rows)))
     return [row for _, row in heapq.nsmallest(wanted, keyed, key=lambda pair: pair[0])]
+
+
+def _beginning(text: str) -> str:
+    """Return a text up to a limit, to the end of a line or word where there is one."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    start = text[:_MOST_CHARACTERS]
+    ends = (start.rfind(mark) for mark in ("\n", ". ", " "))
+    end = next((place for place in ends if place > _MOST_CHARACTERS // 2), _MOST_CHARACTERS - 1)
+    return start[: end + 1].strip()
 
 
 def _num_letters(text: str) -> int:

@@ -21,17 +21,12 @@ class Planned:
     """The machine, and the way of training that fits it best.
 
     Attributes:
-        how: where its figures are from.
+        is_measured: whether it is this one.
     """
 
     machine: Machine
     cost: Cost
-    how: str
-
-    @property
-    def tokens_per_hour(self) -> float:
-        """The tokens that an hour trains on."""
-        return 10e6 / self.cost.hours(self.machine)
+    is_measured: bool
 
 
 def plan_for(subject: Subject, gpu: str) -> Planned:
@@ -40,13 +35,13 @@ def plan_for(subject: Subject, gpu: str) -> Planned:
     Raises:
         BadInputError: when none fits.
     """
-    kind, how, methods = _machine(gpu)
+    kind, is_measured, methods = _machine(gpu)
     machine, cases = Machine(kind, 1, _MFU), Cases(subject.config, 1)
     needed = []
     for method in methods:
         cost = cost_of(cases, method, kind.memory_gb)
         if cost.memory.total <= kind.memory_gb * 1e9:
-            return Planned(machine, cost, how)
+            return Planned(machine, cost, is_measured)
         needed.append(f"{method.name} {cost.memory.total / 1e9:.0f} GB")
     raise BadInputError(
         f"{subject.name} does not fit on {kind.name} with {kind.memory_gb:.0f} GB ({', '.join(needed)}). Use a "
@@ -54,7 +49,7 @@ def plan_for(subject: Subject, gpu: str) -> Planned:
     )
 
 
-def _machine(gpu: str) -> tuple[Gpu, str, tuple[Method, ...]]:
+def _machine(gpu: str) -> tuple[Gpu, bool, tuple[Method, ...]]:
     if gpu:
-        return GPUS[gpu], "GPU to plan for", _ON_GPU
-    return this_device(), "measured here", _ON_GPU if torch.cuda.is_available() else _ON_PROCESSOR
+        return GPUS[gpu], False, _ON_GPU
+    return this_device(), True, _ON_GPU if torch.cuda.is_available() else _ON_PROCESSOR

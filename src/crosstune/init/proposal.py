@@ -2,24 +2,70 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from crosstune.doctor.findings import Finding
 from crosstune.doctor.subject import Subject
+from crosstune.init.budget import Budget, minutes
 from crosstune.init.corpus import Mixture, pieces_mixture
 from crosstune.init.machine import Planned
+from crosstune.init.rows import DrawnRows
 from crosstune.init.sources import Sources
 from crosstune.recipe import Languages
 
-# Scoring base and tuned model, learning pieces and writing the report take the rest.
-_SHARE_FOR_TRAINING = 0.7
 _MOST_EPOCHS = 3
 _FEW_STEPS = 100
+_BATCHES, _BATCH_OF_SMALL_CORPUS = (64, 32, 16), 32
 # Full training at three sizes: recipes/smollm2_korean, between them, and the paper's LLaMA-2-7B.
 _RATES = ((0.5e9, 5e-4), (3e9, 1e-4), (float("inf"), 2e-5))
 _LORA_RATE = 2e-4
 _SMALL_CORPUS = 20_000
+_LONGEST_ROW = 512
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long training is: epochs where the hours allow for one and more, else steps."""
+
+    setting: dict[str, float]
+    batch: int
+    why: str
+    seconds: float
+    num_steps: int
+
+    @property
+    def is_short(self) -> bool:
+        """Whether little can be learned in so many steps."""
+        return self.num_steps < _FEW_STEPS
+
+
+def longest_row(findings: Mapping[str, Finding]) -> int:
+    """Return the tokens of the longest row: a limit of ours, or what the model reads."""
+    return min(_LONGEST_ROW, int(findings["context"].values.get("max_position_embeddings") or _LONGEST_ROW))
+
+
+def length_of(drawn: DrawnRows, budget: Budget) -> Length:
+    """Return epochs or steps that fit the hours; where steps are few, of fewer rows each."""
+    speed, seconds = budget.speed, budget.for_training
+    is_small = drawn.num_rows < _SMALL_CORPUS
+    for batch in _BATCHES[is_small:]:
+        step = speed.step_seconds(batch)
+        steps, epoch = int(seconds / step), drawn.num_rows / batch
+        if steps >= _FEW_STEPS or epoch < _FEW_STEPS:
+            break
+    rate = f"{batch * drawn.tokens_per_row / step:,.0f} tokens a second ({speed.how})"
+    if steps >= epoch:
+        number = float(min(_MOST_EPOCHS, int(steps / epoch)))
+        steps = round(number * epoch)
+        why = f"{number:g} epochs ({steps:,} steps) take about {minutes(steps * step)}: {rate}"
+        return Length({"num_epochs": number}, batch, why, steps * step, steps)
+    steps = max(1, steps)
+    why = (
+        f"{steps:,} steps of {batch} rows ({steps / epoch:.1%} of an epoch) take about {minutes(steps * step)}: {rate}"
+    )
+    return Length({"num_steps": steps}, batch, why, steps * step, steps)
 
 
 @dataclass(frozen=True)
@@ -37,40 +83,17 @@ class Found:
     chosen: Sources
     mixture: Mixture
     planned: Planned
-    hours: float
+    drawn: DrawnRows
+    budget: Budget
     findings: Mapping[str, Finding]
     extension: Mapping[str, object] | None
     about_pieces: str
     held_out: Sequence[str]
 
-
-@dataclass(frozen=True)
-class Length:
-    """How long training is: epochs where the hours allow for one and more, else steps."""
-
-    setting: dict[str, float]
-    batch: int
-    why: str
-    is_short: bool
-
-
-def length_of(mixture: Mixture, planned: Planned, hours: float) -> Length:
-    """Return epochs or steps that fit the hours."""
-    batch = 32 if mixture.num_rows < _SMALL_CORPUS else 64
-    budget = hours * _SHARE_FOR_TRAINING * planned.tokens_per_hour
-    epochs = budget / max(1.0, mixture.num_rows * mixture.tokens_per_row)
-    rate, machine = f"{planned.tokens_per_hour / 1e6:.2g}M tokens per hour", planned.machine
-    speed = f"{rate} on {machine.gpu.name} ({planned.how}, at {machine.mfu:.0%} of its peak)"
-    if epochs >= 1:
-        number = float(min(_MOST_EPOCHS, int(epochs)))
-        taken = number * mixture.num_rows * mixture.tokens_per_row / planned.tokens_per_hour
-        steps = number * mixture.num_rows / batch
-        why = f"{number:g} epochs take about {taken:.1f} of {hours:g} hours: {speed}"
-        return Length({"num_epochs": number}, batch, why, steps < _FEW_STEPS)
-    steps = max(1, int(budget / (batch * mixture.tokens_per_row)))
-    share = f"{_SHARE_FOR_TRAINING:.0%} of {hours:g} hours"
-    why = f"{steps:,} steps fit into {share} ({epochs:.0%} of an epoch): {speed}"
-    return Length({"num_steps": steps}, batch, why, steps < _FEW_STEPS)
+    @cached_property
+    def length(self) -> Length:
+        """How long training is."""
+        return length_of(self.drawn, self.budget)
 
 
 def propose(found: Found, name: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -107,7 +130,7 @@ def _data(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     reasons["data.quality"] = "unreadable rows are dropped and listed in dropped.jsonl"
     data["sources"] = found.chosen.settings
     mixtures: dict[str, Any] = {"tuning": list(found.mixture.parts)}
-    rows = f"{found.mixture.num_rows:,} rows of about {found.mixture.tokens_per_row:.0f} tokens"
+    rows = f"about {found.drawn.num_rows:,.0f} rows of {found.drawn.tokens_per_row:.0f} tokens"
     reasons["data.mixtures.tuning"] = f"{found.mixture.why}; {rows}"
     if found.extension:
         mixtures["pieces"] = pieces_mixture(found.chosen, found.languages)
@@ -133,7 +156,7 @@ def _tokenizer(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
 
 def _systems(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     method = found.planned.cost.method
-    length = length_of(found.mixture, found.planned, found.hours)
+    length = found.length
     is_full = method.phase["method"] == "full"
     rate = next(rate for most, rate in _RATES if found.subject.num_weights < most)
     phase: dict[str, Any] = {"mixture": "tuning", "method": method.phase["method"]}
@@ -143,7 +166,7 @@ def _systems(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
         **length.setting,
         "global_batch_size": length.batch,
         "learning_rate": rate if is_full else max(_LORA_RATE, rate),
-        "max_length_tokens": min(512, int(found.findings["context"].values.get("max_position_embeddings") or 512)),
+        "max_length_tokens": longest_row(found.findings),
         "on_too_long": "truncate",
     }
     reasons["systems.base"] = "gains and forgetting are measured against this system"
@@ -170,8 +193,19 @@ def _train(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
 
 
 def _evaluate(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
-    reasons["evaluate.tasks"] = "benchmarks and held-out files of the folder; max_items limits scoring time"
+    scored = found.budget.scored
+    reasons["evaluate.tasks"] = (
+        f"benchmarks and held-out files of the folder; with max_items, scoring both systems takes about "
+        f"{minutes(scored.seconds)}"
+    )
+    if left_out := found.budget.left_out:
+        reasons["evaluate.tasks"] += f". Left out: {left_out}"
     if found.held_out:
         told = "; ".join(found.held_out)
         reasons["evaluate.tasks"] += f". Held out here: {told}; training drops rows that contain them"
-    return {"reference_system": "base", "tasks": found.chosen.tasks}
+    tasks = {
+        label: {**settings, **({"max_items": scored.max_items[label]} if label in scored.max_items else {})}
+        for label, settings in found.chosen.tasks.items()
+        if label not in scored.too_long
+    }
+    return {"reference_system": "base", "tasks": tasks}

@@ -1,7 +1,7 @@
 """Which of the found files a recipe uses, and for what: training, new pieces, evaluation."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,7 @@ def choose_sources(files: Sequence[FoundFile], recognised: Recognised, languages
 def _take_pair(chosen: Sources, pair: Aligned, languages: Languages) -> None:
     names = [pair.source.name, pair.target.name]
     if _is_for_scoring(pair.target):
-        _score_translations(chosen, as_label(pair.target.name), names, languages)
+        _score_translations(chosen, _new_task(chosen, pair.target.name), names, languages)
     else:
         label = _new_label(chosen, pair.target.name)
         chosen.settings[label] = {"kind": "parallel", "paths": names}
@@ -86,7 +86,7 @@ def _is_for_scoring(file: FoundFile) -> bool:
 
 
 def _keep_for_scoring(chosen: Sources, file: FoundFile, languages: Languages) -> str:
-    label = as_label(file.name)
+    label = _new_task(chosen, file.name)
     if file.encoding != "utf-8":
         return f"not used: by its name a test set, and it is in {file.encoding}: convert it to UTF-8"
     if file.kind == "parallel":
@@ -112,7 +112,16 @@ def _new_label(chosen: Sources, name: str) -> str:
     stem = as_label(name.rsplit("/", 1)[-1].split(".")[0])
     if stem == "file":
         stem = f"file_{len(chosen.settings) + 1}"
+    return _unlike(stem, chosen.settings)
+
+
+def _new_task(chosen: Sources, name: str) -> str:
+    return _unlike(as_label(name), chosen.tasks)
+
+
+def _unlike(stem: str, others: Container[str]) -> str:
+    """Return a label that no other is: `a/test.tsv` and `a_test.tsv` are two."""
     number, label = 2, stem
-    while label in chosen.settings:
+    while label in others:
         label, number = f"{stem}_{number}", number + 1
     return label

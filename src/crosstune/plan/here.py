@@ -4,7 +4,6 @@ Where the model is too large for that, it has fewer layers, each as wide as they
 """
 
 import copy
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +38,8 @@ _BYTES_A_WEIGHT = 16
 _SHARE_FOR_WEIGHTS = 0.4
 # The optimizer's step is timed on so many weights: in bytes, and not compiled, it takes 0.3 microseconds each.
 _MOST_STEPPED = 2_000_000
+# A process that asks for all cores and gets less than this of them shares them with others.
+_BUSY = 0.75
 # Of what a large matrix product reaches, where nothing else was measured, and to choose what is measured.
 _ASSUMED_MFU = 0.4
 
@@ -51,11 +52,26 @@ class Measured:
         flops_per_second: useful operations, forward and backward; what is computed twice counts once.
         optimizer_seconds: of a step of the optimizer over all that is trained.
         num_layers: that the measured model had; 0 where not even one fits, and the rate is assumed by a matrix product.
+        share_of_cores: what this process had of the cores that it asked for; the others worked for somebody else.
     """
 
     flops_per_second: float
     optimizer_seconds: float
     num_layers: int
+    share_of_cores: float = 1.0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes had much of the cores."""
+        return self.share_of_cores < _BUSY
+
+    @property
+    def told_share(self) -> str:
+        """What the share means, for people."""
+        return (
+            f"other processes use this machine: it gave this one {self.share_of_cores:.0%} of its cores while it was "
+            "measured. Once it is idle, training is faster"
+        )
 
     def hours(self, useful_flops: float, num_steps: int, machine: Machine) -> float:
         """Return the hours of a phase on so many machines like this one."""
@@ -116,10 +132,10 @@ def _measure(case: Case, rows: Rows, schedule: Schedule, seconds: float) -> Meas
 
     prove_training(trainable.model, trainable.model, launch, small.settings)
     with fast_paths(trainable.model, launch, small.settings):
-        passing = _median_seconds(pass_rows, device, seconds)
+        passing, share = _mean_seconds(pass_rows, device, seconds)
     num_stepped = _keep_some_gradients(trainable.model)
-    stepping = _median_seconds(optimizer.step, device, seconds / 10) / num_stepped
-    return Measured(small.flops() / passing, stepping * case.num_trained(), _num_layers(small))
+    stepping = _mean_seconds(optimizer.step, device, seconds / 10)[0] / num_stepped
+    return Measured(small.flops() / passing, stepping * case.num_trained(), _num_layers(small), share)
 
 
 def _part_to_measure(
@@ -208,14 +224,20 @@ def _keep_some_gradients(model: nn.Module) -> int:
     return num_kept
 
 
-def _median_seconds(work: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """Return what a piece of work takes, by the median of as many times as some seconds hold, but for a first one."""
+def _mean_seconds(work: Callable[[], object], device: torch.device, seconds: float) -> tuple[float, float]:
+    """Return what a piece of work takes, on average over as many times as some seconds hold, but for a first one.
+
+    With it the share of this processor's cores that the work had; of a GPU nothing is known.
+    """
     work()
     found: list[float] = []
+    computed = time.process_time()
     while len(found) < 2 or sum(found) < seconds:
         wait_for(device)
         started = time.perf_counter()
         work()
         wait_for(device)
         found.append(time.perf_counter() - started)
-    return statistics.median(found)
+    asked = sum(found) * torch.get_num_threads()
+    share = min(1.0, (time.process_time() - computed) / asked) if device.type == "cpu" else 1.0
+    return sum(found) / len(found), share

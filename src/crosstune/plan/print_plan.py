@@ -113,6 +113,8 @@ def _what_was_measured(plans: Sequence[PhasePlan]) -> Iterator[str]:
             f"{name}: measured here on its own rows (layers: {plan.measured.num_layers}): {rate} of useful operations, "
             f"{hours_and_less(plan.measured.optimizer_seconds / 3600)} a step of the optimizer"
         )
+        if plan.measured.is_shared:
+            yield f"{name}: {plan.measured.told_share}"
 
 
 def to_json(plans: Sequence[PhasePlan], machine: Machine) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Models in GGUF files: the very model that was written comes out, or a refusal that names what cannot be read."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +167,6 @@ def test_a_file_that_is_no_gguf_file_says_what_it_begins_with(tmp_path: Path) ->
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(BadInputError, match="Git LFS pointer"):
         load_model(str(path))
-
-
-def test_a_missing_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_gguf(tmp_path / "tiny.gguf", make("llama"))
-    monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(BadInputError, match=r"pip install 'crosstune\[gguf\]'"):
-        check_model(str(path))
 
 
 def test_no_bar_of_a_library_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -35,14 +35,9 @@ def xlsx(path: Path, columns: Columns, name: str, packed: Member | None = None) 
     """
     content = BytesIO(read_bytes(path, packed)) if packed else None
     formulas = sheet_parts.check(path, content)
-    # Imported here: a run without spreadsheets does not need the library.
-    try:
-        from python_calamine import CalamineError, CalamineWorkbook
-    except ImportError:
-        raise BadInputError(
-            f"{path} is a spreadsheet, which needs python-calamine: `pip install 'crosstune[xlsx]'`, or export it as "
-            "tab-separated text in UTF-8"
-        ) from None
+    # Imported here: a run without spreadsheets does not wait for the library.
+    from python_calamine import CalamineError, CalamineWorkbook
+
     if content:
         content.seek(0)
     try:

@@ -61,25 +61,10 @@ def read_header(path: str | Path) -> Header:
     """Read a file's head; no weights.
 
     Raises:
-        BadInputError: when gguf is not installed, or the file is no whole GGUF file.
+        BadInputError: when the file is no whole GGUF file.
     """
-    require_gguf(path)
     status = Path(path).stat()
     return _read(str(path), status.st_size, status.st_mtime_ns)
-
-
-def require_gguf(path: str | Path) -> None:
-    """Stop where the library that knows the number formats is missing.
-
-    Raises:
-        BadInputError: with what to install.
-    """
-    try:
-        import gguf  # noqa: F401
-    except ImportError:
-        raise BadInputError(
-            f"{path} is a GGUF file, and the gguf library is not installed: pip install 'crosstune[gguf]'"
-        ) from None
 
 
 def refuse_in_vllm(path: str | Path, setting: str) -> None:

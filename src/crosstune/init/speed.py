@@ -1,0 +1,98 @@
+"""How fast a machine trains a mixture and scores items: measured on rows of its lengths, or by a GPU's data sheet."""
+
+import copy
+from dataclasses import dataclass, replace
+
+from crosstune.doctor.subject import Subject
+from crosstune.init.machine import Planned
+from crosstune.init.rows import DrawnRows, TokenCounter
+from crosstune.models.shapes import shapes_only
+from crosstune.plan.case import Case, Counted
+from crosstune.plan.here import Measured, Stopwatch
+from crosstune.plan.known_models import phase_on_text
+from crosstune.recipe import Phase
+from crosstune.train.batches import make_schedule
+from crosstune.train.cost import count_tokens
+
+_MEASURED_STEPS, _MEASURED_BATCH = 8, 32
+# Tokens that are written one by one cost more than those that are read at once, and each step of rows side by side
+# costs something by itself.
+_WRITING, _SECONDS_A_WRITTEN_TOKEN = 2.0, 0.0005
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What training and scoring take.
+
+    Attributes:
+        flops_per_second: useful operations.
+        flops_per_row: of a row of the mixture in training.
+        optimizer_seconds: of a step, besides.
+        inner: operations of a token that is read, without the head.
+        head: of the head, where it is read.
+        how: where the figures are from.
+        measured: where they were measured.
+    """
+
+    flops_per_second: float
+    flops_per_row: float
+    optimizer_seconds: float
+    inner: float
+    head: float
+    how: str
+    measured: Measured | None = None
+
+    def step_seconds(self, batch: int) -> float:
+        """Return the seconds of a training step."""
+        return batch * self.flops_per_row / self.flops_per_second + self.optimizer_seconds
+
+    def scoring_seconds(self, read: float, scored: float, written: float) -> float:
+        """Return the seconds for tokens that are read, those of them whose likelihood counts, and written ones."""
+        reading = read * self.inner + scored * self.head
+        writing = _WRITING * written * (self.inner + self.head)
+        return (reading + writing) / self.flops_per_second + written * _SECONDS_A_WRITTEN_TOKEN
+
+    @property
+    def share_of_cores(self) -> float:
+        """What the measured process had of the cores; all of them where nothing was measured."""
+        return self.measured.share_of_cores if self.measured else 1.0
+
+
+def speed_of(subject: Subject, planned: Planned, drawn: DrawnRows, counter: TokenCounter) -> Pace:
+    """Return how fast the planned way of training goes on the planned machine."""
+    phase = Phase.model_validate(
+        {
+            "mixture": "tuning",
+            **planned.cost.method.phase,
+            "num_steps": _MEASURED_STEPS,
+            "global_batch_size": _MEASURED_BATCH,
+            "learning_rate": 1e-4,
+        }
+    )
+    schedule = make_schedule(len(drawn.rows), phase, (0,))
+    settings = planned.cost.settings
+    tokens = count_tokens(drawn.rows, schedule, 1, settings.micro_batch_tokens)
+    config = copy.deepcopy(subject.config)
+    config.vocab_size = max(config.vocab_size, counter.num_rows)
+    old_size = counter.num_rows - counter.num_new if counter.num_new else None
+    case = Case(config, old_size, phase, settings, tokens, 1)
+    useful = case.flops()
+    flops_per_row = useful / (_MEASURED_STEPS * _MEASURED_BATCH)
+    inner, head = _forward(case)
+    if not planned.is_measured:
+        rate = useful / (case.hours(planned.machine) * 3600)
+        how = f"{planned.machine.mfu:.0%} of the peak of {planned.machine.gpu.name}, assumed"
+        return Pace(rate, flops_per_row, 0.0, inner, head, how)
+    found = Stopwatch(1).measure(case, drawn.rows, schedule)
+    what = "measured here" if found.num_layers else "a guess: the model is too large to be tried here"
+    how = f"{what}, {planned.machine.gpu.name}"
+    return Pace(found.flops_per_second, flops_per_row, found.optimizer_seconds, inner, head, how, found)
+
+
+def _forward(case: Case) -> tuple[float, float]:
+    """Return the operations of a forward pass for a token, without the head and of the head alone."""
+    with shapes_only():
+        head = 2.0 * case.model().get_output_embeddings().weight.numel()  # type: ignore[no-untyped-call]
+    tokens = replace(case.tokens, supervised=0, attended=0)
+    full = replace(case, phase=phase_on_text(method="full"), tokens=tokens, _counted=Counted())
+    return full.flops() / 3 / tokens.computed, head

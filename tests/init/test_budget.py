@@ -1,0 +1,126 @@
+"""What becomes of the hours: tasks get the items that fit, training the rest, and both follow from one speed."""
+
+from pathlib import Path
+
+import pytest
+
+from crosstune.init.budget import Budget, minutes
+from crosstune.init.corpus import Mixture
+from crosstune.init.found import FoundFile
+from crosstune.init.proposal import length_of
+from crosstune.init.rows import DrawnRows, TokenCounter, draw
+from crosstune.init.scoring import ItemCost, ScoringPlan, cost_of_items, fit
+from crosstune.init.sources import Sources
+from crosstune.init.speed import Pace
+from crosstune.languages.parallel_sample import sample_of
+from crosstune.recipe import Languages
+from crosstune.train.rows import Rows, Segment
+from tests.init.conftest import lines, write_pairs, write_text
+from tests.tokenizer.conftest import byte_level
+
+# A thousand operations a second: a row of training takes a second, a token that is read a millisecond.
+SPEED = Pace(flops_per_second=1000.0, flops_per_row=1000.0, optimizer_seconds=0.0, inner=1.0, head=1.0, how="measured")
+KOREAN = Languages(source="en", target="ko")
+CHOICE = {"task": "kobest_copa", "paths": ["a.tsv"]}
+TRANSLATION = {
+    "task": "translation",
+    "paths": ["pairs.tsv"],
+    "directions": ["en-ko", "ko-en"],
+    "instruction_languages": ["en", "ko"],
+    "max_new_tokens": 128,
+}
+
+
+def budget(hours: float, scored: float = 0.0, speed: Pace = SPEED) -> Budget:
+    return Budget(hours, speed, 0.0, ScoringPlan({}, {}, scored))
+
+
+def drawn(num_rows: float) -> DrawnRows:
+    return DrawnRows(Rows.of([(Segment((1, 2, 3), 1, 8, "ko", "a", ""),)]), num_rows)
+
+
+def counter(saved: float = 0.0) -> TokenCounter:
+    return TokenCounter(byte_level(sample_of("en") or [], 400, ignore_merges=False), "ko", saved, 500, 100)
+
+
+def test_training_gets_what_preparing_and_scoring_leave() -> None:
+    assert budget(1.0).for_training == pytest.approx(0.9 * 3600)
+    assert budget(1.0, scored=1600.0).for_training == pytest.approx(0.9 * 2000)
+    assert budget(0.1, scored=1600.0).for_training == 0.0
+
+
+def test_steps_that_fit_are_taken_and_few_steps_are_of_fewer_rows() -> None:
+    long = length_of(drawn(1_000_000), budget(10.0))
+    assert (long.setting, long.batch, long.is_short) == ({"num_steps": 506}, 64, False)
+    short = length_of(drawn(1_000_000), budget(0.5))
+    assert (short.setting, short.batch, short.is_short) == ({"num_steps": 101}, 16, False)
+    assert 0.9 * 1800 - 16 < short.seconds <= 0.9 * 1800
+    least = length_of(drawn(1_000_000), budget(0.001))
+    assert (least.setting, least.is_short) == ({"num_steps": 1}, True)
+
+
+def test_a_corpus_that_is_seen_whole_is_seen_in_epochs_and_three_times_at_most() -> None:
+    once = length_of(drawn(30_000), budget(10.0))
+    assert (once.setting, once.batch) == ({"num_epochs": 1.0}, 64)
+    often = length_of(drawn(3_000), budget(100.0))
+    assert (often.setting, often.batch, often.num_steps) == ({"num_epochs": 3.0}, 32, 281)
+
+
+def test_every_task_gets_its_fewest_items_first_and_then_an_equal_share_of_the_others() -> None:
+    tasks = {"a": CHOICE, "b": TRANSLATION}
+    costs = {"a": ItemCost(1.0, 500), "b": ItemCost(10.0, 200)}
+    assert fit(tasks, costs, 1e6).max_items == {"a": 500, "b": 200}
+    few = fit(tasks, costs, 475.0)
+    assert few.max_items == {"a": 95, "b": 38} and few.seconds == pytest.approx(475)
+    assert few.too_long == {}
+
+
+def test_the_dearest_task_that_another_stands_for_is_left_out_first() -> None:
+    tasks = {"a": CHOICE, "dear": CHOICE, "b": TRANSLATION}
+    costs = {"a": ItemCost(1.0, 500), "dear": ItemCost(2.0, 500), "b": ItemCost(10.0, 200)}
+    found = fit(tasks, costs, 300.0)
+    assert [*found.max_items] == ["a", "b"]
+    assert found.too_long == {"dear": pytest.approx(100 / 60)}
+    # One is scored, however few the hours.
+    assert len(fit(tasks, costs, 0.0).max_items) == 1
+
+
+def test_what_an_item_costs_follows_from_its_texts_and_from_what_is_written(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "pairs.tsv", "ko", 20)
+    write_text(tmp_path / "text.txt", "ko", 20)
+    tasks = {
+        "translate": TRANSLATION,
+        "text": {"task": "bits_per_byte", "language": "ko", "paths": ["text.txt"]},
+        "lost": {**TRANSLATION, "paths": ["nowhere.tsv"]},
+    }
+    base, shorter = (cost_of_items(tasks, tmp_path, KOREAN, counter(saved), SPEED) for saved in (0.0, 0.5))
+    assert [*base] == ["translate", "text"]
+    assert base["translate"].num_items == base["text"].num_items == 20
+    # Two systems, two languages that ask, two directions, at least half of the limit for each, twice as dear as read.
+    assert base["translate"].seconds > 2 * 2 * 2 * 64 * (2 * 2 / 1000)
+    # One of both systems has pieces that halve the text; what is around it stays.
+    assert 0.7 * base["text"].seconds < shorter["text"].seconds < 0.85 * base["text"].seconds
+
+
+def test_rows_are_as_long_as_the_texts_and_documents_fill_them() -> None:
+    pairs = tuple({"en": first, "ko": second} for first, second in zip(lines("en", 30), lines("ko", 30), strict=True))
+    text = tuple({"text": line} for line in lines("ko", 30))
+    chosen = Sources(
+        settings={"pairs": {"kind": "parallel"}, "text": {"kind": "text", "language": "ko"}},
+        files={
+            "pairs": FoundFile("pairs", "parallel", "", 300, sample=pairs),
+            "text": FoundFile("text", "text", "ko", 100, characters=50_000, sample=text),
+        },
+    )
+    mixture = Mixture(({"source": "pairs"}, {"source": "text"}), 400, {"pairs": 0.75, "text": 0.25}, "")
+    found = draw(chosen, mixture, KOREAN, counter(), 300)
+    shorter = draw(chosen, mixture, KOREAN, counter(0.5), 300)
+    lengths = found.rows.lengths()
+    assert max(lengths) == 300 and min(lengths) < 200
+    assert 300 < shorter.num_rows < found.num_rows
+    assert shorter.tokens_per_row < found.tokens_per_row
+    assert all(0 <= token < 500 for row in found.rows for segment in row for token in segment.tokens)
+
+
+def test_times_are_told_in_words() -> None:
+    assert [minutes(seconds) for seconds in (45, 600, 36_000)] == ["45 seconds", "10 minutes", "10.0 hours"]
