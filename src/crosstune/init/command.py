@@ -215,7 +215,7 @@ def _print_summary(found: Found, asked: InitRequest) -> None:
     note(f"tokenizer: {found.about_pieces}")
     note(f"training: {found.planned.cost.method.name}; {length.why}")
     if length.is_short:
-        note(f"{length.num_steps} steps are very few: give more --hours, a GPU with --gpu, or a smaller model")
+        note("that is very little training: give more --hours, a GPU with --gpu, or a smaller model")
     if budget.left_out:
         note(f"not scored, since {asked.hours:g} hours are too short: {budget.left_out}")
     parts = (
