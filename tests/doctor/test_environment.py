@@ -1,6 +1,8 @@
 """`crosstune doctor` without a model: what a bug report needs, and a test of a few seconds."""
 
 import json
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,11 +28,17 @@ def test_versions_of_what_decides_numbers_are_told() -> None:
     assert {"torch", "transformers", "tokenizers"} <= set(found("libraries").values)
 
 
-def test_extras_are_those_of_the_package_with_what_each_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extras_are_those_of_the_package_with_what_each_brings_and_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "is_installed", lambda name: name != "openpyxl")
     (extras,) = environment.extras()
-    assert "dev (lacks openpyxl)" in extras.says
-    assert "web" in extras.values["there"]
+    assert "not installed: dev (the tests). To add one: pip install 'crosstune[dev]'" in extras.says
+    assert extras.values["not_there"] == {"dev": ["openpyxl"]}
+    monkeypatch.setattr(environment, "is_installed", lambda name: False)
+    (extras,) = environment.extras()
+    assert "web (crosstune compare)" in extras.says
+    written = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    names = {name.replace("_", "-") for name in written["project"]["optional-dependencies"]}
+    assert names == {*environment.BRINGS}
 
 
 @pytest.mark.slow

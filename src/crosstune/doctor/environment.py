@@ -27,6 +27,20 @@ _SHAPE: dict[str, Any] = {
     **{"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128},
 }
 _NUM_STEPS = 20
+# What an extra is for, by its name as packages write it.
+BRINGS = {
+    "benchmark": "the training benchmarks",
+    "dev": "the tests",
+    "docs": "building the docs",
+    "eight-bit": "8-bit moments and fp8",
+    "judge": "crosstune judge",
+    "quantized": "LoRA on 4- and 8-bit weights",
+    "scale": "crosstune filter",
+    "serve": "crosstune serve",
+    "track": "TensorBoard and W&B",
+    "vllm": "faster generation on GPUs",
+    "web": "crosstune compare",
+}
 
 
 def environment() -> list[Finding]:
@@ -61,19 +75,22 @@ def _outside_bounds() -> Iterator[Finding]:
 
 
 def extras() -> Iterator[Finding]:
-    """Say which optional parts of the package are there, and what the others lack."""
-    """Yield which extras are installed, and what the others lack."""
+    """Yield which extras are installed, and what the others would bring."""
     try:
         names = distribution("crosstune").metadata.get_all("Provides-Extra") or []
     except PackageNotFoundError:
         yield Finding("installation", "extras", "attention", "crosstune runs from its source tree, not installed")
         return
-    have: list[str] = []
-    lack: list[str] = []
-    for name in sorted(names):
-        missing = [requirement.name for requirement in _requirements(name) if not is_installed(requirement.name)]
-        (lack if missing else have).append(f"{name} (lacks {', '.join(missing)})" if missing else name)
-    says = f"installed: {', '.join(have) or 'none'}; not installed: {', '.join(lack) or 'none'}"
+    lacks = {
+        name: [requirement.name for requirement in _requirements(name) if not is_installed(requirement.name)]
+        for name in sorted(names)
+    }
+    have = [name for name, missing in lacks.items() if not missing]
+    lack = {name: missing for name, missing in lacks.items() if missing}
+    # By the name that metadata gives it: with _ or with -.
+    others = ", ".join(f"{name} ({BRINGS.get(name.replace('_', '-'), '')})" for name in lack)
+    add = f"; not installed: {others}. To add one: pip install 'crosstune[{next(iter(lack))}]'" if lack else ""
+    says = f"installed: {', '.join(have) or 'none'}{add}"
     yield Finding("installation", "extras", "ok", says, values={"there": have, "not_there": lack})
 
 

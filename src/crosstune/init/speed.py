@@ -7,7 +7,7 @@ from crosstune.doctor.subject import Subject
 from crosstune.init.machine import Planned
 from crosstune.init.rows import DrawnRows, TokenCounter
 from crosstune.models.shapes import shapes_only
-from crosstune.plan.case import Case, Counted
+from crosstune.plan.case import Case
 from crosstune.plan.here import Measured, Stopwatch
 from crosstune.plan.known_models import phase_on_text
 from crosstune.recipe import Phase
@@ -94,5 +94,5 @@ def _forward(case: Case) -> tuple[float, float]:
     with shapes_only():
         head = 2.0 * case.model().get_output_embeddings().weight.numel()  # type: ignore[no-untyped-call]
     tokens = replace(case.tokens, supervised=0, attended=0)
-    full = replace(case, phase=phase_on_text(method="full"), tokens=tokens, _counted=Counted())
+    full = replace(case, phase=phase_on_text(method="full"), tokens=tokens)
     return full.flops() / 3 / tokens.computed, head
