@@ -1,20 +1,26 @@
 """What becomes of the hours: tasks get the items that fit, training the rest, and both follow from one speed."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from crosstune.doctor.subject import find_subject
 from crosstune.init.budget import Budget, minutes
 from crosstune.init.corpus import Mixture
 from crosstune.init.found import FoundFile
+from crosstune.init.held_out import hold_out
+from crosstune.init.machine import plan_for
 from crosstune.init.proposal import length_of
 from crosstune.init.rows import DrawnRows, TokenCounter, draw
 from crosstune.init.scoring import ItemCost, ScoringPlan, cost_of_items, fit
 from crosstune.init.sources import Sources
-from crosstune.init.speed import Pace
+from crosstune.init.speed import Pace, speed_of
 from crosstune.languages.parallel_sample import sample_of
+from crosstune.plan.here import Measured, Stopwatch
 from crosstune.recipe import Languages
 from crosstune.train.rows import Rows, Segment
+from tests.doctor.conftest import MakeModel
 from tests.init.conftest import lines, write_pairs, write_text
 from tests.tokenizer.conftest import byte_level
 
@@ -124,3 +130,48 @@ def test_rows_are_as_long_as_the_texts_and_documents_fill_them() -> None:
 
 def test_times_are_told_in_words() -> None:
     assert [minutes(seconds) for seconds in (45, 600, 36_000)] == ["45 seconds", "10 minutes", "10.0 hours"]
+
+
+@pytest.mark.parametrize("gpu", ["", "rtx4090"])
+def test_a_machine_is_measured_and_a_gpu_by_name_is_counted(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, gpu: str
+) -> None:
+    measured = Measured(flops_per_second=1e6, optimizer_seconds=2.0, num_layers=1, share_of_cores=0.25)
+    monkeypatch.setattr(Stopwatch, "measure", lambda *_: measured)
+    subject, new = find_subject(str(make_model()), None), TokenCounter(counter().base, "ko", 0.5, 420, 20)
+    row = (Segment(tuple(range(30)), 10, 80, "ko", "a", ""),)
+    pace = speed_of(subject, plan_for(subject, gpu), DrawnRows(Rows.of([row] * 40), 40), new)
+    assert pace.flops_per_row > 0 and pace.inner > 0 and pace.head == 2 * 32 * 420
+    if gpu:
+        assert "assumed" in pace.how and pace.share_of_cores == 1 and pace.flops_per_second > 1e12
+    else:
+        assert pace.measured is measured and pace.measured.is_shared
+        assert "25% of its cores" in measured.told_share
+        assert pace.step_seconds(2) == pytest.approx(2 * pace.flops_per_row / 1e6 + 2.0)
+
+
+def test_where_the_model_cannot_be_tried_a_share_of_a_matrix_product_is_assumed(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Measured:
+        raise TypeError("forward() missing a picture")
+
+    monkeypatch.setattr(Stopwatch, "measure", fail)
+    subject = find_subject(str(make_model()), None)
+    planned, row = plan_for(subject, ""), (Segment(tuple(range(30)), 10, 80, "ko", "a", ""),)
+    pace = speed_of(subject, planned, DrawnRows(Rows.of([row] * 40), 40), TokenCounter(counter().base, "ko", 0, 400, 0))
+    assert "a guess" in pace.how
+    assert pace.flops_per_second == pytest.approx(0.4 * planned.machine.gpu.float32_tflops * 1e12)
+
+
+def test_of_a_long_text_the_beginning_is_held_out(tmp_path: Path) -> None:
+    book = {"text": " ".join(f"{line}." for line in lines("ko", 200))}
+    (tmp_path / "book.jsonl").write_text(json.dumps(book, ensure_ascii=False), "utf-8")
+    chosen = Sources(
+        settings={"book": {"kind": "text", "language": "ko", "paths": ["book.jsonl"]}},
+        files={"book": FoundFile("book.jsonl", "text", "ko", 1)},
+    )
+    hold_out(chosen, tmp_path, tmp_path / "tests", KOREAN)
+    (row,) = (tmp_path / "tests" / "test_text_ko.jsonl").read_text("utf-8").splitlines()
+    kept = json.loads(row)["text"]
+    assert 500 < len(kept) <= 1000 and kept.endswith(".") and book["text"].startswith(kept)

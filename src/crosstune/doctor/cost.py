@@ -31,6 +31,12 @@ class Method:
     phase: dict[str, Any]
     machine: dict[str, Any]
 
+    def phase_with(self, new_rows: bool) -> dict[str, Any]:
+        """Return the settings of a phase; beside adapters the rows of new pieces are trained, too."""
+        if not new_rows or "lora" not in self.phase:
+            return self.phase
+        return {**self.phase, "lora": {**self.phase["lora"], "train_new_rows": True}}
+
     @property
     def setting(self) -> str:
         """What a recipe says for it."""

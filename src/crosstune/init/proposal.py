@@ -159,10 +159,9 @@ def _systems(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     length = found.length
     is_full = method.phase["method"] == "full"
     rate = next(rate for most, rate in _RATES if found.subject.num_weights < most)
-    phase: dict[str, Any] = {"mixture": "tuning", "method": method.phase["method"]}
-    if not is_full:
-        phase["lora"] = {**method.phase["lora"], **({"train_new_rows": True} if found.extension else {})}
-    phase |= {
+    phase: dict[str, Any] = {
+        "mixture": "tuning",
+        **method.phase_with(new_rows=found.extension is not None),
         **length.setting,
         "global_batch_size": length.batch,
         "learning_rate": rate if is_full else max(_LORA_RATE, rate),

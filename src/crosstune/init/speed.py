@@ -63,7 +63,7 @@ def speed_of(subject: Subject, planned: Planned, drawn: DrawnRows, counter: Toke
     phase = Phase.model_validate(
         {
             "mixture": "tuning",
-            **planned.cost.method.phase,
+            **planned.cost.method.phase_with(new_rows=counter.num_new > 0),
             "num_steps": _MEASURED_STEPS,
             "global_batch_size": _MEASURED_BATCH,
             "learning_rate": 1e-4,
@@ -83,8 +83,12 @@ def speed_of(subject: Subject, planned: Planned, drawn: DrawnRows, counter: Toke
         rate = useful / (case.hours(planned.machine) * 3600)
         how = f"{planned.machine.mfu:.0%} of the peak of {planned.machine.gpu.name}, assumed"
         return Pace(rate, flops_per_row, 0.0, inner, head, how)
-    found = Stopwatch(1).measure(case, drawn.rows, schedule)
-    what = "measured here" if found.num_layers else "a guess: the model is too large to be tried here"
+    try:
+        found = Stopwatch(1).measure(case, drawn.rows, schedule)
+    # A model of random weights cannot be tried where an architecture wants more than its configuration.
+    except Exception:
+        found = Measured(planned.machine.mfu * planned.machine.gpu.float32_tflops * 1e12, 0.0, 0)
+    what = "measured here" if found.num_layers else "a guess: the model could not be tried here"
     how = f"{what}, {planned.machine.gpu.name}"
     return Pace(found.flops_per_second, flops_per_row, found.optimizer_seconds, inner, head, how, found)
 
