@@ -51,7 +51,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     page = Page(
         title=recipe.report.title or recipe.name,
         summary=summary(recipe, scores, main, changes, failed),
-        findings=findings(recipe, scores, main, changes, forgetting.sentence(forgot)),
+        findings=findings(recipe, evidence, main, changes, forgetting.sentence(forgot)),
         main_tables=main,
         changes=changes,
         further_tables=further,

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from crosstune.recipe import Recipe
@@ -221,7 +222,7 @@ def test_systems_that_print_the_same_best_number_are_named_together(recipe: Reci
     assert best_per_column(tables[0]) == (
         "LLaMA (ours, the paper's) and LLaMA (bilingual) are best on NSMC, generated (clear of all others)."
     )
-    won = findings(recipe, scores, tables, None, "")[0]
+    won = findings(recipe, Evidence(scores, Outputs(), {}), tables, None, "")[0]
     assert won.title == "Best in Korean"
     assert won.lines == (
         "NSMC, generated: LLaMA (ours, the paper's) and LLaMA (bilingual), accuracy 1.000 [0.950, 1.050]; "
@@ -245,3 +246,22 @@ def test_changes_carry_a_sign_and_no_minus_before_zero(recipe: Recipe, value: fl
 
 def test_the_made_up_recipe_labels_differ_from_the_kinds() -> None:
     assert not {label for label in recipe_content()["evaluate"]["tasks"]} & {"hellaswag", "translation"}
+
+
+@pytest.mark.slow
+def test_what_a_change_of_the_instructions_language_costs_has_the_paired_interval(
+    recipe: Recipe, run: RunFolder
+) -> None:
+    scores = read_scores(recipe, run)
+    keys = [("ours", f"pairs_en_ko_{language}", "bleu") for language in ("ko", "en")]
+    scores |= {key: replace(scores[key], items="1 2") for key in keys}
+    start = np.linspace(0, 1, 1000)
+    resamples = {keys[0]: start, keys[1]: start + np.linspace(30, 50, 1000)}
+
+    def asked_in_korean() -> str:
+        return findings(recipe, Evidence(scores, Outputs(), resamples), [], None, "")[-1].lines[0]
+
+    assert "58.3 → 15.6, −42.7 [−49.5, −30.5], for LLaMA (ours, the paper's)" in asked_in_korean()
+    # Other items are not paired, though they are as many.
+    scores[keys[0]] = replace(scores[keys[0]], items="others")
+    assert "58.3 → 15.6, −42.7, for LLaMA (ours, the paper's)" in asked_in_korean()

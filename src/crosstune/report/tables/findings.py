@@ -1,14 +1,15 @@
 """What the numbers say, in a few sentences computed from them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crosstune.languages.registry import language_name
 from crosstune.recipe import Recipe
-from crosstune.report.scores import Scores
+from crosstune.report.scores import Scores, paired_interval
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Column, Table, TableCell, TableRow
 from crosstune.report.tables.changes import from_target_columns, into_target_columns, known_columns, target_columns
+from crosstune.report.tables.significance import Evidence
 
 
 def best_per_column(table: Table) -> str:
@@ -40,7 +41,7 @@ class FindingGroup:
 
 
 def findings(
-    recipe: Recipe, scores: Scores, tables: Sequence[Table], changes: Table | None, verdict: str
+    recipe: Recipe, evidence: Evidence, tables: Sequence[Table], changes: Table | None, verdict: str
 ) -> list[FindingGroup]:
     """Return what stands at the top of the page: what was won, what was forgotten, what still breaks.
 
@@ -48,10 +49,11 @@ def findings(
     """
     target = language_name(recipe.languages.target, "en")
     source = language_name(recipe.languages.source, "en")
+    scores = evidence.scores
     found = [(f"Best in {target}", tuple(_won(recipe, scores, tables)))]
     if changes is not None:
         found.append((f"{source} forgotten", (*_forgotten(recipe, scores, changes), verdict)))
-    found.append((f"Asked in {target}", (_instruction_gap(recipe, scores),)))
+    found.append((f"Asked in {target}", (_instruction_gap(recipe, evidence),)))
     written = [FindingGroup(title, tuple(line for line in lines if line)) for title, lines in found]
     return [finding for finding in written if finding.lines]
 
@@ -117,19 +119,24 @@ def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> Iterator[str]:
         yield f"Not compared (no scores on the same items): {'; '.join(unknown)}."
 
 
-def _instruction_gap(recipe: Recipe, scores: Scores) -> str:
+def _instruction_gap(recipe: Recipe, evidence: Evidence) -> str:
     """Say how BLEU into the target language changes when the instruction is in the target language, too."""
-    by_instruction = {column.task.rsplit("_", 1)[1]: column for column in into_target_columns(recipe, scores)}
+    by_instruction = {column.task.rsplit("_", 1)[1]: column for column in into_target_columns(recipe, evidence.scores)}
     if not {recipe.languages.source, recipe.languages.target} <= by_instruction.keys():
         return ""
     first, second = by_instruction[recipe.languages.source], by_instruction[recipe.languages.target]
+    gap = replace(first, signed=True)
     parts = []
     for system in recipe.systems:
-        scored = [scores.get((system, column.task, column.metric)) for column in (first, second)]
-        values = [score.value for score in scored if score is not None]
+        keys = [(system, column.task, column.metric) for column in (second, first)]
+        values = [score.value for key in keys if (score := evidence.scores.get(key)) is not None]
         # Below 1 BLEU nothing is translated, and a change of nothing says nothing.
         if len(values) == 2 and max(values) >= 1:
-            parts.append(f"{first.text(values[0])} → {second.text(values[1])} for {label_of(recipe, system)}")
+            paired = evidence.paired(keys)
+            bounds = paired_interval(*paired) if paired else (None, None)
+            change = _with_interval(gap, TableCell(values[0] - values[1], *bounds))
+            shown = f"{first.text(values[1])} → {second.text(values[0])}, {change}"
+            parts.append(f"{shown}, for {label_of(recipe, system)}")
     return f"{first.heading} BLEU, {first.group} → {second.group}: {'; '.join(parts)}." if parts else ""
 
 

@@ -23,6 +23,8 @@ CSV_COLUMNS = ("task", "metric", "system", "other", "difference", "test", "p", "
 DIFFERS, BEATS_ALL = "†", "‡"
 
 Test = Literal["mcnemar_exact", "paired_bootstrap"]
+ScoreKey = tuple[str, str, str]
+"""System, task and metric."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,16 @@ class Evidence:
         return (won, lost, len(ours)) if is_the_score and is_complete else None
 
     def resampled(self, systems: Sequence[str], task: str, metric: str) -> list[NDArray[np.float64]] | None:
-        """Return two systems' scores on the same resamples of the same items; None without them.
+        """Return two systems' scores on the same resamples of the same items; None without them."""
+        return self.paired([(system, task, metric) for system in systems])
 
-        Two systems that answered other items have the same number of resamples, too, and their difference would look
-        like a paired one.
+    def paired(self, keys: Sequence[ScoreKey]) -> list[NDArray[np.float64]] | None:
+        """Return two scores on the same resamples of the same items; None without them.
+
+        Scores of other items have the same number of resamples, too, and their difference would look like a paired one.
         """
-        scores = [self.scores.get((system, task, metric)) for system in systems]
-        first, second = (self.resamples.get((system, task, metric)) for system in systems)
+        scores = [self.scores.get(key) for key in keys]
+        first, second = (self.resamples.get(key) for key in keys)
         if first is None or second is None or first.shape != second.shape:
             return None
         return [first, second] if same_items(score for score in scores if score is not None) else None
