@@ -82,7 +82,8 @@ def check_inputs(recipe: Recipe) -> None:
         BadInputError: with what is wrong with each.
     """
     started = [name for name, system in recipe.systems.items() if system.start not in ("scratch", *recipe.systems)]
-    if not started and recipe.data.prompt != "chat":
+    merged = any(system.merge for system in recipe.systems.values())
+    if not started and not merged and recipe.data.prompt != "chat":
         return
     # Imported here: only a recipe that starts from a model pays for torch at its dry run.
     from crosstune.models.process import prepare_libraries
@@ -96,10 +97,23 @@ def check_inputs(recipe: Recipe) -> None:
         except BadInputError as error:
             text = str(error)
             faults.append(text if text.startswith("systems.") else f"systems.{name}.start: {text}")
+    faults += _merge_faults(recipe) if not faults else []
     if base is not None and recipe.data.prompt == "chat":
         faults += _template_faults(recipe)
     if faults:
         raise BadInputError("\n".join(faults))
+
+
+def _merge_faults(recipe: Recipe) -> list[str]:
+    from crosstune.train.methods.merge_check import check_merge
+
+    faults = []
+    for name in recipe.systems:
+        try:
+            check_merge(recipe, name)
+        except BadInputError as error:
+            faults.append(str(error))
+    return faults
 
 
 def _template_faults(recipe: Recipe) -> list[str]:

@@ -10,6 +10,8 @@ from typing import Any
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import shares_letters, split_direction, usual_code
 from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
+from crosstune.recipe.content import dicts, get, kind_of, listed, mapping
+from crosstune.recipe.system_checks import comes_from, problems_of_systems
 
 
 def problems(content: Mapping[str, Any]) -> list[str]:
@@ -27,7 +29,7 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_directions(content),
         *_own_wordings(content),
         *_columns(content),
-        *_systems(content),
+        *problems_of_systems(content),
         *_whole_words(content),
     ]
 
@@ -38,31 +40,31 @@ def _roots(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _chat_template(content: Mapping[str, Any]) -> Iterator[str]:
-    kind = _mapping(content, "tokenizer", "base").get("kind")
-    if _mapping(content, "data").get("prompt") == "chat" and kind != "given":
+    kind = mapping(content, "tokenizer", "base").get("kind")
+    if mapping(content, "data").get("prompt") == "chat" and kind != "given":
         yield "data.prompt: `chat` needs a tokenizer that has a chat template: `tokenizer.base` of kind `given`"
 
 
 def _template_options(content: Mapping[str, Any]) -> Iterator[str]:
-    data = _mapping(content, "data")
+    data = mapping(content, "data")
     if data.get("template_options") and data.get("prompt") != "chat":
         yield "data.template_options: they are a chat template's: set `data.prompt: chat`, or leave them out"
 
 
 def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:
-    sources = _mapping(content, "data", "sources")
-    for name, parts in _mapping(content, "data", "mixtures").items():
-        if len({part.get("weight") is None for part in _dicts(parts)}) > 1:
-            without = ", ".join(str(part.get("source")) for part in _dicts(parts) if part.get("weight") is None)
+    sources = mapping(content, "data", "sources")
+    for name, parts in mapping(content, "data", "mixtures").items():
+        if len({part.get("weight") is None for part in dicts(parts)}) > 1:
+            without = ", ".join(str(part.get("source")) for part in dicts(parts) if part.get("weight") is None)
             yield f"data.mixtures.{name}: some parts have a `weight` and some have none ({without}): give all or none"
-        for index, part in enumerate(_dicts(parts)):
+        for index, part in enumerate(dicts(parts)):
             where = f"data.mixtures.{name}.{index}"
             source = sources.get(str(part.get("source")))
             if source is None:
-                yield f"{where}.source: {part.get('source')!r} is not a source; there are {_names(sources)}"
-            elif _kind(source) == "parallel" and not part.get("directions") and not part.get("as_text"):
+                yield f"{where}.source: {part.get('source')!r} is not a source; there are {listed(sources)}"
+            elif kind_of(source) == "parallel" and not part.get("directions") and not part.get("as_text"):
                 yield f"{where}: a parallel source needs `directions` and `instruction_languages`, or `as_text`"
-            elif _kind(source) != "parallel" and (part.get("directions") or part.get("as_text")):
+            elif kind_of(source) != "parallel" and (part.get("directions") or part.get("as_text")):
                 yield (
                     f"{where}: {part['source']!r} is not a parallel source: "
                     "remove `directions`, `instruction_languages` and `as_text`"
@@ -71,71 +73,71 @@ def _mixture_parts(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
     users = {where: phase for where, phase in _phases(content) if phase.get("method") != "preference"}
-    for name, system in _mapping(content, "systems").items():
-        if _mapping(system, "new_rows").get("mixture") is not None:
-            users[f"systems.{name}.new_rows"] = _mapping(system, "new_rows")
+    for name, system in mapping(content, "systems").items():
+        if mapping(system, "new_rows").get("mixture") is not None:
+            users[f"systems.{name}.new_rows"] = mapping(system, "new_rows")
     for part in ("base", "extension"):
-        section = _mapping(content, "tokenizer", part)
+        section = mapping(content, "tokenizer", part)
         if section.get("kind") == "learned":
             users[f"tokenizer.{part}"] = section
-    mixtures = _mapping(content, "data", "mixtures")
+    mixtures = mapping(content, "data", "mixtures")
     for where, user in users.items():
         if "mixture" in user and user["mixture"] not in mixtures:
-            yield f"{where}.mixture: {user['mixture']!r} is not a mixture; there are {_names(mixtures)}"
+            yield f"{where}.mixture: {user['mixture']!r} is not a mixture; there are {listed(mixtures)}"
 
 
 def _mined(content: Mapping[str, Any]) -> Iterator[str]:
-    mixtures, systems = _mapping(content, "data", "mixtures"), _mapping(content, "systems")
-    sources, validation = _mapping(content, "data", "sources"), _mapping(content, "train").get("validation")
-    for name, settings in _mapping(content, "mine").items():
-        where, mixture, system = f"mine.{name}", _get(settings, "mixture"), _get(settings, "system")
+    mixtures, systems = mapping(content, "data", "mixtures"), mapping(content, "systems")
+    sources, validation = mapping(content, "data", "sources"), mapping(content, "train").get("validation")
+    for name, settings in mapping(content, "mine").items():
+        where, mixture, system = f"mine.{name}", get(settings, "mixture"), get(settings, "system")
         if name in mixtures:
             yield f"{where}: {name!r} is the name of a mixture: pairs need a name of their own"
         if system not in systems:
-            yield f"{where}.system: {system!r} is not a system; there are {_names(systems)}"
+            yield f"{where}.system: {system!r} is not a system; there are {listed(systems)}"
         if mixture not in mixtures:
-            yield f"{where}.mixture: {mixture!r} is not a mixture; there are {_names(mixtures)}"
+            yield f"{where}.mixture: {mixture!r} is not a mixture; there are {listed(mixtures)}"
         elif mixture == validation:
             yield f"{where}.mixture: {mixture!r} is the validation text (train.validation): mine on a training mixture"
         elif all(
-            _kind(sources.get(str(part.get("source")))) == "text" or part.get("as_text")
-            for part in _dicts(mixtures[mixture])
+            kind_of(sources.get(str(part.get("source")))) == "text" or part.get("as_text")
+            for part in dicts(mixtures[mixture])
         ):
             yield f"{where}.mixture: {mixture!r} holds plain text, which asks nothing: name one with prompts"
 
 
 def _pairs_in_use(content: Mapping[str, Any]) -> Iterator[str]:
-    mined, systems = _mapping(content, "mine"), _mapping(content, "systems")
+    mined, systems = mapping(content, "mine"), mapping(content, "systems")
     for name, system in systems.items():
-        for index, phase in enumerate(_dicts(_get(system, "phases"))):
+        for index, phase in enumerate(dicts(get(system, "phases"))):
             if phase.get("method") != "preference" or "mixture" not in phase:
                 continue
             where, pairs = f"systems.{name}.phases.{index}.mixture", phase["mixture"]
-            mined_system = _get(mined.get(str(pairs)), "system")
+            mined_system = get(mined.get(str(pairs)), "system")
             if pairs not in mined:
-                yield f"{where}: {pairs!r} is not among the pairs of `mine`; there are {_names(mined)}"
-            elif mined_system in systems and mined_system not in (comes_from := list(_comes_from(systems, name))):
+                yield f"{where}: {pairs!r} is not among the pairs of `mine`; there are {listed(mined)}"
+            elif mined_system in systems and mined_system not in (ancestors := list(comes_from(systems, name))):
                 yield (
                     f"{where}: {pairs!r} are the failures of {mined_system!r}, which is not one of the systems that "
-                    f"{name!r} comes from ({', '.join(comes_from) or 'none'}): a system learns from its own failures"
+                    f"{name!r} comes from ({', '.join(ancestors) or 'none'}): a system learns from its own failures"
                 )
 
 
 def _phases(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, system in _mapping(content, "systems").items():
-        for index, phase in enumerate(_dicts(_get(system, "phases"))):
+    for name, system in mapping(content, "systems").items():
+        for index, phase in enumerate(dicts(get(system, "phases"))):
             yield f"systems.{name}.phases.{index}", phase
 
 
 def _validation(content: Mapping[str, Any]) -> Iterator[str]:
-    name = _mapping(content, "train").get("validation")
-    mixtures, sources = _mapping(content, "data", "mixtures"), _mapping(content, "data", "sources")
+    name = mapping(content, "train").get("validation")
+    mixtures, sources = mapping(content, "data", "mixtures"), mapping(content, "data", "sources")
     if name is None:
         return
     if name not in mixtures:
-        yield f"train.validation: {name!r} is not a mixture; there are {_names(mixtures)}"
-    for part in _dicts(mixtures.get(name)):
-        if _kind(sources.get(str(part.get("source")))) != "text" and not part.get("as_text"):
+        yield f"train.validation: {name!r} is not a mixture; there are {listed(mixtures)}"
+    for part in dicts(mixtures.get(name)):
+        if kind_of(sources.get(str(part.get("source")))) != "text" and not part.get("as_text"):
             yield (
                 f"train.validation: the mixture {name!r} takes {part.get('source')!r}, which is no plain text: "
                 "use sources of kind text, or one side of a parallel source with `as_text`"
@@ -146,23 +148,23 @@ def _validation(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _scored_tasks(content: Mapping[str, Any]) -> Iterator[str]:
-    tasks, chosen = _mapping(content, "evaluate", "tasks"), _mapping(content, "train").get("score_tasks")
+    tasks, chosen = mapping(content, "evaluate", "tasks"), mapping(content, "train").get("score_tasks")
     for label in chosen if isinstance(chosen, list | tuple) else ():
         if label not in tasks:
-            yield f"train.score_tasks: {label!r} is no label of evaluate.tasks; there are {_names(tasks)}"
+            yield f"train.score_tasks: {label!r} is no label of evaluate.tasks; there are {listed(tasks)}"
 
 
 def _directions(content: Mapping[str, Any]) -> Iterator[str]:
     pair = _pair(content)
     users = {
         f"data.mixtures.{name}.{index}": part
-        for name, parts in _mapping(content, "data", "mixtures").items()
-        for index, part in enumerate(_dicts(parts))
+        for name, parts in mapping(content, "data", "mixtures").items()
+        for index, part in enumerate(dicts(parts))
     }
-    asking = {*TRANSLATION_INSTRUCTIONS, *map(usual_code, _mapping(content, "data", "translation_instructions"))}
-    users |= {f"evaluate.tasks.{name}": task for name, task in _mapping(content, "evaluate", "tasks").items()}
+    asking = {*TRANSLATION_INSTRUCTIONS, *map(usual_code, mapping(content, "data", "translation_instructions"))}
+    users |= {f"evaluate.tasks.{name}": task for name, task in mapping(content, "evaluate", "tasks").items()}
     for where, user in users.items():
-        directions, asked = _get(user, "directions"), _get(user, "instruction_languages")
+        directions, asked = get(user, "directions"), get(user, "instruction_languages")
         for direction in directions if isinstance(directions, list) else ():
             if _sides(str(direction)) != pair:
                 yield f"{where}.directions: {direction!r} does not lie between the recipe's languages {sorted(pair)}"
@@ -178,10 +180,10 @@ def _directions(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _own_wordings(content: Mapping[str, Any]) -> Iterator[str]:
     known = {language: wordings.train for language, wordings in TRANSLATION_INSTRUCTIONS.items()}
-    written = _mapping(content, "data", "translation_instructions")
-    known |= {usual_code(str(language)): _get(wordings, "train") or () for language, wordings in written.items()}
-    for name, task in _mapping(content, "evaluate", "tasks").items():
-        for language, wordings in _mapping(task, "wordings").items():
+    written = mapping(content, "data", "translation_instructions")
+    known |= {usual_code(str(language)): get(wordings, "train") or () for language, wordings in written.items()}
+    for name, task in mapping(content, "evaluate", "tasks").items():
+        for language, wordings in mapping(task, "wordings").items():
             for wording in wordings if isinstance(wordings, list) else ():
                 if wording in known.get(usual_code(str(language)), ()):
                     yield (
@@ -191,7 +193,7 @@ def _own_wordings(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _pair(content: Mapping[str, Any]) -> set[str]:
-    languages = _mapping(content, "languages")
+    languages = mapping(content, "languages")
     return {usual_code(str(languages.get("source"))), usual_code(str(languages.get("target")))}
 
 
@@ -204,16 +206,16 @@ def _sides(direction: str) -> set[str]:
 
 def _columns(content: Mapping[str, Any]) -> Iterator[str]:
     pair = _pair(content)
-    for name, source in _mapping(content, "data", "sources").items():
-        if _kind(source) == "parallel":
-            for field in sorted({usual_code(str(field)) for field in _mapping(source, "columns")} - pair):
+    for name, source in mapping(content, "data", "sources").items():
+        if kind_of(source) == "parallel":
+            for field in sorted({usual_code(str(field)) for field in mapping(source, "columns")} - pair):
                 yield f"data.sources.{name}.columns: {field!r} is not one of the recipe's languages {sorted(pair)}"
 
 
 def _whole_words(content: Mapping[str, Any]) -> Iterator[str]:
-    languages = _mapping(content, "languages")
+    languages = mapping(content, "languages")
     target, source = str(languages.get("target")), str(languages.get("source"))
-    if not _mapping(content, "tokenizer", "extension").get("keep_words_whole"):
+    if not mapping(content, "tokenizer", "extension").get("keep_words_whole"):
         return
     try:
         is_shared = shares_letters(target, source)
@@ -224,59 +226,3 @@ def _whole_words(content: Mapping[str, Any]) -> Iterator[str]:
             f"tokenizer.extension.keep_words_whole: {target!r} shares its letters with {source!r}, so a branch of the "
             "pre-tokenizer for its words would cut those of both otherwise: remove it"
         )
-
-
-def _systems(content: Mapping[str, Any]) -> Iterator[str]:
-    systems = _mapping(content, "systems")
-    reference = _mapping(content, "evaluate").get("reference_system")
-    if reference is not None and reference not in systems:
-        yield f"evaluate.reference_system: {reference!r} is not a system; there are {_names(systems)}"
-    extended = _mapping(content, "tokenizer").get("extension") is not None
-    for name, system in systems.items():
-        if _get(system, "tokenizer") == "extended" and not extended:
-            yield f"systems.{name}.tokenizer: `extended` needs a `tokenizer.extension` section"
-        if _starts_from_itself(systems, name):
-            yield f"systems.{name}.start: leads back to {name!r} itself; begin with `scratch`, a folder or a hub id"
-            continue
-        other = _mapping(system, "merge").get("system")
-        if other is not None and other not in (comes_from := list(_comes_from(systems, name))):
-            yield (
-                f"systems.{name}.merge.system: {other!r} is not one of the systems that {name!r} comes from "
-                f"({', '.join(comes_from) or 'none'})"
-            )
-
-
-def _starts_from_itself(systems: Mapping[str, Any], name: str) -> bool:
-    return name in _comes_from(systems, name)
-
-
-def _comes_from(systems: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Yield the systems that one starts from, the nearest first; at most as many as there are."""
-    for _ in systems:
-        start = _get(systems.get(name), "start")
-        if not isinstance(start, str) or start not in systems:
-            return
-        yield start
-        name = start
-
-
-def _mapping(content: Any, *path: str) -> Mapping[str, Any]:
-    for key in path:
-        content = _get(content, key)
-    return content if isinstance(content, Mapping) else {}
-
-
-def _get(content: Any, key: str) -> Any:
-    return content.get(key) if isinstance(content, Mapping) else None
-
-
-def _dicts(content: Any) -> list[Mapping[str, Any]]:
-    return [entry for entry in content if isinstance(entry, Mapping)] if isinstance(content, list) else []
-
-
-def _kind(source: Any) -> Any:
-    return _get(source, "kind")
-
-
-def _names(content: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(content)) or "none"

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from crosstune.recipe.merge import Merge
 from crosstune.recipe.preference import Preference
 from crosstune.recipe.section import Count, Language, Name, Section, Share
 
@@ -92,15 +93,6 @@ class KlToStart(Section):
     )
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = Field(
         description="languages of the completions it applies to: those that should not be forgotten"
-    )
-
-
-class Merge(Section):
-    """Interpolation of the trained weights with those of a system that this one comes from."""
-
-    system: Name | None = Field(None, description="an ancestor of the system [its start]")
-    weight: Annotated[float, Field(gt=0, lt=1)] = Field(
-        description="share of the ancestor's weights; rows of new pieces are not merged"
     )
 
 
@@ -222,7 +214,9 @@ class System(Section):
     new_rows: NewRows = Field(NewRows(), description="initialization of the rows of new pieces")
     phases: tuple[Phase, ...] = Field((), description="training phases, in order; none: not trained")
     merge: Merge | None = Field(
-        None, description="interpolate with an ancestor after training, to restore what was forgotten"
+        None,
+        description="after training: interpolate with an ancestor to restore what was forgotten, add a chat vector, "
+        "copy weights back",
     )
     seed: int | None = Field(
         None, description="seed of its training (order of examples, new rows, adapters, dropout) [the recipe's]"
@@ -247,6 +241,8 @@ class System(Section):
                     f"phases.{index} trains the rows of new pieces, but this system's tokenizer is `base`, which has "
                     "none: set `tokenizer: extended`, or train other parts"
                 )
-        if self.merge and self.start == "scratch":
+        back = self.merge and self.merge.copy_back
+        of_start = self.merge and ((self.merge.weight is not None) or (back and back.system is None))
+        if of_start and self.start == "scratch":
             raise ValueError("`merge` needs a system to merge with, and this system starts from scratch")
         return self

@@ -136,16 +136,22 @@ class Recipe(Section):
         own = self.systems[system].seed
         return self.seed if own is None else own
 
+    def needed_by(self, system: str) -> list[str]:
+        """Return the systems that have to be there before one is trained: its start, and those it is merged with."""
+        settings = self.systems[system]
+        others = settings.merge.others().values() if settings.merge else ()
+        return [name for name in dict.fromkeys((settings.start, *others)) if name in self.systems]
+
     @property
     def systems_in_order(self) -> list[str]:
-        """Return the names of the systems, each after the one it starts from."""
+        """Return the names of the systems, each after those it needs."""
         ordered: list[str] = []
 
         def place(name: str) -> None:
             if name in ordered:
                 return
-            if self.systems[name].start in self.systems:
-                place(self.systems[name].start)
+            for other in self.needed_by(name):
+                place(other)
             ordered.append(name)
 
         for name in self.systems:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import connection, get_all_start_methods, get_context, parent_process
@@ -53,13 +53,13 @@ def at_once(wanted: int) -> int:
 
 
 def run_side_by_side(
-    names: Sequence[str], after: Mapping[str, str], call_of: Callable[[str], Call | None], limit: int
+    names: Sequence[str], after: Mapping[str, Collection[str]], call_of: Callable[[str], Call | None], limit: int
 ) -> None:
     """Do the work of every name, at most so many at a time, the first in the order first.
 
     Args:
         names: of the pieces of work.
-        after: the name whose work has to be done before that of a name begins.
+        after: the names whose work has to be done before that of a name begins.
         call_of: returns the work of a name when its turn comes; None where nothing is to be done. The call goes to
             another process: it and what it holds can be pickled.
         limit: how many run at the same time; they share the cores. With one, the work is done in this process, and
@@ -91,12 +91,12 @@ def run_side_by_side(
 def _start_what_can(
     waiting: list[str],
     running: dict[str, _Running],
-    after: Mapping[str, str],
+    after: Mapping[str, Collection[str]],
     call_of: Callable[[str], Call | None],
     limit: int,
 ) -> None:
     def ready() -> list[str]:
-        return [name for name in waiting if after.get(name) not in (*waiting, *running)]
+        return [name for name in waiting if not {*after.get(name, ())} & {*waiting, *running}]
 
     while len(running) < limit and ready():
         num_workers = min(limit, len(running) + len(ready()))

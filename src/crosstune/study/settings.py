@@ -125,7 +125,7 @@ def _only_what_is_compared(recipe: Recipe, study: Study, cell: str, seed: int) -
     needed = {recipe.evaluate.reference_system, *study.systems}
     for name in reversed(recipe.systems_in_order):
         if name in needed:
-            needed.add(recipe.systems[name].start)
+            needed |= {*recipe.needed_by(name)}
     systems = {name: system for name, system in recipe.systems.items() if name in needed}
     root = recipe.runs_root / study.name
     return recipe.model_copy(update={"name": f"{cell}_seed_{seed}", "runs_root": root, "systems": systems})

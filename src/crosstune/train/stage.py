@@ -49,7 +49,7 @@ def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None, min
         return partial(_train, task, make_score)
 
     names = recipe.systems_in_order if limit == 1 else _longest_first(recipe, run)
-    after = {name: recipe.systems[name].start for name in names if recipe.systems[name].start in recipe.systems}
+    after = {name: recipe.needed_by(name) for name in names}
     with quiet(console, not ranks.is_main_process()):
         run_side_by_side(names, after, call_of, limit)
 

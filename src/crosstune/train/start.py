@@ -65,8 +65,7 @@ def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
     if system.start in recipe.systems:
         facts = read_json(run.system(system.start) / "system.json")
         needs_new_rows = system.tokenizer == "extended" and recipe.systems[system.start].tokenizer == "base"
-        # Not the fingerprint alone: trained anew on other hardware, the same settings end in other weights.
-        identity = fingerprint("system", facts["fingerprint"], facts["files"])
+        identity = identity_of(run, system.start)
         gguf = facts.get("gguf", {})
         return Start(run.locate(facts["model"]), facts["revision"], identity, tokenizer, needs_new_rows, gguf)
     model, revision = locate_start(recipe, name)
@@ -74,6 +73,17 @@ def find_start(recipe: Recipe, run: RunFolder, name: str) -> Start:
     gguf = gguf_model.facts_of(model) if is_gguf(model) else {}
     start = Start(model, revision, identity, tokenizer, gguf=gguf)
     return replace(start, needs_new_rows=_lacks_new_rows(start, system))
+
+
+def identity_of(run: RunFolder, system: str) -> str:
+    """Return what the fingerprint of a system takes in of another of the run that it is made from."""
+    facts = read_json(run.system(system) / "system.json")
+    # Not the fingerprint alone: trained anew on other hardware, the same settings end in other weights.
+    return fingerprint("system", facts["fingerprint"], facts["files"])
+
+
+def _merged_with(system: System) -> list[str]:
+    return sorted({*system.merge.others().values()}) if system.merge else []
 
 
 def locate_start(recipe: Recipe, name: str) -> tuple[str, str | None]:
@@ -112,14 +122,14 @@ def check_start(recipe: Recipe, name: str, base: PreTrainedTokenizerBase | None 
         return
     model = check_model(path)
     refuse_unreadable_kind(model.config)
-    if any(other.tokenizer == "extended" and _first_of(recipe, key) == name for key, other in recipe.systems.items()):
+    if any(other.tokenizer == "extended" and first_of(recipe, key) == name for key, other in recipe.systems.items()):
         refuse_unextendable_kind(model.config)
     if base is not None:
         names = path, str(base.name_or_path)
         refuse_missing_rows(base, num_rows(model), names, len(base) if system.tokenizer == "extended" else None)
 
 
-def _first_of(recipe: Recipe, name: str) -> str:
+def first_of(recipe: Recipe, name: str) -> str:
     """Return the system that begins the line of systems that one starts from, by their starts."""
     while recipe.systems[name].start in recipe.systems:
         name = recipe.systems[name].start
@@ -142,6 +152,7 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
         "optimizer": recipe.train.optimizer,
         "base_weights": recipe.train.base_weights,
         "start": start.identity,
+        "merged_with": {other: identity_of(run, other) for other in _merged_with(system)},
         "tokenizer": fingerprint_of(start.tokenizer),
         "mixtures": [fingerprint_of(run.mixture(mixture)) for mixture in mixtures_of(system, start)],
     }
@@ -184,10 +195,10 @@ def check_untrained(start: Start) -> int:
 
 def config_of(recipe: Recipe, name: str, tokenizer: PreTrainedTokenizerBase) -> Any:
     """Return the configuration of a system's model, with rows for its tokenizer, before anything is trained."""
-    name = _first_of(recipe, name)
+    name = first_of(recipe, name)
     system = recipe.systems[name]
     if system.start == "scratch":
-        return _scratch_config(system, tokenizer)
+        return scratch_config(system, len(tokenizer), (tokenizer.bos_token_id, tokenizer.eos_token_id))
     config: Any = text_config(load_config(*locate_start(recipe, name)))
     config.vocab_size = max(config.vocab_size, len(tokenizer))
     return config
@@ -218,14 +229,15 @@ def build_model(
 
 def _from_scratch(system: System, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
     torch.manual_seed(seed)
-    return LlamaForCausalLM(_scratch_config(system, tokenizer))
+    return LlamaForCausalLM(scratch_config(system, len(tokenizer), (tokenizer.bos_token_id, tokenizer.eos_token_id)))
 
 
-def _scratch_config(system: System, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
+def scratch_config(system: System, num_pieces: int, ends: tuple[int | None, int | None]) -> LlamaConfig:
+    """Return the configuration of a model from scratch; ``ends`` are BOS and EOS."""
     shape = system.architecture
     assert shape is not None
     return LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=num_pieces,
         hidden_size=shape.hidden_size,
         num_hidden_layers=shape.num_layers,
         num_attention_heads=shape.num_heads,
@@ -233,6 +245,6 @@ def _scratch_config(system: System, tokenizer: PreTrainedTokenizerBase) -> Llama
         intermediate_size=shape.intermediate_size,
         max_position_embeddings=shape.max_positions,
         tie_word_embeddings=shape.tie_embeddings,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=ends[0],
+        eos_token_id=ends[1],
     )

@@ -31,7 +31,7 @@ from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.loop import Job, TrainContext, train
 from crosstune.train.methods.base_weights import check_base_weights, narrow_weights
-from crosstune.train.methods.merge import merge_with_ancestor
+from crosstune.train.methods.merge import merge_with_others
 from crosstune.train.methods.optimizer import check_optimizer
 from crosstune.train.methods.trainable import plain_model, refuse_sharded_weights, save_adapter
 from crosstune.train.metrics import MetricsFile
@@ -82,8 +82,9 @@ def train_system(task: TrainingTask) -> None:
     tokenizer.chat_template = template.chat_template()
     model, phases = _train_phases(task, context, resume_from, tokenizer)
     if accelerator.is_main_process:
+        merged: dict[str, Any] = {}
         if task.system.merge:
-            merge_with_ancestor(model, task.recipe, task.run, task.name, task.start)
+            merged = merge_with_others(model, tokenizer, task.recipe, task.run, task.name, task.start)
         num_parameters = sum(parameter.numel() for parameter in model.parameters())
         instructions = template.instructions_by_direction(task.recipe.languages.directions)
         save_model(model, tokenizer, task.folder / "model", instructions)
@@ -92,7 +93,7 @@ def train_system(task: TrainingTask) -> None:
         where = {"model": task.run.name_inside(task.folder / "model"), "revision": None}
         facts = facts_of(task.run, task.start, task.wanted, num_parameters, phases)
         files = describe_files(task.folder / "model", without=(MODEL_CARD,))
-        write_json(task.folder / "system.json", {**where, **facts, "files": files})
+        write_json(task.folder / "system.json", {**where, **facts, "merge": merged, "files": files})
         checkpoints.clear()
     accelerator.wait_for_everyone()
     # Not `accelerator.end_training`: it takes the process group away from the systems that follow.

@@ -1,0 +1,78 @@
+"""How the systems of a recipe fit together: what each starts from, and what it is merged with."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from crosstune.recipe.content import get, listed, mapping
+
+
+def problems_of_systems(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the names that systems give, and with their order."""
+    systems = mapping(content, "systems")
+    reference = mapping(content, "evaluate").get("reference_system")
+    if reference is not None and reference not in systems:
+        yield f"evaluate.reference_system: {reference!r} is not a system; there are {listed(systems)}"
+    extended = mapping(content, "tokenizer").get("extension") is not None
+    for name, system in systems.items():
+        if get(system, "tokenizer") == "extended" and not extended:
+            yield f"systems.{name}.tokenizer: `extended` needs a `tokenizer.extension` section"
+        if _starts_from_itself(systems, name):
+            yield f"systems.{name}.start: leads back to {name!r} itself; begin with `scratch`, a folder or a hub id"
+            continue
+        yield from _merged_with(systems, name)
+        other = mapping(system, "merge").get("system")
+        if other is not None and other not in (ancestors := list(comes_from(systems, name))):
+            yield (
+                f"systems.{name}.merge.system: {other!r} is not one of the systems that {name!r} comes from "
+                f"({', '.join(ancestors) or 'none'})"
+            )
+
+
+def _merged_with(systems: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield what is wrong with the systems whose weights are added to one's own, or copied."""
+    for setting, other in _others_of(systems.get(name)).items():
+        if other not in systems:
+            yield (
+                f"systems.{name}.merge.{setting}: {other!r} is not a system; there are {listed(systems)}. A model of a "
+                f"folder or the hub becomes one without phases: {other}: {{start: FOLDER, tokenizer: base}}"
+            )
+        elif name in _needed_by(systems, other):
+            yield (
+                f"systems.{name}.merge.{setting}: {other!r} needs {name!r} itself, so neither can be trained before "
+                "the other: name a system that does not come from this one"
+            )
+
+
+def _others_of(system: Any) -> dict[str, str]:
+    """Return the systems that a ``merge`` names besides an ancestor, by the setting that does."""
+    settings = (("add", "system"), ("add", "minus"), ("copy_back", "system"))
+    named = {f"{part}.{key}": mapping(system, "merge", part).get(key) for part, key in settings}
+    return {setting: other for setting, other in named.items() if isinstance(other, str)}
+
+
+def _needed_by(systems: Mapping[str, Any], name: str) -> set[str]:
+    """Return all systems that have to be trained before one is there, and itself."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = waiting.pop()
+        if one in found or one not in systems:
+            continue
+        found.add(one)
+        start = get(systems[one], "start")
+        waiting += [*_others_of(systems[one]).values(), *([start] if isinstance(start, str) else [])]
+    return found
+
+
+def _starts_from_itself(systems: Mapping[str, Any], name: str) -> bool:
+    return name in comes_from(systems, name)
+
+
+def comes_from(systems: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield the systems that one starts from, the nearest first; at most as many as there are."""
+    for _ in systems:
+        start = get(systems.get(name), "start")
+        if not isinstance(start, str) or start not in systems:
+            return
+        yield start
+        name = start
