@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from crosstune import __version__, terminal
-from crosstune.cli import doctor, experiments, init, mine, models, recipes, stages
+from crosstune.cli import doctor, experiments, init, instruct, mine, models, recipes, stages
 from crosstune.errors import CrosstuneError, advice_on
 from crosstune.terminal import console, print_traceback
 
@@ -36,7 +36,7 @@ _ENVIRONMENT = {
 # What a person wants of a command, in the order of `crosstune --help`.
 _PANELS = {
     "Experiment": ("run", "study", "report"),
-    "Prepare": ("init", "data", "tokenizer", "train", "evaluate", "filter", "mine", "sweep", "plan"),
+    "Prepare": ("init", "data", "tokenizer", "train", "evaluate", "filter", "mine", "instruct", "sweep", "plan"),
     "Inspect": ("doctor", "score", "judge", "verify"),
     "Use a model": ("chat", "translate", "compare", "serve", "export", "push"),
 }
@@ -53,6 +53,7 @@ _EXAMPLES = {
     "evaluate": "crosstune evaluate recipe.yaml",
     "filter": "crosstune filter recipe.yaml korean_text OUT --tasks 64",
     "mine": "crosstune mine runs/miniature 'mine.failures={system: ours, mixture: bilingual, max_prompts: 500}'",
+    "instruct": f"crosstune instruct alpaca.json OUT --to ko --model {_MODEL}",
     "sweep": "crosstune sweep recipe.yaml --pieces 4000 --pieces 8000",
     "plan": "crosstune plan recipe.yaml --gpu h100 --gpus 8",
     "doctor": "crosstune doctor models/SmolLM2-135M --to ko --gpu rtx4090",
@@ -66,7 +67,7 @@ _EXAMPLES = {
     "export": f"crosstune export {_MODEL} OUT --dtype bf16",
     "push": f"crosstune push {_MODEL} OWNER/NAME --dry-run",
 }
-_ROOMS = (stages, experiments, mine, doctor, init, models)
+_ROOMS = (stages, experiments, mine, instruct, doctor, init, models)
 _COMMANDS = {name: command for room in _ROOMS for name, command in room.COMMANDS.items()}
 _PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
 

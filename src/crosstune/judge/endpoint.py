@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible endpoint, asked one question at a time."""
+"""A model behind an OpenAI-compatible endpoint, asked one question at a time: a judge, or a translator."""
 
 import os
 from dataclasses import dataclass
@@ -14,8 +14,16 @@ _MAX_REPLY_TOKENS = 1024
 
 
 @dataclass(frozen=True)
+class Reply:
+    """What a model replied, and whether it ended by itself."""
+
+    text: str
+    finished: bool
+
+
+@dataclass(frozen=True)
 class Endpoint:
-    """Where the judge is asked.
+    """Where the model is asked.
 
     Attributes:
         url: up to and with ``/v1``.
@@ -36,11 +44,15 @@ class Endpoint:
         try:
             import openai
         except ImportError:
-            raise BadInputError("a judge is asked with openai's library: pip install 'crosstune[judge]'") from None
+            raise BadInputError("an endpoint is asked with openai's library: pip install 'crosstune[judge]'") from None
         key = os.environ.get(KEY, "none")
         return openai.OpenAI(base_url=self.url, api_key=key, max_retries=_MAX_RETRIES, timeout=_SECONDS)
 
     def ask(self, client: Any, question: str) -> str:
+        """Return the text of the reply to a question, as `reply` does."""
+        return self.reply(client, question).text
+
+    def reply(self, client: Any, question: str) -> Reply:
         """Return the reply to a question, as likely as the endpoint can make it.
 
         Raises:
@@ -65,5 +77,7 @@ class Endpoint:
                 f"{self.url} refuses to be asked for model {self.model!r} (status {error.status_code}): "
                 f"{error.message}. What was replied so far is kept: the same command goes on"
             ) from None
-        text = reply.choices[0].message.content if reply.choices else None
-        return str(text or "")
+        if not reply.choices:
+            return Reply("", finished=True)
+        first = reply.choices[0]
+        return Reply(str(first.message.content or ""), first.finish_reason != "length")

@@ -1,0 +1,70 @@
+"""`crosstune instruct`: instructions in the target language, translated and checked."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from crosstune.errors import BadInputError
+from crosstune.languages.registry import canonical
+from crosstune.terminal import kept_when_stopped
+
+
+def instruct(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="instructions in any form that sources have"),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder: instructions.jsonl, dropped.jsonl, a card")],
+    to: Annotated[str, typer.Option("--to", metavar="CODE", help="the language to translate into")] = "ko",
+    source: Annotated[str, typer.Option("--from", metavar="CODE", help="the language of FILE")] = "en",
+    model: Annotated[
+        str, typer.Option("--model", help="a model folder that translates; with --url, its name at the endpoint")
+    ] = "",
+    url: Annotated[str, typer.Option("--url", help="an OpenAI-compatible endpoint, up to and with /v1")] = "",
+    min_chrf: Annotated[
+        float,
+        typer.Option("--min-chrf", min=0, max=100, help="drop rows with a text of which less comes back"),
+    ] = 40.0,
+    max_rows: Annotated[int | None, typer.Option("--max-rows", min=1, help="only the first rows of FILE")] = None,
+    prompt: Annotated[
+        Literal["paper-v1", "alpaca", "kullm"] | None,
+        typer.Option("--prompt", help="how the model was trained to be asked [its chat template]"),
+    ] = None,
+    instruction_language: Annotated[
+        str, typer.Option("--instruction-language", metavar="CODE", help="of the request to translate")
+    ] = "en",
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="length limit of a line")] = 256,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="with --url: texts asked for at a time")] = 4,
+) -> None:
+    """Translate an instruction set, and keep the rows whose translation holds.
+
+    A row passes if no rule finds a failure, and each of its texts comes back when translated back (chrF). Dropped rows
+    are kept with their reason. An interrupted call resumes. With --url, the texts are sent to the endpoint; its key is
+    read from OPENAI_API_KEY.
+    """
+    languages = canonical(source), canonical(to)
+    if languages[0] == languages[1]:
+        raise BadInputError(f"--from and --to are both {languages[0]}: there is nothing to translate")
+    if not model:
+        raise BadInputError(
+            "--model says who translates: a model folder, as runs/miniature/systems/ours/model, or, with --url, a "
+            "model's name at the endpoint"
+        )
+    from crosstune.instruct.command import ROWS, InstructionSet, make
+    from crosstune.instruct.translators import EndpointTranslator, ModelTranslator, Translator
+    from crosstune.judge.endpoint import Endpoint
+
+    translator: Translator
+    if url:
+        translator = EndpointTranslator(Endpoint(url, model), parallel)
+    else:
+        translator = ModelTranslator(model, prompt, instruction_language, max_new_tokens)
+    with kept_when_stopped():
+        make(InstructionSet(file, languages, max_rows, min_chrf), translator, out)
+    sys.stdout.write(f"{out / ROWS}\n")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"instruct": instruct}
