@@ -48,7 +48,7 @@ def answers_to(
     encoded = encode_prompts(tokenizer, prompts, with_controls=bool(template.controls))
     limits = Limits(max_new_tokens, max_positions(model), settings.max_batch_rows, settings.batch_tokens)
     with progress("answers to training prompts", len(questions)) as advance:
-        advance(len(done))
+        advance(len(questions) - len(todo))
         try:
             for index, generated in generate(model, encoded, stop_tokens(model, tokenizer), limits):
                 text = tokenizer.decode(

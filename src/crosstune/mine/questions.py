@@ -47,11 +47,11 @@ def questions_of(
     found = []
     for number in _drawn(table, settings.max_prompts, f"{recipe.seed} mine {settings.mixture}"):
         example = Example(*(table[column][number].as_py() for column in SCHEMA.names))
-        question = question_of(template, example.prompt)
-        if question is None:
+        asked = asked_of(recipe, example, template)
+        if asked is None:
             drops.add("prompt of several turns", example.source, example.origin, {"prompt": example.prompt})
         else:
-            found.append(TrainingPrompt(number, example, _asked(recipe, example, question, template)))
+            found.append(TrainingPrompt(number, example, asked))
     return without_overlap(found, [_texts(question) for question in found], known, drops)
 
 
@@ -69,11 +69,16 @@ def without_overlap(
     return kept
 
 
+def numbers_of_prompts(table: pa.Table) -> list[int]:
+    """Return the numbers of a mixture's examples that have a prompt."""
+    return pc.indices_nonzero(pc.not_equal(table["prompt"], "")).to_pylist()  # type: ignore[no-any-return]
+
+
 def _drawn(table: pa.Table, max_prompts: int | None, seed: str) -> list[int]:
     """Return the numbers of examples with a prompt, of rows drawn one after the other with all their wordings."""
-    asked = pc.indices_nonzero(pc.not_equal(table["prompt"], "")).to_pylist()
+    asked = numbers_of_prompts(table)
     if max_prompts is None or len(asked) <= max_prompts:
-        return asked  # type: ignore[no-any-return]
+        return asked
     rows: dict[tuple[str, str], list[int]] = {}
     sources, origins = (table[column].take(asked).to_pylist() for column in ("source", "origin"))
     for number, source, origin in zip(asked, sources, origins, strict=True):
@@ -83,7 +88,11 @@ def _drawn(table: pa.Table, max_prompts: int | None, seed: str) -> list[int]:
     return sorted([number for row in order for number in rows[row]][:max_prompts])
 
 
-def _asked(recipe: Recipe, example: Example, question: tuple[str, str], template: Template) -> Expectation:
+def asked_of(recipe: Recipe, example: Example, template: Template) -> Expectation | None:
+    """Return what an answer to an example's prompt is judged by; None of a prompt of several turns."""
+    question = question_of(template, example.prompt)
+    if question is None:
+        return None
     instruction, text = question
     reference = template.output(example.completion)
     if recipe.data.sources[example.source].kind != "parallel":

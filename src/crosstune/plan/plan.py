@@ -69,6 +69,8 @@ def _phases_to_plan(recipe: Recipe, run: RunFolder) -> Iterator[tuple[str, int]]
                     f"answers of {recipe.mine[phase.mixture].system!r} once that is trained"
                 )
             else:
+                if phase.replay:
+                    note(f"systems.{name}.phases.{index} is planned without its replay, which is written first")
                 yield name, index
 
 

@@ -24,6 +24,7 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_mixtures_in_use(content),
         *_mined(content),
         *_pairs_in_use(content),
+        *_replays(content),
         *_validation(content),
         *_scored_tasks(content),
         *_directions(content),
@@ -88,7 +89,7 @@ def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _mined(content: Mapping[str, Any]) -> Iterator[str]:
     mixtures, systems = mapping(content, "data", "mixtures"), mapping(content, "systems")
-    sources, validation = mapping(content, "data", "sources"), mapping(content, "train").get("validation")
+    validation = mapping(content, "train").get("validation")
     for name, settings in mapping(content, "mine").items():
         where, mixture, system = f"mine.{name}", get(settings, "mixture"), get(settings, "system")
         if name in mixtures:
@@ -99,10 +100,7 @@ def _mined(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}.mixture: {mixture!r} is not a mixture; there are {listed(mixtures)}"
         elif mixture == validation:
             yield f"{where}.mixture: {mixture!r} is the validation text (train.validation): mine on a training mixture"
-        elif all(
-            kind_of(sources.get(str(part.get("source")))) == "text" or part.get("as_text")
-            for part in dicts(mixtures[mixture])
-        ):
+        elif _asks_nothing(content, mixture):
             yield f"{where}.mixture: {mixture!r} holds plain text, which asks nothing: name one with prompts"
 
 
@@ -121,6 +119,34 @@ def _pairs_in_use(content: Mapping[str, Any]) -> Iterator[str]:
                     f"{where}: {pairs!r} are the failures of {mined_system!r}, which is not one of the systems that "
                     f"{name!r} comes from ({', '.join(ancestors) or 'none'}): a system learns from its own failures"
                 )
+
+
+def _replays(content: Mapping[str, Any]) -> Iterator[str]:
+    mixtures, systems = mapping(content, "data", "mixtures"), mapping(content, "systems")
+    validation = mapping(content, "train").get("validation")
+    for name, system in systems.items():
+        for index, phase in enumerate(dicts(get(system, "phases"))):
+            prompts = mapping(phase, "replay").get("prompts")
+            where, start = f"systems.{name}.phases.{index}.replay", get(system, "start")
+            if prompts is None:
+                continue
+            if start not in systems:
+                yield (
+                    f"{where}: the start {start!r} answers, and is no system of the recipe: make it one without phases "
+                    f"({{start: {start}, tokenizer: base}}), and let {name!r} start from that"
+                )
+            if prompts not in mixtures:
+                yield f"{where}.prompts: {prompts!r} is not a mixture; there are {listed(mixtures)}"
+            elif prompts == validation:
+                yield f"{where}.prompts: {prompts!r} is the validation text (train.validation): name a training mixture"
+            elif _asks_nothing(content, prompts):
+                yield f"{where}.prompts: {prompts!r} holds plain text, which asks nothing: name one with prompts"
+
+
+def _asks_nothing(content: Mapping[str, Any], mixture: str) -> bool:
+    sources = mapping(content, "data", "sources")
+    parts = dicts(mapping(content, "data", "mixtures")[mixture])
+    return all(kind_of(sources.get(str(part.get("source")))) == "text" or part.get("as_text") for part in parts)
 
 
 def _phases(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -63,8 +63,8 @@ class Merge(Section):
         """Return the systems that it names, by the setting that does."""
         named = {
             "system": self.system,
-            "add.system": self.add and self.add.system,
-            "add.minus": self.add and self.add.minus,
-            "copy_back.system": self.copy_back and self.copy_back.system,
+            "add.system": self.add.system if self.add else None,
+            "add.minus": self.add.minus if self.add else None,
+            "copy_back.system": self.copy_back.system if self.copy_back else None,
         }
         return {setting: name for setting, name in named.items() if name is not None}

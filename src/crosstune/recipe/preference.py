@@ -84,4 +84,17 @@ class Preference(Section):
         return self.objective == "dpo"
 
 
+class Replay(Section):
+    """Rows that a phase learns beside its mixture: what the start of the system itself answers to prompts."""
+
+    by: Literal["start"] = Field("start", description="start: the system that this one starts from answers, greedily")
+    prompts: Name = Field(description="mixture whose prompts are answered; its own answers are not used")
+    tokens: Count = Field(description="as many tokens of answers, as long as there are prompts; drawn by the seed")
+    max_new_tokens: Count = Field(256, description="length limit of an answer; longer ones are dropped")
+
+    def folder_of(self, start: str) -> str:
+        """Return what the answers' folder is called, beside the mixtures; no mixture has a dot in its name."""
+        return f"replay.{start}.{self.prompts}.{self.tokens}.{self.max_new_tokens}"
+
+
 OBJECTIVE_NAMES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)

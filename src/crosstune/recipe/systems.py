@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from crosstune.recipe.merge import Merge
-from crosstune.recipe.preference import Preference
+from crosstune.recipe.preference import Preference, Replay
 from crosstune.recipe.section import Count, Language, Name, Section, Share
 
 
@@ -141,6 +141,9 @@ class Phase(Section):
     kl_to_start: KlToStart | None = Field(
         None, description="keep predictions in some languages near those at the start of the phase"
     )
+    replay: Replay | None = Field(
+        None, description="also learn what the start of the system answers to prompts, so that it keeps what it did"
+    )
     max_length_tokens: Annotated[int, Field(ge=2)] = Field(
         512, description="maximum length of a row; longer text is split into windows"
     )
@@ -154,10 +157,16 @@ class Phase(Section):
             raise ValueError("`lora` settings are only for `method: lora`, which needs them, and `method: preference`")
         if (self.method == "preference") != (self.preference is not None):
             raise ValueError("`preference` settings are for `method: preference`, which needs them")
+        if self.preference and self.replay:
+            raise ValueError("`replay` is for phases that learn a mixture, and pairs are none: use `objective: dpo`")
         if self.preference and self.kl_to_start:
             raise ValueError("`kl_to_start` has no languages to act on in pairs: use `objective: dpo`, or l2_to_start")
         self._check_parts()
         return self
+
+    def mixtures(self, start: str) -> list[str]:
+        """Return what is learnt, as folders of mixtures, in a system that starts there: replay, too."""
+        return [self.mixture, *([self.replay.folder_of(start)] if self.replay else [])]
 
     @property
     def trains_rows(self) -> bool:

@@ -113,6 +113,8 @@ def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str) -> None
             needed["make_score"] = import_module("crosstune.evaluate.eval_during_training").scorer
         if name == "train" and recipe.mine:
             needed["mine"] = import_module("crosstune.mine.stage").mine
+        if name == "train" and any(phase.replay for system in recipe.systems.values() for phase in system.phases):
+            needed["replay"] = import_module("crosstune.mine.replay").write_replay
         stage.run(recipe, run, **needed)
 
 

@@ -24,13 +24,21 @@ from crosstune.train.task import TrainingTask
 
 MakeScore = Callable[[Recipe, RunFolder], ScoreSuite]
 MinePairs = Callable[[Recipe, RunFolder, str], None]
+WriteReplay = Callable[[Recipe, RunFolder, str, int], None]
 
 
-def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None, mine: MinePairs | None = None) -> None:
+def run(
+    recipe: Recipe,
+    run: RunFolder,
+    make_score: MakeScore | None = None,
+    mine: MinePairs | None = None,
+    replay: WriteReplay | None = None,
+) -> None:
     """Train every system; one that is there for the same inputs and settings is skipped.
 
     ``make_score`` makes what scores a model on the suite, where the recipe wants that while systems train. ``mine``
     makes the pairs of a name, where systems learn from pairs: the failures of a system that is trained before them.
+    ``replay`` writes what the start of a system answers, for a phase of it.
     """
     prepare_libraries()
     limit = at_once(recipe.systems_at_once)
@@ -39,6 +47,9 @@ def run(recipe: Recipe, run: RunFolder, make_score: MakeScore | None = None, min
         for pairs in dict.fromkeys(phase.mixture for phase in recipe.systems[name].phases if phase.preference):
             if mine is not None:
                 mine(recipe, run, pairs)
+        for index, phase in enumerate(recipe.systems[name].phases):
+            if phase.replay and replay is not None:
+                replay(recipe, run, name, index)
         task = _task(recipe, run, name)
         if task is None:
             return None

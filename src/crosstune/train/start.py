@@ -141,9 +141,10 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
     system = recipe.systems[name]
     settings = system.model_dump(mode="json", exclude={"label", "paper_system", "seed"})
     for phase in settings["phases"]:
-        # What was trained before this setting was there stays.
-        if phase["preference"] is None:
-            del phase["preference"]
+        # What was trained before these settings were there stays.
+        for setting in ("preference", "replay"):
+            if phase[setting] is None:
+                del phase[setting]
     return {
         "system": settings,
         "seed": recipe.seed_of(name),
@@ -161,7 +162,7 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
 def mixtures_of(system: System, start: Start) -> list[str]:
     """Return the mixtures that a system learns from; what its new rows are learnt from, where it gets any."""
     of_rows = system.new_rows.mixture if start.needs_new_rows else None
-    return [*([of_rows] if of_rows else []), *(phase.mixture for phase in system.phases)]
+    return [*([of_rows] if of_rows else []), *(one for phase in system.phases for one in phase.mixtures(system.start))]
 
 
 def _lacks_new_rows(start: Start, system: System) -> bool:

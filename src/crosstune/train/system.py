@@ -1,6 +1,7 @@
 """Training one system: its phases in order, resumed where they were interrupted, ending in a plain model folder."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -159,7 +160,8 @@ def _train_phase(
             "out. Leave it out: systems/NAME/model holds the whole model, adapters merged"
         )
     sizes = num_rows(inner_model(trainable.model)), len(load_tokenizer(str(task.start.tokenizer)))
-    check_pieces(task.name, phase.mixture, _tokens(task, phase.mixture, accelerator), sizes)
+    for mixture in phase.mixtures(task.system.start):
+        check_pieces(task.name, mixture, _tokens(task, mixture, accelerator), sizes)
     schedule = make_schedule(len(rows), phase, (task.seed, index))
     check_place_in_data(task.name, resume_from, schedule)
     job = Job(
@@ -173,7 +175,7 @@ def _train_phase(
         trainable=trainable,
         speed=speed_of(trainable.model, rows, schedule, phase, task.recipe.train, accelerator),
         checks=_checks(task, phase, accelerator),
-        check_files=watch_tokens(task.run, phase.mixture, task.system.tokenizer),
+        check_files=_watch(task, phase),
     )
     trained, totals = train(job, context, resume_from)
     reading = path_of(trained, "training").facts()
@@ -188,6 +190,8 @@ def _train_phase(
     )
     accelerator.free_memory()
     done: dict[str, Any] = {"mixture": phase.mixture, "method": phase.method, "trains": list(phase.trains)}
+    if phase.replay:
+        done["replay"] = phase.replay.model_dump(mode="json")
     if phase.preference:
         done["preference"] = phase.preference.model_dump(mode="json")
     return model, {**done, "num_processes": accelerator.num_processes, **asdict(totals), "reading": reading}
@@ -210,7 +214,8 @@ def _sources(task: TrainingTask, accelerator: Accelerator) -> tuple[RowSource, .
 def _rows(task: TrainingTask, index: int, accelerator: Accelerator) -> Rows:
     """Return the rows of a phase, and write down which examples were too long for it."""
     phase = task.system.phases[index]
-    rows, too_long = make_rows(_tokens(task, phase.mixture, accelerator), phase)
+    tokens = [_tokens(task, mixture, accelerator) for mixture in phase.mixtures(task.system.start)]
+    rows, too_long = make_rows(pa.concat_tables(tokens), phase)
     path = task.folder / f"too_long_in_phase_{index}.jsonl"
     if accelerator.is_main_process and too_long:
         write_jsonl(path, (asdict(row) for row in too_long))
@@ -223,6 +228,17 @@ def _tokens(task: TrainingTask, mixture: str, accelerator: Accelerator) -> pa.Ta
     """Return a mixture's tokens; one process makes them, the others read."""
     with accelerator.main_process_first():
         return mixture_tokens(task.run, mixture, task.system.tokenizer)
+
+
+def _watch(task: TrainingTask, phase: Phase) -> Callable[[], None]:
+    """Return a function that raises once a file of what a phase learns was cut or changed."""
+    watches = [watch_tokens(task.run, mixture, task.system.tokenizer) for mixture in phase.mixtures(task.system.start)]
+
+    def check() -> None:
+        for watch in watches:
+            watch()
+
+    return check
 
 
 def _checks(task: TrainingTask, phase: Phase, accelerator: Accelerator) -> list[PeriodicEval]:

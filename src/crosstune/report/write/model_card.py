@@ -177,16 +177,44 @@ def _training_lines(recipe: Recipe, system: str) -> Iterator[str]:
             f"rows per step, learning rate {phase.learning_rate:g} ({phase.schedule}), at most "
             f"{phase.max_length_tokens} tokens a row"
         )
+    yield from _merge_lines(recipe, system)
+
+
+def _merge_lines(recipe: Recipe, system: str) -> Iterator[str]:
+    merge, start = recipe.systems[system].merge, recipe.systems[system].start
+    if merge is None:
+        return
+
+    def named(other: str) -> str:
+        return escape(label_of(recipe, other) if other in recipe.systems else public_path(other))
+
+    if merge.weight is not None:
+        yield f"- then interpolated with {named(merge.system or start)}, whose share is {merge.weight:g}"
+    if merge.add:
+        difference = f"{named(merge.add.system)} - {named(merge.add.minus)}"
+        yield f"- then {merge.add.weight:g} x ({difference}) was added to its weights (chat vector)"
+    if merge.copy_back:
+        rows = ["the rows of special tokens"] if merge.copy_back.rows else []
+        copied = ", ".join([*rows, *(f"`{name}`" for name in merge.copy_back.weights)])
+        yield f"- then {copied} were copied from {named(merge.copy_back.system or start)}"
 
 
 def _data_lines(recipe: Recipe, run: RunFolder, system: str) -> Iterator[str]:
-    for name in dict.fromkeys(phase.mixture for phase in recipe.systems[system].phases):
+    settings = recipe.systems[system]
+    for name in dict.fromkeys(one for phase in settings.phases for one in phase.mixtures(settings.start)):
         manifest = run.mixture(name) / "manifest.json"
         if not manifest.exists():
             continue
         content = read_json(manifest)
         if name in recipe.mine:
             yield from _pairs_lines(recipe, name, content)
+            continue
+        if "replay_of" in content:
+            yield (
+                f"- replay (fingerprint `{content['fingerprint']}`): {content['total']:,} answers, "
+                f"{content['tokens']:,} tokens, that {escape(label_of(recipe, content['replay_of']))} wrote itself to "
+                f"prompts of the mixture `{content['mixture']}`; dropped: {sum(content['dropped'].values()):,}"
+            )
             continue
         yield f"- mixture `{name}` (fingerprint `{content['fingerprint']}`):"
         for part in content.get("parts", ()):

@@ -217,7 +217,9 @@ def refuse_other_shapes(model: PreTrainedModel, other: Partner) -> None:
     Raises:
         BadInputError: with the first weight that one of them lacks, or has in another shape.
     """
-    own, theirs = ({name: _shape(*weight) for name, *weight in weights_of(one)} for one in (model, other.model))
+    own, theirs = (
+        {name: _shape(weight, is_rows) for name, weight, is_rows in weights_of(one)} for one in (model, other.model)
+    )
     for name in [*own, *theirs]:
         here, there = (
             f"has {name} with shape {one[name]}" if name in one else f"has no {name}" for one in (own, theirs)
