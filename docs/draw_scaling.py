@@ -1,25 +1,73 @@
 """Take the tables of docs/scaling.md from `crosstune plan`'s count and from the learning curves, and draw these.
 
-python docs/draw_scaling.py [cards] [curves]
+python docs/draw_scaling.py [cards] [curves] [real_curves]
 """
 
 import json
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from textwrap import wrap
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "scaling.md"
-CURVES = ROOT / "benchmarks" / "results" / "precision_curves.json"
 # As many as the paper adds to LLaMA-2's vocabulary.
 NEW_PIECES = 14_336
 TOKENS = 100_000_000
 MFU = 0.4
-# Losses of single steps hide a curve behind the differences of their rows.
-STEPS_PER_POINT = 50
+
+
+class Curves(NamedTuple):
+    """Learning curves of one model.
+
+    Attributes:
+        name: of the files: the benchmark's JSON and the picture.
+        command: what trains them.
+        model: what is trained, in words.
+        steps_per_point: losses of single steps hide a curve behind the differences of their rows.
+        last_steps: the end of a curve, whose mean loss stands in the table.
+    """
+
+    name: str
+    title: str
+    command: str
+    model: str
+    steps_per_point: int
+    last_steps: int
+
+    def content(self) -> dict[str, Any]:
+        """Return what the benchmark wrote."""
+        found: dict[str, Any] = json.loads(
+            (ROOT / "benchmarks" / "results" / f"{self.name}.json").read_text(encoding="utf-8")
+        )
+        return found
+
+    def points(self, curve: dict[str, Any]) -> list[float]:
+        """Return the mean losses of stretches of steps."""
+        losses, size = curve["losses"], self.steps_per_point
+        return [fmean(losses[first : first + size]) for first in range(0, len(losses), size)]
+
+
+MINIATURE = Curves(
+    "precision_curves",
+    "Learning curves",
+    "python benchmarks/precision_curves.py runs/miniature",
+    "the miniature's English model",
+    50,
+    100,
+)
+REAL = Curves(
+    "precision_curves_smollm2",
+    "Learning curves of a real model",
+    "python benchmarks/precision_curves.py runs/smollm2_korean_budget --start smollm2 --steps 60",
+    "SmolLM2-135M-Instruct, with 8,192 new pieces,",
+    10,
+    20,
+)
 
 
 def cards_table() -> str:
@@ -39,66 +87,64 @@ def cards_table() -> str:
     return "\n".join(lines)
 
 
-def curves_section() -> str:
+def curves_section(drawn: Curves) -> str:
     """Return the section of learning curves: where each ends, and how far it is from that in float32."""
-    content = read_curves()
-    hardware = content["hardware"]
+    content = drawn.content()
+    hardware, curves = content["hardware"], content["curves"]
+    is_scored = all(curve["held_out"] for curve in curves.values())
+    heads = ["run", f"loss of the last {drawn.last_steps} steps", "distance from float32"]
+    heads += ["held out, bits per byte: English", "Korean"] if is_scored else []
+    text = (
+        f"This trains {drawn.model} on the paper's mixture for {content['steps']:,} steps of {content['rows']} rows, "
+        "with weights in several precisions. All runs have the same rows in the same order, except those with another "
+        "seed: they show how far apart two runs are that differ in nothing else. The distance from float32 is the mean "
+        f"over stretches of {drawn.steps_per_point} steps. {hardware['processor']}, {hardware['cores']} AVX2 cores, "
+        f"one of them used; torch {content['versions']['torch']}."
+    )
     lines = [
-        "## Learning curves",
+        f"## {drawn.title}",
         "",
         "```bash",
-        "python benchmarks/precision_curves.py runs/miniature --json benchmarks/results/precision_curves.json",
-        "python docs/draw_scaling.py curves",
+        f"{drawn.command} --json benchmarks/results/{drawn.name}.json",
+        "python docs/draw_scaling.py",
         "```",
         "",
-        f"This trains the miniature's English model on the paper's mixture for {content['steps']:,} steps of "
-        f"{content['rows']} rows, with weights in",
-        "several precisions. All runs have the same rows in the same order, except those with another seed: they show",
-        "how far apart two runs are that differ in nothing else. The distance from float32 is the mean over stretches",
-        f"of {STEPS_PER_POINT} steps. {hardware['processor']}, {hardware['cores']} AVX2 cores, one of them used; torch "
-        f"{content['versions']['torch']}.",
+        *wrap(text, 116),
         "",
-        "| run | loss of the last 100 steps | distance from float32 | held out, bits per byte: English | Korean |",
-        "|---|---:|---:|---:|---:|",
+        f"| {' | '.join(heads)} |",
+        f"|---{'|---:' * (len(heads) - 1)}|",
     ]
-    for name, curve in content["curves"].items():
-        plain = content["curves"]["full, float32" if name.startswith("full") else "lora, base float32"]
-        last = fmean(curve["losses"][-100:])
-        distance = fmean(abs(mine - theirs) for mine, theirs in zip(points(curve), points(plain), strict=True))
-        held_out = curve["held_out"][-1]
-        lines.append(
-            f"| {name} | {last:.4f} | {'' if curve is plain else f'{distance:.4f}'} | {held_out['en']:.4f} | "
-            f"{held_out['ko']:.4f} |"
-        )
-    return "\n".join([*lines, "", "![Training loss of each run](precision_curves.svg)"])
+    for name, curve in curves.items():
+        plain = curves["full, float32" if name.startswith("full") else "lora, base float32"]
+        pairs = zip(drawn.points(curve), drawn.points(plain), strict=True)
+        distance = fmean(abs(mine - theirs) for mine, theirs in pairs)
+        cells = [
+            name,
+            f"{fmean(curve['losses'][-drawn.last_steps :]):.4f}",
+            "" if curve is plain else f"{distance:.4f}",
+        ]
+        cells += [f"{curve['held_out'][-1][language]:.4f}" for language in ("en", "ko")] if is_scored else []
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"![Training loss of each run]({drawn.name}.svg)"])
 
 
-def points(curve: dict[str, Any]) -> list[float]:
-    """Return the mean losses of stretches of steps."""
-    losses = curve["losses"]
-    return [fmean(losses[first : first + STEPS_PER_POINT]) for first in range(0, len(losses), STEPS_PER_POINT)]
-
-
-def draw_curves() -> str:
+def draw_curves(drawn: Curves) -> str:
     """Draw all learning curves."""
     from crosstune.report.write.charts import Series, line_chart, standalone
 
-    curves = read_curves()["curves"]
-    drawn = [
-        Series(name, [((place + 0.5) * STEPS_PER_POINT, loss) for place, loss in enumerate(points(curve))], number)
-        for number, (name, curve) in enumerate(curves.items())
+    size = drawn.steps_per_point
+    lines = [
+        Series(name, [((place + 0.5) * size, loss) for place, loss in enumerate(drawn.points(curve))], number)
+        for number, (name, curve) in enumerate(drawn.content()["curves"].items())
     ]
-    labels = ("step", f"training loss, mean of {STEPS_PER_POINT} steps")
-    return standalone(line_chart(drawn, (760, 420), labels), drawn)
+    return standalone(line_chart(lines, (760, 420), ("step", f"training loss, mean of {size} steps")), lines)
 
 
-def read_curves() -> dict[str, Any]:
-    """Return what the benchmark wrote."""
-    content: dict[str, Any] = json.loads(CURVES.read_text(encoding="utf-8"))
-    return content
-
-
-TABLES: dict[str, Callable[[], str]] = {"cards": cards_table, "curves": curves_section}
+CURVES = {"curves": MINIATURE, "real_curves": REAL}
+TABLES: dict[str, Callable[[], str]] = {
+    "cards": cards_table,
+    **{name: partial(curves_section, drawn) for name, drawn in CURVES.items()},
+}
 
 
 def main(names: list[str]) -> None:
@@ -111,8 +157,8 @@ def main(names: list[str]) -> None:
             sys.exit(f"{PAGE} needs one pair of the lines {begin} and {end}, between which the table is put")
         before, after = text.split(begin)[0], text.split(end)[1]
         PAGE.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
-        if name == "curves":
-            (ROOT / "docs" / "precision_curves.svg").write_text(draw_curves(), encoding="utf-8")
+        if drawn := CURVES.get(name):
+            (ROOT / "docs" / f"{drawn.name}.svg").write_text(draw_curves(drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":

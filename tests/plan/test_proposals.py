@@ -200,9 +200,15 @@ def test_the_docs_tables_follow_from_the_count_and_from_the_curves(
         "versions": {"torch": "2"},
         "curves": {"full, float32": curve, "full, weights bf16": other},
     }
-    (tmp_path / "curves.json").write_text(json.dumps(content))
-    monkeypatch.setitem(script["read_curves"].__globals__, "CURVES", tmp_path / "curves.json")
-    section = script["curves_section"]()
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    monkeypatch.setitem(script["cards_table"].__globals__, "ROOT", tmp_path)
+    drawn = script["MINIATURE"]
+    (tmp_path / "benchmarks" / "results" / f"{drawn.name}.json").write_text(json.dumps(content))
+    section = script["curves_section"](drawn)
     # Stretches of 50, 50 and 20 steps: 40 and 20 of the last two differ, by a tenth.
     assert f"| full, weights bf16 | 1.4600 | {(0.08 + 0.1) / 3:.4f} | 1.5000 | 2.5000 |" in section
-    assert "full, weights bf16" in script["draw_curves"]()
+    assert "full, weights bf16" in script["draw_curves"](drawn)
+    # Of a run without validation nothing is held out.
+    curve["held_out"] = other["held_out"] = []
+    (tmp_path / "benchmarks" / "results" / f"{drawn.name}.json").write_text(json.dumps(content))
+    assert f"| full, weights bf16 | 1.4600 | {(0.08 + 0.1) / 3:.4f} |\n" in script["curves_section"](drawn)
