@@ -98,6 +98,7 @@ def plan(
         str, typer.Option(help=f"plan without a recipe: {', '.join(MODELS)}, or a model folder, on one GPU")
     ] = "",
     new_pieces: Annotated[int, typer.Option("--new-pieces", min=0, help="with --model: number of new pieces")] = 0,
+    here: Annotated[bool, typer.Option("--here", help="measure this machine, as a recipe without --gpu does")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
 ) -> None:
     """Estimate FLOPs, time and memory of training before you launch it.
@@ -112,8 +113,12 @@ def plan(
         raise BadInputError(
             "--mfu is for a GPU by its data sheet: name it with --gpu, or leave out --mfu to measure here"
         )
-    if model and num_gpus:
-        raise BadInputError("--model counts for one card by its data sheet: leave out --gpus, or give a recipe")
+    if here and gpu:
+        raise BadInputError("--here measures this machine: leave out --gpu, which names another one")
+    if model and (num_gpus or here):
+        raise BadInputError(
+            "--model counts for one card by its data sheet: leave out --gpus and --here, or give a recipe"
+        )
     if recipe is None:
         _print_ways(model, new_pieces, [gpu.value] if gpu else list(CARDS), mfu or _MFU, as_json)
         return
