@@ -32,7 +32,7 @@ from crosstune.runs.provenance import commit, hardware, versions
 Texts = dict[str, str]
 Disguise = Callable[[str, random.Random], str]
 _LANGUAGES = Languages(source="en", target="ko")
-_ITEMS_PER_SET, _ROWS_AT_ONCE, _HOST_CHARACTERS = 1000, 1024, 600
+_ITEMS_PER_SET, _ROWS_AT_ONCE, _HOST_CHARACTERS = 400, 1024, 600
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 _STOPS = ".!?。"
 
@@ -52,8 +52,22 @@ def _two_thirds(text: str, _: random.Random) -> str:
     return " ".join(words[: max(1, round(len(words) * 2 / 3))])
 
 
+def _before_each(text: str, mark: Callable[[int], str]) -> str:
+    return " ".join(mark(place) + word for place, word in enumerate(text.split()))
+
+
+def _after_each_two(text: str, inserted: str) -> str:
+    return re.sub(r"(\S+ \S+) ", rf"\1{inserted}", text)
+
+
+def _other_spacing(text: str, draw: random.Random) -> str:
+    """Return a Korean text with spaces elsewhere: some left out, some before the last syllable of a word."""
+    spaced = re.sub("(?<=[가-힣])(?=[가-힣](?: |$))", lambda _: draw.choice(("", " ")), text)
+    return re.sub(" ", lambda _: draw.choice(("", " ")), spaced)
+
+
 _OPTIONS = ", options"
-# Those behind the line change what the text says: they are measured, not promised.
+# CHANGES alter what the text says, or leave too little of a short one: they are measured, not promised.
 DISGUISES: dict[str, Disguise] = {
     "verbatim": lambda text, _: text,
     "other case": lambda text, _: text.swapcase(),
@@ -68,8 +82,25 @@ DISGUISES: dict[str, Disguise] = {
     "spaces dropped": lambda text, _: text.replace(" ", ""),
     "HTML entities": lambda text, _: text.replace("'", "&#39;").replace('"', "&quot;").replace(".", "&#46;"),
     "in bold type": lambda text, _: " ".join(f"**{word}**" for word in text.split()),
+    "other spacing": _other_spacing,
+    "hyphens at line ends": lambda text, _: re.sub(r"(\w\w)(\w\w\w)", "\\1-\n\\2", text),
+    "joined by underscores": lambda text, _: text.replace(" ", "_"),
+    "letters spaced out": lambda text, _: " ".join(text),
+    "tags of HTML": lambda text, _: " ".join(f'<b class="x">{word}</b>' for word in text.split()),
+    "commands of LaTeX": lambda text, _: _before_each(text, lambda place: (r"\emph ", r"\bf ", r"\large ")[place % 3]),
+    "bullets": lambda text, _: _before_each(text, lambda _: "\n- "),
+    "letters of a list": lambda text, _: _before_each(text, lambda place: f"{chr(97 + place % 26)}) "),
+    "a number before every word": lambda text, _: _before_each(text, "{} ".format),
+    "numbers of lines": lambda text, _: _before_each(text, "\nL{}: ".format),
+    "footnote marks": lambda text, draw: re.sub(r"(\w) ", lambda found: f"{found[1]}{draw.choice('¹²³†*')} ", text),
+    "notes in brackets": lambda text, _: _after_each_two(text, " (see 3) "),
+    "times of subtitles": lambda text, _: _after_each_two(text, "\n\n2\n00:01:02,000 --> 00:01:05,250\n"),
 }
-CHANGES: dict[str, Disguise] = {"two thirds of it": _two_thirds, "one word changed": _one_word_changed}
+CHANGES: dict[str, Disguise] = {
+    "the same word again and again": lambda text, _: text.replace(" ", " br "),
+    "two thirds of it": _two_thirds,
+    "one word changed": _one_word_changed,
+}
 
 
 def items_of(root: Path) -> dict[str, list[str]]:

@@ -84,6 +84,81 @@ def test_an_item_is_found_in_every_field_whatever_it_looks_like(text: str, disgu
     ]
 
 
+def _before_each(text: str, mark: Callable[[int], str]) -> str:
+    return " ".join(mark(place) + word for place, word in enumerate(text.split()))
+
+
+def _after_some(text: str, inserted: str) -> str:
+    return re.sub(r"(\S+ \S+) ", rf"\1{inserted}", text)
+
+
+ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii")
+INSERTIONS: dict[str, Callable[[str], str]] = {
+    "a number before every word": lambda text: _before_each(text, "{} ".format),
+    "a number glued to every word": lambda text: re.sub(r"(\w)(\W|$)", r"\g<1>7\2", text),
+    "numbers in circles": lambda text: _before_each(text, lambda place: f"{chr(0x2460 + place)} "),
+    "numbers of lines": lambda text: _before_each(text, "L{}: ".format),
+    "letters of a list": lambda text: _before_each(text, lambda place: f"{'cdefghijklmnop'[place]}) "),
+    "Korean letters of a list": lambda text: _before_each(text, lambda place: f"{'가나다라마바사아자차카타'[place]}. "),
+    "Roman numbers": lambda text: _before_each(text, lambda place: f"({ROMAN[place]}) "),
+    "bullets": lambda text: _before_each(text, lambda _: "\n• "),
+    "times of subtitles": lambda text: _after_some(text, "\n\n2\n00:01:02,000 --> 00:01:05,250\n"),
+    "cues of WebVTT": lambda text: _after_some(text, "\n00:01.000 --> 00:02.000 align:start position:0%\n"),
+    "sounds of subtitles": lambda text: _after_some(text, " [MUSIC] "),
+    "minutes and seconds": lambda text: _before_each(text, lambda place: f"{place}m{7 * place}s "),
+    "raised numbers": lambda text: re.sub(r"(\w) ", r"\1² ", text),
+    "raised letters": lambda text: re.sub(r"(\w) ", "\\1ᵃ ", text),
+    "raised by HTML": lambda text: text.replace(" ", "<sup>b</sup> "),
+    "named notes": lambda text: text.replace(" ", "[^note] "),
+    "notes in brackets": lambda text: _after_some(text, " (see there) "),
+    "commands of LaTeX": lambda text: _before_each(text, lambda place: (r"\emph ", r"\bf ", r"\large ")[place % 3]),
+    "references of LaTeX": lambda text: text.replace(" ", r"~\cite[p. 3]{smith2020} "),
+    "tags of a forum": lambda text: " ".join(f"[b]{word}[/b]" for word in text.split()),
+    "links of a wiki": lambda text: " ".join(f"[[Some page|{word}]]" for word in text.split()),
+    "addresses": lambda text: _after_some(text, " https://example.org/a?b=c "),
+    "a word that comes again and again": lambda text: text.replace(" ", " br "),
+    "objects of JSON": lambda text: str([{"id": place, "form": word} for place, word in enumerate(text.split())]),
+    "words as attributes": lambda text: " ".join(f'<w v="{word}"/>' for word in text.split()),
+    "parts of speech": lambda text: " ".join(
+        f"{word}/{('NN', 'VBD', 'JKS')[place % 3]}" for place, word in enumerate(text.split())
+    ),
+    "hyphens at line ends": lambda text: re.sub(r"(\w\w)(\w\w)", "\\1-\n\\2", text),
+    "letters spaced out": " ".join,
+    "words joined": lambda text: text.replace(" ", "_"),
+}
+NUMBERED = "In 1990 I saw 3 dogs, a cat (grey) and 12 birds."
+
+
+@pytest.mark.parametrize("insertion", INSERTIONS)
+@pytest.mark.parametrize("around", ["{}", "In 1990 (or so), read this: {} And say why 3 times."])
+def test_an_item_is_found_whatever_stands_between_its_words(insertion: str, around: str) -> None:
+    items = [ENGLISH, KOREAN, SPANISH, HINDI, NUMBERED]
+    known = EvaluationTexts(dict.fromkeys(items, "set"), ngram=None)
+    rows = [{"instruction": "Go on.", "input": around.format(INSERTIONS[insertion](item))} for item in items]
+    assert [match and match.text for match in known.find(rows)] == items
+
+
+@pytest.mark.parametrize(
+    "gloss", ["The 그 man's 남자의 dog 개는 didn't 전혀 bark 짖지 at all, 않았습니다 did it? 그렇죠"]
+)
+def test_an_item_with_its_translation_between_its_words_is_found(gloss: str) -> None:
+    for item in (ENGLISH, KOREAN):
+        [match] = EvaluationTexts({item: "set"}, ngram=None).find([{"text": gloss}])
+        assert match is not None and match.text == item
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "In 1991 I saw 4 dogs, a cat (grey) and 13 birds.",
+        "In 1990 I saw dogs, a cat and birds.",
+        "In 1990 I saw 3 dogs, a cat (black) and 12 birds.",
+    ],
+)
+def test_a_text_with_other_numbers_is_another_text(other: str) -> None:
+    assert EvaluationTexts({NUMBERED: "set"}, ngram=None).find([{"text": other}]) == [None]
+
+
 def test_an_item_that_is_cut_between_two_fields_is_found() -> None:
     known = EvaluationTexts({ENGLISH: "set"}, ngram=None)
     [match] = known.find(

@@ -44,7 +44,7 @@ def units(text: str) -> list[str]:
 def _unmarked(text: str) -> str:
     """Return a text without the signs of HTML and of JSON around its letters, which may have been written twice."""
     if "%" in text or "\\x" in text:
-        text = _BYTES.sub(lambda found: bytes.fromhex(re.sub(r"%|\\x", "", found[0])).decode("utf-8", "replace"), text)
+        text = _BYTES.sub(_decoded, text)
     if "\\" in text:
         text = _ESCAPED.sub(_character, text)
     for _ in range(_MOST_ESCAPES):
@@ -54,6 +54,14 @@ def _unmarked(text: str) -> str:
     if "[" in text:
         text = _LINK_OR_NOTE.sub(" ", text)
     return _TAG.sub(" ", text) if "<" in text else text
+
+
+def _decoded(written: re.Match[str]) -> str:
+    """Return the text of bytes; those that are none stay as they are ("%fdirective"), or are characters (\\xe9)."""
+    try:
+        return bytes.fromhex(re.sub(r"%|\\x", "", written[0])).decode("utf-8")
+    except UnicodeDecodeError:
+        return re.sub(r"\\x(..)", lambda code: chr(int(code[1], 16)), written[0])
 
 
 def _character(escaped: re.Match[str]) -> str:

@@ -34,9 +34,10 @@ class LetterWindows:
     Hashes may collide: who asks compares the texts.
     """
 
-    def __init__(self, texts: Sequence[str], more: Sequence[NDArray[np.bool_]] = ()) -> None:
-        """Take texts of at least WINDOW letters; ``more`` says for each which other windows of it count, too."""
-        hashes, owners, places = _windows(texts)
+    def __init__(self, texts: Sequence[str], more: Sequence[NDArray[np.bool_]] = (), num_letters: int = WINDOW) -> None:
+        """Take texts of at least ``num_letters``; ``more`` says for each which other windows of it count, too."""
+        self._num_letters = num_letters
+        hashes, owners, places = _windows(texts, num_letters)
         rarity = np.bincount(_top_bits(hashes, _RARITY_BITS), minlength=2**_RARITY_BITS)[
             _top_bits(hashes, _RARITY_BITS)
         ]
@@ -56,12 +57,12 @@ class LetterWindows:
 
     def hits(self, texts: Sequence[str]) -> Iterator[Hit]:
         """Yield the windows of texts that are known, text by text from left to right."""
-        for numbers, starts, pieces in _pieces(texts):
+        for numbers, starts, pieces in _pieces(texts, self._num_letters):
             for hit in self._hits(pieces):
                 yield hit._replace(text=numbers[hit.text], place=starts[hit.text] + hit.place)
 
     def _hits(self, texts: Sequence[str]) -> Iterator[Hit]:
-        hashes, owners, places = _windows(texts)
+        hashes, owners, places = _windows(texts, self._num_letters)
         maybe = np.flatnonzero(self._is_there[_top_bits(hashes, self._bits)])
         first = np.searchsorted(self._hashes, hashes[maybe], "left")
         end = np.searchsorted(self._hashes, hashes[maybe], "right")
@@ -71,7 +72,7 @@ class LetterWindows:
                 yield Hit(int(owners[at]), int(places[at]), int(self._owners[known]), int(self._places[known]))
 
 
-def _pieces(texts: Sequence[str]) -> Iterator[tuple[list[int], list[int], list[str]]]:
+def _pieces(texts: Sequence[str], window: int) -> Iterator[tuple[list[int], list[int], list[str]]]:
     """Yield batches of bounded size: which texts they are of, where in these they begin, and the pieces."""
     numbers: list[int] = []
     starts: list[int] = []
@@ -79,8 +80,8 @@ def _pieces(texts: Sequence[str]) -> Iterator[tuple[list[int], list[int], list[s
     num_letters = 0
     for number, text in enumerate(texts):
         # Pieces of one text overlap, so that each window lies whole in one of them.
-        for start in range(0, max(1, len(text) - WINDOW + 1), BATCH_LETTERS):
-            pieces.append(text[start : start + BATCH_LETTERS + WINDOW - 1])
+        for start in range(0, max(1, len(text) - window + 1), BATCH_LETTERS):
+            pieces.append(text[start : start + BATCH_LETTERS + window - 1])
             numbers.append(number)
             starts.append(start)
             num_letters += len(pieces[-1])
@@ -95,7 +96,7 @@ def _top_bits(hashes: Keys, bits: int) -> Places:
     return (hashes >> np.uint64(64 - bits)).astype(np.int64)
 
 
-def _windows(texts: Sequence[str]) -> tuple[Keys, Places, Places]:
+def _windows(texts: Sequence[str], window: int) -> tuple[Keys, Places, Places]:
     """Return the hash of each window of each text, which text it is of, and where in it the window begins."""
     lengths = np.array([len(text) for text in texts], np.int64)
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
@@ -104,9 +105,9 @@ def _windows(texts: Sequence[str]) -> tuple[Keys, Places, Places]:
     inverses = np.full(len(codes) + 1, _INVERSE, np.uint64)
     inverses[0] = 1
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes * np.cumprod(powers)[:-1], dtype=np.uint64)])
-    numbers = np.maximum(lengths - WINDOW + 1, 0)
+    numbers = np.maximum(lengths - window + 1, 0)
     owners = np.repeat(np.arange(len(texts)), numbers)
     places = np.arange(len(owners)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
     starts = np.repeat(np.cumsum(lengths) - lengths, numbers) + places
-    hashes: Keys = (sums[starts + WINDOW] - sums[starts]) * np.cumprod(inverses)[starts]
+    hashes: Keys = (sums[starts + window] - sums[starts]) * np.cumprod(inverses)[starts]
     return hashes, owners, places

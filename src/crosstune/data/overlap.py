@@ -9,6 +9,7 @@ import regex
 from numpy.typing import NDArray
 
 from crosstune.data.comparison import inside_tags, letters, units
+from crosstune.data.interrupted import InterruptedTexts
 from crosstune.data.letter_windows import WINDOW, Hit, LetterWindows
 from crosstune.prompts.cleaning import normalised
 from crosstune.runs.files import read_json, read_jsonl
@@ -41,7 +42,7 @@ class EvaluationTexts:
     of its fields, unless the text is one of the answers to choose from (``options``: "The dog barked." stands in any
     book); and one that shares any run of ``ngram`` words with one, as GPT-3's authors did with 13 words (Brown et al.
     2020, appendix C, https://arxiv.org/abs/2005.14165): as many characters in scripts without spaces, and half as many
-    again in Hangul.
+    again in Hangul. A whole text is found, too, where something stands between its words (``insertions``).
     """
 
     def __init__(self, texts: Mapping[str, str], ngram: int | None, options: Mapping[str, str] | None = None) -> None:
@@ -65,6 +66,8 @@ class EvaluationTexts:
         alone = {letters(units(text)) for text in options or ()} - of_items
         self._long = [key for key in self._whole if len(key) >= MIN_OVERLAP_LETTERS and key not in alone]
         self._windows = LetterWindows(self._long, [_is_telling(key) for key in self._long] if ngram else [])
+        long = {key: text for key, text in self._whole.items() if len(key) >= MIN_OVERLAP_LETTERS}
+        self._interrupted = InterruptedTexts(long, alone)
 
     @classmethod
     def read(cls, folders: Iterable[Path], ngram: int | None) -> "EvaluationTexts":
@@ -81,7 +84,8 @@ class EvaluationTexts:
 
     def find(self, rows: Sequence[Mapping[str, str]]) -> list[Match | None]:
         """Return for each row an evaluation text that it shares, if any; many rows at once are faster than one."""
-        cut = [[units(text) for text in (*texts.values(), *_inside_tags(texts.values()))] for texts in rows]
+        given = [[*texts.values(), *_inside_tags(texts.values())] for texts in rows]
+        cut = [[units(text) for text in texts] for texts in given]
         keys = [[letters(text_units) for text_units in texts] for texts in cut]
         found: list[Match | None] = [self._equal(texts) for texts in keys]
         joined = ["".join(texts) for texts in keys]
@@ -89,6 +93,9 @@ class EvaluationTexts:
             earlier = found[hit.text]
             if earlier is None or earlier.is_stretch:
                 found[hit.text] = self._at(hit, joined[hit.text]) or earlier
+        rest = [number for number, match in enumerate(found) if match is None or match.is_stretch]
+        for number, key in self._interrupted.find([(given[at], cut[at], keys[at]) for at in rest]):
+            found[rest[number]] = self._match(self._whole[key], is_stretch=False)
         return [match or self._run_of_words(texts) for match, texts in zip(found, cut, strict=True)]
 
     def _match(self, text: str, is_stretch: bool) -> Match:
