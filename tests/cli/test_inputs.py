@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crosstune.cli.inputs import check_inputs
+from crosstune.cli.inputs import check_inputs, look_at
 from crosstune.errors import BadInputError
 from crosstune.recipe import yaml_file
 from tests.models.test_bad_folders import good
@@ -59,3 +59,27 @@ def test_a_model_that_cannot_be_trained_is_told_in_a_sentence_at_the_dry_run(
     recipe_content["data_root"] = str(tmp_path)
     with pytest.raises(BadInputError, match=told):
         check_inputs(yaml_file.validate(recipe_content, "test"))
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        (
+            {"chat_template": True},
+            r"evaluate\.tasks\.mmlu asks in the chat template, but the tokenizer .* has no chat template\. .*"
+            r"remove its chat_template",
+        ),
+        (
+            {"copies": "hub"},
+            r"evaluate\.tasks\.mmlu\.copies: .*/hub is not a folder: give the one that holds OWNER/NAME",
+        ),
+    ],
+)
+def test_what_a_task_of_the_harness_lacks_is_told_at_the_dry_run(
+    recipe_content: dict[str, Any], tmp_path: Path, task: dict[str, Any], told: str
+) -> None:
+    sentencepiece_style(["a cat"], 270).save_pretrained(tmp_path / "tokenizer")
+    recipe_content["data_root"] = str(tmp_path)
+    recipe_content["evaluate"]["tasks"]["mmlu"] = {"task": "harness", "name": "mmlu", "language": "en", **task}
+    with pytest.raises(BadInputError, match=told):
+        look_at(yaml_file.validate(recipe_content, "test"), ("evaluate",))

@@ -53,7 +53,7 @@ _EXAMPLES = {
     "evaluate": "crosstune evaluate recipe.yaml",
     "filter": "crosstune filter recipe.yaml korean_text OUT --tasks 64",
     "mine": "crosstune mine runs/miniature 'mine.failures={system: ours, mixture: bilingual, max_prompts: 500}'",
-    "instruct": f"crosstune instruct alpaca.json OUT --to ko --model {_MODEL}",
+    "instruct": f"crosstune instruct runs/miniature/world/instructions/alpaca_data.json OUT --to ko --model {_MODEL}",
     "sweep": "crosstune sweep recipe.yaml --pieces 4000 --pieces 8000",
     "plan": "crosstune plan recipe.yaml --gpu h100 --gpus 8",
     "doctor": "crosstune doctor models/SmolLM2-135M --to ko --gpu rtx4090",

@@ -23,6 +23,7 @@ def look_at(recipe: Recipe, stages: Collection[str]) -> None:
     refuse_missing_bleu(split_direction(direction)[1] for direction in directions)
     check_template(recipe)
     check_wordings(recipe)
+    check_copies(recipe)
     check_inputs(recipe)
     if "train" in stages:
         check_machine(recipe)
@@ -71,6 +72,21 @@ def check_wordings(recipe: Recipe) -> None:
     for label, task in brought.items():
         paths, _ = evaluation_sets.files_of(task, recipe.data_root, f"evaluate.tasks.{label}.paths")
         read_wordings(paths[0], task.language or "")
+
+
+def check_copies(recipe: Recipe) -> None:
+    """Check that the folders are there that tasks of the harness take data sets from instead of the hub.
+
+    Raises:
+        BadInputError: when one is not.
+    """
+    for label, task in recipe.evaluate.tasks.items():
+        copies = (recipe.data_root or Path()) / task.copies if task.copies else None
+        if copies is not None and not copies.is_dir():
+            raise BadInputError(
+                f"evaluate.tasks.{label}.copies: {copies} is not a folder: give the one that holds OWNER/NAME of each "
+                "data set, relative to data_root, or remove `copies` to take them from the hub"
+            )
 
 
 def check_inputs(recipe: Recipe) -> None:

@@ -33,7 +33,7 @@ BRINGS = {
     "dev": "the tests",
     "docs": "building the docs",
     "eight-bit": "8-bit moments and fp8",
-    "judge": "crosstune judge",
+    "judge": "crosstune judge, crosstune instruct --url",
     "quantized": "LoRA on 4- and 8-bit weights",
     "scale": "crosstune filter",
     "serve": "crosstune serve",
