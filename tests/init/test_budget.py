@@ -169,7 +169,7 @@ def test_of_a_long_text_the_beginning_is_held_out(tmp_path: Path) -> None:
     (tmp_path / "book.jsonl").write_text(json.dumps(book, ensure_ascii=False), "utf-8")
     chosen = Sources(
         settings={"book": {"kind": "text", "language": "ko", "paths": ["book.jsonl"]}},
-        files={"book": FoundFile("book.jsonl", "text", "ko", 1)},
+        files={"book": FoundFile("book.jsonl", "text", "ko", 20)},
     )
     hold_out(chosen, tmp_path, tmp_path / "tests", KOREAN)
     (row,) = (tmp_path / "tests" / "test_text_ko.jsonl").read_text("utf-8").splitlines()

@@ -163,9 +163,58 @@ def test_an_empty_folder_and_one_of_photographs_end_with_what_is_needed(make_mod
     for number in range(3):
         (folder / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     done = init(model, folder, "ko")
-    assert "none of its 3 files can be used" in str(done.exception)
+    assert "none of its 3 files can be trained on" in str(done.exception)
     assert done.stdout.count("not used: an image (PNG)") == 3
     assert not (folder.parent / "recipe.yaml").exists()
+
+
+@pytest.mark.slow
+def test_of_too_few_rows_nothing_is_held_out_and_what_cannot_be_scored_is_refused(
+    make_model: MakeModel, folder: Path
+) -> None:
+    write_pairs(folder / "pairs.tsv", "ko", 19)
+    assert "nothing to score a model with" in str(init(make_model(), folder, "ko").exception)
+    write_pairs(folder / "pairs.tsv", "ko", 20)
+    recipe, _ = written(make_model(), folder, "ko")
+    assert [*recipe.evaluate.tasks] == ["held_out_pairs"]
+
+
+@pytest.mark.slow
+def test_instructions_alone_are_scored_by_their_answers(make_model: MakeModel, folder: Path) -> None:
+    write_instructions(folder / "ko_alpaca.json", "ko")
+    recipe, _ = written(make_model(), folder, "ko")
+    assert [*recipe.evaluate.tasks] == ["held_out_text_ko"]
+    held_out = (folder.parent / "recipe_held_out" / "test_text_ko.jsonl").read_text("utf-8").splitlines()
+    assert len(held_out) == 3 and all(json.loads(row)["text"] for row in held_out)
+
+
+@pytest.mark.slow
+def test_files_of_another_use_than_training_are_told_as_such(make_model: MakeModel, folder: Path) -> None:
+    write_text(folder / "english.txt", "en")
+    done = init(make_model(), folder, "ko")
+    assert "none of its 1 files can be trained on" in str(done.exception)
+    assert "not used: nothing in the target language stands beside it" in " ".join(done.stdout.split())
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_a_link_has_its_test_set_where_the_recipe_says(make_model: MakeModel, folder: Path) -> None:
+    (folder.parent / "far" / "away").mkdir(parents=True)
+    write_pairs(folder.parent / "far" / "away" / "pairs.tsv", "ko")
+    folder.rmdir()
+    folder.symlink_to(folder.parent / "far" / "away")
+    recipe, _ = written(make_model(), folder, "ko")
+    (path,) = recipe.evaluate.tasks["held_out_pairs"].paths
+    assert (folder / path).is_file()
+
+
+@pytest.mark.slow
+def test_two_test_files_whose_labels_would_be_one_are_two_tasks(make_model: MakeModel, folder: Path) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    (folder / "a").mkdir()
+    write_text(folder / "a" / "test.txt", "ko", 30)
+    write_text(folder / "a_test.txt", "ko", 40)
+    recipe, _ = written(make_model(), folder, "ko")
+    assert {task.paths for task in recipe.evaluate.tasks.values()} >= {("a/test.txt",), ("a_test.txt",)}
 
 
 @pytest.mark.slow

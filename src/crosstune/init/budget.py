@@ -49,6 +49,8 @@ def seconds_to_prepare(chosen: Sources, speed: Pace) -> float:
 
 def minutes(seconds: float) -> str:
     """Return a time in words: seconds under two minutes, minutes under two hours."""
+    if seconds < 5:
+        return "a few seconds"
     if seconds < 120:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -129,6 +129,11 @@ def _look_further(
         sampled = len(chosen.files[name].sample)
         note(f"{name}: {count} of the first {sampled} rows contain an evaluation item; the data stage drops such rows")
     held_out = hold_out(chosen, asked.root, _folder_of_tests(asked.out), asked.languages)
+    if not chosen.tasks:
+        raise BadInputError(
+            f"{asked.root} has nothing to score a model with: no benchmark, no test file, and too few rows to hold "
+            "some out, which takes 20. Add rows, or a file with test in its name"
+        )
     extension: dict[str, object] | None = None
     saved, num_new = 0.0, 0
     note("trying how many new pieces are worth it")
@@ -181,7 +186,7 @@ def _write(
 
 def _nothing(asked: InitRequest, num_files: int) -> str:
     source, target = (language_name(code, "en") for code in (asked.languages.source, asked.languages.target))
-    there = f"none of its {num_files} files can be used (see above)" if num_files else "it is empty"
+    there = "it is empty" if not num_files else f"none of its {num_files} files can be trained on (see above)"
     return (
         f"{asked.root} has nothing to learn {target} from: {there}. Add translations between {source} and {target}, "
         f"instructions in {target}, or text in {target}, as .tsv, .csv, .json, .jsonl, .parquet, .xlsx or .txt"
@@ -205,7 +210,9 @@ def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
         return shorten(f"not used: {file.reason.partition('. ')[0]}", _LONGEST_REASON, placeholder=" …")
     use = chosen.uses.get(file.name, file.reason)
     labels = [label for label, one in chosen.files.items() if one.name == file.name]
-    if use == "training" and mixture and not {*labels} & {*mixture.shares}:
+    if use == "training" and mixture is None:
+        use = "not used: nothing in the target language stands beside it"
+    elif use == "training" and mixture and not {*labels} & {*mixture.shares}:
         use = "new pieces, if worth it" if file.kind == "text" else "not needed in this mixture"
     return f"{use}; {file.bad_rows:,} bad rows are dropped" if file.bad_rows else use
 

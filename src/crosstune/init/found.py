@@ -156,7 +156,8 @@ def _read(file: FoundFile, path: Path, root: Path, languages: Languages) -> Foun
     # Whatever a photograph, an archive or a broken table makes readers say is the reason for which it is not used.
     except Exception as error:
         said = " ".join(str(error).split()).removeprefix(f"{path}: ")
-        return file.unused(said.replace(str(path), "the file"))
+        # Of an archive the file in it is meant.
+        return file.unused(said.replace(f"{path}/", "").replace(str(path), "the file"))
     sample = tuple(row.texts for row in good[:_SAMPLE])
     return replace(file, rows=num_rows, has_more=has_more, bad_rows=num_bad, characters=length, sample=sample)
 

@@ -18,6 +18,8 @@ from crosstune.runs.files import write_jsonl
 _MOST_PAIRS, _MOST_TEXTS, _SHARE = 500, 100, 0.05
 # Shorter texts test nothing, and stand in any corpus; of a book the first page tells as much as all of it.
 _LEAST_LETTERS, _MOST_CHARACTERS = 12, 1000
+# Of fewer rows nothing is held out: what is tested is not trained on.
+_LEAST_ROWS = 20
 
 
 def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) -> list[str]:
@@ -29,33 +31,41 @@ def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) ->
     has_translations = any("directions" in task for task in chosen.tasks.values())
     parallel = chosen.of("parallel")
     if parallel and not has_translations and translation_cells(languages)["instruction_languages"]:
-        rows = _drawn(
-            _texts(chosen, parallel, root, languages), sum(chosen.files[name].rows for name in parallel), _MOST_PAIRS
-        )
-        path = _write(folder / "test_pairs.jsonl", rows)
-        settings = {"task": "translation", "paths": [os.path.relpath(path, root)], **translation_cells(languages)}
-        chosen.tasks["held_out_pairs"] = {**settings, "max_items": 200, "max_new_tokens": 128}
-        said.append(f"{len(rows)} pairs for translation, in {path}")
+        rows = _drawn(_texts(chosen, parallel, root, languages), _num_rows(chosen, parallel), _MOST_PAIRS)
+        if rows:
+            path = _write(folder / "test_pairs.jsonl", rows)
+            settings = {"task": "translation", "paths": [_relative(path, root)], **translation_cells(languages)}
+            chosen.tasks["held_out_pairs"] = {**settings, "max_items": 200, "max_new_tokens": 128}
+            said.append(f"{len(rows)} pairs for translation, in {path}")
     for language in (languages.target, languages.source):
-        names = chosen.of("text", language)
         has_text = any(
             task.get("language") == language and task["task"] == "bits_per_byte" for task in chosen.tasks.values()
         )
+        # Answers to instructions are text, too, where nothing else is there to score with.
+        names = chosen.of("text", language) or ([] if chosen.tasks else chosen.of("instructions", language))
         if names and not has_text:
-            rows = _drawn(
-                _texts(chosen, names, root, languages), sum(chosen.files[name].rows for name in names), _MOST_TEXTS
-            )
-            rows = [{**row, "text": _beginning(row["text"])} for row in rows]
-            path = _write(folder / f"test_text_{language}.jsonl", rows)
-            settings = {
-                "task": "bits_per_byte",
-                "language": language,
-                "paths": [os.path.relpath(path, root)],
-                "max_items": 100,
-            }
-            chosen.tasks[f"held_out_text_{language.replace('-', '_').lower()}"] = settings
-            said.append(f"{len(rows)} texts in {language}, in {path}")
+            found = ({"text": row.get("text", row.get("output", ""))} for row in _texts(chosen, names, root, languages))
+            rows = _drawn(found, _num_rows(chosen, names), _MOST_TEXTS)
+            if rows:
+                said.append(_take_texts(chosen, rows, language, folder, root))
     return said
+
+
+def _take_texts(chosen: Sources, rows: list[dict[str, str]], language: str, folder: Path, root: Path) -> str:
+    rows = [{"text": _beginning(row["text"])} for row in rows]
+    path = _write(folder / f"test_text_{language}.jsonl", rows)
+    settings = {"task": "bits_per_byte", "language": language, "paths": [_relative(path, root)], "max_items": 100}
+    chosen.tasks[f"held_out_text_{language.replace('-', '_').lower()}"] = settings
+    return f"{len(rows)} texts in {language}, in {path}"
+
+
+def _num_rows(chosen: Sources, names: Sequence[str]) -> int:
+    return sum(chosen.files[name].rows for name in names)
+
+
+def _relative(path: Path, root: Path) -> str:
+    """Return a path as a recipe has it; of a folder that is a link, from where it leads to."""
+    return os.path.relpath(path.resolve(), root.resolve())
 
 
 def _texts(chosen: Sources, names: Sequence[str], root: Path, languages: Languages) -> Iterator[dict[str, str]]:
@@ -67,7 +77,9 @@ def _texts(chosen: Sources, names: Sequence[str], root: Path, languages: Languag
 
 
 def _drawn(rows: Iterable[dict[str, str]], num_rows: int, most: int) -> list[dict[str, str]]:
-    """Return the rows whose texts have the smallest hashes: the same ones, wherever they stand."""
+    """Return the rows whose texts have the smallest hashes: the same ones, wherever they stand; of few rows none."""
+    if num_rows < _LEAST_ROWS:
+        return []
     long_enough = (row for row in rows if min(map(_num_letters, row.values())) >= _LEAST_LETTERS)
     keyed = ((hashlib.blake2b("\0".join(row.values()).encode()).hexdigest(), row) for row in long_enough)
     wanted = max(1, min(most, round(_SHARE * num_rows)))

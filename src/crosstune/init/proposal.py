@@ -58,13 +58,14 @@ def length_of(drawn: DrawnRows, budget: Budget) -> Length:
     rate = f"{batch * drawn.tokens_per_row / step:,.0f} tokens a second ({speed.how})"
     if steps >= epoch:
         number = float(min(_MOST_EPOCHS, int(steps / epoch)))
-        steps = round(number * epoch)
-        why = f"{number:g} epochs ({steps:,} steps) take about {minutes(steps * step)}: {rate}"
+        steps = max(1, round(number * epoch))
+        verb = "epoch takes" if number == 1 else "epochs take"
+        why = f"{number:g} {verb} about {minutes(steps * step)} (steps: {steps:,}): {rate}"
         return Length({"num_epochs": number}, batch, why, steps * step, steps)
     steps = max(1, steps)
-    why = (
-        f"{steps:,} steps of {batch} rows ({steps / epoch:.1%} of an epoch) take about {minutes(steps * step)}: {rate}"
-    )
+    verb = "step takes" if steps == 1 else "steps take"
+    share = f"{batch} rows each, {steps / epoch:.1%} of an epoch"
+    why = f"{steps:,} {verb} about {minutes(steps * step)} ({share}): {rate}"
     return Length({"num_steps": steps}, batch, why, steps * step, steps)
 
 
