@@ -3,7 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner, Result
+
+from crosstune.cli import app
 from crosstune.languages.parallel_sample import sample_of
+from crosstune.recipe import Recipe
+from crosstune.recipe.yaml_file import load_recipe
 from tests.doctor.conftest import make_model
 
 __all__ = ["make_model"]
@@ -31,3 +37,25 @@ def write_instructions(path: Path, language: str, number: int = 60) -> None:
 def write_text(path: Path, language: str, number: int = 120) -> None:
     """A line for each document."""
     path.write_text("\n".join(lines(language, number)), encoding="utf-8")
+
+
+def init(model: Path, folder: Path, target: str, *options: str) -> Result:
+    """What the command did with a model and a folder, planned for a GPU by its name."""
+    out = str(folder.parent / "recipe.yaml")
+    arguments = ["init", str(model), str(folder), "--to", target, "--gpu", "rtx4090", "--out", out, *options]
+    return CliRunner().invoke(app.app, arguments)
+
+
+def written(model: Path, folder: Path, target: str, *options: str) -> tuple[Recipe, str]:
+    """The recipe that was written, and what was printed."""
+    done = init(model, folder, target, *options)
+    assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+    return load_recipe(folder.parent / "recipe.yaml"), done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder for files."""
+    folder = tmp_path / "corpora"
+    folder.mkdir()
+    return folder

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crosstune.init.aligned import Aligned, aligned_files
@@ -60,7 +60,9 @@ def _take_pair(chosen: Sources, pair: Aligned, languages: Languages) -> None:
     else:
         label = _new_label(chosen, pair.target.name)
         chosen.settings[label] = {"kind": "parallel", "paths": names}
-        chosen.files[label] = pair.target
+        both = zip(pair.source.sample, pair.target.sample, strict=False)
+        sample = tuple({languages.source: one["text"], languages.target: other["text"]} for one, other in both)
+        chosen.files[label] = replace(pair.target, sample=sample)
     use = "evaluation" if _is_for_scoring(pair.target) else "training: lines of the two files are translations"
     chosen.uses |= dict.fromkeys(names, use)
 
