@@ -338,3 +338,37 @@ def test_the_file_that_cannot_be_read_is_named_not_its_neighbours(good: Path, tm
     (folder / "config.json").write_text("{")
     with pytest.raises(BadInputError, match=r"its config\.json is not a JSON object"):
         load_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize("key", ["vocab_size", "rope_theta", "model_type"])
+def test_a_key_that_occurs_twice_is_named_with_its_lines(good: Path, tmp_path: Path, key: str) -> None:
+    folder = copy_of(good, tmp_path, lambda _: None)
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace("{", f'{{\n  "{key}": 10000.0,\n  "{key}": 500000.0,', 1))
+    for load in (load_config, load_model, check_model):
+        with pytest.raises(
+            BadInputError, match=rf"its config\.json, the key '{key}' occurs twice \(it stands in lines 2"
+        ):
+            load(str(folder))
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer_config.json", "special_tokens_map.json"])
+def test_a_key_that_occurs_twice_is_named_in_each_file(good: Path, tmp_path: Path, name: str) -> None:
+    folder = copy_of(good, tmp_path, lambda _: None)
+    (folder / name).write_text('{"inner": {"eos_token_id": 1, "eos_token_id": 2}}')
+    with pytest.raises(BadInputError, match=rf"in its {name}, the key 'eos_token_id' occurs twice, and which value"):
+        (load_model if name.startswith("generation") else load_tokenizer)(str(folder))
+
+
+def test_a_tensor_that_a_header_names_twice_is_told(good: Path, tmp_path: Path) -> None:
+    folder = copy_of(good, tmp_path, lambda _: None)
+    content = (folder / "model.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + length].decode().rstrip()
+    norm = '"model.norm.weight":{"dtype":"F32","shape":[16],"data_offsets":[0,64]}'
+    header = f"{{{norm},{header[1:]}"
+    (folder / "model.safetensors").write_bytes(
+        len(header).to_bytes(8, "little") + header.encode() + content[8 + length :]
+    )
+    with pytest.raises(BadInputError, match=r"the header of model\.safetensors .* 'model\.norm\.weight' occurs twice"):
+        load_model(str(folder))

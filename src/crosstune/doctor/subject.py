@@ -1,6 +1,5 @@
 """The model that is examined: its files, its configuration, and what can be known of it without weights."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from crosstune.models.folder import holds_weights, refuse_bad_config
 from crosstune.models.gguf.header import is_gguf
 from crosstune.models.load import check_model, load_config
 from crosstune.models.shapes import shapes_only
+from crosstune.runs.files import KeyTwiceError, parse_json
 
 # All that is small: what is in no folder here is fetched without weights.
 _SMALL_FILES = ("*.json", "*.jinja", "*.model", "README.md", "LICENSE*", "NOTICE*")
@@ -47,7 +47,9 @@ class Subject:
         if self.path.is_file():
             return dict(load_config(str(self.path)).to_dict())
         try:
-            found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            found = parse_json((self.folder / "config.json").read_text(encoding="utf-8"))
+        except KeyTwiceError as error:
+            raise BadInputError(f"{self.folder / 'config.json'}: {error}. Delete one of them") from None
         except (OSError, ValueError) as error:
             raise BadInputError(f"{self.folder / 'config.json'} is not JSON ({error}): copy it again") from None
         if not isinstance(found, dict):

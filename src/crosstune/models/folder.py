@@ -1,20 +1,20 @@
 """What is wrong with a model folder, said before its weights are read: each fault in a sentence of its own."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
 from crosstune.models.config_numbers import number_faults
 from crosstune.models.weight_files import INDEX, PICKLED, json_of, weight_faults
+from crosstune.runs.files import KeyTwiceError, parse_json
 
 CONFIG, GENERATION, ADAPTERS = "config.json", "generation_config.json", "adapter_config.json"
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
-_TEXTS = (
-    *(CONFIG, GENERATION, INDEX, ADAPTERS),
+_MODEL_TEXTS = (CONFIG, GENERATION, INDEX, ADAPTERS, "preprocessor_config.json", "processor_config.json")
+_TOKENIZER_TEXTS = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
-    *("chat_template.jinja", "chat_template.json", "preprocessor_config.json", "processor_config.json"),
+    *("chat_template.jinja", "chat_template.json"),
 )
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 
@@ -37,17 +37,46 @@ def holds_weights(folder: Path) -> bool:
 def fault_of_texts(folder: Path) -> str | None:
     """Return what is wrong with the first small file of a folder that is no JSON, or no text, as its name says."""
     # Of those that the libraries read: another file in the folder is nobody's fault.
-    for path in (folder / name for name in _TEXTS if (folder / name).exists()):
-        if not path.is_file():
-            return f"{path.name} is a folder, not a file"
+    faults = (_fault_of_text(folder / name) for name in (*_MODEL_TEXTS, *_TOKENIZER_TEXTS))
+    return next(filter(None, faults), None)
+
+
+def refuse_unclear_tokenizer(folder: Path) -> None:
+    """Check that no file of a tokenizer, in its folder, says two things at once.
+
+    Raises:
+        BadInputError: when a key occurs twice in an object of JSON.
+    """
+    for fault in _twice_named(folder, _TOKENIZER_TEXTS):
+        raise BadInputError(f"the tokenizer in {folder} cannot be used: {fault}")
+
+
+def _twice_named(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """Yield that a key occurs twice: libraries take one of the values and are silent; other faults they tell."""
+    for path in (folder / name for name in names if name.endswith(".json")):
         try:
-            text = path.read_text(encoding="utf-8")
-            if path.suffix == ".json":
-                json.loads(text)
-        except UnicodeDecodeError as error:
-            return f"{path.name} is not UTF-8 (byte {error.start})"
-        except ValueError as error:
-            return f"{path.name} is not JSON ({error})"
+            parse_json(path.read_text(encoding="utf-8"))
+        except KeyTwiceError as error:
+            yield f"in its {path.name}, {error}. Delete one of them"
+        except (OSError, ValueError, RecursionError):
+            continue
+
+
+def _fault_of_text(path: Path) -> str | None:
+    if path.is_dir():
+        return f"{path.name} is a folder, not a file"
+    if not path.exists():
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            parse_json(text)
+    except UnicodeDecodeError as error:
+        return f"{path.name} is not UTF-8 (byte {error.start})"
+    except KeyTwiceError as error:
+        return f"in {path.name}, {error}"
+    except (ValueError, RecursionError) as error:
+        return f"{path.name} is not JSON ({error})"
     return None
 
 
@@ -106,6 +135,7 @@ def _faults(folder: Path) -> Iterator[str]:
 
 
 def _config_file_faults(folder: Path) -> Iterator[str]:
+    yield from _twice_named(folder, _MODEL_TEXTS)
     content = json_of(folder / CONFIG)
     if isinstance(content, dict):
         yield from _config_faults(content)

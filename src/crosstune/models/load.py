@@ -17,6 +17,7 @@ from crosstune.models.folder import (
     refuse_bad_config,
     refuse_bad_config_file,
     refuse_bad_folder,
+    refuse_unclear_tokenizer,
 )
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf import tokenizer as gguf_tokenizer
@@ -40,6 +41,7 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
 
 
 def _tokenizer_of_folder(path: str, revision: str | None) -> PreTrainedTokenizerBase:
+    refuse_unclear_tokenizer(Path(path))
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             path, revision=revision, use_fast=True, trust_remote_code=False

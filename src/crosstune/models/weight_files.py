@@ -1,6 +1,5 @@
 """What is wrong with a model's files of weights, by their headers: no weight is read."""
 
-import json
 import math
 import re
 import struct
@@ -10,6 +9,7 @@ from typing import Any
 
 from crosstune.models.config_numbers import beyond_the_weights
 from crosstune.models.finite import named
+from crosstune.runs.files import KeyTwiceError, parse_json
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
@@ -128,11 +128,13 @@ def _header(path: Path) -> tuple[dict[str, Any], str]:
         if not 0 < length <= min(_MAX_HEADER_BYTES, size - 8):
             return {}, _cut(path, size)
         try:
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length).decode())
             tensors = {name: facts for name, facts in header.items() if name != "__metadata__"}
             whole = 8 + length + max((facts["data_offsets"][1] for facts in tensors.values()), default=0)
             for facts in tensors.values():
                 math.prod(facts["shape"])
+        except KeyTwiceError as error:
+            return {}, f"the header of {path.name} is not clear: {error}. Save the model again"
         except (ValueError, AttributeError, TypeError, LookupError):
             return {}, _cut(path, size)
     if whole != size:
@@ -152,6 +154,6 @@ def _cut(path: Path, size: int) -> str:
 def json_of(path: Path) -> Any:
     """Return what a JSON file holds; None where it is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         return None

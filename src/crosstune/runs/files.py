@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,6 +52,31 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
 
+class KeyTwiceError(ValueError):
+    """An object of JSON names a key twice, so that it cannot be known which of its values is meant."""
+
+
+def parse_json(text: str) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        KeyTwiceError: when an object has a key twice; Python would take the last value, other programs the first.
+        ValueError: when it is no JSON.
+    """
+
+    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            name = next(name for name in found if names.count(name) > 1)
+            lines = [text.count("\n", 0, at.start()) + 1 for at in re.finditer(re.escape(json.dumps(name)), text)]
+            places = f" (it stands in lines {', '.join(map(str, lines))})" if len(set(lines)) > 1 else ""
+            raise KeyTwiceError(f"the key {name!r} occurs twice{places}, and which value is meant cannot be known")
+        return found
+
+    return json.loads(text, object_pairs_hook=made)
+
+
 def read_json(path: Path) -> Any:
     """Read JSON that an earlier stage wrote.
 
@@ -58,10 +84,10 @@ def read_json(path: Path) -> Any:
         RunFolderError: when it is missing or broken.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunFolderError(f"{path} is missing: run the earlier stages first (crosstune run RECIPE)") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise RunFolderError(f"{path} is not valid JSON ({error}): delete it and run its stage again") from None
 
 

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from crosstune.errors import BadInputError
+from crosstune.runs.files import KeyTwiceError, parse_json
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.guard import MAX_BODY_BYTES, Guard, error_body
 from crosstune.serve.requests import Request, read_request
@@ -77,13 +78,15 @@ class _Api:
         if http.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _error(415, "a request is JSON: set the header Content-Type to application/json")
         try:
-            content = json.loads(await http.body())
+            content = parse_json((await http.body()).decode())
             if isinstance(content, dict) and content.get("model") not in (None, *self._names):
                 return _error(404, self._unknown(content["model"]), "model_not_found")
             request = read_request(content, is_chat)
             prompt = await run_in_threadpool(self._encode, request)
             room = self._assistant.room_for(prompt)
         except BadInputError as error:
+            return _error(400, str(error))
+        except KeyTwiceError as error:
             return _error(400, str(error))
         except (ValueError, RecursionError) as error:
             return _error(400, f"the request is no JSON: {error}")

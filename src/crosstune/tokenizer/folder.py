@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
-from crosstune.runs.files import write_json, write_text
+from crosstune.runs.files import KeyTwiceError, parse_json, write_json, write_text
 from crosstune.tokenizer.learn_base import bos_template
 
 TOKENIZER = "tokenizer.json"
@@ -98,7 +98,9 @@ def _optional_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+    except KeyTwiceError as error:
+        raise BadInputError(f"{path} (the tokenizer's settings): {error}. Delete one of them") from None
     except json.JSONDecodeError as error:
         raise BadInputError(
             f"{path} (the tokenizer's settings) is not JSON ({error}). Save the tokenizer again with `save_pretrained`."

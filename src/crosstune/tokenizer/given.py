@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from crosstune.errors import BadInputError
 from crosstune.recipe import GivenTokenizer
+from crosstune.runs.files import KeyTwiceError, parse_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.hashes import hash_file
 from crosstune.tokenizer.equal_to_transformers import added_tokens, refuse_another
@@ -150,7 +151,10 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} cannot be read as a tokenizer ({error}). A tokenizer.json of the tokenizers "
             "library is needed: save the tokenizer again with `save_pretrained`."
         ) from None
-    content: dict[str, Any] = json.loads(text)
+    try:
+        content: dict[str, Any] = parse_json(text)
+    except KeyTwiceError as error:
+        raise BadInputError(f"{path} cannot be used: {error}. Delete one of them") from None
     return content
 
 
