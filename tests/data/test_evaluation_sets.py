@@ -312,3 +312,48 @@ def test_a_wrong_header_is_refused_with_its_columns(tmp_path: Path) -> None:
 def test_an_empty_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="the files hold no rows"):
         choose(tmp_path, "hellaswag", "\n")
+
+
+@pytest.mark.parametrize(
+    ("task", "content", "settings"),
+    [
+        ("bits_per_byte", "첫 줄입니다.\n둘째 줄입니다.\n", {"language": "ko"}),
+        ("translation", "en\tko\nHello.\t안녕하세요.\n", {}),
+        ("nsmc_generate", "id\tdocument\tlabel\n1\t정말 좋아요\t1\n", {}),
+    ],
+)
+def test_what_an_error_advises_for_an_evaluation_file_can_be_done(
+    tmp_path: Path, task: str, content: str, settings: dict[str, Any]
+) -> None:
+    asked = {"directions": ("en-ko",), "instruction_languages": ("en",)} if task == "translation" else {}
+    (tmp_path / "f").write_bytes(content.encode("cp949"))
+
+    def items(**more: Any) -> int:
+        section = EvaluationTask.model_validate({"task": task, "paths": ("f",), **settings, **asked, **more})
+        raw = evaluation_sets.read(section, [tmp_path / "f"], tmp_path, LANGUAGES)
+        return len(evaluation_sets.choose("my_task", section, raw, "stop", LANGUAGES)[0])
+
+    with pytest.raises(BadInputError, match="set `encoding: cp949` for it in the recipe"):
+        items()
+    assert items(encoding="cp949") == 2 - bool(asked or task == "nsmc_generate")
+
+
+def test_format_and_columns_of_an_evaluation_file_are_those_of_a_source(tmp_path: Path) -> None:
+    items, _ = choose(
+        tmp_path, "translation", "a,b\nHello.,안녕하세요.\n", format="csv", columns={"en": "a", "ko": "b"}
+    )
+    assert [(item["en"], item["ko"]) for item in items] == [("Hello.", "안녕하세요.")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"task": "nsmc_generate", "paths": ["f"], "columns": {"text": "a"}}, "as its publisher writes it"),
+        ({"task": "instructions", "language": "ko", "encoding": "cp949"}, "`encoding`: only with `paths`"),
+        ({"task": "instructions", "language": "ko", "paths": ["f"], "encoding": "cp949"}, "takes no `encoding`"),
+        ({"task": "bits_per_byte", "language": "ko", "paths": ["f"], "format": "hugging_face"}, "only for sources"),
+    ],
+)
+def test_settings_of_files_that_mean_nothing_are_refused(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        EvaluationTask.model_validate_json(json.dumps(settings))

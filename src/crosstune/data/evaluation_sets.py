@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from crosstune.data.benchmark_rows import benchmark_rows, is_plain_text
 from crosstune.data.files import find, place
@@ -15,7 +16,10 @@ from crosstune.recipe import EvaluationTask, Languages, Source
 from crosstune.tasks.answers.items import instruction_items
 from crosstune.tasks.answers.wordings import read_wordings
 from crosstune.tasks.layout import NoItem
-from crosstune.tasks.task import Item, Task
+from crosstune.tasks.task import Item
+
+# What a recipe says of the files themselves.
+SETTINGS_OF_FILES = {"encoding", "format", "columns"}
 
 
 def files_of(task: EvaluationTask, root: Path, where: str) -> tuple[list[Path], Path]:
@@ -31,7 +35,11 @@ def files_of(task: EvaluationTask, root: Path, where: str) -> tuple[list[Path], 
 def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> Iterator[Item | BadRow]:
     """Yield the items of an evaluation set in file order."""
     kind = task.spec.judge
-    if kind == "translation" and task.spec.layouts and not all(is_plain_text(TextFile(path, "")) for path in paths):
+    if (
+        kind == "translation"
+        and task.spec.layouts
+        and not all(is_plain_text(TextFile(path, "", task.encoding)) for path in paths)
+    ):
         yield from _pairs(task, paths, root, languages)
     elif kind == "rules":
         if len(paths) != 1:
@@ -43,7 +51,10 @@ def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Lan
         for item in instruction_items(wordings, task.max_items, task.sample_seed):
             yield {**item, "origin": f"{place(paths[0], root)}:{item['id']}"}
     elif kind in ("translation", "text", "language"):
-        settings = {"kind": "parallel"} if kind == "translation" else {"kind": "text", "language": task.language}
+        settings: dict[str, Any] = (
+            {"kind": "parallel"} if kind == "translation" else {"kind": "text", "language": task.language}
+        )
+        settings |= task.model_dump(include=SETTINGS_OF_FILES)
         source = Source.model_validate({**settings, "paths": task.paths or tuple(path.name for path in paths)})
         called = {"text": "question"} if kind == "language" else {}
         for row in read_source(source, paths, root, languages):
@@ -54,13 +65,14 @@ def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Lan
                 yield {"id": row.origin, **texts, "origin": row.origin}
     else:
         for path in paths:
-            yield from _items_of_file(task.spec, path, place(path, root), several=len(paths) > 1)
+            yield from _items_of_file(task, path, place(path, root), several=len(paths) > 1)
 
 
-def _items_of_file(task: Task, path: Path, name: str, several: bool) -> Iterator[Item | BadRow]:
+def _items_of_file(section: EvaluationTask, path: Path, name: str, several: bool) -> Iterator[Item | BadRow]:
     """Yield a file's items; an id that occurs twice is told apart by its place, and a row that occurs twice is bad."""
+    task = section.spec
     seen: dict[str, Item] = {}
-    for origin, row, problem in benchmark_rows(task, TextFile(path, name)):
+    for origin, row, problem in benchmark_rows(task, TextFile(path, name, section.encoding)):
         at = origin.removeprefix(f"{name}:")
         try:
             if problem:
@@ -93,7 +105,7 @@ def _pairs(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: L
     sides: list[dict[str, Item]] = []
     for path in paths:
         sides.append({})
-        for item in _items_of_file(task.spec, path, place(path, root), several=False):
+        for item in _items_of_file(task, path, place(path, root), several=False):
             if isinstance(item, BadRow):
                 yield item
             else:

@@ -54,6 +54,7 @@ def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: Eval
     paths, root = evaluation_sets.files_of(task, root, f"evaluate.tasks.{label}.paths")
     on_bad_row = recipe.data.quality.on_bad_row
     settings = task.model_dump(include={"task", "language", "max_items", "sample_seed"}, exclude_none=True)
+    settings |= task.model_dump(include=evaluation_sets.SETTINGS_OF_FILES, exclude_defaults=True)
     hashes = files.hashes(paths, root)
     wanted = fingerprint("evaluation set", settings, recipe.languages, on_bad_row, hashes)
     target = run.evaluation_set(label)

@@ -56,6 +56,7 @@ def _ascii_superset(name: str) -> str:
 
 
 Encoding = Annotated[str, AfterValidator(_ascii_superset)]
+ColumnNames = Annotated[dict[str, str], BeforeValidator(_numbers_as_text), AfterValidator(_by_usual_codes)]
 
 
 class World(Section):
@@ -80,7 +81,7 @@ class Source(Section):
     format: SourceFormat = Field("auto", description="`auto`: detected from the content; `hugging_face` must be named")
     language: Language | None = Field(None, description="language of instructions and text; a parallel corpus has both")
     encoding: Encoding = Field("utf-8", description="encoding of text files; old Korean files are often cp949")
-    columns: Annotated[dict[str, str], BeforeValidator(_numbers_as_text), AfterValidator(_by_usual_codes)] = Field(
+    columns: ColumnNames = Field(
         {},
         description="other column names or keys: language, instruction, input, output, messages or text -> name; by "
         "number, from 1, in a table without a header",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from crosstune.prompts.wordings import Wording
+from crosstune.recipe.data import ColumnNames, Encoding, SourceFormat
 from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share
 from crosstune.recipe.suite import AsMultiturn, Copies, LanguageSuite, NumFewshot, WithChatTemplate
 from crosstune.tasks.registry import HarnessBenchmark, all_tasks, known_in_harness
@@ -34,6 +35,13 @@ class EvaluationTask(Section):
     paths: tuple[str, ...] = Field(
         (),
         description="its files, below data_root; `instructions` and `open_questions` need none in English and Korean",
+    )
+    encoding: Encoding = Field("utf-8", description="encoding of its text files; old Korean files are often cp949")
+    format: SourceFormat = Field(
+        "auto", description="format of its files, where they are texts or translations of any format, as of a source"
+    )
+    columns: ColumnNames = Field(
+        {}, description="other column names or keys in such files, as of a source: language or text -> name"
     )
     name: str = Field(
         "", description="harness: name of a task of lm-evaluation-harness, as arc_easy, or of a group, which is one row"
@@ -81,6 +89,26 @@ class EvaluationTask(Section):
         if given:
             raise ValueError(f"{', '.join(f'`{name}`' for name in given)}: only for `task: harness`")
         return self
+
+    @model_validator(mode="after")
+    def _settings_of_files(self) -> Self:
+        given = [name for name in ("encoding", "format", "columns") if name in self.model_fields_set]
+        if given and not self.paths:
+            raise ValueError(f"{', '.join(f'`{name}`' for name in given)}: only with `paths`, the files it is about")
+        if self.format == "hugging_face":
+            raise ValueError("`format: hugging_face` is only for sources: name the files in `paths`")
+        if {"format", "columns"} & {*given} and not self.is_read_as_source:
+            raise ValueError(
+                f"`task: {self.task}` is read as its publisher writes it: it takes no `format` and no `columns`"
+            )
+        if given and self.spec.judge == "rules":
+            raise ValueError(f"`task: {self.task}` takes no `encoding`: its file of wordings is UTF-8")
+        return self
+
+    @property
+    def is_read_as_source(self) -> bool:
+        """Whether its files are read as those of a source are: texts, questions or translations in any format."""
+        return self.spec.judge in ("translation", "text", "language")
 
     @model_validator(mode="after")
     def _language_of_items(self) -> Self:

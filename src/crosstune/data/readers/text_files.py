@@ -195,13 +195,13 @@ class TextFile:
         message = f"{self.path} is not {self.encoding}: byte {error.object[error.start]:#04x} in line {number}"
         if self.encoding == "utf-8" and _is_decodable(raw, "cp949", may_be_cut=True):
             return (
-                f"{message}. It can be read as cp949, the Korean Windows encoding: set `encoding: cp949` on its "
-                f"source, or convert it with `iconv -f cp949 -t utf-8 {name} > utf8_{name}` and name the new file in "
-                "the recipe"
+                f"{message}. It can be read as cp949, the Korean Windows encoding: set `encoding: cp949` for "
+                f"it in the recipe, or convert it with `iconv -f cp949 -t utf-8 {name} > utf8_{name}` and name the new "
+                "file in the recipe"
             )
         return (
-            f"{message}. Find out its encoding and name it as `encoding` of its source, or convert it with "
-            "`iconv -f ENCODING -t utf-8`"
+            f"{message}. Find out its encoding and name it as its `encoding` in the recipe, or convert it "
+            "with `iconv -f ENCODING -t utf-8`"
         )
 
 
