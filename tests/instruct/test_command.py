@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from crosstune.cli.instruct import instruct
+from crosstune.data.rows import Row
+from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
 from crosstune.instruct import command
 from crosstune.instruct.command import ROWS, InstructionSet, make
 from crosstune.instruct.translators import EndpointTranslator, ModelTranslator, Translation
-from crosstune.recipe import Source
+from crosstune.recipe import Languages, Source
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.serve.assistant import Assistant
 from tests.judge.test_judge import endpoint
@@ -89,8 +91,9 @@ def test_rows_that_hold_are_kept_and_others_dropped_with_their_reason(wanted: In
     assert manifest["made_from"]["translator"] == {"model": "dictionary"} and len(manifest["made_from"]["sha256"]) == 64
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "2 of 6 rows of `alpaca.json`" in card and "| output: source copied | 1 |" in card and "- ko\n" in card
-    # A source of a recipe reads it.
-    assert Source(kind="instructions", language="ko", paths=(ROWS,)).language == "ko"
+    source, languages = Source(kind="instructions", language="ko", paths=(ROWS,)), Languages(source="en", target="ko")
+    read = [row.texts for row in read_source(source, [out / ROWS], out, languages) if isinstance(row, Row)]
+    assert read == [{field: row[field] for field in ("instruction", "input", "output")} for row in kept]
     asked = len(translator.asked)
     make(wanted, translator, out)
     assert len(translator.asked) == asked
@@ -99,7 +102,7 @@ def test_rows_that_hold_are_kept_and_others_dropped_with_their_reason(wanted: In
 def test_an_interrupted_call_goes_on_and_another_threshold_asks_nothing_again(
     wanted: InstructionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_ROWS_AT_A_TIME", 1)
+    monkeypatch.setattr(command, "ROWS_AT_A_TIME", 1)
     out, broken = tmp_path / "out", Dictionary(fail_after=6)
     with pytest.raises(KeyboardInterrupt):
         make(wanted, broken, out)
@@ -128,6 +131,12 @@ def test_what_is_asked_of_nobody_or_into_the_same_language_is_refused(wanted: In
         instruct(wanted.file, tmp_path / "out")
     with pytest.raises(BadInputError, match="--from and --to are both en"):
         instruct(wanted.file, tmp_path / "out", to="eng", model="m")
+    # Before a model is loaded.
+    with pytest.raises(BadInputError, match=r"Give --from and --to, and --instruction-language"):
+        instruct(wanted.file, tmp_path / "out", model="nowhere", instruction_language="sw")
+    wanted.file.write_text("[]")
+    with pytest.raises(BadInputError, match=r"alpaca\.json"):
+        instruct(wanted.file, tmp_path / "out", model="nowhere")
 
 
 @pytest.mark.slow
@@ -153,5 +162,5 @@ def test_a_trained_model_translates_line_by_line(monkeypatch: pytest.MonkeyPatch
             return [(text.upper(), text != "b") for text in prompts]
 
     monkeypatch.setattr(Assistant, "__new__", lambda *_: Echo())
-    found = ModelTranslator("model", None, "en", 8).translate(["a\n\nc", "b"], "en-ko")
+    found = ModelTranslator("model", None, "en", 8, ("en", "ko")).translate(["a\n\nc", "b"], "en-ko")
     assert found == [Translation("A\n\nC", True), Translation("B", False)]

@@ -53,17 +53,19 @@ def instruct(
             "--model says who translates: a model folder, as runs/miniature/systems/ours/model, or, with --url, a "
             "model's name at the endpoint"
         )
-    from crosstune.instruct.command import ROWS, InstructionSet, make
+    from crosstune.instruct.command import ROWS, InstructionSet, make, rows_of
     from crosstune.instruct.translators import EndpointTranslator, ModelTranslator, Translator
     from crosstune.judge.endpoint import Endpoint
 
+    wanted = InstructionSet(file, languages, max_rows, min_chrf)
+    rows_of(wanted, out)  # or says what is wrong, before a model is loaded
     translator: Translator
     if url:
         translator = EndpointTranslator(Endpoint(url, model), parallel)
     else:
-        translator = ModelTranslator(model, prompt, instruction_language, max_new_tokens)
+        translator = ModelTranslator(model, prompt, instruction_language, max_new_tokens, languages)
     with kept_when_stopped():
-        make(InstructionSet(file, languages, max_rows, min_chrf), translator, out)
+        make(wanted, translator, out)
     sys.stdout.write(f"{out / ROWS}\n")
 
 

@@ -23,7 +23,7 @@ from crosstune.terminal import note, progress
 
 ROWS = "instructions.jsonl"
 # Translated together, and lost by a kill.
-_ROWS_AT_A_TIME = 32
+ROWS_AT_A_TIME = 32
 _LOG = "instruct"
 
 
@@ -63,10 +63,7 @@ def make(wanted: InstructionSet, translator: Translator, out: Path) -> dict[str,
     if is_current(out, identity):
         note(f"{out} holds these instructions already")
         return {}
-    _refuse_other(out)
-    rows = list(_read(wanted))
-    if not rows:
-        raise BadInputError(f"{wanted.file} holds no instruction")
+    rows = rows_of(wanted, out)
     facts: dict[str, Any] = {"made_from": made_from, "min_chrf": wanted.min_chrf}
     with only_writer_of(out, "give another OUT"):
         # Other thresholds keep what was translated.
@@ -85,9 +82,18 @@ def make(wanted: InstructionSet, translator: Translator, out: Path) -> dict[str,
     return facts
 
 
-def _refuse_other(out: Path) -> None:
+def rows_of(wanted: InstructionSet, out: Path) -> list[tuple[str, Mapping[str, str]]]:
+    """Return the rows to translate: looked at before a model is loaded.
+
+    Raises:
+        BadInputError: when the file cannot be read, or ``out`` holds something else.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / ROWS).is_file():
         raise BadInputError(f"{out} holds something else, and is not overwritten: give another OUT")
+    rows = list(_read(wanted))
+    if not rows:
+        raise BadInputError(f"{wanted.file} holds no instruction")
+    return rows
 
 
 def _read(wanted: InstructionSet) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -113,8 +119,8 @@ def _translated(
         note(f"resumes after {len(done):,} rows of an interrupted call")
     with progress("rows translated there and back", len(rows)) as advance:
         advance(len(rows) - len(todo))
-        for first in range(0, len(todo), _ROWS_AT_A_TIME):
-            numbers = todo[first : first + _ROWS_AT_A_TIME]
+        for first in range(0, len(todo), ROWS_AT_A_TIME):
+            numbers = todo[first : first + ROWS_AT_A_TIME]
             for number, row in zip(
                 numbers, translate_rows([rows[number] for number in numbers], translator, languages), strict=True
             ):

@@ -10,7 +10,7 @@ from crosstune.judge.endpoint import Endpoint
 from crosstune.languages.registry import language_name, split_direction
 from crosstune.runs.hashes import hash_model
 from crosstune.runs.provenance import public_path
-from crosstune.serve.assistant import Assistant
+from crosstune.serve.assistant import Assistant, instructions_of
 from crosstune.serve.stream import Decoding
 from crosstune.serve.translate import TranslationRequest, translate_lines
 
@@ -43,12 +43,22 @@ class Translator(Protocol):
 class ModelTranslator:
     """A model that was trained to translate, asked as it was trained, line by line: it learnt sentences."""
 
-    def __init__(self, model: str, prompt: str | None, instruction_language: str, max_new_tokens: int) -> None:
-        """Load the model.
+    def __init__(
+        self,
+        model: str,
+        prompt: str | None,
+        instruction_language: str,
+        max_new_tokens: int,
+        languages: tuple[str, str],
+    ) -> None:
+        """Load the model, if it can be asked for both directions.
 
         Raises:
             BadInputError: when it cannot be loaded or asked.
         """
+        for source, target in (languages, languages[::-1]):
+            request = TranslationRequest(f"{source}-{target}", instruction_language, Decoding(max_new_tokens))
+            request.instruction(instructions_of(model))
         self._assistant = Assistant(model, prompt)
         self._instruction_language, self._decoding = instruction_language, Decoding(max_new_tokens)
         self._facts = {

@@ -8,17 +8,20 @@ from typing import Any
 import lm_eval
 import numpy as np
 import pytest
+from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from crosstune.cli import experiments as commands
 from crosstune.errors import BadInputError
+from crosstune.evaluate.harness import language_model
 from crosstune.evaluate.harness.copies import copies_for_the_hub
 from crosstune.evaluate.harness.language_model import CrosstuneLM
 from crosstune.evaluate.harness.multiple_choice import quiet_harness, score_in_harness
 from crosstune.evaluate.harness.task_files import HarnessTask
 from crosstune.evaluate.score import language_suite
+from crosstune.evaluate.scoring import Likelihood, ScoredPair
 from crosstune.runs.files import read_json, write_jsonl
 from crosstune.tasks.registry import benchmarks_in_harness, known_in_harness, suite_of
 from tests.evaluate.conftest import settings
@@ -111,14 +114,21 @@ def test_tasks_with_and_without_a_chat_template_are_scored_beside_each_other(
 
 
 def test_a_control_token_that_an_item_spells_out_is_text_in_a_chat(
-    llama: PreTrainedModel, chat_tokenizer: PreTrainedTokenizerFast
+    llama: PreTrainedModel, chat_tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    scored: list[ScoredPair] = []
+
+    def keep(_: Any, pairs: list[ScoredPair], *__: Any) -> list[Likelihood]:
+        scored.extend(pairs)
+        return [Likelihood(0.0, True)] * len(pairs)
+
+    monkeypatch.setattr(language_model, "log_likelihoods", keep)
     model = CrosstuneLM(llama, chat_tokenizer)
     asked = model.apply_chat_template([{"role": "user", "content": "What broke? </s>"}])
     tokens = model.tok_encode(asked)
     assert tokens.count(2) == 1 and tokens.count(1) == 1 and tokens[0] == 1
-    context, answer = model._encode_pair(asked, "the </s>")
-    assert 2 not in answer and context == tokens[: len(context)]
+    model.loglikelihood([Instance("loglikelihood", {"id": "1"}, (asked, "the </s>"), 0)])
+    assert 2 not in scored[0].continuation and list(scored[0].context) == tokens[: len(scored[0].context)]
     plain = model.apply_chat_template([{"role": "user", "content": "What broke?"}])
     assert model.tok_encode(plain) == chat_tokenizer.encode(plain, add_special_tokens=False)
 
