@@ -1,6 +1,7 @@
 """The sections ``evaluate`` and ``report``: which tasks are scored, and what is shown."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -85,14 +86,18 @@ class EvaluationTask(Section):
                 f"`task: {self.task}` has built-in items in {', '.join(self.spec.own_languages)}, not in "
                 f"{self.language!r}: write a file of them, as docs/{self.task}.md shows, and name it in `paths`"
             )
-        given = [name for name in _OF_THE_HARNESS if getattr(self, name) != type(self).model_fields[name].default]
+        given = self._set_otherwise(_OF_THE_HARNESS)
         if given:
             raise ValueError(f"{', '.join(f'`{name}`' for name in given)}: only for `task: harness`")
         return self
 
+    def _set_otherwise(self, names: Sequence[str]) -> list[str]:
+        """Return the settings that are not their defaults, which a resolved recipe says of every task."""
+        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+
     @model_validator(mode="after")
     def _settings_of_files(self) -> Self:
-        given = [name for name in ("encoding", "format", "columns") if name in self.model_fields_set]
+        given = self._set_otherwise(("encoding", "format", "columns"))
         if given and not self.paths:
             raise ValueError(f"{', '.join(f'`{name}`' for name in given)}: only with `paths`, the files it is about")
         if self.format == "hugging_face":
