@@ -105,7 +105,9 @@ def test_text_alone_becomes_continued_pretraining_with_replay(
 @pytest.mark.slow
 def test_enough_hindi_text_gets_pieces_and_whole_words(make_model: MakeModel, folder: Path) -> None:
     write_text(folder / "target.txt", "hi", 1500)
-    recipe, _ = written(make_model(), folder, "hi")
+    done = init(make_model(), folder, "hi")
+    assert "new pieces make text in Hindi" in done.output
+    recipe = load_recipe(folder.parent / "recipe.yaml")
     extension = recipe.tokenizer.extension
     assert extension is not None and extension.kind == "learned"
     assert extension.keep_words_whole

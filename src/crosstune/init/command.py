@@ -149,7 +149,7 @@ def _look_further(
     drawn = draw(chosen, mixture, asked.languages, counter, longest_row(findings))
     planned, budget = _time(asked, chosen, drawn, counter)
     where = (asked.subject, asked.languages, asked.root)
-    return Found(*where, chosen, mixture, planned, drawn, budget, findings, extension, about, held_out)
+    return Found(*where, chosen, mixture, planned, drawn, budget, findings, extension, saved, about, held_out)
 
 
 def _time(asked: InitRequest, chosen: Sources, drawn: DrawnRows, counter: TokenCounter) -> tuple[Planned, Budget]:
@@ -219,7 +219,11 @@ def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
 
 def _print_summary(found: Found, asked: InitRequest) -> None:
     length, budget = found.length, found.budget
-    note(f"tokenizer: {found.about_pieces}")
+    if found.extension:
+        number, language = found.extension["num_new_pieces"], language_name(asked.languages.target, "en")
+        note(f"tokenizer: {number:,} new pieces make text in {language} {found.saved:.0%} shorter")
+    else:
+        note(f"tokenizer: no new pieces: {found.about_pieces}")
     note(f"training: {found.planned.cost.method.name}; {length.why}")
     if length.is_short:
         note("that is very little training: give more --hours, a GPU with --gpu, or a smaller model")
@@ -229,7 +233,10 @@ def _print_summary(found: Found, asked: InitRequest) -> None:
         f"{minutes(budget.preparing)} to prepare, {minutes(length.seconds)} to train, "
         f"{minutes(budget.scored.seconds)} to score"
     )
-    note(f"the run should take about {minutes(budget.preparing + length.seconds + budget.scored.seconds)}: {parts}")
+    total = budget.preparing + length.seconds + budget.scored.seconds
+    note(f"the run should take about {minutes(total)}: {parts}")
+    if total > asked.hours * 3600:
+        note(f"that is longer than --hours {asked.hours:g}: less than this cannot be trained and scored here")
     if budget.speed.measured and budget.speed.measured.is_shared:
         note(budget.speed.measured.told_share)
     for said in found.held_out:

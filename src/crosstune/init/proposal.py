@@ -76,6 +76,7 @@ class Found:
     Attributes:
         findings: the doctor's, by name.
         extension: settings of the new pieces; None for none, with the reason in ``about_pieces``.
+        saved: by what share they shorten text.
     """
 
     subject: Subject
@@ -88,6 +89,7 @@ class Found:
     budget: Budget
     findings: Mapping[str, Finding]
     extension: Mapping[str, object] | None
+    saved: float
     about_pieces: str
     held_out: Sequence[str]
 
