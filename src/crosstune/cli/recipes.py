@@ -12,7 +12,7 @@ from crosstune.terminal import new_table, results
 app = typer.Typer()
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog="Example: crosstune recipes copy miniature .")
 def recipes(context: typer.Context) -> None:
     """List and copy the recipes included with crosstune, or print the recipe schema; without a command, list them."""
     if context.invoked_subcommand is None:
