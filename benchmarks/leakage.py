@@ -32,7 +32,7 @@ from crosstune.runs.provenance import commit, hardware, versions
 Texts = dict[str, str]
 Disguise = Callable[[str, random.Random], str]
 _LANGUAGES = Languages(source="en", target="ko")
-_ITEMS_PER_SET, _ROWS_AT_ONCE, _HOST_CHARACTERS = 400, 1024, 600
+_ROWS_AT_ONCE, _HOST_CHARACTERS = 1024, 600
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 _STOPS = ".!?。"
 
@@ -162,12 +162,14 @@ def share_found(known: EvaluationTexts, texts: Sequence[str], hosts: Sequence[Te
     return round(sum(match is not None for match in known.find(rows)) / len(rows), 4)
 
 
-def recall(known: EvaluationTexts, items: dict[str, list[str]], hosts: dict[str, list[Texts]]) -> list[dict[str, Any]]:
+def recall(
+    known: EvaluationTexts, items: dict[str, list[str]], hosts: dict[str, list[Texts]], num_items: int
+) -> list[dict[str, Any]]:
     """Return for each set, disguise and kind of source the share of planted items that is found."""
     table = []
     for name, texts in items.items():
         long = [text for text in texts if len(letters(units(text))) >= MIN_OVERLAP_LETTERS]
-        chosen = random.Random(name).sample(long, min(len(long), _ITEMS_PER_SET))
+        chosen = random.Random(name).sample(long, min(len(long), num_items))
         for disguise, change in (DISGUISES | CHANGES).items():
             draw = random.Random(f"{name} {disguise}")
             changed = [change(text, draw) for text in chosen]
@@ -180,9 +182,9 @@ def recall(known: EvaluationTexts, items: dict[str, list[str]], hosts: dict[str,
     return table
 
 
-def dropped(known: EvaluationTexts, source: Source, root: Path) -> dict[str, Any]:
-    """Return what the search drops of a corpus."""
-    rows, num_rows, started = rows_of(source, root), 0, time.perf_counter()
+def dropped(known: EvaluationTexts, source: Source, root: Path, max_rows: int | None) -> dict[str, Any]:
+    """Return what the search drops of a corpus, or of its first rows."""
+    rows, num_rows, started = islice(rows_of(source, root), max_rows), 0, time.perf_counter()
     reasons: Counter[str] = Counter()
     examples: list[str] = []
     while batch := list(islice(rows, _ROWS_AT_ONCE)):
@@ -204,6 +206,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("root", type=Path, help="the folder of the real files")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--items", type=int, default=1000, help="at most so many items of each set")
+    parser.add_argument("--rows", type=int, help="at most so many rows of each corpus for the false positives [all]")
     arguments = parser.parse_args()
     items, sources = items_of(arguments.root), sources_of(arguments.root)
     texts, options = (
@@ -211,7 +215,7 @@ def main() -> None:
         for are_options in (False, True)
     )
     known = EvaluationTexts(texts, ngram=13, options=options)
-    false = {name: dropped(known, source, arguments.root) for name, source in sources.items()}
+    false = {name: dropped(known, source, arguments.root, arguments.rows) for name, source in sources.items()}
     for name, facts in false.items():
         print(f"{name}: {facts['rows']:,} rows, dropped {facts['dropped']} ({facts['per_100000']} per 100,000)")
     hosts: dict[str, list[Texts]] = {}
@@ -221,7 +225,7 @@ def main() -> None:
         rows = [{key: text[:_HOST_CHARACTERS] for key, text in row.items()} for row in rows]
         clean_rows = [row for row, match in zip(rows, known.find(rows), strict=True) if match is None]
         hosts.setdefault(sources[name].kind, []).extend(clean_rows)
-    found = recall(known, items, hosts)
+    found = recall(known, items, hosts, arguments.items)
     for disguise in DISGUISES | CHANGES:
         shares = [row["found"] for row in found if row["disguise"] == disguise]
         print(f"{disguise}: {min(shares):.3f} to {max(shares):.3f} of the planted items found")

@@ -20,6 +20,9 @@ from crosstune.errors import BadInputError
 from crosstune.models.config_numbers import number_faults
 from crosstune.models.folder import refuse_bad_config
 from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
+from crosstune.runs.hashes import describe_files
+from crosstune.serve.export import export_gguf
+from crosstune.serve.push import push
 
 Tensors = dict[str, torch.Tensor]
 UP = "model.layers.1.mlp.up_proj.weight"
@@ -372,3 +375,29 @@ def test_a_tensor_that_a_header_names_twice_is_told(good: Path, tmp_path: Path) 
     )
     with pytest.raises(BadInputError, match=r"the header of model\.safetensors .* 'model\.norm\.weight' occurs twice"):
         load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("rope_theta", 20000.0), ("hidden_act", "gelu"), ("rms_norm_eps", 0.1), ("bos_token_id", 3)]
+)
+def test_a_folder_that_training_left_is_refused_with_another_legal_setting(
+    good: Path, tmp_path: Path, setting: str, value: object
+) -> None:
+    system = tmp_path / "systems" / "ours"
+    folder = copy_of(good, system, lambda _: None)
+    facts = {"model": "./systems/ours/model", "files": describe_files(folder)}
+    (system / "system.json").write_text(json.dumps(facts))
+    load_model(str(folder))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, setting: value}, indent=2))
+    for door in (load_model, check_model):
+        with pytest.raises(BadInputError, match=r"is not what training left: config\.json has .*use the copy"):
+            door(str(folder))
+    for door in (
+        lambda model: export_gguf(model, tmp_path / "model.gguf", "bf16", Path(__file__)),
+        lambda model: push(model, "owner/name", public=False, dry_run=True),
+    ):
+        with pytest.raises(BadInputError, match=r"is not what training left"):
+            door(folder)
+    shutil.copytree(folder, tmp_path / "copy")
+    load_model(str(tmp_path / "copy"))

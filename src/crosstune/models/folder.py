@@ -7,7 +7,8 @@ from typing import Any
 from crosstune.errors import BadInputError
 from crosstune.models.config_numbers import number_faults
 from crosstune.models.weight_files import INDEX, PICKLED, json_of, weight_faults
-from crosstune.runs.files import KeyTwiceError, parse_json
+from crosstune.runs.files import KeyTwiceError, parse_json, read_json
+from crosstune.runs.hashes import damage_to
 
 CONFIG, GENERATION, ADAPTERS = "config.json", "generation_config.json", "adapter_config.json"
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
@@ -25,8 +26,28 @@ def refuse_bad_folder(folder: Path) -> None:
     Raises:
         BadInputError: with what was asked, what was found, and what to do.
     """
+    refuse_changed(folder)
     for fault in _faults(folder):
         raise BadInputError(f"the model folder {folder} cannot be used: {fault}")
+
+
+def refuse_changed(folder: Path) -> None:
+    """Check a model folder that a run of crosstune trained against the hashes that training noted beside it.
+
+    A setting with another legal value (rope_theta, hidden_act) makes another model, which nothing else could tell.
+
+    Raises:
+        BadInputError: when a file is missing, cut off or changed.
+    """
+    noted = folder.absolute().parent / "system.json"
+    facts = read_json(noted) if noted.is_file() else {}
+    if not isinstance(facts, dict) or facts.get("model") != f"./systems/{noted.parent.name}/{folder.absolute().name}":
+        return
+    if damage := damage_to(folder, facts.get("files", {})):
+        raise BadInputError(
+            f"the model folder {folder} is not what training left: {'; '.join(damage)}. Put a complete copy there; if "
+            "the change is meant, copy the folder out of the run and use the copy"
+        )
 
 
 def holds_weights(folder: Path) -> bool:

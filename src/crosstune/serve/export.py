@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import refuse_failing, source_of, special_tokens, write_chat_template
 from crosstune.models.finite import refuse_not_finite
+from crosstune.models.folder import refuse_changed
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.wrappers import save_whole
@@ -86,6 +87,7 @@ def export_gguf(model: Path, target: Path, dtype: Dtype, converter: Path | None)
     _refuse_existing(target)
     if not model.is_dir():
         raise BadInputError(f"--gguf needs a model folder, and {model} is not one: export it first without --gguf")
+    refuse_changed(model)
     script = converter or _find_converter()
     if script is None or not script.is_file() or importlib.util.find_spec("gguf") is None:
         lacking = (

@@ -5,6 +5,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 from crosstune.errors import BadInputError
+from crosstune.models.folder import refuse_changed
 from crosstune.terminal import console, heading, new_table, note
 
 
@@ -47,6 +48,7 @@ def _files(model: Path) -> list[Path]:
         raise BadInputError(
             f"{model} is not a model folder: it needs config.json and *.safetensors; found: {found or 'nothing'}"
         )
+    refuse_changed(model)
     if not (model / "README.md").exists():
         raise BadInputError(
             f"{model} has no model card (README.md): `crosstune report RECIPE` writes it into the model folders of "
