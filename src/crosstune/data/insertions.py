@@ -41,19 +41,19 @@ _MIN_NUMBERED = 3
 _DISTANCES, _MIN_AGAIN = range(2, 7), 3
 
 
-class Part(NamedTuple):
+class Stretch(NamedTuple):
     """Letters of a reading, and whether it passes over them."""
 
     letters: str
     is_passed_over: bool = False
 
 
-Reading = list[Part]
+Reading = list[Stretch]
 # Where one text of a row ends.
-BORDER = Part("")
+BORDER = Stretch("")
 
 
-def kept(reading: Iterable[Part]) -> str:
+def kept(reading: Iterable[Stretch]) -> str:
     """Return the letters that a reading does not pass over, one behind the other."""
     return "".join(part.letters for part in reading if not part.is_passed_over)
 
@@ -76,7 +76,7 @@ def readings(texts: Sequence[str], cut: Sequence[Sequence[str]], keys: Sequence[
         yield _row(map(_outside_brackets, texts))
 
 
-def _row(parts_of_texts: Iterable[Iterable[Part]]) -> Reading:
+def _row(parts_of_texts: Iterable[Iterable[Stretch]]) -> Reading:
     return [part for parts in parts_of_texts for part in (*parts, BORDER)]
 
 
@@ -129,7 +129,7 @@ def _begins(text: str, place: int, own: str) -> bool:
 
 
 def _split(passed_over: re.Pattern[str], joined: str) -> Reading:
-    return [Part(found, at % 2 == 1) for at, found in enumerate(passed_over.split(joined)) if found]
+    return [Stretch(found, at % 2 == 1) for at, found in enumerate(passed_over.split(joined)) if found]
 
 
 def _is_listed(plain: Sequence[str]) -> bool:
@@ -153,9 +153,9 @@ def _words(plain: Sequence[str], has_list: bool) -> Reading:
     found: Reading = []
     for unit in plain:
         if has_list and (unit in _LIST_MARKS or _NUMBERED.fullmatch(unit) or _ROMAN.fullmatch(unit)):
-            found.append(Part(letters([unit]), is_passed_over=True))
+            found.append(Stretch(letters([unit]), is_passed_over=True))
         elif unit.isalpha():
-            found.append(Part(letters([unit])))
+            found.append(Stretch(letters([unit])))
         else:
             found.extend(_split(_DIGIT, letters([unit])))
     return found
@@ -200,7 +200,7 @@ def _chains(words: Reading, places: Sequence[int]) -> Iterator[list[int]]:
                     yield chain
 
 
-def _is_digit(part: Part) -> bool:
+def _is_digit(part: Stretch) -> bool:
     return part.is_passed_over and part.letters.isdigit()
 
 
@@ -210,6 +210,6 @@ def _outside_brackets(text: str) -> Reading:
     end = 0
     for bracketed in _BRACKETED.finditer(text):
         found += _split(_DIGIT, letters(units(text[end : bracketed.start()])))
-        found.append(Part(letters(units(bracketed[0][1:-1])), is_passed_over=True))
+        found.append(Stretch(letters(units(bracketed[0][1:-1])), is_passed_over=True))
         end = bracketed.end()
     return found + _split(_DIGIT, letters(units(text[end:])))
