@@ -154,7 +154,7 @@ def test_what_plain_transformers_makes_of_the_rows_is_computed_once_until_a_weig
     once = len(passes)
     path_of(model, "scoring")
     path_of(model, "generation")
-    assert len(passes) == once > 0
+    assert len(passes) == once == 1  # What rounding does is measured where differences ask for it.
     vars(model).pop("_crosstune_paths")
     with torch.no_grad():
         model.model.norm.weight.mul_(2)

@@ -6,6 +6,7 @@ import pytest
 from transformers import AutoModelForCausalLM as Auto
 from transformers import Gemma3TextConfig, LlamaConfig, MixtralConfig, Qwen3MoeConfig
 
+from crosstune.models.layers import layers_of
 from crosstune.plan import activations
 from crosstune.plan.activations import COUNTED_ATTENTION, saved_bytes
 from crosstune.plan.case import Case
@@ -68,7 +69,7 @@ def test_a_model_of_eighty_layers_takes_as_many_passes_as_one_of_four(monkeypatc
     monkeypatch.setattr(
         activations,
         "saved_by_all",
-        lambda model, *rest: passes.append(len(activations.layers_of(model))) or count_all(model, *rest),
+        lambda model, *rest: passes.append(len(layers_of(model))) or count_all(model, *rest),
     )
     count(LlamaConfig(**SHAPE | {"num_hidden_layers": 80}), "float32")
     assert passes == [1, 2, 1, 2]

@@ -211,7 +211,7 @@ def _references(trained: nn.Module, trial: Trial) -> Iterator[tuple[nn.Module, R
     copied = amplified(trained) if trial.is_whole else None
     if copied is not None:
         yield copied, Reference(copied, read, digit_of(torch.float32, inner_model(copied).device), with_gradients)
-    yield trial.called, Reference(trial.called, read, trial.digit, with_gradients)
+    yield trial.called, Reference(trial.called, read, trial.digit, with_gradients, trial.is_whole)
 
 
 def _difference(model: nn.Module, reference: Reference, read: Read, attention: str, trial: Trial) -> Difference:

@@ -1,4 +1,4 @@
-"""What plain transformers makes of the self-test's rows, one by one: computed once for a model as it is.
+"""What plain transformers makes of the self-test's rows: computed once for a model as it is.
 
 Training, scoring and generation are each held against it. It is most of what their tests cost, and the same for all.
 """
@@ -17,9 +17,12 @@ from crosstune.models.plain import inner_model, plain_logits
 
 # Two rows with a beginning of their own, and one that is alone. Lengths are multiples of 16, as products in eight bits
 # want them.
-_NUM_SHARED = 10
-LENGTHS = (32, 16, 16)
+NUM_SHARED = 10
+LENGTHS = (16, 16, 16)
 _NUM_PIECES = 4096
+# Products with 16 rows take half as long again as a third of those with 48. Architectures that read rows of a batch
+# otherwise than alone are found in models of few weights.
+LARGE = 2**25
 _KEPT = "_crosstune_plain_rows"
 
 
@@ -29,16 +32,21 @@ class PlainRows:
 
     Attributes:
         log_probabilities: of some pieces, [places, pieces].
-        moved: the same, where the embeddings are rounded otherwise.
         largest: the largest logit at each place.
         is_readable: whether it was looked at, and holds numbers that do not depend on what follows.
     """
 
     rows: list[list[int]]
     log_probabilities: Tensor
-    moved: Tensor
     largest: Tensor
     is_readable: bool = False
+    _moved: Tensor | None = None
+
+    def rounded_otherwise(self, model: nn.Module, digit: float) -> Tensor:
+        """Return the same log-probabilities where the last digit of the embeddings is another: what rounding does."""
+        if self._moved is None:
+            self._moved = _rounded_otherwise(model, self.rows, digit)
+        return self._moved
 
 
 def places_in(rows: Sequence[Sequence[int]], read: Sequence[np.ndarray]) -> Tensor:
@@ -61,16 +69,20 @@ def plain_rows(model: nn.Module, digit: float, logits: Tensor | None = None) -> 
     rows = rows_of(inner_model(model))
     with torch.no_grad():
         known = logits_of(model, rows) if logits is None else logits
-        largest = known.abs().amax(dim=1).float()
-        found, moved = log_probabilities_of(known), _rounded_otherwise(model, rows, digit)
-    made = PlainRows(rows, found, moved, largest)
+        made = PlainRows(rows, log_probabilities_of(known), known.abs().amax(dim=1).float())
     vars(model)[_KEPT] = stamp, made
     return made
 
 
 def logits_of(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
-    """Return the logits at every place of rows that are read one by one, [places of all rows, pieces]."""
-    return plain_logits(model, rows, [np.arange(len(row)) for row in rows], "one by one")
+    """Return the logits at every place of rows of one length, [places of all rows, pieces].
+
+    They are read one by one, and by a large model as one batch, which needs no padding.
+    """
+    is_large = sum(weight.numel() for weight in model.parameters()) > LARGE
+    return plain_logits(
+        model, rows, [np.arange(len(row)) for row in rows], "right-padded" if is_large else "one by one"
+    )
 
 
 def log_probabilities_of(logits: Tensor) -> Tensor:
@@ -99,7 +111,7 @@ def rows_of(model: PreTrainedModel) -> list[list[int]]:
     first, second, third = (
         [ordinary[place] for place in generator.integers(len(ordinary), size=length)] for length in LENGTHS
     )
-    return [first, first[:_NUM_SHARED] + second[_NUM_SHARED:], third]
+    return [first, first[:NUM_SHARED] + second[NUM_SHARED:], third]
 
 
 def _num_embeddings(model: Any) -> int:
@@ -109,9 +121,8 @@ def _num_embeddings(model: Any) -> int:
     return int(inside.weight.shape[0])
 
 
+@torch.no_grad()
 def _rounded_otherwise(model: nn.Module, rows: Sequence[Sequence[int]], digit: float) -> Tensor:
-    """Return what rounding alone does: the log-probabilities where the last digit of the embeddings is another."""
-
     def round_otherwise(embedding: nn.Module, given: Any, embedded: Tensor) -> Tensor:
         draw = torch.rand(embedded.shape, generator=torch.Generator().manual_seed(1)).to(embedded)
         return embedded * (1 + digit * (2 * draw - 1))

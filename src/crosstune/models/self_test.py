@@ -18,10 +18,19 @@ from torch import Tensor, nn
 
 from crosstune.errors import BadInputError
 from crosstune.models.frozen import FrozenLinear
+from crosstune.models.gradients import (
+    SCALED_BY_ROWS,
+    Gradients,
+    few_that_move,
+    gradients_of_its_own,
+    largest_of_weights,
+    sampled_gradients,
+)
 from crosstune.models.kernels.low_memory_layers import own_forwards
 from crosstune.models.plain import inner_model
 from crosstune.models.plain_rows import (
     LENGTHS,
+    NUM_SHARED,
     PlainRows,
     largest_difference,
     log_probabilities_of,
@@ -32,7 +41,7 @@ from crosstune.models.plain_rows import (
 )
 
 # What is read of each row begins behind the tokens that rows share, as answers behind an instruction.
-READ = (np.arange(9, 32), np.arange(12, 16), np.arange(16))
+READ = (np.arange(9, 16), np.arange(12, 16), np.arange(16))
 # What limits how far a token looks, and is made so short that the test's rows cross it: windows, chunks, and the number
 # of tokens, or of blocks of them, that sparse attention chooses.
 _LIMITS = {
@@ -53,18 +62,14 @@ _LARGEST_NOISE = 1e-2
 _GRADIENT, _GRADIENT_OF_HALF = 2e-3, 0.25
 # Further than rounding by so much, what follows in a row is seen; in few bits rounding may choose another expert.
 _AHEAD, _AHEAD_OF_HALF = 10.0, 2.0
-# torchao's layer for products in eight bits: each is scaled by the largest number of a whole row.
-_SCALED_BY_ROWS = "Float8Linear"
 _FINE = 1e-6
 _SMALL = 2**25
 _GAIN = 1.5
-_NUM_SAMPLED = 2**16
 
 Read = Callable[[nn.Module, Sequence[Sequence[int]], Sequence[np.ndarray]], Tensor]
 """Returns the logits at places of rows, [all places, pieces], in some way."""
 Kernels = Callable[[nn.Module], AbstractContextManager[None]]
 """Returns the context in which a model computes by the functions that are put in the place of its own."""
-Gradients = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -100,29 +105,42 @@ class Difference:
 class Reference:
     """The rows of the test, and what plain transformers makes of them, one by one."""
 
-    def __init__(self, model: nn.Module, read: Sequence[np.ndarray], digit: float, with_gradients: bool) -> None:
-        """Run the model; ``read`` are the places in each row, ``digit`` is what products round a one by."""
-        self._read, self._is_fine, self._with_gradients = read, digit < _FINE, with_gradients
+    def __init__(
+        self, model: nn.Module, read: Sequence[np.ndarray], digit: float, with_gradients: bool, is_whole: bool = True
+    ) -> None:
+        """Run the model.
+
+        Args:
+            model: as it is called.
+            read: the places in each row.
+            digit: what products round a one by.
+            with_gradients: whether gradients are looked at, too.
+            is_whole: whether it may be run here alone, and so only where that is needed.
+        """
+        self._read, self._digit, self._with_gradients = read, digit, with_gradients
+        self._is_fine = digit < _FINE
         self._gradients: Gradients = {}
-        self._plain = self._run_plain(model, digit) if with_gradients else plain_rows(model, digit)
+        self._plain = self._run_plain(model) if with_gradients else plain_rows(model, digit)
         self.rows = self._plain.rows
-        places = places_in(self.rows, read)
-        self._expected = self._plain.log_probabilities[places]
-        scale = float(self._plain.largest[places[: len(read[0])]].max())
-        rounding = (_UNITS if self._is_fine else _UNITS_OF_HALF) * digit * max(1.0, scale)
-        noise = _TIMES_NOISE * largest_difference(self._plain.moved[places], self._expected)
-        self._allowed = max(rounding, min(noise, _LARGEST_NOISE) if self._is_fine else noise)
+        self._places = places_in(self.rows, read)
+        self._expected = self._plain.log_probabilities[self._places]
+        scale = float(self._plain.largest[self._places[: len(read[0])]].max())
+        self._rounding = (_UNITS if self._is_fine else _UNITS_OF_HALF) * digit * max(1.0, scale)
+        if not is_whole:
+            self._noise(model)
 
     def difference(self, model: nn.Module, read: Read, kernels: Kernels) -> Difference:
         """Return how far a way of reading the rows is from the reference; an error of the model is one, too."""
-        allowed = self._allowed, _GRADIENT if self._is_fine else _GRADIENT_OF_HALF
+        of_gradients = _GRADIENT if self._is_fine else _GRADIENT_OF_HALF
         try:
             found, gradients = self._run(model, read, lambda: kernels(model))
         except Exception as error:
             lines = str(error).splitlines() or [""]
-            return Difference(math.inf, math.inf, *allowed, f"{type(error).__name__}: {lines[0]}")
-        gradient = _largest_of_weights(self._gradients, gradients) if self._with_gradients else 0.0
-        return Difference(largest_difference(found, self._expected), gradient, *allowed)
+            reason = f"{type(error).__name__}: {lines[0]}"
+            return Difference(math.inf, math.inf, self._rounding, of_gradients, reason)
+        gradient = largest_of_weights(self._gradients, gradients) if self._with_gradients else 0.0
+        nats = largest_difference(found, self._expected)
+        return Difference(nats, gradient, self._allowed(model, nats), of_gradients)
 
     def refuse_unreadable(self, model: nn.Module) -> None:
         """Stop where a model's own computation is no number, or where a token sees those that follow it.
@@ -138,59 +156,54 @@ class Reference:
                 f"{name} cannot be trained or scored: plain transformers computes no numbers (NaN) for a row of "
                 f"{LENGTHS[0]} tokens. Copy the model again, or choose a wider precision"
             )
-        self._plain.is_readable = True
-        if any(type(part).__name__ == _SCALED_BY_ROWS for part in model.modules()):
-            return
-        places = self._read[0][: (len(self._read[0]) + 1) // 2]
-        # As long as the row itself: products of other shapes round otherwise.
-        row, cut = self.rows[0], int(places[-1]) + 1
-        other = [*row[:cut], *(self.rows[2] * 2)[: len(row) - cut]]
-        with torch.no_grad():
-            found = log_probabilities_of(logits_of(model, [other]))[torch.from_numpy(places)]
-        ahead = largest_difference(found, self._expected[: len(places)])
-        if ahead > max(_AHEAD * self._allowed, 0.0 if self._is_fine else _AHEAD_OF_HALF):
-            self._plain.is_readable = False
+        # Two rows of one length begin alike, and go on otherwise.
+        one, other = (self._plain.log_probabilities[start : start + NUM_SHARED] for start in (0, LENGTHS[0]))
+        ahead = largest_difference(one, other)
+        allowed = max(_AHEAD * self._allowed(model, ahead / _AHEAD), 0.0 if self._is_fine else _AHEAD_OF_HALF)
+        # In eight bits, each product is scaled by the largest number of a whole row.
+        if ahead > allowed and not any(type(part).__name__ == SCALED_BY_ROWS for part in model.modules()):
             raise BadInputError(
                 f"{name} cannot be trained or scored exactly in any way: its tokens see those that follow "
                 f"(log-probabilities differ by {ahead:.2g} nats where a row goes on otherwise), so that each answer "
                 "would be seen before it is asked for. Give a model that looks back only; of an encoder that "
                 "was trained as a decoder, config.json says is_decoder: true"
             )
+        self._plain.is_readable = True
 
-    def _run_plain(self, model: nn.Module, digit: float) -> PlainRows:
+    def _allowed(self, model: nn.Module, nats: float) -> float:
+        """Return what rounding may do; what it does to this model is measured where a difference asks for it."""
+        if nats <= self._rounding or not math.isfinite(nats):
+            return self._rounding
+        noise = self._noise(model)
+        return max(self._rounding, min(noise, _LARGEST_NOISE) if self._is_fine else noise)
+
+    def _noise(self, model: nn.Module) -> float:
+        moved = self._plain.rounded_otherwise(model, self._digit)
+        return _TIMES_NOISE * largest_difference(moved[self._places], self._expected)
+
+    def _run_plain(self, model: nn.Module) -> PlainRows:
         rows = rows_of(inner_model(model))
-        with torch.enable_grad():
+        with torch.enable_grad(), few_that_move(model):
             logits = logits_of(model, rows)
             found = log_probabilities_of(logits)[places_in(rows, self._read)]
             self._gradients = self._gradients_of(model, found)
-        return plain_rows(model, digit, logits.detach())
+        return plain_rows(model, self._digit, logits.detach())
 
     def _run(
         self, model: nn.Module, read: Read, around: Callable[[], AbstractContextManager[None]]
     ) -> tuple[Tensor, Gradients]:
-        with torch.set_grad_enabled(self._with_gradients), around():
+        if not self._with_gradients:
+            with torch.no_grad(), around():
+                return log_probabilities_of(read(model, self.rows, self._read)), {}
+        with torch.enable_grad(), few_that_move(model), around():
             found = log_probabilities_of(read(model, self.rows, self._read))
-            if not self._with_gradients:
-                return found, {}
             return found.detach(), self._gradients_of(model, found)
 
     def _gradients_of(self, model: nn.Module, found: Tensor) -> Gradients:
         targets = torch.from_numpy(np.concatenate(self._read)).to(found.device) % found.shape[1]
-        with _gradients_of_its_own(model):
+        with gradients_of_its_own(model):
             (-found.gather(1, targets[:, None]).mean()).backward()  # type: ignore[no-untyped-call]
-            return _sampled_gradients(model)
-
-
-@contextmanager
-def _gradients_of_its_own(model: nn.Module) -> Iterator[None]:
-    """Set the gradients of a model's weights aside while in this context."""
-    before = [(weight, weight.grad) for weight in model.parameters()]
-    model.zero_grad(set_to_none=True)
-    try:
-        yield
-    finally:
-        for weight, gradient in before:
-            weight.grad = gradient
+            return sampled_gradients(model)
 
 
 @contextmanager
@@ -247,31 +260,3 @@ def amplify(model: nn.Module) -> None:
 
 def _gain(num_inputs: int, spread: float) -> float:
     return max(1.0, _GAIN / num_inputs**0.5 / spread) if spread > 0 else 1.0
-
-
-def _sampled_gradients(model: nn.Module) -> Gradients:
-    found = {}
-    for name, weight in model.named_parameters():
-        if weight.requires_grad:
-            gradient = weight.grad if weight.grad is not None else torch.zeros(1)
-            flat = getattr(gradient, "to_local", lambda kept=gradient: kept)().detach().flatten().float()
-            sample = flat[:: max(1, len(flat) // _NUM_SAMPLED)]
-            found[name] = torch.cat([sample, flat.norm()[None]]).cpu()
-    return found
-
-
-def _largest_of_weights(expected: Gradients, found: Gradients) -> float:
-    """Return the largest difference of a weight's gradient over its largest value, or a thousandth of the largest."""
-    overall = max((float(gradient.abs().max()) for gradient in expected.values()), default=0.0)
-    if not overall:
-        return 0.0
-    return max(
-        largest_difference(*_of_one_length(gradient, found[name])) / (float(gradient.abs().max()) + 1e-3 * overall)
-        for name, gradient in expected.items()
-    )
-
-
-def _of_one_length(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two samples; of a weight that was not reached only zeros were taken."""
-    length = max(len(left), len(right))
-    return tuple(part if len(part) == length else part.new_zeros(length) for part in (left, right))  # type: ignore[return-value]

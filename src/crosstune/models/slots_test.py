@@ -10,7 +10,7 @@ from crosstune.models.attention.with_cache import Slots
 from crosstune.models.plain import inner_model
 
 # What the steps below read of each of the three rows.
-READ = (np.arange(11, 14), np.arange(13, 16), np.arange(8, 16))
+READ = (np.arange(11, 13), np.arange(13, 16), np.arange(8, 10))
 
 
 @torch.no_grad()
@@ -21,12 +21,9 @@ def read_in_slots(model: nn.Module, rows: Sequence[Sequence[int]], _read: Sequen
     begun = slots.join([first[:12], second[:14]])
     step = slots.step([first[12], second[14]])
     joined = slots.join([third[:9]])
-    all_three = slots.step([first[13], second[15], third[9]])
     slots.leave(0)  # The third row moves into its slot.
-    slots.leave(1)
-    rest = [slots.step([token]) for token in third[10:16]]
-    found = [begun[:1], step[:1], all_three[:1], begun[1:], step[1:], all_three[1:2], joined, all_three[2:], *rest]
-    return torch.cat(found)
+    both = slots.step([third[9], second[15]])
+    return torch.cat([begun[:1], step[:1], begun[1:], step[1:], both[1:], joined, both[:1]])
 
 
 def _whole(parts: Iterable[Tensor]) -> Tensor:

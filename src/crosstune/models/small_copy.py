@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
+from crosstune.models.layers import layers_of
 from crosstune.models.paths import refuse_unreadable
 from crosstune.models.plain import plain_logits
 from crosstune.models.plain_rows import rows_of
@@ -187,7 +188,7 @@ def _at_most(value: Any, most: int) -> Any:
 def _num_needed(model: PreTrainedModel) -> int:
     """Return how many of the first layers hold one of each kind, and at least two."""
     config: Any = model.config
-    layers = max((part for part in model.modules() if isinstance(part, torch.nn.ModuleList)), key=len)
+    layers = layers_of(model)
     kinds = getattr(config, "layer_types", None) or [None] * len(layers)
     signatures = [(kind, *_parts(layer)) for kind, layer in zip(kinds, layers, strict=False)]
     first = {signature: index for index, signature in reversed(list(enumerate(signatures)))}

@@ -14,10 +14,9 @@ from transformers import AttentionInterface
 from transformers.integrations import moe
 
 from crosstune.models.kernels.low_memory_layers import lean_layers
+from crosstune.models.layers import Kind, kinds_of_layers, layers_of
 
 COUNTED_ATTENTION = "crosstune_counted"
-Kind = tuple[Any, ...]
-"""What layers of a model have in common that save as much."""
 Known = dict[tuple[int, str, bool], int]
 """Bytes that a forward pass saves, by its tokens, its precision, and whether layers are computed again."""
 
@@ -61,24 +60,6 @@ def _saved_by_kinds(model: nn.Module, kinds: Sequence[Kind], num_tokens: int, pr
                 of_kind[kind] = saved_by_all(model, num_tokens, precision) - total
         total += of_kind[kind]
     return total
-
-
-def kinds_of_layers(model: nn.Module) -> list[Kind]:
-    """Return what tells a model's layers apart: their parts, switches and shapes, but no numbers of layers."""
-    return [
-        tuple((name, type(part).__name__, *_switches(part), *_shapes(part)) for name, part in layer.named_modules())
-        for layer in layers_of(model)
-    ]
-
-
-def _switches(part: nn.Module) -> Iterator[tuple[str, Any]]:
-    # As `is_sliding`, `layer_type` and `is_kv_shared_layer`.
-    yield from ((name, value) for name, value in vars(part).items() if isinstance(value, bool | str))
-
-
-def _shapes(part: nn.Module) -> Iterator[tuple[str, Any]]:
-    for name, weight in part.named_parameters(recurse=False):
-        yield name, (tuple(weight.shape), weight.requires_grad)
 
 
 @contextmanager
@@ -128,13 +109,6 @@ def _counted_experts() -> Iterator[None]:
         yield
     finally:
         chooser._can_use_grouped_mm = before
-
-
-def layers_of(trained: nn.Module) -> nn.ModuleList:
-    """Return the stack of layers: the longest list of modules that is in no other one, as lists of experts are."""
-    lists = {name: part for name, part in trained.named_modules() if isinstance(part, nn.ModuleList)}
-    outer = [part for name, part in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
-    return max(outer, key=len)
 
 
 class _CountedAttention(torch.autograd.Function):

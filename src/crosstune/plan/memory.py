@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from crosstune.models.frozen import bytes_when_packed
+from crosstune.models.layers import layers_of
 from crosstune.models.recompute import recompute_layers
 from crosstune.models.shapes import shapes_only
-from crosstune.plan.activations import COUNTED_ATTENTION, Known, layers_of, saved_bytes
+from crosstune.plan.activations import COUNTED_ATTENTION, Known, saved_bytes
 from crosstune.recipe import Train
 from crosstune.train.cost import Tokens
 from crosstune.train.methods.optimizer import bytes_of_moments
