@@ -1,11 +1,20 @@
 """A model is read packed where that is exact, which it proves itself, and otherwise slower and exactly."""
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BloomConfig, GptOssConfig, LlamaConfig, MistralConfig, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    GptOssConfig,
+    Llama4TextConfig,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedModel,
+)
 
 from crosstune.models import packing, paths, plain_rows, self_test
 from crosstune.models.attention.asked import AttentionRequest, asked_of
@@ -87,6 +96,23 @@ def test_an_option_that_is_not_known_is_refused_so_that_rows_are_read_exactly(
     assert asked_of(module, {"position_bias": None}) == AttentionRequest()
 
 
+@pytest.mark.parametrize("use", ["training", "generation"])
+def test_a_mask_that_a_layer_makes_itself_is_not_dropped(use: Any) -> None:
+    model = make_model(LLAMA)
+
+    def hide(_: Any, given: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        states = options["hidden_states"] if "hidden_states" in options else given[0]
+        # It hides what follows, and nothing else yet.
+        size = states.shape[1]
+        mask = torch.full((size, size), float("-inf")).triu(1)
+        return given, options | {"attention_mask": mask[None, None]}
+
+    model.model.layers[1].self_attn.register_forward_pre_hook(hide, with_kwargs=True)
+    path = path_of(model, use)
+    assert path.way != "packed"
+    assert "LlamaAttention hands its attention a mask of its own" in path.tried[0][1].error
+
+
 @pytest.mark.slow
 def test_windows_and_sinks_are_crossed_by_the_rows_of_the_test() -> None:
     windowed = make_model(MistralConfig(**SHAPE, num_key_value_heads=2, sliding_window=4096))
@@ -119,6 +145,31 @@ def test_rows_whose_length_changes_the_turning_of_positions_are_read_one_by_one(
     model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
     assert way_of(model, "scoring", 16) == path_of(model, "scoring").way
     assert way_of(model, "scoring", 17) == "one by one"
+
+
+def test_a_row_is_read_as_alone_after_a_longer_one_that_changed_the_turning_of_positions() -> None:
+    rope = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}
+    config = LlamaConfig(**SHAPE, num_key_value_heads=2, max_position_embeddings=16, rope_parameters=rope)
+    model = make_model(copy.deepcopy(config))
+    rows = [[5 + place % 80 for place in range(length)] for length in (60, 24, 16)]
+    assert way_of(model, "scoring", 60) == "one by one"
+    with torch.no_grad():
+        found = plain_logits(model, rows, [np.array([len(row) - 1]) for row in rows], "one by one")
+        alone = [make_model(copy.deepcopy(config))(input_ids=torch.tensor([row])).logits[0, -1] for row in rows]
+    torch.testing.assert_close(found, torch.stack(alone))
+
+
+@pytest.mark.parametrize("use", ["training", "generation"])
+def test_attention_that_is_sharper_from_some_place_on_counts_places_of_each_row(use: Any) -> None:
+    config = Llama4TextConfig(
+        **SHAPE | {"head_dim": 8, "num_local_experts": 2, "intermediate_size_mlp": 48, "no_rope_layers": [1, 0]},
+        num_key_value_heads=2,
+        floor_scale=8192,
+    )
+    model = make_model(config)
+    # It counts them in the packed row, and rows that lie behind the first 8,192 tokens of that are longer than a test.
+    assert path_of(model, use).way != "packed"
+    assert model.model.layers[1].self_attn.floor_scale == 8192
 
 
 def test_rows_of_any_length_are_padded_to_the_same_logits() -> None:

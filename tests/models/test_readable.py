@@ -11,6 +11,7 @@ from transformers import (
     GPTNeoConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    MambaConfig,
     PreTrainedConfig,
     Qwen3NextConfig,
 )
@@ -108,6 +109,11 @@ def test_heads_are_counted_layer_by_layer_where_they_differ() -> None:
     assert alike == SHAPE["num_hidden_layers"] * config.num_attention_heads * head_sizes(config)[0]
     config.per_layer_config = {0: {"head_dim": 2 * head_sizes(config)[0]}}
     assert attention_width(config) == alike * 3 // 2
+
+
+def test_a_model_without_attention_has_no_heads() -> None:
+    config = MambaConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2)
+    assert (head_sizes(config), attention_width(config)) == ([], 0)
 
 
 def test_parts_are_made_small_too() -> None:

@@ -1,26 +1,28 @@
-"""Sparse attention chooses a few of the tokens before each: what it chooses may change with padding behind them."""
+"""Sparse attention chooses a few of the tokens before each: which ones may change with what stands beside a row."""
+
+import math
+from typing import Any
 
 import pytest
+from transformers import LlamaConfig
 
 from crosstune.models.paths import path_of
-from crosstune.models.self_test import short_windows
 from tests.models.architectures import build
+from tests.models.test_packing import SHAPE, make_model
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["doge", "dots3_note_text", "deepseek_v32"])
-def test_where_padding_changes_what_sparse_attention_chooses_rows_are_read_one_by_one(name: str) -> None:
-    model = build(name)
-    assert path_of(model, "training").way == "one by one"
+@pytest.mark.parametrize("name", ["doge", "deepseek_v32", "deepseek_v4", "minimax_m3_vl_text"])
+def test_a_model_that_chooses_tokens_is_read_row_by_row_whatever_its_rows_show(name: str) -> None:
+    path = path_of(build(name), "training")
+    assert path.way == "one by one"
+    assert all(math.isinf(found.nats) for _, found in path.tried)
 
 
-def test_limits_of_attention_are_short_while_a_model_is_tested_and_as_before_afterwards() -> None:
-    model = build("deepseek_v32")
-    model.config.index_topk = 2048
-    for part in model.modules():
-        if "index_topk" in vars(part):
-            part.index_topk = 2048
-    before = [vars(part).get("index_topk") for part in model.modules()]
-    with short_windows(model):
-        assert {vars(part).get("index_topk") for part in model.modules()} == {None, 6} and model.config.index_topk == 6
-    assert [vars(part).get("index_topk") for part in model.modules()] == before and model.config.index_topk == 2048
+@pytest.mark.parametrize("use", ["training", "scoring", "generation"])
+def test_the_setting_that_says_so_is_named(use: Any) -> None:
+    model = make_model(LlamaConfig(**SHAPE, num_key_value_heads=2))
+    model.model.layers[1].self_attn.index_topk = 2048
+    path = path_of(model, use)
+    assert path.way == "one by one"
+    assert "LlamaAttention chooses the tokens that it attends to (index_topk 2048)" in path.tried[0][1].error

@@ -53,7 +53,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "lfm3": {"layer_types": ["conv", "full_attention"]},
-    "llama4_text": {"interleave_moe_layer_step": 2, "no_rope_layers": [1, 0]},
+    "llama4_text": {"interleave_moe_layer_step": 2, "no_rope_layers": [1, 0], "floor_scale": 16},
     "mamba2": {"num_heads": 8, "head_dim": 8, "expand": 2, "state_size": 8, "n_groups": 1, "chunk_size": 8},
     "nemotron_h": {"mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 1, "chunk_size": 8},
     "olmo3": _SLIDING,
@@ -125,5 +125,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "mistral (no window)": ("mistral", {"sliding_window": None}),
+    "llama4_text (as sharp everywhere)": (
+        "llama4_text",
+        {"interleave_moe_layer_step": 2, "no_rope_layers": [1, 0], "attn_temperature_tuning": False},
+    ),
     "falcon (ALiBi)": ("falcon", {"alibi": True}),
 }

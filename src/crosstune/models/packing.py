@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from crosstune.models.attention.asked import EVERYTHING, AttentionRequest, Span, asked_of
+from crosstune.models.attention.asked import EVERYTHING, AttentionRequest, Span, asked_of, refuse_mask
 from crosstune.models.attention.by_scores import attend_by_scores
 from crosstune.models.attention.groups import Node, group
 from crosstune.models.attention.short_rows import Group, attend_groups, for_query_heads, gather
@@ -166,6 +166,7 @@ def packed_attention(  # noqa: PLR0913 - the signature is transformers'
             f"attention {ATTENTION!r} was called without a layout: {type(module).__name__} does not pass keyword "
             f"arguments to its attention, so this model cannot be trained packed"
         )
+    refuse_mask(module, attention_mask)
     asked = asked_of(module, options)
     # Autocast leaves queries and keys in float32 where they were rotated.
     query, key, value = (states.squeeze(0).to(value.dtype).contiguous() for states in (query, key, value))

@@ -81,11 +81,40 @@ def plain_logits(
                 tokens[place, : len(rows[member])] = rows[member]
             first = min((int(read[member].min()) for member in members if len(read[member])), default=longest - 1)
             kept = {"logits_to_keep": longest - first} if _keeps_logits(trained) else {}
-            output = trained(input_ids=torch.from_numpy(tokens).to(device), use_cache=False, **kept)
+            with longest_row_forgotten(trained):
+                output = trained(input_ids=torch.from_numpy(tokens).to(device), use_cache=False, **kept)
             skipped = longest - output.logits.shape[1]
             for place, member in enumerate(members):
                 found[member] = output.logits[place, torch.from_numpy(read[member] - skipped).to(device)]
     return torch.cat(found)
+
+
+@contextmanager
+def longest_row_forgotten(trained: nn.Module) -> Iterator[None]:
+    """Let a model read as one that has read nothing yet, before this context and after it.
+
+    Where positions are turned by the longest row that was seen (dynamic NTK), a model keeps that length: the next row
+    would be read otherwise than alone.
+    """
+    _forget_longest_row(trained)
+    try:
+        yield
+    finally:
+        _forget_longest_row(trained)
+
+
+def _forget_longest_row(trained: nn.Module) -> None:
+    for part in trained.modules():
+        if "original_max_seq_len" not in vars(part):
+            continue
+        for name in [name for name in vars(part) if name.endswith("max_seq_len_cached")]:
+            before = name.removesuffix("max_seq_len_cached")
+            if vars(part)[name] != part.original_max_seq_len:
+                setattr(part, name, part.original_max_seq_len)
+                now: Tensor = getattr(part, f"{before}inv_freq")
+                part.register_buffer(
+                    f"{before}inv_freq", getattr(part, f"{before}original_inv_freq").to(now.device), persistent=False
+                )
 
 
 def _keeps_logits(trained: nn.Module) -> bool:

@@ -42,14 +42,13 @@ from crosstune.models.plain_rows import (
 
 # What is read of each row begins behind the tokens that rows share, as answers behind an instruction.
 READ = (np.arange(9, 16), np.arange(12, 16), np.arange(16))
-# What limits how far a token looks, and is made so short that the test's rows cross it: windows, chunks, and the number
-# of tokens, or of blocks of them, that sparse attention chooses.
-_LIMITS = {
-    **dict.fromkeys(("sliding_window", "sliding_window_size", "attention_window_size", "attention_chunk_size"), 6),
-    **dict.fromkeys(("keep_window_size", "index_topk"), 6),
-    **dict.fromkeys(("topk_blocks", "block_topk"), 2),
-}
-_BLOCKS = {"block_size": 2}
+# What limits how far a token looks, and is made so short that the test's rows cross it: windows, chunks, and the place
+# from which on attention is sharper.
+_LIMITS = dict.fromkeys(
+    ("sliding_window", "sliding_window_size", "attention_window_size", "attention_chunk_size", "floor_scale"), 6
+)
+# How many tokens, or blocks of them, sparse attention chooses.
+_CHOOSING = ("index_topk", "topk_blocks", "block_topk", "keep_window_size")
 # Differences of log-probabilities by rounding, in units of the last digit of the largest logit: products of more digits
 # than 16 bits have add up in another order, those of fewer are hardly rounded otherwise.
 _UNITS, _UNITS_OF_HALF = 64.0, 2.0
@@ -133,6 +132,7 @@ class Reference:
         """Return how far a way of reading the rows is from the reference; an error of the model is one, too."""
         of_gradients = _GRADIENT if self._is_fine else _GRADIENT_OF_HALF
         try:
+            refuse_choosing(model)
             found, gradients = self._run(model, read, lambda: kernels(model))
         except Exception as error:
             lines = str(error).splitlines() or [""]
@@ -206,13 +206,30 @@ class Reference:
             return sampled_gradients(model)
 
 
+def refuse_choosing(model: nn.Module) -> None:
+    """Check that a model chooses no tokens to attend to: what it chooses depends on what else stands in its input.
+
+    A few rows cannot prove the contrary: with padding behind them, DeepSeek-V4 chooses otherwise in one row of six.
+
+    Raises:
+        ValueError: when it does, with the setting that says so.
+    """
+    for part in model.modules():
+        for name in _CHOOSING:
+            if vars(part).get(name):
+                raise ValueError(
+                    f"{type(part).__name__} chooses the tokens that it attends to ({name} {vars(part)[name]}), and "
+                    "other rows or padding beside a row may change what it chooses"
+                )
+
+
 @contextmanager
 def short_windows(model: nn.Module) -> Iterator[None]:
     """Let what limits attention be so short that the rows cross it, while in this context."""
     configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
     before: list[tuple[Any, str, int]] = []
     for holder in (*configs.values(), *model.modules()):
-        for name, shorter in (_LIMITS | (_BLOCKS if "topk_blocks" in vars(holder) else {})).items():
+        for name, shorter in _LIMITS.items():
             size = vars(holder).get(name)
             if isinstance(size, int) and size > shorter:
                 before.append((holder, name, size))

@@ -94,8 +94,8 @@ def flops(model: PreTrainedModel, tokens: Tokens, phase: Phase) -> float:
 
     Two per weight of a matrix and token forward, twice that backward (Kaplan et al. 2020, section 2.1,
     https://arxiv.org/abs/2001.08361); the head, and what of the last layer can be skipped elsewhere, at supervised
-    positions only; of experts those that a token is sent to; attention by the pairs that attend. Weights that are not
-    trained cost no gradient of their own.
+    positions only; of experts those that a token is sent to; attention by the pairs that attend; of state that goes on
+    from token to token nothing. Weights that are not trained cost no gradient of their own.
     """
     config: Any = model.config.get_text_config(decoder=True)
     head: nn.Parameter = model.get_output_embeddings().weight  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from crosstune.evaluate.generate.rows import Generated, ShouldStop, WrittenRow
 from crosstune.models.finite import NotFiniteError, is_finite
-from crosstune.models.plain import as_plain
+from crosstune.models.plain import as_plain, longest_row_forgotten
 
 
 def generate_alone(
@@ -36,7 +36,7 @@ def _write(model: Any, row: WrittenRow, stops: Collection[int], should_stop: Sho
     # What a model folder sets beside (penalties, forced tokens) belongs to sampling: decoding here is greedy.
     settings, model.generation_config = model.generation_config, GenerationConfig()  # type: ignore[no-untyped-call]
     try:
-        with as_plain(model):
+        with as_plain(model), longest_row_forgotten(model):
             model.generate(
                 prompt,
                 attention_mask=torch.ones_like(prompt),

@@ -82,6 +82,16 @@ def asked_of(module: nn.Module, options: dict[str, Any]) -> AttentionRequest:
     return AttentionRequest(_span_of(module, options), options.get("softcap"), options.get("s_aux"))
 
 
+def refuse_mask(module: nn.Module, mask: Tensor | None, ours: Tensor | None = None) -> None:
+    """Check that a layer hands its attention no mask but ours: one of its own says more than causality.
+
+    Raises:
+        ValueError: when it does, as sparse attention that chooses its tokens by a mask.
+    """
+    if mask is not None and (ours is None or mask.data_ptr() != ours.data_ptr()):
+        raise ValueError(f"{type(module).__name__} hands its attention a mask of its own, which packed attention drops")
+
+
 def _span_of(module: nn.Module, options: dict[str, Any]) -> Span:
     """Return a layer's window as its call says, or the window or chunk that its configuration names for it."""
     config, number = getattr(module, "config", None), getattr(module, "layer_idx", None)

@@ -13,7 +13,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from transformers import AttentionInterface, PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.models.attention.asked import EVERYTHING, Span, asked_of
+from crosstune.models.attention.asked import EVERYTHING, Span, asked_of, refuse_mask
 from crosstune.models.heads import head_sizes
 from crosstune.models.kernels.fused_chains import can_compile
 from crosstune.models.packing import ATTENTION, Layout
@@ -41,7 +41,7 @@ def packed_attention(model: PreTrainedModel, device: torch.device, wants_flex: b
 
 def _fits(model: PreTrainedModel) -> bool:
     config: Any = model.config.get_text_config(decoder=True)
-    return min(head_sizes(config)) >= _SMALLEST_HEAD and not getattr(config, "attention_dropout", 0.0)
+    return min(head_sizes(config), default=0) >= _SMALLEST_HEAD and not getattr(config, "attention_dropout", 0.0)
 
 
 def attends(layout: Layout, query: Tensor, key: Tensor, span: Span = EVERYTHING) -> Tensor:
@@ -104,6 +104,7 @@ def _flex_attention(  # noqa: PLR0913 - the signature is transformers'
             f"{type(module).__name__} drops attention weights (attention_dropout={dropout}), which FlexAttention does "
             f"not support: set train.flex_attention=false"
         )
+    refuse_mask(module, attention_mask)
     asked = asked_of(module, options)
     if not asked.is_plain:
         raise ValueError(f"{type(module).__name__} caps its scores or has sinks, which FlexAttention is not used for")

@@ -11,7 +11,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from crosstune.models import packing
-from crosstune.models.attention.asked import EVERYTHING, Span, asked_of
+from crosstune.models.attention.asked import EVERYTHING, Span, asked_of, refuse_mask
 from crosstune.models.attention.by_scores import attend_by_scores
 from crosstune.models.attention.short_rows import for_query_heads
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
@@ -187,6 +187,7 @@ def _slot_attention(
             f"{type(module).__name__} does not pass keyword arguments to its attention, so rows cannot be generated "
             f"side by side"
         )
+    refuse_mask(module, attention_mask, seen.bias())
     bias = seen.bias(asked.span)
     scaling = scaling or query.shape[3] ** -0.5
     if not asked.is_plain:
