@@ -5,7 +5,6 @@ An evaluation item with a number before every word, or with the time codes of su
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from operator import and_, eq
 from typing import NamedTuple
 
@@ -188,16 +187,22 @@ def _passing_over_again(words: Reading) -> Reading:
     # Words of the text, too, may stand so a few times by chance.
     enough = max(map(len, chains), default=0) / 2
     again = {words[chain[0]].letters for chain in chains if len(chain) >= enough}
-    return [part._replace(is_passed_over=part.is_passed_over or part.letters in again) for part in words]
+    return [Stretch(part.letters, is_passed_over=True) if part.letters in again else part for part in words]
 
 
 def _chains(words: Reading, places: Sequence[int]) -> Iterator[list[int]]:
     """Yield the places at which a word stands three times and more at one distance."""
+    own = [words[at].letters for at in places]
     for distance in _DISTANCES:
-        for first in range(distance):
-            for _, group in groupby(places[first::distance], key=lambda at: words[at].letters):
-                if len(chain := list(group)) >= _MIN_AGAIN:
-                    yield chain
+        same = list(map(eq, own, own[distance:]))
+        thrice = list(map(and_, same, same[distance:]))
+        while True in thrice:
+            first = last = thrice.index(True)
+            while last < len(same) and same[last]:
+                if last < len(thrice):
+                    thrice[last] = False
+                last += distance
+            yield [places[at] for at in range(first, last + 1, distance)]
 
 
 def _is_digit(part: Stretch) -> bool:
