@@ -11,12 +11,11 @@ from crosstune.cli.instruct import instruct
 from crosstune.data.rows import Row
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
-from crosstune.instruct import command
+from crosstune.instruct import command, translators
 from crosstune.instruct.command import ROWS, InstructionSet, make
 from crosstune.instruct.translators import EndpointTranslator, ModelTranslator, Translation
 from crosstune.recipe import Languages, Source
 from crosstune.runs.files import read_json, read_jsonl
-from crosstune.serve.assistant import Assistant
 from tests.judge.test_judge import endpoint
 
 ALPACA = [
@@ -161,6 +160,6 @@ def test_a_trained_model_translates_line_by_line(monkeypatch: pytest.MonkeyPatch
         def answers(self, prompts: Sequence[str], _: Any) -> list[tuple[str, bool]]:
             return [(text.upper(), text != "b") for text in prompts]
 
-    monkeypatch.setattr(Assistant, "__new__", lambda *_: Echo())
+    monkeypatch.setattr(translators, "Assistant", lambda *_: Echo())
     found = ModelTranslator("model", None, "en", 8, ("en", "ko")).translate(["a\n\nc", "b"], "en-ko")
     assert found == [Translation("A\n\nC", True), Translation("B", False)]

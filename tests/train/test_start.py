@@ -71,17 +71,20 @@ def test_an_untrained_model_of_another_tokenizer_is_refused(
         train_stage.run(recipe, run)
 
 
-def test_a_changed_model_folder_is_trained_from_again(make_run: MakeRun, foreign_model: Path) -> None:
-    systems = {"ours": {"start": str(foreign_model), "tokenizer": "base", "phases": [phase(num_steps=1)]}}
+def test_a_changed_model_folder_is_trained_from_again(make_run: MakeRun, foreign_model: Path, tmp_path: Path) -> None:
+    # Inside its run it would be refused: it is not what training left there.
+    changed = tmp_path / "changed"
+    shutil.copytree(foreign_model, changed)
+    systems = {"ours": {"start": str(changed), "tokenizer": "base", "phases": [phase(num_steps=1)]}}
     recipe, run = make_run(systems)
     train_stage.run(recipe, run)
     before = facts(run, "ours")["fingerprint"]
     train_stage.run(recipe, run)
     assert facts(run, "ours")["fingerprint"] == before
-    model = AutoModelForCausalLM.from_pretrained(foreign_model)
+    model = AutoModelForCausalLM.from_pretrained(changed)
     with torch.no_grad():
         model.lm_head.weight[3] += 1
-    model.save_pretrained(foreign_model)
+    model.save_pretrained(changed)
     train_stage.run(recipe, run)
     assert facts(run, "ours")["fingerprint"] != before
 

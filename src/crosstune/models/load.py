@@ -51,6 +51,10 @@ def _tokenizer_of_folder(path: str, revision: str | None) -> PreTrainedTokenizer
         if (Path(path) / CONFIG).is_file():
             load_config(path, revision)  # It is read for the tokenizer, too: its faults are no tokenizer's.
         raise BadInputError(_message("tokenizer", path, ("tokenizer.json", "tokenizer_config.json"), error)) from None
+    # Of a configuration alone transformers makes one without a piece.
+    files = {"tokenizer.json", "tekken.json", *getattr(tokenizer, "vocab_files_names", {}).values()}
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in files):
+        raise BadInputError(f"{path} holds no tokenizer: none of {', '.join(sorted(files))} is there")
     return tokenizer
 
 

@@ -81,7 +81,7 @@ def test_a_task_of_the_harness_that_falls_fails_the_check(recipe: Recipe) -> Non
     assert said.startswith("LLaMA (ours, the paper's) on arc (acc) forgot more than 0.03: its change is -0.600 [")
     assert "\n" not in said
     report = (run.report / "report.md").read_text(encoding="utf-8")
-    assert "Measurable loss: LLaMA (ours, the paper's) (arc −0.600)." in report
+    assert "Measurable loss: LLaMA (ours, the paper's) (ARC easy, English −0.600)." in report
     assert "fail: LLaMA (ours, the paper's)" in report
 
 

@@ -93,6 +93,8 @@ def _partner(model: PreTrainedModel, here: Mapping[str, int], other: Other) -> P
     rows = torch.tensor(shared, dtype=torch.long).reshape(-1, 2)
     found = Partner(other.name, theirs, rows[:, 0], rows[:, 1])
     refuse_other_shapes(model, found)
+    if not len(rows):
+        raise BadInputError(f"{other.name} shares no piece with the trained model: use models of one tokenizer")
     return found
 
 
