@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PhiConfig
 
 from crosstune.errors import BadInputError
 from crosstune.models.load import load_model, load_tokenizer
@@ -52,6 +52,13 @@ def test_a_tokenizer_without_eos_is_refused(tmp_path: Path) -> None:
 
     PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE(vocab={"a": 0}, merges=[]))).save_pretrained(tmp_path)
     with pytest.raises(BadInputError, match="no EOS token"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_a_folder_of_weights_alone_has_no_tokenizer(tmp_path: Path) -> None:
+    # For this architecture transformers makes a tokenizer without a piece.
+    PhiConfig(vocab_size=50, hidden_size=8, num_attention_heads=2, intermediate_size=16).save_pretrained(tmp_path)
+    with pytest.raises(BadInputError, match=r"holds no tokenizer: none of merges.txt, .*tokenizer.json.* is there"):
         load_tokenizer(str(tmp_path))
 
 
