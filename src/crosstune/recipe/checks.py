@@ -89,19 +89,13 @@ def _mixtures_in_use(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _mined(content: Mapping[str, Any]) -> Iterator[str]:
     mixtures, systems = mapping(content, "data", "mixtures"), mapping(content, "systems")
-    validation = mapping(content, "train").get("validation")
     for name, settings in mapping(content, "mine").items():
         where, mixture, system = f"mine.{name}", get(settings, "mixture"), get(settings, "system")
         if name in mixtures:
             yield f"{where}: {name!r} is the name of a mixture: pairs need a name of their own"
         if system not in systems:
             yield f"{where}.system: {system!r} is not a system; there are {listed(systems)}"
-        if mixture not in mixtures:
-            yield f"{where}.mixture: {mixture!r} is not a mixture; there are {listed(mixtures)}"
-        elif mixture == validation:
-            yield f"{where}.mixture: {mixture!r} is the validation text (train.validation): mine on a training mixture"
-        elif _asks_nothing(content, mixture):
-            yield f"{where}.mixture: {mixture!r} holds plain text, which asks nothing: name one with prompts"
+        yield from _prompts(content, f"{where}.mixture", mixture)
 
 
 def _pairs_in_use(content: Mapping[str, Any]) -> Iterator[str]:
@@ -122,8 +116,7 @@ def _pairs_in_use(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _replays(content: Mapping[str, Any]) -> Iterator[str]:
-    mixtures, systems = mapping(content, "data", "mixtures"), mapping(content, "systems")
-    validation = mapping(content, "train").get("validation")
+    systems = mapping(content, "systems")
     for name, system in systems.items():
         for index, phase in enumerate(dicts(get(system, "phases"))):
             prompts = mapping(phase, "replay").get("prompts")
@@ -135,12 +128,18 @@ def _replays(content: Mapping[str, Any]) -> Iterator[str]:
                     f"{where}: the start {start!r} answers, and is no system of the recipe: make it one without phases "
                     f"({{start: {start}, tokenizer: base}}), and let {name!r} start from that"
                 )
-            if prompts not in mixtures:
-                yield f"{where}.prompts: {prompts!r} is not a mixture; there are {listed(mixtures)}"
-            elif prompts == validation:
-                yield f"{where}.prompts: {prompts!r} is the validation text (train.validation): name a training mixture"
-            elif _asks_nothing(content, prompts):
-                yield f"{where}.prompts: {prompts!r} holds plain text, which asks nothing: name one with prompts"
+            yield from _prompts(content, f"{where}.prompts", prompts)
+
+
+def _prompts(content: Mapping[str, Any], where: str, mixture: Any) -> Iterator[str]:
+    """Yield why a mixture has no prompts that a system could be asked."""
+    mixtures = mapping(content, "data", "mixtures")
+    if mixture not in mixtures:
+        yield f"{where}: {mixture!r} is not a mixture; there are {listed(mixtures)}"
+    elif mixture == mapping(content, "train").get("validation"):
+        yield f"{where}: {mixture!r} is the validation text (train.validation): name a training mixture"
+    elif _asks_nothing(content, mixture):
+        yield f"{where}: {mixture!r} holds plain text, which asks nothing: name one with prompts"
 
 
 def _asks_nothing(content: Mapping[str, Any], mixture: str) -> bool:
