@@ -236,6 +236,7 @@ def test_a_draw_follows_its_seed_and_keeps_the_order_of_the_file(tmp_path: Path)
         ("copa_2011_test", COPA_XML.replace('"2"', '"0"'), "label '0' is not one of 1, 2"),
         ("copa_2011_test", COPA_XML.replace('"effect"', '"why"'), "question 'why' is not one of cause, effect"),
         ("copa_2011_test", COPA_XML.replace("a2>", "a3>"), "no key 'a2'"),
+        ("copa_2011_test", COPA_XML.replace("a2>", "a1>"), "'a1' occurs twice; it is unclear which text is meant"),
         ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\t2\n", "label '2' is not one of 0, 1"),
         ("nsmc_generate", "id\tdocument\tlabel\n1\t좋다\n", "2 columns; needed: 3"),
         ("nsmc_likelihood", "id\tdocument\tlabel\n1\t좋다\tgreat\n", "label 'great' is not one of 0, 1"),

@@ -16,6 +16,7 @@ from crosstune.evaluate import scoring, stage
 from crosstune.evaluate.generate.generation import Generated
 from crosstune.evaluate.harness import generated_tasks
 from crosstune.evaluate.intervals import wilson
+from crosstune.evaluate.systems import find_system, load_system
 from crosstune.recipe import Recipe
 from crosstune.runs import workers as side_by_side
 from crosstune.runs.files import read_json, read_jsonl, write_json, write_jsonl
@@ -172,6 +173,50 @@ def test_prompts_are_those_of_training(recipe: Recipe, run: RunFolder) -> None:
     )
     assert (cell["reference"], cell["correct"]) == ("바람이 왔다.", None)
     assert rows["translate_ko_en_ko", "t1"]["reference"] == "The wind came."
+
+
+def test_each_system_brings_the_chat_template_that_it_was_trained_with(
+    run: RunFolder, model_folder: Path, tmp_path: Path
+) -> None:
+    own = run.system("ours") / "model"
+    shutil.copytree(model_folder, own)
+    facts = read_json(run.system("ours") / "system.json")
+    write_json(run.system("ours") / "system.json", {**facts, "model": run.name_inside(own)})
+    for folder, template in ((model_folder, "of the base"), (own, "of training")):
+        (folder / "chat_template.jinja").write_text(template)
+    try:
+        found = {name: load_system(find_system(run, name), "float32")[1].chat_template for name in ("base", "ours")}
+    finally:
+        (model_folder / "chat_template.jinja").unlink()
+    assert found == {"base": "of the base", "ours": "of training"}
+
+
+@pytest.mark.slow
+def test_another_option_or_date_of_the_base_s_template_scores_it_again(
+    recipe: Recipe, run: RunFolder, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "given"
+    shutil.copytree(model_folder, folder)
+    template = (
+        "{{ strftime_now('%d %b') }} {{ thinks }}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    )
+    (folder / "chat_template.jinja").write_text(template)
+    content = json.loads(recipe.model_dump_json())
+    content["tokenizer"]["base"] = {"kind": "given", "path": str(folder)}
+    content["evaluate"]["tasks"] = {"nsmc": TASKS["nsmc"]}
+    content["data"]["prompt"] = "chat"
+    evaluated: list[str] = []
+
+    def note(*given: Any) -> None:
+        evaluated.append(given[3].name)
+        with whole_folder(run.system(given[3].name) / "evaluation", given[4], {}):
+            pass
+
+    monkeypatch.setattr(stage, "evaluate_system", note)
+    for data in ({}, {}, {"template_options": {"thinks": True}}, {"template_date": "2026-01-02"}):
+        content["data"] |= data
+        stage.run(Recipe.model_validate_json(json.dumps(content)), run)
+    assert evaluated == ["base", "ours"] * 3
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """A tokenizer's own chat template, as prompts and completions."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def test_a_question_that_does_not_begin_question_and_answer_is_refused() -> None
     thinking = CHATML.replace("assistant\n", "assistant\n<think>")
     with pytest.raises(BadInputError, match=r"the first must begin the second.*paper-v1, alpaca, kullm"):
         from_tokenizer(tokenizer(thinking))
+
+
+@pytest.mark.parametrize("clock", ["{% set now = strftime_now %}{{ now('%d') }}", "{{ strftime_now('%d' ~ '.%m') }}"])
+def test_a_clock_that_no_date_can_replace_is_refused(clock: str) -> None:
+    with pytest.raises(BadInputError, match=r"writes today's date in a form that it computes"):
+        from_tokenizer(tokenizer(clock + CHATML), today=date(2024, 7, 26))
+    asks = "{% if strftime_now is defined %}{{ strftime_now('%d %b') }}\n{% endif %}"
+    assert "26 Jul" in from_tokenizer(tokenizer(asks + CHATML), today=date(2024, 7, 26)).prompt("Hi")
 
 
 def test_a_tokenizer_without_chat_template_is_refused() -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import LlamaConfig, LlamaForCausalLM, PhiConfig
 
 from crosstune.errors import BadInputError
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
+from crosstune.tokenizer import given
 from tests import warm
+from tests.learnt_tokenizers import sentencepiece_style
 
 
 def said(folder: Path, program: str) -> int:
@@ -53,6 +56,19 @@ def test_a_tokenizer_without_eos_is_refused(tmp_path: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE(vocab={"a": 0}, merges=[]))).save_pretrained(tmp_path)
     with pytest.raises(BadInputError, match="no EOS token"):
         load_tokenizer(str(tmp_path))
+
+
+def test_a_tokenizer_that_ends_every_text_is_refused(tmp_path: Path) -> None:
+    # Behind "Question: ... </s>" the first token of each answer would not be scored.
+    tokenizer = sentencepiece_style(["the cat sleeps"], 280)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        "<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(BadInputError, match=r"ends every text with '</s>'.*add_eos_token to false"):
+        load_tokenizer(str(tmp_path))
+    with pytest.raises(BadInputError, match="ends every text with '</s>'"):
+        given.load(tmp_path, "tokenizer.base.path")
 
 
 def test_a_folder_of_weights_alone_has_no_tokenizer(tmp_path: Path) -> None:

@@ -132,6 +132,12 @@ def test_a_direction_without_instruction_says_what_to_give() -> None:
         TranslationRequest("xx-yy", "en", Decoding(8)).instruction({})
 
 
+def test_a_line_without_text_is_not_asked_about(assistant: Assistant) -> None:
+    # A byte order mark inside a file, a bell: nothing is left of them in a prompt.
+    request = TranslationRequest("en-ko", "en", Decoding(8))
+    assert translate_lines(assistant, request, ["\ufeff", "\a", " \x1f "]) == [("", True)] * 3
+
+
 def test_lines_are_translated_from_python_as_by_the_command(assistant: Assistant) -> None:
     lines = ["It rained.", "", "The man broke his toe."]
     request = TranslationRequest("en-ko", "en", Decoding(8))

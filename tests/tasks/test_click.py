@@ -35,6 +35,13 @@ def test_an_answer_is_the_place_of_its_text(tmp_path: Path) -> None:
     assert items == [{**FOUR, "label": 1}, {**FIVE, "label": 4}]
 
 
+def test_choices_that_differ_in_case_alone_are_told_apart(tmp_path: Path) -> None:
+    row = {**FOUR, "choices": ["pH", "PH", "ph", "Ph"]}
+    rows = [{**row, "answer": "PH"}, {**FOUR, "choices": ["KOREA", "b", "c", "d"], "answer": "Korea"}]
+    items = read(tmp_path, "click", {"a.json": json.dumps(rows, ensure_ascii=False)})
+    assert [item["label"] for item in items] == [1, 0]
+
+
 @pytest.mark.parametrize(("answer", "problem"), [("제주", "is not one of 부산, 서울"), ("", "is not one of")])
 def test_an_answer_that_is_no_choice_is_refused(tmp_path: Path, answer: str, problem: str) -> None:
     with pytest.raises(BadInputError, match=problem):

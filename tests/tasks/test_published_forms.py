@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from crosstune.errors import BadInputError
+from crosstune.evaluate.find_benchmarks import Choice, find_tasks
 from crosstune.tasks.registry import all_tasks
 from tests.tasks.read import read
 
@@ -78,6 +79,17 @@ def test_every_published_form_gives_the_same_item(tmp_path: Path, task: str) -> 
             [item] = read(tmp_path, task, {f"{number}/{name}": content})
             found.append({key: value for key, value in item.items() if key != "id"})
     assert all(item == found[0] for item in found) and "label" in found[0]
+
+
+def test_files_that_the_hub_itself_converted_are_found(tmp_path: Path) -> None:
+    for name in ("boolq/test", "boolq/validation", "nsmc/default/test"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "0000.parquet").write_bytes(b"PAR1")
+    found = find_tasks(Choice("all", tmp_path, skip_missing=True), 4)
+    assert found["kobest_boolq"]["paths"] == ["boolq/test/0000.parquet"]
+    assert found["nsmc"]["paths"] == ["nsmc/default/test/0000.parquet"]
+    found = find_tasks(Choice("korean", tmp_path, split="dev", skip_missing=True), 4)
+    assert found["kobest_boolq"]["paths"] == ["boolq/validation/0000.parquet"]
 
 
 def test_quotes_around_a_cell_are_kobests_files_and_nsmcs_texts(tmp_path: Path) -> None:

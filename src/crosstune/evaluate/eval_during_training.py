@@ -25,6 +25,7 @@ def scorer(
 
     def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, float]]:
         attention, was_training = model.config._attn_implementation, model.training
+        tokenizer.chat_template = suite.template.chat_template()
         model.eval()  # type: ignore[no-untyped-call]
         with OutputLog(Path(folder.name) / "answers.jsonl", "") as log:
             results = suite.score(model, tokenizer, log)

@@ -65,6 +65,12 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks_with_files},
         {label: task.file_hashes() for label, task in suite.harness_tasks.items()},
         [settings.precision, settings.engine, settings.num_bootstrap, recipe.data.prompt, recipe.languages],
+        # Also the options and the date of a model's own template: an untrained system is nothing else that they change.
+        [
+            suite.template.chat_template(),
+            suite.template.prompt("{instruction}", "{input}"),
+            suite.template.completion(""),
+        ],
         comet.fingerprint if comet else "",
         system.fingerprint,
     )

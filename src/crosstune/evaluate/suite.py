@@ -16,7 +16,7 @@ from crosstune.evaluate.harness.task_files import HarnessTask
 from crosstune.evaluate.items import read_items
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Result
-from crosstune.models.chat_template import template_of
+from crosstune.models.chat_template import ChatTemplate, template_of
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate, EvaluationTask, Recipe
 from crosstune.runs.files import write_jsonl
@@ -82,6 +82,9 @@ class Suite:
     ) -> list[Result]:
         """Let a model answer all tasks, in their order; ``log`` keeps answers as they come, ``write`` may give them."""
         settings = self.settings
+        if isinstance(self.template, ChatTemplate):
+            # With the recipe's options and date, for untrained systems, too.
+            tokenizer.chat_template = self.template.chat_template()
         results = score_in_harness(model, tokenizer, self.harness_tasks, settings, log)
         generator = Generator(model, tokenizer, self.template, settings, log, comet, write)
         for label, task in self.tasks.items():

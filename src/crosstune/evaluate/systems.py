@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.errors import RunFolderError
 from crosstune.evaluate import ranks
+from crosstune.models.chat_template import FILE
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.runs.files import read_json
@@ -19,13 +20,18 @@ from crosstune.runs.hashes import damage_to
 
 @dataclass(frozen=True)
 class TrainedSystem:
-    """Where a system's model and tokenizer lie, and the fingerprint of how they came about and what they hold."""
+    """Where a system's model and tokenizer lie, and the fingerprint of how they came about and what they hold.
+
+    Attributes:
+        is_trained: whether the run made the model; others are used as they are.
+    """
 
     name: str
     model: str
     revision: str | None
     tokenizer: str
     fingerprint: str
+    is_trained: bool = True
 
 
 def find_system(run: RunFolder, name: str) -> TrainedSystem:
@@ -50,16 +56,21 @@ def find_system(run: RunFolder, name: str) -> TrainedSystem:
             f"complete copy there, or delete {path} and run `crosstune run RECIPE` again"
         )
     made_from = fingerprint("system", facts["fingerprint"], facts["files"])
-    return TrainedSystem(name, model, facts.get("revision"), run.locate(facts["tokenizer"]), made_from)
+    is_trained = Path(model).absolute() == (run.system(name) / "model").absolute()
+    return TrainedSystem(name, model, facts.get("revision"), run.locate(facts["tokenizer"]), made_from, is_trained)
 
 
 def load_system(
     system: TrainedSystem, precision: Literal["float32", "bf16"]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a system's model, onto this process's GPU where there is one, and its tokenizer."""
+    """Load a system's model, onto this process's GPU where there is one, and its tokenizer with its chat template."""
     prepare_libraries()
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     tokenizer = load_tokenizer(system.tokenizer)
+    own_template = Path(system.model) / FILE
+    if system.is_trained and own_template.is_file():
+        # The form that it was trained in; the tokenizer's folder has the base's.
+        tokenizer.chat_template = own_template.read_text(encoding="utf-8")
     model = load_model(system.model, system.revision, dtype)
     model.to(ranks.device())  # type: ignore[arg-type]
     return model, tokenizer

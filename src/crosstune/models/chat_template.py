@@ -28,7 +28,8 @@ _CLOCK = re.compile(r"strftime_now\s*\(\s*(\"[^\"]*\"|'[^']*')\s*\)")
 # are text, as the runs of spaces of GPT-NeoX.
 _LOOKS_LIKE_CONTROL = re.compile(r"[<\[].+[>\]]")
 _ANOTHER = f"set data.prompt (--prompt) to one of {', '.join(TEMPLATES)}"
-_ANY_CLOCK = re.compile(r"strftime_now\s*\(")
+# By whatever name a template calls it later; it may ask whether there is one.
+_ANY_CLOCK = re.compile(r"strftime_now\b(?!\s+is\s)")
 
 
 @dataclass(frozen=True)

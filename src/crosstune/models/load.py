@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from crosstune.errors import BadInputError
 from crosstune.models import wrappers
+from crosstune.models.ends_of_texts import refuse_an_end_behind_each_text
 from crosstune.models.finite import named, refuse_not_finite
 from crosstune.models.folder import (
     CONFIG,
@@ -37,6 +38,7 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
             f"the tokenizer of {path} has no EOS token, so a model could never stop: set eos_token in its "
             "tokenizer_config.json"
         )
+    refuse_an_end_behind_each_text(tokenizer, path)
     return tokenizer
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crosstune.errors import BadInputError
+from crosstune.prompts.cleaning import clean
 from crosstune.prompts.templates import translation_instructions
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
@@ -103,7 +104,8 @@ def _translate_file(assistant: Assistant, request: TranslationRequest, source: P
 def translate_lines(assistant: Assistant, request: TranslationRequest, lines: Sequence[str]) -> list[tuple[str, bool]]:
     """Return each line's translation as one line, and whether it ended by itself; blank lines stay blank."""
     instruction = request.instruction(assistant.instructions)
-    asked = [index for index, line in enumerate(lines) if line.strip()]
+    # By what is asked of a line: control characters alone are no text.
+    asked = [index for index, line in enumerate(lines) if clean(line)]
     prompts = [assistant.encode(instruction, lines[index]) for index in asked]
     found = [("", True)] * len(lines)
     for index, (text, finished) in zip(asked, assistant.answers(prompts, request.decoding), strict=True):

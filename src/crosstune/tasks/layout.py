@@ -51,8 +51,10 @@ class ColumnLayout:
     def _label(self, row: Mapping[str, Any]) -> int:
         value, listed = row[self.label], row[self.answers] if isinstance(self.answers, str) else self.answers
         ways = [answer if isinstance(answer, tuple) else (answer,) for answer in listed]
-        written = "" if value is None else _written(value).casefold()
-        places = [place for place, way in enumerate(ways) if written in (_written(one).casefold() for one in way)]
+        written = "" if value is None else _written(value)
+        places = [place for place, way in enumerate(ways) if written in map(_written, way)]
+        # In any case, unless answers differ in nothing else.
+        places = places or [place for place, way in enumerate(ways) if written.casefold() in map(_folded, way)]
         allowed = ", ".join(str(way[0]) for way in ways)
         if len(places) == 1:
             return places[0]
@@ -74,6 +76,10 @@ def _texts(value: Any, column: str) -> Any:
     if isinstance(value, str | list):
         return value
     raise NoItem(f"{column!r} is not text but {value!r}")
+
+
+def _folded(value: Any) -> str:
+    return _written(value).casefold()
 
 
 def _written(value: Any) -> str:

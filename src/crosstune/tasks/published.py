@@ -41,7 +41,9 @@ class Published:
 
     def ways(self, split: Split, languages: Sequence[str]) -> list["Way"]:
         """Return each way of publishing: its files, language by language."""
-        globs = self.dev or self.test if split == "dev" else self.test
+        named = self.dev or self.test if split == "dev" else self.test
+        # What the hub itself converts to Parquet has a folder for each split, such as test/0000.parquet.
+        globs = [*named, *(glob.replace("-*.parquet", "/*.parquet") for glob in named if glob.endswith("-*.parquet"))]
         pairs = [(part, language) for language in languages for part in self.parts]
         # A file that holds all languages is one file.
         return [

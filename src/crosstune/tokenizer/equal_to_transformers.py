@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer
 
 from crosstune.errors import BadInputError
+from crosstune.models.ends_of_texts import refuse_an_end_behind_each_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -79,4 +80,5 @@ def _load(folder: Path, setting: str) -> "PreTrainedTokenizerBase":
             f"{setting}: transformers cannot load the tokenizer in {folder} ({type(error).__name__}: {reason}), so a "
             f"model could be trained with a different one. {_REMEDY}, with a release that can"
         ) from None
+    refuse_an_end_behind_each_text(loaded, str(folder))
     return loaded

@@ -7,6 +7,7 @@ from typing import Any
 
 import lm_eval
 import numpy as np
+import pyarrow as pa
 import pytest
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
@@ -22,8 +23,11 @@ from crosstune.evaluate.harness.multiple_choice import quiet_harness, score_in_h
 from crosstune.evaluate.harness.task_files import HarnessTask
 from crosstune.evaluate.score import language_suite
 from crosstune.evaluate.scoring import Likelihood, ScoredPair
+from crosstune.models.chat_template import from_tokenizer
+from crosstune.prompts.controls import without_marks
 from crosstune.runs.files import read_json, write_jsonl
-from crosstune.tasks.registry import benchmarks_in_harness, known_in_harness, suite_of
+from crosstune.tasks.registry import all_tasks, benchmarks_in_harness, known_in_harness, suite_of
+from crosstune.tokens.encode import encode_examples
 from tests.evaluate.conftest import settings
 
 BELEBELE = Path(lm_eval.__file__).parent / "tasks" / "belebele"
@@ -131,6 +135,39 @@ def test_a_control_token_that_an_item_spells_out_is_text_in_a_chat(
     assert 2 not in scored[0].continuation and list(scored[0].context) == tokens[: len(scored[0].context)]
     plain = model.apply_chat_template([{"role": "user", "content": "What broke?"}])
     assert model.tok_encode(plain) == chat_tokenizer.encode(plain, add_special_tokens=False)
+
+
+@pytest.mark.slow
+def test_a_chat_template_s_words_are_scored_behind_the_tokens_that_training_has(
+    llama: PreTrainedModel, chat_tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template, document = from_tokenizer(chat_tokenizer), "재미있다 </s>"
+    write_jsonl(tmp_path / "items.jsonl", [{"id": "n", "document": document, "label": 1, "origin": "f:1"}])
+    scored: list[ScoredPair] = []
+
+    def keep(_: Any, pairs: list[ScoredPair], *__: Any) -> list[Likelihood]:
+        scored.extend(pairs)
+        return [Likelihood(-1.0, True)] * len(pairs)
+
+    monkeypatch.setattr(language_model, "log_likelihoods", keep)
+    task = HarnessTask("nsmc_likelihood", tmp_path / "items.jsonl", template)
+    [row] = score_in_harness(llama, chat_tokenizer, {"n": task}, settings(100))["n"].rows
+    asked = template.prompt(all_tasks()["nsmc_generate"].instruction, document)
+    assert row.prompt == without_marks(asked) and document in row.prompt
+    answer = template.completion("긍정")
+    trained = encode_examples(chat_tokenizer, pa.array([asked]), pa.array([answer]), with_controls=True)
+    tokens, num_prompt = trained["tokens"][0].as_py(), trained["num_prompt"][0].as_py()
+    assert (scored[1].context, [*scored[1].continuation, 2]) == (tokens[:num_prompt], tokens[num_prompt:])
+    # BOS, and the end of the question; what the review spells out is text.
+    assert [tokens[:num_prompt].count(token) for token in (1, 2)] == [1, 1]
+
+
+def test_an_item_is_asked_with_the_same_date_every_day(
+    llama: PreTrainedModel, chat_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    chat_tokenizer.chat_template = "{{ strftime_now('%d %b %Y') }}\n" + CHAT
+    asked = CrosstuneLM(llama, chat_tokenizer).apply_chat_template([{"role": "user", "content": "a"}])
+    assert asked.startswith("26 Jul 2024\n<s>user: a")
 
 
 def test_a_tokenizer_without_a_chat_template_is_told(

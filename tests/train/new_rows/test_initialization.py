@@ -144,6 +144,15 @@ def test_another_text_for_the_new_rows_trains_the_system_again(make_run: MakeRun
     assert fingerprints[0] != fingerprints[1]
 
 
+@pytest.mark.parametrize(("before", "after"), [([2, 100], [2]), (100, None), (2, 2), ([100], None), (None, None)])
+def test_a_number_that_was_no_piece_ends_no_answer_once_a_new_piece_has_it(before: Any, after: Any) -> None:
+    config = LlamaConfig(vocab_size=128, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
+    model = LlamaForCausalLM(config)
+    model.config.eos_token_id = model.generation_config.eos_token_id = before
+    extend_embeddings(model, 97, [RowSource("random")] * 8, NewRows(), seed=0)
+    assert (model.config.eos_token_id, model.generation_config.eos_token_id) == (after, after)
+
+
 def test_a_model_that_looks_pieces_up_in_another_table_gets_no_new_ones() -> None:
     config = LlamaConfig(vocab_size=97, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
     model = LlamaForCausalLM(config)

@@ -24,15 +24,17 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scoring import Likelihood, ScoredPair, log_likelihoods
-from crosstune.models.chat_template import control_tokens, source_of
+from crosstune.models.chat_template import control_tokens, frozen, source_of
 from crosstune.models.finite import NotFiniteError
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.controls import as_text, without_marks
+from crosstune.recipe.data import TEMPLATE_DATE
 from crosstune.terminal import progress
 from crosstune.tokens.backends import encode_marked, plain
 from crosstune.tokens.bits_per_byte import token_before_text, windows
+from crosstune.tokens.encode import encode_behind, encode_prompt
 
 DEFAULT_MAX_GENERATED = 256
 _LIKELIHOODS = "(log-likelihoods)"  # in the log, where a task's label cannot have brackets
@@ -71,6 +73,8 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         self._batch_tokens = int(options.pop("batch_tokens", 8192))
         self._max_rows = int(options.pop("max_batch_rows", 128))
         self._log: OutputLog | None = options.pop("log", None)
+        # Whether a recipe's own chat template wrote what is asked, as all or none of a scoring's tasks.
+        self._is_rendered = bool(options.pop("is_rendered", False))
         # The harness's command line always sends these two; batches here are counted in tokens.
         unknown = set(options) - {"batch_size", "max_batch_size"}
         if unknown:
@@ -143,14 +147,19 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
 
     def _rendered(self, messages: list[dict[str, str]], ask: bool) -> str:
         marked = [{**message, "content": as_text(message["content"], self._controls)} for message in messages]
-        source_of(self.tokenizer, "the task is to be asked in the chat template", "remove its chat_template")
+        written = source_of(self.tokenizer, "the task is to be asked in the chat template", "remove its chat_template")
+        # A template may write today's date: the same item is asked the same tomorrow.
+        jinja = frozen(written, {}, TEMPLATE_DATE, str(self.tokenizer.name_or_path))
         return str(
             self.tokenizer.apply_chat_template(
-                marked, tokenize=False, add_generation_prompt=ask, continue_final_message=not ask
+                marked, chat_template=jinja, tokenize=False, add_generation_prompt=ask, continue_final_message=not ask
             )
         )
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        if self._is_rendered:
+            behind = encode_behind(self.tokenizer, [continuation], with_controls=True)
+            return encode_prompt(self.tokenizer, context, with_controls=True), behind[0]
         if self._renders:
             continuation = as_text(continuation, self._controls)
         encoded: tuple[list[int], list[int]] = super()._encode_pair(context, continuation)

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from crosstune.evaluate.harness.task_files import HarnessTask, Loaded
+from crosstune.evaluate.harness.task_files import AskedAs, HarnessTask, Loaded
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
     Result,
@@ -19,6 +19,7 @@ from crosstune.evaluate.scores import (
     macro_f1_score,
     mean_score,
 )
+from crosstune.prompts.controls import without_marks
 from crosstune.recipe import Evaluate
 from crosstune.runs.records import OutputRow, Score
 from crosstune.tokens.bits_per_byte import bits_per_byte
@@ -53,7 +54,13 @@ def score_in_harness(
         for asked_as in dict.fromkeys(task.asked_as for task in tasks.values()):
             alike = {key: part for key, part in parts.items() if tasks[part[0]].asked_as == asked_as}
             of_these = _evaluate(
-                CrosstuneLM(model, tokenizer, batch_tokens=settings.batch_tokens, log=log),
+                CrosstuneLM(
+                    model,
+                    tokenizer,
+                    batch_tokens=settings.batch_tokens,
+                    log=log,
+                    is_rendered=asked_as.is_rendered,
+                ),
                 {key: loaded[label].tasks[name] for key, (label, name) in alike.items()},
                 {key: some[name] for key, (label, name) in alike.items() if (some := drawn[label])},
                 asked_as,
@@ -83,21 +90,18 @@ def score_in_harness(
     return found
 
 
-def _evaluate(
-    model: Any, tasks: dict[str, Any], samples: dict[str, list[int]], asked_as: tuple[bool, bool]
-) -> dict[str, Any]:
+def _evaluate(model: Any, tasks: dict[str, Any], samples: dict[str, list[int]], asked_as: AskedAs) -> dict[str, Any]:
     """Let the harness ask tasks that are all asked in a chat template, or all without."""
     import lm_eval
 
-    in_chat, multiturn = asked_as
     found: dict[str, Any] = lm_eval.evaluate(
         model,
         {"tasks": tasks},
         samples=samples or None,
         bootstrap_iters=0,  # the intervals are ours: the harness has standard errors only
         log_samples=True,
-        apply_chat_template=in_chat,
-        fewshot_as_multiturn=multiturn,
+        apply_chat_template=asked_as.in_chat,
+        fewshot_as_multiturn=asked_as.multiturn,
     )
     return found
 
@@ -165,7 +169,7 @@ def _rows(label: str, samples: list[Row]) -> list[OutputRow]:
 
 def _row(label: str, sample: Row) -> OutputRow:
     arguments, answers = sample["arguments"], sample["filtered_resps"]
-    what = label, _id(sample), arguments[0][0]
+    what = label, _id(sample), without_marks(arguments[0][0])
     correct = bool(sample["acc"]) if "acc" in sample else None
     if "bits_per_byte" in sample:
         log_probability, num_bytes = sample["bits_per_byte"]

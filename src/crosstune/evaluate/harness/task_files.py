@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from crosstune import tasks
 from crosstune.errors import BadInputError
@@ -15,6 +15,7 @@ from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.recipe import EvaluationTask
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.hashes import describe_files, hash_file
+from crosstune.tasks.registry import all_tasks
 
 FOLDER = Path(tasks.__file__).parent / "harness"
 # What the harness draws solved examples by, unless it is told otherwise.
@@ -36,6 +37,20 @@ class Loaded:
     is_group: bool = False
     counts_items: bool = True
     copies: tuple[Path, ...] = ()
+
+
+class AskedAs(NamedTuple):
+    """How tasks are asked: alike for all that are asked together.
+
+    Attributes:
+        in_chat: in the model's chat template.
+        multiturn: with solved examples as turns of their own.
+        is_rendered: by questions that the recipe's chat template wrote, whose control tokens are tokens.
+    """
+
+    in_chat: bool
+    multiturn: bool
+    is_rendered: bool
 
 
 @dataclass(frozen=True)
@@ -87,9 +102,10 @@ class HarnessTask:
         )
 
     @property
-    def asked_as(self) -> tuple[bool, bool]:
-        """How the harness is told to ask: in a chat template, with solved examples as turns."""
-        return self.chat_template, self.chat_template and self.fewshot_as_multiturn
+    def asked_as(self) -> AskedAs:
+        """How the harness is told to ask, and what it asks was written by."""
+        is_rendered = bool(self.items and self.prompt.controls and all_tasks()[self.name].instruction)
+        return AskedAs(self.chat_template, self.chat_template and self.fewshot_as_multiturn, is_rendered)
 
     def looked_at(self) -> "HarnessTask":
         """Load it, so that what cannot be had is told before a model is loaded, and note what its documents are.

@@ -66,6 +66,7 @@ def extend_embeddings(
     So with the bias of the output, where it has one. An old piece without a row (a token that the model was never
     given) gets the mean of all. The model's configuration says how the rows started.
     """
+    _forget_ends_without_piece(model, old_size)
     new_size = old_size + len(sources)
     num_known = min(old_size, len(input_matrix(model)))
     if input_matrix(model).shape[0] < new_size:
@@ -83,6 +84,16 @@ def extend_embeddings(
         "versions": {name: versions()[name] for name in ("crosstune", "torch", "transformers")},
     }
     setattr(model.config, CONFIG_KEY, facts)
+
+
+def _forget_ends_without_piece(model: PreTrainedModel, old_size: int) -> None:
+    """Take numbers that were no piece before out of what ends an answer: a word of the new language gets the number."""
+    for settings in (model.config, getattr(model, "generation_config", None)):
+        ends = getattr(settings, "eos_token_id", None)
+        if settings is not None and isinstance(ends, list):
+            settings.eos_token_id = [end for end in ends if end < old_size] or None
+        elif settings is not None and ends is not None and ends >= old_size:
+            settings.eos_token_id = None
 
 
 def refuse_unextendable_kind(config: PreTrainedConfig) -> None:
