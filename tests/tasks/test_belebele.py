@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from crosstune.errors import BadInputError
 from crosstune.evaluate.find_benchmarks import Choice, find_tasks
 from crosstune.recipe import EvaluationTask
+from crosstune.tasks.registry import all_tasks
 from tests.tasks.read import read
 
 ROW: dict[str, Any] = {
@@ -30,6 +32,14 @@ def test_questions_of_one_passage_are_told_apart(tmp_path: Path, name: str) -> N
     items = read(tmp_path, "belebele", {name: [ROW, {**ROW, "question_number": 2}]}, language="ko")
     assert [(item["id"], item["label"]) for item in items] == [(f"{ROW['link']}:{number}", 1) for number in (1, 2)]
     assert items[0]["mc_answer4"] == "책" and "dialect" not in items[0]
+
+
+def test_a_row_of_another_language_is_refused(tmp_path: Path) -> None:
+    [layout] = all_tasks()["belebele"].layouts
+    known = [*all_tasks()["belebele"].in_harness.other, ("no", "nob_Latn")]  # type: ignore[union-attr]
+    assert not [code for language, code in known if layout.other_language({"dialect": code}, language)]
+    with pytest.raises(BadInputError, match=r"the row says that it is in jpn_Jpan, but ko is asked for"):
+        read(tmp_path, "belebele", {"a.jsonl": [{**ROW, "dialect": "jpn_Jpan"}]}, language="ko")
 
 
 def test_a_recipe_says_which_language_it_is() -> None:

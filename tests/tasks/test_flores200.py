@@ -36,6 +36,24 @@ def test_rows_belong_together_by_their_ids(tmp_path: Path, ending: str) -> None:
         read(tmp_path, "flores200", {f"devtest/eng_Latn.{ending}": english}, **ASKED)
 
 
+EN = [{"id": 1, "text": "The wind came in."}, {"id": 2, "text": "He eats an apple."}]
+KO = [{"id": 1, "text": "바람이 안으로 들어왔습니다."}, {"id": 2, "text": "그는 사과를 먹고 있습니다."}]
+
+
+def test_tables_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"texts in en are asked for, but 2 of 2 have no letter of its script"):
+        read(tmp_path, "flores200", {"ko.jsonl": KO, "en.jsonl": EN}, **ASKED)
+    said = {"iso_639_3": "deu", "iso_15924": "Latn"}
+    with pytest.raises(BadInputError, match=r"the row says that it is in deu_Latn, but en is asked for"):
+        read(tmp_path, "flores200", {"de.jsonl": [{**row, **said} for row in EN], "ko.jsonl": KO}, **ASKED)
+
+
+def test_one_file_for_both_languages_is_refused(tmp_path: Path) -> None:
+    lines = "".join(row["text"] + "\n" for row in EN)
+    with pytest.raises(BadInputError, match=r"texts in ko are asked for, but 2 of 2 have no letter"):
+        read(tmp_path, "flores200", {"eng_Latn.devtest": lines, "copy.devtest": lines}, **ASKED)
+
+
 def test_score_finds_any_pair(tmp_path: Path) -> None:
     for name in ("dev/vie_Latn.dev", "dev/swh_Latn.dev", "devtest/vie_Latn.devtest", "devtest/swh_Latn.devtest"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ from crosstune.data.readers.text_files import TextFile
 from crosstune.data.rows import BadRow, Drops, OnBadRow, is_encodable, readable
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
+from crosstune.languages.writing_systems import num_letters, target_script_ratio
 from crosstune.recipe import EvaluationTask, Languages, Source
 from crosstune.tasks.answers.items import instruction_items
 from crosstune.tasks.answers.wordings import read_wordings
@@ -20,6 +21,8 @@ from crosstune.tasks.task import Item
 
 # What a recipe says of the files themselves.
 SETTINGS_OF_FILES = {"encoding", "format", "columns"}
+# A text of fewer letters may be a name or a formula.
+_TELLING_LETTERS = 10
 
 
 def files_of(task: EvaluationTask, root: Path, where: str) -> tuple[list[Path], Path]:
@@ -65,10 +68,12 @@ def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Lan
                 yield {"id": row.origin, **texts, "origin": row.origin}
     else:
         for path in paths:
-            yield from _items_of_file(task, path, place(path, root), several=len(paths) > 1)
+            yield from _items_of_file(task, path, place(path, root), task.language, several=len(paths) > 1)
 
 
-def _items_of_file(section: EvaluationTask, path: Path, name: str, several: bool) -> Iterator[Item | BadRow]:
+def _items_of_file(
+    section: EvaluationTask, path: Path, name: str, language: str | None, several: bool
+) -> Iterator[Item | BadRow]:
     """Yield a file's items; an id that occurs twice is told apart by its place, and a row that occurs twice is bad."""
     task = section.spec
     seen: dict[str, Item] = {}
@@ -78,6 +83,10 @@ def _items_of_file(section: EvaluationTask, path: Path, name: str, several: bool
             if problem:
                 raise NoItem(problem)
             item = task.item(row)
+            if language and (other := task.layout_of(row).other_language(row, language)):
+                raise NoItem(
+                    f"the row says that it is in {other}, but {language} is asked for: correct `paths` or language"
+                )
             if not is_encodable(json.dumps(item, ensure_ascii=False)):
                 raise NoItem("a text contains half a surrogate pair, which is not a character")
             if wrong := task.problem(item, ()):
@@ -103,9 +112,9 @@ def _pairs(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: L
             f"{', '.join(place(path, root) for path in paths)}"
         )
     sides: list[dict[str, Item]] = []
-    for path in paths:
+    for path, language in zip(paths, (languages.source, languages.target), strict=True):
         sides.append({})
-        for item in _items_of_file(task, path, place(path, root), several=False):
+        for item in _items_of_file(task, path, place(path, root), language, several=False):
             if isinstance(item, BadRow):
                 yield item
             else:
@@ -147,7 +156,33 @@ def choose(
             f"evaluate.tasks.{label}: {task.task} needs items, but none was found in {', '.join(task.paths)} "
             f"({reasons or 'the files hold no rows'}). Correct the files or `paths`, or remove the task"
         )
+    _refuse_another_language(label, task, found, languages)
     return _drawn(found, task), drops
+
+
+def _refuse_another_language(label: str, task: EvaluationTask, items: Sequence[Item], languages: Languages) -> None:
+    """Stop where texts are in another script than their language's, or both sides of a translation are the same."""
+    named = {
+        "translation": {code: code for code in (languages.source, languages.target)},
+        "text": {"text": task.language or ""},
+    }
+    sides = named.get(task.spec.judge, {})
+    for name, code in sides.items():
+        long = [item for item in items if num_letters(item[name]) >= _TELLING_LETTERS]
+        others = [item for item in long if code and target_script_ratio(item[name], code) == 0]
+        if 2 * len(others) > len(long):
+            raise BadInputError(
+                f"evaluate.tasks.{label}: texts in {code} are asked for, but {len(others)} of {len(long)} have no "
+                f"letter of its script; first: {others[0]['origin']} {others[0][name][:80]!r}. Correct `paths`, their "
+                "order (the source language first) or the language; one that is written in another script names it, "
+                "as sr-Latn"
+            )
+    same = [item for item in items if len(sides) > 1 and len({item[name] for name in sides}) == 1]
+    if 2 * len(same) > len(items):
+        raise BadInputError(
+            f"evaluate.tasks.{label}: {len(same)} of {len(items)} sentences are their own translations; first: "
+            f"{same[0]['origin']}. Correct `paths`: the same file was given for both languages"
+        )
 
 
 def _drawn(items: list[Item], task: EvaluationTask) -> list[Item]:

@@ -26,6 +26,8 @@ _DIRECTION = re.compile(f"({CODE})-({CODE})")
 # ISO 15924 has codes for writing systems of several scripts, and for styles of one.
 _MIXED = {"Kore": ("Hang", "Hani"), "Jpan": ("Hira", "Kana", "Hani"), "Hrkt": ("Hira", "Kana"), "Aran": ("Arab",)}
 _MIXED |= {"Hans": ("Hani",), "Hant": ("Hani",), "Hanb": ("Hani", "Bopo"), "Latf": ("Latn",), "Latg": ("Latn",)}
+# Written forms of a language that has a code of its own.
+_PART_OF = {"nb": "no", "nn": "no"}
 # Korean texts hold Chinese characters, but few.
 _BORROWED = {"Kore": ("Hani",)}
 # Scripts that put no space between words (Unicode's line break classes SA and ID, and Tibetan).
@@ -187,7 +189,8 @@ def is_in(declared: str, wanted: str) -> bool:
     except BadInputError:
         return False
     regions = {part for code in (one.code, other.code) for part in code.split("-")[1:] if len(part) != 4}
-    is_same = one.code.split("-")[0] == other.code.split("-")[0] and one.scripts == other.scripts
+    first, second = (code.split("-")[0] for code in (one.code, other.code))
+    is_same = second in (first, _PART_OF.get(first)) and one.scripts == other.scripts
     return is_same and _writing_of(one.code) == _writing_of(other.code) and len(regions) < 2
 
 

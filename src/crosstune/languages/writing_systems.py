@@ -12,6 +12,11 @@ _LETTERS = regex.compile(r"\p{L}+")
 UNSPACED_SCRIPTS = "".join(rf"\p{{{script}}}" for script in UNSPACED)
 
 
+def num_letters(text: str) -> int:
+    """Return how many letters a text has."""
+    return sum(map(len, _LETTERS.findall(text)))
+
+
 def script_share(text: str, code: str) -> float:
     """Return the share of a text's letters that are in the language's scripts; 1 without letters."""
     return _share(text, language(code).scripts)
@@ -36,8 +41,8 @@ def are_exchanged(first: tuple[str, str], second: tuple[str, str]) -> bool:
 
 
 def _share(text: str, scripts: tuple[str, ...]) -> float:
-    num_letters = sum(map(len, _LETTERS.findall(text)))
-    return sum(map(len, _of_scripts(scripts).findall(text))) / num_letters if num_letters else 1.0
+    count = num_letters(text)
+    return sum(map(len, _of_scripts(scripts).findall(text))) / count if count else 1.0
 
 
 @lru_cache

@@ -37,6 +37,7 @@ TASKS = (
                 "correct_answer_num",
                 ("1", "2", "3", "4"),
                 ("link", "question_number"),
+                language=("dialect",),
             ),
         ),
         published=Published(

@@ -10,7 +10,10 @@ TASKS = (
         title="FLORES-200",
         judge="translation",
         # The authors' files are lines, aligned by their numbers. FLORES+ has a table for each language, rows by `id`.
-        layouts=(ColumnLayout((("text", "text"),), ids=("id",)), ColumnLayout((("text", "sentence"),), ids=("id",))),
+        layouts=(
+            ColumnLayout((("text", "text"),), ids=("id",), language=("iso_639_3", "iso_15924")),
+            ColumnLayout((("text", "sentence"),), ids=("id",)),
+        ),
         published=Published(
             "multilingual",
             ("{flores}.devtest", "devtest/{flores}.parquet", "devtest/{flores}.jsonl"),

@@ -1,8 +1,11 @@
 """A form in which a benchmark is published, and how its rows become items."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from crosstune.languages.registry import is_in
 
 
 class NoItem(ValueError):
@@ -19,6 +22,7 @@ class ColumnLayout:
         answers: what stands there, by label and in any case, in one way or several; or the column that lists them.
         right: the label of every row, where rows have none.
         ids: columns that together number a row, as far as it has them. Nothing relies on a number occurring once.
+        language: columns that together say which language a row is in, by its code.
     """
 
     texts: tuple[tuple[str, str], ...]
@@ -26,6 +30,7 @@ class ColumnLayout:
     answers: tuple[str | tuple[str, ...], ...] | str = ()
     ids: tuple[str, ...] = ()
     right: int | None = None
+    language: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -47,6 +52,15 @@ class ColumnLayout:
         elif self.right is not None:
             item["label"] = self.right
         return item
+
+    def other_language(self, row: Mapping[str, Any], wanted: str) -> str:
+        """Return the language that a row says it is in, where that is not the one that is wanted."""
+        said = [row.get(column) for column in self.language]
+        parts = [part.strip() for part in said if isinstance(part, str) and part.strip()]
+        if not parts or len(parts) < len(said):
+            return ""
+        declared = "_".join(parts)
+        return "" if is_in(declared, wanted) else declared
 
     def _label(self, row: Mapping[str, Any]) -> int:
         value, listed = row[self.label], row[self.answers] if isinstance(self.answers, str) else self.answers
@@ -86,4 +100,4 @@ def _written(value: Any) -> str:
     """Return a label or number as a table would write it: 1, not 1.0, where a column with gaps was read as floats."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    return unicodedata.normalize("NFC", str(value).strip())
