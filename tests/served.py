@@ -1,16 +1,15 @@
 """A server that a command of crosstune starts, at a port that is free."""
 
 import random
+import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tests.command_line import ENVIRONMENT
+from tests import warm
 
 
 def free_port(lowest: int = 0, highest: int = 0) -> int:
@@ -26,21 +25,20 @@ def free_port(lowest: int = 0, highest: int = 0) -> int:
 def served(*arguments: str, path: str = "") -> Iterator[str]:
     """Run a command that serves until it is stopped; yield its address as soon as `path` is answered."""
     port = free_port()
-    command = [sys.executable, "-m", "crosstune", *arguments, "--port", str(port)]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = warm.Process("crosstune", *arguments, "--port", str(port))
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_for(f"{address}{path}", process)
         yield address
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         process.wait(20)
 
 
-def _wait_for(page: str, process: "subprocess.Popen[bytes]") -> None:
+def _wait_for(page: str, process: warm.Process) -> None:
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended"
+        assert process.poll() is None, f"the server ended: {process.said()[1][-2000:]}"
         with suppress(urllib.error.URLError, TimeoutError, ConnectionError):
             urllib.request.urlopen(page, timeout=1)
             return

@@ -203,6 +203,7 @@ def test_a_recipe_with_seeds_shows_means_and_spreads(quick_run: tuple[Path, str]
     root = tmp_path / "miniature_quick"
     shutil.copytree(quick_run[0], root / "miniature_quick_seed_1", ignore=shutil.ignore_patterns(".lock"))
     settings = ["systems.lora=null", "systems.continued=null", "systems.bilingual=null", "seeds=[1, 2]"]
+    settings += ["systems_at_once=1"]  # what works side by side loads all libraries first
     settings += ["systems.ours.phases.0.num_epochs=null", "systems.ours.phases.0.num_steps=3", f"runs_root={tmp_path}"]
     done = crosstune("run", str(QUICK), "--quick", *settings)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -222,6 +223,7 @@ def test_a_recipe_with_seeds_shows_means_and_spreads(quick_run: tuple[Path, str]
 def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Path, str], tmp_path: Path) -> None:
     path = write_study(tmp_path, recipe=str(QUICK))
     settings = [f"runs_root={tmp_path}", "systems.ours.phases.0.num_epochs=null", "systems.ours.phases.0.num_steps=3"]
+    settings += ["systems_at_once=1"]  # what works side by side loads all libraries first
     # The first run begins from the quick miniature, as a second one does from the first.
     shutil.copytree(quick_run[0], tmp_path / "grid" / "paper_seed_1", ignore=shutil.ignore_patterns(".lock"))
     runs = list(runs_of(load_study(path), path, settings, quick=True))
