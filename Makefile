@@ -6,7 +6,7 @@ READY := .venv/.ready
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help miniature quick real real-budget results pictures benchmark-training test-fast test-newest test-all test check format
+.PHONY: help miniature quick real real-budget results pictures benchmark test-fast test-newest test-all test check format
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -47,17 +47,9 @@ results: $(READY)  ## take the tables of `make miniature` into README and docs
 pictures: $(READY)  ## draw the pictures of the report of `make miniature` into docs/pictures, with Chromium
 	$(BIN)/python -m docs.draw_report runs/miniature
 
-benchmark-training: $(READY)  ## training beside HF Trainer and TRL on one core, into docs/performance.md, in 20 minutes
+benchmark: $(READY)  ## speed beside this core's rate and beside the peers, into docs/performance.md; 30 minutes, on an idle machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmark]'
-	for model in M S miniature; do \
-	  results=benchmarks/results/training_$$(echo $$model | tr MS ms); \
-	  $(BIN)/python benchmarks/training.py --model $$model --json $$results.json || exit 1; \
-	  $(BIN)/python benchmarks/training.py --model $$model --precision bf16 --json $${results}_bf16.json || exit 1; \
-	done
-	for model in M S miniature; do \
-	  $(BIN)/python benchmarks/training_profile.py --model $$model --json benchmarks/results/profile_$$(echo $$model | tr MS ms).json || exit 1; \
-	done
-	$(BIN)/python benchmarks/performance_tables.py
+	$(BIN)/python benchmarks/all_benchmarks.py $(if $(DATA),--data "$(DATA)")
 
 test-fast: $(READY)  ## the tests that neither train nor start a process, for use while working
 	$(PYTEST) -m "not slow and not whole and not exhaustive"

@@ -1,4 +1,4 @@
-"""Take the tables of `make benchmark-training` and of the GPU's benchmark into docs/performance.md, from their JSON.
+"""Take the benchmarks' tables into docs/performance.md, from their JSON.
 
 python benchmarks/performance_tables.py
 """
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-MODELS = ("m", "s", "miniature")
+MODELS = ("m", "s", "miniature", "smollm2")
+IN_BF16 = ("m", "s", "miniature")
 NAMES = {
     "crosstune": "crosstune",
-    "crosstune_1536": "crosstune, micro-batches of 1,536 tokens",
     "trainer": "HF Trainer, our process settings",
     "trl": "TRL SFTTrainer, our process settings",
     "trainer_as_is": "HF Trainer, its defaults",
@@ -24,6 +24,7 @@ NAMES = {
     "trainer_bf16_as_is": "HF Trainer, `bf16=True`",
     "trl_bf16_as_is": "TRL SFTTrainer, `bf16=True`",
 }
+PEERS = {"trainer": "HF Trainer", "trl": "TRL"}
 GPU_NAMES = {
     "crosstune": "crosstune",
     "crosstune_fp8": "crosstune, `train.precision: fp8`",
@@ -89,6 +90,54 @@ def gpu_table(name: str) -> str:
     return "\n".join(lines)
 
 
+SUMMARY_HEAD = ("work of one core", "crosstune", "of this core's rate", "faster than peers", "than with their defaults")
+
+
+def summary_rows() -> list[tuple[str, ...]]:
+    """Return the cells of the table of ratios: a kind of work in each row."""
+    rows = []
+    for model in MODELS:
+        content = read(f"training_{model}.json")
+        by_name = {row["variant"]: row for row in content["results"]}
+
+        def beside(ending: str, by_name: dict[str, Any] = by_name) -> str:
+            faster = {peer: by_name[f"{name}{ending}"]["crosstune_is_faster"] for name, peer in PEERS.items()}
+            return ", ".join(f"{peer} {ratio:.2f} ×" for peer, ratio in faster.items())
+
+        ours = by_name["crosstune"]
+        rate, share = f"{ours['tokens_per_cpu_second']:,.0f} tokens/s", f"{ours['share_of_matrix_rate']:.0%}"
+        rows.append((f"training, {content['model']}", rate, share, beside(""), beside("_as_is")))
+    kinds = (
+        ("multiple_choice_28m", "scoring four endings, 28M", "requests_per_s", "requests/s", "lm-evaluation-harness"),
+        ("generation_28m", "translating, 28M", "new_tokens_per_s", "new tokens/s", "`generate`"),
+    )
+    for name, work, rate, unit, peer in kinds:
+        _, equal, ours = read(f"{name}.json")["sides"]
+        faster = [f"{peer} {side['ratio']:.2f} ×" for side in (equal, ours)]
+        rows.append((work, f"{ours[rate]:,.0f} {unit}", "", *faster))
+    data, pieces = read("data_stage.json"), read("tokenizer.json")
+    first = next(row for row in read("input_pipeline.json")["sizes"] if row["rows"] == 1_000_000)
+    for work, seconds in (
+        (f"data stage, {data['rows']:,} rows with every check", data["seconds"]),
+        (f"learning 14,336 pieces from {pieces['megabytes']:.0f} MB", pieces["learn_seconds"]),
+        ("1,000,000 rows to the first step", first["seconds_to_first_step"]),
+    ):
+        rows.append((work, f"{seconds:g} s", "", "", ""))
+    return rows
+
+
+def summary_table() -> str:
+    lines = ["| " + " | ".join(SUMMARY_HEAD) + " |", "|---|---:|---:|---|---|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in summary_rows())])
+
+
+def in_columns() -> list[str]:
+    """Return the table of ratios for a terminal."""
+    rows = [SUMMARY_HEAD, *summary_rows()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def profile_table() -> str:
     profiles = [read(f"profile_{model}.json") for model in MODELS]
     lines = ["| share of a step's time | " + " | ".join(found["model"] for found in profiles) + " |"]
@@ -114,13 +163,12 @@ def input_table() -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def write_page() -> None:
     page = ROOT / "docs" / "performance.md"
     text = page.read_text(encoding="utf-8")
-    tables = {
-        name: training_table(name) for model in MODELS for name in (f"training_{model}", f"training_{model}_bf16")
-    }
-    tables |= {"profile": profile_table(), "input_pipeline": input_table()}
+    trainings = [*(f"training_{model}" for model in MODELS), *(f"training_{model}_bf16" for model in IN_BF16)]
+    tables = {name: training_table(name) for name in trainings}
+    tables |= {"summary": summary_table(), "profile": profile_table(), "input_pipeline": input_table()}
     tables |= {name: gpu_table(name) for name in ("gpu_train", "gpu_train_first")}
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
@@ -133,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write_page()

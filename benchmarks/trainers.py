@@ -49,9 +49,8 @@ def build_model(shape: dict[str, Any], attention: str) -> Any:
         register_varlen_attention()
     torch.manual_seed(0)
     config = LlamaConfig(
-        **{key: value for key, value in shape.items() if key != "heads"},
+        **{"num_key_value_heads": shape["heads"], **{key: value for key, value in shape.items() if key != "heads"}},
         num_attention_heads=shape["heads"],
-        num_key_value_heads=shape["heads"],
         attn_implementation=attention,
     )
     return LlamaForCausalLM(config)
@@ -165,6 +164,7 @@ def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Tu
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     rows = [row for batch in batches for row in batch]
+    micro_batch_rows = variant.micro_batch_rows or len(batches[0])
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
@@ -176,8 +176,8 @@ def run_trainer(model: Any, batches: list[list[Row]], variant: Variant, turn: Tu
 
     common = {
         "output_dir": tempfile.mkdtemp(),
-        "per_device_train_batch_size": len(batches[0]) // variant.micro_batches,
-        "gradient_accumulation_steps": variant.micro_batches,
+        "per_device_train_batch_size": micro_batch_rows,
+        "gradient_accumulation_steps": len(batches[0]) // micro_batch_rows,
         "max_steps": len(batches),
         "learning_rate": LEARNING_RATE,
         "lr_scheduler_type": "constant",

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from trainers import MARK, Turn, build_model, matrix_rate, run_crosstune, run_trainer, useful_flops
-from training_rows import BATCH_ROWS, TIMED_STEPS, WARMUP_STEPS, Row, make_batches, make_rows
-from training_variants import COMPARED, MODELS, VARIANTS, Variant
+from training_rows import TIMED_STEPS, WARMUP_STEPS, Row, make_batches, make_rows
+from training_variants import COMPARED, MODELS, VARIANTS, Variant, batch_rows_of
 
 # What the others are compared with, and by how much their losses may differ from its losses.
 OURS = {"float32": "crosstune", "bf16": "crosstune_bf16"}
@@ -59,7 +59,7 @@ def precision_of(variant: Variant) -> str:
 
 def batches_of(arguments: argparse.Namespace) -> list[list[Row]]:
     rows = make_rows(MODELS[arguments.model]["vocab_size"], number=4096, seed=1)
-    return make_batches(rows, seed=2, grouped=arguments.rows == "grouped")
+    return make_batches(rows, 2, arguments.rows == "grouped", batch_rows_of(arguments.model))
 
 
 def compare(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ def main() -> None:
     result = {
         "model": arguments.model,
         "rows": arguments.rows,
-        "batch_rows": BATCH_ROWS,
+        "batch_rows": batch_rows_of(arguments.model),
         "timed_steps": TIMED_STEPS,
         "results": compare(arguments),
         "commit": commit(),

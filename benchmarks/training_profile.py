@@ -92,7 +92,7 @@ def main() -> None:
     prepare_libraries()
     shape = training_variants.MODELS[arguments.model]
     rows = training_rows.make_rows(shape["vocab_size"], 4096, seed=1)
-    batches = training_rows.make_batches(rows, seed=2, grouped=True)
+    batches = training_rows.make_batches(rows, 2, True, training_variants.batch_rows_of(arguments.model))
     turn = Profiled()
     settings = {"micro_batch_tokens": arguments.micro_batch_tokens}
     trainers.run_crosstune(trainers.build_model(shape, "eager"), batches, turn, **settings)

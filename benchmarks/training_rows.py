@@ -2,7 +2,6 @@
 
 import random
 
-BATCH_ROWS = 32
 WARMUP_STEPS, TIMED_STEPS = 1, 5
 
 Row = tuple[list[int], int]
@@ -30,7 +29,7 @@ def make_rows(vocab_size: int, number: int, seed: int) -> list[Row]:
     return rows
 
 
-def make_batches(rows: list[Row], seed: int, grouped: bool, batch_rows: int = BATCH_ROWS) -> list[list[Row]]:
+def make_batches(rows: list[Row], seed: int, grouped: bool, batch_rows: int) -> list[list[Row]]:
     """Return some batches, in random order: of rows of similar length as HF's grouping makes them, or of any rows."""
     if not grouped:
         return random_batches(rows, seed, WARMUP_STEPS + TIMED_STEPS, batch_rows)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PhiConfig
 
-from crosstune.models.frozen import FrozenLinear, Kind, dtype_of_states, frozen_kinds, pack, pack_frozen_weights
+from crosstune.models.frozen import FrozenLinear, Kind, dtype_of_states, frozen_kinds
 from crosstune.models.kernels.inplace_gradients import gradients_in_place
 from crosstune.models.kernels.low_memory_layers import lean_layers
+from crosstune.models.pack_weights import pack, pack_frozen_weights
 from crosstune.models.self_test import amplified
 from crosstune.train.methods.trainable import make_trainable
 from tests.train.conftest import make_phase

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from crosstune.models.layers import kinds_of_layers, layers_of
-from crosstune.models.plain import inner_model
+from crosstune.models.layers import inner_model, kinds_of_layers, layers_of
 from crosstune.models.plain_rows import largest_difference
 
 Gradients = dict[str, Tensor]

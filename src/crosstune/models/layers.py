@@ -1,12 +1,18 @@
-"""The layers of a model, and which of them are of one kind."""
+"""What is inside a model: that of transformers, its layers, and which of them are of one kind."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
+from transformers import PreTrainedModel
 
 Kind = tuple[Any, ...]
 """What layers of a model have in common that compute alike."""
+
+
+def inner_model(trained: nn.Module) -> PreTrainedModel:
+    """Return the transformers model inside adapters and wrappers for several ranks."""
+    return next(part for part in trained.modules() if isinstance(part, PreTrainedModel))
 
 
 def layers_of(trained: nn.Module) -> nn.ModuleList:

@@ -24,12 +24,12 @@ from crosstune.models.attention.with_cache import ATTENTION as SLOTS
 from crosstune.models.frozen import dtype_of_states
 from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
+from crosstune.models.layers import inner_model
 from crosstune.models.logits import packed_logit_parts
 from crosstune.models.packing import ATTENTION, lay_out, logits_at
 from crosstune.models.plain import (
     Way,
     changes_with_length,
-    inner_model,
     own_attention,
     plain_logits,
     set_attention,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from crosstune.models.kernels.low_memory_layers import own_forwards
+from crosstune.models.layers import inner_model
 
 Way = Literal["packed", "right-padded", "one by one"]
 _OURS = "crosstune_"
@@ -21,11 +22,6 @@ _OWN = "_crosstune_own_attention"
 # Rows of a padded batch are no shorter than this share of its longest.
 _MIN_SHARE = 0.75
 _Rows = TypeVar("_Rows")
-
-
-def inner_model(trained: nn.Module) -> PreTrainedModel:
-    """Return the transformers model inside adapters and wrappers for several ranks."""
-    return next(part for part in trained.modules() if isinstance(part, PreTrainedModel))
 
 
 def set_attention(model: PreTrainedModel, name: str) -> None:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from crosstune.models.plain import inner_model, plain_logits
+from crosstune.models.layers import inner_model
+from crosstune.models.plain import plain_logits
 
 # Two rows with a beginning of their own, and one that is alone. Lengths are multiples of 16, as products in eight bits
 # want them.

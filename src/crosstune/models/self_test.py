@@ -27,7 +27,7 @@ from crosstune.models.gradients import (
     sampled_gradients,
 )
 from crosstune.models.kernels.low_memory_layers import own_forwards
-from crosstune.models.plain import inner_model
+from crosstune.models.layers import inner_model
 from crosstune.models.plain_rows import (
     LENGTHS,
     NUM_SHARED,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from crosstune.models.attention.with_cache import Slots
-from crosstune.models.plain import inner_model
+from crosstune.models.layers import inner_model
 
 # What the steps below read of each of the three rows.
 READ = (np.arange(11, 13), np.arange(13, 16), np.arange(8, 10))

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from crosstune.models.frozen import pack_frozen_weights
 from crosstune.models.half_weights import halve_weights
 from crosstune.models.kernels.inplace_gradients import choose_kernels, fast_paths, prove_training
+from crosstune.models.pack_weights import pack_frozen_weights
 from crosstune.models.recompute import recompute_layers
 from crosstune.plan.case import Case
 from crosstune.plan.machines import Gpu, Machine

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from crosstune.models.frozen import bytes_when_packed
-from crosstune.models.layers import layers_of
+from crosstune.models.layers import inner_model, layers_of
+from crosstune.models.pack_weights import bytes_when_packed
 from crosstune.models.recompute import recompute_layers
 from crosstune.models.shapes import shapes_only
 from crosstune.plan.activations import COUNTED_ATTENTION, Known, saved_bytes
@@ -94,7 +93,8 @@ def estimate_memory(
     else:
         working = _copies(trained, settings)
     activations = _activations(trained, tokens.largest_micro_batch, settings, {} if known is None else known)
-    vocabulary = _plain(trained).get_output_embeddings().weight.shape[0]
+    model: Any = inner_model(trained)
+    vocabulary = model.get_output_embeddings().weight.shape[0]
     all_logits = tokens.most_supervised * vocabulary * (bytes_per_value if num_shards > 1 else _FLOAT)
     rounded = tokens.most_supervised * vocabulary * (_FLOAT - bytes_per_value) if num_shards == 1 else 0
     chunk = min(_CHUNK_ROWS, tokens.most_supervised) * vocabulary * 2 * _FLOAT
@@ -178,7 +178,7 @@ def _fake(tensor: Tensor, mode: FakeTensorMode) -> Any:
 
 
 def _activations(trained: nn.Module, num_tokens: int, settings: Train, known: Known) -> int:
-    model = _plain(trained)
+    model = inner_model(trained)
     model.set_attn_implementation(COUNTED_ATTENTION)
     trained.train()
     whole = saved_bytes(trained, num_tokens, settings.precision, known)
@@ -189,11 +189,6 @@ def _activations(trained: nn.Module, num_tokens: int, settings: Train, known: Kn
     recompute_layers(model, wanted=False)
     # One layer is computed again at a time: the whole, less what all layers but one keep.
     return kept + (whole - kept) // int(model.config.get_text_config(decoder=True).num_hidden_layers)
-
-
-def _plain(trained: nn.Module) -> Any:
-    """Return the transformers model inside adapters."""
-    return trained.get_base_model() if isinstance(trained, PeftModel) else trained
 
 
 def _largest_layer(trained: nn.Module) -> int:

@@ -16,10 +16,10 @@ from crosstune.errors import BadInputError
 from crosstune.models.chat_template import template_of
 from crosstune.models.kernels.fp8 import check_fp8
 from crosstune.models.kernels.inplace_gradients import choose_kernels
+from crosstune.models.layers import inner_model
 from crosstune.models.load import load_tokenizer
 from crosstune.models.paths import path_of
 from crosstune.models.pieces import num_rows
-from crosstune.models.plain import inner_model
 from crosstune.models.wrappers import is_part
 from crosstune.recipe import Phase
 from crosstune.runs import ranks

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
-from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 from torch.nn.parallel import DistributedDataParallel
@@ -18,14 +17,15 @@ from crosstune.models.kernels import selftest
 from crosstune.models.kernels.fp8 import multiply_in_fp8
 from crosstune.models.kernels.low_memory_layers import lean_layers, prove_lean_layers, replaced_forwards
 from crosstune.models.kernels.skip_unused_positions import last_layer, skip_unread_positions, skipping_is_proven
+from crosstune.models.layers import inner_model
 from crosstune.models.paths import Trial, choose_path, digit_of, is_slow, packed_attentions
-from crosstune.models.plain import inner_model, set_attention
+from crosstune.models.plain import set_attention
 from crosstune.recipe import Train
 
 
 def choose_kernels(trained: nn.Module, device: torch.device, settings: Train) -> None:
     """Let a model, as it is trained, attend and multiply by what the device does fastest and the recipe asks for."""
-    model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
+    model = inner_model(trained)
     flex = settings.flex_attention if settings.kernels == "auto" else False
     set_attention(model, packed_attention(model, device, flex))
     if settings.kernels == "auto":

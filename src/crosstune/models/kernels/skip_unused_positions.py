@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 
 from crosstune.models.kernels import selftest
+from crosstune.models.layers import inner_model
 
 # Families whose last layer is followed by the final norm and the head alone, with the names of the modules concerned.
 _MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
@@ -79,7 +79,7 @@ def last_layer(trained: nn.Module) -> nn.Module | None:
 
 def family_decoder(trained: nn.Module) -> Any:
     """Return embeddings, layers and final norm of a model of LLaMA's family, None of any other."""
-    model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
+    model: Any = inner_model(trained)
     return model.get_decoder() if model.config.model_type in _MODEL_TYPES else None
 
 

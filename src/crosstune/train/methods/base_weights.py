@@ -11,9 +11,10 @@ from torch import Tensor
 
 from crosstune.errors import BadInputError
 from crosstune.models.experts import num_expert_weights
-from crosstune.models.frozen import Kind, pack, pack_frozen_weights
+from crosstune.models.frozen import Kind
 from crosstune.models.half_weights import halve_weights
-from crosstune.models.plain import inner_model
+from crosstune.models.layers import inner_model
+from crosstune.models.pack_weights import pack, pack_frozen_weights
 from crosstune.recipe import Train
 from crosstune.terminal import note
 from crosstune.train.methods.trainable import Trainable, log_probabilities
