@@ -187,12 +187,30 @@ def test_quick_needs_a_quick_section(recipe_content: dict[str, Any], tmp_path: P
     assert yaml_file.load_recipe(path).seed == 1
 
 
-def test_differences_name_the_settings(recipe_content: dict[str, Any]) -> None:
-    before = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
+def test_differences_name_the_settings(recipe_content: dict[str, Any], tmp_path: Path) -> None:
+    before = yaml_file.validate(recipe_content, "r")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml_file.dump(before), encoding="utf-8")
     recipe_content["systems"]["ours"]["phases"][0]["global_batch_size"] = 16
-    after = yaml_file.dump(yaml_file.validate(recipe_content, "r"))
-    assert yaml_file.differences(before, before) == []
-    assert yaml_file.differences(before, after) == ["systems.ours.phases.0.global_batch_size: 8 -> 16"]
+    after = yaml_file.validate(recipe_content, "r")
+    assert yaml_file.differences(path, before) == []
+    assert yaml_file.differences(path, after) == ["systems.ours.phases.0.global_batch_size: 8 -> 16"]
+
+
+def test_a_setting_that_an_earlier_version_did_not_write_counts_as_its_default(
+    recipe_content: dict[str, Any], tmp_path: Path
+) -> None:
+    recipe_content["mine"] = {}
+    recipe = yaml_file.validate(recipe_content, "r")
+    path = tmp_path / "recipe.yaml"
+    text = yaml_file.dump(recipe)
+    earlier = text.replace("mine: {}\n", "").replace("  micro_batch_tokens: 4096\n", "")
+    assert len(text.splitlines()) - len(earlier.splitlines()) == 2
+    path.write_text(earlier, encoding="utf-8")
+    assert yaml_file.differences(path, recipe) == []
+    # What no version reads any more is a difference.
+    path.write_text(earlier + "unheard_of: 1\n", encoding="utf-8")
+    assert "unheard_of: 1 -> not set" in yaml_file.differences(path, recipe)
 
 
 def all_recipes() -> list[Path]:

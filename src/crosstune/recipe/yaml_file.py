@@ -4,6 +4,9 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,10 +84,15 @@ def dump(recipe: Recipe) -> str:
 
 def to_yaml(content: Any) -> str:
     """Return content as YAML."""
+    return _yaml_of(json.dumps(content))
+
+
+@lru_cache(maxsize=16)  # Each stage writes the same recipe, and the YAML of a long one takes a third of a second.
+def _yaml_of(content: str) -> str:
     stream = io.StringIO()
     yaml = YAML()
     yaml.width = 120
-    yaml.dump(content, stream)
+    yaml.dump(json.loads(content), stream)
     return stream.getvalue()
 
 
@@ -99,9 +107,17 @@ def description_of(path: Path) -> str:
     return str(_read(path).get("description", ""))
 
 
-def differences(old: str, new: str) -> list[str]:
-    """Return one line per setting in which two resolved recipes differ."""
-    before, after = (dict(_flatten(_parse_yaml(text, "recipe"))) for text in (old, new))
+def differences(path: Path, wanted: Recipe) -> list[str]:
+    """Return one line per setting in which a resolved recipe, as a run folder holds it, differs from a recipe.
+
+    An earlier version wrote none of the settings that have come since: they count as their defaults.
+    """
+    old, new = path.read_text(encoding="utf-8"), dump(wanted)
+    if old == new:
+        return []
+    with suppress(RecipeError):
+        old = dump(load_recipe(path))
+    before, after = (dict(_flatten(_parse_yaml(text, str(path)))) for text in (old, new))
     return [
         f"{path}: {before.get(path, 'not set')!s} -> {after.get(path, 'not set')!s}"
         for path in sorted(before | after)
@@ -156,9 +172,15 @@ def _rename_stages(content: dict[str, Any], path: Path) -> None:
 
 def _parse_yaml(text: str, where: str) -> Any:
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return deepcopy(_parsed(text))
     except YAMLError as error:
         raise RecipeError(f"{where}: not valid YAML: {error}") from None
+
+
+@lru_cache(maxsize=16)  # Commands read a recipe twice and more.
+def _parsed(text: str) -> Any:
+    # In Python: the library in C reads YAML 1.1, in which Norwegian's code is false.
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

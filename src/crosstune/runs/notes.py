@@ -70,7 +70,9 @@ def noted(recipe: "Recipe", run: RunFolder, stage: str, command: str) -> Iterato
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     facts["stages"][stage] |= {"finished": finished, "inputs": inputs}
     facts["stages"][stage].pop("unfinished", None)
-    write_text(_recipe_of(run, stage), _dumped(recipe))
+    from crosstune.recipe import yaml_file  # as in _changes
+
+    write_text(_recipe_of(run, stage), yaml_file.dump(recipe))
     write_json(path, facts)
 
 
@@ -142,7 +144,7 @@ def _changes(recipe: "Recipe", run: RunFolder, stage: str) -> list[str]:
     read = tuple(section for name in (*_before(stage), stage) for section in _SECTIONS[name])
     return [
         line
-        for line in yaml_file.differences(path.read_text(encoding="utf-8"), _dumped(recipe))
+        for line in yaml_file.differences(path, recipe)
         if _is_within(setting := line.partition(":")[0], read) and setting.rpartition(".")[2] not in _OF_THE_REPORT
     ]
 
@@ -158,12 +160,6 @@ def _before(stage: str) -> tuple[str, ...]:
 
 def _recipe_of(run: RunFolder, stage: str) -> Path:
     return run.root / ".stages" / f"{stage}.yaml"
-
-
-def _dumped(recipe: "Recipe") -> str:
-    from crosstune.recipe import yaml_file
-
-    return yaml_file.dump(recipe)
 
 
 def _files(run: RunFolder, stage: str) -> list[Path]:

@@ -125,7 +125,7 @@ def _resolved(recipe: "Recipe", run: RunFolder, update: bool) -> str:
 
     text = yaml_file.dump(recipe)
     if run.recipe.exists() and not update:
-        found = yaml_file.differences(run.recipe.read_text(encoding="utf-8"), text)
+        found = yaml_file.differences(run.recipe, recipe)
         differences = [line for line in found if line.partition(":")[0] not in _PLACES]
         if differences:
             raise RunFolderError(

@@ -46,14 +46,13 @@ def nearest_finished(recipe: Recipe) -> RunFolder | None:
 
     The base model has to be the same: it costs the most, and runs that do not share it are of another experiment.
     """
-    wanted = yaml_file.dump(recipe)
     base = f"systems.{recipe.evaluate.reference_system}."
     found: list[tuple[int, Path]] = []
     # Studies lie beside one another, each run in its study's folder; a run of the recipe itself lies beside them.
     for depth in ("*", "*/*"):
         for page in sorted(recipe.runs_root.parent.glob(f"{depth}/{_FINISHED}")):
             folder = RunFolder(page.parent.parent)
-            changes = yaml_file.differences(folder.recipe.read_text(encoding="utf-8"), wanted)
+            changes = yaml_file.differences(folder.recipe, recipe)
             if not any(change.startswith(base) for change in changes):
                 found.append((len(changes), folder.root))
     return RunFolder(min(found)[1]) if found else None
