@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForMultimodalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from crosstune.errors import BadInputError
 from crosstune.models.load import check_model, load_model
 from crosstune.models.wrappers import save_whole
 
@@ -36,6 +37,11 @@ WRAPPERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "qwen3_5": (
         {**LINEAR, "layer_types": ["linear_attention", "full_attention"]},
         {"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 32},
+    ),
+    # Whole with its head inside: its text model is no part of a text model.
+    "llama4": (
+        {"num_local_experts": 2, "intermediate_size_mlp": 64, "attn_temperature_tuning": False},
+        {**VISION, "vision_output_dim": 64, "projector_input_dim": 64, "projector_output_dim": 64},
     ),
     "llava": (
         {"model_type": "llama"},
@@ -74,3 +80,14 @@ def test_a_text_model_is_taken_out_extended_and_put_back(kind: str, tmp_path: Pa
     others = {name: weight for name, weight in whole.named_parameters() if "vision" in name or "visual" in name}
     assert others and all(torch.equal(weight, back.get_parameter(name)) for name, weight in others.items())
     assert (tmp_path / "back" / "preprocessor_config.json").read_text() == '{"do_resize": true}'
+
+
+@pytest.mark.slow
+def test_a_whole_that_says_something_else_than_its_text_model_is_refused(tmp_path: Path) -> None:
+    # Cohere 2 scales its logits, and transformers' model around it does not.
+    vision = {**VISION, "model_type": "siglip_vision_model"}
+    text = {**TEXT, "model_type": "cohere2", "logit_scale": 0.25}
+    config = CONFIG_MAPPING["aya_vision"](text_config=text, vision_config=vision)
+    AutoModelForMultimodalLM.from_config(config).save_pretrained(tmp_path)  # type: ignore[no-untyped-call]
+    with pytest.raises(BadInputError, match=r"AyaVision.* whose logits are not those of its text model: .* differ by"):
+        load_model(str(tmp_path))

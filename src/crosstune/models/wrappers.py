@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils.hub import cached_file
 
@@ -13,6 +14,8 @@ from crosstune.models.shapes import shapes_only
 
 _REST = "crosstune_rest"
 """The attribute of a text model under which the model that it was taken from waits, without it."""
+# Tokens that no model takes for a picture.
+_ROW = (4, 5, 6, 7, 8)
 _PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
 
 
@@ -43,17 +46,49 @@ def text_model(whole: PreTrainedModel, path: str, revision: str | None = None) -
     places = [name for name, part in whole.named_modules() if type(part) is type(text.base_model)]
     if len(places) != 1:
         raise BadInputError(_no_text_model(whole, path))
-    decoder = whole.get_submodule(places[0])
-    setattr(text, text.base_model_prefix, decoder)
-    text.set_output_embeddings(whole.get_output_embeddings())  # type: ignore[no-untyped-call]
+    decoder: Any = whole.get_submodule(places[0])
+    wanted = _logits(whole)
+    if text.base_model is text:
+        text = decoder  # The whole holds it with its head (Llama 4).
+    else:
+        setattr(text, text.base_model_prefix, decoder)
+        text.set_output_embeddings(whole.get_output_embeddings())  # type: ignore[no-untyped-call]
     text.config.tie_word_embeddings = text.get_output_embeddings().weight is text.get_input_embeddings().weight
     text.generation_config = whole.generation_config
     text.name_or_path = text.config.name_or_path = path
     text.eval()
+    _refuse_unequal(_logits(text), wanted, whole, path)
     # What is left waits outside of the text model's modules: it is neither counted, nor moved to a GPU, nor trained.
     whole.set_submodule(places[0], nn.Identity())
     text.__dict__[_REST] = _Rest(whole, places[0], _processor_files(path, revision))
     return cast(PreTrainedModel, text)
+
+
+def _logits(model: PreTrainedModel) -> Tensor | None:
+    """Return what a model says of a short row; None without weights, or where the whole reads no text alone."""
+    if model.device.type == "meta":
+        return None
+    row = torch.tensor([_ROW], device=model.device)
+    try:
+        with torch.no_grad():
+            found: Tensor = model(input_ids=row, attention_mask=torch.ones_like(row)).logits.float()
+    # Kosmos, BLIP: without a picture each fails in its own way.
+    except Exception:
+        return None
+    return found
+
+
+def _refuse_unequal(found: Tensor | None, wanted: Tensor | None, whole: PreTrainedModel, path: str) -> None:
+    """Stop where the text model says something else than the whole, which would be asked once it is put back."""
+    if found is None or wanted is None:
+        return
+    error, size = float((found - wanted).abs().max()), float(wanted.abs().max())
+    if not error <= 16 * torch.finfo(whole.dtype).eps * size:
+        raise BadInputError(
+            f"{path} is a model for text and pictures ({type(whole).__name__}) whose logits are not those of its text "
+            f"model: on a row of {len(_ROW)} tokens they differ by {error:.3g} of {size:.3g}. What would be trained is "
+            "not what the whole computes once it is put back. Give its text model alone, saved as one"
+        )
 
 
 def save_whole(model: PreTrainedModel, folder: Path, **how: Any) -> None:
