@@ -49,6 +49,25 @@ def test_a_model_with_pickled_weights_is_refused(tmp_path: Path) -> None:
         load_model(str(tmp_path))
 
 
+def test_a_tokenizer_is_read_again_when_a_file_has_changed_and_each_caller_has_his_own(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    def write(piece: str) -> None:
+        pieces = Tokenizer(models.BPE(vocab={piece: 0, "</s>": 1}, merges=[]))
+        PreTrainedTokenizerFast(tokenizer_object=pieces, eos_token="</s>").save_pretrained(tmp_path)
+
+    write("a")
+    one, other = load_tokenizer(str(tmp_path)), load_tokenizer(str(tmp_path))
+    one.chat_template = "{{ messages }}"
+    assert other.chat_template is None and load_tokenizer(str(tmp_path)).chat_template is None
+    write("b")
+    assert one.get_vocab() == {"a": 0, "</s>": 1} and load_tokenizer(str(tmp_path)).get_vocab() == {"b": 0, "</s>": 1}
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(BadInputError):
+        load_tokenizer(str(tmp_path))
+
+
 def test_a_tokenizer_without_eos_is_refused(tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast

@@ -1,6 +1,9 @@
 """Load causal language models and their tokenizers, safely: safetensors or GGUF, no code from the hub, clear errors."""
 
+import os
 from collections.abc import Sequence
+from copy import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +32,17 @@ from crosstune.models.weight_files import OLD_BUFFERS
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Load a fast tokenizer from a folder, a GGUF file or the hub.
 
+    A process loads the same files once: with a large vocabulary that takes a second, and a training asks five times.
+    What is returned is the caller's own, to which a chat template may be given; the pieces are shared.
+
     Raises:
         BadInputError: when there is none, or it has no EOS token.
     """
+    return copy(_load_tokenizer(path, revision, _state_of_files(Path(path))))
+
+
+@lru_cache(maxsize=8)
+def _load_tokenizer(path: str, revision: str | None, _: tuple[Any, ...]) -> PreTrainedTokenizerBase:
     tokenizer = gguf_tokenizer.load(path) if is_gguf(path) else _tokenizer_of_folder(path, revision)
     if tokenizer.eos_token_id is None:
         raise BadInputError(
@@ -40,6 +51,16 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
         )
     refuse_an_end_behind_each_text(tokenizer, path)
     return tokenizer
+
+
+def _state_of_files(path: Path) -> tuple[Any, ...]:
+    """Return what changes when a file of a folder, or a file, is written or replaced; nothing of the hub's."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
+    return tuple((file.name, *_times(file.stat())) for file in files if file.is_file())
+
+
+def _times(state: os.stat_result) -> tuple[int, ...]:
+    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def _tokenizer_of_folder(path: str, revision: str | None) -> PreTrainedTokenizerBase:
