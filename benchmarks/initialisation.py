@@ -90,7 +90,7 @@ def result_of(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
         )
         for row in map(json.loads, lines):
             scores = method["bits_per_byte"].setdefault(str(row["step"]), [])
-            scores.append(round(row["bits_per_byte"][recipe.languages.target], 4))
+            scores.append(round(row["bits_per_byte"][recipe.languages.targets[0]], 4))
     return found
 
 

@@ -61,7 +61,7 @@ def _part(section: type[Section], path: str) -> str:
     if path and len(_siblings(path)) > 1:
         kind = typing.get_args(section.model_fields["kind"].annotation)[0]
         title += f", `kind: {kind}`"
-    rows = [_row(name, field) for name, field in section.model_fields.items()]
+    rows = [_row(field.alias or name, field) for name, field in section.model_fields.items()]
     about = " ".join((section.__doc__ or "").replace("``", "`").split())
     return "\n".join(
         [f"## {title}\n", f"{about}\n", "| setting | value | default | what it is |", "|---|---|---|---|", *rows, ""]

@@ -16,7 +16,7 @@ import crosstune
 # %%
 files = [argument for argument in sys.argv[1:] if argument.endswith(".yaml")]
 recipe = crosstune.load_recipe(files[0] if files else "miniature", quick=True)
-print(recipe.languages, list(recipe.systems))
+print(recipe.languages.codes, list(recipe.systems))
 
 # %% [markdown]
 # Run all stages, from raw texts to the report. What is there already is skipped.

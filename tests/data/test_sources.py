@@ -89,6 +89,15 @@ def test_aligned_files_are_joined_by_line(tmp_path: Path) -> None:
     assert read(tmp_path, "parallel", "One.\nTwo.\n", "하나.\n둘.") == expected
 
 
+def test_the_files_of_a_source_with_its_own_two_languages_come_in_their_order(tmp_path: Path) -> None:
+    for name, content in (("f0", "本を読む。\n"), ("f1", "책을 읽는다.\n")):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    pair = Languages(source="ja", target="ko")
+    source = Source(kind="parallel", paths=("f0", "f1"), languages=pair.codes)
+    (row,) = read_source(source, [tmp_path / "f0", tmp_path / "f1"], tmp_path, pair)
+    assert isinstance(row, Row) and row.texts == {"ja": "本を読む。", "ko": "책을 읽는다."}
+
+
 def test_aligned_files_of_different_length_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"same number of lines, but .*f0 has 2 and .*f1 has 1"):
         read(tmp_path, "parallel", "One.\nTwo.\n", "하나.\n", format="aligned_text")

@@ -9,6 +9,7 @@ from crosstune.prompts.templates import TEMPLATES
 from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 from crosstune.prompts.wordings import Wordings
 from crosstune.recipe import EvaluationTask
+from crosstune.tasks.diagnostics import LANGUAGE, MIXED, Expectation, failures
 
 PAPER = TEMPLATES["paper-v1"]
 ITEMS = [
@@ -94,3 +95,13 @@ def test_a_sentence_that_occurs_often_is_asked_once_for_all_its_translations() -
 def test_settings_of_translation_go_with_it_only(setting: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="`wordings` and `references` are only for translation tasks"):
         EvaluationTask(task="nsmc_generate", paths=("n",), **setting)
+
+
+def test_of_several_targets_only_the_one_of_its_cell_is_a_right_language() -> None:
+    items = [{"id": "1", "en": "The student reads a book.", "ja": "学生は本を読みます。"}]
+    (cell,) = cells(items, directions=("en-ja",), instruction_languages=("en",))
+    asked = Expectation(cell.sources[0], cell.references[0][0], cell.instruction, "en", cell.target_language)
+    assert (cell.name, cell.answer_languages) == ("t_en_ja_en", ("ja",))
+    assert failures("学生は本を読みます。", asked, finished=True) == ()
+    assert failures("학생이 책을 읽습니다.", asked, finished=True) == (LANGUAGE,)
+    assert failures("学生は책을 読みます。", asked, finished=True) == (MIXED,)

@@ -45,7 +45,7 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
             "'paper-v1', 'alpaca', 'kullm' or 'chat' (found 'paper')",
         ),
         ("data.sources.alpaca.language", None, "a source of kind 'instructions' needs `language`"),
-        ("data.sources.pairs.language", "ko", "a parallel source holds both languages of the recipe"),
+        ("data.sources.pairs.language", "ko", "a parallel source holds two languages: remove `language`"),
         (
             "data.sources.pairs.columns",
             {"de": "Deutsch"},
@@ -155,7 +155,7 @@ def test_yaml_is_read_as_version_1_2(recipe_content: dict[str, Any], tmp_path: P
     path = tmp_path / "recipe.yaml"
     path.write_text(text.replace("target: ko", "target: no").replace("en-ko", "en-no"), encoding="utf-8")
     recipe = yaml_file.load_recipe(path, ["systems.ours.phases.0.learning_rate=2e-5"])
-    assert recipe.languages.target == "no" and recipe.systems["ours"].phases[0].learning_rate == 2e-5
+    assert recipe.languages.targets == ("no",) and recipe.systems["ours"].phases[0].learning_rate == 2e-5
 
 
 def test_a_recipe_states_only_what_differs_from_its_base(recipe_content: dict[str, Any], tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_parity_compares_the_sides_of_parallel_texts_and_of_no_others(small_base
     }
     rows = [fertility.measure(*text, lines, "base", small_base.tokenizer) for text, lines in sides.items()]
     korean, english = rows[1].tokens, rows[0].tokens
-    found = fertility.parity(rows, ["news"], Languages(source="en", target="ko"))
+    found = fertility.parity(rows, {"news": Languages(source="en", target="ko")})
     assert found == [
         {"text": "news", "tokenizer": "base", "languages": "ko / en", "parity": round(korean / english, 4)}
     ]

@@ -34,6 +34,12 @@ def test_digits_newlines_and_letters_of_other_scripts_never_share_a_piece(small_
     assert small_base.tokenizer.encode("\n10", add_special_tokens=False).tokens == ["▁", "<0x0A>", "1", "0"]
 
 
+def test_letters_of_two_targets_never_share_a_piece() -> None:
+    base = BpeTokenizer(learn_base(["The old book. 책책ああ책책ああ"] * 9, 362, "ko", "ja"))
+    assert {"책책", "ああ"} <= base.pieces.keys()
+    assert not [piece for piece in base.pieces if "책" in piece and "あ" in piece]
+
+
 def test_bos_comes_only_with_special_tokens(small_base: BpeTokenizer) -> None:
     plain = small_base.tokenizer.encode("the book", add_special_tokens=False).ids
     assert small_base.tokenizer.encode("the book").ids == [1, *plain]

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.prompts.examples import Example, write_examples
-from crosstune.recipe import Languages, Recipe
+from crosstune.recipe import Recipe, RecipeLanguages
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.terminal import console
@@ -226,7 +226,7 @@ def german_run(make_run: MakeRun) -> Callable[..., tuple[Recipe, RunFolder]]:
                 folder / "examples.parquet",
                 [Example("", text, language, "text", f"x.txt:{n}") for n, (language, text) in enumerate(rows)],
             )
-        return recipe.model_copy(update={"languages": Languages(source="en", target="de")}), run
+        return recipe.model_copy(update={"languages": RecipeLanguages(source="en", target="de")}), run
 
     return make
 
@@ -267,7 +267,7 @@ def test_words_of_a_script_with_vowel_signs_are_kept_whole_where_that_is_asked(
         recipe, run = make_run(base, EXTENSION | {"keep_words_whole": whole})
         with whole_folder(run.mixture("korean"), "hindi-1", {}) as folder:
             write_examples(folder / "examples.parquet", [Example("", text, "hi", "text", "x:1") for text in hindi])
-        recipe = recipe.model_copy(update={"languages": Languages(source="en", target="hi")})
+        recipe = recipe.model_copy(update={"languages": RecipeLanguages(source="en", target="hi")})
         text = said(partial(stage.run, recipe, run))
         assert "verified" in text and ("no GGUF file can be made" in " ".join(text.split())) == whole
         tokenizer = AutoTokenizer.from_pretrained(run.tokenizer("extended"))

@@ -142,7 +142,7 @@ def choose(
     drops = Drops()
     found: list[Item] = []
     for item in readable(items, label, on_bad_row, drops):
-        empty = task.spec.empty_field(item, (languages.source, languages.target))
+        empty = task.spec.empty_field(item, languages.codes)
         if empty:
             drops.add(f"empty {empty}", label, item["origin"], item)
         else:

@@ -51,7 +51,7 @@ _NUMBERED = re.compile(r"s?\d*$")
 def columns_of(source: Source, languages: Languages) -> Columns:
     """Return the table columns that a source needs, and those that change the meaning of its rows."""
     if source.kind == "parallel":
-        names = {language: _language_headers(language) for language in (languages.source, languages.target)}
+        names = {language: _language_headers(language) for language in languages.codes}
     elif source.kind == "instructions":
         names = {field: frozenset({field}) for field in ("instruction", "input", "output", "history", "system")}
     else:
@@ -76,7 +76,7 @@ def _language_headers(language: str) -> frozenset[str]:
 def interpreter(source: Source, languages: Languages) -> Interpret:
     """Return what makes texts of a row's content, its keys renamed as the source's ``columns`` say."""
     if source.kind == "parallel":
-        interpret = _pair((languages.source, languages.target))
+        interpret = _pair(languages.codes)
     elif source.kind == "instructions":
         interpret = _instruction(source.chat_turns == "first")
     else:

@@ -19,7 +19,7 @@ from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import template_of
-from crosstune.recipe import MixturePart, Recipe, Source
+from crosstune.recipe import Languages, MixturePart, Recipe, Source
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.terminal import console, new_table, note, progress
@@ -193,16 +193,17 @@ class MixtureFolders:
         if name in self._usable:
             return self._usable[name]
         recipe, source, num_read = self._recipe, self._recipe.data.sources[name], 0
+        languages = recipe.languages_of(source)
         folder = self._waiting
         drops = Drops(folder / f"{name}.jsonl")
         checks = filters.Checks(
             source.kind, source.language, recipe.data.quality, self._evaluation_texts(), self._template.controls
         )
-        spool = Spool(folder / f"{name}.arrows", _schema(source, recipe))
+        spool = Spool(folder / f"{name}.arrows", _schema(source, languages))
 
         def counted() -> Iterator[Row | BadRow]:
             nonlocal num_read
-            for row in read_source(source, self._paths[name], self._root, recipe.languages):
+            for row in read_source(source, self._paths[name], self._root, languages):
                 num_read += 1
                 if num_read % _ROWS_PER_NOTE == 0:
                     advance(_ROWS_PER_NOTE)
@@ -232,12 +233,12 @@ class MixtureFolders:
         return self._evaluation
 
 
-def _schema(source: Source, recipe: Recipe) -> pa.Schema:
+def _schema(source: Source, languages: Languages) -> pa.Schema:
     """Return the columns of a source's spool: origin, then the texts in the order in which readers give them."""
     names = {
         "text": ["text"],
         "instructions": ["instruction", "input", "output"],
-        "parallel": [recipe.languages.source, recipe.languages.target],
+        "parallel": [*languages.codes],
     }[source.kind]
     return pa.schema([(name, pa.string()) for name in ("origin", *names)])
 

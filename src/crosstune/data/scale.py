@@ -125,11 +125,10 @@ def filter_source(recipe: Recipe, run: RunFolder, root: Path, name: str, out: Pa
         evaluation = [run.evaluation_set(label).resolve() for label in recipe.evaluate.tasks_with_files]
     # Not their hashes: to read terabytes for them takes as long as to filter them.
     states = {files.place(path, root): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
+    languages = recipe.languages_of(source)
     settings = (source, recipe.data.quality, recipe.languages, states, num_tasks)
     _claim(out, fingerprint("filtered text", *settings, [fingerprint_of(folder) for folder in evaluation]))
-    step = UsableDocuments(
-        SourceFiles(name, source, paths, root), recipe.data.quality, recipe.languages, evaluation, out
-    )
+    step = UsableDocuments(SourceFiles(name, source, paths, root), recipe.data.quality, languages, evaluation, out)
     writer = ParquetWriter(str(out / "text"), output_filename="${rank}.parquet", max_file_size=-1)
     try:
         _executor([step, writer], out, num_tasks, where).run()

@@ -91,7 +91,7 @@ def _files_at(path: Path, name: str, encoding: str) -> list[TextFile]:
 
 
 def _records(chosen: str, file: TextFile, columns: Columns, languages: Languages) -> Records:
-    pair = (languages.source, languages.target)
+    pair = languages.codes
     readers = {
         "aihub_json": lambda: aihub_json(file, pair),
         "json": lambda: json_array(file),
@@ -113,7 +113,7 @@ def _aligned(text_files: Sequence[TextFile], languages: Languages) -> Records:
             f"{len(text_files)} were given: {', '.join(file.name for file in text_files)}. Make one source of each pair"
         )
     first, second = text_files
-    return aligned_text(first, second, (languages.source, languages.target))
+    return aligned_text(first, second, languages.codes)
 
 
 def _documents(file: TextFile) -> Rows:

@@ -56,15 +56,16 @@ def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: Eval
     settings = task.model_dump(include={"task", "language", "max_items", "sample_seed"}, exclude_none=True)
     settings |= task.model_dump(include=evaluation_sets.SETTINGS_OF_FILES, exclude_defaults=True)
     hashes = files.hashes(paths, root)
-    wanted = fingerprint("evaluation set", settings, recipe.languages, on_bad_row, hashes)
+    languages = recipe.languages_of(task)
+    wanted = fingerprint("evaluation set", settings, languages, on_bad_row, hashes)
     target = run.evaluation_set(label)
     if is_current(target, wanted):
         note(f"evaluation set {label}: already there")
         return
     facts: dict[str, Any] = {}
     with whole_folder(target, wanted, facts) as folder:
-        raw = evaluation_sets.read(task, paths, root, recipe.languages)
-        items, drops = evaluation_sets.choose(label, task, map(_cleaned, raw), on_bad_row, recipe.languages)
+        raw = evaluation_sets.read(task, paths, root, languages)
+        items, drops = evaluation_sets.choose(label, task, map(_cleaned, raw), on_bad_row, languages)
         files.refuse_changed(paths, root, hashes)
         write_jsonl(folder / "items.jsonl", items)
         write_jsonl(folder / "dropped.jsonl", drops.records)

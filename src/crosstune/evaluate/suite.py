@@ -42,10 +42,9 @@ class Suite:
     @classmethod
     def of(cls, recipe: Recipe, run: RunFolder) -> Self:
         """Read every evaluation set and find every task, so that a bad one stops the run before a model is loaded."""
-        languages = (recipe.languages.source, recipe.languages.target)
         template, root = template_of(recipe), recipe.data_root or run.world
         items = {
-            label: read_items(items_file(run, label), task.spec, languages)
+            label: read_items(items_file(run, label), task.spec, recipe.languages_of(task).codes)
             for label, task in recipe.evaluate.tasks_with_files.items()
         }
         harness_tasks = {

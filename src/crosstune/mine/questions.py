@@ -95,10 +95,10 @@ def asked_of(recipe: Recipe, example: Example, template: Template) -> Expectatio
         return None
     instruction, text = question
     reference = template.output(example.completion)
-    if recipe.data.sources[example.source].kind != "parallel":
+    corpus = recipe.data.sources[example.source]
+    if corpus.kind != "parallel":
         return Expectation(text, reference, instruction, answer_language=example.language)
-    languages = recipe.languages
-    given = languages.source if example.language == languages.target else languages.target
+    (given,) = {*recipe.languages_of(corpus).codes} - {example.language}
     return Expectation(text, reference, instruction, given, example.language, example.language)
 
 

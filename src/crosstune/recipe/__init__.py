@@ -7,12 +7,13 @@ says what they may hold; ``checks`` says how they fit together; ``yaml_file`` re
 from crosstune.prompts.wordings import Wordings
 from crosstune.recipe.data import Data, MixturePart, Quality, Source, SourceFormat, World
 from crosstune.recipe.evaluate import Evaluate, EvaluationTask, ReportSettings
+from crosstune.recipe.languages import Languages, RecipeLanguages
 from crosstune.recipe.preference import Mine, ObjectiveName, Preference, Replay
 from crosstune.recipe.section import Section
 from crosstune.recipe.systems import Architecture, Lora, NewRows, Phase, System
 from crosstune.recipe.tokenizer import GivenTokenizer, LearnedExtension, LearnedTokenizer, Tokenizer
 from crosstune.recipe.train import Train
-from crosstune.recipe.whole import Languages, Recipe
+from crosstune.recipe.whole import Recipe
 
 __all__ = [
     "Architecture",
@@ -32,6 +33,7 @@ __all__ = [
     "Preference",
     "Quality",
     "Recipe",
+    "RecipeLanguages",
     "Replay",
     "ReportSettings",
     "Section",

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crosstune.errors import BadInputError
-from crosstune.languages.registry import shares_letters, split_direction, usual_code
+from crosstune.languages.registry import shares_letters, usual_code
 from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 from crosstune.recipe.content import dicts, get, kind_of, listed, mapping
+from crosstune.recipe.languages import codes_in, sides_of
 from crosstune.recipe.system_checks import comes_from, problems_of_systems
 
 
@@ -27,11 +28,13 @@ def problems(content: Mapping[str, Any]) -> list[str]:
         *_replays(content),
         *_validation(content),
         *_scored_tasks(content),
+        *_languages_of_sources(content),
         *_directions(content),
         *_own_wordings(content),
         *_columns(content),
         *problems_of_systems(content),
         *_whole_words(content),
+        *_numbers_of_pieces(content),
     ]
 
 
@@ -180,27 +183,64 @@ def _scored_tasks(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _directions(content: Mapping[str, Any]) -> Iterator[str]:
-    pair = _pair(content)
-    users = {
+    codes = codes_in(content)
+    asking = {*TRANSLATION_INSTRUCTIONS, *map(usual_code, mapping(content, "data", "translation_instructions"))}
+    parts = {
         f"data.mixtures.{name}.{index}": part
         for name, parts in mapping(content, "data", "mixtures").items()
         for index, part in enumerate(dicts(parts))
     }
-    asking = {*TRANSLATION_INSTRUCTIONS, *map(usual_code, mapping(content, "data", "translation_instructions"))}
-    users |= {f"evaluate.tasks.{name}": task for name, task in mapping(content, "evaluate", "tasks").items()}
-    for where, user in users.items():
+    tasks = {f"evaluate.tasks.{name}": task for name, task in mapping(content, "evaluate", "tasks").items()}
+    for where, user in (parts | tasks).items():
         directions, asked = get(user, "directions"), get(user, "instruction_languages")
-        for direction in directions if isinstance(directions, list) else ():
-            if _sides(str(direction)) != pair:
-                yield f"{where}.directions: {direction!r} does not lie between the recipe's languages {sorted(pair)}"
+        of_source = where in parts and kind_of(_source(content, user)) == "parallel"
+        pair = _pair_of(content, _source(content, user)) if of_source else codes
+        whose = "its source's" if of_source and len(codes) > 2 else "the recipe's"
+        found = [str(direction) for direction in directions] if isinstance(directions, list) else []
+        outside = [direction for direction in found if len(sides_of(direction) & {*pair}) != 2]
+        for direction in outside:
+            yield f"{where}.directions: {direction!r} does not lie between {whose} languages {sorted(pair)}"
+        if where in tasks and not outside and len({frozenset(sides_of(direction)) for direction in found}) > 1:
+            yield (
+                f"{where}.directions: {', '.join(found)} are of several pairs of languages: make a task of each pair, "
+                "which may name the same files"
+            )
+        if of_source and get(user, "as_text") is not None and usual_code(str(user["as_text"])) not in pair:
+            yield f"{where}.as_text: {user['as_text']!r} is not one of {whose} languages {sorted(pair)}"
         for language in asked if isinstance(asked, list) else ():
-            if usual_code(str(language)) not in pair:
-                yield f"{where}.instruction_languages: {language!r} is not one of the recipe's languages {sorted(pair)}"
+            if usual_code(str(language)) not in codes:
+                found_in = f"the recipe's languages {sorted(codes)}"
+                yield f"{where}.instruction_languages: {language!r} is not one of {found_in}"
             elif usual_code(str(language)) not in asking:
                 yield (
                     f"{where}.instruction_languages: no instruction asks for a translation in {language!r}, only in "
                     f"{', '.join(sorted(asking))}. Write some under data.translation_instructions.{language}"
                 )
+
+
+def _source(content: Mapping[str, Any], part: Any) -> Any:
+    return mapping(content, "data", "sources").get(str(get(part, "source")))
+
+
+def _pair_of(content: Mapping[str, Any], source: Any) -> list[str]:
+    """Return the languages of a parallel source's sides: what it says, else the recipe's."""
+    named = get(source, "languages")
+    return [usual_code(str(code)) for code in named] if isinstance(named, list) else codes_in(content)
+
+
+def _languages_of_sources(content: Mapping[str, Any]) -> Iterator[str]:
+    codes = codes_in(content)
+    for name, source in mapping(content, "data", "sources").items():
+        if kind_of(source) != "parallel":
+            continue
+        pair = _pair_of(content, source)
+        if not {*pair} <= {*codes}:
+            yield f"data.sources.{name}.languages: {pair} are not all among the recipe's languages {sorted(codes)}"
+        elif len(pair) > 2:
+            yield (
+                f"data.sources.{name}.languages: missing; a recipe with several targets needs to know which two of "
+                f"{', '.join(codes)} a parallel source holds, as `languages: [{codes[0]}, {codes[1]}]`"
+            )
 
 
 def _own_wordings(content: Mapping[str, Any]) -> Iterator[str]:
@@ -217,37 +257,35 @@ def _own_wordings(content: Mapping[str, Any]) -> Iterator[str]:
                     )
 
 
-def _pair(content: Mapping[str, Any]) -> set[str]:
-    languages = mapping(content, "languages")
-    return {usual_code(str(languages.get("source"))), usual_code(str(languages.get("target")))}
-
-
-def _sides(direction: str) -> set[str]:
-    try:
-        return {*split_direction(direction)}
-    except BadInputError:
-        return set()
-
-
 def _columns(content: Mapping[str, Any]) -> Iterator[str]:
-    pair = _pair(content)
     for name, source in mapping(content, "data", "sources").items():
         if kind_of(source) == "parallel":
-            for field in sorted({usual_code(str(field)) for field in mapping(source, "columns")} - pair):
-                yield f"data.sources.{name}.columns: {field!r} is not one of the recipe's languages {sorted(pair)}"
+            pair = _pair_of(content, source)
+            whose = "its" if get(source, "languages") else "the recipe's"
+            for field in sorted({usual_code(str(field)) for field in mapping(source, "columns")} - {*pair}):
+                yield f"data.sources.{name}.columns: {field!r} is not one of {whose} languages {sorted(pair)}"
 
 
 def _whole_words(content: Mapping[str, Any]) -> Iterator[str]:
-    languages = mapping(content, "languages")
-    target, source = str(languages.get("target")), str(languages.get("source"))
+    source, *targets = codes_in(content) or [""]
     if not mapping(content, "tokenizer", "extension").get("keep_words_whole"):
         return
     try:
-        is_shared = shares_letters(target, source)
+        sharing = [target for target in targets if shares_letters(target, source)]
     except BadInputError:
         return
-    if is_shared:
+    if sharing and len(sharing) == len(targets):
         yield (
-            f"tokenizer.extension.keep_words_whole: {target!r} shares its letters with {source!r}, so a branch of the "
-            "pre-tokenizer for its words would cut those of both otherwise: remove it"
+            f"tokenizer.extension.keep_words_whole: {' and '.join(map(repr, sharing))} shares its letters with "
+            f"{source!r}, so a branch of the pre-tokenizer for its words would cut those of both otherwise: remove it"
+        )
+
+
+def _numbers_of_pieces(content: Mapping[str, Any]) -> Iterator[str]:
+    _, *targets = codes_in(content) or [""]
+    numbers = mapping(content, "tokenizer", "extension").get("num_new_pieces")
+    if isinstance(numbers, Mapping) and {usual_code(str(code)) for code in numbers} != {*targets}:
+        yield (
+            f"tokenizer.extension.num_new_pieces: the numbers are of {', '.join(map(str, numbers)) or 'no language'}, "
+            f"but the targets are {', '.join(targets)}: give one of each, or a number that they share"
         )

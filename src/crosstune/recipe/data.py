@@ -79,7 +79,12 @@ class Source(Section):
     )
     paths: Paths = Field(description="files or globs, below data_root; with hugging_face, the name of the data set")
     format: SourceFormat = Field("auto", description="`auto`: detected from the content; `hugging_face` must be named")
-    language: Language | None = Field(None, description="language of instructions and text; a parallel corpus has both")
+    language: Language | None = Field(None, description="language of instructions and text; a parallel corpus has two")
+    languages: tuple[Language, Language] | None = Field(
+        None,
+        description="parallel sources: their two languages, that of the first file or column first; needed where the "
+        "recipe has several targets [its source and target]",
+    )
     encoding: Encoding = Field("utf-8", description="encoding of text files; old Korean files are often cp949")
     columns: ColumnNames = Field(
         {},
@@ -113,7 +118,11 @@ class Source(Section):
         if self.kind != "parallel" and self.language is None:
             raise ValueError(f"a source of kind {self.kind!r} needs `language` (a language code such as ko)")
         if self.kind == "parallel" and self.language is not None:
-            raise ValueError("a parallel source holds both languages of the recipe: remove `language`")
+            raise ValueError("a parallel source holds two languages: remove `language`; `languages` names both")
+        if self.kind != "parallel" and self.languages is not None:
+            raise ValueError("`languages` are the two of a parallel source: name one `language`")
+        if self.languages and len({*self.languages}) == 1:
+            raise ValueError(f"`languages` of a parallel source are two: found {self.languages[0]!r} twice")
         return self
 
 

@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from crosstune.languages.registry import language, split_direction
+from crosstune.languages.registry import split_direction
+from crosstune.recipe.languages import codes_in
 from crosstune.recipe.suite import with_suite
 
 
 def fill(content: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe's content with what follows from the rest of it written out.
 
-    A system with the extended tokenizer that does not say how its new rows start takes `aligned` where its first
-    phases train on translations into the target language, and else what `NewRows` says: in docs/results.md both lead
-    the plain mean by 20 BLEU. A suite of evaluate becomes the tasks that it stands for. Wrong types pass; the sections'
-    own classes report them.
+    A system with the extended tokenizer that does not say how its new rows start takes `aligned` where one of its
+    phases trains on translations into every target language, and else what `NewRows` says: in docs/results.md both
+    lead the plain mean by 20 BLEU. A suite of evaluate becomes the tasks that it stands for. Wrong types pass; the
+    sections' own classes report them.
     """
     if "evaluate" in content:
         content = {**content, "evaluate": with_suite(content["evaluate"])}
@@ -32,7 +33,7 @@ def _with_new_rows(content: Mapping[str, Any], system: Any) -> Any:
     phases = system.get("phases")
     for phase in phases if isinstance(phases, list) else ():
         mixture = phase.get("mixture") if isinstance(phase, dict) else None
-        if isinstance(mixture, str) and _translates_into_the_target(content, mixture):
+        if isinstance(mixture, str) and _translates_into_all_targets(content, mixture):
             return {**system, "new_rows": {"method": "aligned", "mixture": mixture}}
     return system
 
@@ -44,14 +45,16 @@ def _starts_with_new_rows(systems: Mapping[str, Any], system: Mapping[str, Any])
     return isinstance(other, dict) and other is not system and other.get("tokenizer") == "extended"
 
 
-def _translates_into_the_target(content: Mapping[str, Any], mixture: str) -> bool:
+def _translates_into_all_targets(content: Mapping[str, Any], mixture: str) -> bool:
     try:
-        target = language(content["languages"]["target"]).code
+        _, *targets = codes_in(content)
         parts = content["data"]["mixtures"][mixture]
-        return any(
-            content["data"]["sources"][part["source"]]["kind"] == "parallel"
-            and any(split_direction(direction)[1] == target for direction in part.get("directions") or ())
+        into = {
+            split_direction(direction)[1]
             for part in parts
-        )
+            if content["data"]["sources"][part["source"]]["kind"] == "parallel"
+            for direction in part.get("directions") or ()
+        }
+        return bool(targets) and {*targets} <= into
     except (KeyError, TypeError, ValueError, AttributeError):
         return False

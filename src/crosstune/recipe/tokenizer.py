@@ -1,10 +1,11 @@
 """The section ``tokenizer``: the base's vocabulary and its extension."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from crosstune.recipe.section import Count, Name, Section, Share
+from crosstune.recipe.section import Count, Language, Name, Section, Share
 
 
 class LearnedTokenizer(Section):
@@ -30,7 +31,11 @@ class LearnedExtension(Section):
 
     kind: Literal["learned"] = Field(description="made here")
     mixture: Name = Field(description="mixture that the pieces are learned from")
-    num_new_pieces: Count = Field(14_336, description="46,336 pieces in total with LLaMA-2's 32,000")
+    num_new_pieces: Count | dict[Language, Annotated[int, Field(ge=0)]] = Field(
+        14_336,
+        description="46,336 pieces in total with LLaMA-2's 32,000; several targets share the number evenly, or have "
+        "their own, as {ko: 8192, ja: 4096}; 0 adds none for a language",
+    )
     size_multiple_of: Count = Field(
         128, description="dummy pieces pad the vocabulary to a multiple of this, for fast matrix products"
     )
@@ -58,6 +63,18 @@ class LearnedExtension(Section):
         False,
         description="also write tokenizer.model, and add every merge that SentencePiece would make with the pieces",
     )
+
+    @property
+    def total_new_pieces(self) -> int:
+        """How many are asked for in all."""
+        return self.num_new_pieces if isinstance(self.num_new_pieces, int) else sum(self.num_new_pieces.values())
+
+    def pieces_of(self, targets: Sequence[str]) -> dict[str, int]:
+        """Return how many new pieces each target gets: its own number, or an even share, the first ones one more."""
+        if not isinstance(self.num_new_pieces, int):
+            return {target: self.num_new_pieces[target] for target in targets}
+        whole, more = divmod(self.num_new_pieces, len(targets))
+        return {target: whole + (place < more) for place, target in enumerate(targets)}
 
 
 class Tokenizer(Section):

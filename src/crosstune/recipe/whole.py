@@ -5,25 +5,14 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from crosstune.recipe.data import Data, World
-from crosstune.recipe.evaluate import Evaluate, ReportSettings
+from crosstune.recipe.data import Data, Source, World
+from crosstune.recipe.evaluate import Evaluate, EvaluationTask, ReportSettings
+from crosstune.recipe.languages import Languages, RecipeLanguages
 from crosstune.recipe.preference import Mine
-from crosstune.recipe.section import Language, Name, Section
+from crosstune.recipe.section import Name, Section
 from crosstune.recipe.systems import System
 from crosstune.recipe.tokenizer import Tokenizer
 from crosstune.recipe.train import Train
-
-
-class Languages(Section):
-    """What the model knows (source) and what it is extended to (target)."""
-
-    source: Language
-    target: Language
-
-    @property
-    def directions(self) -> tuple[str, str]:
-        """Return both translation directions, into the target language first."""
-        return f"{self.source}-{self.target}", f"{self.target}-{self.source}"
 
 
 class Recipe(Section):
@@ -40,7 +29,7 @@ class Recipe(Section):
     runs_root: Path = Field(Path("runs"), description="parent folder of run folders")
     data_root: Path | None = Field(None, description="folder that source and task paths are relative to")
     world: World | None = Field(None, description="write the miniature world and use it as data_root")
-    languages: Languages = Field(description="source and target language")
+    languages: RecipeLanguages = Field(description="source and target language, or several targets")
     data: Data = Field(description="corpora and mixtures")
     tokenizer: Tokenizer = Field(description="the base tokenizer and its extension")
     systems: Annotated[dict[Name, System], Field(min_length=1)] = Field(description="the models that are compared")
@@ -130,6 +119,18 @@ class Recipe(Section):
         if self.train.precision == "fp8":
             raise ValueError("`train.weights: bf16` needs `precision` float32 or bf16; found fp8")
         return self
+
+    def languages_of(self, part: Source | EvaluationTask) -> Languages:
+        """Return the two languages of a parallel source or a translation task, that of its first file or side first.
+
+        Of anything else, which has one language of its own, they are the source and the first target.
+        """
+        if isinstance(part, EvaluationTask):
+            return self.languages.between(part.directions[0]) if part.directions else self.languages.pairs[0]
+        if part.languages is None:
+            return self.languages.pairs[0]
+        first, second = part.languages
+        return Languages(source=first, target=second)
 
     def seed_of(self, system: str) -> int:
         """Return the seed of a system's training."""

@@ -20,8 +20,8 @@ from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Column, Table, TableCell
 from crosstune.report.tables.changes import (
     FORGOTTEN,
-    GAINS,
     Change,
+    gain_titles,
     into_target_columns,
     source_columns,
     target_columns,
@@ -88,17 +88,15 @@ def render(recipe: Recipe, page: Page) -> str:
         pattern_definitions=bars.pattern_definitions(),
         explorer=explorer_data(recipe, page),
         tasks_with_items=page.outputs.num_items,
-        source_name=language_name(recipe.languages.source, "en"),
-        target_name=language_name(recipe.languages.target, "en"),
         items_per_task=ITEMS_PER_TASK,
     )
 
 
 def gain_figures(recipe: Recipe, changes: Sequence[Change]) -> list[tuple[str, Markup]]:
-    """Draw what was won in the target language against what was forgotten in the source language."""
+    """Draw what was won in each target language against what was forgotten in the source language."""
     styles, reference = _styles(recipe), recipe.evaluate.reference_system
     figures = []
-    for number, (title, y_label) in enumerate(GAINS):
+    for number, (title, y_label) in enumerate(gain_titles(recipe)):
         points = [
             Series(change.label, [(change.source, gain)], styles[change.system])
             for change in changes
@@ -129,7 +127,7 @@ def validation_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[s
     """Draw every system's bits per byte on held-out text, one chart a language: forgetting and gain as they happen."""
     styles = _styles(recipe)
     figures = []
-    for language in (recipe.languages.source, recipe.languages.target):
+    for language in recipe.languages.codes:
         series = [
             Series(curve.label, curve.validation[language], styles[curve.system])
             for curve in curves
@@ -144,17 +142,18 @@ def validation_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[s
 def score_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[str, Markup]]:
     """Draw every system's scores along training, one chart a group of tasks: their mean, of systems with all of them.
 
-    The groups are those of the figure of gain and forgetting: tasks in the known language, tasks in the new one,
+    The groups are those of the figures of gain and forgetting: tasks in the known language, tasks in each new one,
     translation into it.
     """
     scored = {(curve.system, *key): points for curve in curves for key, points in curve.scores.items()}
     found: Scores = {key: Score(*key[1:], points[-1][1], None, None, 0, "") for key, points in scored.items()}
     name = language_names("en").get
-    groups = (
-        (f"{name(recipe.languages.source)} tasks", "accuracy", source_columns(recipe, found)),
-        (f"{name(recipe.languages.target)} tasks", "accuracy", target_columns(recipe, found)),
-        (f"Translation into {name(recipe.languages.target)}", "BLEU", into_target_columns(recipe, found)),
-    )
+    groups = [(f"{name(recipe.languages.source)} tasks", "accuracy", source_columns(recipe, found))]
+    for target in recipe.languages.targets:
+        groups += [
+            (f"{name(target)} tasks", "accuracy", target_columns(recipe, found, target)),
+            (f"Translation into {name(target)}", "BLEU", into_target_columns(recipe, found, target)),
+        ]
     styles, figures = _styles(recipe), []
     for title, y_label, columns in groups:
         keys = [key for column in columns if (key := (column.task, column.metric)) in {key[1:] for key in scored}]
@@ -207,8 +206,9 @@ def explorer_data(recipe: Recipe, page: Page) -> dict[str, Any]:
     labels = task_labels([*page.further_tables, *page.main_tables], outputs)
     counts = outputs.num_items.items()
     tasks = [{"name": name, "label": labels[name], "num_items": count} for name, count in counts]
-    # Translations into the new language tell most at a glance.
-    telling = [column.task for column in into_target_columns(recipe, {}) if column.task in outputs.num_items]
+    # Translations into a new language tell most at a glance.
+    into = [column for target in recipe.languages.targets for column in into_target_columns(recipe, {}, target)]
+    telling = [column.task for column in into if column.task in outputs.num_items]
     first = next(iter([*telling, *outputs.num_items]), "")
     seen = {name for answers in outputs.failures.values() for one in answers for name in one}
     return {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crosstune.languages.registry import language_name
 from crosstune.recipe import Recipe
 from crosstune.report.tables.build import label_of
 from crosstune.runs.files import read_json
@@ -67,6 +68,7 @@ class Extension:
     Attributes:
         properties: name, how many cases were checked, how many failed.
         parity: by text, the target side's tokens per token of the source side, by tokenizer.
+        languages: by text, the names of its target and its source language.
     """
 
     num_pieces: int
@@ -74,6 +76,7 @@ class Extension:
     num_dummies: int
     properties: tuple[tuple[str, int, int], ...]
     parity: dict[str, dict[str, float]]
+    languages: dict[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -234,10 +237,13 @@ def _extension(run: RunFolder) -> Extension | None:
     if not manifest or not verification:
         return None
     parity: dict[str, dict[str, float]] = {}
+    languages: dict[str, tuple[str, str]] = {}
     for row in _json(run.root / "tokenizer" / "fertility.json").get("parity", []):
         parity.setdefault(row["text"], {})[row["tokenizer"]] = row["parity"]
+        target, source = (language_name(code, "en") for code in row["languages"].split(" / "))
+        languages[row["text"]] = target, source
     properties = tuple((row["name"], row["checked"], row["failed"]) for row in verification["properties"])
-    return Extension(manifest["size"], manifest["new"], manifest["dummies"], properties, parity)
+    return Extension(manifest["size"], manifest["new"], manifest["dummies"], properties, parity, languages)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.changes import FORGOTTEN, GAINS, Change, figure_points
+from crosstune.report.tables.changes import FORGOTTEN, Change, figure_points, gain_titles
 from crosstune.report.write import charts
 from crosstune.report.write.charts import Series
 from crosstune.study.comparison import SystemScore
@@ -23,7 +23,7 @@ def figures(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[Sys
     cells = {cell: _points(study, recipe, scores, findings, cell) for cell in study.cells}
     base = Series(label_of(recipe, recipe.evaluate.reference_system), [(0.0, 0.0)], 0)
     drawn = {}
-    for number, (title, y_label) in enumerate(GAINS):
+    for number, (title, y_label) in enumerate(gain_titles(recipe)):
         series = [
             Series(cell, path, style)
             for style, (cell, points) in enumerate(cells.items(), start=1)

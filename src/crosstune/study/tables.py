@@ -83,7 +83,8 @@ def _read(study: Study) -> str:
 
 
 def _groups(recipe: Recipe, scores: Scores) -> list[tuple[str, list[Column]]]:
-    accuracy = [*source_columns(recipe, scores), *target_columns(recipe, scores)]
+    targets = [column for code in recipe.languages.targets for column in target_columns(recipe, scores, code)]
+    accuracy = [*source_columns(recipe, scores), *targets]
     labels = [label for label, task in recipe.evaluate.tasks.items() if task.spec.judge == "translation"]
     groups = [("Accuracy", accuracy)]
     for label in labels:

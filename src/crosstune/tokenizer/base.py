@@ -33,14 +33,14 @@ def prepare(recipe: Recipe, run: RunFolder) -> BaseMaker:
     if not isinstance(settings, LearnedTokenizer):
         found = given.find(settings, data_root(recipe, run), _SETTING)
         return BaseMaker(fingerprint("base tokenizer", found.fingerprint), lambda: given.load(found.fetch(), _SETTING))
-    target = recipe.languages.target
+    targets = recipe.languages.targets
     mixture = run.mixture(settings.mixture)
 
     def learn() -> tuple[dict[str, Any], dict[str, Any]]:
         texts = mixture_texts(mixture, f"counting the words of mixture {settings.mixture}")
-        content = learn_base(texts, settings.num_pieces, target)
+        content = learn_base(texts, settings.num_pieces, *targets)
         return content, configuration_of(
             dict(zip(("unk_token", "bos_token", "eos_token"), SPECIAL_PIECES, strict=True))
         )
 
-    return BaseMaker(fingerprint("base tokenizer", settings, target, fingerprint_of(mixture)), learn)
+    return BaseMaker(fingerprint("base tokenizer", settings, *targets, fingerprint_of(mixture)), learn)

@@ -1,14 +1,16 @@
 """The extended tokenizer: learnt from a mixture on top of the base, or a given one that extends it."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
-from crosstune.languages.registry import shares_letters
-from crosstune.recipe import Languages, LearnedExtension, Recipe
+from crosstune.languages import characters
+from crosstune.languages.registry import language, shares_letters
+from crosstune.recipe import Languages, LearnedExtension, Recipe, RecipeLanguages
 from crosstune.runs.files import write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
@@ -61,7 +63,8 @@ def prepare(recipe: Recipe, run: RunFolder) -> ExtensionMaker:
     parts = [fingerprint_of(run.tokenizer("base")), recipe.languages, recipe.seed]
     if isinstance(settings, LearnedExtension):
         # Source text is learnt from only beside a target that shares its letters.
-        names = recipe.data.mixtures if shares_letters(*_pair(recipe)) else [settings.mixture]
+        is_shared = any(shares_letters(pair.target, pair.source) for pair in recipe.languages.pairs)
+        names = recipe.data.mixtures if is_shared else [settings.mixture]
         made_from = fingerprint(
             "extended tokenizer", *parts, settings, [fingerprint_of(run.mixture(name)) for name in names]
         )
@@ -70,12 +73,8 @@ def prepare(recipe: Recipe, run: RunFolder) -> ExtensionMaker:
     return ExtensionMaker(fingerprint("extended tokenizer", *parts, found.fingerprint), partial(_take, found.fetch))
 
 
-def _pair(recipe: Recipe) -> tuple[str, str]:
-    return recipe.languages.target, recipe.languages.source
-
-
 def _learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeTokenizer) -> Extended:
-    base = prepared(settings, recipe.languages, base)
+    base = prepared(settings, recipe.languages.pairs, base)
     return filled(settings, base, learn(settings, recipe, run, base))
 
 
@@ -83,18 +82,22 @@ def filled(settings: LearnedExtension, base: BpeTokenizer, new: NewPieces) -> Ex
     """Return the base with new pieces, and with padding up to the size that the settings ask for."""
     new = _with_its_merges(settings, base, new)
     multiple = settings.size_multiple_of
-    size = -(-(base.size + settings.num_new_pieces) // multiple) * multiple
+    size = -(-(base.size + settings.total_new_pieces) // multiple) * multiple
     return Extended(extend(base, new, size - base.size), new.promised, dead_allowed=False)
 
 
-def prepared(settings: LearnedExtension, languages: Languages, base: BpeTokenizer) -> BpeTokenizer:
-    """Return the base as pieces are learnt on it: with a branch for the target's words where that is asked.
+def prepared(settings: LearnedExtension, pairs: Sequence[Languages], base: BpeTokenizer) -> BpeTokenizer:
+    """Return the base as pieces are learnt on it: with a branch for each target's words where that is asked.
 
     Raises:
         BadInputError: when the base cannot be extended, or not be given a branch.
     """
     refuse_unextendable(base, "tokenizer.base")
-    return with_whole_words(base, languages.target, languages.source) if settings.keep_words_whole else base
+    for pair in pairs if settings.keep_words_whole else ():
+        # Of several targets; a recipe with one such target alone is refused.
+        if not shares_letters(pair.target, pair.source):
+            base = with_whole_words(base, pair.target, pair.source)
+    return base
 
 
 def _with_its_merges(settings: LearnedExtension, base: BpeTokenizer, new: NewPieces) -> NewPieces:
@@ -104,15 +107,58 @@ def _with_its_merges(settings: LearnedExtension, base: BpeTokenizer, new: NewPie
 def learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeTokenizer) -> NewPieces:
     """Learn the pieces that the settings ask for from the mixtures of a run; ``base`` is ``prepared``.
 
+    Those of several targets are learnt one language after the other, each on top of what the earlier ones added: merges
+    of an earlier language come first, so that its pieces stay what its text is cut into.
+
     Raises:
         BadInputError: when the settings cannot be met.
     """
+    pairs = recipe.languages.pairs
+    if len(pairs) == 1:
+        return learn_from(settings, pairs[0], base, learnt_texts(settings, recipe, run, pairs[0]))
+    whole = NewPieces()
+    for own, pair in zip(by_target(settings, recipe.languages), pairs, strict=True):
+        if own.total_new_pieces:
+            learner = base.with_pieces(whole.pieces, whole.merges)
+            new = learn_from(own, pair, learner, learnt_texts(own, recipe, run, pair))
+            promised = dict.fromkeys([*whole.promised, *new.promised])
+            whole = NewPieces([*whole.pieces, *new.pieces], [*whole.merges, *new.merges], list(promised))
+    return whole
+
+
+def by_target(settings: LearnedExtension, languages: RecipeLanguages) -> list[LearnedExtension]:
+    """Return the settings of each target: its number of pieces and, of the allowed words, those that it spells.
+
+    Raises:
+        BadInputError: when no target spells an allowed word.
+    """
+    if len(languages.targets) == 1:
+        return [settings.model_copy(update={"num_new_pieces": settings.total_new_pieces})]
+    spells = {
+        pair.target: re.compile(characters.word_of(characters.letters_of(pair.target, pair.source))).fullmatch
+        for pair in languages.pairs
+    }
+    refused = [word for word in settings.allow if not any(is_word(word) for is_word in spells.values())]
+    if refused:
+        raise BadInputError(
+            f"tokenizer.extension.allow: {refused} cannot be pieces: new pieces contain only letters of one of "
+            f"{', '.join(spells)}, so that other text is tokenized as before. Remove them."
+        )
+    return [
+        settings.model_copy(update={"num_new_pieces": number, "allow": tuple(filter(spells[target], settings.allow))})
+        for target, number in settings.pieces_of(languages.targets).items()
+    ]
+
+
+def learnt_texts(settings: LearnedExtension, recipe: Recipe, run: RunFolder, pair: Languages) -> BothTexts:
+    """Return what the pieces of one target are learnt from: all text of the mixture, where its letters tell it."""
     mixture = run.mixture(settings.mixture)
-    if shares_letters(*_pair(recipe)):
-        texts = BothTexts(language_texts(mixture, recipe.languages.target), source_texts(recipe, run, held_out=False))
-    else:
-        texts = BothTexts(mixture_texts(mixture, f"counting the words of mixture {settings.mixture}"), ())
-    return learn_from(settings, recipe.languages, base, texts)
+    if shares_letters(pair.target, pair.source):
+        return BothTexts(language_texts(mixture, pair.target), source_texts(recipe, run, held_out=False))
+    others = {script for code in recipe.languages.targets if code != pair.target for script in language(code).scripts}
+    if others & {*language(pair.target).own_scripts}:
+        return BothTexts(language_texts(mixture, pair.target), ())
+    return BothTexts(mixture_texts(mixture, f"counting the words of mixture {settings.mixture}"), ())
 
 
 def learn_from(settings: LearnedExtension, languages: Languages, base: BpeTokenizer, texts: BothTexts) -> NewPieces:
@@ -123,7 +169,7 @@ def learn_from(settings: LearnedExtension, languages: Languages, base: BpeTokeni
     """
     request = LearnRequest(
         languages.target,
-        settings.num_new_pieces,
+        settings.total_new_pieces,
         settings.required_syllables,
         settings.character_coverage,
         settings.allow,
@@ -139,7 +185,8 @@ def learn_from(settings: LearnedExtension, languages: Languages, base: BpeTokeni
         raise BadInputError(
             f"tokenizer.extension: pieces of {languages.target!r} were asked, but none is worth learning: the base "
             f"tokenizer cuts the words of the text as well as those of {languages.source!r}, or they are too few. "
-            "Remove tokenizer.extension and let all systems use `tokenizer: base`; or give more text."
+            "Remove tokenizer.extension and let all systems use `tokenizer: base`; or give more text; or, of several "
+            "targets, set its number in num_new_pieces to 0."
         )
     return new
 

@@ -1,6 +1,6 @@
 """How long text becomes: tokens per word and bytes per token, before and after the extension, per language."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,22 +39,23 @@ def measure(text: str, language: str, lines: list[str], name: str, tokenizer: To
     return Fertility(text, language, name, len(lines), words, num_bytes, tokens, per_word, per_token)
 
 
-def parity(rows: list[Fertility], texts: Collection[str], languages: Languages) -> list[dict[str, Any]]:
+def parity(rows: list[Fertility], texts: Mapping[str, Languages]) -> list[dict[str, Any]]:
     """Return, for each parallel text and tokenizer, the tokens of its target side per token of its source side.
+
+    ``texts`` are the parallel ones, with their languages.
 
     1 means that both languages cost the same (Petrov et al. 2023, https://arxiv.org/abs/2305.15425).
     """
     tokens = {(row.text, row.tokenizer, row.language): row.tokens for row in rows if row.text in texts}
-    pair = f"{languages.target} / {languages.source}"
     return [
         {
             "text": text,
             "tokenizer": name,
-            "languages": pair,
-            "parity": round(tokens[text, name, languages.target] / count, 4),
+            "languages": f"{texts[text].target} / {texts[text].source}",
+            "parity": round(tokens[text, name, texts[text].target] / count, 4),
         }
         for (text, name, language), count in tokens.items()
-        if language == languages.source and count
+        if language == texts[text].source and count
     ]
 
 

@@ -36,7 +36,7 @@ def extend(
     languages = Languages(target=pair[0], source=pair[1])
     chosen = _settings(settings)
     content, configuration = given.load(base, "base")
-    old = prepared(chosen, languages, BpeTokenizer(content))
+    old = prepared(chosen, [languages], BpeTokenizer(content))
     extended = filled(chosen, old, learn_from(chosen, languages, old, BothTexts(*texts)))
     samples = samples_of(_parts(texts, languages), extended, languages)
     if shares_letters(*pair):

@@ -15,7 +15,7 @@ _COVERAGE = 0.9995
 _ALWAYS = [chr(code) for code in range(0x21, 0x7F)]
 
 
-def learn_base(texts: Iterable[str], num_pieces: int, target_language: str) -> dict[str, Any]:
+def learn_base(texts: Iterable[str], num_pieces: int, *target_languages: str) -> dict[str, Any]:
     """Return the content of a ``tokenizer.json`` with exactly so many pieces.
 
     Words are runs of letters of one script, or of punctuation, with at most one space before them; digits stand alone.
@@ -23,10 +23,11 @@ def learn_base(texts: Iterable[str], num_pieces: int, target_language: str) -> d
     Raises:
         BadInputError: when the texts do not hold that many pieces, or their characters need more.
     """
-    letters = characters.letters_of(target_language)
+    own = [characters.letters_of(code) for code in target_languages]
+    letters, runs = "".join(own), "|".join(f"[{letters}]+" for letters in own)
     # After a space, any run takes it along; target letters and others never share a piece. A lone space is no word.
     words = characters.count_words(
-        (f" {text}" for text in texts), rf"(?:(?<! ) )?(?:[{letters}]+|(?:(?![{letters}])[^\W\d_])+|(?:[^\w\s]|_)+)|\d"
+        (f" {text}" for text in texts), rf"(?:(?<! ) )?(?:{runs}|(?:(?![{letters}])[^\W\d_])+|(?:[^\w\s]|_)+)|\d"
     )
     alphabet = _alphabet(words)
     num_merged = num_pieces - len(SPECIAL_PIECES) - len(BYTE_PIECES) - len(alphabet)

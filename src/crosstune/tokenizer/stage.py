@@ -2,7 +2,6 @@
 
 from tokenizers import Tokenizer
 
-from crosstune.languages.registry import shares_letters
 from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
@@ -76,7 +75,10 @@ def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:
         for language, lines in sides.items()
         for name, tokenizer in tokenizers.items()
     ]
-    parities = fertility.parity(rows, texts.translation_lines(recipe, run), recipe.languages)
+    parallel = {
+        label: recipe.languages_of(recipe.evaluate.tasks[label]) for label in texts.translation_lines(recipe, run)
+    }
+    parities = fertility.parity(rows, parallel)
     write_json(path, fertility.as_json(rows, parities, made_from))
     console.print(fertility.as_table(rows))
     for row in parities:
@@ -88,9 +90,9 @@ def measured_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[s
     found = texts.translation_lines(recipe, run)
     if found:
         return found
-    if shares_letters(recipe.languages.target, recipe.languages.source):
+    if samples.share_letters(recipe.languages):
         return {"learning text": samples.lines_by_language(recipe, run, _FERTILITY_LINES)}
     drawn = texts.sample_lines(texts.recipe_texts(recipe, run), _FERTILITY_LINES, recipe.seed)
     parted = verify.part_lines(drawn, recipe.languages)
-    sides = {recipe.languages.source: parted["source"], recipe.languages.target: parted["target"]}
+    sides = {recipe.languages.source: parted["source"], **samples.with_letters_of(recipe.languages, parted["target"])}
     return {"learning text": {language: lines for language, lines in sides.items() if lines}}

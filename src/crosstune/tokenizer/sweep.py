@@ -5,15 +5,17 @@ from dataclasses import asdict, dataclass
 from rich.table import Table
 
 from crosstune.errors import BadInputError
-from crosstune.recipe import LearnedExtension, Recipe
+from crosstune.languages.registry import language_name
+from crosstune.recipe import Languages, LearnedExtension, Recipe
 from crosstune.runs.files import read_json, write_json, write_text
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import new_table
 from crosstune.tokenizer import fertility
 from crosstune.tokenizer.bpe import BpeTokenizer
-from crosstune.tokenizer.extension import learn, prepared
+from crosstune.tokenizer.extension import by_target, learn_from, learnt_texts, prepared
 from crosstune.tokenizer.folder import TOKENIZER
 from crosstune.tokenizer.learn import first_pieces
+from crosstune.tokenizer.shared_letters import BothTexts
 from crosstune.tokenizer.stage import measured_lines
 
 _DEFAULT_SHARES = (0.5, 0.75, 1.0, 1.5, 2.0)
@@ -32,7 +34,8 @@ class Point:
 def sweep(recipe: Recipe, run: RunFolder, sizes: list[int]) -> list[Point]:
     """Measure each size and write ``sweep.json`` and ``sweep.svg``; without sizes, 0.5 to 2 times the recipe's.
 
-    Pieces are learnt once, for the largest size: those of a smaller one are the first of them.
+    Pieces are learnt once, for the largest size: those of a smaller one are the first of them. Of several targets, each
+    is measured alone, on its own text.
 
     Raises:
         BadInputError: when the recipe learns no extension, or a size is below the number of single characters.
@@ -43,21 +46,39 @@ def sweep(recipe: Recipe, run: RunFolder, sizes: list[int]) -> list[Point]:
             "sweep: only learned extensions have sizes, but the recipe's tokenizer.extension is "
             f"{'absent' if settings is None else 'given'}. Set tokenizer.extension to `kind: learned`."
         )
-    sizes = sorted(set(sizes)) or [round(settings.num_new_pieces * share) for share in _DEFAULT_SHARES]
     base = BpeTokenizer(read_json(run.tokenizer("base") / TOKENIZER))
-    largest = settings.model_copy(update={"num_new_pieces": sizes[-1]})
-    learner = prepared(largest, recipe.languages, base)
-    new = learn(largest, recipe, run, learner)
-    texts = {label: sides.get(recipe.languages.target, []) for label, sides in measured_lines(recipe, run).items()}
+    measured, is_alone = measured_lines(recipe, run), len(recipe.languages.pairs) == 1
+    points: list[Point] = []
+    for own, pair in zip(by_target(settings, recipe.languages), recipe.languages.pairs, strict=True):
+        wanted = sorted(set(sizes)) or [round(own.total_new_pieces * share) for share in _DEFAULT_SHARES]
+        name = "" if is_alone else f", {language_name(pair.target, 'en')}"
+        texts = {f"{label}{name}": sides[pair.target] for label, sides in measured.items() if pair.target in sides}
+        largest = own.model_copy(update={"num_new_pieces": wanted[-1]})
+        if wanted[-1]:
+            points += _points(base, pair, largest, learnt_texts(largest, recipe, run, pair), texts, wanted)
+    folder = run.root / "tokenizer"
+    write_json(folder / "sweep.json", {"word_splitter": fertility.WORD_SPLITTER, "points": list(map(asdict, points))})
+    write_text(folder / "sweep.svg", as_svg(points))
+    return points
+
+
+def _points(
+    base: BpeTokenizer,
+    pair: Languages,
+    largest: LearnedExtension,
+    learnt: BothTexts,
+    texts: dict[str, list[str]],
+    sizes: list[int],
+) -> list[Point]:
+    """Return one target's texts at each size, from pieces that are learnt for the largest."""
+    learner = prepared(largest, [pair], base)
+    new = learn_from(largest, pair, learner, learnt)
     points = _measure(0, base, texts)
     for size in sizes:
         part = first_pieces(learner, new, size)
         # Where the mixture gives no more pieces, larger sizes would only repeat the last point.
-        if len(part.pieces) > points[-1].num_new_pieces:
+        if points and len(part.pieces) > points[-1].num_new_pieces:
             points += _measure(len(part.pieces), learner.with_pieces(part.pieces, part.merges), texts)
-    folder = run.root / "tokenizer"
-    write_json(folder / "sweep.json", {"word_splitter": fertility.WORD_SPLITTER, "points": list(map(asdict, points))})
-    write_text(folder / "sweep.svg", as_svg(points))
     return points
 
 
@@ -66,9 +87,10 @@ def as_table(points: list[Point]) -> Table:
     table = new_table(f"tokens per {fertility.WORD_SPLITTER} word")
     for heading in ("new pieces", *_texts(points)):
         table.add_column(heading, justify="right")
-    for size in dict.fromkeys(point.num_new_pieces for point in points):
-        lengths = (f"{point.tokens_per_word:.3f}" for point in points if point.num_new_pieces == size)
-        table.add_row(f"{size:,}", *lengths)
+    lengths = {(point.num_new_pieces, point.text): f"{point.tokens_per_word:.3f}" for point in points}
+    # Of several targets, not each has every size.
+    for size in sorted({point.num_new_pieces for point in points}):
+        table.add_row(f"{size:,}", *(lengths.get((size, text), "–") for text in _texts(points)))
     return table
 
 

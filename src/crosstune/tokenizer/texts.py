@@ -82,14 +82,15 @@ def translation_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, lis
     Raises:
         RunFolderError: when the data stage has not written one.
     """
-    languages = (recipe.languages.source, recipe.languages.target)
     found: dict[str, dict[str, list[str]]] = {}
     for label, task in recipe.evaluate.tasks.items():
         if task.task == "translation":
             path = run.evaluation_set(label) / "items.jsonl"
             _refuse_missing(path)
             items = read_jsonl(path)
-            found[label] = {language: [item[language] for item in items] for language in languages}
+            found[label] = {
+                language: [item[language] for item in items] for language in recipe.languages_of(task).codes
+            }
     return found
 
 

@@ -1,7 +1,7 @@
 """Prove that an extended tokenizer keeps what the base does, and does what was promised for the target language."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 
 from crosstune.errors import BadInputError
 from crosstune.languages import characters
-from crosstune.recipe import Languages
+from crosstune.languages.registry import language_name
+from crosstune.recipe import Languages, RecipeLanguages
 from crosstune.runs.files import write_json
 from crosstune.terminal import new_table
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
@@ -54,6 +55,7 @@ class Samples:
         letters: every letter of the target language.
         held_out_words: words of source text that nothing was learnt from, where both languages share their letters.
         source_may_change: whether source text that is cut otherwise is only counted.
+        targets: of several target languages, the lines and the letters of each; all of them are in those above, too.
     """
 
     source_lines: list[str]
@@ -64,6 +66,16 @@ class Samples:
     letters: list[str] = field(default_factory=list)
     held_out_words: list[str] = field(default_factory=list)
     source_may_change: bool = False
+    targets: tuple["TargetSamples", ...] = ()
+
+
+@dataclass(frozen=True)
+class TargetSamples:
+    """The lines and the letters of one of several target languages."""
+
+    language: str
+    lines: list[str]
+    letters: list[str]
 
 
 @dataclass
@@ -80,13 +92,15 @@ Parted = dict[str, list[str]]
 """Lines by kind: ``source``, ``target`` and ``other``."""
 
 
-def part_lines(lines: Iterable[str], languages: Languages) -> Parted:
-    """Part lines into ``target`` (with letters of it), ``source`` and ``other``.
+def part_lines(lines: Iterable[str], languages: Languages | RecipeLanguages) -> Parted:
+    """Part lines into ``target`` (with letters of one), ``source`` and ``other``.
 
     Lines of languages that share their letters cannot be told apart: all but those in other scripts are ``target``.
     """
-    has_target_letter = re.compile(f"[{characters.letters_of(languages.target, languages.source)}]").search
-    has_other_letter = re.compile(rf"(?![{characters.letters_of_source(languages.source)}])[^\W\d_]").search
+    source, *targets = languages.codes
+    letters = "".join(characters.letters_of(target, source) for target in targets)
+    has_target_letter = re.compile(f"[{letters}]").search
+    has_other_letter = re.compile(rf"(?![{characters.letters_of_source(source)}])[^\W\d_]").search
     parted: Parted = {"source": [], "other": [], "target": []}
     for line in lines:
         kind = "target" if has_target_letter(line) else "other" if has_other_letter(line) else "source"
@@ -101,8 +115,7 @@ def verify(base: BpeTokenizer, extended: BpeTokenizer, samples: Samples) -> list
         _stays(SOURCE_STAYS, base, extended, samples.source_lines, required=not samples.source_may_change),
         # Byte-level pieces of the target's characters may begin as those of another script do.
         _stays("text in other scripts is cut as before", base, extended, samples.other_lines, required=False),
-        _round_trip("target text survives encoding and decoding", base, extended, samples.target_lines),
-        _round_trip("every letter of the target language survives", base, extended, samples.letters),
+        *_targets_survive(base, extended, samples),
         _round_trip("spaces, emoji and mixed text survive", base, extended, list(AWKWARD)),
         _promised_stay_whole(extended, samples.promised),
         _new_pieces_are_reachable(base, extended, samples.dead_allowed),
@@ -214,6 +227,14 @@ def _round_trip(name: str, base: BpeTokenizer, extended: BpeTokenizer, lines: li
         if result != by_base
     ]
     return Property(name, len(lines), failures)
+
+
+def _targets_survive(base: BpeTokenizer, extended: BpeTokenizer, samples: Samples) -> Iterator[Property]:
+    for one in samples.targets or (TargetSamples("", samples.target_lines, samples.letters),):
+        name = language_name(one.language, "en") if one.language else ""
+        yield _round_trip(f"{name or 'target'} text survives encoding and decoding", base, extended, one.lines)
+        whose = name or "the target language"
+        yield _round_trip(f"every letter of {whose} survives", base, extended, one.letters)
 
 
 def _promised_stay_whole(extended: BpeTokenizer, promised: list[str]) -> Property:

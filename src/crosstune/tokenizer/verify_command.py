@@ -64,7 +64,7 @@ def compare(tokenizer: Path, base: Path, texts: ComparedTexts) -> dict[str, Any]
     return verify.as_json(properties) | {
         "word_splitter": fertility.WORD_SPLITTER,
         "fertility": [asdict(row) for row in rows],
-        "parity": fertility.parity(rows, ["parallel"], texts.languages),
+        "parity": fertility.parity(rows, {"parallel": texts.languages}),
     }
 
 

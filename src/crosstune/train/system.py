@@ -203,10 +203,10 @@ def _sources(task: TrainingTask, accelerator: Accelerator) -> tuple[RowSource, .
         return ()
     settings = task.system.new_rows
     tokens = _tokens(task, settings.mixture, accelerator) if settings.mixture else None
-    target, subwords = task.recipe.languages.target, read_subwords(task.start.tokenizer)
+    subwords = read_subwords(task.start.tokenizer)
     tokenizer = load_tokenizer(str(task.start.tokenizer))
     try:
-        return find_sources(tokenizer, subwords, settings, tokens, target, task.seed)
+        return find_sources(tokenizer, subwords, settings, tokens, task.recipe.languages.targets, task.seed)
     except BadInputError as error:
         raise BadInputError(f"systems.{task.name}.{error}") from None
 

@@ -109,8 +109,9 @@ def test_the_figure_places_each_adapted_system_by_mean_changes_in_points(recipe:
     points = {point.system: point for point in figure_points(recipe, read_scores(recipe, run))}
     assert list(points) == ["lora", "continued", "ours", "bilingual"]
     assert round(points["ours"].source, 2) == round(100 * ((41 - 42) + (54 - 56)) / 60 / 2, 2)
-    assert points["ours"].into_target is not None
-    assert round(points["ours"].into_target, 2) == round((58.2 + 15.5) / 2, 2)
+    into_korean, _ = points["ours"].gains
+    assert into_korean is not None
+    assert round(into_korean, 2) == round((58.2 + 15.5) / 2, 2)
 
 
 def test_two_systems_that_agree_on_a_few_items_are_not_equal_for_certain() -> None:

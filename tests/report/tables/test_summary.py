@@ -46,7 +46,8 @@ def test_a_loss_is_named_and_without_a_winner_or_a_task_nothing_else_is_said(tmp
     assert forgot == f"It forgot some English: {said}"
     level = replace(main, rows=tuple(replace(row, cells=(TableCell(1.0),) * len(row.cells)) for row in main.rows))
     (nobody,) = summary(recipe, scores, [level], lost, [])
-    assert nobody == f"No adapted system is above LLaMA (base) at {into_target_columns(recipe, scores)[0].name}."
+    first = into_target_columns(recipe, scores, "ko")[0]
+    assert nobody == f"No adapted system is above LLaMA (base) at {first.name}."
     assert summary(recipe, scores, [], lost, []) == ()
 
 

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 import torch
 from pydantic import ValidationError
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import NewRows
@@ -16,11 +18,14 @@ from crosstune.runs.files import read_json
 from crosstune.tokens.store import SCHEMA
 from crosstune.train import stage as train_stage
 from crosstune.train.new_rows.focus import similar_old_pieces, sparsemax
-from crosstune.train.new_rows.rows import CONFIG_KEY, RowSource, extend_embeddings, refuse_unextendable_kind
+from crosstune.train.new_rows.initialization import find_sources
+from crosstune.train.new_rows.rows import CONFIG_KEY, RowSource, Subwords, extend_embeddings, refuse_unextendable_kind
 from crosstune.train.new_rows.word_alignment import learn_dictionary
 from tests.train.conftest import MakeRun, phase, scratch
 
 EOS = 2
+# Only `weighted` asks it anything.
+FAST = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE()))
 
 
 def table(pairs: list[tuple[list[int], list[int]]], language: str = "ko") -> pa.Table:
@@ -59,6 +64,22 @@ def test_a_dictionary_is_learnt_from_translations_into_the_language_alone() -> N
     assert learn_dictionary(table(pairs, "en"), 50, "ko") == {}
     assert learn_dictionary(table([([], [10, 50])]), 50, "ko") == {}
     assert learn_dictionary(table(pairs), 50, "ko") == {50: {10: 1.0}, 51: {11: 1.0}, 52: {12: 1.0}}
+
+
+def test_rows_are_aligned_by_the_translations_into_each_target_and_a_shared_piece_by_the_mean() -> None:
+    korean = table([([3, 10], [50]), ([3, 11], [51]), ([3, 13], [53])], "ko")
+    japanese = table([([4, 12], [52]), ([4, 14], [53]), ([4, 15], [54])], "ja")
+    settings = NewRows(method="aligned", mixture="pairs")
+    subwords = Subwords(50, 55, ((5,), (5,), (5,), (5,), (5,)))
+
+    def found(tokens: pa.Table) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+        sources = find_sources(FAST, subwords, settings, tokens, ("ko", "ja"), seed=1)
+        return [(source.ids, source.weights) for source in sources]
+
+    rows = found(pa.concat_tables([korean, japanese]))
+    assert rows == [((10,), (1.0,)), ((11,), (1.0,)), ((12,), (1.0,)), ((13, 14), (0.5, 0.5)), ((15,), (1.0,))]
+    with pytest.raises(BadInputError, match=r"holds no translation into 'ja' with .* `directions` end in -ja"):
+        found(korean)
 
 
 def test_a_new_piece_is_similar_to_the_old_piece_that_stands_where_it_stands() -> None:

@@ -12,6 +12,7 @@ from crosstune.report.tables.columns import (
     METRIC_TITLES,
     all_translation_columns,
     column_of,
+    columns_of_pairs,
     paper_columns,
     paper_translations,
     translation_columns,
@@ -29,14 +30,23 @@ def label_of(recipe: Recipe, system: str) -> str:
     return recipe.systems[system].label or system
 
 
+def names_of(codes: Sequence[str]) -> str:
+    """Return the English names of languages as a sentence lists them: English, Korean and Japanese."""
+    *names, last = (language_name(code, "en") for code in codes)
+    return f"{', '.join(names)} and {last}" if names else last
+
+
 def paper_tables(recipe: Recipe, scores: Scores) -> list[Table]:
     """Return the paper's Table 3 and, per translation task, its Table 4; none whose tasks the recipe lacks."""
     tables = []
     columns = paper_columns(recipe, scores)
     if columns:
-        source, target = (language_name(code, "en") for code in (recipe.languages.source, recipe.languages.target))
-        tables.append(build_table(recipe, scores, "Table 3", f"Accuracy on {source} and {target} tasks", columns))
+        title = f"Accuracy on {names_of(recipe.languages.codes)} tasks"
+        tables.append(build_table(recipe, scores, "Table 3", title, columns))
     labels = paper_translations(recipe)
+    if len(recipe.languages.targets) > 1 and labels:
+        columns = columns_of_pairs(recipe, scores, labels, "bleu")
+        return [*tables, build_table(recipe, scores, "Table 4", "Translation, BLEU", columns)]
     for label in labels:
         which = f" ({label})" if len(labels) > 1 else ""
         columns = translation_columns(recipe, scores, label, "bleu")

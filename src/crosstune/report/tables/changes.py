@@ -4,21 +4,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from crosstune.languages.registry import language_name
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores, paired_interval
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Column, Table, TableCell, TableRow
-from crosstune.report.tables.columns import language_columns, paper_translations, translation_columns
+from crosstune.report.tables.columns import in_group, language_columns, paper_translations, translation_columns
 from crosstune.report.tables.significance import Evidence
 from crosstune.runs.records import SHARES_OF_CORRECT
 
 FORGOTTEN = "change of accuracy in the source language, points"
 """What the x axis of a figure of gain and forgetting shows."""
-GAINS = (
-    ("Translation into the target language", "change of BLEU"),
-    ("Tasks in the target language", "change of accuracy, points"),
-)
-"""Titles and y axes of the figures of gain and forgetting."""
+_GAINS = (("Translation into", "change of BLEU"), ("Tasks in", "change of accuracy, points"))
 _NORMAL_97_5 = 1.959964
 
 
@@ -28,20 +25,21 @@ class Change:
 
     Attributes:
         source: mean change of accuracy on the source language's tasks, in points (hundredths).
-        target: mean change of accuracy on the target language's tasks, in points; None without such tasks.
-        into_target: mean change of BLEU into the target language; None without translation.
+        gains: what was won, in the order of ``gain_titles``: of each target, the mean change of BLEU into it and of
+            accuracy on its tasks, in points; None without translation, and without such tasks.
     """
 
     system: str
     label: str
     source: float
-    target: float | None
-    into_target: float | None
+    gains: tuple[float | None, ...]
 
-    @property
-    def gains(self) -> tuple[float | None, float | None]:
-        """Return what was won, in the order of `GAINS`."""
-        return self.into_target, self.target
+
+def gain_titles(recipe: Recipe) -> list[tuple[str, str]]:
+    """Return titles and y axes of the figures of gain and forgetting."""
+    targets = recipe.languages.targets
+    names = ["the target language"] if len(targets) == 1 else [language_name(code, "en") for code in targets]
+    return [(f"{what} {name}", axis) for name in names for what, axis in _GAINS]
 
 
 def source_columns(recipe: Recipe, scores: Scores) -> list[Column]:
@@ -49,9 +47,9 @@ def source_columns(recipe: Recipe, scores: Scores) -> list[Column]:
     return [column for column in known_columns(recipe, scores) if column.metric == "acc"]
 
 
-def target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
-    """Return the accuracy tasks in the target language."""
-    columns = language_columns(recipe, scores, recipe.languages.target)
+def target_columns(recipe: Recipe, scores: Scores, target: str) -> list[Column]:
+    """Return the accuracy tasks in a target language."""
+    columns = language_columns(recipe, scores, target)
     return [column for column in columns if column.metric == "acc"]
 
 
@@ -60,14 +58,14 @@ def known_columns(recipe: Recipe, scores: Scores) -> list[Column]:
     return language_columns(recipe, scores, recipe.languages.source)
 
 
-def into_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
-    """Return the translation cells whose direction leads into the target language."""
-    return _columns_of_direction(recipe, scores, recipe.languages.directions[0])
+def into_target_columns(recipe: Recipe, scores: Scores, target: str) -> list[Column]:
+    """Return the translation cells whose direction leads from the source language into a target."""
+    return _columns_of_direction(recipe, scores, f"{recipe.languages.source}-{target}")
 
 
-def from_target_columns(recipe: Recipe, scores: Scores) -> list[Column]:
-    """Return the translation cells whose direction leads out of the target language."""
-    return _columns_of_direction(recipe, scores, recipe.languages.directions[1])
+def from_target_columns(recipe: Recipe, scores: Scores, target: str) -> list[Column]:
+    """Return the translation cells whose direction leads out of a target into the source language."""
+    return _columns_of_direction(recipe, scores, f"{target}-{recipe.languages.source}")
 
 
 def _columns_of_direction(recipe: Recipe, scores: Scores, direction: str) -> list[Column]:
@@ -110,9 +108,7 @@ def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
 
 def _differences(recipe: Recipe, evidence: Evidence) -> Table | None:
     reference, scores = recipe.evaluate.reference_system, evidence.scores
-    accuracies = [*source_columns(recipe, scores), *target_columns(recipe, scores)]
-    others = [*known_columns(recipe, scores), *language_columns(recipe, scores, recipe.languages.target)]
-    columns = [*accuracies, *into_target_columns(recipe, scores), *(one for one in others if one.metric != "acc")]
+    columns = _columns_of_changes(recipe, scores)
     rows = tuple(
         TableRow(
             system,
@@ -138,16 +134,39 @@ def _differences(recipe: Recipe, evidence: Evidence) -> Table | None:
     )
 
 
+def _columns_of_changes(recipe: Recipe, scores: Scores) -> list[Column]:
+    """Return the columns of gain and forgetting: accuracies, translation into a target, then all other measures.
+
+    Those of several targets stand in a group for each language, the source first.
+    """
+    if len(recipe.languages.targets) == 1:
+        (target,) = recipe.languages.targets
+        accuracies = [*source_columns(recipe, scores), *target_columns(recipe, scores, target)]
+        others = [*known_columns(recipe, scores), *language_columns(recipe, scores, target)]
+        into = into_target_columns(recipe, scores, target)
+        return [*accuracies, *into, *(one for one in others if one.metric != "acc")]
+    return [
+        in_group(column, code)
+        for code in recipe.languages.codes
+        for column in [*language_columns(recipe, scores, code), *into_target_columns(recipe, scores, code)]
+    ]
+
+
 def figure_points(recipe: Recipe, scores: Scores) -> list[Change]:
     """Return every adapted system's place in the figure; systems that miss a score of it are left out."""
     reference = recipe.evaluate.reference_system
-    groups = (source_columns(recipe, scores), target_columns(recipe, scores), into_target_columns(recipe, scores))
+    groups = [
+        columns(recipe, scores, target)
+        for target in recipe.languages.targets
+        for columns in (into_target_columns, target_columns)
+    ]
     points = []
     for system in recipe.systems:
         if system != reference:
-            source, target, into_target = (_mean_change(scores, system, reference, group) for group in groups)
+            source = _mean_change(scores, system, reference, source_columns(recipe, scores))
+            gains = tuple(_mean_change(scores, system, reference, group) for group in groups)
             if source is not None:
-                points.append(Change(system, label_of(recipe, system), source, target, into_target))
+                points.append(Change(system, label_of(recipe, system), source, gains))
     return points
 
 

@@ -1,6 +1,7 @@
 """Which columns a recipe's tasks give, and how they are headed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from crosstune.languages.registry import language_name, split_direction
 from crosstune.recipe import Recipe
@@ -44,7 +45,14 @@ def paper_translations(recipe: Recipe) -> list[str]:
 
 
 def paper_columns(recipe: Recipe, scores: Scores) -> list[Column]:
-    """Return the columns of the paper's Table 3, in its order."""
+    """Return the columns of the paper's Table 3, in its order; of several targets, all accuracies by language."""
+    if len(recipe.languages.targets) > 1:
+        return [
+            in_group(column, language)
+            for language in recipe.languages.codes
+            for column in language_columns(recipe, scores, language)
+            if column.metric == "acc"
+        ]
     tasks = [(label, task) for label, task in recipe.evaluate.tasks.items() if task.spec.table_3]
     tasks.sort(key=lambda named: named[1].spec.table_3)
     return [column_of(recipe, scores, label, task.spec.metric) for label, task in tasks]
@@ -74,11 +82,36 @@ def translation_columns(recipe: Recipe, scores: Scores, label: str, metric: str)
     """Return a translation task's cells in the paper's order: by instruction, into the source language first."""
     task = recipe.evaluate.tasks[label]
     order = recipe.languages.directions[::-1]
-    languages = (recipe.languages.source, recipe.languages.target)
     return [
         _translation_column(scores, label, metric, direction, instruction)
-        for instruction in sorted(task.instruction_languages, key=languages.index)
+        for instruction in sorted(task.instruction_languages, key=recipe.languages.codes.index)
         for direction in sorted(task.directions, key=order.index)
+    ]
+
+
+def in_group(column: Column, language: str) -> Column:
+    """Return a column of a table that groups its columns by language, its heading without what the group says."""
+    name = language_name(language, "en")
+    heading = column.heading.removesuffix(f", {name}")
+    if heading.startswith(f"{name} "):
+        heading = heading.removeprefix(f"{name} ").capitalize()
+    return replace(column, heading=heading, group=", ".join(filter(None, (name, column.group))))
+
+
+def columns_of_pairs(recipe: Recipe, scores: Scores, labels: Sequence[str], metric: str) -> list[Column]:
+    """Return the cells of several translation tasks, grouped by their two languages and that of the instruction."""
+    tasks = {label: recipe.languages_of(recipe.evaluate.tasks[label]).codes for label in labels}
+    names = {label: "–".join(language_name(code, "en") for code in pair) for label, pair in tasks.items()}
+    # With the source language, a target alone says which pair it is.
+    source = f"{language_name(recipe.languages.source, 'en')}–"
+    names = {label: name.removeprefix(source) for label, name in names.items()}
+    called = {
+        label: name if [*names.values()].count(name) == 1 else f"{name} ({label})" for label, name in names.items()
+    }
+    return [
+        replace(column, group=f"{called[label]}, {column.group}")
+        for label in sorted(labels, key=lambda label: [recipe.languages.codes.index(code) for code in tasks[label]])
+        for column in translation_columns(recipe, scores, label, metric)
     ]
 
 

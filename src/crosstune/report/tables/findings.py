@@ -47,22 +47,22 @@ def findings(
 
     ``verdict`` says who forgot more than the recipe allows.
     """
-    target = language_name(recipe.languages.target, "en")
     source = language_name(recipe.languages.source, "en")
+    targets = {code: language_name(code, "en") for code in recipe.languages.targets}
     scores = evidence.scores
-    found = [(f"Best in {target}", tuple(_won(recipe, scores, tables)))]
+    found = [(f"Best in {name}", tuple(_won(recipe, scores, tables, code))) for code, name in targets.items()]
     if changes is not None:
         found.append((f"{source} forgotten", (*_forgotten(recipe, scores, changes), verdict)))
-    found.append((f"Asked in {target}", (_instruction_gap(recipe, evidence),)))
+    found += [(f"Asked in {name}", (_instruction_gap(recipe, evidence, code),)) for code, name in targets.items()]
     written = [FindingGroup(title, tuple(line for line in lines if line)) for title, lines in found]
     return [finding for finding in written if finding.lines]
 
 
-def _won(recipe: Recipe, scores: Scores, tables: Sequence[Table]) -> Iterator[str]:
-    """Say who is best at the target language's accuracy tasks and at translating out of it and into it."""
-    directions = (into_target_columns(recipe, scores), from_target_columns(recipe, scores))
+def _won(recipe: Recipe, scores: Scores, tables: Sequence[Table], target: str) -> Iterator[str]:
+    """Say who is best at a target language's accuracy tasks and at translating out of it and into it."""
+    directions = (into_target_columns(recipe, scores, target), from_target_columns(recipe, scores, target))
     wanted = {column.task for columns in directions for column in columns[:1]}
-    wanted |= {column.task for column in target_columns(recipe, scores)}
+    wanted |= {column.task for column in target_columns(recipe, scores, target)}
     for table in tables:
         for index, column in enumerate(table.columns):
             if column.task in wanted:
@@ -119,12 +119,13 @@ def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> Iterator[str]:
         yield f"Not compared (no scores on the same items): {'; '.join(unknown)}."
 
 
-def _instruction_gap(recipe: Recipe, evidence: Evidence) -> str:
-    """Say how BLEU into the target language changes when the instruction is in the target language, too."""
-    by_instruction = {column.task.rsplit("_", 1)[1]: column for column in into_target_columns(recipe, evidence.scores)}
-    if not {recipe.languages.source, recipe.languages.target} <= by_instruction.keys():
+def _instruction_gap(recipe: Recipe, evidence: Evidence, target: str) -> str:
+    """Say how BLEU into a target language changes when the instruction is in that language, too."""
+    columns = into_target_columns(recipe, evidence.scores, target)
+    by_instruction = {column.task.rsplit("_", 1)[1]: column for column in columns}
+    if not {recipe.languages.source, target} <= by_instruction.keys():
         return ""
-    first, second = by_instruction[recipe.languages.source], by_instruction[recipe.languages.target]
+    first, second = by_instruction[recipe.languages.source], by_instruction[target]
     gap = replace(first, signed=True)
     parts = []
     for system in recipe.systems:

@@ -1,4 +1,4 @@
-"""The whole report in three sentences: the gain, what was forgotten, what still fails."""
+"""The whole report in three sentences for each target language: the gain, what was forgotten, what still fails."""
 
 from collections.abc import Sequence
 
@@ -17,9 +17,24 @@ def summary(
     """Return a sentence on the best system's gain, one on what it forgot, one on how its answers fail.
 
     The best system is the one of the first column of translation into the target language or, without one, of the
-    first task in it. Each sentence stands only where its numbers are there.
+    first task in it. Each sentence stands only where its numbers are there. Of several targets, each has its sentences;
+    what a system forgot is said once.
     """
-    wanted = [*into_target_columns(recipe, scores), *target_columns(recipe, scores)]
+    told: dict[str, None] = {}
+    for target in recipe.languages.targets:
+        told |= dict.fromkeys(_of_target(recipe, scores, tables, changes, failed, target))
+    return tuple(told)
+
+
+def _of_target(
+    recipe: Recipe,
+    scores: Scores,
+    tables: Sequence[Table],
+    changes: Table | None,
+    failed: Sequence[CellFailures],
+    target: str,
+) -> tuple[str, ...]:
+    wanted = [*into_target_columns(recipe, scores, target), *target_columns(recipe, scores, target)]
     found = next(
         (
             (column, table, index)

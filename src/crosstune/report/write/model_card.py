@@ -10,12 +10,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from crosstune.languages.registry import language_name
 from crosstune.models.chat_template import template_of
 from crosstune.recipe import Recipe
 from crosstune.report.run_facts import RunFacts, gguf_sentence
 from crosstune.report.scores import Scores
-from crosstune.report.tables.build import label_of
+from crosstune.report.tables.build import label_of, names_of
 from crosstune.report.tables.cells import Table, TableRow
 from crosstune.report.tables.columns import METRIC_TITLES, task_title
 from crosstune.report.write.markdown import escape, table_to_markdown
@@ -67,7 +66,7 @@ def _metadata(recipe: Recipe, system: str, scores: Scores) -> dict[str, Any]:
     ]
     return {
         **({"license": recipe.report.model_license} if recipe.report.model_license else {}),
-        "language": [recipe.languages.source, recipe.languages.target],
+        "language": [*recipe.languages.codes],
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         **({"base_model": origin} if _is_on_the_hub(recipe, system) else {}),
@@ -98,7 +97,6 @@ def _named(origin: str, on_hub: bool) -> str:
 
 
 def _summary(recipe: Recipe, system: str) -> str:
-    source, target = (language_name(code, "en") for code in (recipe.languages.source, recipe.languages.target))
     origin = _origin(recipe, system)
     came = (
         "was trained from scratch"
@@ -106,9 +104,10 @@ def _summary(recipe: Recipe, system: str) -> str:
         else f"comes from `{_named(origin, _is_on_the_hub(recipe, system))}`"
     )
     if recipe.systems[system].tokenizer == "extended":
-        came += f" and has an extended vocabulary for {target}"
+        came += f" and has an extended vocabulary for {names_of(recipe.languages.targets)}"
     about = f" {recipe.description}" if recipe.description else ""
-    return escape(f"A causal language model for {source} and {target} that {came}.{about}").replace("\\`", "`")
+    languages = names_of(recipe.languages.codes)
+    return escape(f"A causal language model for {languages} that {came}.{about}").replace("\\`", "`")
 
 
 def _how_to_ask(recipe: Recipe) -> str:
@@ -243,12 +242,13 @@ def _fingerprint(run: RunFolder, system: str) -> str:
 
 
 def _limits(recipe: Recipe) -> str:
-    source, target = (language_name(code, "en") for code in (recipe.languages.source, recipe.languages.target))
+    languages, targets = recipe.languages.codes, recipe.languages.targets
+    others = "the other language" if len(targets) == 1 else "another of its languages"
     return (
-        f"# Intended use and limits\n\nFor research on extending language models to {target}. The results above are "
-        "all that was measured: what they do not name is untested. It was not aligned for safety and was not checked "
-        f"for bias; it may write false or harmful text in {source} and {target}, copy what it should translate, or "
-        "answer in the other language. The licenses of the base model and of the data above still apply."
+        f"# Intended use and limits\n\nFor research on extending language models to {names_of(targets)}. The results "
+        "above are all that was measured: what they do not name is untested. It was not aligned for safety and was not "
+        f"checked for bias; it may write false or harmful text in {names_of(languages)}, copy what it should "
+        f"translate, or answer in {others}. The licenses of the base model and of the data above still apply."
     )
 
 

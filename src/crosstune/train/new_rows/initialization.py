@@ -1,7 +1,7 @@
 """Which old rows each new row starts from: by its own spelling, by similar pieces, or by its translations."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
@@ -21,7 +21,7 @@ def find_sources(
     subwords: Subwords,
     settings: NewRows,
     tokens: pa.Table | None,
-    target: str,
+    targets: Sequence[str],
     seed: int,
 ) -> tuple[RowSource, ...]:
     """Return for each new piece what its rows start from.
@@ -30,12 +30,12 @@ def find_sources(
     no evidence starts as the mean of its subwords.
 
     ``tokens`` are those of ``settings.mixture`` under the extended tokenizer, as `mixture_tokens` gives them;
-    ``target`` is the language that is learned; the seed is for the vectors of ``focus``.
+    ``targets`` are the languages that are learned; the seed is for the vectors of ``focus``.
 
     Raises:
-        BadInputError: when ``aligned`` finds no translation into the language in the mixture.
+        BadInputError: when ``aligned`` finds no translation into one of the languages in the mixture.
     """
-    found = _evidence(subwords, settings, tokens, target, seed)
+    found = _evidence(subwords, settings, tokens, targets, seed)
     sources = []
     for new_id, ids in enumerate(subwords.subwords, subwords.old_size):
         if not ids:
@@ -53,22 +53,38 @@ def find_sources(
 
 
 def _evidence(
-    subwords: Subwords, settings: NewRows, tokens: pa.Table | None, target: str, seed: int
+    subwords: Subwords, settings: NewRows, tokens: pa.Table | None, targets: Sequence[str], seed: int
 ) -> Mapping[int, Weights]:
     if settings.method == "focus":
         assert tokens is not None
         return similar_old_pieces(tokens, subwords.old_size, subwords.new_size, seed)
     if settings.method == "aligned":
         assert tokens is not None
-        found = learn_dictionary(tokens, subwords.old_size, target)
-        if not found:
+        dictionaries = {target: learn_dictionary(tokens, subwords.old_size, target) for target in targets}
+        missing = [target for target, found in dictionaries.items() if not found]
+        if missing:
             raise BadInputError(
-                f"new_rows.mixture: {settings.mixture!r} holds no translation into {target!r} with a new piece in "
-                "it, so `method: aligned` has nothing to learn a dictionary from: name a mixture of a parallel source "
-                f"whose `directions` end in -{target}, or another method"
+                f"new_rows.mixture: {settings.mixture!r} holds no translation into {' and '.join(map(repr, missing))} "
+                "with a new piece in it, so `method: aligned` has nothing to learn a dictionary from: name a mixture "
+                f"of a parallel source whose `directions` end in -{' and in -'.join(missing)}, or another method"
             )
-        return found
+        return _joined(dictionaries.values())
     return {}
+
+
+def _joined(dictionaries: Iterable[Mapping[int, Weights]]) -> Mapping[int, Weights]:
+    """Return one dictionary of several; a piece of several languages starts from the mean of what each says."""
+    entries: dict[int, list[Weights]] = {}
+    for dictionary in dictionaries:
+        for piece, weights in dictionary.items():
+            entries.setdefault(piece, []).append(weights)
+    return {
+        piece: {
+            old: sum(weights.get(old, 0.0) for weights in found) / len(found)
+            for old in dict.fromkeys(old for weights in found for old in weights)
+        }
+        for piece, found in entries.items()
+    }
 
 
 def _shares(lengths: Sequence[int]) -> tuple[float, ...]:
