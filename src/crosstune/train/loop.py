@@ -14,6 +14,7 @@ from torch import nn
 
 from crosstune.models.kernels.inplace_gradients import fast_paths, prove_training
 from crosstune.models.paths import way_of
+from crosstune.models.process import seed_draws
 from crosstune.recipe import Phase, Train
 from crosstune.terminal import progress, stop_requests
 from crosstune.train.batches import Batch, Schedule, Share
@@ -35,8 +36,7 @@ from crosstune.train.speed import Speed
 from crosstune.train.step_in_flight import RankStep, StepInFlight, in_flight
 from crosstune.train.tracking import log
 
-# Beyond the number of any process.
-_NO_RANK = 2**31
+_NO_RANK = 2**31  # beyond any
 # Steps whose numbers are not read; each keeps its rows.
 _MOST_IN_FLIGHT = 20
 
@@ -225,7 +225,7 @@ def train_step(
     The loss is the sum over supervised tokens (pairs) divided by their number in the whole global batch, known to every
     rank before: no split into ranks and micro-batches changes the gradient. Nothing is read from the device.
     """
-    torch.manual_seed(step_seed(job, batch.step, accelerator.process_index))
+    seed_draws(accelerator.device, step_seed(job, batch.step, accelerator.process_index))
     rate = learning_rate(job.phase, batch.step, job.schedule.num_steps)
     set_learning_rate(optimizer, rate)
     seen: list[Segment] = []
@@ -250,7 +250,7 @@ def train_step(
     numbers = in_flight(accelerator, batch, step)
     if job.settings.weights == "bf16":
         # What rounds weights at random draws alike on all ranks, which hold the same weights.
-        torch.manual_seed(step_seed(job, batch.step, _NO_RANK))
+        seed_draws(accelerator.device, step_seed(job, batch.step, _NO_RANK))
     optimizer.step()
     optimizer.zero_grad()
     for regularizer in job.trainable.regularizers:
