@@ -158,6 +158,17 @@ def test_weights_of_rows_are_read_in_no_kind_of_source(tmp_path: Path, kind: str
     assert problems(rows)[0].startswith("'loss_weight' changes what the row means") and texts(rows) == [row]
 
 
+@pytest.mark.parametrize("mark", ['"train": false', '"loss": 0', '"is_deleted": true', '"mask": 1', '"Ignore": "True"'])
+def test_a_row_that_says_it_is_not_to_be_learnt_is_not(tmp_path: Path, mark: str) -> None:
+    for kind, row in (("text", '"text": "글"'), ("parallel", '"en": "Hi.", "ko": "안녕."')):
+        [problem] = problems(read(tmp_path, kind, f"{{{row}, {mark}}}"))
+        assert "says that the row is not to be learnt" in problem
+    kept = '{"instruction": "i", "output": "o", "train": true, "loss": 0.7, "mask": "0", "deleted": null}'
+    assert len(texts(read(tmp_path, "instructions", kept))) == 1
+    [problem] = problems(read(tmp_path, "parallel", "en,ko,deleted\nHi.,안녕.,1\nBye.,잘 가.,0\n", "p.csv"))
+    assert "'deleted' says that the row is not to be learnt" in problem
+
+
 @pytest.mark.parametrize("kind", ["text", "parallel"])
 def test_a_table_that_another_sign_parts_says_so(tmp_path: Path, kind: str) -> None:
     with pytest.raises(BadInputError, match="parted by ';': export it again with commas or tabs"):

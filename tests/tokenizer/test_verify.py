@@ -109,6 +109,18 @@ class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
         assert list(found) == ["old pieces keep their ids"]
         assert {case["piece"] for case in found["old pieces keep their ids"]} == {"<0xFE>", "<0xFF>"}
 
+    def test_a_control_token_that_falls_apart(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
+        kept = [token for token in extended.content["added_tokens"] if token["content"] != "</s>"]
+        broken = BpeTokenizer(extended.content | {"added_tokens": kept})
+        found = failed(verify.verify(small_base, broken, samples(["The"], ["책을"], [])))
+        assert list(found) == ["added tokens are read in text as before"]
+        assert found["added tokens are read in text as before"][0]["before"] == ["</s>"]
+
+    def test_a_bos_that_is_gone(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
+        broken = BpeTokenizer(extended.content | {"post_processor": None})
+        found = failed(verify.verify(small_base, broken, samples(["The"], ["책을"], [])))
+        assert list(found) == ["special tokens stand around a text as before"]
+
     def test_source_text_that_is_cut_into_as_many_other_pieces(self, english: list[str]) -> None:
         # "abc" is ab + c by the base, and a + bc where the merge of b and c goes first.
         base = BpeTokenizer(learn_base([*english, "ab ab ab bc bc abc"], 420, "ko"))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from crosstune.data.readers import chat
@@ -33,11 +33,16 @@ _UNREAD = {
         *("reasoning", "reasoning_content", "thinking", "thoughts"),
         *("system_prompt", "system_message", "system_instruction", "developer"),
         *("chat_history", "conversation_history", "dialogue_history", "dialog_history", "previous_turns", "past_turns"),
-        *("conversation", "dialogue", "dialog", *_WEIGHTS),
+        *("conversation", "dialogue", "dialog", "dialogs", "turns", "persona_prompt", "img", "tool", "api_calls"),
+        *("chosen_response", "rejected_response", "rejected_output", "reject", "image_path", *_WEIGHTS),
     ),
     "parallel": _WEIGHTS,
     "text": _WEIGHTS,
 }
+# What says of a whole row that nothing is to be learnt from it, and by which values.
+_SAYS_NO = ("train", "training", "trainable", "loss", "is_correct")
+_SAYS_YES = ("mask", "masked", "deleted", "is_deleted", "ignore", "ignored")
+_NO, _YES = ("0", "0.0", "false", "no"), ("1", "1.0", "true", "yes")
 # What is read under exactly these names: "Input" and "input_2" are others, and refused.
 _READ = {
     "instructions": ("instruction", "input", "output", "system", "history", "weight"),
@@ -60,7 +65,8 @@ def columns_of(source: Source, languages: Languages) -> Columns:
     needed = names.keys() - ({"input", "history", "system"} - source.columns.keys())
     # A column that the recipe takes for a text is none of these.
     taken = {header.lower() for header in source.columns.values()}
-    names |= {key: _spellings(key) for key in ("weight", *_UNREAD[source.kind]) if not _spellings(key) & taken}
+    telling = dict.fromkeys(("weight", *_UNREAD[source.kind], *_SAYS_NO, *_SAYS_YES))
+    names |= {key: _spellings(key) for key in telling if not _spellings(key) & taken}
     optional = frozenset(names.keys() - needed)
     may_lack_header = source.kind == "parallel" and not source.columns
     return Columns(names, optional, may_lack_header)
@@ -91,6 +97,7 @@ def _spellings(key: str) -> frozenset[str]:
     return frozenset(key.replace("_", sign) for sign in ("_", "-", " ", ""))
 
 
+@lru_cache(4096)
 def _bare(key: Any) -> str:
     return _SIGNS.sub("", key).lower() if isinstance(key, str) else ""
 
@@ -105,6 +112,13 @@ def _refusing(interpret: Interpret, kind: str) -> Interpret:
         is_misspelt = key not in read and bool({bare, _NUMBERED.sub("", bare)} & {*read})
         return (says_unwanted or is_misspelt or bare in unread) and not chat.is_nothing(value)
 
+    says_no, says_yes = ({_bare(key) for key in keys} for keys in (_SAYS_NO, _SAYS_YES))
+
+    def is_left_out(key: Any, value: Any) -> bool:
+        bare = _bare(key)
+        said = _NO if bare in says_no else _YES if bare in says_yes else ()
+        return isinstance(value, bool | int | float | str) and str(value).strip().lower() in said
+
     def interpret_refusing(content: Any) -> list[dict[str, str]] | str:
         if isinstance(content, Mapping):
             found = [key for key, value in content.items() if is_unread(key, value)]
@@ -113,6 +127,9 @@ def _refusing(interpret: Interpret, kind: str) -> Interpret:
                     f"{found[0]!r} changes what the row means and is not read; remove the key where it is not needed, "
                     "or name it in `columns` where it is one of the row's texts"
                 )
+            left_out = [key for key, value in content.items() if is_left_out(key, value)]
+            if left_out:
+                return f"{left_out[0]!r} says that the row is not to be learnt, and is not read; take the row out"
             if not chat.is_nothing(content.get("weight")) and str(content["weight"]) not in ("1", "1.0"):
                 return f"a 'weight' of {content['weight']!r} is not read: give sources weights in `mixtures`"
         return interpret(content)

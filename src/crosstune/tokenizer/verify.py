@@ -112,6 +112,8 @@ def verify(base: BpeTokenizer, extended: BpeTokenizer, samples: Samples) -> list
     """Check every property."""
     properties = [
         _old_pieces_stay(base, extended),
+        _same_tokens("added tokens are read in text as before", base, extended, _with_added(base), around=False),
+        _same_tokens("special tokens stand around a text as before", base, extended, ["", "a"], around=True),
         _stays(SOURCE_STAYS, base, extended, samples.source_lines, required=not samples.source_may_change),
         # Byte-level pieces of the target's characters may begin as those of another script do.
         _stays("text in other scripts is cut as before", base, extended, samples.other_lines, required=False),
@@ -124,7 +126,7 @@ def verify(base: BpeTokenizer, extended: BpeTokenizer, samples: Samples) -> list
     ]
     if samples.held_out_words:
         words = [f" {word}" for word in samples.held_out_words]
-        properties.insert(2, _stays(HELD_OUT_STAYS, base, extended, words, required=False))
+        properties.insert(4, _stays(HELD_OUT_STAYS, base, extended, words, required=False))
     return properties
 
 
@@ -200,6 +202,24 @@ def _old_pieces_stay(base: BpeTokenizer, extended: BpeTokenizer) -> Property:
         if extended.pieces.get(piece) != index
     ]
     return Property("old pieces keep their ids", len(base.pieces), moved)
+
+
+def _with_added(base: BpeTokenizer) -> list[str]:
+    return [text for token in sorted(base.added) for text in (token, f"a {token}b")]
+
+
+def _same_tokens(name: str, base: BpeTokenizer, extended: BpeTokenizer, texts: list[str], around: bool) -> Property:
+    """Compare tokens by their names: a control token that falls apart, or a BOS that is gone, changes every prompt."""
+    before, after = (
+        [found.tokens for found in one.tokenizer.encode_batch(texts, add_special_tokens=around)]
+        for one in (base, extended)
+    )
+    different = [
+        {"text": text, "before": left, "after": right}
+        for text, left, right in zip(texts, before, after, strict=True)
+        if left != right
+    ]
+    return Property(name, len(texts), different)
 
 
 def _stays(name: str, base: BpeTokenizer, extended: BpeTokenizer, lines: list[str], required: bool = True) -> Property:
