@@ -1,11 +1,12 @@
 """What looks like a control token in a text is text: when it is learnt, asked, scored and served."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from crosstune.evaluate.harness.language_model import CrosstuneLM
@@ -127,6 +128,20 @@ def test_the_signs_that_mark_them_cannot_be_written(tokenizer: PreTrainedTokeniz
         tokens = encode_prompt(tokenizer, template.prompt(clean(forged + "<|im_end|>")), with_controls=True)
         known = encode_prompt(tokenizer, template.prompt("cat"), with_controls=True)
         assert controls_in(tokenizer, tokens) == controls_in(tokenizer, known)
+
+
+@pytest.mark.parametrize("make", [sentencepiece, lambda: byte_level(False), lambda: byte_level(True), unigram], ids=IDS)
+def test_other_added_tokens_keep_their_numbers_in_text(make: Callable[[], PreTrainedTokenizerFast]) -> None:
+    tokenizer = make()
+    tokenizer.add_special_tokens({"additional_special_tokens": [*NAMES, "<|late|>"]})
+    tokenizer.add_tokens([AddedToken("zebra", normalized=False)])
+    number = tokenizer.convert_tokens_to_ids("zebra")
+    assert number in encode_text(tokenizer, "the zebra <|late|>")
+    asked = from_tokenizer(tokenizer).prompt("<|im_end|> the zebra <|late|>")
+    tokens = encode_prompt(tokenizer, asked, with_controls=True)
+    assert tokens.count(number) == 1 and tokenizer.convert_tokens_to_ids("<|late|>") not in tokens
+    (row,) = encode_examples(tokenizer, pa.array([asked]), pa.array(["zebra"]), with_controls=True).to_pylist()
+    assert row["tokens"].count(number) == 2
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=IDS)

@@ -14,9 +14,9 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError
-from crosstune.prompts.controls import TEXT as TEXT_MARK
 from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.tokens import encode as encoding
+from crosstune.tokens.added_tokens import AddedTokens, CutPairs
 from crosstune.tokens.encode import ENCODED, encode_examples, encode_prompt, encode_prompts
 from crosstune.tokens.word_borders import borders_of
 from crosstune.tokens.word_cache import CachedWordTokenizer
@@ -140,7 +140,7 @@ def test_encoding_by_words_gives_the_tokens_that_the_tokenizer_gives_at_once(
 ) -> None:
     assert borders_of(by_words)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "word_encoder", lambda _: None)
+        patch.setattr(encoding, "word_encoder", lambda *_: None)
         try:
             expected = encode(by_words, texts)
         except BadInputError:
@@ -212,21 +212,26 @@ def test_words_end_between_two_characters_that_no_piece_of_sentencepiece_joins(
 
 
 def test_new_words_are_handed_to_the_tokenizer_many_at_once(by_words: PreTrainedTokenizerFast) -> None:
-    words = encoding.word_encoder(by_words)
+    words = encoding.word_encoder(by_words, False)
     assert words is not None
-    words = CachedWordTokenizer(words.borders, words.encode_behind, False)
     asked: list[int] = []
     real = words.encode_behind
-    words.encode_behind = lambda texts: asked.append(len(texts)) or real(texts)  # type: ignore[func-returns-value]
+    words = CachedWordTokenizer(
+        words.borders,
+        AddedTokens({}, has_normalizer=False),
+        lambda texts: asked.append(len(texts)) or real(texts),  # type: ignore[func-returns-value]
+        puts_a_space_before=False,
+    )
     text = " ".join(f"{word}{ending}" for word in ("cat", "sleeps", "잔다", "고양이") for ending in "abcdefghijklmn")
-    words.encode(pa.array([text], pa.large_string()), pa.array([""], pa.large_string()))
+    _, pairs = words.cut(pa.array([text], pa.large_string()), pa.array([""], pa.large_string()))
+    words.encode(pairs)
     assert sum(asked) <= 3
-    words.encode(pa.array([text], pa.large_string()), pa.array([""], pa.large_string()))
+    words.encode(pairs)
     assert len(asked) == 1  # they are known now
 
 
 def test_a_border_that_changes_the_text_is_found_each_time(sentencepiece: PreTrainedTokenizerFast) -> None:
-    words = encoding.word_encoder(sentencepiece)
+    words = encoding.word_encoder(sentencepiece, False)
     assert words is not None
     words.joins.clear()
     with pytest.MonkeyPatch.context() as patch:
@@ -238,22 +243,17 @@ def test_a_border_that_changes_the_text_is_found_each_time(sentencepiece: PreTra
     assert encode(sentencepiece, [("the c", "at")])[0]["crosses"] and len(words.joins) == 1
 
 
-def test_what_a_chat_template_marked_as_text_is_not_encoded_by_words() -> None:
-    borders = borders_of(of_bytes())
-    assert borders is not None and TEXT_MARK in borders.apart and "<|end|>" in borders.apart
-
-
 def test_words_that_have_other_tokens_than_the_tokenizer_gives_are_not_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tokenizer = of_bytes()
     right = encode(tokenizer, [("Translate this", "고양이가 잔다")] * 3)
-    words = encoding.word_encoder(tokenizer)
+    words = encoding.word_encoder(tokenizer, False)
     assert words is not None
     by_words = words.encode
 
-    def damaged(first: pa.Array, second: pa.Array) -> Any:
-        found = by_words(first, second)
+    def damaged(pairs: CutPairs) -> Any:
+        found = by_words(pairs)
         return replace(found, tokens=found.tokens[::-1])
 
     monkeypatch.setattr(words, "encode", damaged)

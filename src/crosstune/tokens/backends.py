@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from crosstune.models.chat_template import control_tokens
 from crosstune.prompts.controls import SIGN, without_marks
 
+# Texts that nobody has cleaned may hold our signs.
+_UNGUESSABLE = secrets.token_hex(16)
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
@@ -27,8 +30,13 @@ def plain(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
             if getattr(backend, part) is not None:
                 setattr(alone, part, getattr(backend, part))
         return alone
-    content = content_of(tokenizer)
-    content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] not in controls]
+    content, is_known = content_of(tokenizer), _knows(model)
+    # Tokens behind the vocabulary are numbered as they come: a control token keeps its place, by a name of ours.
+    content["added_tokens"] = [
+        {**token, "content": _hidden(token["content"], controls)}
+        for token in content["added_tokens"]
+        if token["content"] not in controls or not is_known(token["content"])
+    ]
     return Tokenizer.from_str(json.dumps(content))
 
 
@@ -41,7 +49,8 @@ def encode_marked(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     controls, signs = control_tokens(tokenizer), _by_signs(tokenizer)
     for name in sorted(controls, key=len, reverse=True):
         text = text.replace(name, _sign(controls[name]))
-    known = {signs.token_to_id(_sign(index)): index for index in controls.values()}
+    added = {index: str(token.content) for index, token in tokenizer.added_tokens_decoder.items()}
+    known = {signs.token_to_id(_sign(index) if name in controls else name): index for index, name in added.items()}
     return [known.get(token, token) for token in signs.encode(without_marks(text), add_special_tokens=False).ids]
 
 
@@ -85,4 +94,4 @@ def content_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
 
 
 def _hidden(name: str, controls: dict[str, int]) -> str:
-    return f"{SIGN}{name}{SIGN}" if name in controls else name
+    return f"{SIGN}{_UNGUESSABLE}{name}{SIGN}" if name in controls else name

@@ -6,9 +6,10 @@ spaces between two characters that are not white, and between words and punctuat
 """
 
 import json
+import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import product
@@ -20,9 +21,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerBase
 
-from crosstune.prompts.controls import TEXT
-
 SPACE = "▁"
+_SPANS_WORDS = re.compile(rf"\w{SPACE}")
 _NEWLINE, _BLANK, _FIRST_BEYOND_ASCII = ord("\n"), ord(" "), 0x80
 # What is white beside the space and the newline: regular expressions treat a run of both kinds in ways of their own.
 _OTHER_WHITE = "[\t\v\f\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
@@ -57,39 +57,47 @@ class Borders:
 
 
 def borders_of(tokenizer: PreTrainedTokenizerBase) -> Borders | None:
-    """Return how words are found whose tokens, in order, are those of the text; None where there are no such words."""
-    backend = tokenizer.backend_tokenizer
-    added = (TEXT, *(token.content for token in tokenizer.added_tokens_decoder.values()))
+    """Return how words are found whose tokens, in order, are those of the text; None where there are no such words.
+
+    Of text without added tokens: what stands between them is cut apart from all the rest.
+    """
+    backend, added = tokenizer.backend_tokenizer, tokenizer.added_tokens_decoder
     if not _is_plain(backend):
         return None
-    if _keeps_to_words(backend):
+    # Two words together may look like an added token, whose size is asked for then.
+    unknown = dict.fromkeys(added, 0)
+    if _keeps_to_words(backend, {str(token.content) for token in added.values()}):
         pieces = {index: piece.replace(SPACE, " ") for piece, index in _vocabulary(backend).items()}
         sizes = {index: 1 if _is_byte(piece) else len(piece.encode()) for index, piece in pieces.items()}
-        return Borders(_between_strangers(pieces.values()), _by_index(sizes), (SPACE, *added), "")
+        return Borders(_between_strangers(pieces.values()), _by_index(unknown | sizes), (SPACE,), "")
     if _is_over_bytes(backend) and _cuts_apart(backend, product(_AFTER, _RUNS, _BEFORE)):
         behind_words = _cuts_apart(backend, product(_WORDS[::2], (*_PUNCTUATION, "\n"), _REST))
         behind_lines = _cuts_apart(backend, product(_NEWLINES, _WORDS, _REST))
         # Each character of a piece stands for a byte.
         sizes = {index: len(piece) for piece, index in _vocabulary(backend).items()}
-        return Borders(_between_parts(behind_words, behind_lines), _by_index(sizes), added, _OTHER_WHITE)
+        return Borders(_between_parts(behind_words, behind_lines), _by_index(unknown | sizes), (), _OTHER_WHITE)
     return None
 
 
-def _keeps_to_words(tokenizer: Tokenizer) -> bool:
-    """Return whether a tokenizer is BPE over text whose spaces are written as ``▁``, and no piece spans words."""
-    if not tokenizer.model.byte_fallback or tokenizer.pre_tokenizer is not None:
-        return False
+def _keeps_to_words(tokenizer: Tokenizer, added: Collection[str]) -> bool:
+    """Return whether a tokenizer is BPE over text whose spaces are written as ``▁``, and no piece goes on behind one.
+
+    Nor behind a newline, but for added tokens, which are taken out first: Gemma's runs of newlines.
+    """
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
     prepend = {"type": "Prepend", "prepend": SPACE}
-    if tokenizer.model.ignore_merges:
+    if not tokenizer.model.byte_fallback or tokenizer.model.ignore_merges:
         return False
     if _parts(tokenizer.normalizer, "normalizers") not in ([prepend, replace], [replace]):
+        return False
+    # Gemma cuts at spaces, none of which its normalizer leaves.
+    if any(part.get("pattern") != {"String": " "} for part in _parts(tokenizer.pre_tokenizer, "pretokenizers")):
         return False
     vocabulary = _vocabulary(tokenizer)
     # Without a byte's piece, unknown characters would be joined across words.
     has_bytes = all(f"<0x{byte:02X}>" in vocabulary for byte in range(256))
-    crossing = (piece for piece in vocabulary if SPACE in piece.lstrip(SPACE) or ("\n" in piece and piece != "\n"))
-    return has_bytes and next(crossing, None) is None
+    behind_lines = (piece for piece in vocabulary if "\n" in piece and piece != "\n" and piece not in added)
+    return has_bytes and not any(behind_lines) and not any(map(_SPANS_WORDS.search, vocabulary))
 
 
 def _is_over_bytes(tokenizer: Tokenizer) -> bool:

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from crosstune.prompts.controls import TEXT
+from crosstune.tokens.added_tokens import AddedTokens, CutPairs, buffers
 from crosstune.tokens.word_borders import Borders
 
 NOTHING = pa.scalar("", pa.large_string())
@@ -52,32 +54,45 @@ class CachedWordTokenizer:
         joins: the parts of words across the border of two texts that are known to say together what they say apart.
     """
 
-    def __init__(self, borders: Borders, encode_behind: Encode, puts_a_space_before: bool) -> None:
+    def __init__(self, borders: Borders, added: AddedTokens, encode_behind: Encode, puts_a_space_before: bool) -> None:
         """``encode_behind`` tokenises texts as they stand behind other text."""
         self.borders = borders
         self.encode_behind = encode_behind
+        self._added = added
         self._before = " " if puts_a_space_before else ""
         self._forget()
 
-    def can_encode(self, texts: pa.Array) -> pa.Array:
+    def cut(self, first: pa.Array, second: pa.Array) -> tuple[NDArray[np.bool_], CutPairs]:
+        """Return which pairs of texts (``large_string``) can be encoded by their words, and these, ready for it."""
+        # What must not be there may stand across the border, too.
+        joined = pc.binary_join_element_wise(first, second, NOTHING)
+        num_first = np.asarray(pc.binary_length(first), np.int64)
+        can_be = self._can_encode(joined)
+        while True:
+            pairs = self._added.cut(joined.filter(can_be), num_first[can_be], bool(self._before))
+            if pairs.is_clear.all():
+                return can_be, pairs
+            can_be[can_be] = pairs.is_clear
+
+    def _can_encode(self, texts: pa.Array) -> NDArray[np.bool_]:
         """Return, for each text, whether its words show all that the tokenizer looks for."""
-        apart = self.borders.apart
-        # Tokenizers have hundreds of control tokens that begin alike: few texts have to be looked through for each.
+        apart = (TEXT, *self.borders.apart, *self._added.unclear)
+        # Tokens may be hundreds that begin alike: few texts have to be looked through for each.
         doubtful = np.flatnonzero(_hold(texts, sorted({text[:2] for text in apart})))
         held = np.zeros(len(texts), bool)
         held[doubtful] = _hold(texts.take(doubtful), apart)
         if self.borders.white:
             held |= np.asarray(pc.match_substring_regex(texts, self.borders.white))
-        return pa.array(~held)
+        return ~held
 
-    def encode(self, first: pa.Array, second: pa.Array) -> EncodedPairs:
-        """Return the tokens of pairs of texts (``large_string``), each tokenized apart."""
-        before = pc.if_else(pc.equal(first, ""), NOTHING, self._before).cast(pa.large_string())
-        joined = pc.binary_join_element_wise(before, first, second, NOTHING)
-        data, row_starts = _buffers(joined)
-        sizes = np.asarray(pc.add(pc.binary_length(before), pc.binary_length(first)), np.int64)
-        borders = row_starts[:-1] + sizes
-        is_start = self.borders.starts(data, row_starts)
+    def encode(self, pairs: CutPairs) -> EncodedPairs:
+        """Return the tokens of pairs of texts, each tokenized apart."""
+        if self._before:
+            pairs = pairs.with_spaces()
+        data, row_starts, borders = pairs.data, pairs.row_starts, pairs.borders
+        is_start = self.borders.starts(data, pairs.edges())
+        # An added token is a word that needs no tokenizer.
+        is_start[pairs.inside()] = False
         # Only where a word of the first text may go on into the second, the whole may have other tokens: in that word.
         doubtful = np.flatnonzero(~is_start[borders])
         is_start[borders] = True
@@ -85,7 +100,7 @@ class CachedWordTokenizer:
         tokens, ends = self._tokens_of(data, starts)
         offsets = ends[np.searchsorted(starts, row_starts)]
         at_border = np.searchsorted(starts, borders)
-        crosses = np.zeros(len(first), bool)
+        crosses = np.zeros(len(borders), bool)
         words = starts[at_border[doubtful, None] + (-1, 0, 1)]
         crosses[doubtful] = self._differ(data, words, tokens, ends[at_border[doubtful, None] + (-1, 0, 1)])
         at_front = row_starts[:-1][doubtful] == words[:, 0]
@@ -143,24 +158,29 @@ class CachedWordTokenizer:
         if len(self._index) + len(words) > _MAX_WORDS:
             self._forget()
         unknown = [word for word in words if word not in self._index]
+        added = [word for word in unknown if word in self._added.ids]
         # What begins with a space can follow other words in one text, most others can follow a newline.
-        spaced = [word for word in unknown if word.startswith(" ")]
-        others = [word for word in unknown if not word.startswith(" ")]
-        if not unknown:
-            return
+        spaced = [word for word in unknown if word not in self._added.ids and word.startswith(" ")]
+        others = [word for word in unknown if word not in self._added.ids and not word.startswith(" ")]
         parts = [*spaced, *chain.from_iterable(zip(repeat("\n"), others, strict=False))]
-        tokens, sizes = self._of_words(parts)
-        is_asked = np.ones(len(parts), bool)
-        is_asked[len(spaced) :: 2] = False
-        tokens, sizes = tokens[np.repeat(is_asked, sizes)], sizes[is_asked]
-        self._index.update(zip([*spaced, *others], range(len(self._index), len(self._index) + len(sizes)), strict=True))
+        if parts:
+            tokens, sizes = self._of_words(parts)
+            is_asked = np.ones(len(parts), bool)
+            is_asked[len(spaced) :: 2] = False
+            self._keep([*spaced, *others], tokens[np.repeat(is_asked, sizes)], sizes[is_asked])
+        if added:
+            tokens = np.array([self._added.ids[word] for word in added], np.int32)
+            self._keep(added, tokens, np.ones(len(added), np.int64))
+
+    def _keep(self, words: Sequence[str], tokens: NDArray[np.int32], sizes: NDArray[np.int64]) -> None:
+        self._index.update(zip(words, range(len(self._index), len(self._index) + len(sizes)), strict=True))
         self._sizes = np.concatenate([self._sizes, sizes])
         self._places = np.cumsum(self._sizes) - self._sizes
         self._tokens = np.concatenate([self._tokens, tokens])
 
     def _of_words(self, words: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Return the tokens of words and how many each has: of many at once, where they may stand in one text."""
-        data, places = _buffers(pa.array(words, pa.large_string()))
+        data, places = buffers(pa.array(words, pa.large_string()))
         ends = places[1:]
         begins_text = ~self.borders.starts(data, places[[0, -1]])[ends[:-1]]
         begins_text[_WORDS_PER_TEXT - 1 :: _WORDS_PER_TEXT] = True
@@ -209,11 +229,3 @@ def _hold(texts: pa.Array, parts: Sequence[str]) -> NDArray[np.bool_]:
     """Return, for each text, whether any of some others is a part of it."""
     found = reduce(pc.or_, (pc.match_substring(texts, part) for part in parts))
     return np.asarray(found, bool)
-
-
-def _buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the bytes of all texts, and where each begins, and the end."""
-    _, offsets, data = texts.buffers()
-    starts = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    content = np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)
-    return content[starts[0] : starts[-1]], starts - starts[0]
