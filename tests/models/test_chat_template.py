@@ -64,6 +64,14 @@ def test_a_clock_that_no_date_can_replace_is_refused(clock: str) -> None:
     assert "26 Jul" in from_tokenizer(tokenizer(asks + CHATML), today=date(2024, 7, 26)).prompt("Hi")
 
 
+def test_an_option_that_the_template_never_reads_is_refused() -> None:
+    thinks = CHATML + "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    with pytest.raises(BadInputError, match=r"reads no enable_thinkng\. It reads enable_thinking\. Correct the name"):
+        from_tokenizer(tokenizer(thinks), {"enable_thinkng": False})
+    with pytest.raises(BadInputError, match=r"reads no enable_thinking\. Correct the name"):
+        from_tokenizer(tokenizer(CHATML), {"enable_thinking": False})
+
+
 def test_a_tokenizer_without_chat_template_is_refused() -> None:
     with pytest.raises(BadInputError, match=r"data\.prompt is chat, but .* has no chat template\. Give a tokenizer"):
         from_tokenizer(tokenizer(None))

@@ -27,6 +27,8 @@ _CLOCK = re.compile(r"strftime_now\s*\(\s*(\"[^\"]*\"|'[^']*')\s*\)")
 # Added tokens that are not marked special are control tokens, too, where they look like one: Qwen's <think>. Others
 # are text, as the runs of spaces of GPT-NeoX.
 _LOOKS_LIKE_CONTROL = re.compile(r"[<\[].+[>\]]")
+# What published templates may be asked for.
+_KNOWN_OPTIONS = ("enable_thinking", "thinking", "reasoning_effort", "thinking_budget", "date_string", "builtin_tools")
 _ANOTHER = f"set data.prompt (--prompt) to one of {', '.join(TEMPLATES)}"
 # By whatever name a template calls it later; it may ask whether there is one.
 _ANY_CLOCK = re.compile(r"strftime_now\b(?!\s+is\s)")
@@ -106,7 +108,9 @@ def from_tokenizer(
             begin what it writes for question and answer, so that a model would be asked otherwise than it was trained.
     """
     name, tokens = str(tokenizer.name_or_path), special_tokens(tokenizer)
-    jinja = _with_bos(frozen(source_of(tokenizer), options or {}, today, name), tokens, name)
+    written_by = source_of(tokenizer)
+    _refuse_unread_options(options or {}, written_by, name)
+    jinja = _with_bos(frozen(written_by, options or {}, today, name), tokens, name)
 
     def written(text: str, *answer: str) -> str:
         turns = [Turn("user", text), *(Turn("assistant", entry) for entry in answer)]
@@ -132,6 +136,19 @@ def from_tokenizer(
         has_system=has_system(jinja, tokens),
         controls=tuple(sorted(control_tokens(tokenizer))),
     )
+
+
+def _refuse_unread_options(options: Mapping[str, Any], jinja: str, name: str) -> None:
+    """Stop at an option that a template never reads: a model would think on, and nobody would be told."""
+    names = set(re.findall(r"\w+", jinja))
+    unread = [option for option in options if option not in names]
+    if unread:
+        known = [option for option in _KNOWN_OPTIONS if option in names]
+        raise BadInputError(
+            f"data.template_options: the chat template of {name!r} reads no {' and no '.join(unread)}. "
+            + (f"It reads {', '.join(known)}. " if known else "")
+            + "Correct the name, or leave it out"
+        )
 
 
 def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
