@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from crosstune.errors import BadInputError
 from crosstune.evaluate import ranks
 from crosstune.models import packing
 from crosstune.models.finite import NotFiniteError
@@ -63,9 +64,10 @@ def log_likelihoods(
     """
     for pair in pairs:
         if not pair.context or not 0 < len(pair.continuation) <= max_length:
-            raise ValueError(
+            raise BadInputError(
                 f"cannot score {len(pair.continuation)} continuation tokens after {len(pair.context)} context tokens: "
-                f"the model needs at least one of each and reads at most {max_length}"
+                f"the model needs at least one of each and reads at most {max_length}. Of an answer nothing is left "
+                "where the tokenizer merges it with the end of its question: score with another tokenizer or task"
             )
     refuse_pieces_without_row(model, (side for pair in pairs for side in (pair.context, pair.continuation)), "scoring")
     mine = share_of_this_process(pairs)

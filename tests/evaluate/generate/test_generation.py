@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Generated, Limits, generate
 from crosstune.models.packing import MAX_PLAIN_ATTENTION
 from crosstune.tokens.encode import encode_prompt
@@ -156,5 +157,5 @@ def test_a_stop_rule_ends_a_row(llama: PreTrainedModel, tokenizer: PreTrainedTok
 
 
 def test_a_prompt_without_tokens_is_refused(llama: PreTrainedModel) -> None:
-    with pytest.raises(ValueError, match="an empty prompt cannot be continued"):
+    with pytest.raises(BadInputError, match="an empty prompt cannot be continued"):
         list(generate(llama, [[]], {2}, LIMITS))

@@ -183,7 +183,7 @@ def test_a_limit_that_leaves_no_room_for_the_prompt_is_refused(
     llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     long = ("He", {"until": ["."], "max_gen_toks": 256})
-    with pytest.raises(ValueError, match="max_gen_toks 256 leaves no room for a prompt in the model's 256 tokens"):
+    with pytest.raises(CrosstuneError, match="max_gen_toks 256 leaves no room for a prompt in the model's 256 tokens"):
         CrosstuneLM(llama, tokenizer).generate_until(requests([long], "generate_until"))
 
 
@@ -191,7 +191,7 @@ def test_a_limit_that_leaves_no_room_for_the_prompt_is_refused(
     "pair", [scoring.ScoredPair([], [5]), scoring.ScoredPair([5], []), scoring.ScoredPair([5], [6] * 9)]
 )
 def test_pairs_that_cannot_be_scored_are_refused(llama: PreTrainedModel, pair: scoring.ScoredPair) -> None:
-    with pytest.raises(ValueError, match="the model needs at least one of each and reads at most 8"):
+    with pytest.raises(CrosstuneError, match="the model needs at least one of each and reads at most 8"):
         scoring.log_likelihoods(llama, [pair], max_length=8, batch_tokens=64)
 
 

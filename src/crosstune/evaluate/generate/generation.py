@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
+from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.alone import generate_alone
 from crosstune.evaluate.generate.rows import Generated, ShouldStop, WrittenRow
 from crosstune.models.attention.with_cache import Slots
@@ -58,7 +59,7 @@ def generate(
     is_packed = way_of(model, "generation", longest) == "packed"
     for group in _groups(prompts):
         if not len(prompts[group[0]]):
-            raise ValueError("an empty prompt cannot be continued: the tokenizer has no BOS. Give some text")
+            raise BadInputError("an empty prompt cannot be continued: the tokenizer has no BOS. Give some text")
         rows = []
         for index in group:
             room = min(limits.max_new_tokens, limits.max_positions - len(prompts[index]))

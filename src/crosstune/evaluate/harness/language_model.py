@@ -257,7 +257,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
     def _generate_group(self, group: list[tuple[str, dict[str, Any]]]) -> Iterator[tuple[int, str]]:
         settings = normalize_gen_kwargs(group[0][1], DEFAULT_MAX_GENERATED)
         if settings.get("do_sample") or settings.get("temperature"):
-            raise ValueError(
+            raise CrosstuneError(
                 f"the model `crosstune` decodes greedily, but the task asks for {group[0][1]}: remove do_sample and "
                 "temperature, or use the harness's model `hf`"
             )
@@ -266,7 +266,7 @@ class CrosstuneLM(TemplateLM):  # type: ignore[misc]
         limit = settings["max_gen_toks"]
         room = self.max_length - limit
         if room <= 0:
-            raise ValueError(
+            raise CrosstuneError(
                 f"max_gen_toks {limit} leaves no room for a prompt in the model's {self.max_length} tokens"
             )
         prompts = [self.tok_encode(context)[-room:] for context, _ in group]
