@@ -38,8 +38,9 @@ def cell(target: str, sources: list[str], references: list[str]) -> Cell:
 
 def test_each_cell_is_scored_by_the_baseline_that_fits_it() -> None:
     rows = [
-        Learnt("parallel", "ko", "The cat sleeps.", "고양이가 잔다."),
-        Learnt("parallel", "en", "개가 먹는다.", "The dog eats."),
+        Learnt("parallel", "ko", "The cat sleeps.", "고양이가 잔다.", "en"),
+        Learnt("parallel", "en", "개가 먹는다.", "The dog eats.", "ko"),
+        Learnt("parallel", "ko", "The cat sleeps!", "das ist ein Satz aus dem Deutschen", "de"),
         Learnt("instructions", "ko", "정말 재미있다", "긍정"),
         Learnt("instructions", "ko", "너무 지루하다", "부정"),
         Learnt("instructions", "ko", "무엇인가?", "사과"),
@@ -51,5 +52,5 @@ def test_each_cell_is_scored_by_the_baseline_that_fits_it() -> None:
     assert [(name, score.metric, score.value) for name, score in baseline_scores(reviews, rows, 10)] == [
         (BAYES, "acc", 0.5)
     ]
-    assert not list(baseline_scores(reviews, rows[:3], 10)), "one label alone teaches nothing"
+    assert not list(baseline_scores(reviews, rows[:4], 10)), "one label alone teaches nothing"
     assert not list(baseline_scores(cell("ja", ["a", "b"], ["c", "d"]), rows, 10))

@@ -74,6 +74,7 @@ def test_several_targets_give_a_pair_each_and_survive_dump_and_load(two: dict[st
         ("data.mixtures.paper.0.instruction_languages", ["ja"], "no instruction asks for a translation in 'ja', only"),
         ("evaluate.tasks.to_ja.directions", ["en-ja", "en-ko"], "en-ja, en-ko are of several pairs of languages"),
         ("evaluate.tasks.to_ja.directions", ["en-de"], "'en-de' does not lie between the recipe's languages"),
+        ("tokenizer.extension.num_new_pieces", {"ko": 0, "ja": 0}, "no language gets a new piece: remove"),
         ("tokenizer.extension.num_new_pieces", {"ko": 50}, "the numbers are of ko, but the targets are ko, ja"),
     ],
 )
@@ -86,9 +87,15 @@ def test_what_several_targets_need_is_named_before_anything_runs(
     assert expected in str(caught.value)
 
 
-def test_new_rows_are_aligned_by_default_only_where_every_target_has_translations(two: dict[str, Any]) -> None:
+def test_new_rows_are_aligned_by_default_only_where_every_target_with_new_pieces_has_translations(
+    two: dict[str, Any],
+) -> None:
     two["data"]["mixtures"]["paper"] = two["data"]["mixtures"]["paper"][:2]
     assert yaml_file.validate(two, "recipe.yaml").systems["ours"].new_rows.method != "aligned"
+    two["tokenizer"]["extension"]["num_new_pieces"] = {"kor": 100, "ja": 0}
+    recipe = yaml_file.validate(two, "recipe.yaml")
+    assert recipe.systems["ours"].new_rows.method == "aligned"
+    assert recipe.tokenizer.with_new_pieces(recipe.languages.targets) == ["ko"]
 
 
 def test_several_targets_share_the_number_of_pieces_or_have_their_own() -> None:

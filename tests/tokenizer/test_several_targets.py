@@ -1,6 +1,7 @@
 """New pieces of several languages in one tokenizer: each learnt, proved and measured for itself."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from crosstune.errors import BadInputError
 from crosstune.prompts.examples import Example, write_examples
-from crosstune.recipe import Recipe, yaml_file
+from crosstune.recipe import GivenTokenizer, Recipe, yaml_file
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.tokenizer import stage, sweep
@@ -25,7 +26,12 @@ GERMAN = (
     "Der Lehrer öffnete das Fenster der Bibliothek für die Schüler.",
     "Die Schüler der Bibliothek lesen jeden Morgen ein Buch.",
 )
-TEXTS = {"en": ENGLISH, "ko": KOREAN, "ja": JAPANESE, "de": GERMAN}
+RUSSIAN = (
+    "Учитель дал студенту красную книгу в библиотеке.",
+    "Моя бабушка каждое утро читает газету и пьёт чай.",
+    "Студент читал книгу, и учитель открыл окно.",
+)
+TEXTS = {"en": ENGLISH, "ko": KOREAN, "ja": JAPANESE, "ru": RUSSIAN, "de": GERMAN}
 BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}
 
 
@@ -85,6 +91,19 @@ def test_a_target_of_the_sources_letters_beside_one_of_its_own_leaves_source_tex
     assert found["source-language text is cut as before"]["required"]
     assert found["source-language text is cut as before"]["checked"] >= len(ENGLISH) - 1
     assert {"German text survives encoding and decoding", "every letter of Korean survives"} <= found.keys()
+
+
+@pytest.mark.slow
+def test_sentencepiece_itself_cuts_the_text_of_each_language_as_the_fast_tokenizer_does(
+    tmp_path: Path, train_sentencepiece: Callable[..., Path], english: list[str]
+) -> None:
+    recipe, run = made(tmp_path, ["ru", "ko"], num_new_pieces=240, write_sentencepiece=True)
+    base = GivenTokenizer(kind="given", path=str(train_sentencepiece(tmp_path / "base.model", english)))
+    recipe = recipe.model_copy(update={"tokenizer": recipe.tokenizer.model_copy(update={"base": base})})
+    stage.run(recipe, run)
+    report = read_json(run.tokenizer("extended") / "verification.json")
+    (row,) = (row for row in report["properties"] if row["name"].startswith("fast and SentencePiece"))
+    assert report["holds"] and row["holds"] and row["checked"] > 11_000
 
 
 @pytest.mark.slow

@@ -63,6 +63,15 @@ def test_words_across_marks_become_pieces_and_the_proof_holds(name: str) -> None
     assert [item.name for item in verify.verify(base, extended, samples) if item.failures] == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BASES)
+def test_words_of_two_targets_stay_whole_each_in_its_own_branch(name: str) -> None:
+    both = with_whole_words(BRANCHED[name], "th", "en")
+    parts = [part for part, _ in both.tokenizer.pre_tokenizer.pre_tokenize_str("a पुस्तकालय ที่นี่ b")]
+    assert {both.internal(" पुस्तकालय"), both.internal(" ที่นี่")} <= {*parts}
+    assert both.encode_lines([*ENGLISH]) == BASES[name].encode_lines([*ENGLISH]) and has_branch(both.content)
+
+
 @pytest.mark.parametrize("language", ["hi", "th", "ml", "km", "ar"])
 def test_a_word_of_any_script_with_marks_stays_whole_beside_signs_digits_and_latin_letters(language: str) -> None:
     words = {"hi": "हिन्दी", "th": "ที่นี่", "ml": "മലയാളം", "km": "ភាសាខ្មែរ", "ar": "مُحَمَّد"}

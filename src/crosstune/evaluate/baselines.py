@@ -30,12 +30,18 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Learnt:
-    """A training row: what was asked about, without the instruction, and the answer that was learnt."""
+    """A training row: what was asked about, without the instruction, and the answer that was learnt.
+
+    Attributes:
+        language: of the answer.
+        given: of a translation, the language that it is from.
+    """
 
     kind: str
     language: str
     asked: str
     output: str
+    given: str = ""
 
 
 def write(recipe: Recipe, run: RunFolder, suite: Suite) -> None:
@@ -76,9 +82,11 @@ def _learnt(recipe: Recipe, run: RunFolder, mixtures: Sequence[str], template: T
     for mixture in mixtures:
         for row in read_examples(run.mixture(mixture) / "examples.parquet"):
             if row.prompt:
-                kind = recipe.data.sources[row.source].kind
+                source = recipe.data.sources[row.source]
+                sides = recipe.languages_of(source).codes if source.kind == "parallel" else ()
+                given = next((code for code in sides if code != row.language), "")
                 asked = asked_about(template, row.prompt)
-                yield Learnt(kind, row.language, asked, template.output(row.completion).strip())
+                yield Learnt(source.kind, row.language, asked, template.output(row.completion).strip(), given)
 
 
 def asked_about(template: Template, prompt: str) -> str:
@@ -91,8 +99,9 @@ def baseline_scores(cell: Cell, rows: Sequence[Learnt], num_bootstrap: int) -> I
     """Yield the scores of the baseline that fits a cell, if the training rows have what it needs."""
     items = tuple(repr(item) for item in zip(cell.ids, cell.sources, cell.references, strict=True))
     if cell.target_language:
+        direction = cell.source_language, cell.target_language
         known = {
-            row.asked: row.output for row in rows if row.kind == "parallel" and row.language == cell.target_language
+            row.asked: row.output for row in rows if row.kind == "parallel" and (row.given, row.language) == direction
         }
         if known:
             scored = Scored(cell.name, f"{MEMORY}|character {_NGRAM}-grams, Dice", num_bootstrap, items)

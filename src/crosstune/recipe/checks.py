@@ -289,3 +289,5 @@ def _numbers_of_pieces(content: Mapping[str, Any]) -> Iterator[str]:
             f"tokenizer.extension.num_new_pieces: the numbers are of {', '.join(map(str, numbers)) or 'no language'}, "
             f"but the targets are {', '.join(targets)}: give one of each, or a number that they share"
         )
+    elif isinstance(numbers, Mapping) and not any(numbers.values()):
+        yield "tokenizer.extension.num_new_pieces: no language gets a new piece: remove `tokenizer.extension`"

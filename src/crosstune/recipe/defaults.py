@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from crosstune.languages.registry import split_direction
+from crosstune.languages.registry import split_direction, usual_code
+from crosstune.recipe.content import mapping
 from crosstune.recipe.languages import codes_in
 from crosstune.recipe.suite import with_suite
 
@@ -12,9 +13,9 @@ def fill(content: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe's content with what follows from the rest of it written out.
 
     A system with the extended tokenizer that does not say how its new rows start takes `aligned` where one of its
-    phases trains on translations into every target language, and else what `NewRows` says: in docs/results.md both
-    lead the plain mean by 20 BLEU. A suite of evaluate becomes the tasks that it stands for. Wrong types pass; the
-    sections' own classes report them.
+    phases trains on translations into every target language that has new pieces, and else what `NewRows` says: in
+    docs/results.md both lead the plain mean by 20 BLEU. A suite of evaluate becomes the tasks that it stands for. Wrong
+    types pass; the sections' own classes report them.
     """
     if "evaluate" in content:
         content = {**content, "evaluate": with_suite(content["evaluate"])}
@@ -48,6 +49,9 @@ def _starts_with_new_rows(systems: Mapping[str, Any], system: Mapping[str, Any])
 def _translates_into_all_targets(content: Mapping[str, Any], mixture: str) -> bool:
     try:
         _, *targets = codes_in(content)
+        numbers = mapping(content, "tokenizer", "extension").get("num_new_pieces")
+        none = {usual_code(str(code)) for code in numbers if not numbers[code]} if isinstance(numbers, Mapping) else ()
+        targets = [target for target in targets if target not in none]
         parts = content["data"]["mixtures"][mixture]
         into = {
             split_direction(direction)[1]

@@ -84,5 +84,11 @@ class Tokenizer(Section):
         description="the tokenizer of the model that is extended"
     )
     extension: Annotated[LearnedExtension | GivenTokenizer, Field(discriminator="kind")] | None = Field(
-        None, description="new pieces for the target language; without it, all systems use the base"
+        None, description="new pieces for the target languages; without it, all systems use the base"
     )
+
+    def with_new_pieces(self, targets: Sequence[str]) -> list[str]:
+        """Return the targets that get new pieces: all but those whose number is 0."""
+        if not isinstance(self.extension, LearnedExtension):
+            return list(targets)
+        return [target for target, number in self.extension.pieces_of(targets).items() if number]

@@ -203,10 +203,11 @@ def _sources(task: TrainingTask, accelerator: Accelerator) -> tuple[RowSource, .
         return ()
     settings = task.system.new_rows
     tokens = _tokens(task, settings.mixture, accelerator) if settings.mixture else None
+    targets = task.recipe.tokenizer.with_new_pieces(task.recipe.languages.targets)
     subwords = read_subwords(task.start.tokenizer)
     tokenizer = load_tokenizer(str(task.start.tokenizer))
     try:
-        return find_sources(tokenizer, subwords, settings, tokens, task.recipe.languages.targets, task.seed)
+        return find_sources(tokenizer, subwords, settings, tokens, targets, task.seed)
     except BadInputError as error:
         raise BadInputError(f"systems.{task.name}.{error}") from None
 
