@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from transformers import LlamaForCausalLM
+from transformers import GenerationConfig, LlamaForCausalLM
 
 from crosstune.errors import BadInputError
 from crosstune.prompts.conversation import Turn
@@ -117,6 +117,17 @@ def test_streamed_and_batched_answers_are_the_same(assistant: Assistant) -> None
     for prompt, (text, _) in zip(prompts, answers, strict=True):
         assert "".join(assistant.stream(prompt, SHORT)).strip() == text
     assert any(text for text, _ in answers)
+
+
+@pytest.mark.slow
+def test_what_a_folder_sets_for_generation_changes_no_answer(assistant: Assistant) -> None:
+    prompt = assistant.encode("Name a fruit.")
+    expected = "".join(assistant.stream(prompt, SHORT))
+    # As published: Qwen2.5's penalty is 1.05.
+    own = GenerationConfig(repetition_penalty=50.0, no_repeat_ngram_size=1, suppress_tokens=[5, 6, 7, 8])
+    assistant.model.generation_config = own
+    assert "".join(assistant.stream(prompt, SHORT)) == expected
+    assert assistant.model.generation_config is own
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from crosstune.models.kernels.low_memory_layers import own_forwards
 from crosstune.models.layers import inner_model
@@ -53,6 +53,19 @@ def as_plain(trained: nn.Module) -> Iterator[None]:
     finally:
         if before != own:
             model.set_attn_implementation(before)
+
+
+@contextmanager
+def settings_forgotten(model: Any) -> Iterator[None]:
+    """Leave out what a model's folder sets for generation, while in this context: penalties, forced tokens, draws.
+
+    Settings handed to `generate` leave out nothing: it takes those that they do not hold from the model's own.
+    """
+    settings, model.generation_config = model.generation_config, GenerationConfig()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        model.generation_config = settings
 
 
 def plain_logits(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextIteratorStreamer
 
-from crosstune.models.plain import as_plain
+from crosstune.models.plain import as_plain, longest_row_forgotten, settings_forgotten
 from crosstune.models.stop_tokens import stop_tokens
 
 
@@ -67,7 +67,7 @@ def stream(
 
     def write() -> None:
         try:
-            with one_at_a_time, as_plain(writer):
+            with one_at_a_time, settings_forgotten(writer), as_plain(writer), longest_row_forgotten(writer):
                 torch.manual_seed(decoding.seed)
                 if stop.is_set():  # while it waited
                     streamer.end()  # type: ignore[no-untyped-call]
@@ -98,7 +98,6 @@ def _settings(
     inputs = torch.tensor([list(prompt)], device=model[0].device)
     drawn: dict[str, Any] = {"do_sample": False}
     if decoding.temperature:
-        # Not what a foreign folder's generation_config.json would add.
         drawn = {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
     return {
         "input_ids": inputs,

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from crosstune.evaluate.generate.rows import Generated, ShouldStop, WrittenRow
 from crosstune.models.finite import NotFiniteError, is_finite
-from crosstune.models.plain import as_plain, longest_row_forgotten
+from crosstune.models.plain import as_plain, longest_row_forgotten, settings_forgotten
 
 
 def generate_alone(
@@ -33,18 +33,13 @@ def _write(model: Any, row: WrittenRow, stops: Collection[int], should_stop: Sho
             raise NotFiniteError(row.index)
         return logits
 
-    # What a model folder sets beside (penalties, forced tokens) belongs to sampling: decoding here is greedy.
-    settings, model.generation_config = model.generation_config, GenerationConfig()  # type: ignore[no-untyped-call]
-    try:
-        with as_plain(model), longest_row_forgotten(model):
-            model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                max_new_tokens=row.room,
-                do_sample=False,
-                pad_token_id=min(stops, default=0),
-                stopping_criteria=[stop],
-                logits_processor=[check],
-            )
-    finally:
-        model.generation_config = settings
+    with settings_forgotten(model), as_plain(model), longest_row_forgotten(model):
+        model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=row.room,
+            do_sample=False,
+            pad_token_id=min(stops, default=0),
+            stopping_criteria=[stop],
+            logits_processor=[check],
+        )
