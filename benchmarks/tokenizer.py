@@ -26,7 +26,7 @@ from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.folder import write_folder
-from crosstune.tokenizer.learn import Wish, learn_new_pieces
+from crosstune.tokenizer.learn import LearnRequest, learn_new_pieces
 
 _TURNS = 21
 
@@ -86,8 +86,8 @@ def main() -> None:
     base = BpeTokenizer(content)
     texts = korean_texts(root)
     started, processor = time.perf_counter(), time.process_time()
-    wish = Wish("ko", arguments.num_new_pieces, "ks_x_1001")
-    new = learn_new_pieces(base, repeated(texts, round(arguments.megabytes * 1e6)), wish)
+    request = LearnRequest("ko", arguments.num_new_pieces, "ks_x_1001")
+    new = learn_new_pieces(base, repeated(texts, round(arguments.megabytes * 1e6)), request)
     learnt, processor = time.perf_counter(), time.process_time() - processor
     extended = extend(base, new, arguments.num_new_pieces)
     size = extended.tokenizer.get_vocab_size()

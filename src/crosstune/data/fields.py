@@ -105,19 +105,24 @@ def _bare(key: Any) -> str:
 def _refusing(interpret: Interpret, kind: str) -> Interpret:
     unread, read = {_bare(key) for key in _UNREAD[kind]}, _READ[kind]
 
-    def is_unread(key: Any, value: Any) -> bool:
+    # The rows of a corpus have the same few keys.
+    @lru_cache(4096)
+    def is_refused(key: Any) -> bool:
         bare = _bare(key)
+        is_misspelt = key not in read and bool({bare, _NUMBERED.sub("", bare)} & {*read})
+        return is_misspelt or bare in unread
+
+    def is_unread(key: Any, value: Any) -> bool:
         # A label that is true or false says whether the answer is wanted: Hugging Face's rows for KTO.
         says_unwanted = kind == "instructions" and key == "label" and isinstance(value, bool)
-        is_misspelt = key not in read and bool({bare, _NUMBERED.sub("", bare)} & {*read})
-        return (says_unwanted or is_misspelt or bare in unread) and not chat.is_nothing(value)
+        return (says_unwanted or is_refused(key)) and not chat.is_nothing(value)
 
     says_no, says_yes = ({_bare(key) for key in keys} for keys in (_SAYS_NO, _SAYS_YES))
 
     def is_left_out(key: Any, value: Any) -> bool:
         bare = _bare(key)
         said = _NO if bare in says_no else _YES if bare in says_yes else ()
-        return isinstance(value, bool | int | float | str) and str(value).strip().lower() in said
+        return bool(said) and isinstance(value, bool | int | float | str) and str(value).strip().lower() in said
 
     def interpret_refusing(content: Any) -> list[dict[str, str]] | str:
         if isinstance(content, Mapping):

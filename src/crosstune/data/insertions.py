@@ -5,6 +5,7 @@ An evaluation item with a number before every word, or with the time codes of su
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from operator import and_, eq
 from typing import NamedTuple
 
@@ -151,7 +152,7 @@ def _words(plain: Sequence[str], has_list: bool) -> Reading:
     """Return words, their digits passed over, and the marks of a list where there is one."""
     found: Reading = []
     for unit in plain:
-        if has_list and (unit in _LIST_MARKS or _NUMBERED.fullmatch(unit) or _ROMAN.fullmatch(unit)):
+        if has_list and _may_be_list_mark(unit):
             found.append(Stretch(letters([unit]), is_passed_over=True))
         elif unit.isalpha():
             found.append(Stretch(letters([unit])))
@@ -160,9 +161,17 @@ def _words(plain: Sequence[str], has_list: bool) -> Reading:
     return found
 
 
+@lru_cache(2**16)
+def _may_be_list_mark(unit: str) -> bool:
+    return unit in _LIST_MARKS or bool(_NUMBERED.fullmatch(unit) or _ROMAN.fullmatch(unit))
+
+
 def _is_again(plain: Sequence[str]) -> bool:
     """Return whether a word stands three times at one distance, numbers counted as words or not at all."""
-    spaced = _NUMBER.sub(r" \g<0> ", " ".join(plain))
+    joined = " ".join(plain)
+    if not _NUMBER.search(joined):
+        return _has_again(joined.split())
+    spaced = _NUMBER.sub(r" \g<0> ", joined)
     return any(_has_again(words.split()) for words in {spaced, _NUMBER.sub(" ", spaced)})
 
 

@@ -53,7 +53,7 @@ class EvaluationTexts:
         self._ngram = ngram
         self._min_hangul = max(WINDOW, round(_SYLLABLES_PER_WORD * ngram)) if ngram else 0
         self._known_units: dict[str, int] = {}
-        self._grams: dict[tuple[int, ...], str] = {}
+        self._grams: dict[tuple[int | None, ...], str] = {}
         self._whole: dict[str, str] = {}
         for text in self._sets:
             text_units = units(text)
@@ -125,10 +125,10 @@ class EvaluationTexts:
             # Most texts are too short.
             if len(text_units) < n:
                 continue
-            numbers = [self._known_units.get(unit, -1) for unit in text_units]
-            for gram in _grams(numbers, n):
-                if gram in self._grams:
-                    return self._match(self._grams[gram], is_stretch=True)
+            grams = _grams([*map(self._known_units.get, text_units)], n)
+            known = next(filter(self._grams.__contains__, grams), None)
+            if known is not None:
+                return self._match(self._grams[known], is_stretch=True)
         return None
 
 
@@ -137,9 +137,9 @@ def _inside_tags(texts: Iterable[str]) -> Iterator[str]:
     return (inside for text in texts if len(inside := inside_tags(text)) >= MIN_OVERLAP_LETTERS)
 
 
-def _grams(numbers: list[int], n: int) -> Iterator[tuple[int, ...]]:
-    for first in range(len(numbers) - n + 1):
-        yield tuple(numbers[first : first + n])
+def _grams(numbers: Sequence[int | None], n: int) -> Iterator[tuple[int | None, ...]]:
+    """Return the runs of ``n`` numbers."""
+    return zip(*(numbers[first:] for first in range(n)), strict=False)
 
 
 def _is_telling(key: str) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ import regex
 
 _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 _MARKUP = regex.compile(r"<[^<>]*>|&[a-zA-Z]+;|&#x?[0-9a-fA-F]+;|https?://\S+|\[/?\w+\]")
+_IN_MARKUP = ("<", "&", "://", "[")
 _SPECIAL_TOKEN = regex.compile(r"</?s>|<(?:unk|pad|bos|eos|start_of_turn|end_of_turn)>|<\|[\w-]+\|>")
 # Written by the models that wrote the rows of Alpaca, Self-Instruct and KoAlpaca, where there is no input; compared
 # without signs. In brackets a single word says it, too: <none>.
@@ -20,6 +21,8 @@ _LATIN_1 = regex.compile("[\u0080-\u00ff]")
 
 def is_broken(text: str) -> bool:
     """Return whether characters were lost, or UTF-8 was once read as Windows-1252 ("ì•ˆë…•" for 안녕)."""
+    if text.isascii():
+        return False
     if "\ufffd" in text:
         return True
     if not _LATIN_1.search(text):
@@ -33,7 +36,8 @@ def is_broken(text: str) -> bool:
 
 def is_markup_only(text: str) -> bool:
     """Return whether nothing is left without tags, entities, addresses and signs."""
-    return not _LETTER_OR_DIGIT.search(_MARKUP.sub(" ", text))
+    bare = _MARKUP.sub(" ", text) if any(sign in text for sign in _IN_MARKUP) else text
+    return not _LETTER_OR_DIGIT.search(bare)
 
 
 def has_special_token(text: str) -> bool:

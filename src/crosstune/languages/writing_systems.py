@@ -41,6 +41,8 @@ def are_exchanged(first: tuple[str, str], second: tuple[str, str]) -> bool:
 
 
 def _share(text: str, scripts: tuple[str, ...]) -> float:
+    if text.isascii() and "Latn" in scripts:
+        return 1.0
     count = num_letters(text)
     return sum(map(len, _of_scripts(scripts).findall(text))) / count if count else 1.0
 

@@ -15,6 +15,8 @@ def clean(text: str) -> str:
 
     A model knows text in this form only: Korean as macOS writes it, decomposed, is ten times as many tokens to it.
     """
+    if text.isascii() and text.isprintable():
+        return text.strip()
     text = unicodedata.normalize("NFC", _BREAKS.sub("\n", text))
     return _CONTROL.sub("", text).strip()
 
