@@ -101,8 +101,8 @@ def summary_rows() -> list[tuple[str, ...]]:
         by_name = {row["variant"]: row for row in content["results"]}
 
         def beside(ending: str, by_name: dict[str, Any] = by_name) -> str:
-            faster = {peer: by_name[f"{name}{ending}"]["crosstune_is_faster"] for name, peer in PEERS.items()}
-            return ", ".join(f"{peer} {ratio:.2f} ×" for peer, ratio in faster.items())
+            rows = {peer: by_name[name + ending] for name, peer in PEERS.items() if name + ending in by_name}
+            return ", ".join(f"{peer} {row['crosstune_is_faster']:.2f} ×" for peer, row in rows.items())
 
         ours = by_name["crosstune"]
         rate, share = f"{ours['tokens_per_cpu_second']:,.0f} tokens/s", f"{ours['share_of_matrix_rate']:.0%}"
