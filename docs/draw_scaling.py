@@ -55,7 +55,7 @@ class Curves(NamedTuple):
 MINIATURE = Curves(
     "precision_curves",
     "Learning curves",
-    "python benchmarks/precision_curves.py runs/miniature",
+    "python benchmarks/precision_curves.py runs/miniature_long",
     "the miniature's English model",
     50,
     100,
