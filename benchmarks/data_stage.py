@@ -133,15 +133,16 @@ def main() -> None:
         recipe = yaml_file.validate(recipe_of(folder), "benchmark")
         run = RunFolder(recipe.runs_root / recipe.name)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        started = time.perf_counter()
+        started, processor = time.perf_counter(), time.process_time()
         stage.run(recipe, run)
-        seconds = time.perf_counter() - started
+        seconds, processor = time.perf_counter() - started, time.process_time() - processor
         parts = read_json(run.mixture("paper") / "manifest.json")["parts"]
     num_rows = sum(part["rows_read"] for part in parts)
     result = {
         "rows": num_rows,
         "seconds": round(seconds, 1),
-        "rows_per_second": round(num_rows / seconds),
+        "cpu_seconds": round(processor, 1),
+        "rows_per_cpu_second": round(num_rows / processor),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "peak_mb_before": round(before),
         "dropped": {part["source"]: part["dropped"] for part in parts},
@@ -149,7 +150,8 @@ def main() -> None:
         "hardware": hardware(),
         "versions": versions(),
     }
-    print(f"{num_rows:,} rows in {seconds:.1f} s, {result['peak_mb']} MB at the peak ({before:.0f} before)")
+    print(f"{num_rows:,} rows in {seconds:.1f} s, {processor:.1f} CPU s")
+    print(f"{result['peak_mb']} MB at the peak ({before:.0f} before)")
     if arguments.json:
         arguments.json.parent.mkdir(exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,10 +1,11 @@
 """Tokenising and masking, beside the loop that Stanford Alpaca published, on the same rows, in turns, by CPU seconds.
 
-    python benchmarks/tokenise.py DATA TOKENIZER [--rows 20000] [--alone]
+    python benchmarks/tokenise.py DATA TOKENIZER [--rows 20000] [--alone] [--controls]
 
 DATA holds alpaca/alpaca_data.json and koalpaca/ko_alpaca_data.json, or is the examples.parquet of a run's mixture;
 TOKENIZER is a tokenizer folder or a SentencePiece .model file (LLaMA-2's). Our side begins at examples.parquet and ends
-with the tokens on the disk; the other side begins and ends in memory. `--alone` leaves the other side out. Our rate is
+with the tokens on the disk; the other side begins and ends in memory. `--alone` leaves the other side out; `--controls`
+reads control tokens in the prompts, for a mixture that a chat template wrote. Our rate is
 measured three times: with the tokenizer loaded anew, with a tokenizer that has met none of the words, and with one that
 has met all. Where there are several shards, they are written on all cores, too, by the clock. Prints a table and writes
 JSON to stdout.
@@ -144,36 +145,36 @@ def differences(ours: pa.Table, theirs: tuple[list[Any], list[Any]]) -> Iterator
         yield crosses, tokens != ids.tolist() or masked != labels.tolist()
 
 
-def measure_alone(folder: Path) -> dict[str, int]:
+def measure_alone(folder: Path, controls: bool) -> dict[str, int]:
     """Return our rows per CPU second with words that the tokenizer has not met, and with words that it has."""
     table, found = pq.read_table(folder / "examples.parquet"), defaultdict[str, list[float]](list)
     for _ in range(_ROUNDS):
         tokenizer = load_tokenizer(str(folder))
         for name in ("new_words", "words_met"):
-            _, duration = timed(tokenize, table, tokenizer)
+            _, duration = timed(tokenize, table, tokenizer, controls)
             found[f"rows_per_cpu_second_{name}"].append(duration)
     return {name: round(len(table) / statistics.median(durations)) for name, durations in found.items()}
 
 
-def measure_cores(folder: Path) -> dict[str, int]:
+def measure_cores(folder: Path, controls: bool) -> dict[str, int]:
     """Return our rows per second by the clock, on all cores; nothing where one shard holds all."""
     shards = shards_for(folder / "examples.parquet")
     if len(shards) < 2:
         return {}
     started = time.perf_counter()
-    write_shards(folder / "examples.parquet", folder, folder / "on_all_cores", "all cores")
+    write_shards(folder / "examples.parquet", folder, folder / "on_all_cores", "all cores", controls)
     duration = time.perf_counter() - started
     return {"cores": num_cores(), "rows_per_second": round(sum(shard.num_rows for shard in shards) / duration)}
 
 
-def write_in_this_process(folder: Path) -> None:
+def write_in_this_process(folder: Path, controls: bool) -> None:
     """Write all shards one after the other, with the tokenizer loaded anew."""
     with mock.patch.object(store, "num_cores", lambda: 1):
-        write_shards(folder / "examples.parquet", folder, folder / "tokens", "ours")
+        write_shards(folder / "examples.parquet", folder, folder / "tokens", "ours", controls)
 
 
 def compare(
-    folder: Path, texts: tuple[list[str], list[str]], sides: dict[str, PreTrainedTokenizerBase]
+    folder: Path, texts: tuple[list[str], list[str]], sides: dict[str, PreTrainedTokenizerBase], controls: bool
 ) -> dict[str, Any]:
     """Measure all sides in turns, and compare their tokens and labels."""
     num_rows = len(texts[0])
@@ -182,7 +183,7 @@ def compare(
     for _ in range(_ROUNDS):
         # The tokenizer is loaded anew: no word is known from the round before.
         shutil.rmtree(folder / "tokens", ignore_errors=True)
-        _, duration = timed(write_in_this_process, folder)
+        _, duration = timed(write_in_this_process, folder, controls)
         times["crosstune"].append(duration)
         for name, other in sides.items():
             results[name], duration = timed(alpaca_preprocess, *texts, other)
@@ -210,6 +211,7 @@ def main(
     tokenizer: Path,
     rows: Annotated[int, typer.Option(help="how many, at most")] = 20_000,
     alone: Annotated[bool, typer.Option("--alone", help="without the other side")] = False,
+    controls: Annotated[bool, typer.Option("--controls", help="a chat template wrote the prompts")] = False,
 ) -> None:
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
@@ -228,8 +230,10 @@ def main(
         # In groups of rows, as the data stage writes them: shards hold whole groups.
         in_one = pq.read_table(folder / "examples.parquet")
         pq.write_table(in_one, folder / "examples.parquet", row_group_size=_ROWS_PER_GROUP)
-        measured = compare(folder, (sources, [example.completion + loaded.eos_token for example in examples]), sides)
-        measured["crosstune"] |= {**measure_alone(folder), **measure_cores(folder)}
+        measured = compare(
+            folder, (sources, [example.completion + loaded.eos_token for example in examples]), sides, controls
+        )
+        measured["crosstune"] |= {**measure_alone(folder, controls), **measure_cores(folder, controls)}
     console.print(measured["crosstune"])
     num_bytes = sum(len((example.prompt + example.completion).encode()) for example in examples)
     facts = {"rows": len(examples), "bytes_a_row": round(num_bytes / len(examples))}
