@@ -181,8 +181,9 @@ def test_every_interval_of_the_studies_that_a_page_gives_stands_in_a_file_of_the
         for columns in (("difference", "low", "high"), ("to_base", "to_base_low", "to_base_high"))
         if all(row.get(column) for column in columns)
     ]
-    # The cure's stand in its reports and its tables of failures.
-    written = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "cure").glob("*.md"))]
+    # The cure's stand in its reports and its tables of failures, the two worlds' in their reports.
+    reports = sorted(path for name in ("cure", "miniature") for path in (ROOT / "docs" / name).glob("*.md"))
+    written = [path.read_text(encoding="utf-8") for path in reports]
     known += [
         tuple(float(row[column]) for column in ("value", "low", "high"))
         for file in sorted((ROOT / "docs" / "cure").glob("*.csv"))
