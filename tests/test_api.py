@@ -111,7 +111,7 @@ def test_a_language_that_shares_its_letters_needs_source_texts(base: Path, tmp_p
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_pieces": 4}, "num_pieces: Extra inputs"),
+        ({"num_pieces": 4}, "num_pieces: unknown setting"),
         ({"num_new_pieces": 0}, "num_new_pieces: Input should be greater"),
         ({"write_sentencepiece": True}, "write_sentencepiece: this needs a recipe"),
     ],

@@ -69,6 +69,8 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
             "text",
             "tokenizer.extension.mixture: 'text' is not a mixture; there are korean",
         ),
+        ("tokenizer.extension.num_new_pieces", 0, "tokenizer.extension.num_new_pieces: Input should be greater than"),
+        ("tokenizer.extension.num_new_pieces", {"ko": "x"}, "tokenizer.extension.num_new_pieces.ko: Input should be"),
         ("tokenizer.extension", None, "systems.ours.tokenizer: `extended` needs a `tokenizer.extension` section"),
         ("systems.base.start", "ours", "systems.base.start: leads back to 'base' itself"),
         ("systems.base.start", "scratch", "`architecture` is only for `start: scratch`"),

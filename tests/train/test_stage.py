@@ -15,7 +15,7 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.serve.export import export
 from crosstune.train import stage as train_stage
-from tests.train.conftest import MakeRun, metrics, phase, scratch
+from tests.train.conftest import MakeRun, losses, metrics, phase, scratch
 
 
 def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
@@ -211,10 +211,16 @@ def test_a_run_folder_that_was_moved_is_still_whole(make_run: MakeRun, tmp_path:
     assert find_system(moved, "same").model == str(moved.system("base") / "model")
 
 
-def test_bf16_keeps_float32_weights(make_run: MakeRun) -> None:
-    recipe, run = make_run({"base": scratch()}, precision="bf16")
-    train_stage.run(recipe, run)
-    assert all(weight.dtype == torch.float32 for weight in weights(run, "base").values())
+def test_bf16_keeps_float32_weights_and_leaves_the_next_run_of_the_process_its_own_precision(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    systems = {"base": scratch(phases=[phase(num_steps=2)])}
+    found = {}
+    for name, precision in (("first", "float32"), ("half", "bf16"), ("second", "float32")):
+        recipe, found[name] = make_run(systems, root=tmp_path / name, precision=precision)
+        train_stage.run(recipe, found[name])
+    assert all(weight.dtype == torch.float32 for weight in weights(found["half"], "base").values())
+    assert losses(found["first"], "base") == losses(found["second"], "base") != losses(found["half"], "base")
 
 
 def test_a_start_that_is_nothing_says_what_it_may_be(make_run: MakeRun) -> None:

@@ -1,9 +1,9 @@
 """The section ``tokenizer``: the base's vocabulary and its extension."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from crosstune.recipe.section import Count, Language, Name, Section, Share
 
@@ -26,12 +26,19 @@ class GivenTokenizer(Section):
     revision: str | None = Field(None, description="commit of a hub id")
 
 
+# One number, or one for each language; told apart by what stands there, so that a mistake is told once.
+NumPieces = Annotated[
+    Annotated[Count, Tag("number")] | Annotated[dict[Language, Annotated[int, Field(ge=0)]], Tag("by_language")],
+    Discriminator(lambda found: "by_language" if isinstance(found, Mapping) else "number"),
+]
+
+
 class LearnedExtension(Section):
     """New target-language pieces, learned from a mixture and added inside the base's BPE model."""
 
     kind: Literal["learned"] = Field(description="made here")
     mixture: Name = Field(description="mixture that the pieces are learned from")
-    num_new_pieces: Count | dict[Language, Annotated[int, Field(ge=0)]] = Field(
+    num_new_pieces: NumPieces = Field(
         14_336,
         description="46,336 pieces in total with LLaMA-2's 32,000; several targets share the number evenly, or have "
         "their own, as {ko: 8192, ja: 4096}; 0 adds none for a language",

@@ -19,6 +19,8 @@ from crosstune.recipe import Recipe, Section, checks, defaults, shipped
 from crosstune.terminal import note
 
 SectionType = TypeVar("SectionType", bound=Section)
+# What pydantic writes into a path to say which of several kinds a setting was taken for.
+_TAGS = re.compile(r"((?:^|\b)(?:base|extension|num_new_pieces))\.(?:learned|given|number|by_language)\b")
 _STAGES = re.compile(r"^(systems\.[^.]+)\.stages\b")
 
 
@@ -58,7 +60,7 @@ def validate(content: Mapping[str, Any], where: str) -> Recipe:
         # Through JSON, because strict validation then still turns text into paths and lists into tuples.
         recipe = Recipe.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        problems = [*(_describe(problem) for problem in error.errors()), *problems]
+        problems = [*(describe(problem) for problem in error.errors()), *problems]
     if problems:
         raise RecipeError("\n".join([f"{where}: {_mistakes(len(problems))}", *(f"  {line}" for line in problems)]))
     return recipe
@@ -73,7 +75,7 @@ def load_section(path: Path, kind: type[SectionType]) -> SectionType:
     try:
         return kind.model_validate_json(json.dumps(_read(path)))
     except ValidationError as error:
-        lines = [f"  {_describe(problem)}" for problem in error.errors()]
+        lines = [f"  {describe(problem)}" for problem in error.errors()]
         raise RecipeError("\n".join([f"{path}: {_mistakes(len(lines))}", *lines])) from None
 
 
@@ -229,8 +231,9 @@ def _mistakes(number: int) -> str:
     return f"{number} mistake" if number == 1 else f"{number} mistakes"
 
 
-def _describe(problem: Any) -> str:
-    path = ".".join(str(part) for part in problem["loc"]) or "recipe"
+def describe(problem: Any) -> str:
+    """Return a mistake that pydantic found: the path of the setting, what is wrong, and what was found."""
+    path = _TAGS.sub(r"\1", ".".join(str(part) for part in problem["loc"])) or "recipe"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"{path}: unknown setting; remove it or correct its name"

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import shares_letters
 from crosstune.recipe import Languages, LearnedExtension
+from crosstune.recipe.yaml_file import describe
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import whole_folder
 from crosstune.tokenizer import given, verify
@@ -57,7 +58,7 @@ def _settings(settings: dict[str, Any]) -> LearnedExtension:
     try:
         return LearnedExtension.model_validate({"kind": "learned", "mixture": "texts", **content})
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        faults = "; ".join(map(describe, error.errors()))
         raise BadInputError(f"extend_tokenizer takes the settings of tokenizer.extension, but {faults}") from None
 
 

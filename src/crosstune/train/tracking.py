@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, is_initialized
 from accelerate.utils import ProjectConfiguration
 from torch.distributed.fsdp import MixedPrecisionPolicy
 
@@ -30,8 +31,12 @@ def make_accelerator(recipe: Recipe, system: str, folder: Path) -> Accelerator:
             f"train.trackers asks for {', '.join(missing)}, which is not installed: pip install 'crosstune[track]', or "
             "remove it (metrics.jsonl is written in any case)"
         )
+    precision = "bf16" if recipe.train.precision != "float32" else "no"
+    if is_initialized() and AcceleratorState().mixed_precision != precision:
+        # accelerate keeps the precision of a process's first training, and refuses another.
+        AcceleratorState._reset_state()
     accelerator = Accelerator(
-        mixed_precision="bf16" if recipe.train.precision != "float32" else "no",
+        mixed_precision=precision,
         log_with=list(trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "tracking")),
     )
