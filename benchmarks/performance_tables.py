@@ -1,4 +1,4 @@
-"""Take the benchmarks' tables into docs/performance.md, from their JSON.
+"""Take the benchmarks' tables into docs/performance.md and docs/evaluation_speed.md, from their JSON.
 
 python benchmarks/performance_tables.py
 """
@@ -24,6 +24,8 @@ NAMES = {
     "trainer_bf16_as_is": "HF Trainer, `bf16=True`",
     "trl_bf16_as_is": "TRL SFTTrainer, `bf16=True`",
 }
+SCORED = ("multiple_choice_28m", "multiple_choice_49m", "generation_28m")
+UNITS = {"requests_per_s": "requests/s", "new_tokens_per_s": "new tokens/s"}
 PEERS = {"trainer": "HF Trainer", "trl": "TRL"}
 GPU_NAMES = {
     "crosstune": "crosstune",
@@ -163,13 +165,33 @@ def input_table() -> str:
     return "\n".join(lines)
 
 
-def write_page() -> None:
-    page = ROOT / "docs" / "performance.md"
-    text = page.read_text(encoding="utf-8")
+def sides_table(name: str) -> str:
+    """Return what was compared on the same work: the peer at its best, ours with its kernels, ours."""
+    content = read(f"{name}.json")
+    rate, unit = next((key, unit) for key, unit in UNITS.items() if key in content["sides"][0])
+    lines = [
+        f"{content['shape']}, {content['hardware']['processor']}, one thread; commit {content['commit']}.",
+        "",
+        f"| | {unit} | ratio |",
+        "|---|---:|---:|",
+    ]
+    return "\n".join(
+        [*lines, *(f"| {row['side']} | {row[rate]:,.1f} | {row['ratio']:.2f} |" for row in content["sides"])]
+    )
+
+
+def write_pages() -> None:
     trainings = [*(f"training_{model}" for model in MODELS), *(f"training_{model}_bf16" for model in IN_BF16)]
     tables = {name: training_table(name) for name in trainings}
     tables |= {"summary": summary_table(), "profile": profile_table(), "input_pipeline": input_table()}
     tables |= {name: gpu_table(name) for name in ("gpu_train", "gpu_train_first")}
+    write_tables(ROOT / "docs" / "performance.md", tables)
+    write_tables(ROOT / "docs" / "evaluation_speed.md", {name: sides_table(name) for name in SCORED})
+
+
+def write_tables(page: Path, tables: dict[str, str]) -> None:
+    """Put each table between the two lines of a page that name it."""
+    text = page.read_text(encoding="utf-8")
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         pattern = re.escape(begin) + ".*?" + re.escape(end)
@@ -181,4 +203,4 @@ def write_page() -> None:
 
 
 if __name__ == "__main__":
-    write_page()
+    write_pages()

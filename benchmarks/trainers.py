@@ -78,7 +78,8 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     import numpy as np
     from accelerate import Accelerator
 
-    from crosstune.models.kernels.inplace_gradients import choose_kernels, fast_paths
+    from crosstune.models.kernels.inplace_gradients import choose_kernels, fast_paths, prove_training
+    from crosstune.models.paths import way_of
     from crosstune.recipe import Train
     from crosstune.train.batches import Share, make_batch, make_schedule
     from crosstune.train.loop import Job, train_step
@@ -99,6 +100,11 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     schedule = make_schedule(len(rows), phase, (0, 0))
     job = Job("", 0, phase, train, 0, rows, schedule, trainable, Speed(1, 1))
     trained.train()
+    # As at the start of a training; without it rows are read in the exact and slow way.
+    prove_training(trainable.model, trained, accelerator, train)
+    longest = int(rows.facts.length.max())
+    if (way := way_of(trainable.model, "training", longest)) != "packed":
+        sys.exit(f"rows are read {way}: the self-test of packed rows finds a difference here, so there is no fast path")
     with fast_paths(model, accelerator, train):
         for step in range(len(batches)):
             places = np.arange(step * batch_rows, (step + 1) * batch_rows)
