@@ -47,7 +47,7 @@ results: $(READY)  ## take the tables of `make miniature` into README and docs
 pictures: $(READY)  ## draw the pictures of the report of `make miniature` into docs/pictures, with Chromium
 	$(BIN)/python -m docs.draw_report runs/miniature
 
-benchmark: $(READY)  ## speed beside this core's rate and beside the peers, into docs/performance.md; 30 minutes, on an idle machine
+benchmark: $(READY)  ## speed beside this core's rate and beside the peers, into docs/performance.md; half an hour on an idle machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmark]'
 	$(BIN)/python benchmarks/all_benchmarks.py $(if $(DATA),--data "$(DATA)")
 

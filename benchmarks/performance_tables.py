@@ -51,7 +51,7 @@ def training_table(name: str) -> str:
     content = read(f"{name}.json")
     rates = [row["matrix_gflops"] for row in content["results"]]
     lines = [
-        f"Model {content['model']}; this core multiplies matrices at {min(rates):.0f} to {max(rates):.0f} GFLOP/s; "
+        f"Model {content['model']}; this core multiplies matrices at {max(rates):.0f} GFLOP/s; "
         f"commit {content['commit']}; {content['hardware']['processor']}; torch {content['versions']['torch']}.",
         "",
         "| trainer | tokens per CPU second | crosstune is faster by | useful share of the matrix rate | peak MB |",
