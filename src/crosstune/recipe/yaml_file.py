@@ -20,7 +20,9 @@ from crosstune.terminal import note
 
 SectionType = TypeVar("SectionType", bound=Section)
 # What pydantic writes into a path to say which of several kinds a setting was taken for.
-_TAGS = re.compile(r"((?:^|\b)(?:base|extension|num_new_pieces))\.(?:learned|given|number|by_language)\b")
+_TAGS = re.compile(
+    r"(^tokenizer\.(?:base|extension))\.(?:learned|given)\b|((?:^|\.)num_new_pieces)\.(?:number|by_language)\b"
+)
 _STAGES = re.compile(r"^(systems\.[^.]+)\.stages\b")
 
 
@@ -233,7 +235,7 @@ def _mistakes(number: int) -> str:
 
 def describe(problem: Any) -> str:
     """Return a mistake that pydantic found: the path of the setting, what is wrong, and what was found."""
-    path = _TAGS.sub(r"\1", ".".join(str(part) for part in problem["loc"])) or "recipe"
+    path = _TAGS.sub(r"\1\2", ".".join(str(part) for part in problem["loc"])) or "recipe"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"{path}: unknown setting; remove it or correct its name"
