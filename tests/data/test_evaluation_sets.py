@@ -175,7 +175,7 @@ def test_labels_of_the_hub_are_numbers_or_their_names(
 
 
 def test_cells_that_are_called_as_their_column_leave_a_published_header_one(tmp_path: Path) -> None:
-    content = "question,answer,A,B,C,D\nWhich is first?,1,A,B,C,D\nWhich is last?,4,A,B,C,D\n"
+    content = "question,answer,A,B,C,D\n처음은 무엇인가?,1,A,B,C,D\n끝은 무엇인가?,4,A,B,C,D\n"
     assert [item["label"] for item in choose(tmp_path, "kmmlu", content)[0]] == [0, 3]
 
 

@@ -233,8 +233,8 @@ BAD_ITEMS = {
     "a NaN label in a TSV": ("nsmc_generate", "id\tdocument\tlabel\n1\t가\tnan\n", "f:2 .*label 'nan' is not one of"),
     "a label with a fraction": (
         "nsmc_generate",
-        "id\tdocument\tlabel\n1\t가\t1.0\n",
-        "f:2 .*label '1.0' is not one of",
+        "id\tdocument\tlabel\n1\t가\t1.5\n",
+        "f:2 .*label '1.5' is not one of",
     ),
     "a NaN label in XML": ("copa_2011_test", COPA.format("NaN"), "f:2 .*label 'NaN' is not one of"),
     "a NaN answer": ("kobest_copa", "ID\tsentence\tquestion\t1\t2\tAnswer\n1\t가\t원인\t나\t다\tNaN\n", "f:2 .*'NaN'"),

@@ -203,7 +203,7 @@ def test_what_is_missing_is_said_and_skipped_only_if_asked(data_root: Path, monk
         find_tasks(Choice("paper", data_root), 4)
     assert "  copa: copa-test.xml\n" in str(caught.value)
     assert (
-        "  aihub: 일상생활및구어체_한영_valid_set.json, or newstest2019-*.eng.txt and newstest2019-*.kor.txt\n"
+        "  aihub: 일상생활및구어체_한영_valid_set.json, or newstest2019-???.eng.txt and newstest2019-???.kor.txt\n"
         in str(caught.value)
     )
     notes: list[str] = []

@@ -22,3 +22,10 @@ def test_score_finds_its_parts(tmp_path: Path) -> None:
         (tmp_path / "bench" / part).mkdir(parents=True)
         (tmp_path / "bench" / part / "test-00000-of-00001.parquet").touch()
     assert len(find_tasks(Choice("korean", tmp_path, skip_missing=True), 4)["haerae"]["paths"]) == 5
+
+
+def test_score_finds_the_files_of_the_first_edition(tmp_path: Path) -> None:
+    for code in ("GK", "HI", "LW", "RW", "SN", "RC"):
+        (tmp_path / f"HAERAE-Bench-v1-{code}.csv").touch()
+    found = find_tasks(Choice("korean", tmp_path, skip_missing=True), 4)["haerae"]["paths"]
+    assert found == [f"HAERAE-Bench-v1-{code}.csv" for code in ("GK", "HI", "LW", "RW", "SN")]

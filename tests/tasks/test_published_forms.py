@@ -1,5 +1,6 @@
 """The paper's and KoBEST's benchmarks in each form in which they are published, on the hub as well."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ HELLASWAG = {
 COPA = {"premise": "It fell.", "choice1": "a", "choice2": "b", "question": "effect", "idx": 0, "label": 1}
 # task -> the same item in several published forms: a file's text, or rows of JSON lines and Parquet.
 FORMS: dict[str, list[str | dict[str, Any]]] = {
-    "hellaswag": [HELLASWAG, {**HELLASWAG, "label": 3}, {**HELLASWAG, "label": 3.0}],
+    "hellaswag": [HELLASWAG, {**HELLASWAG, "label": 3}, {**HELLASWAG, "label": 3.0}, {**HELLASWAG, "label": "3.0"}],
     "copa_superglue_val": [
         COPA,
         '<copa-corpus><item id="1" asks-for="effect" most-plausible-alternative="2">'
@@ -99,6 +100,23 @@ def test_quotes_around_a_cell_are_kobests_files_and_nsmcs_texts(tmp_path: Path) 
     texts = [item[name] for name in ("context", "ending_1", "ending_2", "ending_3")]
     assert texts == ['글 "하나" 둘', '끝을 "v" 모양으로 자른다.', '"가" 나 "다"', '말 "함"']
     assert read(tmp_path, "nsmc_generate", {"b": f"id\tdocument\tlabel\n1\t{cell}\t0\n"})[0]["document"] == cell
+
+
+def test_a_quoted_cell_of_kobests_files_may_hold_line_ends(tmp_path: Path) -> None:
+    rows = '1\t0\t"안\r\n좋다 ""정말"""\n2\t1\t"열린 따옴표\n3\t1\t좋다"\n'
+    items = read(tmp_path, "kobest_sentineg", {"a": f"ID\tLabel\tText\n{rows}"})
+    assert [item["sentence"] for item in items] == ['안\n좋다 "정말"', '"열린 따옴표', '좋다"']
+    text = 'ID\tText\tQuestion\tAnswer\n1\t"글\n둘"\t물음\tTrue\n2\t"셋\n3\t넷\t물음\tTrue\n'
+    with pytest.raises(BadInputError, match=r"b:4 .*2 columns; needed: 4"):
+        read(tmp_path, "kobest_boolq", {"b": text})
+
+
+def test_a_page_of_the_hubs_viewer_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    page = json.dumps({"features": [], "rows": [{"row_idx": 0, "row": HELLASWAG, "truncated_cells": []}]}, indent=1)
+    with pytest.raises(BadInputError, match=r"holds 100 rows at most and may cut their texts\. Download"):
+        read(tmp_path, "hellaswag", {"rows.json": page})
+    with pytest.raises(BadInputError, match="a row stands on one line, unless all are an array"):
+        read(tmp_path, "hellaswag", {"data.json": json.dumps({"data": [HELLASWAG]}, indent=1)})
 
 
 def test_a_review_that_the_hub_calls_null_is_dropped_as_an_empty_one(tmp_path: Path) -> None:

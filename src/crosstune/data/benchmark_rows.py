@@ -2,10 +2,10 @@
 
 import csv
 
-from crosstune.data.readers.json_files import json_array, json_lines
+from crosstune.data.readers.json_files import json_array, json_lines, refuse_page_of_viewer
 from crosstune.data.readers.parquet_files import parquet
 from crosstune.data.readers.records import Record, Records
-from crosstune.data.readers.tables import Columns, comma_separated, tsv
+from crosstune.data.readers.tables import Columns, comma_separated, published_tsv
 from crosstune.data.readers.text_files import TextFile
 from crosstune.data.readers.unpack import open_unpacked
 from crosstune.data.readers.xml_rows import xml_rows
@@ -30,12 +30,16 @@ def benchmark_rows(task: Task, file: TextFile) -> Records:
         return xml_rows(file.path, file.name)
     if start.startswith("["):
         return json_array(file)
+    refuse_page_of_viewer(file)
     if start.startswith("{") or not start:
         return json_lines(file)
     header = start.partition("\n")[0].rstrip("\r")
     if "\t" in header:
-        rows = tsv(file, _columns(task, file, header.split("\t"), "tab-separated"), is_published=True)
-        return map(_without_quotes, rows) if task.has_quoted_cells else rows
+        names = header.split("\t")
+        columns = _columns(task, file, names, "tab-separated")
+        if not task.has_quoted_cells:
+            return published_tsv(file, columns)
+        return map(_without_quotes, published_tsv(file, columns, len(names)))
     return comma_separated(file, _columns(task, file, next(csv.reader([header])), "comma-separated"))
 
 

@@ -2,17 +2,17 @@
 
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from crosstune.data import items_language
 from crosstune.data.benchmark_rows import benchmark_rows, is_plain_text
 from crosstune.data.files import find, place
 from crosstune.data.readers.text_files import TextFile
 from crosstune.data.rows import BadRow, Drops, OnBadRow, is_encodable, readable
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
-from crosstune.languages.writing_systems import num_letters, target_script_ratio
 from crosstune.recipe import EvaluationTask, Languages, Source
 from crosstune.tasks.answers.items import instruction_items
 from crosstune.tasks.answers.wordings import read_wordings
@@ -21,8 +21,6 @@ from crosstune.tasks.task import Item
 
 # What a recipe says of the files themselves.
 SETTINGS_OF_FILES = {"encoding", "format", "columns"}
-# A text of fewer letters may be a name or a formula.
-_TELLING_LETTERS = 10
 
 
 def files_of(task: EvaluationTask, root: Path, where: str) -> tuple[list[Path], Path]:
@@ -35,9 +33,19 @@ def files_of(task: EvaluationTask, root: Path, where: str) -> tuple[list[Path], 
     return ([own], own.parent) if own else (find(task.paths, root, where), root)
 
 
-def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> Iterator[Item | BadRow]:
-    """Yield the items of an evaluation set in file order."""
+def read(
+    task: EvaluationTask,
+    paths: Sequence[Path],
+    root: Path,
+    languages: Languages,
+    untold: list[str] | None = None,
+) -> Iterator[Item | BadRow]:
+    """Yield the items of an evaluation set in file order.
+
+    ``untold`` takes the names of files of which neither rows nor names say which language they are in.
+    """
     kind = task.spec.judge
+    silent = items_language.refuse_another_name(task, paths, root, languages)
     if (
         kind == "translation"
         and task.spec.layouts
@@ -68,14 +76,21 @@ def read(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Lan
                 yield {"id": row.origin, **texts, "origin": row.origin}
     else:
         for path in paths:
-            yield from _items_of_file(task, path, place(path, root), task.language, several=len(paths) > 1)
+            name = place(path, root)
+            told = yield from _items_of_file(task, path, name, task.language, several=len(paths) > 1)
+            if untold is not None and name in silent and not told:
+                untold.append(name)
 
 
 def _items_of_file(
     section: EvaluationTask, path: Path, name: str, language: str | None, several: bool
-) -> Iterator[Item | BadRow]:
-    """Yield a file's items; an id that occurs twice is told apart by its place, and a row that occurs twice is bad."""
-    task = section.spec
+) -> Generator[Item | BadRow, None, bool]:
+    """Yield a file's items; an id that occurs twice is told apart by its place, and a row that occurs twice is bad.
+
+    Returns:
+        Whether each row says which language it is in.
+    """
+    task, is_told = section.spec, True
     seen: dict[str, Item] = {}
     for origin, row, problem in benchmark_rows(task, TextFile(path, name, section.encoding)):
         at = origin.removeprefix(f"{name}:")
@@ -83,7 +98,9 @@ def _items_of_file(
             if problem:
                 raise NoItem(problem)
             item = task.item(row)
-            if language and (other := task.layout_of(row).other_language(row, language)):
+            layout = task.layout_of(row)
+            is_told = is_told and bool(layout.declared_language(row))
+            if language and (other := layout.other_language(row, language)):
                 raise NoItem(
                     f"the row says that it is in {other}, but {language} is asked for: correct `paths` or language"
                 )
@@ -101,6 +118,7 @@ def _items_of_file(
             continue
         seen[identity] = item
         yield {"id": f"{name}:{identity}" if several else identity, **item, "origin": origin}
+    return is_told
 
 
 def _pairs(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> Iterator[Item | BadRow]:
@@ -156,33 +174,8 @@ def choose(
             f"evaluate.tasks.{label}: {task.task} needs items, but none was found in {', '.join(task.paths)} "
             f"({reasons or 'the files hold no rows'}). Correct the files or `paths`, or remove the task"
         )
-    _refuse_another_language(label, task, found, languages)
+    items_language.refuse_other_letters(label, task, found, languages)
     return _drawn(found, task), drops
-
-
-def _refuse_another_language(label: str, task: EvaluationTask, items: Sequence[Item], languages: Languages) -> None:
-    """Stop where texts are in another script than their language's, or both sides of a translation are the same."""
-    named = {
-        "translation": {code: code for code in (languages.source, languages.target)},
-        "text": {"text": task.language or ""},
-    }
-    sides = named.get(task.spec.judge, {})
-    for name, code in sides.items():
-        long = [item for item in items if num_letters(item[name]) >= _TELLING_LETTERS]
-        others = [item for item in long if code and target_script_ratio(item[name], code) == 0]
-        if 2 * len(others) > len(long):
-            raise BadInputError(
-                f"evaluate.tasks.{label}: texts in {code} are asked for, but {len(others)} of {len(long)} have no "
-                f"letter of its script; first: {others[0]['origin']} {others[0][name][:80]!r}. Correct `paths`, their "
-                "order (the source language first) or the language; one that is written in another script names it, "
-                "as sr-Latn"
-            )
-    same = [item for item in items if len(sides) > 1 and len({item[name] for name in sides}) == 1]
-    if 2 * len(same) > len(items):
-        raise BadInputError(
-            f"evaluate.tasks.{label}: {len(same)} of {len(items)} sentences are their own translations; first: "
-            f"{same[0]['origin']}. Correct `paths`: the same file was given for both languages"
-        )
 
 
 def _drawn(items: list[Item], task: EvaluationTask) -> list[Item]:

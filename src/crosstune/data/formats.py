@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from crosstune.data.readers.json_files import refuse_page_of_viewer
 from crosstune.data.readers.tables import Columns
 from crosstune.data.readers.text_files import TextFile
 from crosstune.data.readers.unpack import open_unpacked
@@ -95,6 +96,7 @@ def _detect(kind: str, file: TextFile, columns: Columns) -> str:
         return "tmx"
     start = file.start.lstrip()
     first_line = start.partition("\n")[0]
+    refuse_page_of_viewer(file)
     # A plain text may begin with a bracket or brace, as headlines do ("[속보] ..."); JSON goes on as JSON does.
     if start.startswith("{") and (kind != "text" or _OBJECT.match(start)):
         return _detect_object(first_line, kind)

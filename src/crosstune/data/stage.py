@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from crosstune.data import evaluation_sets, files
+from crosstune.data import evaluation_sets, files, items_language
 from crosstune.data.mixture_folders import MixtureFolders
 from crosstune.data.rows import BadRow
 from crosstune.prompts.cleaning import clean
@@ -64,7 +64,8 @@ def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: Eval
         return
     facts: dict[str, Any] = {}
     with whole_folder(target, wanted, facts) as folder:
-        raw = evaluation_sets.read(task, paths, root, languages)
+        untold: list[str] = []
+        raw = evaluation_sets.read(task, paths, root, languages, untold)
         items, drops = evaluation_sets.choose(label, task, map(_cleaned, raw), on_bad_row, languages)
         files.refuse_changed(paths, root, hashes)
         write_jsonl(folder / "items.jsonl", items)
@@ -72,6 +73,8 @@ def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: Eval
         facts |= {"task": task.task, "items": len(items), "dropped": drops.counts()}
     dropped = "".join(f", {count} dropped ({reason})" for reason, count in drops.counts().items())
     note(f"evaluation set {label}: {len(items)} items{dropped}")
+    if unchecked := items_language.unchecked(label, task, items, untold):
+        note(unchecked)
 
 
 def _cleaned(item: dict[str, Any] | BadRow) -> dict[str, Any] | BadRow:

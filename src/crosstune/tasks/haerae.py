@@ -18,7 +18,11 @@ TASKS = (
         num_labels=5,
         layouts=(ColumnLayout(same("query"), "answer", ("(A)", "(B)", "(C)", "(D)", "(E)")),),
         published=Published(
-            "korean", ("{part}/test-*.parquet", "{part}/test.csv", "{part}.csv", "{part}.jsonl"), parts=PARTS
+            "korean",
+            # The last is that of its first edition.
+            ("{part}/test-*.parquet", "{part}/test.csv", "{part}.csv", "{part}.jsonl", "HAERAE-Bench-v1-{code}.csv"),
+            parts=PARTS,
+            codes=("GK", "HI", "LW", "RW", "SN"),
         ),
         in_harness=InHarness("haerae", ("ko",)),
         group="Korean knowledge",

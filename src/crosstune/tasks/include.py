@@ -20,7 +20,9 @@ TASKS = (
         # The harness's prompt begins with the domain.
         fields=(Field("domain", is_own=False), Field("question"), *(Field(name, is_own=False) for name in OPTIONS)),
         num_labels=4,
-        layouts=(ColumnLayout(same("domain", "question", *OPTIONS), "answer", ("0", "1", "2", "3")),),
+        layouts=(
+            ColumnLayout(same("domain", "question", *OPTIONS), "answer", ("0", "1", "2", "3"), language=("language",)),
+        ),
         # A folder for each language, by its English name: Korean, North Macedonian.
         published=Published("multilingual", ("*{name}/test-*.parquet",), ("*{name}/validation-*.parquet",)),
         in_harness=InHarness(

@@ -1,11 +1,14 @@
 """A form in which a benchmark is published, and how its rows become items."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crosstune.languages.registry import is_in
+from crosstune.languages.declared import means
+
+_WHOLE = re.compile(r"([0-9]+)\.0+")
 
 
 class NoItem(ValueError):
@@ -22,7 +25,7 @@ class ColumnLayout:
         answers: what stands there, by label and in any case, in one way or several; or the column that lists them.
         right: the label of every row, where rows have none.
         ids: columns that together number a row, as far as it has them. Nothing relies on a number occurring once.
-        language: columns that together say which language a row is in, by its code.
+        language: columns that together say which language a row is in, by its code or English name.
     """
 
     texts: tuple[tuple[str, str], ...]
@@ -53,14 +56,16 @@ class ColumnLayout:
             item["label"] = self.right
         return item
 
-    def other_language(self, row: Mapping[str, Any], wanted: str) -> str:
-        """Return the language that a row says it is in, where that is not the one that is wanted."""
+    def declared_language(self, row: Mapping[str, Any]) -> str:
+        """Return the language that a row says it is in, by a code or name; nothing where it does not say so."""
         said = [row.get(column) for column in self.language]
         parts = [part.strip() for part in said if isinstance(part, str) and part.strip()]
-        if not parts or len(parts) < len(said):
-            return ""
-        declared = "_".join(parts)
-        return "" if is_in(declared, wanted) else declared
+        return "_".join(parts) if len(parts) == len(said) else ""
+
+    def other_language(self, row: Mapping[str, Any], wanted: str) -> str:
+        """Return the language that a row says it is in, where that is not the one that is wanted."""
+        declared = self.declared_language(row)
+        return declared if declared and means(declared, wanted) is False else ""
 
     def _label(self, row: Mapping[str, Any]) -> int:
         value, listed = row[self.label], row[self.answers] if isinstance(self.answers, str) else self.answers
@@ -69,6 +74,9 @@ class ColumnLayout:
         places = [place for place, way in enumerate(ways) if written in map(_written, way)]
         # In any case, unless answers differ in nothing else.
         places = places or [place for place, way in enumerate(ways) if written.casefold() in map(_folded, way)]
+        # A program that took a column with gaps for numbers writes 3.0 for 3.
+        if not places and isinstance(self.answers, tuple) and (whole := _WHOLE.fullmatch(written)):
+            places = [place for place, way in enumerate(ways) if whole[1] in way]
         allowed = ", ".join(str(way[0]) for way in ways)
         if len(places) == 1:
             return places[0]

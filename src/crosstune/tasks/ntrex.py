@@ -9,6 +9,7 @@ TASKS = (
         title="NTREX",
         judge="translation",
         # English is the source, newstest2019-src.eng.txt; all others are references, newstest2019-ref.kor.txt.
-        published=Published("paper", ("newstest2019-*.{iso3}.txt",), alternative="aihub"),
+        # Languages with several files name their region or script, zho-CN; Spanish has a second reference, ref-2.spa.
+        published=Published("paper", ("newstest2019-???.{region}.txt",), alternative="aihub"),
     ),
 )

@@ -12,6 +12,8 @@ from crosstune.errors import BadInputError
 
 # Rows of corpora are two or three levels deep, conversations with tool calls six. Python's parser ends at about 1,000.
 MAX_DEPTH = 64
+# What datasets-server.huggingface.co/rows answers.
+_PAGE_OF_VIEWER = re.compile(r'\{\s*"(?:features"\s*:\s*\[|rows"\s*:\s*\[\s*\{\s*"row_idx")')
 _TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]')
 
 
@@ -59,6 +61,19 @@ def _twice_named(value: Any) -> str | None:
     return None
 
 
+def refuse_page_of_viewer(file: TextFile) -> None:
+    """Refuse what the hub's viewer answers: it looks like a whole file, and is a page of one.
+
+    Raises:
+        BadInputError: when it is one.
+    """
+    if _PAGE_OF_VIEWER.match(file.start.lstrip()):
+        raise BadInputError(
+            f"{file.path} is a page of the hub's data set viewer, an object with `rows`: it holds 100 rows at most and "
+            "may cut their texts. Download the data set's own files instead, Parquet or JSON lines"
+        )
+
+
 def json_lines(file: TextFile) -> Records:
     """Yield the content of each line that is not blank."""
     parser = _Parser()
@@ -73,7 +88,8 @@ def json_lines(file: TextFile) -> Records:
             try:
                 row = parser.parse(line)
             except (ValueError, RecursionError) as error:
-                yield Record(origin, line, f"not valid JSON ({error})")
+                parted = "; a row stands on one line, unless all are an array [{...}, ...]" * (line.strip() in "{[")
+                yield Record(origin, line, f"not valid JSON ({error}){parted}")
                 continue
             problem = parser.problem(row)
             # The text itself: of two values with one key, the object has kept the last.

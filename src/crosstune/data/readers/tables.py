@@ -1,17 +1,20 @@
 """Tables with a header: tab-separated, comma-separated, and, through ``read_table``, spreadsheets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from crosstune.data.readers.csv_rows import csv_rows
 from crosstune.data.readers.records import Cells, Record, Records
-from crosstune.data.readers.text_files import TextFile
+from crosstune.data.readers.text_files import Line, TextFile
 from crosstune.data.readers.unnamed_columns import places_of_languages
 from crosstune.errors import BadInputError
 
 # What is looked at to find the columns of a table without header.
 _SAMPLE_ROWS = 200
+# Over which a quoted cell is looked for the end of.
+_MOST_LINES = 100
 
 
 class Columns(NamedTuple):
@@ -48,16 +51,45 @@ class _Layout(NamedTuple):
     has_header: bool
 
 
-def tsv(file: TextFile, columns: Columns, is_published: bool = False) -> Records:
-    """Yield the rows of tab-separated columns; quotes mean nothing, but for cells that a spreadsheet has quoted.
-
-    In a published benchmark (``is_published``) they mean nothing at all, or what its task says.
-    """
+def tsv(file: TextFile, columns: Columns) -> Records:
+    """Yield the rows of tab-separated columns; quotes mean nothing, but for cells that a spreadsheet has quoted."""
     lines = (
-        Cells(number, [cell if is_published else _unquoted(cell) for cell in text.split("\t")], text, problem)
-        for number, text, problem in file.lines()
+        Cells(number, [*map(_unquoted, text.split("\t"))], text, problem) for number, text, problem in file.lines()
     )
     return read_table(lines, columns, f"{file.path}", file.name)
+
+
+def published_tsv(file: TextFile, columns: Columns, quoted_width: int = 0) -> Records:
+    """Yield the rows of tab-separated columns as a benchmark's publisher wrote them: quotes are part of their cells.
+
+    With ``quoted_width``, how many columns there are, a quoted cell may hold line ends.
+    """
+    lines = _whole_rows(file.lines(), quoted_width) if quoted_width else file.lines()
+    cells = (Cells(number, text.split("\t"), text, problem) for number, text, problem in lines)
+    return read_table(cells, columns, f"{file.path}", file.name)
+
+
+def _whole_rows(lines: Iterator[Line], width: int) -> Iterator[Line]:
+    """Join the lines of a row; one whose open quote makes no whole row of them stays as it is."""
+    waiting: deque[Line] = deque()
+    while (line := waiting.popleft() if waiting else next(lines, None)) is not None:
+        taken, text = [line], line.text
+        while _goes_on(text, width) and len(taken) < _MOST_LINES:
+            more = waiting.popleft() if waiting else next(lines, None)
+            if more is None:
+                break
+            taken.append(more)
+            text = f"{text}\n{more.text}"
+        if text.count("\t") + 1 == width and not _goes_on(text, width):
+            yield Line(line.number, text, next((one.problem for one in taken if one.problem), ""))
+        else:
+            waiting.extendleft(reversed(taken[1:]))
+            yield line
+
+
+def _goes_on(text: str, width: int) -> bool:
+    cells = text.split("\t")
+    return len(cells) <= width and cells[-1].startswith('"') and cells[-1].count('"') % 2 == 1
 
 
 def _unquoted(cell: str) -> str:
