@@ -255,3 +255,11 @@ def test_a_thousand_resamples_take_less_than_a_second() -> None:
     started = time.process_time()
     translation_scores(scored(len(outputs)), outputs, one(references), "en")
     assert time.process_time() - started < 2  # about 0.3 s on an idle core
+
+
+def test_one_item_has_no_bootstrap() -> None:
+    [bleu, *others] = translation_scores(scored(1), ["그는 갔다."], [["그는 왔다."]], "ko")
+    assert all(score.low is None and score.resamples is None for score in (bleu, *others))
+    [mean] = [score for score in over_wordings("task", [[bleu], [bleu]]) if score.metric == "bleu_mean"]
+    assert mean.value == bleu.value and mean.low is None
+    assert mean_score(scored(1), "acc", [1.0]).low == pytest.approx(0.2065, abs=1e-4)

@@ -1,6 +1,5 @@
 """A study's intervals and tests: they cover what they say for any spread over seeds, and no t-test contradicts them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -24,7 +23,7 @@ def side_of(right: Array, is_trained: bool = True, interval: Interval = "wilson"
     return Side(scores, [DRAWS @ run / right.shape[1] for run in right], is_trained)
 
 
-def side(values: Sequence[float], spread_of_items: float = 0.0, is_trained: bool = True) -> Side:
+def side(values: Sequence[float], spread_of_items: float = 1e-9, is_trained: bool = True) -> Side:
     """Return a side with these scores, whose resamples spread alike around each of them."""
     items = spread_of_items * np.linspace(-1.7, 1.7, NUM_RESAMPLES)
     scores = [Score("task", "bleu", value, None, None, 250, "", "bootstrap", "all") for value in values]
@@ -77,7 +76,7 @@ VALUES = st.lists(st.floats(0, 100).map(lambda value: round(value, 2)), min_size
 
 
 @pytest.mark.slow
-@given(VALUES, VALUES, st.floats(0, 5))
+@given(VALUES, VALUES, st.floats(1e-9, 5))
 def test_nothing_is_marked_that_welchs_test_denies(ours: list[float], theirs: list[float], of_items: float) -> None:
     found = difference(side(ours, of_items), side(theirs, of_items / 2))
     if np.var(ours) + np.var(theirs) == 0:
@@ -87,8 +86,8 @@ def test_nothing_is_marked_that_welchs_test_denies(ours: list[float], theirs: li
     ]
     welch = float(ttest_ind_from_stats(*statistics, equal_var=False).pvalue)
     assert found.p is not None and found.p >= welch - 1e-9
-    if of_items == 0:
-        assert found.p == pytest.approx(welch, abs=1e-9)
+    if of_items < 1e-6:
+        assert found.p == pytest.approx(welch, abs=1e-6)
 
 
 def test_three_seeds_far_apart_are_no_proof_however_sure_the_items_are() -> None:
@@ -131,4 +130,9 @@ def test_shares_that_are_all_or_nothing_are_not_certain() -> None:
     assert found.value == 1 and found.high == 1 and found.low is not None and 0.95 < found.low < 0.99
     same = difference(everything, everything)
     assert same.low is not None and same.low < 0 and same.p == 1
-    assert math.isclose(difference(side([3.0] * 3), side([3.0] * 3)).p or 0, 1)
+
+
+def test_items_that_do_not_vary_say_nothing_of_a_score_that_is_no_share() -> None:
+    assert difference(side([3.0] * 3, 0.0), side([1.0] * 3, 0.0)) == SystemDifference(2.0)
+    assert difference(side([3.0, 3.1, 3.2], 0.0), side([3.0] * 3, 0.0)).p is None
+    assert difference(side([3.0] * 3, 0.0), side([3.0] * 3, 0.0)).p == 1

@@ -41,12 +41,16 @@ class Scored:
         return replace(self, items=tuple(self.items[index] for index in indices))
 
     def make(self, metric: str, value: float, resamples: Array, signature: str = "") -> Score:
-        """Return a score with the bootstrap's interval; its signature ends with the task's and the bootstrap's."""
-        low, high = interval(resamples)
+        """Return a score with the bootstrap's interval; its signature ends with the task's and the bootstrap's.
+
+        One item drawn again and again is the same each time: of how items vary it says nothing, and it has no interval.
+        """
         parts = [signature, self.signature, f"bs:{self.num_bootstrap}", f"seed:{SEED}"]
         whole = "|".join(part for part in parts if part)
         n, items = len(self.items), hash_of_items(self.items)
-        return Score(self.task, metric, value, low, high, n, whole, "bootstrap", items, resamples)
+        if n < 2:
+            return Score(self.task, metric, value, None, None, n, whole, items=items)
+        return Score(self.task, metric, value, *interval(resamples), n, whole, "bootstrap", items, resamples)
 
 
 def mean_score(scored: Scored, metric: str, values: Sequence[float]) -> Score:
@@ -174,7 +178,7 @@ def over_wordings(task: str, scores: Sequence[Sequence[Score]]) -> list[Score]:
     found = []
     for members in zip(*scores, strict=True):
         first = members[0]
-        resamples = np.stack([score.resamples for score in members if score.resamples is not None])
+        resamples = [score.resamples for score in members if score.resamples is not None]
         ways: dict[str, Callable[..., Any]] = {"best": np.max, "mean": np.mean, "worst": np.min}
         if first.metric in LESS_IS_BETTER:
             ways |= {"best": np.min, "worst": np.max}
@@ -182,10 +186,11 @@ def over_wordings(task: str, scores: Sequence[Sequence[Score]]) -> list[Score]:
             ways["worst_to_best"] = _worst_to_best
         for name, combine in ways.items():
             values = [score.value for score in members]
-            combined = combine(resamples, axis=0)
-            low, high = interval(combined)
             changes = {"task": task, "metric": f"{first.metric}_{name}", "value": float(combine(values))}
-            changes |= {"low": low, "high": high, "interval": "bootstrap", "resamples": combined}
+            if resamples:
+                combined = combine(np.stack(resamples), axis=0)
+                low, high = interval(combined)
+                changes |= {"low": low, "high": high, "interval": "bootstrap", "resamples": combined}
             signature = f"{name}_of:{len(members)} wordings|{first.signature}"
             found.append(replace(first, **changes, signature=signature))
     return found

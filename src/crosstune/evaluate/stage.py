@@ -102,7 +102,9 @@ def _write(results: Sequence[Result], folder: Path) -> None:
     write_jsonl(folder / "outputs.jsonl", (row.row() for result in results for row in result.rows))
     write_json(folder / "scores.json", {"scores": [score.row() for score in scores]})
     # For the paired differences of the report.
-    resamples: dict[str, Any] = {f"{score.task}/{score.metric}": score.resamples for score in scores}
+    resamples: dict[str, Any] = {
+        f"{score.task}/{score.metric}": score.resamples for score in scores if score.resamples is not None
+    }
     np.savez(folder / RESAMPLES, **resamples)
 
 
@@ -113,7 +115,11 @@ def _summarise(scores: list[Score]) -> None:
         # Of how many, where that is another number than that of the task's items: rules of a kind, answers of a kind.
         counts = ["" if score.n == scored[0].n else f" of {score.n}" for score in scored]
         figures = [
-            f"{score.metric} {score.value:.3g} [{score.low:.3g}, {score.high:.3g}]{count}"
+            f"{score.metric} {score.value:.3g}{_interval(score)}{count}"
             for score, count in zip(scored, counts, strict=True)
         ]
         note(f"  {task}: {', '.join(figures)}")
+
+
+def _interval(score: Score) -> str:
+    return "" if score.low is None or score.high is None else f" [{score.low:.3g}, {score.high:.3g}]"

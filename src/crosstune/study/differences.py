@@ -23,13 +23,16 @@ MIN_SEEDS = 3
 """Below it nothing is tested: two runs say next to nothing of how runs vary, one says nothing."""
 
 
+_ROUNDING = 1e-12
+
+
 @dataclass(frozen=True)
 class SystemDifference:
     """How far the means over the seeds of two systems are apart.
 
     Attributes:
         low: lower end of the 95 % interval over items and seeds (over items alone, where a side is one run of one
-            seed); None where the two did not answer the same items.
+            seed); None where the two did not answer the same items, or items do not vary.
         high: its upper end.
         p: of the two-sided test that there is no difference; None below `MIN_SEEDS` or without an interval.
         p_holm: corrected for all differences of this kind on this task and metric.
@@ -87,7 +90,7 @@ def difference(ours: Side, theirs: Side) -> SystemDifference:
 
 
 def _variance_of_items(ours: Side, theirs: Side) -> float | None:
-    """Return the variance of the difference over other items; None where the sides are not of the same items."""
+    """Return the variance of the difference over other items; None where it cannot be told from these."""
     sides = (ours, theirs)
     is_whole = all(len(side.resamples) == len(side.scores) for side in sides)
     if not is_whole or len({len(drawn) for side in sides for drawn in side.resamples}) != 1:
@@ -95,7 +98,10 @@ def _variance_of_items(ours: Side, theirs: Side) -> float | None:
     if not same_items(score for side in sides for score in side.scores):
         return None
     resampled = np.mean(ours.resamples, axis=0) - np.mean(theirs.resamples, axis=0)
-    return max(float(np.var(resampled)), _least_variance(ours, theirs))
+    variance = max(float(np.var(resampled)), _least_variance(ours, theirs))
+    # Where neither score varies with the items, and it is no share, nothing is known of how it would with others.
+    is_known = any(np.ptp(np.mean(side.resamples, axis=0)) > _ROUNDING for side in sides)
+    return variance if is_known or ours.mean == theirs.mean or _are_shares(ours, theirs) else None
 
 
 def _least_variance(ours: Side, theirs: Side) -> float:

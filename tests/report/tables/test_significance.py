@@ -10,7 +10,7 @@ from scipy.stats import binomtest, false_discovery_control
 
 from crosstune.recipe import Recipe
 from crosstune.report import stage
-from crosstune.report.outputs import read_outputs
+from crosstune.report.outputs import Outputs, read_outputs
 from crosstune.report.scores import read_resamples, read_scores
 from crosstune.report.tables.build import paper_tables
 from crosstune.report.tables.cells import Table
@@ -25,6 +25,7 @@ from crosstune.report.tables.significance import (
     to_csv,
 )
 from crosstune.runs.folder import RESAMPLES, RunFolder
+from crosstune.runs.records import Score
 
 
 def evidence_of(recipe: Recipe, run: RunFolder) -> Evidence:
@@ -184,3 +185,25 @@ def test_the_report_writes_all_comparisons_and_explains_the_marks(recipe: Recipe
         text = (run.report / name).read_text(encoding="utf-8")
         assert "Holm" in text and ("textdagger" if name == "tables.tex" else "†") in text
     assert to_csv([]).startswith("task,metric,system,other,difference,test,p,p_holm,num_pairs")
+
+
+def evidence_by_hand(of_other: str = "all", num_items: int = 100) -> Evidence:
+    """Return two systems that answered the items 0, 1, ... and have a BLEU on equal resamples."""
+    outputs, scores, resamples = Outputs(), {}, {}
+    for system, right, items in (("one", 90, "all"), ("other", 60, of_other)):
+        outputs.correct[system, "task"] = {str(index): index < right for index in range(100)}
+        scores[system, "task", "acc"] = Score("task", "acc", right / 100, 0, 1, 100, "", "wilson", items)
+        scores[system, "task", "bleu"] = Score("task", "bleu", right, 0, 100, num_items, "", "bootstrap", items)
+        resamples[system, "task", "bleu"] = np.full(999, float(right))
+    return Evidence(scores, outputs, resamples)
+
+
+def test_answers_to_other_questions_under_the_same_numbers_are_not_compared() -> None:
+    assert [one.test for one in compare(evidence_by_hand(), ["one", "other"])] == ["mcnemar_exact", "paired_bootstrap"]
+    assert compare(evidence_by_hand(of_other="others"), ["one", "other"]) == []
+
+
+@pytest.mark.parametrize(("num_items", "p"), [(1, 1.0), (2, 0.5), (4, 0.125), (100, 0.001)])
+def test_no_test_of_few_items_says_more_than_their_number_allows(num_items: int, p: float) -> None:
+    [_, bleu] = compare(evidence_by_hand(num_items=num_items), ["one", "other"])
+    assert bleu.p == p

@@ -49,6 +49,9 @@ class Evidence:
         ours, theirs = (self.outputs.correct.get((system, task), {}) for system in systems)
         if difference is None or not ours or ours.keys() != theirs.keys():
             return None
+        # The same numbers may stand for other questions.
+        if len({self.scores[system, task, metric].items for system in systems}) > 1:
+            return None
         won = sum(ours[item] and not theirs[item] for item in ours)
         lost = sum(theirs[item] and not ours[item] for item in ours)
         is_the_score = abs((won - lost) / len(ours) - difference) < 1e-6
@@ -178,7 +181,10 @@ def _test(evidence: Evidence, pair: Sequence[str], task: str, metric: str) -> tu
     difference = evidence.difference(pair, task, metric)
     if resampled is None or difference is None:
         return None
-    return "paired_bootstrap", paired_bootstrap(difference, resampled[0] - resampled[1])
+    p = paired_bootstrap(difference, resampled[0] - resampled[1])
+    # Of n items each may have gone either way: no test of them can say less. Few items resampled hardly vary.
+    num_items = min(evidence.scores[system, task, metric].n for system in pair)
+    return "paired_bootstrap", max(p, min(1.0, 2.0 ** (1 - num_items)))
 
 
 def _marked(recipe: Recipe, table: Table, by_pair: dict[tuple[str, str, str, str], float]) -> Table:
