@@ -31,7 +31,7 @@ def weights_at_work(model: PreTrainedModel) -> dict[nn.Module, float]:
             found[part] = share * stacked
         elif isinstance(part, nn.Linear):
             # By its sizes: a packed one has no such weight.
-            found[part] = part.in_features * part.out_features * (share if _is_one_of_experts(name) else 1.0)
+            found[part] = part.in_features * part.out_features * (share if is_one_of_experts(name) else 1.0)
         elif isinstance(part, Conv1D):  # GPT-2's matrices
             found[part] = part.weight.numel()
     return found
@@ -43,15 +43,24 @@ def _stacks(name: str, part: nn.Module, number: int) -> Iterator[nn.Parameter]:
         return
     of_experts = "experts" in name.split(".")
     for weight in part.parameters(recurse=False):
-        if weight.dim() == 3 and (of_experts or len(weight) == number):
+        is_stack = weight.dim() == 3 and (of_experts or len(weight) == number)
+        # DBRX has the rows of all experts one below the other.
+        if is_stack or (of_experts and weight.dim() == 2 and _is_tall(part, weight, number)):
             yield weight
 
 
-def _is_one_of_experts(name: str) -> bool:
+def _is_tall(part: nn.Module, weight: nn.Parameter, number: int) -> bool:
+    return not isinstance(part, nn.Linear) and number > 0 and len(weight) > number and len(weight) % number == 0
+
+
+def is_one_of_experts(name: str) -> bool:
+    """Return whether a module of this name belongs to one expert of a list."""
     path = name.split(".")
     return any(part == "experts" and following.isdigit() for part, following in pairwise(path))
 
 
 def _setting(model: PreTrainedModel, names: tuple[str, ...]) -> int:
     config: Any = model.config.get_text_config(decoder=True)
-    return next((value for name in names if isinstance(value := getattr(config, name, None), int)), 0)
+    # DBRX says it of its feed-forward layers.
+    places = (config, getattr(config, "ffn_config", None))
+    return next((value for at in places for name in names if isinstance(value := getattr(at, name, None), int)), 0)

@@ -20,7 +20,6 @@ from crosstune.models.layers import inner_model
 from crosstune.models.load import load_tokenizer
 from crosstune.models.paths import path_of
 from crosstune.models.pieces import num_rows
-from crosstune.models.wrappers import is_part
 from crosstune.recipe import Phase
 from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
@@ -32,9 +31,10 @@ from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.loop import Job, TrainContext, train
 from crosstune.train.methods.base_weights import check_base_weights, narrow_weights
+from crosstune.train.methods.kept_adapter import refuse_another_place, save_adapter
 from crosstune.train.methods.merge import merge_with_others
 from crosstune.train.methods.optimizer import check_optimizer
-from crosstune.train.methods.trainable import plain_model, refuse_sharded_weights, save_adapter
+from crosstune.train.methods.trainable import plain_model, refuse_sharded_weights
 from crosstune.train.metrics import MetricsFile
 from crosstune.train.model_folder import copy_tokenizer, save_model
 from crosstune.train.new_rows.initialization import find_sources
@@ -153,12 +153,8 @@ def _train_phase(
     trainable = narrow_weights(begun_with(task, resume_from, context.checkpoints), settings)
     choose_kernels(trainable.model, accelerator.device, settings)
     check_positions(task.name, phase, rows, trainable.model.config)
-    if phase.lora and phase.lora.keep_adapter and is_part(inner_model(trainable.model)):
-        raise BadInputError(
-            f"systems.{task.name}.phases.{index}.lora.keep_adapter: the text model is trained apart from the model for "
-            "pictures that it was taken from, where peft would look for its adapters under other names and leave them "
-            "out. Leave it out: systems/NAME/model holds the whole model, adapters merged"
-        )
+    if phase.lora and phase.lora.keep_adapter:
+        refuse_another_place(trainable.model, f"systems.{task.name}.phases.{index}.lora.keep_adapter")
     sizes = num_rows(inner_model(trainable.model)), len(load_tokenizer(str(task.start.tokenizer)))
     for mixture in phase.mixtures(task.system.start):
         check_pieces(task.name, mixture, _tokens(task, mixture, accelerator), sizes)

@@ -1,10 +1,8 @@
 """What a phase trains (all weights, low-rank adapters, new rows only), and the way back to a plain model."""
 
-import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -21,10 +19,9 @@ from crosstune.models.half_weights import restore_weights
 from crosstune.models.plain import plain_logits
 from crosstune.models.plain_rows import rows_of
 from crosstune.recipe import Lora, Phase
-from crosstune.runs.files import put_in_place
 from crosstune.train.loss import Penalty, SummedLoss, summed_loss
 from crosstune.train.methods.kl import StartDivergence
-from crosstune.train.methods.lora_targets import chosen_targets
+from crosstune.train.methods.lora_targets import calls_of_linear_layers, chosen_targets, names_as_they_are
 from crosstune.train.methods.parts import choose_parts
 from crosstune.train.methods.preference import PreferenceLoss
 from crosstune.train.methods.regularizers import PullToStart, Regularizer
@@ -136,46 +133,27 @@ def plain_model(
     return cast(PreTrainedModel, merged)
 
 
-def save_adapter(accelerator: Accelerator, trained: nn.Module, base: str, folder: Path) -> None:
-    """Write the adapters alone, as peft loads them onto ``base`` (a model folder, a GGUF file or a hub id)."""
-    state = accelerator.get_state_dict(trained)
-    adapted = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
-    if accelerator.is_main_process:
-        where = str(Path(base).resolve()) if Path(base).exists() else base
-        adapted.peft_config["default"].base_model_name_or_path = where
-        temporary = folder.with_name(f".{folder.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        # No look into the base for grown embeddings: it may lie on a hub, and adapters do not touch them.
-        adapted.save_pretrained(temporary, state_dict=state, save_embedding_layers=False)
-        # peft's model card is a form to be filled in; the system's own stands in its model folder.
-        (temporary / "README.md").unlink(missing_ok=True)
-        put_in_place(temporary, folder)
-
-
 def _with_adapters(model: PreTrainedModel, lora: Lora, old_size: int | None, seed: int) -> nn.Module:
     torch.manual_seed(seed)
+    with calls_of_linear_layers(model) as called:
+        before = log_probabilities(model, model)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=chosen_targets(model, lora.targets),
+        target_modules=chosen_targets(model, lora.targets, None if before is None else called),
         task_type="CAUSAL_LM",
         trainable_token_indices=_new_rows(model, old_size) if lora.train_new_rows else None,
     )
-    linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
-    before = log_probabilities(model, model)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), names_as_they_are():
             # peft 0.21 reads an attribute that transformers 5.23 has renamed.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
             adapted: nn.Module = get_peft_model(model, config)
     except ValueError as error:
-        asked = lora.targets if isinstance(lora.targets, str) else ", ".join(sorted(lora.targets))
-        # peft adapts experts that are one tensor as parameters, whose inputs it cannot drop.
-        remedy = ". Set lora.dropout: 0" if "lora_dropout" in str(error) else ""
         raise BadInputError(
-            f"LoRA targets {asked} do not fit this model ({str(error).rstrip('.')}); its linear layers are "
-            f"{', '.join(sorted(linear))}{remedy}"
+            f"peft cannot put adapters on the layers of {type(model).__name__} that lora.targets asks for "
+            f"({str(error).rstrip('.')}): name others"
         ) from None
     for part in adapted.modules():
         if isinstance(part, TrainableTokensWrapper):
