@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# Two processes that test, on two cores: more threads would only wait for each other.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two processes that test, on two cores: more threads would only wait for each other. What they compile is kept, also
+# where a container forbids it: each process that a test starts would compile it again.
+PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help miniature quick real real-budget results pictures benchmark test-fast test-newest test-all test check format

@@ -25,8 +25,9 @@ def pytest_configure() -> None:
     os.fsync = lambda fd: None
 
 
-def pytest_collection_finish() -> None:
-    """Keep what was imported out of every later collection of garbage: each phase of training makes two."""
+@pytest.fixture(scope="module", autouse=True)
+def spared_from_collections() -> None:
+    """Keep what was there before a module out of its collections of garbage: each phase of training makes two."""
     gc.collect()
     gc.freeze()
 

@@ -18,6 +18,7 @@ from crosstune.tokenizer.learn_base import SPECIAL_PIECES, learn_base
 from tests.command_line import ENVIRONMENT
 from tests.conftest import QUICK
 from tests.tokenizer.conftest import ENGLISH, KOREAN
+from tests.warm import run as run_program
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "docs" / "examples" / "quick_run.py"
@@ -33,11 +34,6 @@ print(eval(compile(last, sys.argv[0], "eval"), names)._repr_svg_())
 """
 
 
-def python(code: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False, cwd=cwd)
-
-
 def test_importing_it_is_quick_quiet_and_loads_no_torch() -> None:
     names = ", ".join(crosstune.__all__)
     code = (
@@ -45,7 +41,7 @@ def test_importing_it_is_quick_quiet_and_loads_no_torch() -> None:
         "seconds = time.process_time() - started; "
         "print([one for one in ('torch', 'transformers', 'numpy', 'pydantic') if one in sys.modules], seconds < 1)"
     )
-    done = python(code)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert (done.stdout, done.stderr) == ("[] True\n", "")
 
 
@@ -134,9 +130,12 @@ def test_a_gpu_that_is_not_known_is_named() -> None:
 
 
 @pytest.mark.xdist_group("quick_run")
-def test_the_notebook_runs_and_ends_in_a_plot(quick_run: tuple[Path, str]) -> None:
+def test_the_notebook_runs_and_ends_in_a_plot(quick_run: tuple[Path, str], tmp_path: Path) -> None:
+    program = tmp_path / "notebook.py"
+    program.write_text(_AS_A_NOTEBOOK, encoding="utf-8")
     # A kernel has options of its own on its command line.
-    done = python(_AS_A_NOTEBOOK, str(NOTEBOOK), "-f", "kernel.json", str(QUICK), cwd=quick_run[0].parent.parent)
+    arguments = (str(NOTEBOOK), "-f", "kernel.json", str(QUICK))
+    done = run_program(str(program), *arguments, cwd=quick_run[0].parent.parent)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "ours" in done.stdout and done.stdout.rstrip().endswith("</svg>")
     assert (quick_run[0] / "loss.svg").read_text(encoding="utf-8") in done.stdout

@@ -89,6 +89,7 @@ def rewrite(run: RunFolder, label: str, items: list[Any]) -> Path:
     return run.evaluation_set(label) / "items.jsonl"
 
 
+@pytest.mark.xdist_group("side_by_side")
 def test_systems_side_by_side_get_the_same_scores(
     recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -262,6 +262,7 @@ def test_a_start_that_computes_no_numbers_is_refused_before_training(make_run: M
         train_stage.run(recipe, run)
 
 
+@pytest.mark.xdist_group("side_by_side")  # the process that loads the libraries for both is started once
 def test_systems_side_by_side_are_those_that_come_one_after_another(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
