@@ -15,7 +15,7 @@ from crosstune.cli import app as command_line
 from crosstune.cli import experiments, stages
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.recipe import Recipe, yaml_file
-from crosstune.runs import pipeline
+from crosstune.runs import files, pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.lock import only_process_in
 from tests.command_line import ENVIRONMENT, crosstune_from_cold
@@ -49,6 +49,24 @@ def test_two_processes_never_work_in_one_folder(recipe: Recipe, tmp_path: Path) 
     with only_process_in(tmp_path / recipe.name, "wait"):  # noqa: SIM117
         with pytest.raises(RunFolderError, match="another crosstune process"):
             pipeline.run_stages(recipe, (), "crosstune run", update=False)
+
+
+def test_what_a_killed_process_wrote_half_is_removed(recipe: Recipe, tmp_path: Path) -> None:
+    left = tmp_path / recipe.name / "report" / ".failures.csv.27911.tmp"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    pipeline.run_stages(recipe, (), "crosstune run", update=False)
+    assert not left.exists()
+
+
+def test_what_cannot_be_written_leaves_no_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write_text(tmp_path / "a.json", "{}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_only_training_runs_on_several_processes(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,15 +10,30 @@ from typing import Any
 
 from crosstune.errors import RunFolderError
 
+# As `write_text` names what it writes to: by the process, so that several do not write into one.
+_UNFINISHED = re.compile(r"\..+\.[0-9]+\.tmp")
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part, also after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    sync(temporary)
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        sync(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        # A part of a file serves nobody, and would keep a full disk full.
+        temporary.unlink(missing_ok=True)
+        raise
     sync(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the parts of files that killed processes left; for whoever holds the folder's lock."""
+    for path in folder.rglob(".*.tmp"):
+        if _UNFINISHED.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

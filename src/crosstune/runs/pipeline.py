@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crosstune.errors import RunFolderError
 from crosstune.runs import notes, ranks
-from crosstune.runs.files import write_text
+from crosstune.runs.files import remove_unfinished, write_text
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
 from crosstune.terminal import console, heading, quiet
@@ -84,6 +84,7 @@ def stages_run(
             prepare(run)
         text = _resolved(recipe, run, update)
         if ranks.is_main_process():
+            remove_unfinished(run.root)
             notes.refuse_outdated(recipe, run, names)
             write_text(run.recipe, text)
         for name in names:

@@ -178,6 +178,36 @@ def test_a_row_far_out_counts_though_its_cells_have_no_place(tmp_path: Path) -> 
         list(xlsx(path, COLUMNS, "a"))
 
 
+def with_shared_texts(path: Path, texts: bytes, rows: int) -> Path:
+    """Add a list of shared texts to a spreadsheet, and rows that hold the first one twice."""
+    cells = b"".join(b'<row r="%d"><c r="A%d" t="s"><v>0</v></c><c r="B%d" t="s"><v>0</v></c></row>' % ((row,) * 3)
+                     for row in range(3, 3 + rows))  # fmt: skip
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    members["xl/sharedStrings.xml"] = texts
+    members["xl/worksheets/sheet1.xml"] = members["xl/worksheets/sheet1.xml"].replace(
+        b"</sheetData>", cells + b"</sheetData>"
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, written in members.items():
+            archive.writestr(member, written)
+    return path
+
+
+@pytest.mark.parametrize("inside", ["", "<v/>", "<c><f/></c>"])
+def test_a_shared_text_that_many_cells_hold_is_refused_before_each_has_its_copy(tmp_path: Path, inside: str) -> None:
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
+    texts = f"<sst><si>{inside}<t>{'a' * 10**5}</t></si></sst>".encode()
+    with pytest.raises(BadInputError, match=r"repeat shared texts to 100,000,000 characters; up to 67,108,864 are"):
+        list(xlsx(with_shared_texts(path, texts, rows=500), COLUMNS, "a"))
+
+
+def test_more_shared_texts_than_a_part_has_room_for_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
+    with pytest.raises(BadInputError, match=r"says that it holds 4,000,000,000 texts, but has \d+ bytes"):
+        list(xlsx(with_shared_texts(path, b'<sst uniqueCount="4000000000"><si><t>a</t></si></sst>', 1), COLUMNS, "a"))
+
+
 def test_a_sheet_that_is_no_xml_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xlsx", ["원문", "번역문"], PAIR)
     damaged_members(path, lambda name, content: content.replace(b"</sheetData>", b"") if "sheet1" in name else content)

@@ -3,13 +3,14 @@
 import posixpath
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
 
 from crosstune.data.readers.archives import DAMAGED
+from crosstune.data.readers.shared_texts import SharedTexts, num_characters
 from crosstune.data.readers.unpack import MAX_RATIO, MIN_BOMB_BYTES
 from crosstune.errors import BadInputError
 
@@ -53,7 +54,18 @@ def check(path: Path, content: BytesIO | None = None) -> Formulas:
         raise BadInputError(
             f"{path} is not a complete spreadsheet (.xlsx): {error}. Copy or download it again, or save it as .xlsx"
         ) from None
+    _refuse_copies(parts.values(), path, max(MAX_RATIO * size, MIN_BOMB_BYTES))
     return _first_sheet(parts, path)
+
+
+def _refuse_copies(parts: Iterable["_Part"], path: Path, allowed: int) -> None:
+    """Refuse texts that are kept once and come to more than any file of its size unpacks to, copied into each cell."""
+    found = num_characters(part.texts for part in parts)
+    if found > allowed:
+        raise BadInputError(
+            f"{path}: its cells repeat shared texts to {found:,} characters; up to {allowed:,} are read of a file of "
+            "its size. Delete the columns that are not needed, or export it as tab-separated text in UTF-8"
+        )
 
 
 def _refuse_binary(archive: zipfile.ZipFile, path: Path) -> None:
@@ -100,6 +112,9 @@ class _Part:
         self._last_row, self._last_column = 0, 0
         self._formula: list[str] | None = None
         self._value: list[str] = []
+        self._is_shared, self._in_shared = False, False
+        self.texts = SharedTexts()
+        self._num_promised = 0
         # The library takes every part for UTF-8, whatever its declaration says.
         self._parser = expat.ParserCreate("utf-8")
         self._parser.buffer_text = True
@@ -111,6 +126,8 @@ class _Part:
             "c": self._start_cell,
             "f": self._start_formula,
             "v": self._start_value,
+            "sst": self._start_shared_texts,
+            "si": self._start_shared_text,
             "sheet": self._start_sheet,
             "Relationship": self._start_relation,
         }
@@ -132,6 +149,11 @@ class _Part:
                 self._parse(piece, is_final=False)
         if is_xml and not self.problem:
             self._parse(b"", is_final=True)
+        if self._num_promised > num_bytes:
+            raise BadInputError(
+                f"{self.path}: {self.name} says that it holds {self._num_promised:,} texts, but has {num_bytes:,} "
+                "bytes. Open it and save it as .xlsx, or export it as tab-separated text in UTF-8"
+            )
         if self._last_row * self._last_column > MAX_CELLS:
             raise BadInputError(
                 f"{self.path}: {self.name} spans {self._last_row:,} rows x {self._last_column:,} columns; up to "
@@ -148,7 +170,8 @@ class _Part:
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         handler = self._starts.get(tag.rpartition(":")[2])
-        if handler:
+        # Nothing inside of a shared text is a cell; what looks like one must not hide how long the text is.
+        if handler and not self._in_shared:
             handler(attributes)
 
     def _start_row(self, attributes: dict[str, str]) -> None:
@@ -158,7 +181,7 @@ class _Part:
         self._move_to(int(given) if given else self._row + 1, 0)
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
-        self._formula, self._value = None, []
+        self._formula, self._value, self._is_shared = None, [], attributes.get("t") == "s"
         given = attributes.get("r")
         if given is None:
             self._move_to(max(1, self._row), self._column + 1)
@@ -190,9 +213,19 @@ class _Part:
 
     def _start_value(self, _: dict[str, str]) -> None:
         # Libraries write an empty value behind a formula that they do not compute.
-        if self._formula is not None:
+        if self._formula is not None or self._is_shared:
             self._value = []
             self._parser.CharacterDataHandler = self._value.append
+
+    def _start_shared_texts(self, attributes: dict[str, str]) -> None:
+        # The library makes room for as many as are promised.
+        promised = attributes.get("uniqueCount", "")
+        number = int(promised[:12]) if promised.isascii() and promised.isdigit() else 0
+        self._num_promised = max(number, self._num_promised)
+
+    def _start_shared_text(self, _: dict[str, str]) -> None:
+        self._in_shared = True
+        self._parser.CharacterDataHandler = self.texts.add_characters
 
     def _start_sheet(self, attributes: dict[str, str]) -> None:
         self.sheets += [value for key, value in attributes.items() if key.rpartition(":")[2] == "id"]
@@ -202,9 +235,16 @@ class _Part:
 
     def _end(self, tag: str) -> None:
         kind = tag.rpartition(":")[2]
+        if kind == "si":
+            self.texts.end_text()
+            self._in_shared, self._parser.CharacterDataHandler = False, None
+        if self._in_shared:
+            return
         if kind in ("f", "v"):
             self._parser.CharacterDataHandler = None
-        elif kind == "c" and self._formula is not None and not "".join(self._value):
+        elif kind == "c" and self._is_shared:
+            self.texts.refer("".join(self._value))
+        if kind == "c" and self._formula is not None and not "".join(self._value):
             self.formulas[self._row, self._column] = "=" + "".join(self._formula)
 
     def _refuse_doctype(self, *_: Any) -> None:
