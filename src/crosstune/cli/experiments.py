@@ -129,8 +129,7 @@ def plan(
         from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
         from crosstune.plan.print_plan import print_plan, to_json
 
-        number = num_gpus or 1
-        machine = Machine(GPUS[gpu.value], number, mfu or _MFU) if gpu else this_machine(number)
+        machine = Machine(GPUS[gpu.value], num_gpus or 1, mfu or _MFU) if gpu else this_machine(num_gpus or 1)
         plans = make_plan(settings, run_folder, machine)
     if as_json:
         write_json(json.dumps(to_json(plans, machine), indent=2) + "\n")
