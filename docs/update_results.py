@@ -80,7 +80,7 @@ REAL_MODEL = Results(
         "without_translation": "without translation",
     },
     (
-        ("HellaSwag", "hellaswag", "acc_norm", ".3f"),
+        ("HellaSwag, length-normalized", "hellaswag", "acc_norm", ".3f"),
         ("COPA", "copa", "acc", ".3f"),
         ("English news, bits per byte", "english_news", "bits_per_byte", ".3f"),
         ("Korean news, bits per byte", "korean_news", "bits_per_byte", ".3f"),
