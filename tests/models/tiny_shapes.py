@@ -62,7 +62,9 @@ OTHERS: dict[str, dict[str, Any]] = {
     "qwen3_5_text": _DELTA,
     "qwen3_next": _DELTA,
     "recurrent_gemma": {"block_types": ["recurrent", "attention"], "attention_window_size": _WINDOW},
+    "aria_text": {"moe_num_experts": 4, "moe_topk": 2, "moe_num_shared_experts": 1},
     "axk2": _INDEX,
+    "bailing_hybrid": {"layer_types": ["linear_attention", "full_attention"]},
     "cohere_compass_text": {
         **_SLIDING,
         "rope_parameters": {
@@ -90,6 +92,11 @@ OTHERS: dict[str, dict[str, Any]] = {
     "granitemoe_swa": {**_SLIDING, "layer_rope_theta": [1e4, 1e4]},
     "granitemoeshared": {"shared_intermediate_size": 24},
     "hy_v4": _INDEX,
+    "kimi_linear": {
+        **{"linear_head_dim": 8, "linear_num_heads": 2, "mlp_layer_types": ["dense", "sparse"]},
+        "layer_types": ["linear_attention", "full_attention"],
+    },
+    "longcat_flash": {"ffn_hidden_size": 24, "expert_ffn_hidden_size": 16, "zero_expert_num": 2, "moe_topk": 2},
     "inkling2_text": {**_INKLING, "unpadded_vocab_size": SIZE, "n_layers_per_attn_res_block": 1},
     "inkling_text": _INKLING,
     "kolibri1": _SLIDING,
@@ -112,6 +119,12 @@ OTHERS: dict[str, dict[str, Any]] = {
         **{"mamba_d_state": 8, "mamba_dt_rank": 4, "use_mamba_kernels": False},
         **{"layers_block_type": ["mamba", "hybrid"] * 2, "attn_layer_period": 2, "attn_layer_offset": 1},
     },
+    "zamba2": {
+        **{"num_hidden_layers": 4, "attention_hidden_size": 64, "attention_head_dim": 16, "num_key_value_heads": 4},
+        **{"layers_block_type": ["mamba", "hybrid"] * 2, "use_mem_rope": True, "num_mem_blocks": 1, "adapter_rank": 4},
+        **{"mamba_d_state": 8, "n_mamba_heads": 4, "mamba_headdim": 16, "mamba_ngroups": 1, "chunk_size": 8},
+        "use_mamba_kernels": False,
+    },
     "zaya": {"num_experts_per_tok": 1, "router_hidden_size": 16},
 }
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -129,5 +142,6 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "llama4_text",
         {"interleave_moe_layer_step": 2, "no_rope_layers": [1, 0], "attn_temperature_tuning": False},
     ),
+    "bert (as a decoder)": ("bert", {"is_decoder": True}),
     "falcon (ALiBi)": ("falcon", {"alibi": True}),
 }

@@ -8,6 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from crosstune.errors import BadInputError
+from crosstune.models.load import load_tokenizer
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import configuration_of, write_folder
@@ -75,3 +76,16 @@ def test_a_configuration_that_cannot_be_read_is_told_as_that(tmp_path: Path, sma
     (tmp_path / "config.json").write_text('{"model_type": "llama", ')
     with pytest.raises(BadInputError, match=r"x: the tokenizer of .* config\.json is not JSON .*Copy it"):
         given.load(tmp_path, "x")
+
+
+def test_transformers_loads_the_tokenizer_of_a_folder_once(
+    chat_folder: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 262,144 pieces that takes seconds, and the doctor asks for it twice."""
+    write_folder(tmp_path / "out", *given.load(chat_folder[0], "x"))
+    loaded: list[object] = []
+    before = AutoTokenizer.from_pretrained
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *a, **k: loaded.append(a) or before(*a, **k))
+    given.load(tmp_path / "out", "x")
+    assert load_tokenizer(str(tmp_path / "out")).eos_token == "<|im_end|>"
+    assert len(loaded) == 1

@@ -59,7 +59,8 @@ def as_ranges(characters: Iterable[str]) -> str:
 
 @cache
 def _all_letters() -> str:
-    everything = "".join(chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)
+    # All but surrogates. Run by run, it takes a tenth of the time.
+    everything = "".join((*map(chr, range(0xD800)), *map(chr, range(0xE000, sys.maxunicode + 1))))
     return "".join(regex.findall(r"[\p{L}\p{M}]+", everything))
 
 

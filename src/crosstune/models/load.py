@@ -1,6 +1,5 @@
 """Load causal language models and their tokenizers, safely: safetensors or GGUF, no code from the hub, clear errors."""
 
-import os
 from collections.abc import Sequence
 from copy import copy
 from functools import lru_cache
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.errors import BadInputError
-from crosstune.models import wrappers
+from crosstune.models import transformers_tokenizer, wrappers
 from crosstune.models.ends_of_texts import refuse_an_end_behind_each_text
 from crosstune.models.finite import named, refuse_not_finite
 from crosstune.models.folder import (
@@ -38,7 +37,7 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
     Raises:
         BadInputError: when there is none, or it has no EOS token.
     """
-    return copy(_load_tokenizer(path, revision, _state_of_files(Path(path))))
+    return copy(_load_tokenizer(path, revision, transformers_tokenizer.state_of_files(Path(path))))
 
 
 @lru_cache(maxsize=8)
@@ -53,22 +52,10 @@ def _load_tokenizer(path: str, revision: str | None, _: tuple[Any, ...]) -> PreT
     return tokenizer
 
 
-def _state_of_files(path: Path) -> tuple[Any, ...]:
-    """Return what changes when a file of a folder, or a file, is written or replaced; nothing of the hub's."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
-    return tuple((file.name, *_times(file.stat())) for file in files if file.is_file())
-
-
-def _times(state: os.stat_result) -> tuple[int, ...]:
-    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
-
-
 def _tokenizer_of_folder(path: str, revision: str | None) -> PreTrainedTokenizerBase:
     refuse_unclear_tokenizer(Path(path))
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            path, revision=revision, use_fast=True, trust_remote_code=False
-        )
+        tokenizer = transformers_tokenizer.of_folder(path, revision)
     # Each format of a tokenizer is read by a library with exceptions of its own.
     except Exception as error:
         if (Path(path) / CONFIG).is_file():

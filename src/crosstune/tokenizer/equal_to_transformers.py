@@ -1,6 +1,5 @@
 """A given tokenizer as transformers loads it: what it adds is read; where ours would be another, it is refused."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +35,14 @@ def added_tokens(folder: Path, setting: str) -> list[dict[str, Any]]:
     ]
 
 
-def refuse_another(folder: Path, content: dict[str, Any], configuration: dict[str, Any], setting: str) -> None:
+def refuse_another(folder: Path, compiled: Tokenizer, configuration: dict[str, Any], setting: str) -> None:
     """Stop where transformers would load another tokenizer from the same folder than we do.
 
     Raises:
         BadInputError: with what differs: pieces, their number, roles of tokens, the chat template.
     """
     theirs = _load(folder, setting)
-    ours = Tokenizer.from_str(json.dumps(content)).get_vocab()
+    ours = compiled.get_vocab()
     faults = []
     others = theirs.get_vocab()
     if len(theirs) != len(ours) or others != ours:
@@ -63,12 +62,11 @@ def refuse_another(folder: Path, content: dict[str, Any], configuration: dict[st
 
 def _load(folder: Path, setting: str) -> "PreTrainedTokenizerBase":
     # Imported here: who learns a tokenizer, or has one in a .model file, needs no transformers.
-    from transformers import AutoTokenizer
-
     from crosstune.models.folder import fault_of_texts
+    from crosstune.models.transformers_tokenizer import of_folder
 
     try:
-        loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        loaded = of_folder(str(folder))
     # Each kind of tokenizer is read by code with exceptions of its own.
     except Exception as error:
         if fault := fault_of_texts(folder):

@@ -74,9 +74,9 @@ def load(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if path.is_file():
         return _from_file(path, setting)
     if (path / TOKENIZER).is_file():
-        content = _read(path / TOKENIZER)
+        content, compiled = _read(path / TOKENIZER)
         configuration = read_configuration(path)
-        refuse_another(path, content, configuration, setting)
+        refuse_another(path, compiled, configuration, setting)
         return with_bos(content, path, configuration), configuration
     if (path / "tokenizer.model").is_file():
         return _from_folder_with_model(path, setting)
@@ -131,7 +131,7 @@ def _from_folder_with_model(path: Path, setting: str) -> tuple[dict[str, Any], d
     new = [token for token in added if token["content"] not in known]
     content = content | {"added_tokens": [*content["added_tokens"], *new]}
     configuration = configuration | read_configuration(path)
-    refuse_another(path, content, configuration, setting)
+    refuse_another(path, Tokenizer.from_str(json.dumps(content)), configuration, setting)
     return content, configuration
 
 
@@ -141,10 +141,10 @@ def _from_model(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return content, configuration_of(roles)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[dict[str, Any], Tokenizer]:
     try:
         text = path.read_text(encoding="utf-8")
-        Tokenizer.from_str(text)
+        compiled = Tokenizer.from_str(text)
     # tokenizers raises plain Exception for whatever it cannot read.
     except Exception as error:
         raise BadInputError(
@@ -155,7 +155,7 @@ def _read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = parse_json(text)
     except KeyTwiceError as error:
         raise BadInputError(f"{path} cannot be used: {error}. Delete one of them") from None
-    return content
+    return content, compiled
 
 
 def _download(hub_id: str, revision: str, setting: str) -> Path:
