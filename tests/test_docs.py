@@ -129,6 +129,42 @@ def test_the_docs_hold_commands_and_the_recipes_that_they_name_are_there() -> No
             assert (ROOT / name).is_file(), f"{page.name} names {name}"
 
 
+def prose(page: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of the lines that a person wrapped: no tables, code or parts written by a script."""
+    is_code = is_made = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.startswith("```"):
+            is_code = not is_code
+        elif line.startswith("<!--"):
+            is_made = not line.startswith("<!-- end of")
+        elif page.name == "real_small.md" and line == "## Results":
+            return  # the report of that run, as it was written
+        elif not is_code and not is_made and not line.startswith("|"):
+            yield number, line
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.ko.md"], ids=lambda page: page.name)
+def test_a_line_of_prose_has_at_most_120_characters(page: Path) -> None:
+    assert [number for number, line in prose(page) if len(line) > 120 and page.name != "log.md"] == []
+
+
+def test_every_page_can_be_reached_from_the_first_one() -> None:
+    first = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES[1:] if page.name != "index.md" and page.name not in first] == []
+
+
+def test_a_table_of_a_page_is_not_broken_by_an_empty_line() -> None:
+    """A row after an empty line is no row of a table: every table begins with a head and a line of dashes."""
+    broken = [
+        f"{page.name}: {block[0]}"
+        for page in PAGES
+        for part in page.read_text(encoding="utf-8").split("\n\n")
+        if (block := [line for line in part.splitlines() if line.startswith("|")])
+        and not any(re.fullmatch(r"[|:\- ]+", line) for line in block[1:2])
+    ]
+    assert broken == []
+
+
 def test_the_readmes_own_recipe_is_a_whole_one(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 120

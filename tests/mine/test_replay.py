@@ -117,7 +117,7 @@ def test_an_interrupted_replay_goes_on_and_says_why_nothing_can_be_learnt(
     [
         (
             {"systems.ours.start": "./folder"},
-            r"replay: the start './folder' answers, and is no system of the recipe: make",
+            r"replay: the start './folder' writes the answers, so it has to be a system: add",
         ),
         ({"systems.ours.phases.0.replay.prompts": "alpaca"}, r"replay\.prompts: 'alpaca' is not a mixture; there are"),
         ({"systems.ours.phases.0.replay.prompts": "korean"}, r"'korean' holds plain text, which asks nothing"),

@@ -373,5 +373,5 @@ def test_what_cannot_fit_is_refused_with_what_would(make_run: MakeRun) -> None:
 
 def test_a_start_that_is_no_model_is_an_error(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": {"start": "nowhere", "tokenizer": "base", "phases": [phase()]}})
-    with pytest.raises(BadInputError, match="'nowhere' is no system of this recipe"):
+    with pytest.raises(BadInputError, match="'nowhere' is not a system of this recipe"):
         make_plan(recipe, run, MACHINE)

@@ -60,7 +60,7 @@ def test_lines_of_every_mixture_prove_the_extension_though_it_is_learnt_from_one
     recipe, run = make_run(base, EXTENSION)
     stage.run(recipe, run)
     properties = read_json(run.tokenizer("extended") / "verification.json")["properties"]
-    (row,) = (row for row in properties if row["name"] == "source-language text is cut as before")
+    (row,) = (row for row in properties if row["name"] == "source-language text is tokenized as before")
     lines = {line for text in english for line in text.split("\n") if line}
     built_in = part_lines(AWKWARD, recipe.languages)["source"]
     assert row["checked"] == len(lines) + len(built_in)
@@ -247,10 +247,10 @@ def test_what_a_free_extension_changes_in_source_text_is_counted_and_said(german
     text = said(lambda: stage.run(recipe, run))
     rows = {row["name"]: row for row in read_json(run.tokenizer("extended") / "verification.json")["properties"]}
     seen, unseen = (
-        rows["source-language text is cut as before"],
+        rows["source-language text is tokenized as before"],
         rows["words of held-out source text are cut as before"],
     )
-    assert not seen["required"] and seen["failed"] > 0 and "source-language text is cut as before: " in text
+    assert not seen["required"] and seen["failed"] > 0 and "source-language text is tokenized as before: " in text
     assert not unseen["required"] and unseen["checked"] > unseen["failed"] > 0
 
 

@@ -51,8 +51,8 @@ def test_a_merge_that_touches_english_is_found_with_every_line(
 ) -> None:
     extended = extend(small_base, NewPieces(["▁theb"], [("▁the", "b")]), 4)
     found = failed(verify.verify(small_base, extended, samples(["thebes", "the book", "a thebe"], korean, [])))
-    assert list(found) == ["source-language text is cut as before"]
-    first, second = found["source-language text is cut as before"]
+    assert list(found) == ["source-language text is tokenized as before"]
+    first, second = found["source-language text is tokenized as before"]
     assert (first["text"], second["text"]) == ("thebes", "a thebe")
     assert first["before"][0] == "▁the" and first["after"][0] == "▁theb"
 
@@ -66,7 +66,7 @@ def test_a_promised_character_without_a_piece_is_found(small_base: BpeTokenizer,
     found = failed(
         verify.verify(small_base, extend(small_base, NewPieces(["책"]), 1), samples([], korean, ["책", "뷁"]))
     )
-    assert [case["text"] for case in found["promised characters never fall apart into bytes"]] == ["뷁", " 뷁"]
+    assert [case["text"] for case in found["required characters are never split into bytes"]] == ["뷁", " 뷁"]
 
 
 def test_a_dead_piece_is_found_and_only_counted_where_others_made_the_tokenizer(
@@ -113,13 +113,13 @@ class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
         kept = [token for token in extended.content["added_tokens"] if token["content"] != "</s>"]
         broken = BpeTokenizer(extended.content | {"added_tokens": kept})
         found = failed(verify.verify(small_base, broken, samples(["The"], ["책을"], [])))
-        assert list(found) == ["added tokens are read in text as before"]
-        assert found["added tokens are read in text as before"][0]["before"] == ["</s>"]
+        assert list(found) == ["added tokens are recognized in text as before"]
+        assert found["added tokens are recognized in text as before"][0]["before"] == ["</s>"]
 
     def test_a_bos_that_is_gone(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
         broken = BpeTokenizer(extended.content | {"post_processor": None})
         found = failed(verify.verify(small_base, broken, samples(["The"], ["책을"], [])))
-        assert list(found) == ["special tokens stand around a text as before"]
+        assert list(found) == ["special tokens are added to a text as before"]
 
     def test_source_text_that_is_cut_into_as_many_other_pieces(self, english: list[str]) -> None:
         # "abc" is ab + c by the base, and a + bc where the merge of b and c goes first.
@@ -131,7 +131,7 @@ class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
         )
         assert len(old.encode_lines(["xabc"])[0]) == len(exchanged.encode_lines(["xabc"])[0])
         found = failed(verify.verify(old, exchanged, samples(["xabc", "The"], ["책"], [])))
-        assert list(found) == ["source-language text is cut as before"]
+        assert list(found) == ["source-language text is tokenized as before"]
 
     def test_target_text_that_comes_back_otherwise(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
         broken = misreading(extended, "책을", "책 을")
@@ -150,7 +150,7 @@ class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
     @pytest.mark.slow
     def test_a_promised_character_without_a_piece(self, small_base: BpeTokenizer, extended: BpeTokenizer) -> None:
         found = failed(verify.verify(small_base, extended, samples(["The"], ["책을"], ["책", "뷁"])))
-        assert list(found) == ["promised characters never fall apart into bytes"]
+        assert list(found) == ["required characters are never split into bytes"]
 
     @pytest.mark.slow
     def test_a_piece_that_the_pre_tokenizer_cuts_apart(self, byte_level_base: BpeTokenizer) -> None:
@@ -160,8 +160,8 @@ class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
         extended = extend(byte_level_base, NewPieces([left + right for left, right in steps], steps), len(steps))
         assert extended.cut(word) == [word]
         found = failed(verify.verify(byte_level_base, extended, samples(["The"], ["책을"], [])))
-        assert list(found) == ["every new piece is what its own text is cut into"]
-        assert word in found["every new piece is what its own text is cut into"]
+        assert list(found) == ["the text of every new piece is tokenized into that piece"]
+        assert word in found["the text of every new piece is tokenized into that piece"]
 
     def test_a_dummy_that_is_produced(self, small_base: BpeTokenizer) -> None:
         padded = extend(small_base, NewPieces(["책", "을"]), 4)
@@ -180,7 +180,7 @@ class TestEachPropertyIsBrokenByATokenizerOfItsOwn:
         wanted = verify.Samples(["The"], [], [], [], dead_allowed=True, letters=[])
         properties = verify.verify(byte_level_base, with_model(good, vocab=kept), wanted)
         found = [item.name for item in properties if item.failures and item.required]
-        assert found == ["saved and loaded, it gives the same ids"]
+        assert found == ["saving and loading keeps the ids of texts"]
 
 
 def test_a_failure_stops_the_stage_and_leaves_every_case_on_disk(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_the_command_shows_the_first_failures_as_pieces_with_the_share_that_hold
     done = crosstune("verify", str(bad), "--base", str(base), "--text", str(text))
     assert done.returncode == 1
     assert re.search(
-        r"source-language text is cut as before: 20 of 3\d fail, 3\d\.\d\d% hold; "
+        r"source-language text is tokenized as before: 20 of 3\d fail, 3\d\.\d\d% hold; "
         r"the first 5 of them, all with --json\n"
         r"  \{'text': 'thebes 0', 'before': \['▁the', .*'after': \['▁theb'",
         done.stdout,
@@ -143,7 +143,7 @@ def test_the_command_lists_every_differing_line_and_fails(bad: Path, base: Path,
     assert done.returncode == 1
     report = json.loads(done.stdout)
     failed = {row["name"]: row["failures"] for row in report["properties"] if row["required"] and not row["holds"]}
-    assert [case["text"] for case in failed["source-language text is cut as before"]] == [
+    assert [case["text"] for case in failed["source-language text is tokenized as before"]] == [
         f"thebes {number}" for number in range(20)
     ]
 

@@ -66,13 +66,13 @@ class Order:
     def sentence(self) -> str:
         """Return what is found, in words."""
         share = f"{self.consistent} of {self.num_pairs} pairs have the same verdict in both orders"
-        counts = f"the first place is named in both orders {self.first} times, the second {self.second} times"
+        counts = f"the first answer is preferred in both orders {self.first} times, the second {self.second} times"
         if not self.is_biased:
-            return f"No preferred place was found: {counts} (sign test: p = {self.p:.2g}). {share}."
+            return f"No position bias was found: {counts} (sign test: p = {self.p:.2g}). {share}."
         place = "reads first" if self.first > self.second else "reads last"
         return (
             f"The judge prefers the answer that it {place}: {counts} (sign test: p = {self.p:.2g}). {share}. "
-            "What hangs on the order counts as a tie; a judge with less of a preference would decide more."
+            "Verdicts that depend on the order count as ties; a judge with less bias would decide more pairs."
         )
 
 

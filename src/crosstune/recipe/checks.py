@@ -128,7 +128,7 @@ def _replays(content: Mapping[str, Any]) -> Iterator[str]:
                 continue
             if start not in systems:
                 yield (
-                    f"{where}: the start {start!r} answers, and is no system of the recipe: make it one without phases "
+                    f"{where}: the start {start!r} writes the answers, so it has to be a system: add it without phases "
                     f"({{start: {start}, tokenizer: base}}), and let {name!r} start from that"
                 )
             yield from _prompts(content, f"{where}.prompts", prompts)

@@ -19,7 +19,7 @@ from crosstune.terminal import new_table
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
 from crosstune.tokenizer.extend import padding_ids
 
-SOURCE_STAYS = "source-language text is cut as before"
+SOURCE_STAYS = "source-language text is tokenized as before"
 HELD_OUT_STAYS = "words of held-out source text are cut as before"
 AWKWARD = (
     "",
@@ -112,11 +112,11 @@ def verify(base: BpeTokenizer, extended: BpeTokenizer, samples: Samples) -> list
     """Check every property."""
     properties = [
         _old_pieces_stay(base, extended),
-        _same_tokens("added tokens are read in text as before", base, extended, _with_added(base), around=False),
-        _same_tokens("special tokens stand around a text as before", base, extended, ["", "a"], around=True),
+        _same_tokens("added tokens are recognized in text as before", base, extended, _with_added(base), around=False),
+        _same_tokens("special tokens are added to a text as before", base, extended, ["", "a"], around=True),
         _stays(SOURCE_STAYS, base, extended, samples.source_lines, required=not samples.source_may_change),
         # Byte-level pieces of the target's characters may begin as those of another script do.
-        _stays("text in other scripts is cut as before", base, extended, samples.other_lines, required=False),
+        _stays("text in other scripts is tokenized as before", base, extended, samples.other_lines, required=False),
         *_targets_survive(base, extended, samples),
         _round_trip("spaces, emoji and mixed text survive", base, extended, list(AWKWARD)),
         _promised_stay_whole(extended, samples.promised),
@@ -265,7 +265,7 @@ def _promised_stay_whole(extended: BpeTokenizer, promised: list[str]) -> Propert
         for text, pieces in zip(texts, spelt, strict=True)
         if any(_is_part(extended, piece) for piece in pieces)
     ]
-    return Property("promised characters never fall apart into bytes", len(texts), broken)
+    return Property("required characters are never split into bytes", len(texts), broken)
 
 
 def _is_part(extended: BpeTokenizer, piece: str) -> bool:
@@ -277,7 +277,9 @@ def _new_pieces_are_reachable(base: BpeTokenizer, extended: BpeTokenizer, dead_a
     pieces = [piece for piece, index in extended.pieces.items() if piece not in base.pieces and index not in dummies]
     alive = extended.produces(pieces)
     dead = [piece for piece, lives in zip(pieces, alive, strict=True) if not lives and piece not in extended.added]
-    return Property("every new piece is what its own text is cut into", len(pieces), dead, required=not dead_allowed)
+    return Property(
+        "the text of every new piece is tokenized into that piece", len(pieces), dead, required=not dead_allowed
+    )
 
 
 def _dummies_are_never_produced(extended: BpeTokenizer, samples: Samples) -> Property:
@@ -297,4 +299,4 @@ def _saved_is_loaded(extended: BpeTokenizer, lines: list[str]) -> Property:
     different = [line for line, before, after in pairs if before != after.ids]
     if reloaded.get_vocab() != extended.pieces:
         different.append("the vocabulary itself")
-    return Property("saved and loaded, it gives the same ids", len(lines), different)
+    return Property("saving and loading keeps the ids of texts", len(lines), different)

@@ -21,7 +21,7 @@ _SETTING = "tokenizer.extension.keep_words_whole"
 
 
 def with_whole_words(base: BpeTokenizer, target: str, source: str) -> BpeTokenizer:
-    """Return a tokenizer whose pre-tokenizer keeps runs of the target's letters whole; all other text is cut as before.
+    """Return a tokenizer whose pre-tokenizer keeps runs of the target's letters whole, and nothing else changes.
 
     A split takes such runs out first; then each of the base's own expressions gets them as its first alternative. In
     text without a target letter neither ever matches.

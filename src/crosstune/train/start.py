@@ -99,8 +99,8 @@ def locate_start(recipe: Recipe, name: str) -> tuple[str, str | None]:
             return str(place), None
     if system.revision is None:
         raise BadInputError(
-            f"systems.{name}.start: {system.start!r} is no system of this recipe ({', '.join(recipe.systems)}), no "
-            "folder or .gguf file here or under data_root, and a hub id needs a `revision` (a commit), so that the "
+            f"systems.{name}.start: {system.start!r} is not a system of this recipe ({', '.join(recipe.systems)}), nor "
+            "a folder or .gguf file here or under data_root, and a hub id needs a `revision` (a commit), so that the "
             "run is repeatable"
         )
     return system.start, system.revision

@@ -143,7 +143,7 @@ class _Part:
                 size = self.path.stat().st_size
                 raise BadInputError(
                     f"{self.path} unpacks to more than {max(MAX_RATIO * size, MIN_BOMB_BYTES):,} bytes from {size:,}, "
-                    "so it is a damaged file or a bomb. Open it, and save the sheet that is meant"
+                    "so it is a damaged file or a zip bomb. Open it, and save the sheet that you need"
                 )
             if is_xml and not self.problem:
                 self._parse(piece, is_final=False)

@@ -49,7 +49,7 @@ class _Unpacked(io.RawIOBase):
         if self._num_bytes > self._allowed:
             raise BadInputError(
                 f"{self._path} unpacks to more than {self._allowed:,} bytes from {self._path.stat().st_size:,}; text "
-                f"unpacks to at most {MAX_RATIO} times its packed size, so this is a damaged file or a bomb. Unpack "
+                f"unpacks to at most {MAX_RATIO} times its packed size, so it is a damaged file or a zip bomb. Unpack "
                 "it yourself, look at it, and name the unpacked file in the recipe"
             )
         return num_bytes
