@@ -142,7 +142,9 @@ def test_no_model_is_told_with_what_is_there(tmp_path: Path) -> None:
         find_subject(str(tmp_path), None)
     with pytest.raises(BadInputError, match="is a file, not a model: give the folder"):
         find_subject(str(tmp_path / "notes.txt"), None)
-    with pytest.raises(BadInputError, match="is not a model folder here, and the hub did not provide it"):
+    with pytest.raises(
+        BadInputError, match=r"is not a model folder or a \.gguf file here, so it is taken for a hub id"
+    ):
         find_subject("nobody/nothing", None)
 
 

@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from crosstune.cli import app
+from crosstune.errors import BadInputError
 from crosstune.init import command, found
+from crosstune.recipe import Languages
 from crosstune.recipe.yaml_file import load_recipe
 from tests.doctor.conftest import MakeModel
 from tests.init.conftest import init, lines, write_instructions, write_pairs, write_text, written
@@ -218,4 +220,24 @@ def test_a_data_set_that_the_hub_does_not_tell_of_and_no_folder_are_refused(make
     arguments = ["init", str(make_model()), "--to", "ko", "--gpu", "rtx4090"]
     assert "needs the folder of your files (DIR)" in str(CliRunner().invoke(app.app, arguments).exception)
     done = CliRunner().invoke(app.app, [*arguments, "--out", "nowhere.yaml", "--from-hub", "no/such"])
-    assert "--from-hub no/such: the hub has no such data set" in str(done.exception)
+    assert str(done.exception).startswith(
+        "--from-hub no/such: HF_HUB_OFFLINE is set: unset it, or download it elsewhere"
+    )
+
+
+def test_of_a_data_set_with_configurations_one_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (folder / "owner" / "pairs" / name).mkdir(parents=True)
+        rows = [{"en": first, "ko": second} for first, second in zip(lines("en", 60), lines("ko", 60), strict=True)]
+        text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        (folder / "owner" / "pairs" / name / "train.jsonl").write_text(text, "utf-8")
+    configs = "".join(f"- config_name: {name}\n  data_files: {name}/train.jsonl\n" for name in ("one", "two"))
+    (folder / "owner" / "pairs" / "README.md").write_text(f"---\nconfigs:\n{configs}---\n", "utf-8")
+    monkeypatch.setattr(found, "revision_of", lambda name: "0123abc")
+    monkeypatch.chdir(folder)
+    languages = Languages(source="en", target="ko")
+    for asked in ("owner/pairs", "owner/pairs:three"):
+        with pytest.raises(BadInputError, match=r"it has the configurations 'one', 'two': name one of them, as --from"):
+            found.look_at_data_sets([asked], Path(), languages)
+    (file,) = found.look_at_data_sets(["owner/pairs:two"], Path(), languages)
+    assert (file.name, file.kind, file.rows, dict(file.of_hub)["config"]) == ("owner/pairs", "parallel", 60, "two")

@@ -28,7 +28,11 @@ def init(
     ),
     from_hub: Annotated[
         list[str] | None,
-        typer.Option("--from-hub", metavar="NAME", help="a data set of the hub, instead of DIR or with it; repeatable"),
+        typer.Option(
+            "--from-hub",
+            metavar="NAME[:CONFIG]",
+            help="a data set of the hub, instead of DIR or with it; repeatable",
+        ),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="commit of a hub id")] = None,
 ) -> None:

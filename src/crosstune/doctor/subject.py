@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from crosstune.errors import BadInputError
@@ -17,6 +16,7 @@ from crosstune.models.gguf.header import is_gguf
 from crosstune.models.load import check_model, load_config
 from crosstune.models.shapes import shapes_only
 from crosstune.runs.files import KeyTwiceError, parse_json
+from crosstune.runs.hub import why_not
 
 # All that is small: what is in no folder here is fetched without weights.
 _SMALL_FILES = ("*.json", "*.jinja", "*.model", "README.md", "LICENSE*", "NOTICE*")
@@ -127,11 +127,11 @@ def find_subject(name: str, revision: str | None) -> Subject:
         raise BadInputError(f"{name} is a file, not a model: give the folder with config.json, or a .gguf file")
     try:
         fetched = snapshot_download(name, revision=revision, allow_patterns=list(_SMALL_FILES))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+    # Without a network the client raises the errors of its HTTP library, which is another in every version.
+    except Exception as error:
         raise BadInputError(
-            f"{name!r} is not a model folder here, and the hub did not provide it ({reason}). "
-            "Give a folder with config.json and tokenizer.json, or a hub id that you have access to"
+            f"{name!r} is not a model folder or a .gguf file here, so it is taken for a hub id: "
+            f"{why_not(error, 'model', name)}"
         ) from None
     found_revision = revision or Path(fetched).name
     return Subject(name, Path(fetched), found_revision)

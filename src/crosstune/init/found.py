@@ -1,12 +1,12 @@
 """What each file of a folder is: its kind, language and rows, or why it is of no use."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from crosstune.data.files import place
 from crosstune.data.rows import BadRow, Row
@@ -16,6 +16,7 @@ from crosstune.init.language_of import language_of
 from crosstune.init.media import media_of
 from crosstune.languages.registry import language_name
 from crosstune.recipe import Languages, Source
+from crosstune.runs.hub import why_not
 from crosstune.terminal import progress
 
 # Instructions before pairs and text: a file that has their keys is one of them, whatever else it could be read as.
@@ -24,6 +25,8 @@ _MOST_ROWS, _MOST_ROWS_OF_HUB = 200_000, 20_000
 _LOOKED_AT = 300
 _SAMPLE = 200
 _GOOD_SHARE = 0.9
+# As the library `datasets` says which configurations there are: where none was named, or none of them.
+_CONFIGS = re.compile(r"(?:available configs|not found\. Available): \[(.*?)\]")
 # What machines write for machines, and what people write beside data.
 _NOT_DATA = {
     *(".py", ".ipynb", ".md", ".rst", ".html", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log", ".sh", ".css", ".js"),
@@ -95,12 +98,20 @@ def _look_at(path: Path, root: Path, languages: Languages) -> FoundFile:
 
 
 def look_at_data_sets(names: Sequence[str], root: Path, languages: Languages) -> list[FoundFile]:
-    """Read the first rows of the training splits of data sets of the hub, and say what each is."""
+    """Read the first rows of the training splits of data sets of the hub, NAME or NAME:CONFIG, and say what each is."""
     tried = [(kind, "utf-8") for kind in _KINDS]
     found = []
-    for name in names:
-        settings = (("format", "hugging_face"), ("split", "train"), ("revision", revision_of(name)))
-        found.append(_first_kind(FoundFile(name, of_hub=settings), tried, root / name, root, languages))
+    for asked in names:
+        name, _, config = asked.partition(":")
+        settings = [("format", "hugging_face"), ("split", "train"), ("revision", revision_of(name))]
+        settings += [("config", config)] if config else []
+        file = _first_kind(FoundFile(name, of_hub=tuple(settings)), tried, root / name, root, languages)
+        if configs := _CONFIGS.search(file.reason):
+            raise BadInputError(
+                f"--from-hub {asked}: it has the configurations {configs[1]}: name one of them, as --from-hub "
+                f"{name}:CONFIG"
+            )
+        found.append(file)
     return found
 
 
@@ -112,12 +123,9 @@ def revision_of(name: str) -> str:
     """
     try:
         return str(HfApi().dataset_info(name, timeout=_SECONDS_FOR_AN_ANSWER).sha)
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadInputError(
-            f"--from-hub {name}: the hub has no such data set ({reason}). Check the name, the network, "
-            "HF_HUB_OFFLINE and your access, or download it and name its folder"
-        ) from None
+    # Without a network the client raises the errors of its HTTP library, which is another in every version.
+    except Exception as error:
+        raise BadInputError(f"--from-hub {name}: {why_not(error, 'data set', name)}") from None
 
 
 def _first_kind(

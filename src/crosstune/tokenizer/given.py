@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from tokenizers import Tokenizer
 
 from crosstune.errors import BadInputError
@@ -16,6 +15,7 @@ from crosstune.recipe import GivenTokenizer
 from crosstune.runs.files import KeyTwiceError, parse_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.hashes import hash_file
+from crosstune.runs.hub import why_not
 from crosstune.tokenizer.equal_to_transformers import added_tokens, refuse_another
 from crosstune.tokenizer.folder import TOKENIZER, configuration_of, read_configuration, with_bos
 from crosstune.tokenizer.sentencepiece import model as sentencepiece_model
@@ -161,10 +161,9 @@ def _read(path: Path) -> tuple[dict[str, Any], Tokenizer]:
 def _download(hub_id: str, revision: str, setting: str) -> Path:
     try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(_FILES)))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = " ".join(str(error).split())
+    # Without a network the client raises the errors of its HTTP library, which is another in every version.
+    except Exception as error:
         raise BadInputError(
-            f"{setting}: {hub_id!r} at revision {revision!r} is not a path here, and the hub did not provide it "
-            f"({reason[:300]}). Check the id, the network, HF_HUB_OFFLINE and your access (`hf auth "
-            "login`), or give a folder with tokenizer.json."
+            f"{setting}: {hub_id!r} is not a path here, so it is taken for a hub id at revision {revision!r}: "
+            f"{why_not(error, 'model', hub_id)}"
         ) from None

@@ -1,0 +1,52 @@
+"""What the Hugging Face hub's client says when something is not to be had, in one sentence that says what to do."""
+
+from typing import Literal
+
+What = Literal["model", "data set"]
+# By the names of the client's classes: a subclass comes before its base.
+_BY_CLASS = (
+    ("GatedRepoError", "it is gated: accept its terms on {page}, then run `hf auth login`"),
+    (
+        "RepositoryNotFoundError",
+        "the hub has no {what} of this name, or it is private: correct the name, or `hf auth login`",
+    ),
+    ("RevisionNotFoundError", "it has no such revision: give a commit from {page}/commits/main"),
+    ("OfflineModeIsEnabled", "HF_HUB_OFFLINE is set: unset it, or {copy}"),
+    ("HFValidationError", "a hub id is OWNER/NAME, of letters, digits, '-', '_' and '.': correct the name"),
+    ("BadRequestError", "the hub does not accept the request: correct the name and the revision"),
+)
+_BY_STATUS = {
+    401: "the hub does not know who asks, or has no {what} of this name: correct the name, or run `hf auth login`",
+    403: "your account may not read it: ask for access on {page}, then run `hf auth login`",
+    404: "the hub has no {what} of this name, or it is private: correct the name, or run `hf auth login`",
+    429: "the hub takes no more requests for now: wait a few minutes, or log in with `hf auth login`",
+}
+
+
+def why_not(error: BaseException, what: What, name: str) -> str:
+    """Return why the hub gave no model or data set, and what to do.
+
+    The client's own messages carry request ids, links and other versions' classes, and end in the middle of a sentence
+    when they are cut.
+    """
+    page = f"https://huggingface.co/{'datasets/' if what == 'data set' else ''}{name}"
+    kind = " --repo-type dataset" if what == "data set" else ""
+    copy = f"download it elsewhere (hf download{kind} {name} --local-dir FOLDER) and give the folder"
+    return _sentence(error).format(what=what, page=page, copy=copy)
+
+
+def _sentence(error: BaseException) -> str:
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    names = {base.__name__ for one in chain for base in type(one).__mro__}
+    if sentence := next((sentence for name, sentence in _BY_CLASS if name in names), ""):
+        return sentence
+    status = next((code for one in chain if (code := _status(one))), 0)
+    if status:
+        return _BY_STATUS.get(status, f"the hub answered with status {status}: try again later, or {{copy}}")
+    return "the hub cannot be reached: check the network, or {copy}"
+
+
+def _status(error: BaseException) -> int:
+    return int(getattr(getattr(error, "response", None), "status_code", 0) or 0)

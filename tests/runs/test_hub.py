@@ -1,0 +1,77 @@
+"""What the hub's client raises is said in one sentence: why there is no model or data set, and what to do."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from huggingface_hub import HfApi, constants, snapshot_download
+
+from crosstune.runs.hub import why_not
+
+ANSWERS = {"gated": (403, "GatedRepo"), "missing": (404, "RepoNotFound"), "login": (401, ""), "broken": (500, "")}
+
+
+class Hub(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status, code = next(answer for name, answer in ANSWERS.items() if name in self.path)
+        body = json.dumps({"error": "Access is restricted, see https://example.org (Request ID: 17)"}).encode()
+        self.send_response(status)
+        for key, value in {"X-Error-Code": code, "Content-Length": str(len(body))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def said_of(endpoint: str, name: str) -> str:
+    with pytest.raises(Exception) as raised:
+        HfApi(endpoint=endpoint).dataset_info(name, timeout=5)
+    return why_not(raised.value, "data set", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("owner/gated", "it is gated: accept its terms on https://huggingface.co/datasets/owner/gated, then run"),
+        ("owner/missing", "the hub has no data set of this name, or it is private: correct the name, or"),
+        ("owner/login", "the hub does not know who asks, or has no data set of this name: correct the name, or run"),
+        ("owner/broken", "the hub answered with status 500: try again later, or download it elsewhere (hf download"),
+        ("no name", "a hub id is OWNER/NAME, of letters, digits, '-', '_' and '.': correct the name"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_in_one_sentence(hub: str, name: str, sentence: str) -> None:
+    said = said_of(hub, name)
+    assert said.startswith(sentence)
+    assert "Request ID" not in said
+    assert "example.org" not in said
+
+
+def test_a_hub_that_cannot_be_reached_is_no_other_fault() -> None:
+    said = said_of("http://127.0.0.1:9", "owner/name")
+    assert said.startswith("the hub cannot be reached: check the network, or download it elsewhere (hf download --repo")
+
+
+def test_offline_mode_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(Exception) as raised:
+        snapshot_download("owner/name", cache_dir=tmp_path)
+    said = why_not(raised.value, "model", "owner/name")
+    assert said.startswith("HF_HUB_OFFLINE is set: unset it, or download it elsewhere (hf download owner/name --local")
