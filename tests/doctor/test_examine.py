@@ -94,6 +94,14 @@ def test_the_chat_template_is_used_where_it_can_be(make_model: MakeModel) -> Non
     assert by_name(look_at_chat(subject(make_model("b", False))))["template"].setting == "data.prompt: alpaca"
 
 
+def test_what_a_missing_file_would_say_of_the_chat_is_not_known(make_model: MakeModel) -> None:
+    folder = make_model(weights=False)
+    (folder / "tokenizer_config.json").unlink()
+    (finding,) = look_at_chat(subject(folder))
+    assert finding.verdict == "attention"
+    assert finding.says.startswith("not known: tokenizer_config.json is not here")
+
+
 def test_a_template_that_raises_is_told_and_replaced(make_model: MakeModel) -> None:
     raising = "{{ raise_exception('no system here') }}"
     finding = by_name(look_at_chat(subject(make_model(weights=False, template=raising))))["template"]

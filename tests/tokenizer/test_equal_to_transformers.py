@@ -12,6 +12,7 @@ from crosstune.models.load import load_tokenizer
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import configuration_of, write_folder
+from tests.tokenizer.conftest import byte_level
 
 ROLES = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
 CHAT = ["<|im_start|>", "<|im_end|>", "[PAD]"]
@@ -89,3 +90,15 @@ def test_transformers_loads_the_tokenizer_of_a_folder_once(
     given.load(tmp_path / "out", "x")
     assert load_tokenizer(str(tmp_path / "out")).eos_token == "<|im_end|>"
     assert len(loaded) == 1
+
+
+def test_roles_that_no_file_says_are_those_that_transformers_takes(tmp_path: Path, english: list[str]) -> None:
+    """Of a model there may be no more at hand than config.json and tokenizer.json."""
+    text = json.dumps(byte_level(english, 400, ignore_merges=False).content).replace("<|end|>", "<|endoftext|>")
+    (tmp_path / "tokenizer.json").write_text(text)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
+    configuration = given.load(tmp_path, "x")[1]
+    assert configuration["eos_token"] == "<|endoftext|>"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<|begin|>"}))
+    with pytest.raises(BadInputError, match=r"eos_token '<\|endoftext\|>' instead of None"):
+        given.load(tmp_path, "x")

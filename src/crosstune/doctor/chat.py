@@ -12,6 +12,7 @@ from crosstune.models.chat_template import ChatTemplate, from_tokenizer, source_
 from crosstune.models.load import load_config, load_tokenizer
 from crosstune.models.stop_tokens import stop_ids
 from crosstune.recipe.data import TEMPLATE_DATE
+from crosstune.tokenizer.folder import says_roles
 
 _SECTION = "chat"
 _THINKING = "enable_thinking"
@@ -20,6 +21,13 @@ _OPTIONS: tuple[dict[str, Any], ...] = ({}, {_THINKING: False})
 
 def look_at_chat(subject: Subject) -> Iterator[Finding]:
     """Look at the chat template and the tokens that end an answer."""
+    if subject.path.is_dir() and not says_roles(subject.path):
+        says = (
+            "not known: tokenizer_config.json is not here, which says the chat template and the tokens that begin and "
+            "end a text. Copy it from where the model comes from before you train"
+        )
+        yield Finding(_SECTION, "template", "attention", says)
+        return
     try:
         tokenizer = load_tokenizer(str(subject.path))
     except BadInputError as error:

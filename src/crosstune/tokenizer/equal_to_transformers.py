@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from crosstune.errors import BadInputError
 from crosstune.models.ends_of_texts import refuse_an_end_behind_each_text
+from crosstune.tokenizer.folder import ROLES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,6 +36,16 @@ def added_tokens(folder: Path, setting: str) -> list[dict[str, Any]]:
     ]
 
 
+def roles_of(folder: Path, setting: str) -> dict[str, str]:
+    """Return the roles of tokens that transformers takes where no file of a folder says them: its class's own.
+
+    Raises:
+        BadInputError: when transformers cannot load the folder.
+    """
+    theirs = _load(folder, setting)
+    return {role: str(token) for role in ROLES if (token := getattr(theirs, role)) is not None}
+
+
 def refuse_another(folder: Path, compiled: Tokenizer, configuration: dict[str, Any], setting: str) -> None:
     """Stop where transformers would load another tokenizer from the same folder than we do.
 
@@ -48,7 +59,7 @@ def refuse_another(folder: Path, compiled: Tokenizer, configuration: dict[str, A
     if len(theirs) != len(ours) or others != ours:
         moved = sorted(piece for piece in ours.keys() | others.keys() if ours.get(piece) != others.get(piece))
         faults.append(f"{len(theirs)} pieces instead of {len(ours)} ({', '.join(moved[:5])})")
-    for role in ("bos_token", "eos_token", "unk_token", "pad_token"):
+    for role in ROLES:
         if getattr(theirs, role) != configuration.get(role):
             faults.append(f"{role} {getattr(theirs, role)!r} instead of {configuration.get(role)!r}")
     if isinstance(theirs.chat_template, str | None) and theirs.chat_template != configuration.get("chat_template"):

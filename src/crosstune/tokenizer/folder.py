@@ -11,7 +11,7 @@ from crosstune.tokenizer.learn_base import bos_template
 TOKENIZER = "tokenizer.json"
 CONFIGURATION = "tokenizer_config.json"
 CHAT_TEMPLATE = "chat_template.jinja"
-_ROLES = ("unk_token", "bos_token", "eos_token", "pad_token")
+ROLES = ("unk_token", "bos_token", "eos_token", "pad_token")
 _KEPT = ("model_max_length", "padding_side", "chat_template")
 
 
@@ -53,10 +53,15 @@ def configuration_of(roles: dict[str, str], kept: dict[str, Any] | None = None) 
     }
 
 
+def says_roles(folder: Path) -> bool:
+    """Return whether a folder has a file that says which tokens begin and end a text, and its chat template."""
+    return any((folder / name).is_file() for name in (CONFIGURATION, "special_tokens_map.json", CHAT_TEMPLATE))
+
+
 def read_configuration(folder: Path) -> dict[str, Any]:
     """Read what our configuration keeps of a foreign tokenizer folder's."""
     found = {**_optional_json(folder / "special_tokens_map.json"), **_optional_json(folder / CONFIGURATION)}
-    roles = {role: _plain(found[role]) for role in _ROLES if found.get(role) is not None}
+    roles = {role: _plain(found[role]) for role in ROLES if found.get(role) is not None}
     kept = {key: found[key] for key in _KEPT if found.get(key) is not None}
     template = folder / CHAT_TEMPLATE
     if template.is_file():

@@ -16,8 +16,8 @@ from crosstune.runs.files import KeyTwiceError, parse_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.hashes import hash_file
 from crosstune.runs.hub import why_not
-from crosstune.tokenizer.equal_to_transformers import added_tokens, refuse_another
-from crosstune.tokenizer.folder import TOKENIZER, configuration_of, read_configuration, with_bos
+from crosstune.tokenizer.equal_to_transformers import added_tokens, refuse_another, roles_of
+from crosstune.tokenizer.folder import TOKENIZER, configuration_of, read_configuration, says_roles, with_bos
 from crosstune.tokenizer.sentencepiece import model as sentencepiece_model
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def load(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if (path / TOKENIZER).is_file():
         content, compiled = _read(path / TOKENIZER)
         configuration = read_configuration(path)
+        if not says_roles(path):
+            configuration |= roles_of(path, setting)
         refuse_another(path, compiled, configuration, setting)
         return with_bos(content, path, configuration), configuration
     if (path / "tokenizer.model").is_file():
