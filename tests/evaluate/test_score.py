@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from transformers import LlamaForCausalLM
 
+from crosstune import terminal
 from crosstune.cli import experiments as commands
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate import find_benchmarks
@@ -63,11 +64,17 @@ def run(model: Path, data_root: Path, out: Path, **options: Any) -> Path:
 
 @pytest.mark.slow
 def test_a_folder_is_scored_and_the_papers_tables_are_printed(
-    model_folder: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_folder: Path,
+    data_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(terminal.console, "quiet", False)
     before = sorted((path.name, path.read_bytes()) for path in model_folder.iterdir())
     out = run(model_folder, data_root, tmp_path / "scores")
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
+    assert "  model, hellaswag: acc " in told  # systems that are scored at the same time tell of their own scores
     assert "Table 3. Accuracy on English and Korean tasks" in printed and "Table 4. Translation, BLEU" in printed
     assert all(
         heading in printed for heading in ("HellaSwag", "COPA", "NSMC, generated", "Ko→En", "Korean instruction")

@@ -163,7 +163,7 @@ def open_page(tab: Browser, address: str) -> None:
     """Open the page and wait until it answers: its buttons are drawn before somebody listens to them."""
     tab.open(address)
     pressed = f"((one) => one && one.click())({button('Save the vote')})"
-    tab.wait_for(f"{pressed}, document.body.innerText.includes('Not saved: first let all systems answer.')")
+    tab.wait_for(f"{pressed}, document.body.innerText.includes('Not saved: let all systems answer first.')")
 
 
 @needs_browser
@@ -217,7 +217,7 @@ def test_a_blind_vote_is_saved_and_then_shows_who_wrote_what(
         tab.wait_for(f"['A', 'E'].every((name) => {named}.includes(name))")
         assert not set(labels) & set(tab.evaluate(named))
         tab.click(button("Save the vote"))
-        tab.wait_for("document.body.innerText.includes('Not saved: first say which answer is best.')")
+        tab.wait_for("document.body.innerText.includes('Not saved: select the best answer first.')")
         tab.click("document.querySelector('input[type=radio]')")
         tab.wait_for("document.querySelector('input[type=radio]').checked")
         tab.click(button("Save the vote"))

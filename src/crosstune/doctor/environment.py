@@ -123,7 +123,8 @@ def _machine() -> Iterator[Finding]:
     found = hardware()
     memory = f", {found['memory_gb']} GB" if "memory_gb" in found else ""
     says = f"{found['processor']}, {found['cores']} cores{memory}; {found['system']}; torch uses "
-    says += f"{torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    says += f"{threads} thread{'' if threads == 1 else 's'}"
     yield Finding("machine", "processor", "ok", says, values=found)
     if not torch.cuda.is_available():
         yield Finding("machine", "GPU", "ok", "none that torch can use", values={"gpus": []})

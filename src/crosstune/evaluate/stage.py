@@ -94,7 +94,7 @@ def evaluate_system(
             with whole_folder(run.system(system.name) / "evaluation", wanted, facts) as folder:
                 _write(results, folder)
     log.remove()
-    _summarise([score for result in results for score in result.scores])
+    _summarise(system.name, [score for result in results for score in result.scores])
 
 
 def _write(results: Sequence[Result], folder: Path) -> None:
@@ -108,8 +108,8 @@ def _write(results: Sequence[Result], folder: Path) -> None:
     np.savez(folder / RESAMPLES, **resamples)
 
 
-def _summarise(scores: list[Score]) -> None:
-    """Print one line per task."""
+def _summarise(system: str, scores: list[Score]) -> None:
+    """Print one line per task, each with its system: two may be scored at the same time."""
     for task, members in groupby(scores, key=lambda score: score.task):
         scored = list(members)
         # Of how many, where that is another number than that of the task's items: rules of a kind, answers of a kind.
@@ -118,7 +118,7 @@ def _summarise(scores: list[Score]) -> None:
             f"{score.metric} {score.value:.3g}{_interval(score)}{count}"
             for score, count in zip(scored, counts, strict=True)
         ]
-        note(f"  {task}: {', '.join(figures)}")
+        note(f"  {system}, {task}: {', '.join(figures)}")
 
 
 def _interval(score: Score) -> str:

@@ -79,19 +79,21 @@ def build_page(pool: ModelPool, questions: dict[str, list[Question]], votes: Pat
     first = next(iter(questions), _OWN_QUESTION)
     begin = draw(first)
     with gradio.Blocks(title="crosstune compare", analytics_enabled=False) as page:
-        gradio.Markdown("## The same question to every system")
+        gradio.Markdown("## Ask every system the same question")
         with gradio.Row():
             preset = gradio.Dropdown([*questions, _OWN_QUESTION], value=first, label="question")
             another = gradio.Button("Another item", scale=0)
         instruction = gradio.Textbox(begin[0], label="instruction", lines=1)
         text = gradio.Textbox(begin[1], label="input", lines=3)
         reference = gradio.Textbox(begin[2], label="reference", interactive=False, visible=bool(questions))
-        max_new_tokens = gradio.Slider(8, 1024, value=_MAX_NEW_TOKENS, step=8, label="longest answer, tokens")
-        with gradio.Accordion("How answers are drawn", open=False):
+        max_new_tokens = gradio.Slider(
+            8, 1024, value=_MAX_NEW_TOKENS, step=8, label="maximum length of an answer, tokens"
+        )
+        with gradio.Accordion("Sampling", open=False):
             temperature = gradio.Slider(0, 2, value=0, step=0.1, label="temperature (0: as in evaluation)")
             top_p = gradio.Slider(0.05, 1, value=1, step=0.05, label="top p")
             seed = gradio.Number(0, label="seed", precision=0)
-        blind = gradio.Checkbox(False, label="blind: hide which system wrote which answer, in an order by chance")
+        blind = gradio.Checkbox(False, label="blind: hide the names of the systems and shuffle their answers")
         with gradio.Row():
             ask = gradio.Button("Ask all", variant="primary")
             stop = gradio.Button("Stop")
@@ -200,7 +202,7 @@ def _vote(names: Sequence[str], file: Path, update: Callable[..., Any]) -> Calla
     def vote(best: int | None, seating: Seating, shown: Shown | None) -> tuple[Any, ...]:
         """Save a vote, and show who wrote what."""
         if shown is None or best is None:
-            missing = "first let all systems answer" if shown is None else "first say which answer is best"
+            missing = "let all systems answer first" if shown is None else "select the best answer first"
             return f"Not saved: {missing}.", *(update() for _ in names)
         system = seating.order[best]
         try:
@@ -209,14 +211,19 @@ def _vote(names: Sequence[str], file: Path, update: Callable[..., Any]) -> Calla
             return f"Not saved: {error}", *(update() for _ in names)
         same = "" if count else ": all answers are equal"
         revealed = (update(label=names[written]) for written in seating.order)
-        return f"{names[system]} was best. {count} preferences saved to {file}{same}.", *revealed
+        return f"You chose {names[system]}. {count} preferences saved to {file}{same}.", *revealed
 
     return vote
 
 
 def _about(answer: CandidateAnswer, failed: Sequence[str]) -> str:
     end = "stopped by itself" if answer.finished else "hit the limit"
-    return " · ".join([f"{answer.num_tokens} tokens, {end}", *(f"**{name}**" for name in failed)])
+    return " · ".join(
+        [
+            f"{answer.num_tokens} token{'' if answer.num_tokens == 1 else 's'}, {end}",
+            *(f"**{name}**" for name in failed),
+        ]
+    )
 
 
 def _look() -> dict[str, Any]:

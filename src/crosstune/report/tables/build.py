@@ -94,7 +94,7 @@ def _notes(columns: Sequence[Column], rows: Sequence[TableRow]) -> tuple[str, ..
     notes = []
     if any(cell.low is not None for row in rows for cell in row.cells):
         notes.append(
-            "Brackets are 95 % intervals over the items: Wilson's for shares of items (accuracies), bootstrap for "
+            "Ranges are 95 % intervals over the items: Wilson's for shares of items (accuracies), bootstrap for "
             "others. Bold is the best of a column."
         )
     if any(row.paper for row in rows):
