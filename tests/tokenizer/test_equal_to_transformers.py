@@ -50,8 +50,22 @@ def test_tokens_beside_a_model_file_keep_their_ids_and_roles(chat_folder: tuple[
     write_folder(tmp_path / "out", content, configuration)
     ours, theirs = AutoTokenizer.from_pretrained(tmp_path / "out"), AutoTokenizer.from_pretrained(folder)
     assert len(ours) == len(theirs) == size + 3 and ours.eos_token_id == theirs.eos_token_id == size + 1
-    assert ours("<|im_start|>the<|im_end|>").input_ids[1] == size
+    ids = ours("<|im_start|>the<|im_end|>", add_special_tokens=False).input_ids
+    assert (ids[0], ids[-1]) == (size, size + 1)
     assert BpeTokenizer(content).size == size + 3
+
+
+def test_tokens_beside_a_model_file_are_found_wherever_a_template_writes_them(
+    chat_folder: tuple[Path, int], tmp_path: Path
+) -> None:
+    """Not at the start of a text only, and without a space behind each."""
+    folder, size = chat_folder
+    write_folder(tmp_path / "out", *given.load(folder, "x"))
+    ours, theirs = AutoTokenizer.from_pretrained(tmp_path / "out"), AutoTokenizer.from_pretrained(folder)
+    turns = "<|im_start|>user\nthe book<|im_end|>\n<|im_start|>assistant\n"
+    for text in (turns, "the <|im_start|>the", "the<|im_end|>the<|im_end|> [PAD][PAD]", "the book the"):
+        assert ours(text).input_ids == theirs(text).input_ids, text
+    assert ours(turns).input_ids.count(size) == 2
 
 
 def test_a_change_of_the_added_tokens_is_another_tokenizer(chat_folder: tuple[Path, int]) -> None:

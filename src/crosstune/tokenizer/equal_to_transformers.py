@@ -1,5 +1,6 @@
 """A given tokenizer as transformers loads it: what it adds is read; where ours would be another, it is refused."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,25 +16,27 @@ if TYPE_CHECKING:
 _REMEDY = "Load it once with AutoTokenizer and save it with `save_pretrained`, then give that folder"
 
 
-def added_tokens(folder: Path, setting: str) -> list[dict[str, Any]]:
-    """Return the tokens that a folder's files add to its model's pieces, as tokenizer.json has them, by their ids.
+def with_added_tokens(folder: Path, content: dict[str, Any], setting: str) -> dict[str, Any]:
+    """Return a converted .model file with the tokens that its folder's other files add, as transformers has them.
+
+    Where some are added, it is transformers' own conversion: how text is cut around such a token differs from one
+    conversion to another (a space that is put before it, a token that is found at the start of a text only), and chat
+    templates are full of them.
 
     Raises:
         BadInputError: when transformers cannot load the folder.
     """
-    tokens = _load(folder, setting).added_tokens_decoder
-    return [
-        {
-            "id": index,
-            "content": token.content,
-            "single_word": token.single_word,
-            "lstrip": token.lstrip,
-            "rstrip": token.rstrip,
-            "normalized": token.normalized,
-            "special": token.special,
-        }
-        for index, token in sorted(tokens.items())
-    ]
+    theirs = _load(folder, setting)
+    known = {token["content"] for token in content["added_tokens"]} | content["model"]["vocab"].keys()
+    if {token.content for token in theirs.added_tokens_decoder.values()} <= known:
+        return content
+    backend = getattr(theirs, "backend_tokenizer", None)
+    if backend is None:
+        raise BadInputError(
+            f"{setting}: the tokens that {folder} adds to tokenizer.model are known to transformers alone. {_REMEDY}"
+        )
+    converted: dict[str, Any] = json.loads(backend.to_str())
+    return converted
 
 
 def roles_of(folder: Path, setting: str) -> dict[str, str]:

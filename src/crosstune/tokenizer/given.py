@@ -16,7 +16,7 @@ from crosstune.runs.files import KeyTwiceError, parse_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.hashes import hash_file
 from crosstune.runs.hub import why_not
-from crosstune.tokenizer.equal_to_transformers import added_tokens, refuse_another, roles_of
+from crosstune.tokenizer.equal_to_transformers import refuse_another, roles_of, with_added_tokens
 from crosstune.tokenizer.folder import TOKENIZER, configuration_of, read_configuration, says_roles, with_bos
 from crosstune.tokenizer.sentencepiece import model as sentencepiece_model
 
@@ -128,13 +128,10 @@ def _from_gguf(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]
 def _from_folder_with_model(path: Path, setting: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read the .model file, and what the other files of its folder add to it: tokens, roles, a chat template."""
     content, configuration = _from_model(path / "tokenizer.model")
-    added = added_tokens(path, setting)
-    known = {token["content"] for token in content["added_tokens"]} | content["model"]["vocab"].keys()
-    new = [token for token in added if token["content"] not in known]
-    content = content | {"added_tokens": [*content["added_tokens"], *new]}
+    content = with_added_tokens(path, content, setting)
     configuration = configuration | read_configuration(path)
     refuse_another(path, Tokenizer.from_str(json.dumps(content)), configuration, setting)
-    return content, configuration
+    return with_bos(content, path, configuration), configuration
 
 
 def _from_model(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
