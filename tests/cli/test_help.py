@@ -1,6 +1,7 @@
 """The help of the command line teaches: panels by what is wanted, an example for every command."""
 
 import pytest
+from typer.models import CommandInfo
 from typer.testing import CliRunner
 
 from crosstune.cli import app
@@ -22,3 +23,9 @@ def test_every_command_s_help_ends_with_an_example(name: str) -> None:
     example = shown.partition("Example: ")[2]
     # A list is looked at to run what stands in it.
     assert f"crosstune {name}" in example or (name == "recipes list" and "crosstune run" in example)
+
+
+@pytest.mark.parametrize("command", app.app.registered_commands, ids=lambda command: str(command.name))
+def test_a_paragraph_of_help_is_broken_by_the_terminal_alone(command: CommandInfo) -> None:
+    assert command.help
+    assert all("\n" not in paragraph for paragraph in command.help.split("\n\n"))

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from crosstune import __version__, terminal
 from crosstune.cli import doctor, experiments, init, instruct, mine, models, recipes, stages
+from crosstune.cli.options import in_paragraphs
 from crosstune.errors import CrosstuneError, advice_on
 from crosstune.terminal import console, print_traceback
 
@@ -73,8 +74,9 @@ _PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
 
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Prepare")
 for _name in sorted(_COMMANDS, key=lambda name: [*_PANEL_OF, *_COMMANDS].index(name)):
+    _command, _panel = _COMMANDS[_name], _PANEL_OF.get(_name, "Inspect")
     _epilog = f"Example: {_EXAMPLES[_name]}" if _name in _EXAMPLES else None
-    app.command(name=_name, rich_help_panel=_PANEL_OF.get(_name, "Inspect"), epilog=_epilog)(_COMMANDS[_name])
+    app.command(name=_name, help=in_paragraphs(_command), rich_help_panel=_panel, epilog=_epilog)(_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -98,7 +98,7 @@ def plan(
         str, typer.Option(help=f"plan without a recipe: {', '.join(MODELS)}, or a model folder, on one GPU")
     ] = "",
     new_pieces: Annotated[int, typer.Option("--new-pieces", min=0, help="with --model: number of new pieces")] = 0,
-    here: Annotated[bool, typer.Option("--here", help="measure this machine, as a recipe without --gpu does")] = False,
+    here: Annotated[bool, typer.Option("--here", help="measure this machine [the default with a recipe]")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
 ) -> None:
     """Estimate FLOPs, time and memory of training before you launch it.
@@ -264,7 +264,7 @@ def score(
         bool, typer.Option("--skip-missing", help="skip benchmarks whose files are missing")
     ] = False,
     max_new_tokens: MaxNewTokens = 256,
-    precision: Annotated[Literal["float32", "bf16"], typer.Option(help="of the weights")] = "float32",
+    precision: Annotated[Literal["float32", "bf16"], typer.Option(help="precision of the weights")] = "float32",
     revision: Annotated[str | None, typer.Option(help="commit of a hub id")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="folder for scores [in runs/]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")] = False,

@@ -15,7 +15,7 @@ from crosstune.terminal import kept_when_stopped
 def instruct(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="instructions in any form that sources have"),
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="an instruction set, in any supported format"),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder: instructions.jsonl, dropped.jsonl, a card")],
     to: Annotated[str, typer.Option("--to", metavar="CODE", help="the language to translate into")] = "ko",
@@ -26,24 +26,24 @@ def instruct(
     url: Annotated[str, typer.Option("--url", help="an OpenAI-compatible endpoint, up to and with /v1")] = "",
     min_chrf: Annotated[
         float,
-        typer.Option("--min-chrf", min=0, max=100, help="drop rows with a text of which less comes back"),
+        typer.Option("--min-chrf", min=0, max=100, help="drop rows whose back-translation has a lower chrF"),
     ] = 40.0,
     max_rows: Annotated[int | None, typer.Option("--max-rows", min=1, help="only the first rows of FILE")] = None,
     prompt: Annotated[
         Literal["paper-v1", "alpaca", "kullm"] | None,
-        typer.Option("--prompt", help="how the model was trained to be asked [its chat template]"),
+        typer.Option("--prompt", help="prompt template that the model was trained with [its chat template]"),
     ] = None,
     instruction_language: Annotated[
-        str, typer.Option("--instruction-language", metavar="CODE", help="of the request to translate")
+        str, typer.Option("--instruction-language", metavar="CODE", help="language of the instruction to translate")
     ] = "en",
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="length limit of a line")] = 256,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="with --url: texts asked for at a time")] = 4,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="with --url: number of requests at a time")] = 4,
 ) -> None:
-    """Translate an instruction set, and keep the rows whose translation holds.
+    """Translate an instruction set, and keep the rows whose translation passes the checks.
 
-    A row passes if no rule finds a failure, and each of its texts comes back when translated back (chrF). Dropped rows
-    are kept with their reason. An interrupted call resumes. With --url, the texts are sent to the endpoint; its key is
-    read from OPENAI_API_KEY.
+    A row passes if no rule finds a failure, and if each text translated back resembles the original (chrF). Dropped
+    rows are kept with their reason. An interrupted call resumes. With --url, the texts are sent to the endpoint; its
+    key is read from OPENAI_API_KEY.
     """
     languages = canonical(source), canonical(to)
     if languages[0] == languages[1]:

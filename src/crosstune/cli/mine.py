@@ -26,10 +26,10 @@ def mine(
         ),
     ] = None,
 ) -> None:
-    """Collect pairs of a better and a failed answer: a system of RUN answers training prompts, and failures are found.
+    """Collect pairs of a better and a failed answer, from the answers of a system of RUN to training prompts.
 
     Writes RUN/data/mixtures/NAME/pairs.jsonl for each NAME of the recipe's section `mine`. Phases of `method:
-    preference` learn from them. `crosstune run` mines by itself what a phase needs.
+    preference` learn from them. `crosstune run` collects what its phases need.
     """
     folder = RunFolder(run)
     if not folder.recipe.is_file():

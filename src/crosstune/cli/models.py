@@ -111,12 +111,12 @@ def judge(
     url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, up to and with /v1")],
     model: Annotated[str, typer.Option(help="the judge's name at the endpoint")],
     system: Annotated[
-        list[str] | None, typer.Option(help="a system to compare; repeat it [all that are scored]")
+        list[str] | None, typer.Option(help="a system to compare; repeatable [all that are scored]")
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="a task to judge; repeat it [all answered in words]")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="a task to judge; repeatable [all generated ones]")] = None,
     items: Annotated[int, typer.Option(min=1, help="number of items per task")] = 100,
     votes: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="blind votes to compare with")] = None,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="number of questions asked at a time")] = 4,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="number of requests at a time")] = 4,
 ) -> None:
     """Let a language model compare the answers of systems, each pair in both orders.
 

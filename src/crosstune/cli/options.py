@@ -1,5 +1,7 @@
 """Arguments and options that several commands share, and how they read a recipe."""
 
+import inspect
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +31,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved reci
 AsJson = Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="maximum length of an answer, in tokens")]
 Update = Annotated[bool, typer.Option("--update", help="continue in a run folder with a changed recipe")]
+
+
+def in_paragraphs(command: Callable[..., None]) -> str:
+    """Return a command's docstring with one line a paragraph: a terminal has another width than this file."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in paragraphs)
 
 
 def load(path: Path, overrides: list[str] | None, quick: bool = False) -> "Recipe":
