@@ -223,6 +223,7 @@ def test_a_data_set_that_the_hub_does_not_tell_of_and_no_folder_are_refused(make
     assert str(done.exception).startswith(
         "--from-hub no/such: HF_HUB_OFFLINE is set: unset it, or download it elsewhere"
     )
+    assert "looking into files" not in done.output
 
 
 def test_of_a_data_set_with_configurations_one_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

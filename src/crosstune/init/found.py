@@ -79,7 +79,9 @@ class FoundFile:
 
 def look_into(root: Path, paths: Sequence[Path], languages: Languages) -> list[FoundFile]:
     """Read each file as the data stage would, and say what it is."""
-    found = []
+    found: list[FoundFile] = []
+    if not paths:
+        return found
     with progress("looking into files", len(paths)) as advance:
         for path in paths:
             found.append(_look_at(path, root, languages))
