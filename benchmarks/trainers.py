@@ -100,8 +100,10 @@ def run_crosstune(model: Any, batches: list[list[Row]], turn: Turn, **settings: 
     schedule = make_schedule(len(rows), phase, (0, 0))
     job = Job("", 0, phase, train, 0, rows, schedule, trainable, Speed(1, 1))
     trained.train()
-    # As at the start of a training; without it rows are read in the exact and slow way.
-    prove_training(trainable.model, trained, accelerator, train)
+    # As at the start of a training; without it rows are read in the exact and slow way. Weights in bfloat16 round all.
+    is_half = train.precision == "float32" and model.dtype.itemsize == 2
+    proof = train.model_copy(update={"precision": "bf16"}) if is_half else train
+    prove_training(trainable.model, trained, accelerator, proof)
     longest = int(rows.facts.length.max())
     if (way := way_of(trainable.model, "training", longest)) != "packed":
         sys.exit(f"rows are read {way}: the self-test of packed rows finds a difference here, so there is no fast path")
