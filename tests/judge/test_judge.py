@@ -94,7 +94,8 @@ def test_a_preferred_place_is_found_said_and_decides_nothing(tmp_path: Path) -> 
     assert (order.first, order.second, order.consistent, order.num_pairs) == (12, 0, 4, 16)
     assert order.is_biased and order.p == pytest.approx(2 / 2**12)
     assert (
-        "prefers the answer that it reads first: the first place is named in both orders 12 times" in order.sentence()
+        "prefers the answer that it reads first: the first answer is preferred in both orders 12 times"
+        in order.sentence()
     )
 
 

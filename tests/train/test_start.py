@@ -197,7 +197,7 @@ def test_a_gguf_file_that_was_changed_is_noticed(make_run: MakeRun, gguf_file: P
 
 def test_a_gguf_file_that_is_not_there_is_asked_for_as_one(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": {"start": "nowhere.gguf", "tokenizer": "base"}})
-    with pytest.raises(BadInputError, match=r"'nowhere.gguf' is no system .* no folder or .gguf file here"):
+    with pytest.raises(BadInputError, match=r"'nowhere.gguf' is not a system .* nor a folder or .gguf file here"):
         train_stage.run(recipe, run)
 
 
