@@ -5,17 +5,19 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from crosstune.errors import BadInputError
+from crosstune.prompts.conversation import Turn
 from crosstune.runs.files import read_jsonl
 from crosstune.serve import playground as compare
 from crosstune.serve.models_to_compare import CandidateAnswer, ModelPool, Question, candidates_of, questions_of
 from crosstune.serve.playground import Seating
 from crosstune.serve.stream import Decoding
-from crosstune.serve.votes import Shown
+from crosstune.serve.votes import NO_CONVERSATION, Conversation, Shown
 from tests.browser import Browser, browser, needs_browser
 from tests.command_line import crosstune
 from tests.served import served
@@ -49,6 +51,13 @@ def test_models_leave_memory_when_there_is_room_for_fewer(quick_run: tuple[Path,
     for place in (0, 1, 0, 2):
         list(pool.stream(place, ("Name a fruit.", ""), Decoding(2)))
     assert list(pool.loaded) == [0, 2]
+
+
+def test_earlier_turns_are_asked_in_the_words_of_the_training(quick_run: tuple[Path, str]) -> None:
+    pool = ModelPool(candidates_of([quick_run[0]])[:1], models_in_memory=1)
+    *_, told = pool.stream(0, ("Name a fruit.", ""), Decoding(4), [Turn("system", " Be  brief.")])
+    *_, same = pool.stream(0, ("Name a fruit.", "Be brief."), Decoding(4))
+    assert told == same
 
 
 def test_several_runs_name_themselves(quick_run: tuple[Path, str], tmp_path: Path) -> None:
@@ -86,6 +95,62 @@ def test_answers_to_a_runs_items_are_judged_as_in_evaluation_and_others_by_form(
     assert seen.answers == ("나는 집에 간다.", "I go home.\nI am.") and seen.decoding == Decoding(8, 0.5, 3, 0.9)
     shown = [*shown[2:], *shown[:2]]
     assert (shown[1], shown[3]) == ("7 tokens, stopped by itself", "6 tokens, hit the limit · **no stop**")
+
+
+def test_a_conversation_is_sent_along_to_each_system_with_its_own_answers_and_is_no_preference(tmp_path: Path) -> None:
+    class Parrot:
+        candidates = ("ours", "base")
+
+        def stream(
+            self, place: int, asked: tuple[str, str], _: Decoding, earlier: list[Turn]
+        ) -> Iterator[CandidateAnswer]:
+            sent.append((place, asked[0], [(turn.role, turn.content) for turn in earlier]))
+            yield CandidateAnswer(f"I like all kinds of apples {place}.", 8, True)
+
+    sent: list[Any] = []
+    item = Question("One?", "I go home.", "나는 집에 간다.", "en", "ko")
+    ask = compare.asking(Parrot(), {"open": [item]})  # type: ignore[arg-type]
+    seating, shown = Seating((0, 1)), None
+    for question in ("One?", "Two?", "Three?"):
+        conversation, earlier = compare.converse("Be brief.", True, seating, shown)
+        seating = Seating((1, 0), conversation=conversation)
+        *_, (shown, *_boxes) = ask(question, "", 8, seating)
+    assert earlier == "One?\nTwo?"
+    said = [
+        ("system", "Be brief."),
+        ("user", "One?"),
+        ("assistant", "I like all kinds of apples 1."),
+        ("user", "Two?"),
+        ("assistant", "I like all kinds of apples 1."),
+    ]
+    assert sent[-2] == (1, "Three?", said)
+    vote = compare.voting(["ours", "base"], tmp_path / "votes.jsonl", lambda **_: None)
+    assert vote(0, seating, shown)[0].startswith("Not saved: each system was sent answers of its own.")
+    # Stopped before it was answered, a question is not part of what is sent next.
+    assert compare.converse("", True, seating, None) == (Conversation("", conversation.earlier), "One?\nTwo?")
+    assert compare.converse(" ", False, seating, shown) == (NO_CONVERSATION, "")
+    # Asked otherwise than in evaluation, an item is none of the evaluation's.
+    about = [
+        [*ask("One?", "I go home.", 8, Seating((0, 1), conversation=one))][-1][2]
+        for one in (NO_CONVERSATION, conversation)
+    ]
+    assert "wrong language" in about[0] and "wrong language" not in about[1]
+
+
+def test_a_system_that_was_not_asked_is_neither_preferred_nor_passed_over(tmp_path: Path) -> None:
+    class Damaged:
+        candidates = ("ours", "base", "third")
+
+        def stream(self, place: int, *_: object) -> Iterator[CandidateAnswer]:
+            yield CandidateAnswer("(not asked: gone)" if place == 1 else f"yes {place}", place, True, place != 1)
+
+    *_, (shown, *boxes) = compare.asking(Damaged(), {})("Well?", "", 8, Seating((0, 1, 2)))  # type: ignore[arg-type]
+    assert boxes[2:4] == ["(not asked: gone)", ""]
+    file = tmp_path / "votes.jsonl"
+    vote = compare.voting(list(Damaged.candidates), file, lambda **_: None)
+    assert vote(1, Seating((0, 1, 2)), shown)[0] == "Not saved: this system was not asked."
+    assert vote(0, Seating((0, 1, 2)), shown)[0] == f"You chose ours. 1 preference saved to {file}."
+    assert [row["rejected_system"] for row in read_jsonl(file)] == ["third"]
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +276,8 @@ def test_a_blind_vote_is_saved_and_then_shows_who_wrote_what(
     told = "[...document.querySelectorAll('p')].filter((one) => / tokens, (stopped|hit)/.test(one.textContent)).length"
     with browser(tmp_path / "profile") as tab:
         open_page(tab, address)
-        tab.click("document.querySelector('input[type=checkbox]')")
+        blind = "[...document.querySelectorAll('label')].find((one) => one.innerText.includes('blind'))"
+        tab.click(f"{blind}.querySelector('input')")
         tab.click(button("Ask all"))
         tab.wait_for(f"{told} === {len(labels)}")
         tab.wait_for(f"['A', 'E'].every((name) => {named}.includes(name))")
@@ -221,7 +287,7 @@ def test_a_blind_vote_is_saved_and_then_shows_who_wrote_what(
         tab.click("document.querySelector('input[type=radio]')")
         tab.wait_for("document.querySelector('input[type=radio]').checked")
         tab.click(button("Save the vote"))
-        tab.wait_for("document.body.innerText.includes('preferences saved to')")
+        tab.wait_for("document.body.innerText.includes(' saved to ')")
         tab.wait_for(f"{json.dumps(labels)}.every((name) => {named}.includes(name))")
         assert tab.complaints == []
     rows = read_jsonl(votes)

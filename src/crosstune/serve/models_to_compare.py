@@ -15,6 +15,7 @@ from crosstune.evaluate.systems import find_system, load_system
 from crosstune.languages.registry import language_name, split_direction
 from crosstune.models.chat_template import template_of
 from crosstune.prompts.cleaning import clean
+from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_jsonl
@@ -26,11 +27,12 @@ from crosstune.tokens.encode import encode_prompt
 
 @dataclass(frozen=True)
 class CandidateAnswer:
-    """What a system wrote; ``finished`` tells whether it stopped by itself."""
+    """What a system wrote; ``finished`` tells whether it stopped by itself; if it was not asked, the text says why."""
 
     text: str
     num_tokens: int
     finished: bool
+    was_asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -148,19 +150,21 @@ class ModelPool:
         self._one_at_a_time = threading.Lock()
         self.loaded: OrderedDict[int, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = OrderedDict()
 
-    def stream(self, place: int, asked: tuple[str, str], decoding: Decoding) -> Iterator[CandidateAnswer]:
+    def stream(
+        self, place: int, asked: tuple[str, str], decoding: Decoding, earlier: Sequence[Turn] = ()
+    ) -> Iterator[CandidateAnswer]:
         """Yield one candidate's answer to an instruction and its input, longer each time, asked as in its evaluation.
 
-        Greedy decoding gives the evaluation's answer.
+        Greedy decoding gives the evaluation's answer. ``earlier`` is what was said before the question.
         """
+        template = self.candidates[place].template
         try:
             model, tokenizer = self.load(place)
-        # A system that was damaged is told in its own box; the others answer.
+            question = template.prompt(clean(asked[0]), clean(asked[1]), [turn.cleaned() for turn in earlier])
+        # A system that was damaged, or whose template refuses these turns, says so in its own box; the others answer.
         except CrosstuneError as error:
-            yield CandidateAnswer(f"(not asked: {error})", 0, False)
+            yield CandidateAnswer(f"(not asked: {error})", 0, False, was_asked=False)
             return
-        template = self.candidates[place].template
-        question = template.prompt(clean(asked[0]), clean(asked[1]))
         prompt = encode_prompt(tokenizer, question, with_controls=bool(template.controls))
         room = max_positions(model) - len(prompt)
         if room <= 0:
@@ -169,6 +173,7 @@ class ModelPool:
                 "positions, question and answer together)",
                 0,
                 False,
+                was_asked=False,
             )
             return
         within = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room))

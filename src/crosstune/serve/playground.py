@@ -14,7 +14,7 @@ from crosstune.errors import BadInputError
 from crosstune.serve.guard import Guard
 from crosstune.serve.models_to_compare import CandidateAnswer, ModelPool, Question, candidates_of, questions_of
 from crosstune.serve.stream import Decoding
-from crosstune.serve.votes import Shown, save_vote
+from crosstune.serve.votes import NO_CONVERSATION, Conversation, Shown, save_vote
 from crosstune.terminal import note
 
 _OWN_QUESTION = "your own"
@@ -93,6 +93,11 @@ def build_page(pool: ModelPool, questions: dict[str, list[Question]], votes: Pat
             temperature = gradio.Slider(0, 2, value=0, step=0.1, label="temperature (0: as in evaluation)")
             top_p = gradio.Slider(0.05, 1, value=1, step=0.05, label="top p")
             seed = gradio.Number(0, label="seed", precision=0)
+        with gradio.Accordion("Conversation", open=False):
+            system = gradio.Textbox("", label="system prompt (empty: as in evaluation)", lines=1)
+            keeps = gradio.Checkbox(False, label="send each system the earlier questions and its own answers")
+            earlier = gradio.Textbox(label="earlier questions", interactive=False)
+            anew = gradio.Button("New conversation")
         blind = gradio.Checkbox(False, label="blind: hide the names of the systems and shuffle their answers")
         with gradio.Row():
             ask = gradio.Button("Ask all", variant="primary")
@@ -107,12 +112,16 @@ def build_page(pool: ModelPool, questions: dict[str, list[Question]], votes: Pat
             vote = gradio.Button("Save the vote", scale=0)
         verdict = gradio.Markdown()
         # The order of the boxes, and what stands in them: a vote is on what was read, whatever is typed meanwhile.
-        seating, shown = gradio.State(Seating(tuple(range(len(names))))), gradio.State(None)
+        in_order = Seating(tuple(range(len(names))))
+        seating, shown = gradio.State(in_order), gradio.State(None)
         for event in (preset.change, another.click):
             event(draw, [preset], [instruction, text, reference], api_name=False)
-        placed = ask.click(
+        conversation = gradio.State(NO_CONVERSATION)
+        anew.click(lambda: (in_order, None, ""), None, [seating, shown, earlier], api_name=False)
+        conversed = ask.click(converse, [system, keeps, seating, shown], [conversation, earlier], api_name=False)
+        placed = conversed.then(
             _place(names, gradio.update),
-            [blind, temperature, top_p, seed],
+            [blind, temperature, top_p, seed, conversation],
             [seating, shown, best, verdict, *boxes[0::2]],
             api_name=False,
         )
@@ -126,7 +135,7 @@ def build_page(pool: ModelPool, questions: dict[str, list[Question]], votes: Pat
             show_progress="hidden",
         )
         stop.click(None, cancels=[writing], api_name=False)
-        vote.click(_vote(names, votes, gradio.update), [best, seating, shown], [verdict, *boxes[0::2]], api_name=False)
+        vote.click(voting(names, votes, gradio.update), [best, seating, shown], [verdict, *boxes[0::2]], api_name=False)
     return page
 
 
@@ -149,23 +158,36 @@ class Seating:
     Attributes:
         order: the system of each box.
         decoding: how answers are drawn; their length is said with the question.
+        conversation: what is sent before the question.
     """
 
     order: tuple[int, ...]
     is_blind: bool = False
     decoding: Decoding = _GREEDY
+    conversation: Conversation = NO_CONVERSATION
+
+
+def converse(system: str, keeps: bool, last: Seating, shown: Shown | None) -> tuple[Conversation, str]:
+    """Return what is sent before the next question, and its questions as lines."""
+    # Answers that were stopped are no part of it.
+    so_far = (*shown.conversation.earlier, shown) if shown else last.conversation.earlier
+    conversation = Conversation(system.strip(), so_far if keeps else ())
+    return conversation, "\n".join(one.question for one in conversation.earlier)
 
 
 def _place(names: Sequence[str], update: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
     """Return what puts the systems into the boxes: by their names, or by letters and in an order by chance."""
 
-    def place(is_blind: bool, temperature: float, top_p: float, seed: float) -> tuple[Any, ...]:
+    def place(
+        is_blind: bool, temperature: float, top_p: float, seed: float, conversation: Conversation
+    ) -> tuple[Any, ...]:
         order = list(range(len(names)))
         if is_blind:
             random.shuffle(order)
         labels = [string.ascii_uppercase[box] if is_blind else names[system] for box, system in enumerate(order)]
         radio = update(choices=[(label, box) for box, label in enumerate(labels)], value=None)
-        seating = Seating(tuple(order), is_blind, Decoding(_MAX_NEW_TOKENS, temperature, int(seed), top_p))
+        decoding = Decoding(_MAX_NEW_TOKENS, temperature, int(seed), top_p)
+        seating = Seating(tuple(order), is_blind, decoding, conversation)
         return seating, None, radio, "", *(update(label=label, value="") for label in labels)
 
     return place
@@ -177,41 +199,54 @@ def asking(pool: ModelPool, questions: dict[str, list[Question]]) -> Callable[..
 
     def ask(instruction: str, text: str, max_new_tokens: float, seating: Seating) -> Iterator[tuple[Any, ...]]:
         """Yield the answers as they are written, system by system."""
-        # Only an item of the run has a reference and languages; to own questions, an answer is held by form alone.
-        question = known.get((instruction, text), Question(instruction, text, ""))
+        # Only an item of the run, asked as in evaluation, has a reference and languages: others are held by form alone.
+        is_alone = seating.conversation == NO_CONVERSATION
+        question = known.get((instruction, text) if is_alone else ("", ""), Question(instruction, text, ""))
         decoding, order = replace(seating.decoding, max_new_tokens=int(max_new_tokens)), seating.order
-        boxes, answers = ["", ""] * len(order), [""] * len(order)
+        boxes, answers = ["", ""] * len(order), list[str | None]([None] * len(order))
         for box, system in enumerate(order):
             boxes[2 * box + 1], since = "writes …", float("-inf")
             yield None, *boxes
             answer = CandidateAnswer("", 0, False)
-            for answer in pool.stream(system, (instruction, text), decoding):
+            for answer in pool.stream(system, (instruction, text), decoding, seating.conversation.before(system)):
                 boxes[2 * box] = answer.text
                 if time.monotonic() - since > _SECONDS_BETWEEN_PARTS:
                     since = time.monotonic()
                     yield None, *boxes
-            answers[system] = answer.text
-            boxes[2 * box : 2 * box + 2] = answer.text, _about(answer, question.failures(answer))
+            answers[system] = answer.text if answer.was_asked else None
+            about = _about(answer, question.failures(answer)) if answer.was_asked else ""
+            boxes[2 * box : 2 * box + 2] = answer.text, about
             yield None, *boxes
-        yield Shown(instruction, text, tuple(answers), decoding, seating.is_blind), *boxes
+        yield Shown(instruction, text, tuple(answers), decoding, seating.is_blind, seating.conversation), *boxes
 
     return ask
 
 
-def _vote(names: Sequence[str], file: Path, update: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+def voting(names: Sequence[str], file: Path, update: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+    """Return what the page calls with a vote."""
+
     def vote(best: int | None, seating: Seating, shown: Shown | None) -> tuple[Any, ...]:
         """Save a vote, and show who wrote what."""
         if shown is None or best is None:
             missing = "let all systems answer first" if shown is None else "select the best answer first"
             return f"Not saved: {missing}.", *(update() for _ in names)
+        if shown.conversation.earlier:
+            # A preference is of two answers to one prompt.
+            different = "each system was sent answers of its own. Click New conversation to vote"
+            return f"Not saved: {different}.", *(update() for _ in names)
         system = seating.order[best]
+        if shown.answers[system] is None:
+            return "Not saved: this system was not asked.", *(update() for _ in names)
         try:
             count = save_vote(file, shown, names, system)
         except OSError as error:
             return f"Not saved: {error}", *(update() for _ in names)
         same = "" if count else ": all answers are equal"
         revealed = (update(label=names[written]) for written in seating.order)
-        return f"You chose {names[system]}. {count} preferences saved to {file}{same}.", *revealed
+        return (
+            f"You chose {names[system]}. {count} preference{'' if count == 1 else 's'} saved to {file}{same}.",
+            *revealed,
+        )
 
     return vote
 

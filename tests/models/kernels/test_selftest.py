@@ -111,3 +111,14 @@ def test_plain_kernels_are_the_librarys(model: LlamaForCausalLM) -> None:
         assert not replaced(model) and not any(part._forward_pre_hooks for part in model.modules())
     with fast_paths(model, accelerator, Train()):
         assert {"Linear", "Embedding", "LlamaMLP", "LlamaRMSNorm", "LlamaAttention"} == replaced(model)
+
+
+def test_gradients_are_compared_where_they_are_computed(model: LlamaForCausalLM) -> None:
+    part = model.model.layers[0].mlp
+
+    def without_gradient(states: Tensor) -> Tensor:
+        return part(states.detach())  # type: ignore[no-any-return]
+
+    for answers, mode in ((True, torch.no_grad()), (False, torch.enable_grad()), (True, torch.inference_mode())):
+        with mode:
+            assert selftest.holds("it", "without gradients", part, 32, without_gradient, part) == answers

@@ -2,7 +2,8 @@
 
 The replacements of this package repeat what torch and transformers computed when they were written. A later release
 may compute something else. So each kind of module is asked once, with a few random states: ours against the library's,
-outputs and gradients. Where they differ by more than rounding, the library's is used, and a note says so.
+outputs and, where gradients are enabled, gradients. Where they differ by more than rounding, the library's is used, and
+a note says so.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,8 @@ from crosstune.terminal import note
 
 Computation = Callable[[Tensor], Tensor]
 _NUM_STATES = 8
-# By what is computed (a class, its forward function), precision and kind of device: the largest difference found.
+# By what is computed (a class, its forward function), precision, kind of device, and whether gradients were compared:
+# the largest difference found.
 known_differences: dict[tuple[Any, ...], float] = {}
 
 
@@ -35,14 +37,19 @@ def holds(what: str, key: Any, part: nn.Module, size: int, ours: Computation, th
     """
     # Of packed weights the type says nothing: their layers compute in that of the states.
     weights = _open_weights(part) or list(part.parameters())
+    with_gradients = torch.is_grad_enabled()
     if any(isinstance(weight, DTensor) for weight in weights):
         # Split over ranks, they can no longer be multiplied one module at a time: it was asked before they were split.
-        known = [found for known_key, found in known_differences.items() if known_key[0] == key]
+        known = [
+            found
+            for (of, *_, had_gradients), found in known_differences.items()
+            if of == key and had_gradients >= with_gradients
+        ]
         return bool(known) and max(known) <= 1
     weight = weights[0]
-    full_key = key, weight.dtype, weight.device.type, frozen_kinds(part)
+    full_key = key, weight.dtype, weight.device.type, frozen_kinds(part), with_gradients
     if full_key not in known_differences:
-        known_differences[full_key] = _measure(part, size, ours, theirs)
+        known_differences[full_key] = _measure(part, size, (ours, theirs), with_gradients)
         if not known_differences[full_key] <= 1:
             note(
                 f"{what}: the kernel that would replace the library's computation gives another result on this "
@@ -52,13 +59,13 @@ def holds(what: str, key: Any, part: nn.Module, size: int, ours: Computation, th
     return known_differences[full_key] <= 1
 
 
-def _measure(part: nn.Module, size: int, ours: Computation, theirs: Computation) -> float:
+def _measure(part: nn.Module, size: int, both: Sequence[Computation], with_gradients: bool) -> float:
     """Return the largest difference between the two, as a multiple of what rounding explains."""
     like = [weight.detach() for weight in _open_weights(part)]
     weight = like[0] if like else torch.empty(0, device=next(part.parameters()).device)
     states = _drawn((1, _NUM_STATES, size), weight, seed=0)
-    with _as_it_is_asked(part, weight.device.type):
-        found, expected = (_outputs_and_gradients(compute, states, part) for compute in (ours, theirs))
+    with _as_it_is_asked(part, weight.device.type, with_gradients):
+        found, expected = (_outputs_and_gradients(compute, states, part) for compute in both)
     tolerance = max(1e-5, 8 * torch.finfo(weight.dtype).eps)
     return max(_difference(one, other) for one, other in zip(found, expected, strict=True)) / tolerance
 
@@ -73,8 +80,8 @@ def _open_weights(part: nn.Module) -> list[nn.Parameter]:
 
 
 @contextmanager
-def _as_it_is_asked(part: nn.Module, device: str) -> Iterator[None]:
-    """Without dropout, with gradients, in the weights' own precision, by an attention that needs no layout."""
+def _as_it_is_asked(part: nn.Module, device: str, with_gradients: bool) -> Iterator[None]:
+    """Without dropout, in the weights' own precision, by an attention that needs no layout."""
     modules = [(module, module.training) for module in part.modules()]
     config: Any = getattr(part, "config", None) or next(
         (module.config for module, _ in modules if hasattr(module, "config")), None
@@ -84,7 +91,7 @@ def _as_it_is_asked(part: nn.Module, device: str) -> Iterator[None]:
     if attention:
         config._attn_implementation = "sdpa"
     try:
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device, enabled=False):
+        with torch.inference_mode(False), torch.set_grad_enabled(with_gradients), torch.autocast(device, enabled=False):
             yield
     finally:
         for module, was_training in modules:
@@ -98,6 +105,8 @@ def _drawn(shape: Sequence[int], like: Tensor, seed: int) -> Tensor:
 
 
 def _outputs_and_gradients(compute: Computation, states: Tensor, part: nn.Module) -> list[Tensor]:
+    if not torch.is_grad_enabled():
+        return [compute(states)]
     states = states.clone().requires_grad_()
     trained = [weight for weight in part.parameters() if weight.requires_grad]
     output = compute(states)
