@@ -36,4 +36,4 @@ def test_a_system_that_cannot_be_loaded_says_why_in_its_own_box(monkeypatch: pyt
     pool = ModelPool([], models_in_memory=1)
     monkeypatch.setattr(pool, "load", damaged)
     told = "(not asked: model.safetensors has 5 bytes instead of 9)"
-    assert list(pool.stream(0, ("Hi", ""), Decoding(4))) == [CandidateAnswer(told, 0, False)]
+    assert list(pool.stream(0, ("Hi", ""), Decoding(4))) == [CandidateAnswer(told, 0, False, was_asked=False)]

@@ -157,9 +157,9 @@ class ModelPool:
 
         Greedy decoding gives the evaluation's answer. ``earlier`` is what was said before the question.
         """
-        template = self.candidates[place].template
         try:
             model, tokenizer = self.load(place)
+            template = self.candidates[place].template
             question = template.prompt(clean(asked[0]), clean(asked[1]), [turn.cleaned() for turn in earlier])
         # A system that was damaged, or whose template refuses these turns, says so in its own box; the others answer.
         except CrosstuneError as error:
