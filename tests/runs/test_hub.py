@@ -75,3 +75,10 @@ def test_offline_mode_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         snapshot_download("owner/name", cache_dir=tmp_path)
     said = why_not(raised.value, "model", "owner/name")
     assert said.startswith("HF_HUB_OFFLINE is set: unset it, or download it elsewhere (hf download owner/name --local")
+
+
+def test_a_disk_that_takes_no_copy_is_not_taken_for_the_network() -> None:
+    for error in (OSError(28, "No space left on device"), PermissionError(13, "Permission denied", "/cache/blobs")):
+        assert "cannot be written" in why_not(error, "model", "some/model")
+    for error in (ConnectionRefusedError(111, "Connection refused"), PermissionError(13, "Permission denied")):
+        assert "cannot be reached" in why_not(error, "model", "some/model")

@@ -1,5 +1,7 @@
 """What the Hugging Face hub's client says when something is not to be had, in one sentence that says what to do."""
 
+import errno
+import os
 from typing import Literal
 
 What = Literal["model", "data set"]
@@ -15,6 +17,7 @@ _BY_CLASS = (
     ("HFValidationError", "a hub id is OWNER/NAME, of letters, digits, '-', '_' and '.': correct the name"),
     ("BadRequestError", "the hub does not accept the request: correct the name and the revision"),
 )
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _BY_STATUS = {
     401: "the hub does not know who asks, or has no {what} of this name: correct the name, or run `hf auth login`",
     403: "your account may not read it: ask for access on {page}, then run `hf auth login`",
@@ -45,6 +48,12 @@ def _sentence(error: BaseException) -> str:
     status = next((code for one in chain if (code := _status(one))), 0)
     if status:
         return _BY_STATUS.get(status, f"the hub answered with status {status}: try again later, or {{copy}}")
+    for one in chain:
+        # A network may not be permitted either; what a file is refused for names the file.
+        is_permission = isinstance(one, PermissionError) and one.filename
+        if isinstance(one, OSError) and (is_permission or one.errno in _OF_THE_DISK):
+            why = os.strerror(one.errno or 0)
+            return f"its copy cannot be written ({why}): make room, or set HF_HOME to another folder"
     return "the hub cannot be reached: check the network, or {copy}"
 
 

@@ -200,8 +200,9 @@ def asking(pool: ModelPool, questions: dict[str, list[Question]]) -> Callable[..
     def ask(instruction: str, text: str, max_new_tokens: float, seating: Seating) -> Iterator[tuple[Any, ...]]:
         """Yield the answers as they are written, system by system."""
         # Only an item of the run, asked as in evaluation, has a reference and languages: others are held by form alone.
-        is_alone = seating.conversation == NO_CONVERSATION
-        question = known.get((instruction, text) if is_alone else ("", ""), Question(instruction, text, ""))
+        question = Question(instruction, text, "")
+        if seating.conversation == NO_CONVERSATION:
+            question = known.get((instruction, text), question)
         decoding, order = replace(seating.decoding, max_new_tokens=int(max_new_tokens)), seating.order
         boxes, answers = ["", ""] * len(order), list[str | None]([None] * len(order))
         for box, system in enumerate(order):
