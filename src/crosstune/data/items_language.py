@@ -8,15 +8,12 @@ from crosstune.errors import BadInputError
 from crosstune.languages.declared import means
 from crosstune.languages.identify import probabilities
 from crosstune.languages.registry import language_name
-from crosstune.languages.writing_systems import num_letters, target_script_ratio
+from crosstune.languages.writing_systems import OF_SEVERAL_SCRIPTS, num_letters, target_script_ratio
 from crosstune.recipe import EvaluationTask, Languages
 from crosstune.tasks.task import Item, Task
 
 # A text of fewer letters may be a name or a formula.
 _TELLING_LETTERS = 10
-# In several alphabets, or published in Latin letters though an old script is theirs.
-_CODES = "az bs egy got ha hit kk ku ky mn ms ota pa sa sd sr tg tk tt ug uz xpg"
-_OF_SEVERAL_SCRIPTS = frozenset(_CODES.split())
 
 
 def refuse_another_name(task: EvaluationTask, paths: Sequence[Path], root: Path, languages: Languages) -> list[str]:
@@ -105,7 +102,7 @@ def _texts(task: EvaluationTask, items: Sequence[Item], languages: Languages) ->
         return {code: [item[code] for item in items] for code in (languages.source, languages.target)}
     code = task.items_language
     is_choice = task.spec.judge in ("choice", "keywords")
-    if not code or not (is_choice or task.spec.judge == "text") or (is_choice and code in _OF_SEVERAL_SCRIPTS):
+    if not code or not (is_choice or task.spec.judge == "text") or (is_choice and code in OF_SEVERAL_SCRIPTS):
         return {}
     return {code: [_joined(task.spec, item) for item in items]}
 

@@ -11,6 +11,10 @@ _LETTERS = regex.compile(r"\p{L}+")
 # Scripts whose texts are counted by character, not by word, as the inside of a class of the ``regex`` module.
 UNSPACED_SCRIPTS = "".join(rf"\p{{{script}}}" for script in UNSPACED)
 
+_CODES = "az bs egy got ha hit kk ku ky mn ms ota pa sa sd sr tg tk tt ug uz xpg"
+OF_SEVERAL_SCRIPTS = frozenset(_CODES.split())
+"""Codes of languages in several alphabets, or published in Latin letters though an old script is theirs."""
+
 
 def num_letters(text: str) -> int:
     """Return how many letters a text has."""
