@@ -42,7 +42,7 @@ real: $(READY) $(MODEL)  ## a real English model learns Korean, on the corpora i
 real-budget: $(READY) $(MODEL)  ## a twelfth of it, for an afternoon on two cores
 	$(BIN)/crosstune run recipes/smollm2_korean/budget.yaml data_root="$(DATA)"
 
-results: $(READY)  ## take the tables of `make miniature` into README and docs
+results: $(READY)  ## take the tables of `make miniature` into docs/results.md
 	$(BIN)/python docs/update_results.py runs/miniature
 
 pictures: $(READY)  ## draw the pictures of the report of `make miniature` into docs/pictures, with Chromium

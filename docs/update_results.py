@@ -1,7 +1,7 @@
-"""Take the miniature's results into README and docs: `make results`, after `make miniature`.
+"""Take the miniature's results into docs/results.md: `make results`, after `make miniature`.
 
-`python docs/update_results.py runs/miniature_world_8 second_world` takes the second world's into docs/results.md,
-`python docs/update_results.py runs/smollm2_korean_budget real_model` the real model's into docs/real_model.md.
+`python docs/update_results.py runs/miniature_world_8 second_world` takes the second world's there,
+`python docs/update_results.py runs/smollm2_korean_budget real_model` the real model's to docs/real_model.md and README.
 """
 
 import csv
@@ -19,23 +19,32 @@ ROOT = Path(__file__).parent.parent
 END = "<!-- end of results -->"
 
 
+class Table(NamedTuple):
+    """What of a run's results stands on a page.
+
+    Attributes:
+        columns: title, task, metric, format.
+        has_intervals: whether they stand in the table, too.
+    """
+
+    columns: Sequence[tuple[str, str, str, str]]
+    has_intervals: bool = False
+
+
 class Results(NamedTuple):
-    """Where the results of a run go, and what of them stands in a table on a page.
+    """Where the results of a run go.
 
     Attributes:
         report: in docs, the report; its tables stand beside it.
-        pages: with a table between BEGIN and END.
-        columns: title, task, metric, format.
-        has_intervals: whether they stand in the table, too.
+        pages: the table that each page has between BEGIN and END.
+        systems: how the tables call them, in their order.
     """
 
     report: str
     tables: str
     of: str
-    pages: tuple[str, ...]
+    pages: Mapping[str, Table]
     systems: Mapping[str, str]
-    columns: Sequence[tuple[str, str, str, str]]
-    has_intervals: bool = False
 
     @property
     def begin(self) -> str:
@@ -43,11 +52,20 @@ class Results(NamedTuple):
         return f"<!-- results of {self.of}: written by docs/update_results.py -->"
 
 
+MINIATURE_TABLE = Table(
+    (
+        ("HellaSwag", "hellaswag", "acc", ".3f"),
+        ("COPA", "copa", "acc", ".3f"),
+        ("NSMC", "nsmc", "acc", ".3f"),
+        ("En→Ko, asked in English", "translate_en_ko_en", "bleu", ".1f"),
+        ("En→Ko, asked in Korean", "translate_en_ko_ko", "bleu", ".1f"),
+    )
+)
 MINIATURE = Results(
     "miniature/report.md",
     "miniature/tables.csv",
     "the miniature",
-    ("README.md", "README.ko.md"),
+    {"docs/results.md": MINIATURE_TABLE},
     {
         "llama": "the English base",
         "lora": "LoRA on Korean instructions",
@@ -55,30 +73,22 @@ MINIATURE = Results(
         "ours": "the paper's mixture",
         "bilingual": "bilingual mixture",
     },
+)
+SECOND_WORLD = MINIATURE._replace(
+    report="miniature/second_world.md", tables="miniature/second_world.csv", of="the second world"
+)
+SHORT = Table(
     (
         ("HellaSwag", "hellaswag", "acc", ".3f"),
         ("COPA", "copa", "acc", ".3f"),
-        ("NSMC", "nsmc", "acc", ".3f"),
-        ("En→Ko, asked in English", "translate_en_ko_en", "bleu", ".1f"),
-        ("En→Ko, asked in Korean", "translate_en_ko_ko", "bleu", ".1f"),
-    ),
+        ("English news", "english_news", "bits_per_byte", ".3f"),
+        ("Korean news", "korean_news", "bits_per_byte", ".3f"),
+        ("En→Ko, asked in English", "translate_en_ko_en", "chrf++", ".1f"),
+        ("En→Ko, asked in Korean", "translate_en_ko_ko", "chrf++", ".1f"),
+        ("Ko→En, asked in English", "translate_ko_en_en", "chrf++", ".1f"),
+    )
 )
-SECOND_WORLD = MINIATURE._replace(
-    report="miniature/second_world.md", tables="miniature/second_world.csv", pages=("docs/results.md",)
-)
-REAL_MODEL = Results(
-    "real_model/report.md",
-    "real_model/tables.csv",
-    "the real model",
-    ("docs/real_model.md",),
-    {
-        "smollm2": "SmolLM2-135M-Instruct",
-        "lora": "LoRA on Korean instructions",
-        "continued": "continued pretraining on Korean",
-        "paper": "the paper's mixture",
-        "bilingual": "bilingual mixture",
-        "without_translation": "without translation",
-    },
+WHOLE = Table(
     (
         ("HellaSwag, length-normalized", "hellaswag", "acc_norm", ".3f"),
         ("COPA", "copa", "acc", ".3f"),
@@ -92,16 +102,33 @@ REAL_MODEL = Results(
     ),
     has_intervals=True,
 )
+REAL_MODEL = Results(
+    "real_model/report.md",
+    "real_model/tables.csv",
+    "the real model",
+    {"docs/real_model.md": WHOLE, "README.md": SHORT, "README.ko.md": SHORT},
+    {
+        "smollm2": "SmolLM2-135M-Instruct",
+        "lora": "LoRA on Korean instructions",
+        "continued": "continued pretraining on Korean",
+        "paper": "the paper's mixture",
+        "without_translation": "without translation",
+        "bilingual": "bilingual mixture",
+    },
+)
 RESULTS = {"report": MINIATURE, "second_world": SECOND_WORLD, "real_model": REAL_MODEL}
 KOREAN = {
     "system": "시스템",
-    "the English base": "영어 베이스 모델",
     "LoRA on Korean instructions": "LoRA, 한국어 지시문",
     "continued pretraining on Korean": "한국어 추가 사전학습",
     "the paper's mixture": "논문의 데이터 구성",
+    "without translation": "번역 데이터 없음",
     "bilingual mixture": "이중 언어 데이터 구성",
+    "English news": "영어 뉴스",
+    "Korean news": "한국어 뉴스",
     "En→Ko, asked in English": "영→한, 영어 지시문",
     "En→Ko, asked in Korean": "영→한, 한국어 지시문",
+    "Ko→En, asked in English": "한→영, 영어 지시문",
 }
 
 
@@ -114,28 +141,30 @@ def main() -> None:
     shutil.copyfile(run / "report" / "tables.csv", tables)
     if report.name == "report.md":
         write_json(report.with_name("run.json"), public(read_json(run / "run.json")))
-    for page in results.pages:
+    for page, shown in results.pages.items():
         before, rest = (ROOT / page).read_text(encoding="utf-8").split(results.begin)
         _, _, after = rest.partition(END)
-        table = "\n".join(table_of(tables, results, KOREAN if page.endswith(".ko.md") else {}))
+        table = "\n".join(table_of(tables, results.systems, shown, KOREAN if page.endswith(".ko.md") else {}))
         text = f"{before}{results.begin}\n\n{table}\n\n{END}{after}"
         (ROOT / page).write_text(text, encoding="utf-8")
 
 
-def table_of(path: Path, results: Results = MINIATURE, words: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+def table_of(
+    path: Path, systems: Mapping[str, str], table: Table, words: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
     """Return a page's table: what was kept of English, and what was gained in Korean; ``words`` translates it.
 
     Systems that are not scored yet are left out.
     """
     with path.open(encoding="utf-8", newline="") as file:
         scores = {(row["system"], row["task"], row["metric"]): row for row in csv.DictReader(file)}
-    titles = [words.get(title, title) for title in ("system", *(title for title, *_ in results.columns))]
-    lines = [f"| {' | '.join(titles)} |", f"|---|{'---:|' * len(results.columns)}"]
+    titles = [words.get(title, title) for title in ("system", *(title for title, *_ in table.columns))]
+    lines = [f"| {' | '.join(titles)} |", f"|---|{'---:|' * len(table.columns)}"]
     scored = {system for system, *_ in scores}
-    for system, label in results.systems.items():
+    for system, label in systems.items():
         if system in scored:
-            found = [(scores[system, task, metric], form) for _, task, metric, form in results.columns]
-            values = [_value(row, form, results.has_intervals) for row, form in found]
+            found = [(scores[system, task, metric], form) for _, task, metric, form in table.columns]
+            values = [_value(row, form, table.has_intervals) for row, form in found]
             lines.append(f"| {words.get(label, label)} | {' | '.join(values)} |")
     return lines
 

@@ -1,7 +1,6 @@
 """The Korean README and tutorial say what the English ones say: the same commands, recipes, numbers and pages."""
 
 import re
-import runpy
 from pathlib import Path
 
 import pytest
@@ -52,9 +51,3 @@ def test_a_translation_has_the_same_commands_numbers_and_links(english: str, kor
 def test_a_page_and_its_translation_link_to_each_other_at_their_beginning(english: str, korean: str) -> None:
     for one, other in ((english, korean), (korean, english)):
         assert f"]({Path(other).name})" in "".join(read(one).splitlines(keepends=True)[:4])
-
-
-def test_the_table_of_the_korean_readme_is_that_of_the_files() -> None:
-    made = runpy.run_path(str(ROOT / "docs" / "update_results.py"))
-    table = "\n".join(made["table_of"](ROOT / "docs" / "miniature" / "tables.csv", words=made["KOREAN"]))
-    assert table in read("README.ko.md")
