@@ -77,6 +77,13 @@ def test_offline_mode_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert said.startswith("HF_HUB_OFFLINE is set: unset it, or download it elsewhere (hf download owner/name --local")
 
 
+def test_what_is_not_known_of_the_client_is_said_as_it_stands_and_not_taken_for_the_network() -> None:
+    said = why_not(ValueError("no key 'siblings' in {}"), "model", "owner/name")
+    assert said.startswith("the hub's client stops with ValueError: no key 'siblings' in {}. Try again, or download it")
+    said = why_not(RuntimeError(), "model", "owner/name")
+    assert said.startswith("the hub's client stops with RuntimeError. Try again, or download it")
+
+
 def test_a_disk_that_takes_no_copy_is_not_taken_for_the_network() -> None:
     for error in (OSError(28, "No space left on device"), PermissionError(13, "Permission denied", "/cache/blobs")):
         assert "cannot be written" in why_not(error, "model", "some/model")

@@ -54,7 +54,11 @@ def _sentence(error: BaseException) -> str:
         if isinstance(one, OSError) and (is_permission or one.errno in _OF_THE_DISK):
             why = os.strerror(one.errno or 0)
             return f"its copy cannot be written ({why}): make room, or set HF_HOME to another folder"
-    return "the hub cannot be reached: check the network, or {copy}"
+    # What the system refuses without naming a file is the way there: no route, no name, no certificate, no permission.
+    if "TransportError" in names or any(isinstance(one, OSError) and not one.filename for one in chain):
+        return "the hub cannot be reached: check the network, or {copy}"
+    said = " ".join(str(error).split()).replace("{", "{{").replace("}", "}}")
+    return f"the hub's client stops with {type(error).__name__}{': ' if said else ''}{said}. Try again, or {{copy}}"
 
 
 def _status(error: BaseException) -> int:

@@ -88,8 +88,9 @@ def json_lines(file: TextFile) -> Records:
             try:
                 row = parser.parse(line)
             except (ValueError, RecursionError) as error:
-                parted = "; a row stands on one line, unless all are an array [{...}, ...]" * (line.strip() in "{[")
-                yield Record(origin, line, f"not valid JSON ({error}){parted}")
+                is_parted = line.strip() in ("{", "[")
+                hint = "; a row stands on one line, unless all are an array [{...}, ...]" if is_parted else ""
+                yield Record(origin, line, f"not valid JSON ({error}){hint}")
                 continue
             problem = parser.problem(row)
             # The text itself: of two values with one key, the object has kept the last.
