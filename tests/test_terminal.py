@@ -108,6 +108,19 @@ def test_progress_leaves_one_line_in_a_pipe(
     assert len(shown) == 1 and "translate book" in shown[0] and "3/3" in shown[0]
 
 
+@pytest.mark.parametrize(
+    "name", ["without_translation: full on without_translation", "번역 없음: 번역 데이터가 없는 혼합"]
+)
+def test_a_long_name_gives_way_to_the_numbers_of_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(terminal, "console", terminal.SafeConsole(stderr=True, width=80))
+    with terminal.progress(name, total=2400) as advance:
+        advance(2400, "loss 2.61")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "2400/2400 0:00:00 left 0:00:00" in line and f"{name[:5]}" in line and "…" in line
+
+
 def test_where_no_total_was_known_the_line_says_how_much_was_done(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,9 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -24,6 +26,7 @@ from rich.progress import (
 )
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 # What corpora and models hold may drive a terminal (set its title, clear it, worse); shown, it is what it is.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -100,6 +103,20 @@ _AROUND = _BAR_WIDTH + 34
 _SECONDS_BETWEEN_MOVES = 0.2
 _bars_shown: list[object] = []
 _send: Callable[[BarUpdate], None] | None = None
+
+
+class _Description(ProgressColumn):
+    """What a bar is for, as far as there is room for it: the numbers behind it are read first."""
+
+    def __init__(self, on: Console) -> None:
+        super().__init__()
+        self._console = on
+
+    def render(self, task: Task) -> Text:
+        text = Text(f"  {task.description}")
+        room = self._console.width - _AROUND - 2 * len(str(task.total))
+        text.truncate(max(room, 0), overflow="ellipsis")
+        return text
 
 
 @dataclass
@@ -265,7 +282,7 @@ class _DistantBar:
 def _new_bars() -> Iterator[Progress]:
     columns = (
         SpinnerColumn(),
-        TextColumn("  {task.description}"),
+        _Description(console),
         BarColumn(_BAR_WIDTH),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
