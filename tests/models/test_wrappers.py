@@ -72,6 +72,7 @@ def test_a_text_model_is_taken_out_extended_and_put_back(kind: str, tmp_path: Pa
             weight.add_(0.01)
         wanted = taken(input_ids=tokens).logits
     save_whole(taken, tmp_path / "back")
+    assert str(tmp_path) not in (tmp_path / "back" / "config.json").read_text()
     back, info = AutoModelForMultimodalLM.from_pretrained(tmp_path / "back", output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
     with torch.no_grad():

@@ -176,6 +176,17 @@ def test_a_row_that_holds_a_control_token_of_its_chat_template_is_dropped(conten
     assert dropped["reason"] == "special token" and "<turn>" in json.dumps(dropped)
 
 
+def test_a_conversation_that_its_template_refuses_is_dropped(content: dict[str, Any]) -> None:
+    twice = [("user", "One fruit."), ("user", "Please."), ("assistant", "A pear.")]
+    with (Path(content["data_root"]) / "talks.jsonl").open("a") as file:
+        file.write(json.dumps({"messages": [{"role": role, "content": said} for role, said in twice]}) + "\n")
+    _, run = prepared(content, "chat_without_system", without_bos())
+    (dropped,) = [json.loads(line) for line in (run.mixture("paper") / "dropped.jsonl").read_text().splitlines()]
+    assert dropped["reason"] == "refused by the chat template" and dropped["origin"] == "talks.jsonl:2"
+    assert dropped["row"]["refused"] == "TemplateError: turns"
+    assert len(read_examples(run.mixture("paper") / "examples.parquet")) == len(ROWS) + 2 + len(PAIRS)
+
+
 def test_a_folder_holds_its_template_in_one_place(content: dict[str, Any], tmp_path: Path) -> None:
     recipe, _ = prepared(content, "chat", without_bos())
     base = Path(content["data_root"]) / "tokenizer" / "tokenizer_config.json"

@@ -21,6 +21,7 @@ LENGTHS = "lengths too different"
 OVERLAP = "evaluation overlap"
 DUPLICATE = "duplicate"
 NEAR_DUPLICATE = "near duplicate"
+REFUSED = "refused by the chat template"
 # No drop, but counted, too.
 NO_INPUT = "input that says there is none, emptied"
 

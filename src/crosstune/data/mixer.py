@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from crosstune.data import mixture
 from crosstune.data.external_shuffle import Buckets, Keys, batches, mixed, num_buckets
-from crosstune.data.filters import DUPLICATE, NEAR_DUPLICATE
+from crosstune.data.filters import DUPLICATE, NEAR_DUPLICATE, REFUSED
 from crosstune.data.mixture import Indices, Renderer
 from crosstune.data.near_duplicates import near_duplicates
 from crosstune.data.rows import Drops
+from crosstune.errors import BadInputError
 from crosstune.prompts.cleaning import normalised
-from crosstune.prompts.examples import SCHEMA
+from crosstune.prompts.examples import SCHEMA, Example
 from crosstune.recipe import MixturePart, Quality, Source
 
 _HASHES = [pa.field("row", pa.int64()), pa.field("hash", pa.uint64()), pa.field("more", pa.uint64())]
@@ -181,25 +182,30 @@ class Mixer:
                     part.drops.add(DUPLICATE, *place, {**texts, "same_as": " ".join(earlier)})
                 else:
                     used.append((first, origin, texts))
-            part.num_used += len(used)
             self._render(number, part, used, examples)
 
     def _render(
         self, number: int, part: Part, rows: Sequence[tuple[int, str, Mapping[str, str]]], examples: Buckets
     ) -> None:
-        """Write the examples of some rows; the repeats of a row follow each other and get different combinations."""
+        """Write the examples of some rows; the repeats of a row follow each other and get different combinations.
+
+        A chat template may refuse a conversation, as one in which a user speaks twice: it is dropped.
+        """
         per_row, repeats = part.renderer.examples_per_row, part.settings.repeats
         for first in range(0, len(rows), _ROWS_AT_ONCE):
-            batch = rows[first : first + _ROWS_AT_ONCE]
-            made = [
-                example
-                for _, origin, texts in batch
-                for _ in range(repeats)
-                for example in part.renderer.render(origin, texts)
-            ]
-            hashes = np.repeat(np.array([hashed for hashed, _, _ in batch], np.uint64), repeats * per_row)
-            copies = np.tile(np.repeat(np.arange(repeats, dtype=np.uint64), per_row), len(batch))
-            within = np.tile(np.arange(per_row, dtype=np.uint64), len(batch) * repeats)
+            made: list[Example] = []
+            rendered: list[int] = []
+            for hashed, origin, texts in rows[first : first + _ROWS_AT_ONCE]:
+                try:
+                    made += [one for _ in range(repeats) for one in part.renderer.render(origin, texts)]
+                except BadInputError as error:
+                    part.drops.add(REFUSED, part.settings.source, origin, {**texts, "refused": str(error)})
+                else:
+                    rendered.append(hashed)
+            part.num_used += len(rendered)
+            hashes = np.repeat(np.array(rendered, np.uint64), repeats * per_row)
+            copies = np.tile(np.repeat(np.arange(repeats, dtype=np.uint64), per_row), len(rendered))
+            within = np.tile(np.arange(per_row, dtype=np.uint64), len(rendered) * repeats)
             ids = mixed(hashes) + within
             keys = mixed(mixed(ids, self._seed, "order", number) + copies)
             index = np.arange(part.num_examples, part.num_examples + len(made))

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from crosstune.errors import RunFolderError
 from crosstune.evaluate import ranks
-from crosstune.models.chat_template import FILE
+from crosstune.models.jinja_templates import FILE
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.runs.files import read_json

@@ -25,6 +25,7 @@ from crosstune.models.folder import (
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf import tokenizer as gguf_tokenizer
 from crosstune.models.gguf.header import is_gguf
+from crosstune.models.transformers_tokenizer import chat_template_of_processor
 from crosstune.models.weight_files import OLD_BUFFERS
 
 
@@ -49,6 +50,9 @@ def _load_tokenizer(path: str, revision: str | None, _: tuple[Any, ...]) -> PreT
             "tokenizer_config.json"
         )
     refuse_an_end_behind_each_text(tokenizer, path)
+    if not tokenizer.chat_template and (written := chat_template_of_processor(path, revision)):
+        tokenizer = copy(tokenizer)  # transformers' own may be another caller's, too.
+        tokenizer.chat_template = written
     return tokenizer
 
 

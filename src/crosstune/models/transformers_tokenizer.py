@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils.hub import cached_file
+
+from crosstune.runs.files import read_json
+
+_OF_PROCESSOR = "chat_template.json"
 
 
 def of_folder(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -19,6 +24,19 @@ def _of_folder(path: str, revision: str | None, _: tuple[Any, ...]) -> PreTraine
         path, revision=revision, use_fast=True, trust_remote_code=False
     )
     return loaded
+
+
+def chat_template_of_processor(path: str, revision: str | None = None) -> str | None:
+    """Return the chat template of a model for text and pictures, which stood beside its processor, not its tokenizer.
+
+    transformers reads this file (LLaVA, Mistral 3) for the processor alone.
+    """
+    if Path(path).is_file():
+        return None
+    file = cached_file(path, _OF_PROCESSOR, revision=revision, _raise_exceptions_for_missing_entries=False)
+    found = read_json(Path(file)) if file is not None else None
+    written = found.get("chat_template") if isinstance(found, dict) else None
+    return written if isinstance(written, str) else None
 
 
 def state_of_files(path: Path) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """Models for text and pictures: the text model is taken out to be trained, and put back where the whole is saved."""
 
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -100,7 +101,8 @@ def save_whole(model: PreTrainedModel, folder: Path, **how: Any) -> None:
     whole = rest.whole
     whole.set_submodule(rest.place, model.base_model)
     whole.set_output_embeddings(model.get_output_embeddings())  # type: ignore[no-untyped-call]
-    whole.config.text_config = model.config
+    whole.config.text_config = copy(model.config)
+    whole.config.text_config.name_or_path = ""  # The whole's own is left out by transformers; no folder goes out.
     whole.config.tie_word_embeddings = model.config.tie_word_embeddings
     whole.generation_config = model.generation_config
     whole.to(model.dtype)

@@ -11,7 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.generate.rows import Generated
-from crosstune.models.chat_template import frozen, has_system, refuse_failing, render, source_of, special_tokens
+from crosstune.models.chat_template import source_of, special_tokens
+from crosstune.models.jinja_templates import frozen, has_system, refuse_failing, render
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens

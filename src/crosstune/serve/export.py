@@ -14,9 +14,10 @@ import torch
 from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.models.chat_template import refuse_failing, source_of, special_tokens, write_chat_template
+from crosstune.models.chat_template import source_of, special_tokens, write_chat_template
 from crosstune.models.finite import refuse_not_finite
 from crosstune.models.folder import refuse_changed
+from crosstune.models.jinja_templates import refuse_failing
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.wrappers import save_whole

@@ -82,7 +82,7 @@ def name_of(model: str) -> str:
 
 
 def _has_chat_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").exists():
+    if any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json")):
         return True
     settings = folder / "tokenizer_config.json"
     return settings.exists() and '"chat_template"' in settings.read_text(encoding="utf-8", errors="replace")

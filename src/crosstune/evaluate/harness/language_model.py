@@ -24,8 +24,9 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scoring import Likelihood, ScoredPair, log_likelihoods
-from crosstune.models.chat_template import control_tokens, frozen, source_of
+from crosstune.models.chat_template import control_tokens, source_of
 from crosstune.models.finite import NotFiniteError
+from crosstune.models.jinja_templates import frozen
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
