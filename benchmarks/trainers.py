@@ -136,7 +136,7 @@ def make_segments(batches: list[list[Row]]) -> Any:
     from crosstune.train.rows import Rows, Segment
 
     pairs = [pair for batch in batches for pair in batch]
-    return Rows.of([(Segment(tuple(tokens), prompt, 1, "ko", "paper", ""),) for tokens, prompt in pairs])
+    return Rows.of([(Segment(tuple(tokens), prompt, 1, "ko", "paper"),) for tokens, prompt in pairs])
 
 
 def useful_flops(model: Any, batch: list[Row], micro_batch_tokens: int = MICRO_BATCH_TOKENS) -> float:

@@ -19,7 +19,7 @@ from tests.models.test_packing import random_rows
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
-SEGMENTS = [Segment(tuple(row), max(1, len(row) // 2), 1, "ko", "a", "") for row in random_rows(5) if len(row) > 1]
+SEGMENTS = [Segment(tuple(row), max(1, len(row) // 2), 1, "ko", "a") for row in random_rows(5) if len(row) > 1]
 
 
 def losses_and_gradients(

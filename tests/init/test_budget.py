@@ -42,7 +42,7 @@ def budget(hours: float, scored: float = 0.0, speed: Pace = SPEED) -> Budget:
 
 
 def drawn(num_rows: float) -> DrawnRows:
-    return DrawnRows(Rows.of([(Segment((1, 2, 3), 1, 8, "ko", "a", ""),)]), num_rows)
+    return DrawnRows(Rows.of([(Segment((1, 2, 3), 1, 8, "ko", "a"),)]), num_rows)
 
 
 def counter(saved: float = 0.0) -> TokenCounter:
@@ -139,7 +139,7 @@ def test_a_machine_is_measured_and_a_gpu_by_name_is_counted(
     measured = Measured(flops_per_second=1e6, optimizer_seconds=2.0, num_layers=1, share_of_cores=0.25)
     monkeypatch.setattr(Stopwatch, "measure", lambda *_: measured)
     subject, new = find_subject(str(make_model()), None), TokenCounter(counter().base, "ko", 0.5, 420, 20)
-    row = (Segment(tuple(range(30)), 10, 80, "ko", "a", ""),)
+    row = (Segment(tuple(range(30)), 10, 80, "ko", "a"),)
     pace = speed_of(subject, plan_for(subject, gpu), DrawnRows(Rows.of([row] * 40), 40), new)
     assert pace.flops_per_row > 0 and pace.inner > 0 and pace.head == 2 * 32 * 420
     if gpu:
@@ -158,7 +158,7 @@ def test_where_the_model_cannot_be_tried_a_share_of_a_matrix_product_is_assumed(
 
     monkeypatch.setattr(Stopwatch, "measure", fail)
     subject = find_subject(str(make_model()), None)
-    planned, row = plan_for(subject, ""), (Segment(tuple(range(30)), 10, 80, "ko", "a", ""),)
+    planned, row = plan_for(subject, ""), (Segment(tuple(range(30)), 10, 80, "ko", "a"),)
     pace = speed_of(subject, planned, DrawnRows(Rows.of([row] * 40), 40), TokenCounter(counter().base, "ko", 0, 400, 0))
     assert "a guess" in pace.how
     assert pace.flops_per_second == pytest.approx(0.4 * planned.machine.gpu.float32_tflops * 1e12)

@@ -108,7 +108,7 @@ def _rows() -> list[list[int]]:
 
 
 def _training(ours: PreTrainedModel, plain: PreTrainedModel) -> tuple[float, float]:
-    segments = [Segment(tuple(row), 6, 1, "ko", "a", "") for row in _rows()]
+    segments = [Segment(tuple(row), 6, 1, "ko", "a") for row in _rows()]
     found = summed_loss(ours, segments, torch.device("cpu")).total
     found.backward()
     expected = torch.zeros(())

@@ -64,7 +64,7 @@ def test_an_order_is_drawn_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def make_row(tokens: list[int], index: int) -> Row:
-    return (Segment((1, *tokens, 2), 1, 3, "en", "a", f"f:{index}"),)
+    return (Segment((1, *tokens, 2), 1, 3, "en", str(index)),)
 
 
 def split(rows: list[Row], num_ranks: int, budget: int, shares_prefixes: bool = True) -> list[list[list[Segment]]]:
@@ -91,8 +91,8 @@ def test_the_split_keeps_every_row_and_the_budget(texts: list[list[int]], num_ra
     ranks = split(rows, num_ranks, budget)
     assert len(ranks) == num_ranks and len({len(micro_batches) for micro_batches in ranks}) == 1
     micro_batches = [micro_batch for rank in ranks for micro_batch in rank if micro_batch]
-    assert Counter(segment.origin for micro_batch in micro_batches for segment in micro_batch) == Counter(
-        row[0].origin for row in rows
+    assert Counter(segment.source for micro_batch in micro_batches for segment in micro_batch) == Counter(
+        row[0].source for row in rows
     )
     for micro_batch in micro_batches:
         computed = lay_out([segment.tokens for segment in micro_batch], share_prefixes=True).num_tokens

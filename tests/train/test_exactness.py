@@ -36,7 +36,7 @@ def make_rows(seed: int = 0, number: int = 36) -> Rows:
     for index in range(number):
         prompt = (instruction if index % 3 else ()) + tokens(generator.randrange(1, 12))
         completion = (*tokens(generator.randrange(1, 15)), 2)
-        rows.append((Segment(prompt + completion, len(prompt), 10, "en", "ab"[index % 2], f"f:{index}"),))
+        rows.append((Segment(prompt + completion, len(prompt), 10, "en", "ab"[index % 2]),))
     # A row of the batch may hold several documents.
     rows[5] = (*rows[5], *rows[6], *rows[7])
     return Rows.of(rows)

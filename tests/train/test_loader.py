@@ -10,7 +10,9 @@ from crosstune.train.batches import Schedule, Share
 from crosstune.train.loader import batches
 from crosstune.train.rows import Rows, Segment
 
-ROWS = Rows.of([(Segment((1, 5 + index, 2), 1, 3, "en", "a", f"f:{index}"),) for index in range(10)])
+ROWS = Rows.of(
+    [(Segment((1, 5 + index, 2), 1, 3, "en", "a"),) for index in range(10)], [f"f:{index}" for index in range(10)]
+)
 SCHEDULE = Schedule(10, 25, 4, (1, 0))
 SHARE = Share(0, 1, 100)
 
@@ -21,7 +23,8 @@ def test_batches_come_in_their_order_from_a_step_on_and_count_what_is_in_them() 
     for batch in found:
         expected = SCHEDULE.rows_of_step(batch.step).tolist()
         (micro_batch,) = batch.micro_batches
-        assert sorted(segment.origin for segment in micro_batch) == sorted(f"f:{place}" for place in expected)
+        assert sorted(segment.tokens[1] - 5 for segment in micro_batch) == sorted(expected)
+        assert batch.own_origins() == [f"f:{segment.tokens[1] - 5}" for segment in micro_batch]
         assert batch.origins() == [f"f:{place}" for place in expected]
         assert (batch.num_tokens, batch.supervised) == (3 * len(expected), {("en", "a"): 2 * len(expected)})
 
@@ -29,7 +32,9 @@ def test_batches_come_in_their_order_from_a_step_on_and_count_what_is_in_them() 
 def test_every_rank_reads_its_own_part_and_knows_the_counts_of_all() -> None:
     shares = [list(batches(ROWS, SCHEDULE, 0, Share(rank, 3, 6))) for rank in range(3)]
     for step, parts in enumerate(zip(*shares, strict=True)):
-        origins = [segment.origin for batch in parts for micro in batch.micro_batches for segment in micro]
+        read = [segment.tokens[1] - 5 for batch in parts for micro in batch.micro_batches for segment in micro]
+        origins = [origin for batch in parts for origin in batch.own_origins()]
+        assert origins == [f"f:{place}" for place in read]
         assert sorted(origins) == sorted(f"f:{place}" for place in SCHEDULE.rows_of_step(step))
         assert len({batch.num_supervised for batch in parts}) == len({len(batch.micro_batches) for batch in parts}) == 1
 
@@ -59,7 +64,7 @@ def test_what_goes_wrong_while_a_batch_is_read_is_raised_where_it_is_used() -> N
 
 def test_a_row_is_read_only_when_it_is_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    real = Rows.__getitem__
-    monkeypatch.setattr(Rows, "__getitem__", lambda self, place: read.append(place) or real(self, place))
+    real = Rows.segments
+    monkeypatch.setattr(Rows, "segments", lambda self, places: read.extend(places) or real(self, places))
     next(batches(ROWS, Schedule(10, 4, 4, (1, 0)), 0, SHARE))
     assert sorted(read) == sorted(np.random.default_rng([1, 0, 0]).permutation(10)[:4])

@@ -10,7 +10,7 @@ from crosstune.train.rows import Row, Rows, Segment
 
 
 def row(num_supervised: int, language: str, source: str) -> Row:
-    return (Segment((1, *[7] * num_supervised), 1, 10, language, source, "f:1"),)
+    return (Segment((1, *[7] * num_supervised), 1, 10, language, source),)
 
 
 def test_a_source_of_two_languages_counts_for_both_of_them() -> None:

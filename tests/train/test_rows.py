@@ -45,10 +45,10 @@ def test_packed_text_loses_no_token_and_supervises_each_once(
     assert all(sum(len(segment.tokens) for segment in row) <= max_length for row in rows)
     learnt: dict[str, list[int]] = {}
     sizes: dict[str, int] = {}
-    for row in rows:
-        for segment in row:
-            learnt.setdefault(segment.origin, []).extend(segment.tokens[segment.num_prompt :])
-            sizes[segment.origin] = sizes.get(segment.origin, 0) + segment.num_bytes
+    everything = range(len(rows))
+    for segment, origin in zip(rows.segments(everything), rows.origins(everything), strict=True):
+        learnt.setdefault(origin, []).extend(segment.tokens[segment.num_prompt :])
+        sizes[origin] = sizes.get(origin, 0) + segment.num_bytes
     expected: dict[str, list[int]] = {}
     expected_sizes: dict[str, int] = {}
     for document in documents():
@@ -71,8 +71,9 @@ def test_text_replayed_among_instructions_is_learnt_from_its_first_token(
     base_tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     replayed = [Example("", f"the cat {verb}. " * 3, "en", "english", f"e:{verb}") for verb in ("sleeps", "runs")]
-    segments = [segment for row in rows_of([*pairs(), *replayed], base_tokenizer) for segment in row]
-    assert [segment.origin for segment in segments] == [example.origin for example in [*pairs(), *replayed]]
+    rows = rows_of([*pairs(), *replayed], base_tokenizer)
+    segments = rows.segments(range(len(rows)))
+    assert rows.origins(range(len(rows))) == [example.origin for example in [*pairs(), *replayed]]
     for example, segment in zip([*pairs(), *replayed], segments, strict=True):
         assert (segment.num_supervised == len(segment.tokens) - 1) == (example in replayed)
         assert segment.language == example.language and segment.num_bytes == len(example.completion.encode())
@@ -119,35 +120,39 @@ def test_a_document_without_a_token_to_learn_is_an_error(base_tokenizer: PreTrai
         rows_of([Example("", "", "ko", "korean", "k:1")], without_bos)
 
 
-def by_hand(tokens: pa.Table, limit: int, on_too_long: str) -> tuple[list[Row], list[TooLong]]:
+RowWithOrigins = list[tuple[Segment, str]]
+
+
+def by_hand(tokens: pa.Table, limit: int, on_too_long: str) -> tuple[list[RowWithOrigins], list[TooLong]]:
     """Lay rows out one after the other, as one would write it down."""
-    rows: list[Row] = []
-    texts: list[Segment] = []
+    rows: list[RowWithOrigins] = []
+    texts: RowWithOrigins = []
     too_long: list[TooLong] = []
     for found in tokens.to_pylist():
-        names = ("num_prompt", "num_bytes", "language", "source", "origin")
+        names, origin = ("num_prompt", "num_bytes", "language", "source"), found["origin"]
         segment = Segment(tuple(found["tokens"]), *(found[name] for name in names))
         if found["is_text"]:
             num_learnt = len(segment.tokens) - 1
             for first in range(0, num_learnt, limit - 1):
                 last = min(first + limit, len(segment.tokens))
                 ends = [round(segment.num_bytes * place / num_learnt) for place in (first, last - 1)]
-                texts.append(replace(segment, tokens=segment.tokens[first:last], num_bytes=ends[1] - ends[0]))
+                part = replace(segment, tokens=segment.tokens[first:last], num_bytes=ends[1] - ends[0])
+                texts.append((part, origin))
         elif len(segment.tokens) <= limit:
-            rows.append((segment,))
+            rows.append([(segment, origin)])
         else:
             is_cut = on_too_long == "truncate" and segment.num_prompt < limit
-            too_long.append(TooLong(segment.origin, len(segment.tokens), "cut" if is_cut else "dropped"))
+            too_long.append(TooLong(origin, len(segment.tokens), "cut" if is_cut else "dropped"))
             if is_cut:
                 size = segment.num_bytes * (limit - segment.num_prompt) // segment.num_supervised
-                rows.append((replace(segment, tokens=segment.tokens[:limit], num_bytes=size),))
-    filled: list[Segment] = []
-    for segment in texts:
-        if filled and sum(len(one.tokens) for one in [*filled, segment]) > limit:
-            rows.append(tuple(filled))
+                rows.append([(replace(segment, tokens=segment.tokens[:limit], num_bytes=size), origin)])
+    filled: RowWithOrigins = []
+    for text in texts:
+        if filled and sum(len(one.tokens) for one, _ in [*filled, text]) > limit:
+            rows.append(filled)
             filled = []
-        filled.append(segment)
-    return [*rows, *([tuple(filled)] if filled else [])], too_long
+        filled.append(text)
+    return [*rows, *([filled] if filled else [])], too_long
 
 
 @st.composite
@@ -171,7 +176,8 @@ def token_tables(draw: st.DrawFn) -> pa.Table:
 @given(token_tables(), st.integers(2, 30), st.sampled_from(["drop", "truncate"]))
 @settings(max_examples=150)
 def test_rows_on_the_disk_are_those_laid_out_one_after_the_other(table: pa.Table, limit: int, on_too_long: str) -> None:
-    expected, expected_too_long = by_hand(table, limit, on_too_long)
+    laid_out, expected_too_long = by_hand(table, limit, on_too_long)
+    expected: list[Row] = [tuple(segment for segment, _ in row) for row in laid_out]
     content = phase_content(max_length_tokens=limit, on_too_long=on_too_long)
     assume(expected)
     rows, too_long = make_rows(table, Phase.model_validate_json(json.dumps(content)))
@@ -181,5 +187,6 @@ def test_rows_on_the_disk_are_those_laid_out_one_after_the_other(table: pa.Table
     assert rows.segments(places) == [segment for row in reversed(expected) for segment in row]
     assert rows.lengths(places).tolist() == [sum(len(one.tokens) for one in row) for row in reversed(expected)]
     assert rows.supervised().tolist() == [sum(one.num_supervised for one in row) for row in expected]
-    assert [rows.origin(number) for number in rows.numbers(places)] == [one.origin for one in rows.segments(places)]
-    assert list(Rows.of(expected)) == expected
+    origins = [origin for row in laid_out for _, origin in row]
+    assert rows.origins(range(len(rows))) == origins
+    assert list(Rows.of(expected)) == expected and Rows.of(expected, origins).origins(range(len(rows))) == origins

@@ -16,7 +16,7 @@ from crosstune.train.step_in_flight import RankStep, in_flight
 def test_losses_are_summed_by_language_and_source_to_the_last_bit() -> None:
     draw = random.Random(0)
     languages = [draw.choice(["en", "ko"]) for _ in range(300)]
-    segments = [Segment((1, 2, 3), 1, 1, language, draw.choice("ab"), "f:1") for language in languages]
+    segments = [Segment((1, 2, 3), 1, 1, language, draw.choice("ab")) for language in languages]
     rows = Rows.of([(segment,) for segment in segments])
     losses = torch.tensor([draw.lognormvariate(2, 3) for _ in segments])
     batch = make_batch(rows, 0, np.arange(300), Share(0, 1, 1000))

@@ -75,7 +75,7 @@ def draw(chosen: Sources, mixture: Mixture, languages: Languages, counter: Token
             drawn = random.integers(0, counter.num_rows, prompt + answer)
             drawn[: min(_SHARED, prompt - 1)] = begin[: min(_SHARED, prompt - 1)]
             language = chosen.files[name].language or languages.target
-            rows.append((Segment(tuple(drawn.tolist()), prompt, 4 * answer, language, name, ""),))
+            rows.append((Segment(tuple(drawn.tolist()), prompt, 4 * answer, language, name),))
     return DrawnRows(Rows.of(rows), max(1.0, total))
 
 

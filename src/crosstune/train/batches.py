@@ -120,7 +120,11 @@ class Batch:
 
     def origins(self) -> list[str]:
         """Return the file and line of each of its examples."""
-        return [self.rows.origin(number) for number in self.rows.numbers(self.indices).tolist()]
+        return self.rows.origins(self.indices)
+
+    def own_origins(self) -> list[str]:
+        """Return the file and line of each of this rank's segments."""
+        return self.rows.origins([row for members in self.members for row in members])
 
 
 def make_batch(rows: Rows, step: int, indices: NDArray[np.int64], share: Share) -> Batch:
@@ -210,7 +214,7 @@ def _fill(loads: Sequence[_Load], budget: int) -> list[list[int]]:
 
 
 def _loads(rows: Rows, indices: NDArray[np.int64]) -> list[_Load]:
-    beginnings = [rows.tokens(number) for number in rows.first[indices].tolist()]
+    beginnings = rows.tokens(rows.first[indices])
     sizes = rows.lengths(indices).tolist()
     return [
         _Load(int(indices[member]), sizes[member], shared if number else 0)

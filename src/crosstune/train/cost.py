@@ -114,7 +114,7 @@ def _computed(rows: Rows, numbers: NDArray[np.int64]) -> tuple[int, int]:
     """Return the packed length of a micro-batch's segments, and the pairs of tokens that attend in it."""
     lengths = rows.facts.length[numbers].tolist()
     size = pairs = 0
-    for shared, members in runs_with_shared_prefix([rows.tokens(number) for number in numbers.tolist()]):
+    for shared, members in runs_with_shared_prefix(rows.tokens(numbers)):
         size += shared + sum(lengths[member] - shared for member in members)
         pairs += shared * (shared + 1) // 2
         for member in members:

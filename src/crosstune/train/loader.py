@@ -22,10 +22,12 @@ def batches(
 
     steps = iter(range(begin, schedule.num_steps))
     waiting: deque[Future[Batch]] = deque()
+    pages = rows.pages_ahead()
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
         try:
             for step in steps:
                 waiting.append(pool.submit(make, step))
+                pool.submit(pages.map_next)
                 if len(waiting) > _AHEAD:
                     yield waiting.popleft().result()
             while waiting:

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from crosstune.train.mapped_pages import PagesAhead
+
 Corpus = tuple[str, str]
 """A language and a source: a source may hold several languages."""
 
@@ -53,13 +55,18 @@ class TokenValues:
 
     def __init__(self, chunks: Sequence[NDArray[np.int32]]) -> None:
         self._chunks = [chunk for chunk in chunks if len(chunk)]
-        self._ends = np.cumsum([len(chunk) for chunk in self._chunks], dtype=np.int64)
+        self._borders = np.cumsum([0, *(len(chunk) for chunk in self._chunks)], dtype=np.int64)
 
-    def at(self, start: int, length: int) -> NDArray[np.int32]:
-        """Return a view of some tokens, which must lie in one chunk, as those of an example do."""
-        chunk = int(np.searchsorted(self._ends, start, side="right"))
-        first = start - (int(self._ends[chunk - 1]) if chunk else 0)
-        return self._chunks[chunk][first : first + length]
+    def read(self, starts: NDArray[np.int64], lengths: NDArray[np.int32]) -> list[NDArray[np.int32]]:
+        """Return views of some stretches, each of which must lie in one chunk, as the tokens of an example do."""
+        chunks = np.searchsorted(self._borders, starts, side="right") - 1
+        begins = starts - self._borders[chunks]
+        places = zip(chunks.tolist(), begins.tolist(), (begins + lengths).tolist(), strict=True)
+        return [self._chunks[chunk][begin:end] for chunk, begin, end in places]
+
+    def pages_ahead(self) -> PagesAhead:
+        """Return what maps the pages of all tokens before they are read."""
+        return PagesAhead(self._chunks)
 
 
 def read_index(tokens: pa.Table) -> tuple[SegmentIndex, TokenValues, list[Corpus]]:

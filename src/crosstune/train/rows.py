@@ -1,6 +1,6 @@
 """From a mixture's tokens to the rows that training draws its batches from: they stay where they lie, on the disk."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self, overload
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crosstune.errors import BadInputError
 from crosstune.recipe import Phase
 from crosstune.terminal import note
+from crosstune.train.mapped_pages import PagesAhead
 from crosstune.train.row_index import Corpus, SegmentIndex, TokenValues, read_index
 
 
@@ -24,7 +25,6 @@ class Segment:
         num_bytes: UTF-8 bytes of the supervised text, for bits per byte.
         language: code of the supervised text.
         source: the recipe's name of the corpus.
-        origin: file and line of the raw row.
     """
 
     tokens: tuple[int, ...]
@@ -32,7 +32,6 @@ class Segment:
     num_bytes: int
     language: str
     source: str
-    origin: str
 
     @property
     def num_supervised(self) -> int:
@@ -84,8 +83,8 @@ class Rows(Sequence[Row]):
         self._values, self._origins = values, origins
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Self:
-        """Return rows that are made by hand and kept in memory."""
+    def of(cls, rows: Sequence[Row], origins: Sequence[str] = ()) -> Self:
+        """Return rows that are made by hand and kept in memory, with the file and line of each segment, if any."""
         segments = [segment for row in rows for segment in row]
         corpora = sorted({segment.corpus for segment in segments})
         length = np.array([len(segment.tokens) for segment in segments], np.int32)
@@ -98,9 +97,9 @@ class Rows(Sequence[Row]):
             example=np.arange(len(segments)),
         )
         values = TokenValues([np.array([token for segment in segments for token in segment.tokens], np.int32)])
-        origins = pa.chunked_array([pa.array([segment.origin for segment in segments], pa.string())])
+        lines = pa.chunked_array([pa.array(origins or [""] * len(segments), pa.string())])
         first = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
-        return cls(index, first, values, corpora, origins)
+        return cls(index, first, values, corpora, lines)
 
     def __len__(self) -> int:
         return len(self.first) - 1
@@ -114,12 +113,18 @@ class Rows(Sequence[Row]):
             return [self[one] for one in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        index %= len(self)
-        return tuple(self._segment(number) for number in range(int(self.first[index]), int(self.first[index + 1])))
+        return tuple(self.segments([index % len(self)]))
 
-    def segments(self, indices: Iterable[int]) -> list[Segment]:
+    def segments(self, indices: Sequence[int] | NDArray[np.int64]) -> list[Segment]:
         """Return the segments of some rows, one row after the other."""
-        return [segment for index in indices for segment in self[index]]
+        # Of all rows at once: number by number, each would wait for the memory, the longer the larger the index is.
+        facts = self.facts.take(self.numbers(indices))
+        tokens = self._values.read(facts.start, facts.length)
+        others = (facts.num_prompt.tolist(), facts.num_bytes.tolist(), facts.corpus.tolist())
+        return [
+            Segment(tuple(ids.tolist()), num_prompt, num_bytes, *self.corpora[corpus])
+            for ids, num_prompt, num_bytes, corpus in zip(tokens, *others, strict=True)
+        ]
 
     def numbers(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the segments of some rows as positions in the segment index."""
@@ -128,13 +133,21 @@ class Rows(Sequence[Row]):
         begins: NDArray[np.int64] = np.repeat(self.first[chosen] - (np.cumsum(sizes) - sizes), sizes)
         return begins + np.arange(len(begins), dtype=np.int64)
 
-    def tokens(self, number: int) -> NDArray[np.int32]:
-        """Return a view of a segment's tokens."""
-        return self._values.at(int(self.facts.start[number]), int(self.facts.length[number]))
+    def tokens(self, numbers: NDArray[np.int64]) -> list[NDArray[np.int32]]:
+        """Return views of the tokens of some segments."""
+        return self._values.read(self.facts.start[numbers], self.facts.length[numbers])
+
+    def pages_ahead(self) -> PagesAhead:
+        """Return what maps the pages of all tokens before they are read."""
+        return self._values.pages_ahead()
 
     def origin(self, number: int) -> str:
         """Return the file and line that a segment comes from."""
         return str(self._origins[int(self.facts.example[number])])
+
+    def origins(self, indices: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        """Return the file and line of each segment of some rows: read only to be said, for they lie anywhere."""
+        return [self.origin(number) for number in self.numbers(indices).tolist()]
 
     def lengths(self, indices: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """Return the number of tokens of each row, or of some rows."""
@@ -149,16 +162,6 @@ class Rows(Sequence[Row]):
             return np.add.reduceat(values, self.first[:-1], dtype=np.int64)
         sizes = self.first[indices + 1] - self.first[indices]
         return np.add.reduceat(values[self.numbers(indices)], np.cumsum(sizes) - sizes, dtype=np.int64)
-
-    def _segment(self, number: int) -> Segment:
-        facts = self.facts
-        return Segment(
-            tuple(self.tokens(number).tolist()),
-            int(facts.num_prompt[number]),
-            int(facts.num_bytes[number]),
-            *self.corpora[int(facts.corpus[number])],
-            self.origin(number),
-        )
 
 
 class TooLongExamples(Sequence[TooLong]):

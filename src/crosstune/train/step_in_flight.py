@@ -23,8 +23,7 @@ class StepInFlight:
 
     Attributes:
         batch: what it learns from.
-        seen: this rank's segments of it.
-        losses: nats of each of them, on the device.
+        losses: nats of each of this rank's segments of it, on the device.
         numbers: on the host, once ``copied``: nats by language and source over all ranks, the ``measured`` sums, the
             norm of the gradient, and how many ranks were asked to stop.
         copied: what to wait for before they are read; None where they are there.
@@ -33,7 +32,6 @@ class StepInFlight:
     """
 
     batch: Batch
-    seen: Sequence[Segment]
     losses: Tensor
     numbers: Tensor
     copied: torch.cuda.Event | None
@@ -51,8 +49,8 @@ class StepInFlight:
             self.copied.synchronize()
         *sums, grad_norm, num_stopping = self.numbers.tolist()
         if not np.isfinite([*sums, grad_norm]).all():
-            pairs = zip(self.seen, self.losses.tolist(), strict=True)
-            bad = [segment.origin for segment, value in pairs if not np.isfinite(value)]
+            pairs = zip(self.batch.own_origins(), self.losses.tolist(), strict=True)
+            bad = [origin for origin, value in pairs if not np.isfinite(value)]
             where = f"{title}: step {self.batch.step + 1}"
             raise CrosstuneError(not_finite(where, gather_object(bad), self.batch.origins()))
         corpora = self.batch.rows.corpora
@@ -104,4 +102,4 @@ def in_flight(accelerator: Accelerator, batch: Batch, step: RankStep) -> StepInF
         copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         copied.record()
     stop = step.is_asked_to_stop
-    return StepInFlight(batch, step.seen, step.losses, numbers, copied, step.learning_rate, stop, measured)
+    return StepInFlight(batch, step.losses, numbers, copied, step.learning_rate, stop, measured)

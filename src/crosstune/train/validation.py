@@ -64,7 +64,7 @@ def held_out_text(tokens: pa.Table, tokenizer: PreTrainedTokenizerBase, max_leng
 def _segments(tokens: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Segment]:
     before = token_before_text(tokenizer)
     first = 0 if tokenizer.bos_token_id is None else 1
-    names = ("tokens", "language", "source", "origin")
+    names = ("tokens", "language", "source")
     for whole, *facts in zip(*(tokens[name].to_pylist() for name in names), strict=True):
         # The text's own tokens: BOS stands before them, and EOS after them.
         for window in windows(whole[first:-1], before, max_length):

@@ -17,8 +17,8 @@ from tests.models.kernels.test_skip_unused_positions import FAMILY, assert_equal
 from tests.models.test_packing import CONFIGS
 
 MICRO_BATCHES = [
-    [Segment((5, 6, 7, 8, 9), 2, 1, "ko", "a", ""), Segment((5, 6, 7, 10), 2, 1, "ko", "a", "")],
-    [Segment((11, 6, 12, 2), 1, 1, "en", "b", "")],
+    [Segment((5, 6, 7, 8, 9), 2, 1, "ko", "a"), Segment((5, 6, 7, 10), 2, 1, "ko", "a")],
+    [Segment((11, 6, 12, 2), 1, 1, "en", "b")],
 ]
 
 

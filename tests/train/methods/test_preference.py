@@ -68,7 +68,7 @@ def pair_rows() -> Rows:
         answers = [(*tokens(generator.randrange(1, 9)), 2), tokens(generator.randrange(1, 14))]
         rows.append(
             tuple(
-                Segment(prompt + answer, len(prompt), 5, "en", side, f"f:{index}")
+                Segment(prompt + answer, len(prompt), 5, "en", side)
                 for answer, side in zip(answers, ("chosen", "rejected"), strict=True)
             )
         )
@@ -298,7 +298,9 @@ def test_of_a_pair_that_is_too_long_nothing_is_learned_alone(make_run: MakeRun, 
     assert max(tokens["num_prompt"].to_pylist()) < limit
     changes = {**PREFERENCE, "max_length_tokens": limit, "on_too_long": treatment, "preference": SETTINGS["cpo"]}
     rows, too_long = make_rows(tokens, Phase.model_validate_json(json.dumps(phase("failures", **changes))))
-    assert all(len(row) == 2 and row[0].origin == row[1].origin for row in rows)
+    assert all(len(row) == 2 for row in rows)
+    origins = rows.origins(range(len(rows)))
+    assert origins[::2] == origins[1::2] and len(set(origins)) == len(rows)
     assert all([segment.source for segment in row] == ["pairs (chosen)", "pairs (rejected)"] for row in rows)
     fitting = sum(max(pair) <= limit for pair in zip(lengths[::2], lengths[1::2], strict=True))
     assert 0 < fitting < 20

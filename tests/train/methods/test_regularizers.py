@@ -101,8 +101,8 @@ def test_the_loss_takes_in_the_divergence_of_the_chosen_languages_only() -> None
     model = make_trainable(make_model(), Phase.model_validate_json(json.dumps(phase())), None, 0).model
     divergence = StartDivergence(model, 0.7, ["en"])
     divergence.start(None)
-    segments = [Segment((1, 5, 9, 8, 2), 2, 4, language, "s", "o") for language in ("ko", "en", "en")]
-    segments[2] = Segment((1, 7, 3, 2), 1, 4, "en", "s", "o")
+    segments = [Segment((1, 5, 9, 8, 2), 2, 4, language, "s") for language in ("ko", "en", "en")]
+    segments[2] = Segment((1, 7, 3, 2), 1, 4, "en", "s")
     device = torch.device("cpu")
     at_start = summed_loss(model, segments, device, penalty=divergence.penalty)
     # Nothing has moved yet: no divergence.
