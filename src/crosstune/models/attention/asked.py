@@ -9,7 +9,7 @@ from torch import Tensor, nn
 _WITHOUT_MEANING = frozenset(
     {
         *("attention_mask", "position_ids", "cache_position", "position_embeddings", "past_key_values", "layer_idx"),
-        *("use_cache", "return_dict", "output_attentions", "output_hidden_states", "output_router_logits"),
+        *("cache", "use_cache", "return_dict", "output_attentions", "output_hidden_states", "output_router_logits"),
         *("num_items_in_batch", "read_positions", "packed_layout", "slots_seen", "logits_to_keep"),
     }
 )

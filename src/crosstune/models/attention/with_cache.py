@@ -1,12 +1,13 @@
 """Rows that a model continues side by side, each with its keys and values in a slot of memory that stays its own."""
 
 from collections.abc import Callable, Iterable, Sequence
+from inspect import signature
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, Cache, PreTrainedModel
+from transformers import AttentionInterface, Cache, LlamaModel, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -18,7 +19,8 @@ from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
 from crosstune.models.logits import logit_parts
 
 ATTENTION = "crosstune_slots"
-
+# Before transformers 5.24 models take their cache as past_key_values.
+_CACHE = "cache" if "cache" in signature(LlamaModel.forward).parameters else "past_key_values"
 
 Read = TypeVar("Read")
 
@@ -105,7 +107,8 @@ class Slots(Generic[Read]):
         self._lengths.pop()
 
     def _logits(self, positions: Tensor | None, **inputs: Any) -> Read:
-        return self._read(logit_parts(self._model, positions, past_key_values=self._cache, use_cache=True, **inputs))
+        inputs[_CACHE] = self._cache
+        return self._read(logit_parts(self._model, positions, use_cache=True, **inputs))
 
 
 class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]

@@ -128,14 +128,19 @@ def _attention(
     hidden_states: Tensor,
     position_embeddings: tuple[Tensor, Tensor] | None = None,
     attention_mask: Tensor | None = None,
+    cache: Any = None,
     past_key_values: Any = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Do what these families' attention does, but for the rotary embedding. Hidden states: [rows, length, size]."""
+    """Do what these families' attention does, but for the rotary embedding. Hidden states: [rows, length, size].
+
+    The cache is called ``past_key_values`` before transformers 5.24.
+    """
+    cache = past_key_values if cache is None else cache
     attend = AttentionInterface().get(attention.config._attn_implementation)  # type: ignore[no-untyped-call]
     if attend is None or position_embeddings is None:
         return type(attention).forward(  # type: ignore[no-any-return]
-            attention, hidden_states, position_embeddings, attention_mask, past_key_values, **options
+            attention, hidden_states, position_embeddings, attention_mask, cache, **options
         )
     shape = (*hidden_states.shape[:-1], -1, attention.head_dim)
     query, key, value = (
@@ -145,8 +150,8 @@ def _attention(
         query, key = attention.q_norm(query), attention.k_norm(key)
     query, key = (Rotation.apply(states, *position_embeddings) for states in (query, key))  # type: ignore[no-untyped-call]
     query, key, value = (states.transpose(1, 2) for states in (query, key, value))
-    if past_key_values is not None:
-        key, value = past_key_values.update(key, value, attention.layer_idx)
+    if cache is not None:
+        key, value = cache.update(key, value, attention.layer_idx)
     if attention.config.model_type != "llama":
         options["sliding_window"] = getattr(attention, "sliding_window", attention.config.sliding_window)
     output, weights = attend(
