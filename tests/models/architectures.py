@@ -175,7 +175,8 @@ def page(rows: list[Row]) -> str:
         "crosstune reads rows packed and computes shared prefixes once, if a self-test on your model shows that this",
         "equals plain transformers. Otherwise it reads rows right-padded or one by one: exact, but slower. A note "
         "says so",
-        "once, with the measured difference; `system.json`, the evaluation's `manifest.json` and the report keep it.",
+        "once, with the measured difference; `run.json`, `system.json`, the evaluation's `manifest.json` and the "
+        "report keep it.",
         "",
         f"The table covers {len(good)} tiny models with amplified weights; {len(packed)} are packed in every use. Each "
         "was trained,",

@@ -201,6 +201,10 @@ def adapters(folder: Path) -> None:
             "'exaone' is Python code in its own folder",
         ),
         (lambda folder: set_config(folder, quantization_config={"quant_method": "gptq"}), r"are quantized \(gptq;"),
+        (
+            lambda folder: set_config(folder, text_config={"quantization_config": {"quant_method": "awq"}}),
+            r"are quantized \(awq;",
+        ),
         (lambda folder: set_config(folder, model_type="t5", architectures=["T5Model"]), "no causal language model"),
         (
             lambda folder: set_config(folder, architectures=["LlamaForSequenceClassification"]),

@@ -205,6 +205,20 @@ def test_run_json_names_the_command_that_made_what_lies_there(
 
 
 @pytest.mark.slow
+def test_run_json_says_how_each_system_read_rows_in_training_and_evaluation(start: Callable[..., RunFolder]) -> None:
+    run = start()
+    assert "reading" not in read_json(run.root / "run.json")["stages"]["train"]
+    proofs = [{"use": use, "way": "packed", "measured": []} for use in ("training", "scoring")]
+    for name in ("ours", "gone"):
+        write_json(run.system(name) / "system.json", {"fingerprint": "x", "phases": [{"reading": proofs[0]}, {}]})
+        write_json(run.system(name) / "evaluation" / "manifest.json", {"fingerprint": "x", "reading": proofs[1:]})
+    start()
+    noted = read_json(run.root / "run.json")["stages"]
+    assert noted["train"]["reading"] == {"ours": proofs[:1]} and noted["evaluate"]["reading"] == {"ours": proofs[1:]}
+    assert "reading" not in noted["data"]
+
+
+@pytest.mark.slow
 def test_a_folder_that_was_moved_is_the_same_run(
     recipe_content: dict[str, Any], tmp_path: Path, stages: Stages
 ) -> None:

@@ -17,6 +17,7 @@ _TOKENIZER_TEXTS = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
     *("chat_template.jinja", "chat_template.json"),
 )
+_OF_QUANTIZED = ("quantization_config", "compression_config")
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 
 
@@ -192,15 +193,14 @@ def _config_faults(content: dict[str, Any]) -> Iterator[str]:
             "Update transformers, or correct model_type"
         )
         return
-    quantized = content.get("quantization_config") or content.get("compression_config")
-    if quantized:
+    text = _text_config(content)
+    for quantized in filter(None, (part.get(key) for part in (content, text) for key in _OF_QUANTIZED)):
         method = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else quantized
         yield (
             f"its weights are quantized ({method}; quantization_config in config.json), and those cannot be trained or "
             "compared in full precision. Give the original, unquantized model"
         )
     yield from _architecture_faults(str(kind), content)
-    text = _text_config(content)
     yield from number_faults(text, _names_of(str(text.get("model_type", kind))))
     padding, size = text.get("pad_token_id"), text.get("vocab_size")
     if isinstance(padding, int) and isinstance(size, int) and padding >= size:

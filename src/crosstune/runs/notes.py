@@ -70,6 +70,8 @@ def noted(recipe: "Recipe", run: RunFolder, stage: str, command: str) -> Iterato
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     facts["stages"][stage] |= {"finished": finished, "inputs": inputs}
     facts["stages"][stage].pop("unfinished", None)
+    if reading := _reading(recipe, run, stage):
+        facts["stages"][stage]["reading"] = reading
     from crosstune.recipe import yaml_file  # as in _changes
 
     write_text(_recipe_of(run, stage), yaml_file.dump(recipe))
@@ -166,6 +168,17 @@ def _files(run: RunFolder, stage: str) -> list[Path]:
     found = sorted(path for pattern in _OUTPUTS[stage] for path in run.root.glob(pattern))
     # Pairs lie beside the mixtures, and belong to the systems that learn from them, whose fingerprints tell of them.
     return [path for path in found if stage != "data" or not MINED.items() <= read_json(path).items()]
+
+
+def _reading(recipe: "Recipe", run: RunFolder, stage: str) -> dict[str, list[dict[str, Any]]]:
+    """Return in which way each system read rows in a stage, and how far that was from plain transformers."""
+    found = {}
+    for path in _files(run, stage) if stage in ("train", "evaluate") else ():
+        facts, place = read_json(path), path.relative_to(run.root).parts
+        proofs = [*(phase.get("reading") for phase in facts.get("phases", ())), *facts.get("reading", ())]
+        if place[1] in recipe.systems and any(proofs):
+            found[place[1]] = [proof for proof in proofs if proof]
+    return found
 
 
 def digest_of(run: RunFolder, stage: str) -> str:
