@@ -9,6 +9,7 @@ from crosstune.tokenizer import verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
+from crosstune.tokenizer.line_kinds import part_lines
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
 from tests.tokenizer.conftest import ENGLISH, byte_level
 
@@ -91,5 +92,5 @@ def test_a_language_gets_pieces_that_shorten_it_and_leave_english_alone(
 
 @pytest.mark.parametrize("language", [code for code in SENTENCES if not shares_letters(code, "en")])
 def test_lines_of_a_language_in_its_own_script_are_told_from_english(language: str) -> None:
-    parted = verify.part_lines([SENTENCES[language], ENGLISH[0]], Languages(source="en", target=language))
+    parted = part_lines([SENTENCES[language], ENGLISH[0]], Languages(source="en", target=language))
     assert parted == {"source": [ENGLISH[0]], "other": [], "target": [SENTENCES[language]]}

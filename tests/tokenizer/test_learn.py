@@ -1,6 +1,9 @@
+import json
 import re
+from typing import Any
 
 import pytest
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from crosstune.errors import BadInputError
 from crosstune.languages.characters import ks_x_1001_syllables
@@ -110,3 +113,47 @@ def test_character_coverage_decides_which_rare_letters_become_pieces(
 ) -> None:
     texts = [*korean * 200, "ㆍㆎ"]
     assert {"ㆍ", "ㆎ"} <= set(learn_new_pieces(small_base, texts, LearnRequest("ko", 400, "seen", 1.0)).pieces)
+
+
+def byte_level_base(texts: list[str], size: int, normalizer: Any = None) -> BpeTokenizer:
+    """A byte-level base that keeps words whole: spaces alone part them."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizer
+    split = pre_tokenizers.Split(Regex(r" ?[^\s\p{P}]+|\s+(?!\S)|\s+|\p{P}+"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return BpeTokenizer(json.loads(tokenizer.to_str()))
+
+
+def test_words_become_pieces_on_a_base_whose_own_pieces_end_inside_their_letters() -> None:
+    # Vowel signs before the same first two bytes of the next letter: such a base joins these.
+    base = byte_level_base(["াক াগ াচ াজ াট াড াত াদ াপ াব াম ার াল াস"] * 9, 262)
+    inside = [base.surface(piece) for piece in base.cut(base.internal("াকাগাচ"))]
+    assert None in inside
+    words = ["নাগাকাদ", "বাজাচাত"]
+    new = learn_new_pieces(base, [" ".join(["", *words])] * 4, LearnRequest("bn", 100, "seen"))
+    extended = extend(base, new, 100)
+    for word in words:
+        (ids,) = extended.encode_lines([f"a {word}"])
+        assert extended.piece_of[ids[-1]] == extended.internal(f" {word}")
+    assert all(extended.produces(new.pieces))
+
+
+def test_bytes_of_a_letter_that_is_too_rare_for_a_piece_are_joined_to_nothing() -> None:
+    base = byte_level_base(["nothing"], 256)
+    texts = ["কথা বলা " * 50, "কথাঌ কথাঌ"]
+    new = learn_new_pieces(base, texts, LearnRequest("bn", 100, "seen", character_coverage=0.99))
+    assert "ঌ" not in new.promised
+    assert not any(base.internal("ঌ")[-1:] in piece for piece in new.pieces)
+
+
+def test_no_piece_is_learnt_for_a_spelling_that_the_normalizer_changes() -> None:
+    # Two words of the same kinds of letters: NFC takes the second's last letter apart, the first's not.
+    base = byte_level_base(["nothing"], 256, normalizers.NFC())
+    new = learn_new_pieces(base, ["হল হ\u09df হলে হ\u09dfে"] * 3, LearnRequest("bn", 100, "seen"))
+    extended = extend(base, new, 100)
+    assert all(extended.produces(new.pieces))
+    assert extended.internal(" হ\u09af\u09bc") in new.pieces

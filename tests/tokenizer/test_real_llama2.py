@@ -11,6 +11,7 @@ from crosstune.tokenizer import given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.learn import LearnRequest, learn_new_pieces
+from crosstune.tokenizer.line_kinds import part_lines
 from crosstune.tokenizer.sentencepiece.writer import with_all_merges, write_model
 from crosstune.tokenizer.subwords import subwords
 
@@ -57,7 +58,7 @@ def test_its_extended_sentencepiece_model_agrees_with_the_fast_tokenizer(llama2:
     new = with_all_merges(llama2, learn_new_pieces(llama2, korean, LearnRequest("ko", 4096, "ks_x_1001")))
     extended = extend(llama2, new, 4096)
     write_model(MODEL, tmp_path / "tokenizer.model", llama2, extended)
-    parted = verify.part_lines([*english, *korean], Languages(source="en", target="ko"))
+    parted = part_lines([*english, *korean], Languages(source="en", target="ko"))
     samples = verify.Samples(parted["source"], parted["other"], parted["target"], new.promised)
     properties = [
         *verify.verify(llama2, extended, samples),

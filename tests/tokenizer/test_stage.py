@@ -15,8 +15,9 @@ from crosstune.runs.folder import RunFolder, whole_folder
 from crosstune.terminal import console
 from crosstune.tokenizer import stage
 from crosstune.tokenizer.folder import configuration_of, write_folder
+from crosstune.tokenizer.line_kinds import part_lines
 from crosstune.tokenizer.texts import sample_lines
-from crosstune.tokenizer.verify import AWKWARD, part_lines
+from crosstune.tokenizer.verify import AWKWARD
 from tests.tokenizer.conftest import byte_level
 
 BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}

@@ -12,6 +12,8 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.learn import LearnRequest, NewPieces, learn_new_pieces
 from crosstune.tokenizer.learn_base import learn_base
+from crosstune.tokenizer.line_kinds import part_lines
+from tests.tokenizer.conftest import byte_level
 
 LANGUAGES = Languages(source="en", target="ko")
 LETTERS = every_letter("ko", "en")
@@ -38,10 +40,25 @@ def test_a_learnt_extension_holds_every_property(
 
 def test_lines_are_parted_by_the_letters_in_them() -> None:
     lines = ["Café, 3!", "책 a", "日本", "", "naïve – “x”", "привет"]
-    assert verify.part_lines(lines, LANGUAGES) == {
+    assert part_lines(lines, LANGUAGES) == {
         "source": ["Café, 3!", "", "naïve – “x”"],
         "target": ["책 a"],
         "other": ["日本", "привет"],
+    }
+
+
+def test_english_with_signs_that_begin_like_target_letters_is_counted_and_not_refused(english: list[str]) -> None:
+    languages = Languages(source="en", target="th")
+    lines = ["It costs ฿500, page ๑๒.", "It costs €500 – “x” 👍", "ราคา"]
+    parted = part_lines(lines, languages)
+    assert parted == {"source": [lines[1]], "other": [lines[0]], "target": [lines[2]]}
+    base = byte_level(english, 360, ignore_merges=False)
+    new = learn_new_pieces(base, ["ราคา ภาษาไทย"] * 4, LearnRequest("th", 100, "seen"))
+    found = verify.verify(
+        base, extend(base, new, 100), verify.Samples(parted["source"], parted["other"], parted["target"], new.promised)
+    )
+    assert {item.name: item.required for item in found if item.failures} == {
+        "text in other scripts is tokenized as before": False
     }
 
 

@@ -23,6 +23,7 @@ PRE_TOKENIZERS = {
     "SmolLM2": pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     ),
+    "Phi-4": pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(LLAMA3_PATTERN), "removed", invert=True), BYTES]),
     "several splits": pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r"\p{N}{1,3}"), "isolated"),
@@ -70,6 +71,24 @@ def test_words_of_two_targets_stay_whole_each_in_its_own_branch(name: str) -> No
     parts = [part for part, _ in both.tokenizer.pre_tokenizer.pre_tokenize_str("a पुस्तकालय ที่นี่ b")]
     assert {both.internal(" पुस्तकालय"), both.internal(" ที่นี่")} <= {*parts}
     assert both.encode_lines([*ENGLISH]) == BASES[name].encode_lines([*ENGLISH]) and has_branch(both.content)
+
+
+# In "several splits" no word takes a space along, which those of the branch do.
+@pytest.mark.parametrize("name", sorted({*BASES} - {"several splits"}))
+@pytest.mark.parametrize(
+    "before", ["a\n\n", "a\r\n\r\n", "a \t", "a\t\t", "a\n\t\t", "a \u00a0\u00a0", "\u3000\u3000", "a  "]
+)
+def test_white_space_before_a_target_word_is_cut_as_before(name: str, before: str) -> None:
+    spans = [
+        [span for _, span in one.tokenizer.pre_tokenizer.pre_tokenize_str(before + "किताब") if span[1] < len(before)]
+        for one in (BASES[name], BRANCHED[name])
+    ]
+    assert spans[0] == spans[1]
+
+
+def test_rare_marks_are_no_reason_for_a_branch() -> None:
+    assert with_whole_words(BASES["GPT-2"], "am", "en") is BASES["GPT-2"]
+    assert with_whole_words(BASES["GPT-2"], "ja", "en") is BASES["GPT-2"]
 
 
 @pytest.mark.parametrize("language", ["hi", "th", "ml", "km", "ar"])

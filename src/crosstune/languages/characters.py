@@ -49,6 +49,23 @@ def every_letter(code: str, besides: str | None = None) -> list[str]:
     return [letter for letter in _all_letters() if is_letter(letter) and normalize("NFC", letter) == letter]
 
 
+@cache
+def beginning_alike(code: str, besides: str) -> str:
+    """Return characters whose first two bytes are those of a language's letters, as the inside of a class; its own too.
+
+    Byte-level pieces of the letters make the others shorter as well: ๑ and ฿ beside Thai letters.
+    """
+    blocks = {_two_bytes(ord(letter)) for letter in every_letter(code, besides)}
+    long = (code_point for block in blocks if block for code_point in range(block[0], block[1]))
+    return as_ranges(map(chr, long))
+
+
+def _two_bytes(code_point: int) -> tuple[int, int] | None:
+    """Return the range of code points that begin with the same two bytes of UTF-8; None where these are the whole."""
+    size = 0 if code_point < 0x800 else 1 << (6 if code_point < 0x10000 else 12)
+    return (code_point // size * size, code_point // size * size + size) if size else None
+
+
 def as_ranges(characters: Iterable[str]) -> str:
     """Return characters as ranges for the inside of a class: ``a-ce``."""
     codes = sorted(map(ord, characters))

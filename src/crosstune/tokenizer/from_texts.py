@@ -15,6 +15,7 @@ from crosstune.runs.folder import whole_folder
 from crosstune.tokenizer import given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extension import filled, learn_from, prepared, write_extended
+from crosstune.tokenizer.line_kinds import Parted, part_lines
 from crosstune.tokenizer.shared_letters import BothTexts
 from crosstune.tokenizer.verify_command import samples_of
 
@@ -62,8 +63,8 @@ def _settings(settings: dict[str, Any]) -> LearnedExtension:
         raise BadInputError(f"extend_tokenizer takes the settings of tokenizer.extension, but {faults}") from None
 
 
-def _parts(texts: tuple[list[str], list[str]], languages: Languages) -> list[verify.Parted]:
+def _parts(texts: tuple[list[str], list[str]], languages: Languages) -> list[Parted]:
     target, source = ([line for text in side for line in text.splitlines()] for side in texts)
     if shares_letters(languages.target, languages.source):
         return [{"source": source, "target": target, "other": []}]
-    return [verify.part_lines([*target, *source], languages)]
+    return [part_lines([*target, *source], languages)]

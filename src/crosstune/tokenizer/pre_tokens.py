@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from unicodedata import category
 
-from crosstune.tokenizer.bpe import BORDER, BpeTokenizer
+from crosstune.tokenizer.bpe import BORDER, METASPACE, BpeTokenizer
 
 _IS_LETTERS = re.compile("(?:L. |M. |Zs |Cf )*").fullmatch
 
@@ -33,13 +33,24 @@ class PreTokens:
         if shape not in self._lengths:
             parts = self._parted(word)
             surfaces = [self._base.surface(part) or "" for part in parts]
-            # What the normalizer changes says nothing of other words.
-            self._lengths[shape] = [len(part) for part in surfaces] if "".join(surfaces) == word else None
+            if "".join(surfaces) == word:
+                self._lengths[shape] = [len(part) for part in surfaces]
+            # What the normalizer changes says nothing of other words: NFC takes the য় of হয় apart, nothing of হল.
+            elif not self._is_changed(word):
+                self._lengths[shape] = None
             return parts
         lengths = self._lengths[shape]
-        if lengths is None:
+        if lengths is None or self._is_changed(word):
             return self._parted(word)
         return [self._base.internal(word[start:end]) for start, end in pairwise([0, *accumulate(lengths)])]
+
+    def _is_changed(self, word: str) -> bool:
+        """Return whether the normalizer does more to a word than to spell its spaces."""
+        normalizer = self._base.tokenizer.normalizer
+        if normalizer is None:
+            return False
+        normal: str = normalizer.normalize_str(BORDER + word)
+        return not normal.replace(METASPACE, " ").endswith(BORDER + word)
 
     def _shape(self, word: str) -> str:
         for character in word:

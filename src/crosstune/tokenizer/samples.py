@@ -10,6 +10,7 @@ from crosstune.recipe import LearnedExtension, Recipe, RecipeLanguages
 from crosstune.runs.folder import RunFolder
 from crosstune.tokenizer import texts, verify
 from crosstune.tokenizer.extension import Extended
+from crosstune.tokenizer.line_kinds import part_lines
 
 _NUM_LINES = 10_000
 
@@ -57,7 +58,7 @@ def _by_letters(recipe: Recipe, run: RunFolder, extended: Extended) -> verify.Sa
         for name in recipe.data.mixtures
         for line in texts.sample_lines(texts.mixture_texts(run.mixture(name)), share, recipe.seed)
     }
-    parted = verify.part_lines([*verify.AWKWARD, *sorted(drawn), *sentences], recipe.languages)
+    parted = part_lines([*verify.AWKWARD, *sorted(drawn), *sentences], recipe.languages)
     lines = with_letters_of(recipe.languages, parted["target"])
     return _with_targets(
         recipe.languages,

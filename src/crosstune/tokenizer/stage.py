@@ -10,6 +10,7 @@ from crosstune.terminal import console, note
 from crosstune.tokenizer import base, extension, fertility, samples, texts, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import TOKENIZER, read_configuration, write_folder
+from crosstune.tokenizer.line_kinds import part_lines
 from crosstune.tokenizer.llama_cpp import reason_against
 from crosstune.tokenizer.sentencepiece import writer as sentencepiece_writer
 
@@ -93,6 +94,6 @@ def measured_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[s
     if samples.share_letters(recipe.languages):
         return {"learning text": samples.lines_by_language(recipe, run, _FERTILITY_LINES)}
     drawn = texts.sample_lines(texts.recipe_texts(recipe, run), _FERTILITY_LINES, recipe.seed)
-    parted = verify.part_lines(drawn, recipe.languages)
+    parted = part_lines(drawn, recipe.languages)
     sides = {recipe.languages.source: parted["source"], **samples.with_letters_of(recipe.languages, parted["target"])}
     return {"learning text": {language: lines for language, lines in sides.items() if lines}}

@@ -1,7 +1,6 @@
 """Prove that an extended tokenizer keeps what the base does, and does what was promised for the target language."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,7 @@ from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 
 from crosstune.errors import BadInputError
-from crosstune.languages import characters
 from crosstune.languages.registry import language_name
-from crosstune.recipe import Languages, RecipeLanguages
 from crosstune.runs.files import write_json
 from crosstune.terminal import new_table
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
@@ -86,26 +83,6 @@ class Property:
     checked: int
     failures: list[Any] = field(default_factory=list)
     required: bool = True
-
-
-Parted = dict[str, list[str]]
-"""Lines by kind: ``source``, ``target`` and ``other``."""
-
-
-def part_lines(lines: Iterable[str], languages: Languages | RecipeLanguages) -> Parted:
-    """Part lines into ``target`` (with letters of one), ``source`` and ``other``.
-
-    Lines of languages that share their letters cannot be told apart: all but those in other scripts are ``target``.
-    """
-    source, *targets = languages.codes
-    letters = "".join(characters.letters_of(target, source) for target in targets)
-    has_target_letter = re.compile(f"[{letters}]").search
-    has_other_letter = re.compile(rf"(?![{characters.letters_of_source(source)}])[^\W\d_]").search
-    parted: Parted = {"source": [], "other": [], "target": []}
-    for line in lines:
-        kind = "target" if has_target_letter(line) else "other" if has_other_letter(line) else "source"
-        parted[kind].append(line)
-    return parted
 
 
 def verify(base: BpeTokenizer, extended: BpeTokenizer, samples: Samples) -> list[Property]:

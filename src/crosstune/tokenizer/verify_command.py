@@ -14,6 +14,7 @@ from crosstune.languages.registry import shares_letters
 from crosstune.recipe import Languages
 from crosstune.tokenizer import extension, fertility, given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.line_kinds import Parted, part_lines
 
 _SHOWN_FAILURES = 5
 
@@ -128,10 +129,10 @@ def _parallel_lines(texts: ComparedTexts) -> dict[str, list[str]]:
     return {texts.languages.source: source, texts.languages.target: target}
 
 
-def _parted(name: str, lines: list[str], languages: Languages) -> verify.Parted:
+def _parted(name: str, lines: list[str], languages: Languages) -> Parted:
     """Part a file's lines by their letters; where both languages share them, the whole file is in the likelier one."""
     if not shares_letters(languages.target, languages.source):
-        return verify.part_lines(lines, languages)
+        return part_lines(lines, languages)
     pair = (languages.source, languages.target)
     found = which_of("\n".join(lines), pair)
     if found is None:
@@ -146,18 +147,18 @@ def _parted(name: str, lines: list[str], languages: Languages) -> verify.Parted:
     )
 
 
-def _parted_pairs(pairs: dict[str, list[str]], languages: Languages) -> list[verify.Parted]:
+def _parted_pairs(pairs: dict[str, list[str]], languages: Languages) -> list[Parted]:
     if not shares_letters(languages.target, languages.source):
-        return [verify.part_lines(side, languages) for side in pairs.values()]
+        return [part_lines(side, languages) for side in pairs.values()]
     sides = {"source": pairs.get(languages.source, []), "target": pairs.get(languages.target, []), "other": []}
     return [sides]
 
 
-def samples_of(parts: list[verify.Parted], extended: extension.Extended, languages: Languages) -> verify.Samples:
+def samples_of(parts: list[Parted], extended: extension.Extended, languages: Languages) -> verify.Samples:
     """Return what a tokenizer is proved on: lines by language, and a few awkward ones."""
     is_shared = shares_letters(languages.target, languages.source)
     if not is_shared:
-        parts = [verify.part_lines(verify.AWKWARD, languages), *parts]
+        parts = [part_lines(verify.AWKWARD, languages), *parts]
     lines = {kind: [line for part in parts for line in part[kind]] for kind in ("source", "other", "target")}
     return verify.Samples(
         lines["source"],
