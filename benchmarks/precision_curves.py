@@ -6,17 +6,17 @@
 
 All begin with the weights of one system and learn the rows of the paper's mixture in one order; of each method one more
 draws another order and other new rows, which says how far apart two runs are that differ in nothing else. Each curve
-is written when it is complete, and one that is in the file is not trained again.
+is written when it is complete, and one that is in the file is not trained again. One that was interrupted or killed
+goes on, with the same command, from its last checkpoint, which lies in a folder beside the file until it is complete.
 """
 
 import argparse
 import json
 import shutil
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+from crosstune.runs.files import write_text
 from crosstune.runs.provenance import commit, hardware, versions
 
 FULL = {"method": "full", "learning_rate": 5.5e-4}
@@ -35,6 +35,8 @@ CURVES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 }
 # How many times the held-out text is scored.
 _NUM_SCORED = 5
+# Steps that a kill costs at most.
+_SAVE_EVERY_STEPS = 50
 
 
 def recipe_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def recipe_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     # A system that trains nothing has no model folder: it is what it starts from.
     start = model.resolve() if model.is_dir() else Path(content["systems"][arguments.start]["start"]).resolve()
     system = {"start": str(start), "tokenizer": "extended", "seed": 2 if "another seed" in name else 1}
-    train = {**content["train"], "save_every_steps": 10**6, **settings}
+    train = {**content["train"], "save_every_steps": _SAVE_EVERY_STEPS, "keep_checkpoints": 1, **settings}
     if "validation" in train:
         train["validate_every_steps"] = max(1, arguments.steps // _NUM_SCORED)
     evaluate = {"reference_system": "tried", "tasks": {}}
@@ -64,7 +66,7 @@ def recipe_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train one curve in a folder of its own; return its losses, and the held-out text's bits per byte."""
+    """Train one curve, or go on with it; return its losses, and the held-out text's bits per byte."""
     import torch
 
     from crosstune.models.process import prepare_libraries
@@ -75,22 +77,28 @@ def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     prepare_libraries()
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = yaml_file.validate({**recipe_of(name, arguments), "runs_root": folder}, "benchmark")
-        run = RunFolder(Path(folder) / recipe.name)
-        for part in ("data", "tokenizer"):
-            shutil.copytree(arguments.run / part, run.root / part)
-        begun = time.process_time()
-        stage.run(recipe, run)
-        seconds = time.process_time() - begun
-        rows = list(read_jsonl(run.system("tried") / "metrics.jsonl"))
-        scored = list(read_jsonl(run.system("tried") / "validation.jsonl")) if recipe.train.validation else []
+    folder = unfinished(name, arguments)
+    recipe = yaml_file.validate({**recipe_of(name, arguments), "runs_root": str(folder)}, "benchmark")
+    run = RunFolder(folder / recipe.name)
+    for part in ("data", "tokenizer"):
+        if not (run.root / part).exists():
+            shutil.rmtree(run.root / f".{part}", ignore_errors=True)
+            shutil.copytree(arguments.run / part, run.root / f".{part}")
+            (run.root / f".{part}").rename(run.root / part)
+    stage.run(recipe, run)
+    rows = list(read_jsonl(run.system("tried") / "metrics.jsonl"))
+    scored = list(read_jsonl(run.system("tried") / "validation.jsonl")) if recipe.train.validation else []
     return {
         "losses": [round(row["loss"], 4) for row in rows],
         "held_out": [{"step": row["step"], **row["bits_per_byte"]} for row in scored],
-        "cpu_seconds": round(seconds),
+        "seconds": round(rows[-1]["seconds"]),
         "commit": commit(),
     }
+
+
+def unfinished(name: str, arguments: argparse.Namespace) -> Path:
+    """Return the folder of a curve that is not complete."""
+    return Path(f"{arguments.json.resolve()}.unfinished") / name.replace(", ", "_").replace(" ", "_")
 
 
 def main() -> None:
@@ -113,7 +121,8 @@ def main() -> None:
     for name in arguments.curves:
         if name not in found["curves"]:
             found["curves"][name] = train(name, arguments)
-            arguments.json.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
+            write_text(arguments.json, json.dumps(found, ensure_ascii=False) + "\n")
+            shutil.rmtree(unfinished(name, arguments))
         print(f"{name}: last losses {found['curves'][name]['losses'][-5:]}", flush=True)
 
 

@@ -48,11 +48,12 @@ def test_the_next_batches_are_read_while_one_is_used_but_not_all_of_them() -> No
     assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
 
 
-def test_what_goes_wrong_while_a_batch_is_read_is_raised_where_it_is_used() -> None:
+@pytest.mark.parametrize("look", [4, 5], ids=["before it is read", "while it is read"])
+def test_a_batch_of_a_file_that_was_cut_is_used_by_no_step(look: int) -> None:
     calls = iter(range(100))
 
     def check() -> None:
-        if next(calls) == 2:
+        if next(calls) == look:
             raise BadInputError("a file was cut")
 
     found = []

@@ -14,11 +14,14 @@ _AHEAD = 2
 def batches(
     rows: Rows, schedule: Schedule, begin: int, share: Share, check: Callable[[], None] = lambda: None
 ) -> Generator[Batch]:
-    """Yield the batches from a step on; ``check`` looks whether the rows can still be read, before each is."""
+    """Yield the batches from a step on; ``check`` raises where files of the rows were changed, before it harms."""
 
     def make(step: int) -> Batch:
         check()
-        return make_batch(rows, step, schedule.rows_of_step(step), share)
+        batch = make_batch(rows, step, schedule.rows_of_step(step), share)
+        # What was changed between the two is learned from by no step.
+        check()
+        return batch
 
     steps = iter(range(begin, schedule.num_steps))
     waiting: deque[Future[Batch]] = deque()
