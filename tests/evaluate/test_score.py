@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 
 from crosstune import terminal
 from crosstune.cli import experiments as commands
-from crosstune.errors import BadInputError, RunFolderError
+from crosstune.errors import BadInputError, RecipeError, RunFolderError
 from crosstune.evaluate import find_benchmarks
 from crosstune.evaluate import score as score_module
 from crosstune.evaluate.find_benchmarks import Choice, benchmarks_of, find_tasks
@@ -121,6 +121,29 @@ def test_the_tasks_of_chat_need_no_files_and_are_asked_in_both_languages(
     assert {task for task, _ in found} == {*names}
     manifest = read_json(out / "data" / "evaluation" / "instructions_en" / "manifest.json")
     assert manifest["items"] == 6
+
+
+@pytest.mark.slow
+def test_an_untuned_model_is_asked_with_the_options_of_its_own_template(model_folder: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "chat", tmp_path / "scores"
+    shutil.copytree(model_folder, folder)
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}{% if not enable_thinking %}<think></think>{% endif %}"
+    )
+    options: dict[str, Any] = {
+        "prompt": "chat",
+        "template_option": ["enable_thinking=true"],
+        "max_new_tokens": 2,
+        "limit": 1,
+    }
+    commands.score(str(folder), tasks="open_questions", out=out, **options)
+    [first, *_] = (out / "systems/model/evaluation/outputs.jsonl").read_text().splitlines()
+    assert json.loads(first)["prompt"].endswith("<assistant>")
+    with pytest.raises(RecipeError, match=r"--template-option 'enable_thinking': write NAME=VALUE"):
+        commands.score(
+            str(folder), tasks="open_questions", out=out, **{**options, "template_option": ["enable_thinking"]}
+        )
 
 
 def test_tasks_that_need_files_ask_for_their_folder_and_unknown_names_are_told(tmp_path: Path) -> None:

@@ -168,3 +168,12 @@ def test_a_gguf_file_is_asked_by_its_own_template(tmp_path: Path) -> None:
     assistant = Assistant(str(path))
     assert assistant.tokenizer.decode(assistant.encode("the")) == "<|im_start|>user\nthe<|im_end|>\n"
     assert len(assistant.answers([assistant.encode("the")], SHORT)) == 1
+
+
+def test_an_option_of_a_foreign_template_is_set_and_one_that_it_never_asks_for_is_refused(chat_folder: Path) -> None:
+    thinks = FOREIGN + "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    (chat_folder / "chat_template.jinja").write_text(thinks, encoding="utf-8")
+    asked = Assistant(str(chat_folder), options={"enable_thinking": False})
+    assert asked.tokenizer.decode(asked.encode("Hi")).endswith("<assistant><think></think>")
+    with pytest.raises(BadInputError, match=r"^--template-option: .* reads no thinking\. It reads enable_thinking\."):
+        Assistant(str(chat_folder), options={"thinking": True})

@@ -1,6 +1,6 @@
 """Models: score one on published benchmarks, load one to ask it, translate with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +27,7 @@ def score(
     limit: int | None = None,
     skip_missing: bool = False,
     prompt: Literal["paper-v1", "alpaca", "kullm", "chat"] = "paper-v1",
+    template_options: Mapping[str, bool | int | float | str | None] | None = None,
     max_new_tokens: int = 256,
     tokenizer: str | Path = "",
     out: str | Path | None = None,
@@ -49,6 +50,7 @@ def score(
         limit: draw at most so many items of each benchmark.
         skip_missing: continue without files that are not there.
         prompt: the template around instructions; ``chat`` is the tokenizer's own.
+        template_options: with the prompt ``chat``, what the template may be asked for: ``{"enable_thinking": False}``.
         max_new_tokens: maximum length of an answer, in tokens.
         tokenizer: a folder or hub id; the model's own if empty.
         out: where the scores go; below ``runs`` if absent.
@@ -62,7 +64,7 @@ def score(
     from crosstune.evaluate.score import score as score_model
     from crosstune.report.scores import to_rows
 
-    asked = Asked(str(model), str(tokenizer or model), None, prompt, max_new_tokens, "float32")
+    asked = Asked(str(model), str(tokenizer or model), None, prompt, max_new_tokens, "float32", template_options or {})
     root = None if data_root is None else Path(data_root)
     choice = Choice(suite, root, split, limit, skip_missing, source, target, tuple(tasks))
     with silent(console, quiet), silent(results, quiet):

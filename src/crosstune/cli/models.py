@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from crosstune.cli.options import MaxNewTokens
+from crosstune.cli.options import MaxNewTokens, TemplateOptions, template_options
 from crosstune.terminal import kept_when_stopped
 
 Model = Annotated[
@@ -33,6 +33,7 @@ def chat(
     system: Annotated[str, typer.Option(metavar="TEXT", help="system message")] = "",
     history: Annotated[bool, typer.Option("--history", help="include earlier questions and answers")] = False,
     prompt: Prompt = None,
+    template_option: TemplateOptions = None,
 ) -> None:
     """Ask a model questions and stream its answers.
 
@@ -42,7 +43,12 @@ def chat(
     from crosstune.serve.chat import chat as run
     from crosstune.serve.stream import Decoding
 
-    run(Assistant(model, prompt), Decoding(max_new_tokens, temperature, seed, top_p), system, history)
+    run(
+        Assistant(model, prompt, template_options(template_option)),
+        Decoding(max_new_tokens, temperature, seed, top_p),
+        system,
+        history,
+    )
 
 
 def translate(
@@ -54,6 +60,7 @@ def translate(
     instruction_language: Annotated[str, typer.Option(metavar="CODE", help="language of the instruction")] = "en",
     max_new_tokens: MaxNewTokens = 256,
     prompt: Prompt = None,
+    template_option: TemplateOptions = None,
 ) -> None:
     """Translate line by line, from a pipe or a file.
 
@@ -67,7 +74,7 @@ def translate(
     request = TranslationRequest(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
     # Asked before the model is loaded: a wrong language is found at once.
     request.instruction(instructions_of(model))
-    assistant = Assistant(model, prompt)
+    assistant = Assistant(model, prompt, template_options(template_option))
     if file is None:
         translate_pipe(assistant, request)
         return
@@ -84,11 +91,12 @@ def serve(
     engine: Annotated[
         Literal["auto", "crosstune", "vllm"], typer.Option(help="auto: vLLM if installed, else crosstune's own")
     ] = "auto",
+    template_option: TemplateOptions = None,
 ) -> None:
     """Serve a model as an OpenAI-compatible API, with the prompt it was trained with."""
     from crosstune.serve.server import serve as run
 
-    run(model, host, port, engine)
+    run(model, host, port, engine, template_options(template_option))
 
 
 def compare(
@@ -140,6 +148,7 @@ def export(
     gguf: Annotated[bool, typer.Option("--gguf", help="write GGUF with llama.cpp's converter")] = False,
     converter: Annotated[Path | None, typer.Option(help="path of convert_hf_to_gguf.py, if not on PATH")] = None,
     prompt: Prompt = None,
+    template_option: TemplateOptions = None,
 ) -> None:
     """Write a model as safetensors in a chosen precision with adapters merged, or as GGUF."""
     from crosstune.serve.export import export as run

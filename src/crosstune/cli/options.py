@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,7 +30,26 @@ Quick = Annotated[bool, typer.Option("--quick", help="the smaller run of the rec
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved recipe, and stop")]
 AsJson = Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="maximum length of an answer, in tokens")]
+TemplateOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template-option",
+        metavar="NAME=VALUE",
+        help="option of the model's own chat template, such as enable_thinking=false; repeatable",
+    ),
+]
 Update = Annotated[bool, typer.Option("--update", help="continue in a run folder with a changed recipe")]
+
+
+def template_options(given: list[str] | None) -> dict[str, Any]:
+    """Return the options of a chat template by their names; values are read as a recipe's.
+
+    Raises:
+        BadInputError: for one without a name.
+    """
+    from crosstune.recipe import yaml_file
+
+    return yaml_file.assignments(given or (), "--template-option")
 
 
 def in_paragraphs(command: Callable[..., None]) -> str:

@@ -4,7 +4,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,7 @@ SYSTEM = "model"
 
 @dataclass(frozen=True)
 class Asked:
-    """The model and how it is asked: folders or hub ids, the template's name, the limit of an answer."""
+    """The model and how it is asked: folders or hub ids, the template's name and options, the limit of an answer."""
 
     model: str
     tokenizer: str
@@ -38,6 +38,7 @@ class Asked:
     prompt: str
     max_new_tokens: int
     precision: Literal["float32", "bf16"]
+    template_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -170,7 +171,12 @@ def _recipe(asked: Asked, choice: Choice, evaluate: dict[str, Any], out: Path | 
             "runs_root": str(out.parent if out else Path("runs")),
             "data_root": str(root),
             "languages": {"source": choice.source, "target": target},
-            "data": {"prompt": asked.prompt, "sources": {}, "mixtures": {}},
+            "data": {
+                "prompt": asked.prompt,
+                "template_options": dict(asked.template_options),
+                "sources": {},
+                "mixtures": {},
+            },
             "tokenizer": {"base": {"kind": "given", "path": _place(asked.tokenizer), "revision": asked.revision}},
             "systems": {
                 SYSTEM: {"start": start, "tokenizer": "base", "label": asked.label, "revision": asked.revision}

@@ -137,8 +137,12 @@ def _asks(jinja: str, tokens: Mapping[str, str]) -> bool:
         return False
 
 
-def refuse_unread_options(options: Mapping[str, Any], jinja: str, name: str) -> None:
+def refuse_unread_options(
+    options: Mapping[str, Any], jinja: str, name: str, asked: str = "data.template_options"
+) -> None:
     """Stop at an option that a template never reads: a model would think on, and nobody would be told.
+
+    ``asked`` is the setting that holds them.
 
     Raises:
         BadInputError: with the options that it does read.
@@ -148,7 +152,7 @@ def refuse_unread_options(options: Mapping[str, Any], jinja: str, name: str) -> 
     known = _options_of(jinja, name)
     if unread := [option for option in options if option not in known]:
         raise BadInputError(
-            f"data.template_options: the chat template of {name!r} reads no {' and no '.join(unread)}. "
+            f"{asked}: the chat template of {name!r} reads no {' and no '.join(unread)}. "
             + (f"It reads {', '.join(known)}. " if known else "")
             + "Correct the name, or leave it out"
         )

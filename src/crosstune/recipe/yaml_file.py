@@ -26,6 +26,21 @@ _TAGS = re.compile(
 _STAGES = re.compile(r"^(systems\.[^.]+)\.stages\b")
 
 
+def assignments(given: Iterable[str], option: str) -> dict[str, Any]:
+    """Return what an option of a command, given as NAME=VALUE, sets; values are read as those of overrides.
+
+    Raises:
+        RecipeError: for one without a name.
+    """
+    found = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not name or not separator:
+            raise RecipeError(f"{option} {text!r}: write NAME=VALUE, for example enable_thinking=false")
+        found[name] = _parse_yaml(value, f"{option} {text!r}")
+    return found
+
+
 def load_recipe(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Recipe:
     """Read a recipe, its ``base`` recipe if it names one, and apply ``section.key=value`` overrides in order.
 

@@ -1,9 +1,10 @@
 """A model as a person uses it: asked through its chat template, answering in text."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -12,7 +13,7 @@ from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Limits, generate
 from crosstune.evaluate.generate.rows import Generated
 from crosstune.models.chat_template import source_of, special_tokens
-from crosstune.models.jinja_templates import frozen, has_system, refuse_failing, render
+from crosstune.models.jinja_templates import frozen, has_system, refuse_failing, refuse_unread_options, render
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
@@ -32,11 +33,12 @@ _BATCH_ROWS = 32
 class Assistant:
     """A model and its tokenizer; questions are put as in training, by the tokenizer's chat template."""
 
-    def __init__(self, path: str, prompt: str | None = None) -> None:
-        """Load a model folder or hub id.
+    def __init__(self, path: str, prompt: str | None = None, options: Mapping[str, Any] | None = None) -> None:
+        """Load a model folder or hub id; ``options`` are what its chat template may be asked for.
 
         Raises:
-            BadInputError: when it cannot be loaded, or has no chat template and no ``prompt`` names one.
+            BadInputError: when it cannot be loaded, has no chat template and no ``prompt`` names one, or its template
+                never asks for an option.
         """
         prepare_libraries()
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(path)
@@ -46,7 +48,8 @@ class Assistant:
             )
         jinja = source_of(self.tokenizer) if prompt is None else TEMPLATES[prompt].chat_template()
         # A foreign model's template may write a date: the same question gets the same answer tomorrow.
-        self.chat_template = frozen(jinja, {}, TEMPLATE_DATE, path)
+        refuse_unread_options(options or {}, jinja, path, "--template-option")
+        self.chat_template = frozen(jinja, options or {}, TEMPLATE_DATE, path)
         self.tokenizer.chat_template = self.chat_template
         self._special_tokens = special_tokens(self.tokenizer)
         # Before the weights are read, and before anybody is told that the model can be asked.

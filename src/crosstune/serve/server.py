@@ -3,8 +3,9 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from crosstune.errors import BadInputError
 from crosstune.models.gguf.header import is_gguf, refuse_in_vllm
@@ -14,13 +15,17 @@ Engine = Literal["auto", "crosstune", "vllm"]
 _VLLM = "vllm.entrypoints.cli.main"
 
 
-def serve(model: str, host: str, port: int, engine: Engine = "auto") -> None:
-    """Serve a model; it ends with Ctrl-C.
+def serve(
+    model: str, host: str, port: int, engine: Engine = "auto", template_options: Mapping[str, Any] | None = None
+) -> None:
+    """Serve a model; it ends with Ctrl-C. Our own engine knows options of its chat template.
 
     Raises:
         BadInputError: when no engine is installed, or the model folder has no chat template to ask it with.
     """
-    chosen, name = engine_for(model, engine), name_of(model)
+    if template_options and engine == "vllm":
+        raise BadInputError("--template-option: vLLM takes no such option here; leave it out, or --engine crosstune")
+    chosen, name = engine_for(model, "crosstune" if template_options else engine), name_of(model)
     if Path(model).exists():
         # Before anything of the hub's client is imported: it would ask the hub about who runs it.
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -35,7 +40,7 @@ def serve(model: str, host: str, port: int, engine: Engine = "auto") -> None:
     from crosstune.serve.api import application
     from crosstune.serve.assistant import Assistant
 
-    app = application(Assistant(model), name, model)
+    app = application(Assistant(model, options=template_options), name, model)
     note(f"{model} is served: OpenAI clients find it at {address} as model {name!r} (Ctrl-C ends)")
     uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
 
