@@ -118,7 +118,8 @@ class Phase(Section):
     num_epochs: Annotated[float, Field(gt=0)] | None = Field(None, description="passes over the data; or num_steps")
     num_steps: Count | None = Field(None, description="optimizer steps; or num_epochs")
     global_batch_size: Count = Field(
-        description="rows per optimizer step, over all devices and accumulation steps; texts are joined into rows of `max_length_tokens`"
+        description="rows per optimizer step, over all devices and accumulation steps; texts are joined into rows of "
+        "`max_length_tokens`"
     )
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         description="peak learning rate; the 7B recipes use 2e-5 for full, 3e-4 for lora"
