@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,6 +125,17 @@ def test_repeats_are_apart_and_each_row_occurs_as_often(tmp_path: Path) -> None:
     assert set(Counter(example.completion for example in found.examples).values()) == {3}
     order = [example.completion for example in found.examples]
     assert order[:50] != order[50:100]
+
+
+def test_long_documents_lie_in_groups_of_few_that_are_tokenized_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = texts(*(f"{number} {SENTENCE * 20}" for number in range(30)))
+    whole = Mixed(tmp_path / "whole", [({}, TEXT, rows)])
+    monkeypatch.setattr(mixer, "BYTES_PER_GROUP", 10_000)
+    assert Mixed(tmp_path / "parted", [({}, TEXT, rows)]).examples == whole.examples
+    sizes = [pq.read_metadata(tmp_path / name / "examples.parquet") for name in ("whole", "parted")]
+    assert sizes[0].num_row_groups == 1 and sizes[1].num_row_groups > 5
 
 
 def test_a_part_without_rows_gives_nothing(tmp_path: Path) -> None:

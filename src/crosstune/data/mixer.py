@@ -30,8 +30,9 @@ from crosstune.recipe import MixturePart, Quality, Source
 _HASHES = [pa.field("row", pa.int64()), pa.field("hash", pa.uint64()), pa.field("more", pa.uint64())]
 _PLACES = [pa.field("key", pa.uint64()), pa.field("part", pa.int32()), pa.field("index", pa.int64())]
 _ROWS_AT_ONCE = 2048
-# Rows that are tokenized by one process at least: some megabytes.
+# What is tokenized by one process at least, and begun anew where that is interrupted. Documents may be long.
 _ROWS_PER_GROUP = 20_000
+BYTES_PER_GROUP = 8_000_000
 _EXAMPLES = pa.schema([*_PLACES, *SCHEMA])
 
 
@@ -230,7 +231,9 @@ class Mixer:
                 if chosen is not None:
                     table = _filtered(table, chosen)
                 order = np.lexsort((table.column("part").to_numpy(), table.column("key").to_numpy()))
-                writer.write_table(table.take(order).select(SCHEMA.names), _ROWS_PER_GROUP)
+                sorted_table = table.take(order).select(SCHEMA.names)
+                rows_of_bytes = BYTES_PER_GROUP * len(sorted_table) // max(1, sorted_table.nbytes)
+                writer.write_table(sorted_table, max(1, min(_ROWS_PER_GROUP, rows_of_bytes)))
                 yield "written"
 
     def _chosen(self) -> list[NDArray[np.bool_]]:
