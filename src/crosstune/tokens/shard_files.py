@@ -67,9 +67,10 @@ def watch_shards(folder: Path) -> Callable[[], None]:
         for file, state in zip(opened, before, strict=True):
             found = _state(file.fileno())
             if found != state:
+                is_cut = found[0] != state[0]
+                what = f"{found[0]:,} bytes, {state[0]:,} when training began" if is_cut else "it was written to"
                 raise RunFolderError(
-                    f"{file.name} was changed while training read it: {found[0]:,} bytes, {state[0]:,} when training "
-                    f"began. The last checkpoint is kept. {_REMEDY}"
+                    f"{file.name} was changed while training read it: {what}. The last checkpoint is kept. {_REMEDY}"
                 )
 
     return check
