@@ -5,15 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from crosstune.cli import app
 from crosstune.doctor.architecture import look_at_architecture
+from crosstune.doctor.benchmarks import look_at_benchmarks
 from crosstune.doctor.chat import look_at_chat
+from crosstune.doctor.cost import look_at_cost
 from crosstune.doctor.findings import Finding
 from crosstune.doctor.reading import look_at_reading
 from crosstune.doctor.subject import Subject, find_subject
-from crosstune.errors import BadInputError
+from crosstune.errors import BadInputError, RecipeError
+from crosstune.recipe import Languages
+from crosstune.recipe.yaml_file import validate
 from tests.doctor.conftest import TEMPLATE, MakeModel
 
 
@@ -89,9 +94,9 @@ def test_weights_of_another_shape_stop(make_model: MakeModel) -> None:
 
 def test_the_chat_template_is_used_where_it_can_be(make_model: MakeModel) -> None:
     found = by_name(look_at_chat(subject(make_model("a", False, TEMPLATE))))
-    assert found["template"].setting == "data.prompt: chat"
+    assert found["template"].setting == "data: {prompt: chat}"
     assert found["stop tokens"].values["tokens"] == ["<|end|>"]
-    assert by_name(look_at_chat(subject(make_model("b", False))))["template"].setting == "data.prompt: alpaca"
+    assert by_name(look_at_chat(subject(make_model("b", False))))["template"].setting == "data: {prompt: alpaca}"
 
 
 def test_what_a_missing_file_would_say_of_the_chat_is_not_known(make_model: MakeModel) -> None:
@@ -105,7 +110,7 @@ def test_what_a_missing_file_would_say_of_the_chat_is_not_known(make_model: Make
 def test_a_template_that_raises_is_told_and_replaced(make_model: MakeModel) -> None:
     raising = "{{ raise_exception('no system here') }}"
     finding = by_name(look_at_chat(subject(make_model(weights=False, template=raising))))["template"]
-    assert ("no system here" in finding.says, finding.setting) == (True, "data.prompt: alpaca")
+    assert ("no system here" in finding.says, finding.setting) == (True, "data: {prompt: alpaca}")
 
 
 def test_a_thinking_switch_is_set_off(make_model: MakeModel) -> None:
@@ -120,7 +125,7 @@ def test_a_thinking_switch_is_set_off(make_model: MakeModel) -> None:
         ),
     )
     finding = by_name(look_at_chat(subject(make_model(weights=False, template=thinking))))["thinking"]
-    assert (finding.verdict, finding.setting) == ("ok", "data.template_options: {enable_thinking: false}")
+    assert (finding.verdict, finding.setting) == ("ok", "data: {template_options: {enable_thinking: false}}")
 
 
 def test_generation_settings_name_further_stop_tokens(make_model: MakeModel) -> None:
@@ -159,3 +164,30 @@ def test_no_model_is_told_with_what_is_there(tmp_path: Path) -> None:
 def test_a_language_is_needed_for_a_model_and_a_model_for_a_language(make_model: MakeModel) -> None:
     assert "--to ko" in str(CliRunner().invoke(app.app, ["doctor", "somewhere"]).exception)
     assert "crosstune doctor MODEL" in str(CliRunner().invoke(app.app, ["doctor", "--to", "ko"]).exception)
+
+
+def test_every_setting_is_yaml_that_a_recipe_takes(make_model: MakeModel) -> None:
+    folder = make_model(weights=False, template=TEMPLATE, max_position_embeddings=512)
+    found = [*look_at_architecture(subject(folder)), *look_at_chat(subject(folder))]
+    found += [*look_at_benchmarks(Languages(source="en", target="km")), *look_at_cost(subject(folder), "rtx4090", 1)]
+    settings = [YAML(typ="safe").load(finding.setting) for finding in found if finding.setting]
+    assert {section for one in settings for section in one} == {"data", "systems", "train"}
+    for one in settings:
+        with pytest.raises(RecipeError) as refused:
+            validate({"name": "x", **one}, "x")
+        # What a whole recipe has besides is missing; nothing that is said is unknown or wrong.
+        assert not [line for line in str(refused.value).splitlines() if "unknown" in line or "not permitted" in line]
+
+
+@pytest.mark.parametrize("code", ["xx-Made", "en-Zzzz"])
+def test_a_script_that_does_not_exist_is_one_sentence(make_model: MakeModel, code: str) -> None:
+    done = CliRunner().invoke(app.app, ["doctor", str(make_model(weights=False)), "--to", code])
+    assert isinstance(done.exception, BadInputError) and "Unicode has no script of that name" in str(done.exception)
+
+
+def test_a_method_that_does_not_fit_has_no_hours_and_no_setting(make_model: MakeModel) -> None:
+    shape = {"hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 40, "num_attention_heads": 64}
+    full = by_name(look_at_cost(subject(make_model(weights=False, **shape)), "rtx4090", 1))["full"]
+    assert (full.verdict, full.setting) == ("attention", "")
+    assert "on one GPU" in full.says and "does not fit RTX 4090" in full.says and " h for" not in full.says
+    assert "hours_per_10m_tokens" not in full.values

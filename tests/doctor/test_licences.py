@@ -23,7 +23,7 @@ def test_the_front_matter_of_the_readme_counts_first(tmp_path: Path) -> None:
     finding = looked_at(tmp_path, README_md=readme, LICENSE="MIT License")
     assert (finding.values["license"], finding.verdict) == ("llama3.1", "attention")
     assert "Built with Llama" in finding.says
-    assert finding.setting == "report.model_license: llama3.1"
+    assert finding.setting == "report: {model_license: llama3.1}"
 
 
 @pytest.mark.parametrize(
@@ -66,5 +66,5 @@ def test_free_licences_are_ok_with_their_duties(tmp_path: Path) -> None:
 def test_a_gguf_file_says_its_licence_itself(tmp_path: Path) -> None:
     file = write_gguf(tmp_path / "tiny.gguf", LlamaForCausalLM(llama_config()), settings={"general.license": "MIT"})
     (finding,) = look_at_license(Subject("tiny", file))
-    assert (finding.verdict, finding.setting) == ("ok", "report.model_license: mit")
+    assert (finding.verdict, finding.setting) == ("ok", "report: {model_license: mit}")
     assert "(in tiny.gguf)" in finding.says

@@ -44,9 +44,12 @@ def test_a_language_without_a_sample_is_told_so_and_takes_one(make_model: MakeMo
 def test_borders_of_the_pre_tokenizer_are_told_without_a_sample_too(make_model: MakeModel) -> None:
     folder = make_model(weights=False)
     found = looked_at(folder, "ta")["dead pieces"]
-    assert (found.verdict, found.setting) == ("attention", "tokenizer.extension.keep_words_whole: true")
-    assert "of the words of three letters" in found.says
-    assert looked_at(folder, "hy")["dead pieces"].verdict == "ok"
+    assert (found.verdict, found.setting) == ("attention", "tokenizer: {extension: {keep_words_whole: true}}")
+    assert "of the words in its names of countries" in found.says
+    # Their marks are for scripture and dictionaries: no everyday word has one.
+    assert [looked_at(folder, code)["dead pieces"].verdict for code in ("hy", "he", "uk")] == ["ok"] * 3
+    unknown = looked_at(folder, "qaa-Mymr")["dead pieces"]
+    assert "of the words of three letters, one for each letter of its script" in unknown.says
 
 
 @pytest.mark.parametrize(("language", "is_parted"), [("ka", False), ("bn", True), ("hi", True), ("vi", None)])
@@ -68,7 +71,7 @@ def test_a_sample_of_other_languages_stops(make_model: MakeModel, tmp_path: Path
 def test_words_that_the_pre_tokenizer_parts_are_told_with_the_setting(make_model: MakeModel) -> None:
     finding = looked_at(make_model(weights=False), "hi")["dead pieces"]
     assert finding.values["parted_share"] > 0.5
-    assert finding.setting == "tokenizer.extension.keep_words_whole: true"
+    assert finding.setting == "tokenizer: {extension: {keep_words_whole: true}}"
     korean = looked_at(make_model("other", weights=False), "ko")["dead pieces"]
     assert (korean.verdict, korean.setting) == ("ok", "")
 
@@ -107,7 +110,7 @@ def test_a_tokenizer_that_cannot_be_extended_says_which_systems_can(make_model: 
     content["model"] = {"type": "Unigram", "unk_id": 0, "vocab": pieces}
     (folder / "tokenizer.json").write_text(json.dumps(content), "utf-8")
     finding = looked_at(folder, "ko")["extension"]
-    assert ("Unigram" in finding.says, finding.setting) == (True, "systems: tokenizer: base")
+    assert ("Unigram" in finding.says, finding.setting) == (True, "systems: {ours: {tokenizer: base}}")
 
 
 def test_a_folder_without_a_tokenizer_stops(make_model: MakeModel) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from crosstune.doctor.findings import Finding
+from crosstune.doctor.findings import Finding, settings
 from crosstune.doctor.subject import Subject, named_sizes
 from crosstune.errors import BadInputError
 
@@ -24,9 +24,8 @@ def look_at_architecture(subject: Subject) -> Iterator[Finding]:
     taken = ", the text model of a multimodal model: extracted for training, put back when saved"
     says = f"{type(model).__name__} ({kind}), {size / 1e6:,.0f}M parameters{taken if subject.is_part else ''}"
     values = {"class": type(model).__name__, "model_type": kind, "num_parameters": size, "is_part": subject.is_part}
-    start = f"systems.base: {{start: {subject.name}, tokenizer: base"
-    revision = f", revision: {subject.revision}" if subject.revision else ""
-    yield Finding(_SECTION, "architecture", "ok", says, f"{start}{revision}}}", values)
+    start = {"start": subject.name, "tokenizer": "base", **subject.pinned}
+    yield Finding(_SECTION, "architecture", "ok", says, settings(systems={"base": start}), values)
     says = (
         "checked: names and shapes match the configuration"
         if subject.has_weights
@@ -51,5 +50,5 @@ def _lengths(subject: Subject) -> Iterator[Finding]:
     others = "".join(f", {name} {value:,}" for name, value in sizes.items() if name != "max_position_embeddings")
     is_short = context < _SHORT_CONTEXT
     says = f"{context:,} tokens{others}" + ("; longer rows cannot be read" if is_short else "")
-    setting = f"phases: max_length_tokens: {context} at most" if is_short else ""
+    setting = settings(systems={"ours": {"phases": [{"max_length_tokens": context}]}}) if is_short else ""
     yield Finding(_SECTION, "context", "attention" if is_short else "ok", says, setting, sizes)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from crosstune.doctor.findings import Finding
+from crosstune.doctor.findings import Finding, settings
 from crosstune.languages.registry import language_name
 from crosstune.recipe import Languages
 from crosstune.tasks.registry import all_tasks
@@ -36,7 +36,8 @@ def _of_language(what: str, code: str) -> Finding:
         f"none in {name} is built in. `task: harness` takes any task of lm-evaluation-harness, `task: bits_per_byte` "
         f"any text, `task: translation` any held-out pairs"
     )
-    setting = f"evaluate.tasks: {{text: {{task: bits_per_byte, language: {code}, paths: [...]}}}}"
+    task = {"task": "bits_per_byte", "language": code, "paths": [f"{code}.txt"]}
+    setting = settings(evaluate={"tasks": {f"{code}_text": task}})
     return Finding(_SECTION, what, "attention", says, setting, {"language": code, "tasks": []})
 
 

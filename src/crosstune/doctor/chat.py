@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from crosstune.doctor.findings import Finding
+from crosstune.doctor.findings import Finding, settings
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import ChatTemplate, from_tokenizer, source_of
@@ -41,7 +41,7 @@ def look_at_chat(subject: Subject) -> Iterator[Finding]:
 def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[ChatTemplate | None, list[Finding]]:
     if not tokenizer.chat_template:
         says = "none: a base model; use one of crosstune's own templates"
-        return None, [Finding(_SECTION, "template", "ok", says, "data.prompt: alpaca")]
+        return None, [Finding(_SECTION, "template", "ok", says, settings(data={"prompt": "alpaca"}))]
     jinja = source_of(tokenizer)
     thinks = _THINKING in jinja or "<think>" in jinja
     reasons: list[str] = []
@@ -52,15 +52,16 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[ChatTemplate | None, 
             reasons.append(str(error))
             continue
         return template, list(_facts(template, options, thinks))
-    return None, [Finding(_SECTION, "template", "attention", f"cannot be used: {reasons[0]}", "data.prompt: alpaca")]
+    says, setting = f"cannot be used: {reasons[0]}", settings(data={"prompt": "alpaca"})
+    return None, [Finding(_SECTION, "template", "attention", says, setting)]
 
 
 def _facts(template: ChatTemplate, options: dict[str, Any], thinks: bool) -> Iterator[Finding]:
     asked = template.without_input
     says = f"the model's own, {len(asked)} characters around a question; an answer starts after {asked[-24:]!r}"
-    yield Finding(_SECTION, "template", "ok", says, "data.prompt: chat", {"around": asked})
+    yield Finding(_SECTION, "template", "ok", says, settings(data={"prompt": "chat"}), {"around": asked})
     if thinks:
-        setting = f"data.template_options: {{{_THINKING}: false}}" if options else ""
+        setting = settings(data={"template_options": {_THINKING: False}}) if options else ""
         says = (
             "has a switch: turn it off in training and in use, because instruction data has no thoughts"
             if options
@@ -76,13 +77,13 @@ def _facts(template: ChatTemplate, options: dict[str, Any], thinks: bool) -> Ite
 
 def _stop_tokens(subject: Subject, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None) -> Finding:
     # As transformers does where there is no generation_config.json.
-    settings = GenerationConfig.from_model_config(load_config(str(subject.path)))
+    generation = GenerationConfig.from_model_config(load_config(str(subject.path)))
     if (subject.folder / "generation_config.json").is_file():
         try:
-            settings = GenerationConfig.from_pretrained(str(subject.folder))
+            generation = GenerationConfig.from_pretrained(str(subject.folder))
         except (OSError, ValueError) as error:
             return Finding(_SECTION, "stop tokens", "attention", f"generation_config.json cannot be read: {error}")
-    found = sorted(stop_ids(settings, tokenizer))
+    found = sorted(stop_ids(generation, tokenizer))
     names = [str(tokenizer.convert_ids_to_tokens(index)) for index in found]
     values = {"ids": found, "tokens": names}
     # What the template writes between an answer and EOS ends the turn: an answer must be able to stop there.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crosstune.doctor.findings import Finding
+from crosstune.doctor.findings import Finding, settings
 from crosstune.doctor.subject import Subject
 from crosstune.plan.case import Case
 from crosstune.plan.known_models import phase_on_text, tokens_of_text
@@ -37,20 +37,14 @@ class Method:
             return self.phase
         return {**self.phase, "lora": {**self.phase["lora"], "train_new_rows": True}}
 
-    @property
-    def setting(self) -> str:
-        """What a recipe says for it."""
-        train = ", ".join(f"{key}: {value}" for key, value in self.machine.items())
-        phase = (
-            "method: full"
-            if self.phase["method"] == "full"
-            else ("method: lora, lora: {targets: all-linear, rank: 16, alpha: 32}")
-        )
-        return f"train: {{{train}}}; phases: {phase}"
+    def setting(self, micro_batch_tokens: int) -> str:
+        """Return what a recipe says for it."""
+        train = {**self.machine, "micro_batch_tokens": micro_batch_tokens}
+        return settings(train=train, systems={"ours": {"phases": [self.phase]}})
 
 
 LORA = {"method": "lora", "lora": {"targets": "all-linear", "rank": 16, "alpha": 32}}
-_BF16 = {"precision": "bf16", "gradient_checkpointing": "true"}
+_BF16 = {"precision": "bf16", "gradient_checkpointing": True}
 METHODS = (
     Method("QLoRA", LORA, {**_BF16, "base_weights": "nf4"}),
     Method("LoRA", LORA, {**_BF16, "base_weights": "bf16"}),
@@ -97,11 +91,10 @@ class Cases:
     def case(self, method: Method, micro_batch_tokens: int) -> Case:
         """Return a way of training with micro-batches of so many tokens."""
         phase, tokens = phase_on_text(**method.phase), tokens_of_text(_TOKENS, micro_batch_tokens, self.num_gpus)
-        content = {key: True if value == "true" else value for key, value in method.machine.items()}
-        settings = Train.model_validate({**content, "micro_batch_tokens": micro_batch_tokens})
+        train = Train.model_validate({**method.machine, "micro_batch_tokens": micro_batch_tokens})
         if (key := phase.model_dump_json()) not in self._of_phase:
-            self._of_phase[key] = Case(self._config, None, phase, settings, tokens, self.num_gpus)
-        return replace(self._of_phase[key], settings=settings, tokens=tokens)
+            self._of_phase[key] = Case(self._config, None, phase, train, tokens, self.num_gpus)
+        return replace(self._of_phase[key], settings=train, tokens=tokens)
 
 
 def cost_of(cases: Cases, method: Method, memory_gb: float | None) -> Cost:
@@ -125,22 +118,24 @@ def _finding(cost: Cost, gpu: str, num_gpus: int) -> Finding:
         "fits_on": sorted(fitting),
     }
     says = (
-        f"{needed:.1f} GB on each of {num_gpus} GPU{'s' * (num_gpus > 1)} at {cost.micro_batch_tokens:,} tokens per "
-        f"pass"
+        f"{needed:.1f} GB on {f'each of {num_gpus} GPUs' if num_gpus > 1 else 'one GPU'} at "
+        f"{cost.micro_batch_tokens:,} tokens per pass"
     )
     if not chosen:
         return Finding(
             _SECTION, cost.method.name, "attention", f"{says}: more than any GPU of `plan` has", values=values
         )
     machine = Machine(GPUS[chosen], num_gpus, _MFU)
-    hours = cost.hours(machine)
-    values |= {"gpu": chosen, "hours_per_10m_tokens": hours}
+    values["gpu"] = chosen
     fits = chosen in fitting
     room = f"{'fits' if fits else 'does not fit'} {machine.gpu.name} ({machine.gpu.memory_gb:g} GB)"
     others = "" if fits else f"; {fitting[smallest].name} has enough" if smallest else "; no GPU of `plan` has enough"
-    says += f": {room}{others}. {_time(hours)} for 10M tokens at {_MFU:.0%} of its peak"
-    setting = f"{cost.method.setting}; train.micro_batch_tokens: {cost.micro_batch_tokens}" if fits else ""
-    return Finding(_SECTION, cost.method.name, "ok" if fits else "attention", says, setting, values)
+    if not fits:
+        return Finding(_SECTION, cost.method.name, "attention", f"{says}: {room}{others}", values=values)
+    hours = values["hours_per_10m_tokens"] = cost.hours(machine)
+    says += f": {room}. {_time(hours)} for 10M tokens at {_MFU:.0%} of its peak"
+    setting = cost.method.setting(cost.micro_batch_tokens)
+    return Finding(_SECTION, cost.method.name, "ok", says, setting, values)
 
 
 def _time(hours: float) -> str:

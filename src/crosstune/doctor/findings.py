@@ -8,6 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from crosstune.recipe.one_line import on_one_line
 from crosstune.terminal import new_table
 
 Verdict = Literal["ok", "attention", "stop"]
@@ -22,7 +23,7 @@ class Finding:
         section: what it belongs to, as "tokenizer".
         name: what was looked at.
         says: what was found, with its number, and what follows.
-        setting: what to write in a recipe; empty where nothing is to be set.
+        setting: what to write in a recipe, as YAML; empty where nothing is to be set.
         values: the numbers by name, for programs.
     """
 
@@ -32,6 +33,11 @@ class Finding:
     says: str
     setting: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def settings(**sections: Any) -> str:
+    """Return settings as YAML, a line for each section of a recipe, to be put into one as it is."""
+    return "\n".join(f"{name}: {on_one_line(content)}" for name, content in sections.items())
 
 
 def worst(findings: Iterable[Finding]) -> Verdict:

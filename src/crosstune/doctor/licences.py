@@ -8,7 +8,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from crosstune.doctor.findings import Finding, Verdict
+from crosstune.doctor.findings import Finding, Verdict, settings
 from crosstune.doctor.subject import Subject
 from crosstune.models.gguf.header import is_gguf
 from crosstune.models.gguf.model import facts_of
@@ -91,12 +91,12 @@ def look_at_license(subject: Subject) -> Iterator[Finding]:
     values = {"license": name, "found_in": where}
     if known is None:
         says = f"{name} (in {where}), which crosstune knows nothing of: read it before you release what you train"
-        yield Finding(_SECTION, "license", "attention", says, f"report.model_license: {name}", values)
+        yield Finding(_SECTION, "license", "attention", says, settings(report={"model_license": name}), values)
         return
     values["duties"] = known.duties
     verdict: Verdict = "ok" if known.is_free else "attention"
     says = f"{name} (in {where}). On release: {known.duties}"
-    yield Finding(_SECTION, "license", verdict, says, f"report.model_license: {name}", values)
+    yield Finding(_SECTION, "license", verdict, says, settings(report={"model_license": name}), values)
 
 
 def _named_in_gguf(path: Path) -> tuple[str, str]:

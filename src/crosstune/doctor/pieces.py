@@ -1,21 +1,19 @@
 """What a tokenizer makes of the target language, what its pre-tokenizer parts, and what new pieces would buy."""
 
-import re
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from crosstune.data.rows import Row
-from crosstune.data.sources import read_source
-from crosstune.doctor.findings import Finding, Verdict
+from crosstune.doctor.findings import Finding, Verdict, settings
+from crosstune.doctor.given_texts import lines_of, parallel_lines
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
-from crosstune.languages import characters
+from crosstune.languages.names import names_in
 from crosstune.languages.parallel_sample import sample_of, sampled_languages
 from crosstune.languages.registry import language_name, shares_letters
-from crosstune.recipe import Languages, Source
+from crosstune.recipe import Languages
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import refuse_unextendable
@@ -28,12 +26,11 @@ _SECTION = "tokenizer"
 DEAD, HOW_MANY = "dead pieces", "how many pieces"
 SIZES = (4_000, 14_000, 28_000)
 _HELD_OUT = 20
-# A minute is what the doctor has: the words of so much text are counted and merged in half of it.
-_MOST_CHARACTERS = 20_000_000
 # Tokens of the target language for one of English: below, a larger vocabulary buys little; above, it is the main lever.
 _NEAR, _FAR = 1.35, 2.0
 _MANY_PARTED = 0.1
-_OWN_LETTERS = 0.5
+_MANY_NAMES = 20
+_KEEP = settings(systems={"ours": {"tokenizer": "base"}})
 _WORTH = 0.1
 
 
@@ -54,11 +51,12 @@ class Texts:
 
 @dataclass(frozen=True)
 class _Case:
-    """One tokenizer, two languages, and lines in both that say the same."""
+    """One tokenizer, two languages, lines in both that say the same, and lines of the target that were read already."""
 
     base: BpeTokenizer
     languages: Languages
     pairs: tuple[list[str], list[str]] | None
+    lines: Sequence[str] = ()
 
     @cached_property
     def source_tokens(self) -> int:
@@ -74,7 +72,7 @@ def look_at_pieces(subject: Subject, languages: Languages, texts: Texts) -> Iter
     """Look at the tokenizer of a model with a bundled or given sample, and with a corpus where there is one."""
     try:
         content, _ = given.load(subject.path, "MODEL")
-        pairs = _pairs(languages, texts.sample)
+        pairs = parallel_lines(languages, texts.sample)
     except BadInputError as error:
         yield Finding(_SECTION, "tokenizer", "stop", str(error))
         return
@@ -84,7 +82,7 @@ def look_at_pieces(subject: Subject, languages: Languages, texts: Texts) -> Iter
     try:
         refuse_unextendable(case.base, "the tokenizer")
     except BadInputError as error:
-        yield Finding(_SECTION, "extension", "attention", str(error), "systems: tokenizer: base")
+        yield Finding(_SECTION, "extension", "attention", str(error), _KEEP)
         return
     keeps = yield from _borders(case)
     yield from _extensions(case, texts, keeps)
@@ -100,7 +98,7 @@ def try_new_pieces(
     """
     refuse_unextendable(base, "the tokenizer")
     sides = [sample_of(code) for code in (languages.source, languages.target)]
-    case = _Case(base, languages, (sides[0], sides[1]) if sides[0] and sides[1] else None)
+    case = _Case(base, languages, (sides[0], sides[1]) if sides[0] and sides[1] else None, lines)
     borders = _borders(case)
     found: list[Finding] = []
     while True:
@@ -121,9 +119,8 @@ def _vocabulary(subject: Subject, base: BpeTokenizer) -> Iterator[Finding]:
     elif num_rows > base.size:
         says += f", and the model has {num_rows:,} rows: new pieces use the {num_rows - base.size:,} spare ones first"
     verdict: Verdict = "attention" if num_rows and num_rows < base.size else "ok"
-    path = f"tokenizer.base: {{kind: given, path: {subject.name}"
-    revision = f", revision: {subject.revision}" if subject.revision else ""
-    yield Finding(_SECTION, "vocabulary", verdict, says, f"{path}{revision}}}", values)
+    setting = settings(tokenizer={"base": {"kind": "given", "path": subject.name, **subject.pinned}})
+    yield Finding(_SECTION, "vocabulary", verdict, says, setting, values)
 
 
 def _is_usable(subject: Subject) -> bool:
@@ -161,11 +158,7 @@ def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
     if shares_letters(target, source):
         return case.base
     pre_tokens = PreTokens(case.base)
-    if case.pairs is None:
-        words, what = Counter(tried_words(target, source)), "words of three letters"
-    else:
-        words = target_words(case.base, case.pairs[1], LearnRequest(target, 0, "seen", source=source))
-        what = "words"
+    words, what = _words(case)
     parted = {word: parts for word in words if len(parts := pre_tokens.of(word)) > 1}
     share = len(parted) / max(1, len(words))
     values = {"parted_share": share, "words": len(words)}
@@ -173,8 +166,8 @@ def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
         says = f"the pre-tokenizer keeps {1 - share:.0%} of the {what} whole: every new piece can be used"
         yield Finding(_SECTION, DEAD, "ok", says, values=values)
         return case.base
-    word, parts = next(iter(parted.items()))
-    shown = " | ".join(case.base.surface(part) or part for part in parts)
+    word, parts = max(parted.items(), key=lambda item: words[item[0]])
+    shown = " | ".join(case.base.surface(part) or part for part in parts).strip()
     says = (
         f"the pre-tokenizer splits {share:.0%} of the {what}, such as {word.strip()!r} into {shown!r}: pieces that "
         "reach across such a border would be dead, so none is learned, and words stay long"
@@ -187,9 +180,21 @@ def _borders(case: _Case) -> Generator[Finding, None, BpeTokenizer]:
     says += (
         ". A branch of the pre-tokenizer keeps words whole, in transformers and vLLM; no GGUF file can be made of it"
     )
-    setting = "tokenizer.extension.keep_words_whole: true"
+    setting = settings(tokenizer={"extension": {"keep_words_whole": True}})
     yield Finding(_SECTION, DEAD, "attention", says, setting, values)
     return whole
+
+
+def _words(case: _Case) -> tuple[Counter[str], str]:
+    """Return words in the target language, from real text where there is any, and what they are called."""
+    target, source = case.languages.target, case.languages.source
+    request = LearnRequest(target, 0, "seen", source=source)
+    if real := case.lines or (case.pairs[1] if case.pairs else ()):
+        return target_words(case.base, real, request), "words"
+    words = target_words(case.base, names_in(target), request)
+    if len(words) >= _MANY_NAMES:
+        return words, "words in its names of countries, languages and months"
+    return Counter(tried_words(target, source)), "words of three letters, one for each letter of its script"
 
 
 def _extensions(case: _Case, texts: Texts, keeps: BpeTokenizer) -> Iterator[Finding]:
@@ -200,8 +205,8 @@ def _extensions(case: _Case, texts: Texts, keeps: BpeTokenizer) -> Iterator[Find
         yield Finding(_SECTION, "new pieces", "attention", says)
         return
     try:
-        lines = _lines(texts.target, case.languages.target, case.languages)
-        source_lines = _lines(texts.source, case.languages.source, case.languages)
+        lines = lines_of(texts.target, case.languages.target, case.languages)
+        source_lines = lines_of(texts.source, case.languages.source, case.languages)
         yield from _learned(case, lines, source_lines, keeps)
     except BadInputError as error:
         yield Finding(_SECTION, "new pieces", "attention", f"not estimated: {error}")
@@ -246,51 +251,11 @@ def _advice(saved: dict[int, float], num_characters: int) -> Finding:
             f"the largest extension makes text only {most:.0%} shorter: not worth new rows. Train "
             "with the tokenizer as it is"
         )
-        return Finding(_SECTION, HOW_MANY, "ok", says, "systems: tokenizer: base", {"num_new_pieces": 0})
+        return Finding(_SECTION, HOW_MANY, "ok", says, _KEEP, {"num_new_pieces": 0})
     enough = next(size for size, share in saved.items() if share >= 0.9 * most)
     says = f"{enough:,} give 90% of the gain of the largest, learned from {num_characters / 1e6:.1f}M characters"
-    setting = f"tokenizer.extension: {{kind: learned, mixture: ..., num_new_pieces: {enough}}}"
+    setting = settings(tokenizer={"extension": {"kind": "learned", "num_new_pieces": enough}})
     return Finding(_SECTION, HOW_MANY, "ok", says, setting, {"num_new_pieces": enough})
-
-
-def _pairs(languages: Languages, sample: Path | None) -> tuple[list[str], list[str]] | None:
-    codes = (languages.source, languages.target)
-    if sample is None:
-        bundled = [sample_of(code) for code in codes]
-        return (bundled[0], bundled[1]) if bundled[0] and bundled[1] else None
-    source = Source.model_validate({"kind": "parallel", "paths": (str(sample),)})
-    rows = [row for row in read_source(source, [sample], sample.parent, languages) if isinstance(row, Row)]
-    if not rows:
-        raise BadInputError(
-            f"--sample {sample}: it has no pair of {codes[0]} and {codes[1]}. Give a table with one column per "
-            f"language, named by their codes or, without a header, the source language first"
-        )
-    sides = [row.texts[codes[0]] for row in rows], [row.texts[codes[1]] for row in rows]
-    for code, side in zip(codes, sides, strict=True):
-        letters = [letter for line in side for letter in line if letter.isalpha()]
-        own = len(re.findall(f"[{characters.letters_of(code)}]", "".join(letters)))
-        if own < _OWN_LETTERS * len(letters):
-            raise BadInputError(
-                f"--sample {sample}: {own:,} of the {len(letters):,} letters that should be {code} are of its script. "
-                f"The columns are {codes[0]} and {codes[1]}, in this order where they have no header"
-            )
-    return sides
-
-
-def _lines(paths: Sequence[Path], code: str, languages: Languages) -> list[str]:
-    found: list[str] = []
-    length = 0
-    for path in paths:
-        if not path.is_file():
-            raise BadInputError(f"{path} was not found: --text and --source-text take text files")
-        source = Source.model_validate({"kind": "text", "language": code, "paths": (str(path),)})
-        for row in read_source(source, [path], path.parent, languages):
-            if isinstance(row, Row):
-                found += row.texts["text"].splitlines()
-                length += len(row.texts["text"])
-            if length > _MOST_CHARACTERS:
-                return found
-    return found
 
 
 def _num_tokens(tokenizer: BpeTokenizer, lines: list[str]) -> int:

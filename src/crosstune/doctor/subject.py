@@ -37,6 +37,11 @@ class Subject:
     revision: str | None = None
 
     @property
+    def pinned(self) -> dict[str, str]:
+        """What a recipe says besides its name."""
+        return {"revision": self.revision} if self.revision else {}
+
+    @property
     def folder(self) -> Path:
         """Where its README lies."""
         return self.path if self.path.is_dir() else self.path.parent

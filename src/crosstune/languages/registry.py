@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import regex
 from babel import Locale
 from babel.core import UnknownLocaleError, get_global
 
@@ -34,6 +35,8 @@ _BORROWED = {"Kore": ("Hani",)}
 UNSPACED = ("Hani", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr", "Tale", "Talu", "Lana", "Tavt", "Tibt", "Bopo")
 # Scripts with capital letters that are in everyday use.
 _CASED = {"Latn", "Cyrl", "Grek", "Armn", "Copt", "Adlm", "Cher", "Osge", "Glag", "Dsrt"}
+# Common, inherited, unknown: what Unicode calls scripts, and no language is written in.
+_NO_SCRIPTS = ("Zyyy", "Zinh", "Zzzz")
 # sacreBLEU's tokenizers for words that its default, 13a, cannot see; flores200 for other scripts without spaces.
 _BLEU_TOKENIZERS = {"Kore": "ko-mecab", "Hang": "ko-mecab", "Jpan": "ja-mecab", "Hrkt": "ja-mecab", "Hira": "ja-mecab"}
 _BLEU_TOKENIZERS |= {"Hans": "zh", "Hant": "zh", "Hani": "zh", "Hanb": "zh"}
@@ -72,9 +75,21 @@ def language(code: str) -> Language:
     short = canonical(code)
     writing = _writing_of(short)
     scripts, own = _MIXED.get(writing, (writing,)), _own_scripts(writing)
+    if unknown := [script for script in scripts if not _has_letters(script)]:
+        raise BadInputError(
+            f"{code!r} names the script {unknown[0]!r}, and Unicode has no script of that name with letters. Give its "
+            f"ISO 15924 code: Latn, Cyrl, Arab, Deva."
+        )
     is_spaced, has_case = not set(own).intersection(UNSPACED), not _CASED.isdisjoint(own)
     bleu = _BLEU_TOKENIZERS.get(writing, "13a" if is_spaced else "flores200")
     return Language(short, scripts, own, is_spaced, has_case, bleu, "word" if is_spaced else "character")
+
+
+def _has_letters(script: str) -> bool:
+    try:
+        return script not in _NO_SCRIPTS and bool(regex.compile(rf"\p{{Script={script}}}"))
+    except regex.error:
+        return False
 
 
 @cache
