@@ -62,6 +62,21 @@ def test_a_folder_that_is_a_link_has_its_test_set_where_the_recipe_says(make_mod
 
 
 @pytest.mark.slow
+def test_the_test_set_moves_with_a_recipe_whose_folder_is_named_from_it(
+    make_model: MakeModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    monkeypatch.chdir(folder.parent)
+    for root, path in (
+        (folder, str(folder.parent / "recipe_held_out" / "test_pairs.jsonl")),
+        (Path(folder.name), "../recipe_held_out/test_pairs.jsonl"),
+    ):
+        recipe, _ = written(make_model(), root, "ko")
+        assert recipe.evaluate.tasks["held_out_pairs"].paths == (path,)
+        (folder.parent / "recipe.yaml").unlink()
+
+
+@pytest.mark.slow
 def test_two_test_files_whose_labels_would_be_one_are_two_tasks(make_model: MakeModel, folder: Path) -> None:
     write_pairs(folder / "pairs.tsv", "ko")
     (folder / "a").mkdir()

@@ -64,8 +64,8 @@ def _num_rows(chosen: Sources, names: Sequence[str]) -> int:
 
 
 def _relative(path: Path, root: Path) -> str:
-    """Return a path as a recipe has it; of a folder that is a link, from where it leads to."""
-    return os.path.relpath(path.resolve(), root.resolve())
+    """Return a path as a recipe has it: absolute where the folder of data is; of a link, from where it leads to."""
+    return str(path.resolve()) if root.is_absolute() else os.path.relpath(path.resolve(), root.resolve())
 
 
 def _texts(chosen: Sources, names: Sequence[str], root: Path, languages: Languages) -> Iterator[dict[str, str]]:
