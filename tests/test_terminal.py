@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,35 @@ def test_a_long_name_gives_way_to_the_numbers_of_a_bar(
         advance(2400, "loss 2.61")
     (line,) = capsys.readouterr().err.splitlines()
     assert "2400/2400 0:00:00 left 0:00:00" in line and f"{name[:5]}" in line and "…" in line
+
+
+def test_in_a_pipe_a_long_step_says_now_and_then_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal.console, "quiet", False)
+    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", -1)
+    with terminal.progress("translate book", 2) as advance:
+        advance()
+    with terminal.bars_of_others() as show:
+        show("base", terminal.BarMoved("read page", 2, 1, "", is_over=False))
+        monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", 60)
+        show("base", terminal.BarMoved("read page", 2, 1, "", is_over=True))
+    shown = capsys.readouterr().err
+    assert shown.count("translate book") == 2 and "1/2" in shown
+    assert shown.count("read page") == 2 and "2/2" in shown
+
+
+def test_who_stops_a_command_is_told_at_once_that_it_stops(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal.console, "quiet", False)
+    with terminal.stop_requests() as stop_requested:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop_requested()
+    assert capfd.readouterr().err.split("\n")[1:-1] == [
+        "  stopping: what is under way is finished and saved first. Ctrl-C again stops at once."
+    ]
 
 
 def test_where_no_total_was_known_the_line_says_how_much_was_done(

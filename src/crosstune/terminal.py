@@ -1,5 +1,6 @@
 """One look for everything that crosstune prints: headings, notes, tables, and progress with the time left."""
 
+import os
 import re
 import signal
 import sys
@@ -7,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, TextIO, cast
 
@@ -101,6 +102,8 @@ _BAR_WIDTH = 20
 # What stands around a bar and its note: the spinner, the bar, two times, spaces.
 _AROUND = _BAR_WIDTH + 34
 _SECONDS_BETWEEN_MOVES = 0.2
+# In a pipe or log a bar is a line now and then, so that nobody has to wonder whether anything goes on.
+SECONDS_BETWEEN_LINES = 60.0
 _bars_shown: list[object] = []
 _send: Callable[[BarUpdate], None] | None = None
 
@@ -123,11 +126,19 @@ class _Description(ProgressColumn):
 class _Bar:
     bars: Progress
     task: TaskID
+    told_at: float = field(default_factory=time.monotonic)
 
     def __call__(self, amount: float = 1, note: str = "") -> None:
         task = next(task for task in self.bars.tasks if task.id == self.task)
         room = self.bars.console.width - len(task.description) - 2 * len(str(task.total)) - _AROUND
         self.bars.update(self.task, advance=amount, note=as_much_as_fits(note, room))
+        if not self.bars.console.is_terminal and time.monotonic() - self.told_at > SECONDS_BETWEEN_LINES:
+            self.told_at = time.monotonic()
+            self.print()
+
+    def print(self) -> None:
+        """Print it as a line that stays."""
+        self.bars.console.print(self.bars.make_tasks_table([task for task in self.bars.tasks if task.id == self.task]))
 
     def finish(self) -> None:
         """Where no total was known beforehand, it is what was done."""
@@ -171,6 +182,9 @@ def kept_when_stopped() -> Iterator[None]:
         raise SystemExit(130) from None
 
 
+_STOPPING = b"\n  stopping: what is under way is finished and saved first. Ctrl-C again stops at once.\n"
+
+
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
     """Turn Ctrl-C and SIGTERM into a question, to be asked where it is good to stop; a second Ctrl-C stops at once."""
@@ -179,6 +193,9 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     def remember(number: int, _: object) -> None:
         if asked and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not asked and _send is None and not console.quiet:
+            # Not by the console: it may be in the middle of a line, and its lock is taken.
+            os.write(2, _STOPPING)
         asked.append(number)
 
     earlier = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -218,22 +235,22 @@ def progress(description: str, total: float | None) -> Iterator[Advance]:
 def bars_of_others() -> Iterator[Callable[[str, BarUpdate], None]]:
     """Show what other processes tell, each by its name: bars that move, and above them text and bars that are over."""
     with _new_bars() as bars:
-        tasks: dict[str, TaskID] = {}
+        shown_bars: dict[str, _Bar] = {}
 
         def show(name: str, update: BarUpdate) -> None:
             if isinstance(update, str):
                 console.print(update, end="", markup=False, soft_wrap=True)
                 return
             description = update.description if update.description.startswith(name) else f"{name}: {update.description}"
-            if description not in tasks:
-                tasks[description] = bars.add_task(description, total=update.total, note="")
-            bar = _Bar(bars, tasks[description])
+            if description not in shown_bars:
+                task = bars.add_task(description, total=update.total, note="")
+                shown_bars[description] = _Bar(bars, task)
+            bar = shown_bars[description]
             bar(update.amount, update.note)
             if update.is_over:
                 bar.finish()
-                task = tasks.pop(description)
-                console.print(bars.make_tasks_table([one for one in bars.tasks if one.id == task]))
-                bars.remove_task(task)
+                bar.print()
+                bars.remove_task(shown_bars.pop(description).task)
 
         yield show
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, AutoTokenizer, Gemma3Config, LlamaForCausalLM
 
 from crosstune.errors import BadInputError, RunFolderError
+from crosstune.languages.characters import word_of
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.files import read_json, write_json
@@ -218,7 +219,7 @@ def test_gguf_is_not_made_where_the_branch_of_the_pre_tokenizer_would_be_lost(
     converter: Path, chat_folder: Path, tmp_path: Path
 ) -> None:
     content = read_json(chat_folder / "tokenizer.json")
-    word, others = " ?[\u0900-\u0963][\u0900-\u0963]*", r"\p{L}+|\P{L}+"
+    word, others = " ?" + word_of("\u0900-\u0963"), r"\p{L}+|\P{L}+"
     splits = [{"type": "Split", "pattern": {"Regex": regex}} for regex in (word, f"{word}|{others}")]
     settings = {"behavior": "Isolated", "invert": False}
     content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split | settings for split in splits]}

@@ -57,6 +57,17 @@ def test_a_pipe_gives_the_same_lines(
     assert capsys.readouterr().out == target.read_text(encoding="utf-8")
 
 
+def test_lines_that_come_back_unchanged_are_counted(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("Good morning.\n17.\n"))
+    monkeypatch.setattr(translate, "translate_lines", lambda assistant, request, lines: [(lines[0].strip(), True)])
+    translate_pipe(assistant, REQUEST)
+    written = capsys.readouterr()
+    assert written.out == "Good morning.\n17.\n"
+    assert "1 line came back unchanged: models copy what they cannot translate" in written.err
+
+
 def test_a_pipe_in_another_encoding_is_told_so(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("안녕\n".encode("cp949")), encoding="utf-8"))
     with pytest.raises(BadInputError, match=r"standard input is not UTF-8 \(byte 0\): convert it with iconv"):

@@ -22,7 +22,7 @@ app = typer.Typer(
         "Extend an English-centric language model to a new language, and measure what it gained and "
         "what it forgot.\n\nStart with [bold]crosstune run miniature --quick[/bold]: the whole experiment on two CPU "
         "cores "
-        "in two minutes, too small to learn much; without --quick it takes ten minutes. Nothing is downloaded."
+        "in a few minutes, too small to learn much; without --quick it takes ten minutes. Nothing is downloaded."
     ),
 )
 

@@ -17,7 +17,12 @@ def doctor(
         str,
         typer.Argument(metavar="[MODEL]", help="a model folder or a hub id; without one, checks this machine"),
     ] = "",
-    target: Annotated[str, typer.Option("--to", metavar="CODE", help="the language to extend to: ko, ckb")] = "",
+    target: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="CODE", help="the language to extend to, any code of ISO 639 or BCP 47: ko, ckb, pt-BR"
+        ),
+    ] = "",
     source: Annotated[
         str, typer.Option("--from", metavar="CODE", help="the source language, which the model knows")
     ] = "en",

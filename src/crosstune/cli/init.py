@@ -17,7 +17,12 @@ def init(
         Path | None, typer.Argument(metavar="[DIR]", help="the folder with your files, including subfolders")
     ] = None,
     *,
-    target: Annotated[str, typer.Option("--to", metavar="CODE", help="the language to extend to: ko, ckb")],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="CODE", help="the language to extend to, any code of ISO 639 or BCP 47: ko, ckb, pt-BR"
+        ),
+    ],
     source: Annotated[
         str, typer.Option("--from", metavar="CODE", help="the source language, which the model knows")
     ] = "en",

@@ -125,9 +125,7 @@ def _findings(subject: Subject) -> dict[str, Finding]:
 def _look_further(
     asked: InitRequest, chosen: Sources, mixture: Mixture, base: BpeTokenizer, findings: dict[str, Finding]
 ) -> Found:
-    for name, count in overlaps(chosen, asked.root, asked.languages).items():
-        sampled = len(chosen.files[name].sample)
-        note(f"{name}: {count} of the first {sampled} rows contain an evaluation item; the data stage drops such rows")
+    benchmarks = {*chosen.tasks}
     held_out = hold_out(chosen, asked.root, _folder_of_tests(asked.out), asked.languages)
     if not chosen.tasks:
         raise BadInputError(
@@ -148,6 +146,11 @@ def _look_further(
     counter = TokenCounter(base, asked.languages.target, saved, base.size + num_new, num_new)
     drawn = draw(chosen, mixture, asked.languages, counter, longest_row(findings))
     planned, budget = _time(asked, chosen, drawn, counter)
+    read = {*mixture.shares, *(chosen.of("text", asked.languages.target) if extension else ())}
+    for name, count in overlaps(chosen, benchmarks - {*budget.scored.too_long}, asked.root, asked.languages).items():
+        if name in read:
+            size = len(chosen.files[name].sample)
+            note(f"{name}: {count} of the first {size} rows contain an evaluation item; the data stage drops such rows")
     where = (asked.subject, asked.languages, asked.root)
     return Found(*where, chosen, mixture, planned, drawn, budget, findings, extension, saved, about, held_out)
 
@@ -226,7 +229,10 @@ def _print_summary(found: Found, asked: InitRequest) -> None:
         note(f"tokenizer: no new pieces: {found.about_pieces}")
     note(f"training: {found.planned.cost.method.name}; {length.why}")
     if length.is_short:
-        note("that is very little training: give more --hours, a GPU with --gpu, or a smaller model")
+        note(
+            "that is so little that translations will not be usable: it shows that everything works. Give more "
+            "--hours, a smaller model, or plan for another machine with --gpu"
+        )
     if budget.left_out:
         note(f"not scored, since {asked.hours:g} hours are too short: {budget.left_out}")
     parts = (

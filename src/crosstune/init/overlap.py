@@ -1,5 +1,6 @@
 """How many of the rows that were looked at hold an item of an evaluation set: the data stage drops such rows."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from crosstune.data import evaluation_sets
@@ -13,11 +14,12 @@ from crosstune.recipe import EvaluationTask, Languages
 _NGRAM = 13
 
 
-def overlaps(chosen: Sources, root: Path, languages: Languages) -> dict[str, int]:
-    """Return for each source how many of its sampled rows hold an evaluation item, where some do."""
+def overlaps(chosen: Sources, labels: Collection[str], root: Path, languages: Languages) -> dict[str, int]:
+    """Return for each source how many of its sampled rows hold an item of some tasks, where some do."""
     texts: dict[str, str] = {}
     options: dict[str, str] = {}
-    for label, settings in chosen.tasks.items():
+    for label in labels:
+        settings = chosen.tasks[label]
         task = EvaluationTask.model_validate(settings, strict=False)
         try:
             paths, folder = evaluation_sets.files_of(task, root, label)

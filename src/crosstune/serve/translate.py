@@ -56,12 +56,16 @@ def translate_pipe(assistant: Assistant, request: TranslationRequest) -> None:
     Raises:
         BadInputError: when it is not UTF-8.
     """
+    num_copies = 0
     try:
         for line in sys.stdin:
-            sys.stdout.write(translate_lines(assistant, request, [line])[0][0] + "\n")
+            written = translate_lines(assistant, request, [line])[0][0]
+            sys.stdout.write(written + "\n")
             sys.stdout.flush()
+            num_copies += is_copy(line, written)
     except UnicodeDecodeError as error:
         raise BadInputError(f"standard input is not UTF-8 (byte {error.start}): convert it with iconv") from None
+    _say_copies(num_copies)
 
 
 def translate_file(assistant: Assistant, request: TranslationRequest, source: Path, target: Path, model: str) -> None:
@@ -83,14 +87,15 @@ def _translate_file(assistant: Assistant, request: TranslationRequest, source: P
     if num_done:
         note(f"{target}: resumes after line {num_done} of {len(lines)}")
     write_json(journal, {"fingerprint": wanted})
-    num_cut = 0
+    num_cut = num_copies = 0
     with target.open("a", encoding="utf-8") as output, progress(f"translate {source.name}", len(lines)) as advance:
         advance(num_done)
         for first in range(num_done, len(lines), WINDOW_LINES):
             window = lines[first : first + WINDOW_LINES]
-            for text, finished in translate_lines(assistant, request, window):
+            for line, (text, finished) in zip(window, translate_lines(assistant, request, window), strict=True):
                 output.write(text + "\n")
                 num_cut += not finished
+                num_copies += is_copy(line, text)
             output.flush()
             advance(len(window))
     journal.unlink()
@@ -98,6 +103,20 @@ def _translate_file(assistant: Assistant, request: TranslationRequest, source: P
         note(
             f"{num_cut} of {len(lines) - num_done} translations did not end within {request.decoding.max_new_tokens} "
             "tokens (--max-new-tokens) and stand there cut off"
+        )
+    _say_copies(num_copies)
+
+
+def is_copy(line: str, translation: str) -> bool:
+    """Return whether a line with letters came back as it was."""
+    return clean(line) == clean(translation) and any(map(str.isalpha, line))
+
+
+def _say_copies(number: int) -> None:
+    if number:
+        note(
+            f"{number:,} line{'s' * (number > 1)} came back unchanged: models copy what they cannot translate, or was "
+            "it in the target language already (--from, --to)?"
         )
 
 

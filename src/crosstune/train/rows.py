@@ -195,7 +195,12 @@ class TooLongExamples(Sequence[TooLong]):
             if chosen.any():
                 first = self[int(np.argmax(chosen))].origin
                 limit = phase.max_length_tokens
-                note(f"{phase.mixture}: longer than {limit} tokens, {treatment}: {chosen.sum()} (first: {first})")
+                why = (
+                    " since their prompts leave no room"
+                    if treatment == "dropped" and phase.on_too_long == "truncate"
+                    else ""
+                )
+                note(f"{phase.mixture}: longer than {limit} tokens, {treatment}{why}: {chosen.sum()} (first: {first})")
 
 
 def make_rows(tokens: pa.Table, phase: Phase) -> tuple[Rows, TooLongExamples]:
