@@ -36,6 +36,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     outputs = read_outputs(recipe, run)
     evidence = comparisons.Evidence(scores, outputs, read_resamples(recipe, run))
     compared = comparisons.compare(evidence, list(recipe.systems))
+    p_values = comparisons.signed_p_values(compared)
     found_levels, baselines = levels.read_levels(recipe, run), levels.read_baselines(run)
 
     def finished(tables: list[Table]) -> list[Table]:
@@ -43,14 +44,14 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         return with_provenance(recipe, levels.with_baselines(marked, baselines))
 
     main, further = finished(paper_tables(recipe, scores)), finished(further_tables(recipe, scores))
-    main = [replace(table, sentence=best_per_column(table)) for table in main]
+    main = [replace(table, sentence=best_per_column(table, p_values)) for table in main]
     change = change_table(recipe, evidence)
-    changes = with_provenance(recipe, [change])[0] if change else None
+    changes = with_provenance(recipe, [comparisons.judged(recipe, change, p_values)])[0] if change else None
     failed = failures.read_failures(recipe, outputs, task_labels([*further, *main], outputs))
     forgot = forgetting.verdicts(recipe, scores, change)
     page = Page(
         title=recipe.report.title or recipe.name,
-        summary=summary(recipe, scores, main, changes, failed),
+        summary=summary(recipe, scores, [*main, *further], changes, failed),
         findings=findings(recipe, evidence, main, changes, forgetting.sentence(forgot)),
         main_tables=main,
         changes=changes,

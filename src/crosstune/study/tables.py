@@ -24,8 +24,8 @@ _OVER_WORDINGS = (
     ("bleu_worst_to_best", ", worst of the unseen instructions as a share of their best"),
 )
 CHANGE_NOTE = (
-    "The range is the 95 % t interval of the difference over items and seeds. ▲ ▼ mark a difference whose interval "
-    "leaves out zero, † one with p < 0.05 after Holm's correction over all rows of a column."
+    "The range is the 95 % t interval of the difference over items and seeds. ▲ is better, ▼ is worse: the "
+    "interval leaves out zero; † is a difference with p < 0.05 after Holm's correction over all rows of a column."
 )
 FEW_SEEDS_NOTE = (
     "The range is the 95 % interval of the difference over {}. Nothing is marked below three seeds: so few runs do not "
@@ -142,6 +142,6 @@ def _change_note(study: Study) -> str:
 def _change(difference: SystemDifference | None) -> TableCell:
     if difference is None:
         return TableCell()
-    is_tested = difference.p_holm is not None
+    is_judged = difference.p_holm is not None
     marks = DIFFERS if difference.p_holm is not None and difference.p_holm < ALPHA else ""
-    return TableCell(difference.value, difference.low, difference.high, marks=marks, is_tested=is_tested)
+    return TableCell(difference.value, difference.low, difference.high, marks=marks, is_judged=is_judged)

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ import pytest
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Scores, read_scores
+from crosstune.report.tables.baselines import with_baselines
 from crosstune.report.tables.build import further_tables, paper_tables
 from crosstune.report.tables.cells import Column, Table, TableCell, TableRow, mark_best
 from crosstune.report.tables.changes import change_table
 from crosstune.report.tables.findings import best_per_column, findings
-from crosstune.report.tables.significance import Evidence
+from crosstune.report.tables.significance import Comparison, Evidence, marked, signed_p_values
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.records import Score
 from tests.report.conftest import make_recipe, recipe_content, write_run
@@ -202,25 +204,73 @@ def test_a_recipe_without_the_papers_tasks_has_no_paper_tables(tmp_path: Path) -
     assert [table.title for table in further_tables(recipe, scores)] == ["Korean understanding (KoBEST)"]
 
 
-def test_the_sentence_says_who_is_best_and_whose_intervals_overlap(recipe: Recipe) -> None:
+def test_the_sentence_says_who_is_best_and_by_the_test_better_than_whom(recipe: Recipe) -> None:
     scores = as_scores(
         a_score("llama", "hella", 0.70),
         a_score("ours", "hella", 0.68),
         a_score("llama", "movies", 0.1),
         a_score("ours", "movies", 0.7),
     )
-    assert best_per_column(paper_tables(recipe, scores)[0]) == (
-        "LLaMA (base) is best on HellaSwag (interval overlaps with 1 other); "
-        "LLaMA (ours, the paper's) is best on NSMC, generated (clear of all others)."
+    table = paper_tables(recipe, scores)[0]
+    # Intervals that are far apart say nothing: the test does, as for the marks.
+    alike = {("hella", "acc", "llama", "ours"): 0.05, ("movies", "acc", "ours", "llama"): 0.05}
+    assert best_per_column(table, alike) == (
+        "LLaMA (base) is best on HellaSwag (not distinguishable from LLaMA (ours, the paper's)); "
+        "LLaMA (ours, the paper's) is best on NSMC, generated (not distinguishable from LLaMA (base))."
     )
+    differ = dict.fromkeys(alike, 0.01)
+    assert best_per_column(table, differ) == (
+        "LLaMA (base) is best on HellaSwag (better than LLaMA (ours, the paper's)); "
+        "LLaMA (ours, the paper's) is best on NSMC, generated (better than LLaMA (base))."
+    )
+
+
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [
+        ((0.01, 0.02), "better than every other system"),
+        ((0.01, 0.06), "not distinguishable from LLaMA (Ko), LoRA"),
+        ((0.9, 0.06), "not distinguishable from 2 others"),
+        ((0.01, math.inf), "not tested against LLaMA (Ko), LoRA"),
+    ],
+)
+def test_best_of_all_is_said_only_where_the_double_dagger_stands(
+    recipe: Recipe, p: tuple[float, float], said: str
+) -> None:
+    scores = as_scores(*(a_score(system, "hella", n) for system, n in (("llama", 0.3), ("lora", 0.4), ("ours", 0.9))))
+    comparisons = [
+        Comparison("hella", "acc", "ours", other, 0.5, "mcnemar_exact", one, one, 2)
+        for other, one in zip(("llama", "lora"), p, strict=True)
+        if one < 1
+    ]
+    (table, *_) = marked(recipe, paper_tables(recipe, scores), comparisons)
+    assert best_per_column(table, signed_p_values(comparisons)) == (
+        f"LLaMA (ours, the paper's) is best on HellaSwag ({said})."
+    )
+    (ours,) = [row.cells[0].marks for row in table.rows if row.system == "ours"]
+    assert ("‡" in ours) == said.startswith("better")
+
+
+def test_nothing_is_best_that_is_not_above_what_the_training_rows_give_without_a_model(recipe: Recipe) -> None:
+    scores = as_scores(
+        *(a_score(name, "pairs_en_ko_en", n, metric="bleu") for name, n in (("llama", 0.1), ("ours", 2.2)))
+    )
+    memory = {"baseline": "translation memory", "task": "pairs_en_ko_en", "metric": "bleu", "low": 1.4, "high": 3.4}
+    for value, best in ((2.4, []), (2.1, ["ours"])):
+        tables = with_baselines(paper_tables(recipe, scores), [{**memory, "value": value}])
+        (table,) = [one for one in tables if one.name == "Table 4"]
+        assert [row.system for row in table.rows if row.cells[1].is_best] == best
+        (won,) = findings(recipe, Evidence(scores, Outputs(), {}), tables, None, "")[0].lines
+        assert ("no system is above translation memory without a model (2.4)" in won) == (not best)
 
 
 def test_systems_that_print_the_same_best_number_are_named_together(recipe: Recipe) -> None:
     values = {"llama": 0.5, "ours": 1.0, "bilingual": 1.0}
     scores = as_scores(*(a_score(system, "movies", value) for system, value in values.items()))
     tables = paper_tables(recipe, scores)
-    assert best_per_column(tables[0]) == (
-        "LLaMA (ours, the paper's) and LLaMA (bilingual) are best on NSMC, generated (clear of all others)."
+    better = {("movies", "acc", system, "llama"): 0.01 for system in ("ours", "bilingual")}
+    assert best_per_column(tables[0], better) == (
+        "LLaMA (ours, the paper's) and LLaMA (bilingual) are best on NSMC, generated (better than LLaMA (base))."
     )
     won = findings(recipe, Evidence(scores, Outputs(), {}), tables, None, "")[0]
     assert won.title == "Best in Korean"
@@ -233,7 +283,12 @@ def test_systems_that_print_the_same_best_number_are_named_together(recipe: Reci
 @pytest.mark.slow
 def test_the_sentence_says_when_one_system_is_best_everywhere(recipe: Recipe, run: RunFolder) -> None:
     table = paper_tables(recipe, read_scores(recipe, run))[1]
-    assert best_per_column(table) == "LLaMA (bilingual) is best in every column (clear of all others)."
+    others = [name for name in recipe.systems if name != "bilingual"]
+    better = {(column.task, "bleu", "bilingual", other): 0.01 for column in table.columns for other in others}
+    assert (
+        best_per_column(table, better) == "LLaMA (bilingual) is best in every column (better than every other system)."
+    )
+    assert best_per_column(table, {}) == "LLaMA (bilingual) is best in every column."
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from crosstune.report.outputs import Outputs, read_outputs
 from crosstune.report.scores import Scores, read_resamples, read_scores
 from crosstune.report.tables.build import further_tables
 from crosstune.report.tables.changes import change_table, difference_interval, figure_points
-from crosstune.report.tables.significance import Evidence
+from crosstune.report.tables.significance import Evidence, judged
 from crosstune.runs.folder import RESAMPLES, RunFolder
 from crosstune.runs.records import Score
 from tests.report.conftest import make_recipe
@@ -79,7 +79,7 @@ def test_held_out_text_is_compared_by_the_paired_bootstrap_and_its_least_is_best
     assert [column.name for column in table.columns] == ["English text", "Korean text"]
     cells = {row.system: row.cells[1] for row in table.rows}
     assert (cells["ours"].value, cells["ours"].low, cells["ours"].high) == pytest.approx((-0.5, -0.5, -0.5))
-    assert table.columns[1].marks(cells["ours"]) == " ▼"
+    assert table.columns[1].marks(cells["ours"]) == " ▲"  # Better, though the number is below zero.
     [further] = further_tables(recipe, scores)
     assert further.title == "Held-out text"
     assert [row.system for row in further.rows if row.cells[0].is_best] == ["ours"]
@@ -96,6 +96,23 @@ def test_resamples_of_other_items_or_of_another_number_are_not_paired(recipe: Re
     assert table is not None
     place = [(column.task, column.metric) for column in table.columns].index(("pairs_en_ko_en", "bleu"))
     assert all(row.cells[place].low is None for row in table.rows)
+
+
+@pytest.mark.parametrize(("p", "arrow"), [(0.049, " ▲"), (0.051, "")])
+def test_an_arrow_needs_the_test_of_the_tables_of_scores_too(recipe: Recipe, p: float, arrow: str) -> None:
+    scores: Scores = {}
+    resamples = {}
+    for system, value in (("llama", 0.1), ("ours", 2.2)):
+        key = (system, "pairs_en_ko_en", "bleu")
+        scores[key] = Score(*key[1:], value, value - 0.1, value + 0.1, 20, "", items="1 2")
+        resamples[key] = np.full(100, value)
+    table = change_table(recipe, Evidence(scores, Outputs(), resamples))
+    assert table is not None
+    table = judged(recipe, table, {("pairs_en_ko_en", "bleu", "ours", "llama"): p})
+    place = [column.task for column in table.columns].index("pairs_en_ko_en")
+    (cell,) = [row.cells[place] for row in table.rows if row.system == "ours"]
+    assert cell.low is not None and cell.low > 0 and table.columns[place].marks(cell) == arrow
+    assert "▲ is better, ▼ is worse" in table.notes[0]
 
 
 def test_nothing_is_compared_without_the_reference_system(recipe: Recipe) -> None:

@@ -81,7 +81,7 @@ def test_a_task_of_the_harness_that_falls_fails_the_check(recipe: Recipe) -> Non
     assert said.startswith("LLaMA (ours, the paper's) on arc (acc) forgot more than 0.03: its change is -0.600 [")
     assert "\n" not in said
     report = (run.report / "report.md").read_text(encoding="utf-8")
-    assert "Measurable loss: LLaMA (ours, the paper's) (ARC easy, English −0.600)." in report
+    assert "Significant loss: LLaMA (ours, the paper's) (ARC easy, English −0.600)." in report
     assert "fail: LLaMA (ours, the paper's)" in report
 
 
@@ -109,14 +109,14 @@ def test_held_out_text_of_the_source_language_is_a_loss_when_its_bits_rise(recip
     for system in limited.systems:
         value = 1.091 if system == "ours" else 1.0
         folder = run.system(system) / "evaluation"
-        score = {"task": "news", "metric": "bits_per_byte", "value": value, "low": value, "high": value, "n": 2}
+        score = {"task": "news", "metric": "bits_per_byte", "value": value, "low": value, "high": value, "n": 20}
         write_json(folder / "scores.json", {"scores": [{**score, "items": "the same"}]})
-        write_jsonl(folder / "outputs.jsonl", [{"task": "news", "id": str(n), "output": ""} for n in range(2)])
-        np.savez(folder / RESAMPLES, **{"news/bits_per_byte": np.full(100, value)})
+        write_jsonl(folder / "outputs.jsonl", [{"task": "news", "id": str(n), "output": ""} for n in range(20)])
+        np.savez(folder / RESAMPLES, **{"news/bits_per_byte": np.full(1000, value)})
     assert gate(limited, run).startswith("LLaMA (ours, the paper's) on news (bits_per_byte) forgot more than 0.03: ")
     report = (run.report / "report.md").read_text(encoding="utf-8")
-    assert "Measurable loss: LLaMA (ours, the paper's) (English text +0.091)." in report
-    assert "No measurable loss against LLaMA (base): LLaMA (Ko), LoRA; " in report
+    assert "Significant loss: LLaMA (ours, the paper's) (English text +0.091 bits per byte, lower is better)." in report
+    assert "No significant loss against LLaMA (base): LLaMA (Ko), LoRA; " in report
 
 
 def test_what_cannot_be_checked_fails_the_check(recipe: Recipe) -> None:

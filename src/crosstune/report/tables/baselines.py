@@ -66,7 +66,7 @@ def read_baselines(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def with_baselines(tables: Iterable[Table], scores: Iterable[Mapping[str, Any]]) -> list[Table]:
-    """Return the tables, each with a note of what a model has to be above: the baselines of its columns."""
+    """Return the tables, with what a model has to be above: baselines in columns and in a note; no best is below."""
     known = {(score["task"], score["metric"]): score for score in scores}
 
     def noted(table: Table) -> Table:
@@ -78,9 +78,15 @@ def with_baselines(tables: Iterable[Table], scores: Iterable[Mapping[str, Any]])
         notes = tuple(
             f"Without a model, {name} ({_HOW[name]}) reaches: {'; '.join(values)}." for name, values in by_name.items()
         )
-        return replace(table, notes=(*table.notes, *notes))
+        columns = tuple(replace(column, baseline=_reached(known, column)) for column in table.columns)
+        return mark_best(replace(table, columns=columns, notes=(*table.notes, *notes)))
 
     return [noted(table) for table in tables]
+
+
+def _reached(known: Mapping[tuple[str, str], Mapping[str, Any]], column: Column) -> tuple[str, float] | None:
+    score = known.get((column.task, column.metric))
+    return (score["baseline"], score["value"]) if score else None
 
 
 def to_json(levels: Mapping[str, Levels]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _notes(columns: Sequence[Column], rows: Sequence[TableRow]) -> tuple[str, ..
     if any(cell.low is not None for row in rows for cell in row.cells):
         notes.append(
             "Ranges are 95 % intervals over the items: Wilson's for shares of items (accuracies), bootstrap for "
-            "others. Bold is the best of a column."
+            "others. Bold is the best of a column, if above what needs no model."
         )
     if any(row.paper for row in rows):
         scale = "; it prints BLEU from 0 to 1, shown here times 100" if columns[0].top == 100 else ""

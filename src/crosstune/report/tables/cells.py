@@ -30,6 +30,7 @@ class Column:
         top: the upper end of the scale, 1 or 100.
         chance: what guessing gives.
         majority: what the most frequent answer gives.
+        baseline: what the training rows give without a model, by which method.
         signed: the cells are differences.
         paper_decimals: of the paper's figures.
         paper: gives the paper's figure for one of its systems.
@@ -43,6 +44,7 @@ class Column:
     top: float = 1.0
     chance: float | None = None
     majority: float | None = None
+    baseline: tuple[str, float] | None = None
     signed: bool = False
     paper_decimals: int = 2
     paper: Callable[[str | None], float | None] = lambda paper_system: None
@@ -62,11 +64,47 @@ class Column:
     @property
     def floor(self) -> float | None:
         """Return what a score must be above to be the best of anything; None where nothing is known."""
-        if self.signed:
-            return None
-        # Below 1 BLEU nothing is translated.
-        floors = (self.chance, self.majority, 1.0 if self.metric == "bleu" and self.top == 100 else None)
-        return max((floor for floor in floors if floor is not None), default=None)
+        return max(self._floors.values(), default=None)
+
+    @property
+    def floor_text(self) -> str:
+        """Return what the floor is, in words."""
+        if not self._floors:
+            return ""
+        name = max(self._floors, key=lambda one: self._floors[one])
+        if name == "levels":
+            return f"guessing or the most frequent answer ({self.levels})"
+        shown = self.text(self._floors[name])
+        return f"{shown} BLEU, below which nothing is translated" if name == "nothing" else f"{name} ({shown})"
+
+    @property
+    def _floors(self) -> dict[str, float]:
+        """Return what needs no model, by what it is; of equal ones the first counts."""
+        if self.signed or self.metric in LESS_IS_BETTER:
+            return {}
+        levels = max((level for level in (self.chance, self.majority) if level is not None), default=None)
+        method, reached = self.baseline or ("", None)
+        floors = {
+            "levels": levels,
+            "nothing": 1.0 if self.metric == "bleu" and self.top == 100 else None,
+            f"{method} without a model": reached,
+        }
+        return {name: floor for name, floor in floors.items() if floor is not None}
+
+    @property
+    def measure(self) -> str:
+        """Return the metric's title."""
+        return self.detail.partition(",")[0]
+
+    @property
+    def direction(self) -> str:
+        """Return what a sentence adds to a number of which less is better; its unit stands before."""
+        return ", lower is better" if self.metric in LESS_IS_BETTER else ""
+
+    @property
+    def unit(self) -> str:
+        """Return what a difference is measured in where its sign alone would mislead."""
+        return f" {self.measure}{self.direction}" if self.direction else ""
 
     def loss(self, cell: "TableCell") -> tuple[float, float] | None:
         """Return the interval of what a difference loses, so that more is worse; None without an interval."""
@@ -88,18 +126,16 @@ class Column:
         return MISSING if figure is None else f"{figure:.{self.paper_decimals}f}"
 
     def judgement(self, cell: "TableCell") -> Literal["", "better", "worse"]:
-        """Say whether a difference whose interval leaves out zero is one for the better."""
-        if not self.signed or not cell.is_tested or cell.low is None or cell.high is None:
+        """Say whether a difference is one for the better; only of one whose interval leaves out zero."""
+        if not self.signed or not cell.is_judged or cell.low is None or cell.high is None:
             return ""
         if cell.low <= 0 <= cell.high:
             return ""
         return "better" if (cell.low > 0) != (self.metric in LESS_IS_BETTER) else "worse"
 
     def marks(self, cell: "TableCell") -> str:
-        """Return a cell's marks; of a difference, first an arrow when its interval leaves out zero."""
-        arrow = ""
-        if self.judgement(cell):
-            arrow = "▲" if cell.low is not None and cell.low > 0 else "▼"
+        """Return a cell's marks; of a difference, first an arrow: up is better, down is worse, whatever its sign."""
+        arrow = {"": "", "better": "▲", "worse": "▼"}[self.judgement(cell)]
         return f" {arrow}{cell.marks}" if arrow or cell.marks else ""
 
 
@@ -110,7 +146,8 @@ class TableCell:
     Attributes:
         is_best: of its column.
         marks: what a legend below the table explains.
-        is_tested: a difference that too few seeds stand behind is shown with its interval, but not judged.
+        is_judged: a difference that the test does not find, or too few seeds stand behind, is shown with its interval,
+            but not called better or worse.
     """
 
     value: float | None = None
@@ -119,7 +156,7 @@ class TableCell:
     is_best: bool = False
     spread: float | None = None
     marks: str = ""
-    is_tested: bool = True
+    is_judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -161,7 +198,7 @@ def mark_best(table: Table) -> Table:
     """Mark the best cell of every column, by the numbers as printed, so that equal prints are equally marked.
 
     Nothing is the best of a column that is not above its floor: what guessing gives, and what always giving the most
-    frequent answer does.
+    frequent answer or a method without a model does.
     """
     best: list[str | None] = []
     for index, column in enumerate(table.columns):

@@ -60,22 +60,41 @@ def known_columns(recipe: Recipe, scores: Scores) -> list[Column]:
 
 def into_target_columns(recipe: Recipe, scores: Scores, target: str) -> list[Column]:
     """Return the translation cells whose direction leads from the source language into a target."""
-    return _columns_of_direction(recipe, scores, f"{recipe.languages.source}-{target}")
+    return _columns_of_directions(recipe, scores, [f"{recipe.languages.source}-{target}"])
 
 
 def from_target_columns(recipe: Recipe, scores: Scores, target: str) -> list[Column]:
     """Return the translation cells whose direction leads out of a target into the source language."""
-    return _columns_of_direction(recipe, scores, f"{target}-{recipe.languages.source}")
+    return _columns_of_directions(recipe, scores, [f"{target}-{recipe.languages.source}"])
 
 
-def _columns_of_direction(recipe: Recipe, scores: Scores, direction: str) -> list[Column]:
-    cell = direction.replace("-", "_")
+def both_directions_columns(recipe: Recipe, scores: Scores, target: str) -> list[Column]:
+    """Return the translation cells between the source language and a target."""
+    source = recipe.languages.source
+    return _columns_of_directions(recipe, scores, [f"{source}-{target}", f"{target}-{source}"])
+
+
+def _columns_of_directions(recipe: Recipe, scores: Scores, directions: Sequence[str]) -> list[Column]:
+    cells = [direction.replace("-", "_") for direction in directions]
     return [
         column
         for label in paper_translations(recipe)
         for column in translation_columns(recipe, scores, label, "bleu")
-        if column.task.startswith(f"{label}_{cell}_")
+        if column.task.startswith(tuple(f"{label}_{cell}_" for cell in cells))
     ]
+
+
+def measures_of(recipe: Recipe, scores: Scores, target: str) -> list[Column]:
+    """Return all on which a gain or a loss in a target language shows."""
+    return [*both_directions_columns(recipe, scores, target), *language_columns(recipe, scores, target)]
+
+
+def change_of(changes: Table | None, system: str) -> dict[tuple[str, str], tuple[Column, TableCell]]:
+    """Return a system's differences to the reference, by task and metric; none without a table of them."""
+    row = next((row for row in changes.rows if row.system == system), None) if changes else None
+    if changes is None or row is None:
+        return {}
+    return {(c.task, c.metric): (c, cell) for c, cell in zip(changes.columns, row.cells, strict=True)}
 
 
 def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
@@ -128,8 +147,8 @@ def _differences(recipe: Recipe, evidence: Evidence) -> Table | None:
         rows=rows,
         notes=(
             "The range is the 95 % interval of the difference over the same items: Agresti and Min's for accuracies "
-            "and pass rates, the paired bootstrap for the others. ▲ ▼ mark a difference whose interval leaves out "
-            "zero.",
+            "and pass rates, the paired bootstrap for the others. ▲ is better, ▼ is worse: the interval leaves out "
+            f"zero, and the test against {name} of the tables of scores has p < 0.05 after Holm's correction.",
         ),
     )
 
@@ -143,12 +162,12 @@ def _columns_of_changes(recipe: Recipe, scores: Scores) -> list[Column]:
         (target,) = recipe.languages.targets
         accuracies = [*source_columns(recipe, scores), *target_columns(recipe, scores, target)]
         others = [*known_columns(recipe, scores), *language_columns(recipe, scores, target)]
-        into = into_target_columns(recipe, scores, target)
-        return [*accuracies, *into, *(one for one in others if one.metric != "acc")]
+        translations = both_directions_columns(recipe, scores, target)
+        return [*accuracies, *translations, *(one for one in others if one.metric != "acc")]
     return [
         in_group(column, code)
         for code in recipe.languages.codes
-        for column in [*language_columns(recipe, scores, code), *into_target_columns(recipe, scores, code)]
+        for column in [*language_columns(recipe, scores, code), *both_directions_columns(recipe, scores, code)]
     ]
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
@@ -15,7 +15,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Resamples, Scores
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import LESS_IS_BETTER, Table, TableRow
+from crosstune.report.tables.cells import LESS_IS_BETTER, Column, Table, TableRow
 from crosstune.runs.records import SHARES_OF_CORRECT, same_items
 
 ALPHA = 0.05
@@ -153,14 +153,62 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def marked(recipe: Recipe, tables: Iterable[Table], comparisons: Sequence[Comparison]) -> list[Table]:
-    """Mark the cells that differ from the reference system's, and those that beat all others; a note says how."""
+SignedP = Mapping[tuple[str, str, str, str], float]
+"""Corrected p-values by task, metric, system and other; negative where the system has the lower number."""
+
+
+def signed_p_values(comparisons: Sequence[Comparison]) -> SignedP:
+    """Return the p-values of comparisons, each pair both ways around."""
     by_pair: dict[tuple[str, str, str, str], float] = {}
     for one in comparisons:
         sign = 1 if one.difference > 0 else -1
         by_pair[one.task, one.metric, one.system, one.other] = sign * one.p_holm
         by_pair[one.task, one.metric, one.other, one.system] = -sign * one.p_holm
+    return by_pair
+
+
+def marked(recipe: Recipe, tables: Iterable[Table], comparisons: Sequence[Comparison]) -> list[Table]:
+    """Mark the cells that differ from the reference system's, and those that beat all others; a note says how."""
+    by_pair = signed_p_values(comparisons)
     return [_marked(recipe, table, by_pair) for table in tables]
+
+
+def judged(recipe: Recipe, changes: Table, by_pair: SignedP) -> Table:
+    """Let only those changes be called better or worse that the test of the tables of scores finds, too."""
+    reference = recipe.evaluate.reference_system
+
+    def is_found(system: str, column: Column) -> bool:
+        return abs(by_pair.get((column.task, column.metric, system, reference), math.inf)) < ALPHA
+
+    rows = tuple(
+        replace(
+            row,
+            cells=tuple(
+                replace(cell, is_judged=is_found(row.system, column))
+                for column, cell in zip(changes.columns, row.cells, strict=True)
+            ),
+        )
+        for row in changes.rows
+    )
+    return replace(changes, rows=rows)
+
+
+def p_values_of(table: Table, row: TableRow, index: int, by_pair: SignedP) -> dict[str, float]:
+    """Return a cell's p-values against the others of its column, by system; infinite where nothing was tested."""
+    column, cell = table.columns[index], row.cells[index]
+    # Below 1 BLEU nothing is translated: two such systems differ in nothing that a reader wants to know.
+    return {
+        other.system: by_pair.get((column.task, column.metric, row.system, other.system), math.inf)
+        if column.top == 1 or max(cell.value or 0, other.cells[index].value or 0) >= 1
+        else math.inf
+        for other in table.rows
+        if other is not row and other.cells[index].value is not None
+    }
+
+
+def is_beaten(p: float, column: Column) -> bool:
+    """Say whether a signed p-value against another system means that the other is worse."""
+    return 0 <= (-p if column.metric in LESS_IS_BETTER else p) < ALPHA
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
@@ -187,31 +235,23 @@ def _test(evidence: Evidence, pair: Sequence[str], task: str, metric: str) -> tu
     return "paired_bootstrap", max(p, min(1.0, 2.0 ** (1 - num_items)))
 
 
-def _marked(recipe: Recipe, table: Table, by_pair: dict[tuple[str, str, str, str], float]) -> Table:
+def _marked(recipe: Recipe, table: Table, by_pair: SignedP) -> Table:
     reference = recipe.evaluate.reference_system
     rows = []
     for row in table.rows:
         cells = []
         for index, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
-            # Below 1 BLEU nothing is translated: two such systems differ in nothing that a reader wants to know.
-            p_values = {
-                other.system: by_pair.get((column.task, column.metric, row.system, other.system), math.inf)
-                if column.top == 1 or max(cell.value or 0, other.cells[index].value or 0) >= 1
-                else math.inf
-                for other in table.rows
-                if other is not row and other.cells[index].value is not None
-            }
-            cells.append(replace(cell, marks=_marks(p_values, reference, column.metric in LESS_IS_BETTER)))
+            p_values = p_values_of(table, row, index, by_pair)
+            cells.append(replace(cell, marks=_marks(p_values, reference, column)))
         rows.append(replace(row, cells=tuple(cells)))
     has_marks = any(cell.marks for row in rows for cell in row.cells)
     return replace(table, rows=tuple(rows), notes=(*table.notes, *([_legend(recipe, rows)] if has_marks else [])))
 
 
-def _marks(p_values: dict[str, float], reference: str, less_is_better: bool) -> str:
+def _marks(p_values: dict[str, float], reference: str, column: Column) -> str:
     """Return the marks of a cell; ``p_values`` against the others are negative where it has the lower number."""
     differs = abs(p_values.get(reference, math.inf)) < ALPHA
-    sign = -1 if less_is_better else 1
-    beats_all = len(p_values) > 1 and all(0 <= sign * p < ALPHA for p in p_values.values())
+    beats_all = len(p_values) > 1 and all(is_beaten(p, column) for p in p_values.values())
     return DIFFERS * differs + BEATS_ALL * beats_all
 
 

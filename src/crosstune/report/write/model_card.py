@@ -137,7 +137,10 @@ def _results(recipe: Recipe, system: str, tables: Sequence[Table]) -> Iterator[s
         for table in tables
     ]
     if any(table.rows for table in shown):
-        yield "# Results\n\nRanges are 95 % intervals over the items; ▲ ▼ mark a change whose interval leaves out zero."
+        yield (
+            "# Results\n\nRanges are 95 % intervals over the items; ▲ marks a significant change for the better, "
+            "▼ one for the worse."
+        )
     yield from (table_to_markdown(table) for table in shown if table.rows)
 
 
