@@ -8,12 +8,13 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from crosstune import terminal
 from crosstune.cli import app
 from crosstune.doctor.architecture import look_at_architecture
 from crosstune.doctor.benchmarks import look_at_benchmarks
 from crosstune.doctor.chat import look_at_chat
 from crosstune.doctor.cost import look_at_cost
-from crosstune.doctor.findings import Finding
+from crosstune.doctor.findings import Finding, print_findings
 from crosstune.doctor.reading import look_at_reading
 from crosstune.doctor.subject import Subject, find_subject
 from crosstune.errors import BadInputError, RecipeError
@@ -191,3 +192,19 @@ def test_a_method_that_does_not_fit_has_no_hours_and_no_setting(make_model: Make
     assert (full.verdict, full.setting) == ("attention", "")
     assert "on one GPU" in full.says and "does not fit RTX 4090" in full.says and " h for" not in full.says
     assert "hours_per_10m_tokens" not in full.values
+
+
+@pytest.mark.slow
+def test_settings_that_exclude_each_other_say_so_and_a_machine_without_gpu_is_named(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    found = by_name(look_at_cost(subject(make_model(weights=False)), "", 1))
+    assert "no GPU that torch can use" in found["this machine"].says
+    with terminal.results.capture() as printed:
+        print_findings("a model", [*found.values()], terminal.results)
+    assert [name for name in ("QLoRA", "LoRA", "full") if f" {name} (choose one)" in printed.get()] == [
+        "QLoRA",
+        "LoRA",
+        "full",
+    ]

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from crosstune.doctor.findings import Finding, settings
 from crosstune.doctor.subject import Subject
 from crosstune.plan.case import Case
@@ -69,6 +71,11 @@ class Cost:
 
 def look_at_cost(subject: Subject, gpu: str, num_gpus: int) -> Iterator[Finding]:
     """Say what each way of training needs, and whether a kind of GPU has it; without one, which kinds have."""
+    if not gpu and not torch.cuda.is_available():
+        says = (
+            "no GPU that torch can use: what follows is for the smallest GPU that fits; `crosstune init` measures here"
+        )
+        yield Finding(_SECTION, "this machine", "ok", says)
     memory_gb, cases = GPUS[gpu].memory_gb if gpu else None, Cases(subject.config, num_gpus)
     for method in METHODS:
         try:
@@ -135,7 +142,7 @@ def _finding(cost: Cost, gpu: str, num_gpus: int) -> Finding:
     hours = values["hours_per_10m_tokens"] = cost.hours(machine)
     says += f": {room}. {_time(hours)} for 10M tokens at {_MFU:.0%} of its peak"
     setting = cost.method.setting(cost.micro_batch_tokens)
-    return Finding(_SECTION, cost.method.name, "ok", says, setting, values)
+    return Finding(_SECTION, cost.method.name, "ok", says, setting, values, is_choice=True)
 
 
 def _time(hours: float) -> str:

@@ -25,6 +25,7 @@ class Finding:
         says: what was found, with its number, and what follows.
         setting: what to write in a recipe, as YAML; empty where nothing is to be set.
         values: the numbers by name, for programs.
+        is_choice: whether its setting is one of several of its section, of which a recipe has one.
     """
 
     section: str
@@ -33,6 +34,7 @@ class Finding:
     says: str
     setting: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+    is_choice: bool = False
 
 
 def settings(**sections: Any) -> str:
@@ -75,5 +77,7 @@ def _settings(findings: Sequence[Finding]) -> list[Table | Text]:
     table.add_column("to write in the recipe", overflow="fold")
     table.add_column("because of", no_wrap=True)
     for finding in found:
-        table.add_row(Text(finding.setting), Text(finding.name))
+        table.add_row(
+            Text(finding.setting), Text(f"{finding.name} (choose one)" if finding.is_choice else finding.name)
+        )
     return [Text(""), table]
