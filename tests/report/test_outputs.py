@@ -5,7 +5,7 @@ import pytest
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import ITEMS_PER_TASK, MAX_CHARACTERS, read_outputs
-from crosstune.runs.files import write_text
+from crosstune.runs.files import write_json, write_text
 from crosstune.runs.folder import RunFolder
 from tests.report.conftest import NUM_ITEMS, SYSTEMS
 
@@ -48,3 +48,13 @@ def test_a_broken_line_is_named_with_what_to_do(recipe: Recipe, run: RunFolder, 
         RunFolderError, match=r"outputs.jsonl:2: expected .* found .*; delete .* `crosstune evaluate RECIPE`"
     ):
         read_outputs(recipe, run)
+
+
+@pytest.mark.parametrize("token", ["<|im_start|>", {"content": "<|im_start|>"}])
+def test_prompts_are_shown_with_the_bos_that_the_model_reads_before_them(
+    recipe: Recipe, run: RunFolder, token: object
+) -> None:
+    prompts = {key: item["prompt"] for key, item in read_outputs(recipe, run).items.items()}
+    write_json(run.tokenizer("base") / "tokenizer_config.json", {"bos_token": token})
+    shown = {key: item["prompt"] for key, item in read_outputs(recipe, run).items.items()}
+    assert shown == {key: f"<|im_start|>{prompt}" for key, prompt in prompts.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe
+from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.records import OutputRow
 
@@ -42,20 +43,30 @@ def read_outputs(recipe: Recipe, run: RunFolder) -> Outputs:
     Raises:
         RunFolderError: for a line that is not an output.
     """
-    outputs = Outputs()
+    outputs, bos = Outputs(), bos_of(run)
     for system in recipe.systems:
         path = run.system(system) / "evaluation" / "outputs.jsonl"
         if path.exists():
             counts: dict[str, int] = {}
             for row in read_rows(path):
                 counts[row.task] = counts.get(row.task, 0) + 1
-                _keep(outputs, system, row)
+                _keep(outputs, system, row, bos)
             for task, count in counts.items():
                 outputs.num_items[task] = max(count, outputs.num_items.get(task, 0))
     return outputs
 
 
-def _keep(outputs: Outputs, system: str, row: OutputRow) -> None:
+def bos_of(run: RunFolder) -> str:
+    """Return the token that a model reads before every prompt; the prompts in a run's files lack it."""
+    for which in ("base", "extended"):
+        path = run.tokenizer(which) / "tokenizer_config.json"
+        if path.is_file():
+            token = read_json(path).get("bos_token")
+            return str(token["content"] if isinstance(token, dict) else token or "")
+    return ""
+
+
+def _keep(outputs: Outputs, system: str, row: OutputRow, bos: str) -> None:
     task, item = row.task, row.id
     if row.correct is not None:
         outputs.correct.setdefault((system, task), {})[item] = row.correct
@@ -67,7 +78,7 @@ def _keep(outputs: Outputs, system: str, row: OutputRow) -> None:
         if outputs.num_kept.get(task, 0) >= (ITEMS_PER_WORDING if row.wordings_of else ITEMS_PER_TASK):
             return
         outputs.num_kept[task] = outputs.num_kept.get(task, 0) + 1
-        prompt, reference = _clip(row.prompt), _clip(row.reference)
+        prompt, reference = _clip(bos + row.prompt if row.prompt else ""), _clip(row.reference)
         outputs.items[key] = {"task": task, "id": item, "prompt": prompt, "reference": reference, "answers": {}}
     outputs.items[key]["answers"][system] = {
         "text": _clip(row.output),

@@ -114,3 +114,10 @@ def test_the_card_says_that_the_first_weights_were_dequantized(recipe: Recipe, r
     facts = read_json(run.system("ours") / "system.json")
     write_json(run.system("ours") / "system.json", {**facts, "gguf": GGUF})
     assert "the weights that all began with were dequantized from tiny.gguf (Tiny, apache-2.0)" in written(recipe, run)
+
+
+@pytest.mark.slow
+def test_the_prompt_of_the_card_starts_with_the_bos_that_the_model_reads(recipe: Recipe, run: RunFolder) -> None:
+    write_json(run.tokenizer("base") / "tokenizer_config.json", {"bos_token": "<|im_start|>"})
+    card = written(recipe, run)
+    assert "\n```\n<|im_start|>### Instruction:" in card and "The first token, `<|im_start|>`, is the BOS" in card

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from crosstune.models.chat_template import template_of
 from crosstune.recipe import Recipe
+from crosstune.report.outputs import bos_of
 from crosstune.report.run_facts import RunFacts, gguf_sentence
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of, names_of
@@ -43,7 +44,7 @@ def model_card(
         f"---\n{_yaml(_metadata(recipe, system, scores))}---",
         f"# {escape(label_of(recipe, system))}",
         _summary(recipe, system),
-        _how_to_ask(recipe),
+        _how_to_ask(recipe, bos_of(run)),
         *_results(recipe, system, tables),
         *_provenance(recipe, run, system, facts),
         _limits(recipe),
@@ -110,7 +111,7 @@ def _summary(recipe: Recipe, system: str) -> str:
     return escape(f"A causal language model for {languages} that {came}.{about}").replace("\\`", "`")
 
 
-def _how_to_ask(recipe: Recipe) -> str:
+def _how_to_ask(recipe: Recipe, bos: str) -> str:
     template = template_of(recipe)
     direction = recipe.languages.directions[0]
     try:
@@ -118,9 +119,11 @@ def _how_to_ask(recipe: Recipe) -> str:
     except ValueError:
         instruction = "Your instruction"
     prompt = template.prompt(instruction, "Your text")
+    start = f". The first token, `{bos}`, is the BOS; leave it out where your tokenizer adds it" if bos else ""
     return (
         "# How to ask it\n\nIt was trained on prompts of this form, which its chat template writes "
-        f"(`tokenizer.apply_chat_template`, or any engine's chat endpoint); the answer follows:\n\n```\n{prompt}\n```"
+        f"(`tokenizer.apply_chat_template`, or any engine's chat endpoint); the answer follows{start}:"
+        f"\n\n```\n{bos}{prompt}\n```"
     )
 
 
