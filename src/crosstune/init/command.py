@@ -147,7 +147,13 @@ def _look_further(
     drawn = draw(chosen, mixture, asked.languages, counter, longest_row(findings))
     planned, budget = _time(asked, chosen, drawn, counter)
     read = {*mixture.shares, *(chosen.of("text", asked.languages.target) if extension else ())}
-    for name, count in overlaps(chosen, benchmarks - {*budget.scored.too_long}, asked.root, asked.languages).items():
+    # Of the items that are scored: the data stage compares with no others.
+    scored = {
+        label: {**chosen.tasks[label], "max_items": number}
+        for label, number in budget.scored.max_items.items()
+        if label in benchmarks
+    }
+    for name, count in overlaps(chosen, scored, asked.root, asked.languages).items():
         if name in read:
             size = len(chosen.files[name].sample)
             note(f"{name}: {count} of the first {size} rows contain an evaluation item; the data stage drops such rows")

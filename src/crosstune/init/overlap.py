@@ -1,7 +1,8 @@
 """How many of the rows that were looked at hold an item of an evaluation set: the data stage drops such rows."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from crosstune.data import evaluation_sets
 from crosstune.data.overlap import EvaluationTexts
@@ -14,12 +15,13 @@ from crosstune.recipe import EvaluationTask, Languages
 _NGRAM = 13
 
 
-def overlaps(chosen: Sources, labels: Collection[str], root: Path, languages: Languages) -> dict[str, int]:
-    """Return for each source how many of its sampled rows hold an item of some tasks, where some do."""
+def overlaps(
+    chosen: Sources, tasks: Mapping[str, Mapping[str, Any]], root: Path, languages: Languages
+) -> dict[str, int]:
+    """Return for each source how many of its sampled rows hold an item of the tasks, where some do."""
     texts: dict[str, str] = {}
     options: dict[str, str] = {}
-    for label in labels:
-        settings = chosen.tasks[label]
+    for label, settings in tasks.items():
         task = EvaluationTask.model_validate(settings, strict=False)
         try:
             paths, folder = evaluation_sets.files_of(task, root, label)
