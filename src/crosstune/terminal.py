@@ -104,6 +104,7 @@ _AROUND = _BAR_WIDTH + 34
 _SECONDS_BETWEEN_MOVES = 0.2
 # In a pipe or log a bar is a line now and then, so that nobody has to wonder whether anything goes on.
 SECONDS_BETWEEN_LINES = 60.0
+_STOPPING = b"\n  stopping: what is under way is finished and saved first. Ctrl-C again stops at once.\n"
 _bars_shown: list[object] = []
 _send: Callable[[BarUpdate], None] | None = None
 
@@ -180,9 +181,6 @@ def kept_when_stopped() -> Iterator[None]:
         console.quiet = False
         console.print("stopped; finished work is kept. Run the same command again to resume.")
         raise SystemExit(130) from None
-
-
-_STOPPING = b"\n  stopping: what is under way is finished and saved first. Ctrl-C again stops at once.\n"
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def _data(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     template, switch = found.findings.get("template"), found.findings.get("thinking")
     data: dict[str, Any] = {"prompt": "alpaca"}
     reasons["data.prompt"] = f"chat template: {template.says}" if template else "no chat template was found"
-    if template and "chat" in template.setting:
+    if template and "around" in template.values:
         data["prompt"] = "chat"
         if switch and switch.setting:
             data["template_options"] = {"enable_thinking": False}
