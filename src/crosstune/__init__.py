@@ -51,9 +51,10 @@ __all__ = [
     "verify",
 ]
 
-# transformers loads torchao where it is installed, which remarks that its kernels for CUDA do not load on a CPU. Here,
-# because most rooms import transformers, and each of them loads this first.
-for _name in ("torchao", "torch.utils._pytree"):
+# transformers and peft load torchao and bitsandbytes where they are installed, which remark that their kernels for
+# CUDA, or a hub's for CPUs with bf16, do not load. Here, because most rooms import transformers, and each of them loads
+# this first.
+for _name in ("torchao", "torch.utils._pytree", "bitsandbytes"):
     getLogger(_name).setLevel(ERROR)
 
 

@@ -16,11 +16,13 @@ from crosstune.evaluate import scoring, stage
 from crosstune.evaluate.generate.generation import Generated
 from crosstune.evaluate.harness import generated_tasks
 from crosstune.evaluate.intervals import wilson
+from crosstune.evaluate.suite import Suite
 from crosstune.evaluate.systems import find_system, load_system
 from crosstune.recipe import Recipe
 from crosstune.runs import workers as side_by_side
 from crosstune.runs.files import read_json, read_jsonl, write_json, write_jsonl
 from crosstune.runs.folder import RESAMPLES, RunFolder, whole_folder
+from crosstune.terminal import console
 
 ITEMS: dict[str, list[dict[str, Any]]] = {
     "story": [
@@ -101,6 +103,26 @@ def test_systems_side_by_side_get_the_same_scores(
         for name in ("base", "ours"):
             shutil.rmtree(run.system(name) / "evaluation")
     assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_scored_beside_the_training_it_is_as_scored_by_the_stage(
+    recipe: Recipe, run: RunFolder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "quiet", False)
+    with monkeypatch.context() as patch:
+        patch.setattr(Suite, "of", lambda recipe, run: 1 / 0)
+        stage.score_ahead(recipe, run, "ours")
+    assert not (run.system("ours") / "evaluation").exists()
+    assert "ours: not scored beside the training (ZeroDivisionError)" in capfd.readouterr().err
+    stage.score_ahead(recipe, run, "ours")
+    ahead = read_json(run.system("ours") / "evaluation" / "scores.json")
+    stage.run(recipe, run)
+    told = capfd.readouterr().err
+    assert "ours: scored already" in told and "base: scored already" not in told
+    shutil.rmtree(run.system("ours") / "evaluation")
+    stage.run(recipe, run)
+    assert read_json(run.system("ours") / "evaluation" / "scores.json") == ahead
 
 
 @pytest.mark.slow

@@ -53,6 +53,19 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def wait_for(folder: Path, other: str, name: str) -> None:
+    deadline = time.monotonic() + 60
+    while not (folder / other).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    note_threads(folder, name)
+
+
+def dies_beside(folder: Path) -> None:
+    (folder / "dead").touch()
+    die()
+
+
 def finished(folder: Path, name: str) -> tuple[int, float]:
     threads, at = (folder / name).read_text().split()
     return int(threads), float(at)
@@ -63,6 +76,26 @@ def test_a_piece_of_work_waits_for_the_one_that_it_needs_and_cores_are_shared(tm
     threads, at = zip(*(finished(tmp_path, name) for name in "abc"), strict=True)
     assert threads == (4, 2, 2)
     assert at[0] < min(at[1:])
+
+
+def test_spare_work_is_begun_where_a_core_would_be_idle(tmp_path: Path) -> None:
+    """Beside the last piece, which was given half of the threads; not beside the first, which has all of them."""
+    after = {"b": "a", "c": "a", "spare": "a", "of the last": "c"}
+
+    def call_of(name: str) -> side_by_side.Call:
+        return partial(wait_for, tmp_path, "spare", name) if name == "c" else partial(note_threads, tmp_path, name)
+
+    run_side_by_side(["a", "c", "b"], after, call_of, 2, fillers=["of the last", "spare"])
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "c", "spare"}
+    assert [finished(tmp_path, name)[0] for name in ("a", "b", "spare")] == [4, 2, 1]
+
+
+def test_the_death_of_spare_work_stops_nobody(tmp_path: Path) -> None:
+    def call_of(name: str) -> side_by_side.Call:
+        return partial(dies_beside, tmp_path) if name == "spare" else partial(wait_for, tmp_path, "dead", name)
+
+    run_side_by_side(["a", "b"], {"spare": "b"}, lambda name: call_of(name) if name != "b" else None, 2, ["spare"])
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "dead"}
 
 
 def test_what_is_done_already_holds_nothing_up(tmp_path: Path) -> None:

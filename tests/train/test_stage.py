@@ -1,6 +1,7 @@
 """Training through the phase: what each method moves, what is skipped, what comes out."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -260,6 +261,31 @@ def test_a_start_that_computes_no_numbers_is_refused_before_training(make_run: M
     recipe, run = make_run({"base": {"start": str(tmp_path / "broken"), "tokenizer": "base", "phases": [phase()]}})
     with pytest.raises(CrosstuneError, match="cannot be trained or scored: plain transformers computes no numbers"):
         train_stage.run(recipe, run)
+
+
+def test_each_system_may_be_scored_once_it_is_trained_and_no_other_waits(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: dict[str, Any] = {}
+
+    def note_work(names: Any, after: Any, call_of: Any, limit: int, fillers: Any) -> None:
+        handed.update(names=names, after=after, work={filler: call_of(filler) for filler in fillers})
+
+    monkeypatch.setattr(train_stage, "run_side_by_side", note_work)
+    scored: list[str] = []
+    systems = {
+        "base": scratch(phases=[phase()]),
+        "pairs": {"start": "base", "tokenizer": "extended", "phases": [phase()]},
+    }
+    recipe, run = make_run(systems)
+    train_stage.run(recipe, run, score=lambda recipe, run, name: scored.append(name))
+    assert sorted(handed["names"]) == ["base", "pairs"]
+    for work in handed["work"].values():
+        work()
+    assert sorted(scored) == ["base", "pairs"]
+    assert [handed["after"][filler] for filler in handed["work"]] == [["base"], ["pairs"]]
+    train_stage.run(recipe, run)
+    assert not handed["work"]
 
 
 @pytest.mark.xdist_group("side_by_side")  # the process that loads the libraries for both is started once

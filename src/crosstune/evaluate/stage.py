@@ -24,29 +24,46 @@ from crosstune.runs.records import Score
 from crosstune.runs.workers import at_once, run_side_by_side
 from crosstune.terminal import console, note, quiet
 
+Call = Callable[[], None]
+
 
 def run(recipe: Recipe, run: RunFolder) -> None:
     """Score every system on every task; a system that is scored already is skipped."""
     ranks.device()
     systems = {name: find_system(run, name) for name in recipe.systems_in_order}
     suite = Suite.of(recipe, run)
-    settings = recipe.evaluate
-    comet = Comet(settings.comet_checkpoint, settings.comet_command) if settings.comet_checkpoint else None
 
-    def call_of(name: str) -> Callable[[], None] | None:
-        wanted = _fingerprint(recipe, run, suite, systems[name], comet)
-        is_scored = is_current(run.system(name) / "evaluation", wanted)
-        # Before the main process may write this folder.
-        ranks.wait()
-        if is_scored:
+    def call_of(name: str) -> Call | None:
+        call = _call(recipe, run, suite, systems[name])
+        if call is None:
             note(f"{name}: scored already")
-            return None
-        return partial(evaluate_system, recipe, run, suite, systems[name], wanted, comet)
+        return call
 
     if ranks.rank() == 0:
         baselines.write(recipe, run, suite)
     with quiet(console, ranks.rank() > 0):
         run_side_by_side(list(systems), {}, call_of, at_once(recipe.systems_at_once))
+
+
+def score_ahead(recipe: Recipe, run: RunFolder, name: str) -> None:
+    """Score a trained system while others train; the stage does again, and tells, what goes wrong."""
+    try:
+        call = _call(recipe, run, Suite.of(recipe, run), find_system(run, name))
+        if call is not None:
+            call()
+    except Exception as error:
+        note(f"{name}: not scored beside the training ({type(error).__name__}); the evaluate stage tries it again")
+
+
+def _call(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem) -> Call | None:
+    """Return the work of scoring a system, None where it is scored."""
+    settings = recipe.evaluate
+    comet = Comet(settings.comet_checkpoint, settings.comet_command) if settings.comet_checkpoint else None
+    wanted = _fingerprint(recipe, run, suite, system, comet)
+    is_scored = is_current(run.system(system.name) / "evaluation", wanted)
+    # Before the main process may write this folder.
+    ranks.wait()
+    return None if is_scored else partial(evaluate_system, recipe, run, suite, system, wanted, comet)
 
 
 def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, comet: Comet | None) -> str:

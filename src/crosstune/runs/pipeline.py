@@ -1,6 +1,6 @@
 """The ordered stages, what each reads and writes: the map of the program."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -87,8 +87,9 @@ def stages_run(
             remove_unfinished(run.root)
             notes.refuse_outdated(recipe, run, names)
             write_text(run.recipe, text)
+        _load_ahead(recipe, names)
         for name in names:
-            run_stage(recipe, run, name, command)
+            run_stage(recipe, run, name, command, {*names})
         yield run
 
 
@@ -102,8 +103,18 @@ def check_inputs(recipe: "Recipe", names: Sequence[str] = STAGE_NAMES) -> None:
     import_module("crosstune.cli.inputs").look_at(recipe, names)
 
 
-def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str) -> None:
-    """Run one stage and note in ``run.json`` what it ran with."""
+def _load_ahead(recipe: "Recipe", names: Sequence[str]) -> None:
+    """Let a process load the libraries of training and scoring while the stages before them run."""
+    later = [f"crosstune.{name}.stage" for name in names[1:] if name in ("train", "evaluate")]
+    if later:
+        # Imported here: the command line answers --help without loading torch.
+        from crosstune.runs.workers import load_ahead
+
+        load_ahead(later, recipe.systems_at_once)
+
+
+def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str, together: Collection[str]) -> None:
+    """Run one stage and note in ``run.json`` what it ran with; ``together`` are all stages that this command runs."""
     heading(f"{name}: {next(stage.purpose for stage in STAGES if stage.name == name)}")
     with notes.noted(recipe, run, name, command):
         # Imported here: the command line answers --help without loading torch.
@@ -116,6 +127,8 @@ def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str) -> None
             needed["mine"] = import_module("crosstune.mine.stage").mine
         if name == "train" and any(phase.replay for system in recipe.systems.values() for phase in system.phases):
             needed["replay"] = import_module("crosstune.mine.replay").write_replay
+        if name == "train" and "evaluate" in together:
+            needed["score"] = import_module("crosstune.evaluate.stage").score_ahead
         stage.run(recipe, run, **needed)
 
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import connection, get_all_start_methods, get_context, parent_process
+from multiprocessing import connection, forkserver, get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -43,6 +43,7 @@ class _Failure:
 class _Running:
     process: BaseProcess
     told: Connection
+    num_threads: int
 
 
 def at_once(wanted: int) -> int:
@@ -52,8 +53,23 @@ def at_once(wanted: int) -> int:
     return min(wanted, num_cores())
 
 
+def load_ahead(modules: Collection[str], wanted: int) -> None:
+    """Let one process load what processes of later pieces of work need, while this one does something else.
+
+    Args:
+        modules: of the later work.
+        wanted: how many pieces of work the recipe wants at the same time.
+    """
+    if at_once(wanted) > 1 and context_of(*modules).get_start_method() == "forkserver":
+        forkserver.ensure_running()
+
+
 def run_side_by_side(
-    names: Sequence[str], after: Mapping[str, Collection[str]], call_of: Callable[[str], Call | None], limit: int
+    names: Sequence[str],
+    after: Mapping[str, Collection[str]],
+    call_of: Callable[[str], Call | None],
+    limit: int,
+    fillers: Collection[str] = (),
 ) -> None:
     """Do the work of every name, at most so many at a time, the first in the order first.
 
@@ -64,6 +80,8 @@ def run_side_by_side(
             another process: it and what it holds can be pickled.
         limit: how many run at the same time; they share the cores. With one, the work is done in this process, and
             the order has to fit ``after``.
+        fillers: names of further work, which somebody does later if it is not done here. One is begun only where a
+            core would be idle while others work, with one thread; an early death of it stops nobody.
 
     Raises:
         CrosstuneError: when one fails; the others are stopped as by Ctrl-C.
@@ -73,14 +91,15 @@ def run_side_by_side(
         for call in filter(None, map(call_of, names)):
             call()
         return
-    waiting, running = list(names), dict[str, _Running]()
+    waiting, spare, running = list(names), list(fillers), dict[str, _Running]()
     with terminal.bars_of_others() as show, terminal.stop_requests() as stop_requested:
         try:
             while waiting or running:
                 _start_what_can(waiting, running, after, call_of, limit)
+                _fill_idle_cores(spare, waiting, running, after, call_of, limit)
                 _listen(running, show)
                 for name in [name for name, one in running.items() if not one.process.is_alive()]:
-                    _end(name, running.pop(name), show)
+                    _end(name, running.pop(name), show, is_needed=name not in fillers)
                 if stop_requested():
                     raise KeyboardInterrupt
         except BaseException:
@@ -96,7 +115,7 @@ def _start_what_can(
     limit: int,
 ) -> None:
     def ready() -> list[str]:
-        return [name for name in waiting if not {*after.get(name, ())} & {*waiting, *running}]
+        return _ready(waiting, {*waiting, *running}, after)
 
     while len(running) < limit and ready():
         num_workers = min(limit, len(running) + len(ready()))
@@ -107,6 +126,29 @@ def _start_what_can(
             running[name] = _started(name, call, max(1, num_cores() // num_workers))
 
 
+def _fill_idle_cores(
+    spare: list[str],
+    waiting: list[str],
+    running: dict[str, _Running],
+    after: Mapping[str, Collection[str]],
+    call_of: Callable[[str], Call | None],
+    limit: int,
+) -> None:
+    """Begin spare work beside what runs: what runs was given its threads for all its time, so these are left."""
+    while running and len(running) < limit and sum(one.num_threads for one in running.values()) < num_cores():
+        ready = _ready(spare, {*waiting, *running}, after)
+        if not ready:
+            return
+        spare.remove(ready[0])
+        call = call_of(ready[0])
+        if call is not None:
+            running[ready[0]] = _started(ready[0], call, 1)
+
+
+def _ready(names: Sequence[str], unfinished: Collection[str], after: Mapping[str, Collection[str]]) -> list[str]:
+    return [name for name in names if not {*after.get(name, ())} & {*unfinished}]
+
+
 def _started(name: str, call: Call, num_threads: int) -> _Running:
     work = call.func if isinstance(call, partial) else call
     context = context_of(work.__module__)
@@ -115,21 +157,21 @@ def _started(name: str, call: Call, num_threads: int) -> _Running:
     process = context.Process(target=_work, args=(call, tell, num_threads, quiet, width), name=name)
     process.start()
     tell.close()
-    return _Running(process, told)
+    return _Running(process, told, num_threads)
 
 
-def context_of(module: str) -> Any:
+def context_of(*modules: str) -> Any:
     """Return how processes are started: as forks of one that has loaded what the work needs, and no thread runs in.
 
     A fork of this process would share locks of threads that it does not have; a new process loads torch and its like
-    for seconds. The first piece of work decides what is loaded beforehand: its own module, and what of ours this
+    for seconds. The first piece of work decides what is loaded beforehand: its own modules, and what of ours this
     process has loaded, since it may soon start work of another kind.
     """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
     ours = {name for name in sys.modules if name.startswith("crosstune.") and not name.endswith("__main__")}
-    context.set_forkserver_preload(sorted({module, *ours}))
+    context.set_forkserver_preload(sorted({*modules, *ours}))
     return context
 
 
@@ -182,13 +224,13 @@ def _listen(running: Mapping[str, _Running], show: Callable[[str, terminal.BarUp
             time.sleep(_SECONDS_BETWEEN_LOOKS / 10)
 
 
-def _end(name: str, ended: _Running, show: Callable[[str, terminal.BarUpdate], None]) -> None:
+def _end(name: str, ended: _Running, show: Callable[[str, terminal.BarUpdate], None], is_needed: bool) -> None:
     """Show what a process told last, and complain where its end was not a good one."""
     _listen({name: ended}, show)
     ended.process.join()
     if ended.process.exitcode == _STOPPED:
         raise KeyboardInterrupt
-    if ended.process.exitcode:
+    if ended.process.exitcode and is_needed:
         raise CrosstuneError(
             f"{name}: its process ended with status {ended.process.exitcode} and no message; on Linux, -9 usually "
             f"means out of memory. Lower systems_at_once: each process holds its own model. Finished work is kept; "

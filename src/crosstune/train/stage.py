@@ -25,6 +25,7 @@ from crosstune.train.task import TrainingTask
 MakeScore = Callable[[Recipe, RunFolder], ScoreSuite]
 MinePairs = Callable[[Recipe, RunFolder, str], None]
 WriteReplay = Callable[[Recipe, RunFolder, str, int], None]
+ScoreSystem = Callable[[Recipe, RunFolder, str], None]
 
 
 def run(
@@ -33,17 +34,23 @@ def run(
     make_score: MakeScore | None = None,
     mine: MinePairs | None = None,
     replay: WriteReplay | None = None,
+    score: ScoreSystem | None = None,
 ) -> None:
     """Train every system; one that is there for the same inputs and settings is skipped.
 
     ``make_score`` makes what scores a model on the suite, where the recipe wants that while systems train. ``mine``
     makes the pairs of a name, where systems learn from pairs: the failures of a system that is trained before them.
-    ``replay`` writes what the start of a system answers, for a phase of it.
+    ``replay`` writes what the start of a system answers, for a phase of it. ``score`` scores a system that is trained,
+    where a core would be idle until the last is.
     """
     prepare_libraries()
     limit = at_once(recipe.systems_at_once)
+    # A space is no part of a system's name.
+    scored = {f"score {name}": name for name in recipe.systems_in_order} if score else {}
 
     def call_of(name: str) -> Callable[[], None] | None:
+        if score and name in scored:
+            return partial(score, recipe, run, scored[name])
         for pairs in dict.fromkeys(phase.mixture for phase in recipe.systems[name].phases if phase.preference):
             if mine is not None:
                 mine(recipe, run, pairs)
@@ -60,9 +67,9 @@ def run(
         return partial(_train, task, make_score)
 
     names = recipe.systems_in_order if limit == 1 else _longest_first(recipe, run)
-    after = {name: recipe.needed_by(name) for name in names}
+    after = {name: recipe.needed_by(name) for name in names} | {piece: [name] for piece, name in scored.items()}
     with quiet(console, not ranks.is_main_process()):
-        run_side_by_side(names, after, call_of, limit)
+        run_side_by_side(names, after, call_of, limit, fillers=scored)
 
 
 def _longest_first(recipe: Recipe, run: RunFolder) -> list[str]:
