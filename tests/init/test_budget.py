@@ -10,8 +10,8 @@ from crosstune.init.budget import Budget, minutes
 from crosstune.init.corpus import Mixture
 from crosstune.init.found import FoundFile
 from crosstune.init.held_out import hold_out
+from crosstune.init.length import length_of
 from crosstune.init.machine import plan_for
-from crosstune.init.proposal import length_of
 from crosstune.init.rows import DrawnRows, TokenCounter, draw
 from crosstune.init.scoring import ItemCost, ScoringPlan, cost_of_items, fit
 from crosstune.init.sources import Sources
@@ -91,6 +91,21 @@ def test_the_dearest_task_that_another_stands_for_is_left_out_first() -> None:
     assert len(fit(tasks, costs, 0.0).max_items) == 1
 
 
+def test_of_two_tasks_on_the_same_items_one_goes_where_both_cannot_have_enough() -> None:
+    written = {"task": "nsmc_generate", "paths": ["ratings.txt"]}
+    tasks = {"written": written, "likelier": {**written, "task": "nsmc_likelihood"}, "a": CHOICE}
+    costs = {"written": ItemCost(2.0, 500), "likelier": ItemCost(1.0, 500), "a": ItemCost(3.0, 500)}
+    assert [*fit(tasks, costs, 2000.0).max_items] == [*tasks]
+    few = fit(tasks, costs, 1000.0)
+    assert few.max_items == {"likelier": 250, "a": 250} and [*few.too_long] == ["written"]
+
+
+def test_translation_is_scored_as_long_as_one_thing_is() -> None:
+    tasks = {"a": CHOICE, "b": TRANSLATION}
+    costs = {"a": ItemCost(1.0, 500), "b": ItemCost(10.0, 200)}
+    assert [*fit(tasks, costs, 100.0).max_items] == ["b"]
+
+
 def test_what_an_item_costs_follows_from_its_texts_and_from_what_is_written(tmp_path: Path) -> None:
     write_pairs(tmp_path / "pairs.tsv", "ko", 20)
     write_text(tmp_path / "text.txt", "ko", 20)
@@ -125,6 +140,8 @@ def test_rows_are_as_long_as_the_texts_and_documents_fill_them() -> None:
     assert max(lengths) == 300 and min(lengths) < 200
     assert 300 < shorter.num_rows < found.num_rows
     assert shorter.tokens_per_row < found.tokens_per_row
+    # A document is all Korean; of a pair one side is, beside the other and what asks for it.
+    assert 0.3 * found.tokens_per_row < found.target_tokens_per_row < found.tokens_per_row - 40 * 0.75
     assert all(0 <= token < 500 for row in found.rows for segment in row for token in segment.tokens)
 
 

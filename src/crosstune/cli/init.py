@@ -49,8 +49,8 @@ def init(
     """
     # Imported here: the command line answers --help without loading torch.
     from crosstune.doctor.subject import find_subject
-    from crosstune.init.command import InitRequest
     from crosstune.init.command import init as write_recipe
+    from crosstune.init.request import InitRequest
     from crosstune.languages.registry import language
     from crosstune.recipe import Languages
 

@@ -24,7 +24,7 @@ from crosstune.tokenizer.word_branch import tried_words, with_whole_words
 
 _SECTION = "tokenizer"
 DEAD, HOW_MANY = "dead pieces", "how many pieces"
-SIZES = (4_000, 14_000, 28_000)
+SIZES = (1_000, 2_000, 4_000, 8_000, 14_000, 28_000)
 _HELD_OUT = 20
 # Tokens of the target language for one of English: below, a larger vocabulary buys little; above, it is the main lever.
 _NEAR, _FAR = 1.35, 2.0
@@ -220,10 +220,11 @@ def _learned(case: _Case, lines: list[str], source: list[str], keeps: BpeTokeniz
     before = _num_tokens(case.base, held_out)
     best = 0
     saved: dict[int, float] = {}
-    for size in SIZES:
+    # Single characters come first: fewer pieces than they need are no extension.
+    for size in sorted({max(size, new.num_for_characters) for size in SIZES}):
         if len(new.pieces) <= best:
             break
-        part = first_pieces(keeps, new, max(size, new.num_for_characters))
+        part = first_pieces(keeps, new, size)
         best = len(part.pieces)
         tokenizer = keeps.with_pieces(part.pieces, part.merges)
         saved[best] = 1 - _num_tokens(tokenizer, held_out) / max(1, before)

@@ -1,7 +1,6 @@
 """`crosstune init MODEL DIR --to ko`: look into a folder, at a model and a machine, and write a recipe that runs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -15,23 +14,21 @@ from crosstune.doctor.licences import look_at_license
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.init.benchmarks import as_label, recognise
-from crosstune.init.budget import SHARE_FOR_SCORING, Budget, minutes, seconds_to_prepare
+from crosstune.init.budget import minutes
 from crosstune.init.corpus import Mixture, mix
 from crosstune.init.folders import Walked, walk
 from crosstune.init.found import FoundFile, look_at_data_sets, look_into
 from crosstune.init.held_out import hold_out
-from crosstune.init.machine import Planned, plan_for
-from crosstune.init.overlap import overlaps
-from crosstune.init.pieces import NoExtension, number_of_pieces
+from crosstune.init.overlap import NUM_ROWS, overlaps
+from crosstune.init.pieces import try_pieces
+from crosstune.init.plan_hours import Training, plan_hours
 from crosstune.init.proposal import Found, longest_row, propose
-from crosstune.init.rows import DrawnRows, TokenCounter, draw
-from crosstune.init.scoring import cost_of_items, fit
+from crosstune.init.request import InitRequest
 from crosstune.init.sources import Sources, choose_sources
-from crosstune.init.speed import speed_of
 from crosstune.init.yaml_text import as_yaml
 from crosstune.languages.registry import language_name
 from crosstune.models.process import prepare_libraries
-from crosstune.recipe import Languages, Recipe
+from crosstune.recipe import Recipe
 from crosstune.recipe.yaml_file import load_recipe
 from crosstune.runs.files import write_text
 from crosstune.terminal import console, new_table, note, quiet, results
@@ -39,26 +36,6 @@ from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 
 _LONGEST_REASON = 160
-
-
-@dataclass(frozen=True)
-class InitRequest:
-    """What a recipe is wanted for.
-
-    Attributes:
-        root: the folder of files, and what the recipe's paths are relative to.
-        has_folder: whether the files under it are meant, not data sets of the hub alone.
-        data_sets: names of data sets of the hub.
-    """
-
-    subject: Subject
-    root: Path
-    languages: Languages
-    hours: float
-    gpu: str
-    out: Path
-    data_sets: tuple[str, ...] = ()
-    has_folder: bool = True
 
 
 def init(asked: InitRequest, dry_run: Callable[[Recipe], None]) -> None:
@@ -78,6 +55,7 @@ def init(asked: InitRequest, dry_run: Callable[[Recipe], None]) -> None:
     files = [*walked.left_out, *look_into(asked.root, others, asked.languages)]
     files += look_at_data_sets(asked.data_sets, asked.root, asked.languages)
     chosen = choose_sources(files, recognised, asked.languages)
+    benchmarks = {*chosen.tasks}
     base = BpeTokenizer(given.load(asked.subject.path, "MODEL")[0])
     mixture = mix(chosen, asked.languages)
     _print_files([*files, *recognised.files.values()], chosen, mixture)
@@ -85,7 +63,8 @@ def init(asked: InitRequest, dry_run: Callable[[Recipe], None]) -> None:
         raise BadInputError(_nothing(asked, len(paths) + len(walked.left_out)))
     found = _look_further(asked, chosen, mixture, base, findings)
     content, reasons = propose(found, as_label(asked.out.stem) or "mine")
-    _write(asked, content, reasons, dry_run)
+    recipe = _write(asked, content, reasons, dry_run)
+    _print_leaks(recipe, benchmarks)
     _print_summary(found, asked)
 
 
@@ -125,52 +104,19 @@ def _findings(subject: Subject) -> dict[str, Finding]:
 def _look_further(
     asked: InitRequest, chosen: Sources, mixture: Mixture, base: BpeTokenizer, findings: dict[str, Finding]
 ) -> Found:
-    benchmarks = {*chosen.tasks}
     held_out = hold_out(chosen, asked.root, _folder_of_tests(asked.out), asked.languages)
     if not chosen.tasks:
         raise BadInputError(
             f"{asked.root} has nothing to score a model with: no benchmark, no test file, and too few rows to hold "
             "some out, which takes 20. Add rows, or a file with test in its name"
         )
-    extension: dict[str, object] | None = None
-    saved, num_new = 0.0, 0
     note("trying how many new pieces are worth it")
-    try:
-        with quiet(console):
-            extension, swept = number_of_pieces(chosen, asked.root, asked.languages, base)
-        about = "; ".join(f"{one.name}: {one.says}" for one in swept if "piece" in one.name)
-        num_new = int(str(extension["num_new_pieces"]))
-        saved = next(one.values["saved"] for one in swept if one.values.get("num_new_pieces") == num_new)
-    except NoExtension as error:
-        about = str(error)
-    counter = TokenCounter(base, asked.languages.target, saved, base.size + num_new, num_new)
-    drawn = draw(chosen, mixture, asked.languages, counter, longest_row(findings))
-    planned, budget = _time(asked, chosen, drawn, counter)
-    read = {*mixture.shares, *(chosen.of("text", asked.languages.target) if extension else ())}
-    # Of the items that are scored: the data stage compares with no others.
-    scored = {
-        label: {**chosen.tasks[label], "max_items": number}
-        for label, number in budget.scored.max_items.items()
-        if label in benchmarks
-    }
-    for name, count in overlaps(chosen, scored, asked.root, asked.languages).items():
-        if name in read:
-            size = len(chosen.files[name].sample)
-            note(f"{name}: {count} of the first {size} rows contain an evaluation item; the data stage drops such rows")
-    where = (asked.subject, asked.languages, asked.root)
-    return Found(*where, chosen, mixture, planned, drawn, budget, findings, extension, saved, about, held_out)
-
-
-def _time(asked: InitRequest, chosen: Sources, drawn: DrawnRows, counter: TokenCounter) -> tuple[Planned, Budget]:
-    """Choose how to train on a machine, measure it, and share out the hours."""
+    with quiet(console):
+        pieces = try_pieces(chosen, asked.root, asked.languages, base)
     if not asked.gpu:
         note("measuring how fast this machine trains the model")
-    with quiet(console):
-        planned = plan_for(asked.subject, asked.gpu)
-        speed = speed_of(asked.subject, planned, drawn, counter)
-    costs = cost_of_items(chosen.tasks, asked.root, asked.languages, counter, speed)
-    scored = fit(chosen.tasks, costs, SHARE_FOR_SCORING * asked.hours * 3600)
-    return planned, Budget(asked.hours, speed, seconds_to_prepare(chosen, speed), scored)
+    plan = plan_hours(asked, Training(chosen, mixture, base, longest_row(findings)), pieces)
+    return Found(asked.subject, asked.languages, asked.root, chosen, mixture, plan, findings, held_out)
 
 
 def _folder_of_tests(out: Path) -> Path:
@@ -179,18 +125,20 @@ def _folder_of_tests(out: Path) -> Path:
 
 def _write(
     asked: InitRequest, content: dict[str, Any], reasons: dict[str, str], dry_run: Callable[[Recipe], None]
-) -> None:
+) -> Recipe:
     head = f"# Written by crosstune init. Run it: crosstune run {asked.out}\n\n"
     # What is checked is the file itself, as `crosstune run` would read it.
     tried = asked.out.with_name(f".{asked.out.name}.tried")
     try:
         write_text(tried, head + as_yaml(content, reasons))
-        dry_run(load_recipe(tried))
+        recipe = load_recipe(tried)
+        dry_run(recipe)
         tried.replace(asked.out)
     except CrosstuneError as error:
         raise BadInputError(f"no recipe was written, since a dry run would refuse it: {error}") from None
     finally:
         tried.unlink(missing_ok=True)
+    return recipe
 
 
 def _nothing(asked: InitRequest, num_files: int) -> str:
@@ -226,14 +174,20 @@ def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
     return f"{use}; {file.bad_rows:,} bad rows are dropped" if file.bad_rows else use
 
 
+def _print_leaks(recipe: Recipe, benchmarks: set[str]) -> None:
+    """Name the sources of which the data stage will drop rows: a person may want to know where they are from."""
+    for name, count in overlaps(recipe, benchmarks).items():
+        note(f"{name}: {count} of the first {NUM_ROWS} rows contain an evaluation item; the data stage drops such rows")
+
+
 def _print_summary(found: Found, asked: InitRequest) -> None:
-    length, budget = found.length, found.budget
-    if found.extension:
-        number, language = found.extension["num_new_pieces"], language_name(asked.languages.target, "en")
-        note(f"tokenizer: {number:,} new pieces make text in {language} {found.saved:.0%} shorter")
+    length, budget = found.plan.length, found.plan.budget
+    if found.plan.pieces.extension:
+        number, language = found.plan.pieces.extension["num_new_pieces"], language_name(asked.languages.target, "en")
+        note(f"tokenizer: {number:,} new pieces make text in {language} {found.plan.pieces.saved:.0%} shorter")
     else:
-        note(f"tokenizer: no new pieces: {found.about_pieces}")
-    note(f"training: {found.planned.cost.method.name}; {length.why}")
+        note(f"tokenizer: no new pieces: {found.plan.pieces.why}")
+    note(f"training: {found.plan.planned.cost.method.name}; {length.why}")
     if length.is_short:
         note(
             "that is so little that translations will not be usable: it shows that everything works. Give more "

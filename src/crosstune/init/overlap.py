@@ -1,39 +1,39 @@
-"""How many of the rows that were looked at hold an item of an evaluation set: the data stage drops such rows."""
+"""How many of the first rows hold an item of an evaluation set: those that the data stage will drop."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
-from crosstune.data import evaluation_sets
+from crosstune.data.filters import OVERLAP, Checks, keep_usable
 from crosstune.data.overlap import EvaluationTexts
-from crosstune.data.rows import BadRow
-from crosstune.errors import BadInputError
-from crosstune.init.sources import Sources
-from crosstune.prompts.cleaning import normalised
-from crosstune.recipe import EvaluationTask, Languages
+from crosstune.data.rows import Drops, readable
+from crosstune.data.sources import find_files, read_source
+from crosstune.data.stage import write_evaluation_sets
+from crosstune.models.chat_template import template_of
+from crosstune.recipe import Recipe
+from crosstune.runs.folder import RunFolder
+from crosstune.terminal import console, quiet
 
-_NGRAM = 13
+NUM_ROWS = 200
 
 
-def overlaps(
-    chosen: Sources, tasks: Mapping[str, Mapping[str, Any]], root: Path, languages: Languages
-) -> dict[str, int]:
-    """Return for each source how many of its sampled rows hold an item of the tasks, where some do."""
-    texts: dict[str, str] = {}
-    options: dict[str, str] = {}
-    for label, settings in tasks.items():
-        task = EvaluationTask.model_validate(settings, strict=False)
-        try:
-            paths, folder = evaluation_sets.files_of(task, root, label)
-            items = list(evaluation_sets.read(task, paths, folder, languages))
-        except BadInputError:
-            continue  # The data stage says what is wrong with it; here it only cannot be compared.
-        for item in (item for item in items if not isinstance(item, BadRow)):
-            for found, are_options in ((texts, False), (options, True)):
-                for text in task.spec.own_texts(item, are_options):
-                    found.setdefault(normalised(text), label)
-    known = EvaluationTexts(texts, _NGRAM, options)
-    counts = {
-        name: sum(match is not None for match in known.find(list(file.sample))) for name, file in chosen.files.items()
-    }
-    return {name: count for name, count in counts.items() if count}
+def overlaps(recipe: Recipe, benchmarks: Collection[str]) -> dict[str, int]:
+    """Return for each source how many of its first rows the data stage drops for an item of these, where it does."""
+    controls = template_of(recipe).controls
+    counts = {}
+    with TemporaryDirectory() as folder, quiet(console):
+        run = RunFolder(Path(folder))
+        root = write_evaluation_sets(recipe, run)
+        sets = [run.evaluation_set(label) for label in recipe.evaluate.tasks_with_files if label in benchmarks]
+        known = EvaluationTexts.read(sets, recipe.data.quality.overlap_ngram)
+        for name, source in recipe.data.sources.items():
+            paths = find_files(source, root, f"data.sources.{name}.paths")
+            drops = Drops()
+            rows = islice(read_source(source, paths, root, recipe.languages_of(source)), NUM_ROWS)
+            checks = Checks(source.kind, source.language, recipe.data.quality, known, controls)
+            for _ in keep_usable(readable(rows, name, "drop", drops), checks, name, drops):
+                pass
+            if count := sum(number for reason, number in drops.counts().items() if reason.startswith(OVERLAP)):
+                counts[name] = count
+    return counts

@@ -1,12 +1,13 @@
-"""How many new pieces a recipe asks for: by a quick sweep over the texts that were found."""
+"""How many new pieces a recipe asks for: by a quick sweep over the texts that were found, and by what is trained."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from crosstune.data import files
 from crosstune.data.rows import Row
 from crosstune.data.sources import read_source
-from crosstune.doctor.findings import Finding
 from crosstune.doctor.pieces import DEAD, HOW_MANY, try_new_pieces
 from crosstune.errors import BadInputError
 from crosstune.init.sources import Sources
@@ -18,38 +19,77 @@ _LEAST_CHARACTERS = 50_000
 _MOST_CHARACTERS = 5_000_000
 
 
-class NoExtension(Exception):
-    """Why a recipe keeps the tokenizer as it is."""
+# A row that is seen less often stays near where it began: docs/real_model.md sees each of 8,192 some 25 times.
+_LEAST_SEEN = 20
 
 
-def number_of_pieces(
-    chosen: Sources, root: Path, languages: Languages, base: BpeTokenizer
-) -> tuple[dict[str, object], list[Finding]]:
-    """Return what the recipe says of the extension besides its mixture, and what the sweep found.
+@dataclass(frozen=True)
+class PieceChoice:
+    """The extension that a recipe asks for.
 
-    Raises:
-        NoExtension: where there is too little text, or new pieces buy little.
+    Attributes:
+        number: of new pieces; 0 for none.
+        why: what the number follows from.
+        saved_by_size: by what share each number that was tried shortens text.
+        settings: of the extension, besides its mixture.
     """
+
+    number: int
+    why: str
+    saved_by_size: Mapping[int, float] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def saved(self) -> float:
+        """By what share they shorten text."""
+        return self.saved_by_size[self.number] if self.number else 0.0
+
+    @property
+    def extension(self) -> dict[str, object] | None:
+        """Settings of the extension; None for none."""
+        return {"num_new_pieces": self.number, **self.settings} if self.number else None
+
+    def trainable(self, num_tokens: float, language: str) -> "PieceChoice":
+        """Return no more pieces than so many tokens in the target language train: each is seen often on average."""
+        if num_tokens >= _LEAST_SEEN * self.number:
+            return self
+        fewer = max((size for size in self.saved_by_size if size * _LEAST_SEEN <= num_tokens), default=0)
+        trained = f"training reads about {num_tokens:,.0f} tokens in {language}"
+        if fewer:
+            why = f"{fewer:,} of {self.number:,} that text would pay for: {trained}, {num_tokens / fewer:.0f} a piece"
+        else:
+            least = min(self.saved_by_size)
+            why = (
+                f"{trained}, {num_tokens / least:.0f} for each of the fewest pieces ({least:,}); it takes {_LEAST_SEEN}"
+            )
+        return replace(self, number=fewer, why=why)
+
+
+def try_pieces(chosen: Sources, root: Path, languages: Languages, base: BpeTokenizer) -> PieceChoice:
+    """Return as many new pieces as the texts pay for, whatever is trained; none where they are too short."""
     lines = _lines(chosen, languages.target, root, languages)
     length = sum(map(len, lines))
     if length < _LEAST_CHARACTERS:
-        raise NoExtension(
-            f"{length:,} characters of text are too few to learn pieces from; it takes {_LEAST_CHARACTERS:,}"
+        return PieceChoice(
+            0, f"{length:,} characters of text are too few to learn pieces from; it takes {_LEAST_CHARACTERS:,}"
         )
     is_shared = shares_letters(languages.target, languages.source)
     source = _lines(chosen, languages.source, root, languages) if is_shared else []
     try:
         found = try_new_pieces(base, languages, lines, source)
     except BadInputError as error:
-        raise NoExtension(str(error)) from None
+        return PieceChoice(0, str(error))
     by_name = {finding.name: finding for finding in found}
     number = int(by_name[HOW_MANY].values["num_new_pieces"])
     if not number:
-        raise NoExtension(by_name[HOW_MANY].says)
-    settings: dict[str, object] = {"num_new_pieces": number, "required_syllables": "seen"}
+        return PieceChoice(0, by_name[HOW_MANY].says)
+    saved = {one.values["num_new_pieces"]: one.values["saved"] for one in found if "saved" in one.values}
+    settings: dict[str, object] = {"required_syllables": "seen"}
     if DEAD in by_name and by_name[DEAD].setting:
         settings["keep_words_whole"] = True
-    return settings, found
+    return PieceChoice(
+        number, "; ".join(f"{one.name}: {one.says}" for one in found if "piece" in one.name), saved, settings
+    )
 
 
 def _lines(chosen: Sources, language: str, root: Path, languages: Languages) -> list[str]:

@@ -2,71 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from crosstune.doctor.findings import Finding
 from crosstune.doctor.subject import Subject
-from crosstune.init.budget import Budget, minutes
+from crosstune.init.budget import minutes
 from crosstune.init.corpus import Mixture, pieces_mixture
-from crosstune.init.machine import Planned
-from crosstune.init.rows import DrawnRows
+from crosstune.init.plan_hours import HoursPlan
 from crosstune.init.sources import Sources
 from crosstune.recipe import Languages
 
-_MOST_EPOCHS = 3
-_FEW_STEPS = 100
-_BATCHES, _BATCH_OF_SMALL_CORPUS = (64, 32, 16), 32
 # Full training at three sizes: recipes/smollm2_korean, between them, and the paper's LLaMA-2-7B.
 _RATES = ((0.5e9, 5e-4), (3e9, 1e-4), (float("inf"), 2e-5))
 _LORA_RATE = 2e-4
-_SMALL_CORPUS = 20_000
 _LONGEST_ROW = 512
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long training is: epochs where the hours allow for one and more, else steps."""
-
-    setting: dict[str, float]
-    batch: int
-    why: str
-    seconds: float
-    num_steps: int
-
-    @property
-    def is_short(self) -> bool:
-        """Whether little can be learned in so many steps."""
-        return self.num_steps < _FEW_STEPS
 
 
 def longest_row(findings: Mapping[str, Finding]) -> int:
     """Return the tokens of the longest row: a limit of ours, or what the model reads."""
     return min(_LONGEST_ROW, int(findings["context"].values.get("max_position_embeddings") or _LONGEST_ROW))
-
-
-def length_of(drawn: DrawnRows, budget: Budget) -> Length:
-    """Return epochs or steps that fit the hours; where steps are few, of fewer rows each."""
-    speed, seconds = budget.speed, budget.for_training
-    is_small = drawn.num_rows < _SMALL_CORPUS
-    for batch in _BATCHES[is_small:]:
-        step = speed.step_seconds(batch)
-        steps, epoch = int(seconds / step), drawn.num_rows / batch
-        if steps >= _FEW_STEPS or epoch < _FEW_STEPS:
-            break
-    rate = f"{batch * drawn.tokens_per_row / step:,.0f} tokens a second ({speed.how})"
-    if steps >= epoch:
-        number = float(min(_MOST_EPOCHS, int(steps / epoch)))
-        steps = max(1, round(number * epoch))
-        verb = "epoch takes" if number == 1 else "epochs take"
-        why = f"{number:g} {verb} about {minutes(steps * step)} (steps: {steps:,}): {rate}"
-        return Length({"num_epochs": number}, batch, why, steps * step, steps)
-    steps = max(1, steps)
-    verb = "step takes" if steps == 1 else "steps take"
-    share = f"{batch} rows each, {steps / epoch:.1%} of an epoch"
-    why = f"{steps:,} {verb} about {minutes(steps * step)} ({share}): {rate}"
-    return Length({"num_steps": steps}, batch, why, steps * step, steps)
 
 
 @dataclass(frozen=True)
@@ -75,8 +30,6 @@ class Found:
 
     Attributes:
         findings: the doctor's, by name.
-        extension: settings of the new pieces; None for none, with the reason in ``about_pieces``.
-        saved: by what share they shorten text.
     """
 
     subject: Subject
@@ -84,19 +37,9 @@ class Found:
     root: Path
     chosen: Sources
     mixture: Mixture
-    planned: Planned
-    drawn: DrawnRows
-    budget: Budget
+    plan: HoursPlan
     findings: Mapping[str, Finding]
-    extension: Mapping[str, object] | None
-    saved: float
-    about_pieces: str
     held_out: Sequence[str]
-
-    @cached_property
-    def length(self) -> Length:
-        """How long training is."""
-        return length_of(self.drawn, self.budget)
 
 
 def propose(found: Found, name: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -133,9 +76,9 @@ def _data(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     reasons["data.quality"] = "unreadable rows are dropped and listed in dropped.jsonl"
     data["sources"] = found.chosen.settings
     mixtures: dict[str, Any] = {"tuning": list(found.mixture.parts)}
-    rows = f"about {found.drawn.num_rows:,.0f} rows of {found.drawn.tokens_per_row:.0f} tokens"
+    rows = f"about {found.plan.drawn.num_rows:,.0f} rows of {found.plan.drawn.tokens_per_row:.0f} tokens"
     reasons["data.mixtures.tuning"] = f"{found.mixture.why}; {rows}"
-    if found.extension:
+    if found.plan.pieces.extension:
         mixtures["pieces"] = pieces_mixture(found.chosen, found.languages)
         reasons["data.mixtures.pieces"] = "all text in the target language, for new pieces"
     used = {part["source"] for parts in mixtures.values() for part in parts}
@@ -150,21 +93,21 @@ def _given(found: Found) -> dict[str, Any]:
 def _tokenizer(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     base = {"kind": "given", "path": found.subject.name, **_given(found)}
     reasons["tokenizer.base"] = "the model's own"
-    if not found.extension:
-        reasons["tokenizer"] = f"no new pieces: {found.about_pieces}"
+    if not found.plan.pieces.extension:
+        reasons["tokenizer"] = f"no new pieces: {found.plan.pieces.why}"
         return {"base": base}
-    reasons["tokenizer.extension"] = found.about_pieces
-    return {"base": base, "extension": {"kind": "learned", "mixture": "pieces", **found.extension}}
+    reasons["tokenizer.extension"] = found.plan.pieces.why
+    return {"base": base, "extension": {"kind": "learned", "mixture": "pieces", **found.plan.pieces.extension}}
 
 
 def _systems(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
-    method = found.planned.cost.method
-    length = found.length
+    method = found.plan.planned.cost.method
+    length = found.plan.length
     is_full = method.phase["method"] == "full"
     rate = next(rate for most, rate in _RATES if found.subject.num_weights < most)
     phase: dict[str, Any] = {
         "mixture": "tuning",
-        **method.phase_with(new_rows=found.extension is not None),
+        **method.phase_with(new_rows=found.plan.pieces.extension is not None),
         **length.setting,
         "global_batch_size": length.batch,
         "learning_rate": rate if is_full else max(_LORA_RATE, rate),
@@ -175,7 +118,7 @@ def _systems(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     reasons["systems.ours"] = (
         f"{method.name}: the first of full, LoRA and QLoRA that fits into {_memory(found)}. {length.why}"
     )
-    tokenizer = "extended" if found.extension else "base"
+    tokenizer = "extended" if found.plan.pieces.extension else "base"
     return {
         "base": {"start": found.subject.name, "tokenizer": "base", **_given(found)},
         "ours": {"start": "base", "tokenizer": tokenizer, "phases": [phase]},
@@ -183,24 +126,24 @@ def _systems(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
 
 
 def _memory(found: Found) -> str:
-    needed, machine = found.planned.cost.memory.total / 1e9, found.planned.machine
+    needed, machine = found.plan.planned.cost.memory.total / 1e9, found.plan.planned.machine
     return f"{machine.gpu.memory_gb:.0f} GB of {machine.gpu.name}; it needs {needed:.1f} GB"
 
 
 def _train(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
-    cost = found.planned.cost
+    cost = found.plan.planned.cost
     settings = cost.settings.model_dump(mode="json", include=set(cost.method.machine) | {"micro_batch_tokens"})
     reasons["train"] = f"the settings behind the estimate for {cost.method.name}: {_memory(found)}"
     return settings
 
 
 def _evaluate(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
-    scored = found.budget.scored
+    scored = found.plan.budget.scored
     reasons["evaluate.tasks"] = (
         f"benchmarks and held-out files of the folder; with max_items, scoring both systems takes about "
         f"{minutes(scored.seconds)}"
     )
-    if left_out := found.budget.left_out:
+    if left_out := found.plan.budget.left_out:
         reasons["evaluate.tasks"] += f". Left out: {left_out}"
     if found.held_out:
         told = "; ".join(found.held_out)

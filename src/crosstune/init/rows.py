@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,16 +44,26 @@ class TokenCounter:
         return [share * len(ids) for ids in self.base.encode_lines(list(texts))]
 
 
+class _Lengths(NamedTuple):
+    """The tokens of a row: its prompt, its answer, and how many of both are text in the target language."""
+
+    prompt: int
+    answer: int
+    in_target: float
+
+
 @dataclass(frozen=True)
 class DrawnRows:
     """Some rows for all of a mixture.
 
     Attributes:
         num_rows: of all of it, as training will lay them out.
+        target_tokens_per_row: tokens of text in the target language, on average.
     """
 
     rows: Rows
     num_rows: float
+    target_tokens_per_row: float = 0.0
 
     @cached_property
     def tokens_per_row(self) -> float:
@@ -64,41 +75,41 @@ def draw(chosen: Sources, mixture: Mixture, languages: Languages, counter: Token
     """Return rows of a mixture's lengths, of each source by its share; their tokens are drawn."""
     random = np.random.default_rng(0)
     begin = random.integers(0, counter.num_rows, _SHARED)
-    rows, total = [], 0.0
+    rows, total, in_target = [], 0.0, 0.0
     for part in mixture.parts:
         name = part["source"]
         num_rows, found = _lengths(chosen, name, mixture, languages, counter, longest)
         total += num_rows
         wanted = max(1, round(_NUM_ROWS * mixture.shares[name]))
         for place in range(wanted if found else 0):
-            prompt, answer = found[place % len(found)]
+            prompt, answer, target_tokens = found[place % len(found)]
+            in_target += target_tokens
             drawn = random.integers(0, counter.num_rows, prompt + answer)
             drawn[: min(_SHARED, prompt - 1)] = begin[: min(_SHARED, prompt - 1)]
             language = chosen.files[name].language or languages.target
             rows.append((Segment(tuple(drawn.tolist()), prompt, 4 * answer, language, name),))
-    return DrawnRows(Rows.of(rows), max(1.0, total))
+    return DrawnRows(Rows.of(rows), max(1.0, total), in_target / max(1, len(rows)))
 
 
 def _lengths(
     chosen: Sources, name: str, mixture: Mixture, languages: Languages, counter: TokenCounter, longest: int
-) -> tuple[float, list[tuple[int, int]]]:
-    """Return how many rows a source gives, and of some of them the tokens of prompt and answer."""
+) -> tuple[float, list[_Lengths]]:
+    """Return how many rows a source gives, and the lengths of some of them."""
     file, kind = chosen.files[name], chosen.settings[name]["kind"]
     if kind == "text":
         # Documents are packed into full rows.
         read = [row["text"] for row in file.sample]
         rate = sum(counter.lengths(read, file.language)) / max(1, sum(map(len, read)))
-        return file.characters * rate / longest, [(1, longest - 1)]
+        full = _Lengths(1, longest - 1, longest if file.language == languages.target else 0)
+        return file.characters * rate / longest, [full]
     return mixture.num_rows * mixture.shares[name], [
-        (prompt, min(answer, longest - prompt))
-        for prompt, answer in _prompts_and_answers(chosen, name, languages, counter)
+        _Lengths(prompt, min(answer, longest - prompt), min(in_target, longest))
+        for prompt, answer, in_target in _prompts_and_answers(chosen, name, languages, counter)
         if prompt < longest
     ]
 
 
-def _prompts_and_answers(
-    chosen: Sources, name: str, languages: Languages, counter: TokenCounter
-) -> Iterator[tuple[int, int]]:
+def _prompts_and_answers(chosen: Sources, name: str, languages: Languages, counter: TokenCounter) -> Iterator[_Lengths]:
     file = chosen.files[name]
     if chosen.settings[name]["kind"] == "parallel":
         sides = [
@@ -107,10 +118,11 @@ def _prompts_and_answers(
         for index, (first, second) in enumerate(zip(*sides, strict=True)):
             # Both directions, in turn.
             asked, answer = (first, second) if index % 2 else (second, first)
-            yield AROUND + round(asked), 1 + round(answer)
+            yield _Lengths(AROUND + round(asked), 1 + round(answer), second)
     else:
         asked_for = ["\n".join(row[key] for key in row if key != "output") for row in file.sample]
         asked = counter.lengths(asked_for, file.language)
         answers = counter.lengths([row["output"] for row in file.sample], file.language)
         for prompt, reply in zip(asked, answers, strict=True):
-            yield AROUND + round(prompt), 1 + round(reply)
+            in_target = prompt + reply if file.language == languages.target else 0
+            yield _Lengths(AROUND + round(prompt), 1 + round(reply), in_target)

@@ -1,5 +1,6 @@
 """How many items of each task the hours allow for: what an item costs, estimated by the tokens of its texts."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,9 +16,9 @@ from crosstune.recipe import EvaluationTask, Languages
 from crosstune.tasks.task import Item
 
 _LOOKED_AT = 40
-# Fewer tell nothing apart: 50 items of a choice have an interval of 27 points.
-_LEAST = {"choice": 50, "translation": 20}
-_LEAST_OF_OTHERS = 30
+# Fewer tell nothing apart: 50 items of a choice have an interval of 27 points, 200 one of 14.
+_LEAST = {"choice": 50, "translation": 20, "": 30}
+_ENOUGH = {"choice": 200, "keywords": 200, "translation": 50, "": 50}
 
 
 @dataclass(frozen=True)
@@ -100,31 +101,64 @@ def _text(item: Item, names: Sequence[str]) -> str:
 
 
 def fit(tasks: Mapping[str, Mapping[str, Any]], costs: Mapping[str, ItemCost], seconds: float) -> ScoringPlan:
-    """Return the items of each task that fit: of all tasks if possible, else without the dearest ones."""
-    least = {label: min(cost.num_items, _least(tasks[label])) for label, cost in costs.items()}
+    """Return the items of each task that fit.
+
+    Where all tasks with items enough to tell systems apart are too many, those go that another one stands for; then,
+    with the fewest items each, the dearest.
+    """
+    enough, least = (_items(tasks, costs, which) for which in (_ENOUGH, _LEAST))
     kept, too_long = dict(costs), {}
-    while len(kept) > 1 and sum(cost.seconds * least[label] for label, cost in kept.items()) > seconds:
-        twice = [label for label in kept if _is_told_by_another(label, kept, tasks)] or list(kept)
-        dearest = max(twice, key=lambda label: costs[label].seconds * least[label])
-        too_long[dearest] = kept.pop(dearest).seconds * least[dearest] / 60
-    base = sum(cost.seconds * least[label] for label, cost in kept.items())
+
+    def leave_out(label: str) -> None:
+        too_long[label] = kept.pop(label).seconds * least[label] / 60
+
+    while _seconds_of(kept, enough) > seconds and (label := _told_by_another(kept, tasks, enough)):
+        leave_out(label)
+    while _seconds_of(kept, least) > seconds and len(kept) > 1:
+        leave_out(max(kept, key=lambda label: (_place(tasks[label]), costs[label].seconds * least[label])))
+    base = _seconds_of(kept, least)
     more = sum(cost.seconds * (cost.num_items - least[label]) for label, cost in kept.items())
     share = min(1.0, max(0.0, seconds - base) / more) if more else 0.0
     items = {label: least[label] + int(share * (cost.num_items - least[label])) for label, cost in kept.items()}
-    return ScoringPlan(items, too_long, sum(cost.seconds * items[label] for label, cost in kept.items()))
+    return ScoringPlan(items, too_long, _seconds_of(kept, items))
 
 
-def _least(settings: Mapping[str, Any]) -> int:
-    judge = EvaluationTask.model_validate(settings, strict=False).spec.judge
-    return _LEAST.get(judge, _LEAST_OF_OTHERS)
+def _items(
+    tasks: Mapping[str, Mapping[str, Any]], costs: Mapping[str, ItemCost], which: Mapping[str, int]
+) -> dict[str, int]:
+    return {label: min(cost.num_items, which.get(_judge(tasks[label]), which[""])) for label, cost in costs.items()}
 
 
-def _is_told_by_another(label: str, kept: Mapping[str, ItemCost], tasks: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Return whether another task that is kept is judged alike, and is in the same language."""
-    kinds = {one: _kind(tasks[one]) for one in kept}
-    return list(kinds.values()).count(kinds[label]) > 1
+def _seconds_of(costs: Mapping[str, ItemCost], items: Mapping[str, int]) -> float:
+    return sum(cost.seconds * items[label] for label, cost in costs.items())
+
+
+def _told_by_another(
+    kept: Mapping[str, ItemCost], tasks: Mapping[str, Mapping[str, Any]], items: Mapping[str, int]
+) -> str:
+    """Return the dearest task beside which another has the same items or, where none has, is judged alike."""
+    for alike in (_files, _kind):
+        found = Counter(alike(tasks[label]) for label in kept)
+        several = [label for label in kept if found[alike(tasks[label])] > 1]
+        if several:
+            return max(several, key=lambda label: kept[label].seconds * items[label])
+    return ""
+
+
+def _files(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(settings["paths"])
 
 
 def _kind(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how a task's items are judged, whether by a likelier or a written answer, and in which language."""
     task = EvaluationTask.model_validate(settings, strict=False)
-    return task.spec.judge, task.items_language or ""
+    return {"keywords": "choice"}.get(task.spec.judge, task.spec.judge), task.items_language or ""
+
+
+def _place(settings: Mapping[str, Any]) -> int:
+    """Return when a task may go: translations and text tell what was learned, and what was forgotten, soonest."""
+    return _judge(settings) not in ("translation", "text")
+
+
+def _judge(settings: Mapping[str, Any]) -> str:
+    return EvaluationTask.model_validate(settings, strict=False).spec.judge

@@ -58,8 +58,10 @@ class Pace:
         return self.measured.share_of_cores if self.measured else 1.0
 
 
-def speed_of(subject: Subject, planned: Planned, drawn: DrawnRows, counter: TokenCounter) -> Pace:
-    """Return how fast the planned way of training goes on the planned machine."""
+def speed_of(
+    subject: Subject, planned: Planned, drawn: DrawnRows, counter: TokenCounter, measured: Measured | None = None
+) -> Pace:
+    """Return how fast the planned way of training goes on the planned machine; what was ``measured`` is not again."""
     phase = Phase.model_validate(
         {
             "mixture": "tuning",
@@ -84,7 +86,7 @@ def speed_of(subject: Subject, planned: Planned, drawn: DrawnRows, counter: Toke
         how = f"{planned.machine.mfu:.0%} of the peak of {planned.machine.gpu.name}, assumed"
         return Pace(rate, flops_per_row, 0.0, inner, head, how)
     try:
-        found = Stopwatch(1).measure(case, drawn.rows, schedule)
+        found = measured or Stopwatch(1).measure(case, drawn.rows, schedule)
     # A model of random weights cannot be tried where an architecture wants more than its configuration.
     except Exception:
         found = Measured(planned.machine.mfu * planned.machine.gpu.float32_tflops * 1e12, 0.0, 0)

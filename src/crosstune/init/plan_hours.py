@@ -1,0 +1,74 @@
+"""From the hours to pieces, method, items and steps: measured for as many pieces as text pays for, then for fewer."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from crosstune.init.budget import SHARE_FOR_SCORING, Budget, seconds_to_prepare
+from crosstune.init.corpus import Mixture
+from crosstune.init.length import Length, length_of
+from crosstune.init.machine import Planned, plan_for
+from crosstune.init.pieces import PieceChoice
+from crosstune.init.request import InitRequest
+from crosstune.init.rows import DrawnRows, TokenCounter, draw
+from crosstune.init.scoring import cost_of_items, fit
+from crosstune.init.sources import Sources
+from crosstune.init.speed import Pace, speed_of
+from crosstune.languages.registry import language_name
+from crosstune.terminal import console, quiet
+from crosstune.tokenizer.bpe import BpeTokenizer
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained on, as the model's own tokenizer cuts it.
+
+    Attributes:
+        longest: tokens of a row, at most.
+    """
+
+    chosen: Sources
+    mixture: Mixture
+    base: BpeTokenizer
+    longest: int
+
+
+@dataclass(frozen=True)
+class HoursPlan:
+    """What the hours are spent on."""
+
+    pieces: PieceChoice
+    planned: Planned
+    drawn: DrawnRows
+    budget: Budget
+
+    @cached_property
+    def length(self) -> Length:
+        """How long training is."""
+        return length_of(self.drawn, self.budget)
+
+    @property
+    def target_tokens(self) -> float:
+        """Tokens of text in the target language that training reads."""
+        return self.length.num_steps * self.length.batch * self.drawn.target_tokens_per_row
+
+
+def plan_hours(asked: InitRequest, training: Training, pieces: PieceChoice) -> HoursPlan:
+    """Choose how to train, measure it, and share out the hours; no more pieces than training sees often enough."""
+    with quiet(console):
+        planned = plan_for(asked.subject, asked.gpu)
+        plan = _plan(asked, training, pieces, planned, None)
+        fewer = pieces.trainable(plan.target_tokens, language_name(asked.languages.target, "en"))
+        return plan if fewer is pieces else _plan(asked, training, fewer, planned, plan.budget.speed)
+
+
+def _plan(
+    asked: InitRequest, training: Training, pieces: PieceChoice, planned: Planned, known: Pace | None
+) -> HoursPlan:
+    chosen, base, languages = training.chosen, training.base, asked.languages
+    counter = TokenCounter(base, languages.target, pieces.saved, base.size + pieces.number, pieces.number)
+    drawn = draw(chosen, training.mixture, languages, counter, training.longest)
+    speed = speed_of(asked.subject, planned, drawn, counter, known.measured if known else None)
+    costs = cost_of_items(chosen.tasks, asked.root, languages, counter, speed)
+    scored = fit(chosen.tasks, costs, SHARE_FOR_SCORING * asked.hours * 3600)
+    budget = Budget(asked.hours, speed, seconds_to_prepare(chosen, speed), scored)
+    return HoursPlan(pieces, planned, drawn, budget)
