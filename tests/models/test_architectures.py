@@ -12,6 +12,7 @@ QUICK = (
     "doge",
     "gemma2",
     "gpt2",
+    "gpt_neo (local only)",
     "gpt_oss",
     "llama",
     "llama4_text",

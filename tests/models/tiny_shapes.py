@@ -144,4 +144,22 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "bert (as a decoder)": ("bert", {"is_decoder": True}),
     "falcon (ALiBi)": ("falcon", {"alibi": True}),
+    "gpt_neo (local only)": ("gpt_neo", {"attention_types": [[["local"], 2]], "window_size": 2}),
+    "lfm2 (short convolutions)": ("lfm2", {"layer_types": ["conv", "full_attention"], "conv_L_cache": 2}),
+    "qwen3 (windows in some layers)": (
+        "qwen3",
+        {"num_hidden_layers": 4, "use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+    ),
+    "gpt_oss (window of 2)": (
+        "gpt_oss",
+        {"layer_types": ["sliding_attention", "full_attention"] * 2, "num_hidden_layers": 4, "sliding_window": 2},
+    ),
+    "gemma4_text (shared keys)": (
+        "gemma4_text",
+        {
+            **{"num_hidden_layers": 4, "num_kv_shared_layers": 2, "vocab_size_per_layer_input": SIZE},
+            **{"hidden_size_per_layer_input": 8, "global_head_dim": 16, "sliding_window": 3},
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+        },
+    ),
 }

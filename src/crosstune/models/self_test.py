@@ -40,8 +40,10 @@ from crosstune.models.plain_rows import (
     rows_of,
 )
 
-# What is read of each row begins behind the tokens that rows share, as answers behind an instruction.
-READ = (np.arange(9, 16), np.arange(12, 16), np.arange(16))
+# What is read of each row: most tokens behind those that rows share, as answers behind an instruction. And the first
+# token of each stretch, whichever stands first: layers that look a token or two back show there alone that they see
+# what stands before a row in the packed one.
+READ = (np.array([0, *range(9, 16)]), np.arange(10, 16), np.arange(16))
 # What limits how far a token looks, and is made so short that the test's rows cross it: windows, chunks, and the place
 # from which on attention is sharper.
 _LIMITS = dict.fromkeys(

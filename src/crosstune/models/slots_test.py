@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from crosstune.models.attention.with_cache import Slots
 from crosstune.models.layers import inner_model
 
-# What the steps below read of each of the three rows.
-READ = (np.arange(11, 13), np.arange(13, 16), np.arange(8, 10))
+# What the steps below read of each of the three rows: of the first two, from the first token on that is their own, one
+# of which stands behind the other row's.
+READ = (np.arange(10, 12), np.arange(10, 13), np.arange(8, 10))
 
 
 @torch.no_grad()
@@ -18,11 +19,11 @@ def read_in_slots(model: nn.Module, rows: Sequence[Sequence[int]], _read: Sequen
     """Return the logits at the places `READ` of three rows, the first two of which begin alike."""
     first, second, third = rows
     slots = Slots(inner_model(model), len(rows), max(map(len, rows)), _whole)
-    begun = slots.join([first[:12], second[:14]])
-    step = slots.step([first[12], second[14]])
+    begun = slots.join([first[:11], second[:11]])
+    step = slots.step([first[11], second[11]])
     joined = slots.join([third[:9]])
     slots.leave(0)  # The third row moves into its slot.
-    both = slots.step([third[9], second[15]])
+    both = slots.step([third[9], second[12]])
     return torch.cat([begun[:1], step[:1], begun[1:], step[1:], both[1:], joined, both[:1]])
 
 
