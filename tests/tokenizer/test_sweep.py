@@ -37,6 +37,7 @@ def test_more_pieces_make_text_shorter_in_table_file_and_plot(make_run: MakeRun)
     lengths = [point.tokens_per_word for point in points]
     assert lengths == sorted(lengths, reverse=True)
     assert len(set(lengths)) == 4
+    assert points[1].unused_share < points[-1].unused_share < 1
     assert [row["tokens_per_word"] for row in read_json(run.root / "tokenizer" / "sweep.json")["points"]] == lengths
     drawing = ElementTree.parse(run.root / "tokenizer" / "sweep.svg")
     assert len(list(drawing.iter("{http://www.w3.org/2000/svg}circle"))) == 3
@@ -46,10 +47,12 @@ def test_more_pieces_make_text_shorter_in_table_file_and_plot(make_run: MakeRun)
 
 
 def test_the_table_has_a_row_for_each_size_and_a_column_for_each_text() -> None:
-    points = [Point(text, size, length, 1.0) for size, length in ((0, 6.0), (100, 2.5)) for text in ("news", "talk")]
+    sizes = ((0, 6.0, 0.0), (100, 2.5, 0.12))
+    points = [Point(text, size, length, 1.0, share) for size, length, share in sizes for text in ("news", "talk")]
     table = as_table(points)
-    assert [column.header for column in table.columns] == ["new pieces", "news", "talk"]
-    assert [list(column.cells) for column in table.columns] == [["0", "100"], ["6.000", "2.500"], ["6.000", "2.500"]]
+    assert [column.header for column in table.columns] == ["new pieces", "news", "talk", "unused pieces"]
+    lengths = ["6.000", "2.500"]
+    assert [list(column.cells) for column in table.columns] == [["0", "100"], lengths, lengths, ["0%", "12%"]]
 
 
 @pytest.mark.slow

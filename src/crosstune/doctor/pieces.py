@@ -20,6 +20,7 @@ from crosstune.tokenizer.extend import refuse_unextendable
 from crosstune.tokenizer.learn import LearnRequest, NewPieces, first_pieces, learn_new_pieces, target_words
 from crosstune.tokenizer.pre_tokens import PreTokens
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
+from crosstune.tokenizer.unused import unused_among
 from crosstune.tokenizer.word_branch import tried_words, with_whole_words
 
 _SECTION = "tokenizer"
@@ -230,10 +231,14 @@ def _learned(case: _Case, lines: list[str], source: list[str], keeps: BpeTokeniz
         saved[best] = 1 - _num_tokens(tokenizer, held_out) / max(1, before)
         parity = case.parity(tokenizer) if case.pairs else None
         of_source = f", {parity:.2f} tokens per source-language token" if parity else ""
-        text = f"held-out text is {saved[best]:.0%} shorter{of_source}"
+        unused = unused_among(keeps, part)
+        verdict: Verdict = "attention" if unused.is_much else "ok"
+        text = f"held-out text is {saved[best]:.0%} shorter{of_source}" + (
+            f". {unused.sentence}" if unused.steps else ""
+        )
         values = {"num_new_pieces": best, "saved": saved[best], "tokens_per_source_token": parity}
         name = f"{best:,} new pieces"
-        yield Finding(_SECTION, name, "ok", text, values=values)
+        yield Finding(_SECTION, name, verdict, text, values=values | {"unused_share": unused.share})
     yield _advice(saved, sum(map(len, learned)))
 
 

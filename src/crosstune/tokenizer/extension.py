@@ -24,6 +24,7 @@ from crosstune.tokenizer.sentencepiece.writer import MODEL, with_all_merges, wri
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
 from crosstune.tokenizer.subwords import subwords
 from crosstune.tokenizer.texts import data_root, language_texts, mixture_texts, source_texts
+from crosstune.tokenizer.unused import Unused, unused_among
 from crosstune.tokenizer.word_branch import with_whole_words
 
 _SETTING = "tokenizer.extension.path"
@@ -37,11 +38,13 @@ class Extended:
         tokenizer: the base with new pieces.
         promised: characters that must never fall apart into bytes.
         dead_allowed: whether pieces that no text is cut into are counted only (in a tokenizer that others made).
+        unused: which pieces stand nowhere in the text that they were learned from; unknown of others' tokenizers.
     """
 
     tokenizer: BpeTokenizer
     promised: list[str]
     dead_allowed: bool
+    unused: Unused | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ def filled(settings: LearnedExtension, base: BpeTokenizer, new: NewPieces) -> Ex
     new = _with_its_merges(settings, base, new)
     multiple = settings.size_multiple_of
     size = -(-(base.size + settings.total_new_pieces) // multiple) * multiple
-    return Extended(extend(base, new, size - base.size), new.promised, dead_allowed=False)
+    return Extended(
+        extend(base, new, size - base.size), new.promised, dead_allowed=False, unused=unused_among(base, new)
+    )
 
 
 def prepared(settings: LearnedExtension, pairs: Sequence[Languages], base: BpeTokenizer) -> BpeTokenizer:
@@ -122,7 +127,12 @@ def learn(settings: LearnedExtension, recipe: Recipe, run: RunFolder, base: BpeT
             learner = base.with_pieces(whole.pieces, whole.merges)
             new = learn_from(own, pair, learner, learnt_texts(own, recipe, run, pair))
             promised = dict.fromkeys([*whole.promised, *new.promised])
-            whole = NewPieces([*whole.pieces, *new.pieces], [*whole.merges, *new.merges], list(promised))
+            whole = NewPieces(
+                [*whole.pieces, *new.pieces],
+                [*whole.merges, *new.merges],
+                list(promised),
+                parts=whole.parts | new.parts,
+            )
     return whole
 
 
@@ -211,6 +221,8 @@ def write_extended(
         write_model(base_model, folder / MODEL, old, extended.tokenizer)
         properties.append(verify.equals_slow(extended.tokenizer, folder / MODEL, samples))
     size = {"size": rows["new_size"], "new": rows["new_size"] - rows["old_size"], "dummies": len(rows["padding"])}
+    if extended.unused is not None:
+        size |= {"unused_steps": extended.unused.steps, "unused_characters": extended.unused.characters}
     report = verify.as_json(properties) | {"size": size}
     write_json(folder / "verification.json", report)
     return report

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby, pairwise, takewhile
 from operator import itemgetter
 from typing import Literal
@@ -43,13 +43,15 @@ class LearnRequest:
 class NewPieces:
     """New pieces and merges in rank order, and the characters that may never fall apart into bytes.
 
-    The first ``num_for_characters`` pieces are there for single characters.
+    The first ``num_for_characters`` pieces are there for single characters. ``parts`` are what the pre-tokenizer makes
+    of the words in the text that they were learned from, internally spelt.
     """
 
     pieces: list[str] = field(default_factory=list)
     merges: list[Merge] = field(default_factory=list)
     promised: list[str] = field(default_factory=list)
     num_for_characters: int = 0
+    parts: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], request: LearnRequest) -> NewPieces:
@@ -63,8 +65,9 @@ def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], request: LearnReq
             of the language or finds no place.
     """
     words = target_words(base, texts, request)
+    parts = frozenset(parted(base, words))
     count_allowed(words, request)
-    return learn_from_words(base, words, request)
+    return replace(learn_from_words(base, words, request), parts=parts)
 
 
 def learn_from_words(
@@ -111,7 +114,7 @@ def first_pieces(base: BpeTokenizer, new: NewPieces, num_new_pieces: int) -> New
     pieces = new.pieces[:num_new_pieces]
     known = {*base.pieces, *pieces}
     merges = list(takewhile(lambda merge: merge[0] + merge[1] in known, new.merges))
-    return NewPieces(pieces, merges, new.promised, new.num_for_characters)
+    return replace(new, pieces=pieces, merges=merges)
 
 
 def target_words(base: BpeTokenizer, texts: Iterable[str], request: LearnRequest) -> Counter[str]:

@@ -7,7 +7,7 @@ source language that are as frequent. What changes in source text is measured, o
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import floor, log2
 
@@ -46,12 +46,14 @@ def learn_beside_source(
             f"{request.source!r} words; but no mixture holds {request.source!r} text. Add a mixture with a "
             "source of it, or a translation into it."
         )
-    words = worth_learning(base, target_words(base, texts.target, request), _words_in(chunks, request.source))
+    all_words = target_words(base, texts.target, request)
+    words = worth_learning(base, all_words, _words_in(chunks, request.source))
     count_allowed(words, request)
-    if unchanged is None:
-        return learn_from_words(base, words, request)
-    source_text = _SourceText(base, chunks)
-    return learn_from_words(base, words, request, lambda new: source_text.without_effect(unchanged(new)))
+    allowed: Callable[[NewPieces], NewPieces] | None = None
+    if unchanged is not None:
+        source_text = _SourceText(base, chunks)
+        allowed = lambda new: source_text.without_effect(unchanged(new))  # noqa: E731
+    return replace(learn_from_words(base, words, request, allowed), parts=frozenset(parted(base, all_words)))
 
 
 def _words_in(chunks: Counter[str], language: str) -> Counter[str]:
@@ -121,7 +123,7 @@ class _SourceText:
             counted = new.pieces[: new.num_for_characters]
             num_for_characters = sum(piece in alive for piece in counted)
             promised = [character for character in new.promised if self._base.internal(character) in known | alive]
-            new = NewPieces(pieces, merges, promised, num_for_characters)
+            new = replace(new, pieces=pieces, merges=merges, promised=promised, num_for_characters=num_for_characters)
         return new
 
     def _made(self, new: NewPieces) -> set[str]:

@@ -58,6 +58,8 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
     for row in report["properties"]:
         if row["name"] == verify.HELD_OUT_STAYS or (row["name"] == verify.SOURCE_STAYS and not row["required"]):
             note(f"{row['name']}: {row['share']:.3%} of {row['checked']:,}")
+    if extended.unused is not None:
+        note(extended.unused.sentence)
     if facts["dummies"]:
         note(f"{facts['dummies']:,} of the new pieces are dummies that pad the vocabulary")
 

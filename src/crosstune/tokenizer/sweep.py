@@ -17,18 +17,24 @@ from crosstune.tokenizer.folder import TOKENIZER
 from crosstune.tokenizer.learn import first_pieces
 from crosstune.tokenizer.shared_letters import BothTexts
 from crosstune.tokenizer.stage import measured_lines
+from crosstune.tokenizer.unused import unused_among
 
 _DEFAULT_SHARES = (0.5, 0.75, 1.0, 1.5, 2.0)
 
 
 @dataclass(frozen=True)
 class Point:
-    """The lengths of one target-language text with a number of new pieces; 0 is the base."""
+    """The lengths of one target-language text with a number of new pieces; 0 is the base.
+
+    Attributes:
+        unused_share: of the new pieces, those that the learning text is never cut into, other than single characters.
+    """
 
     text: str
     num_new_pieces: int
     tokens_per_word: float
     bytes_per_token: float
+    unused_share: float = 0.0
 
 
 def sweep(recipe: Recipe, run: RunFolder, sizes: list[int]) -> list[Point]:
@@ -78,19 +84,22 @@ def _points(
         part = first_pieces(learner, new, size)
         # Where the mixture gives no more pieces, larger sizes would only repeat the last point.
         if points and len(part.pieces) > points[-1].num_new_pieces:
-            points += _measure(len(part.pieces), learner.with_pieces(part.pieces, part.merges), texts)
+            unused_share = unused_among(learner, part).share
+            points += _measure(len(part.pieces), learner.with_pieces(part.pieces, part.merges), texts, unused_share)
     return points
 
 
 def as_table(points: list[Point]) -> Table:
     """Return the tokens per word as a table for the terminal, a row for each size and a column for each text."""
     table = new_table(f"tokens per {fertility.WORD_SPLITTER} word")
-    for heading in ("new pieces", *_texts(points)):
+    for heading in ("new pieces", *_texts(points), "unused pieces"):
         table.add_column(heading, justify="right")
     lengths = {(point.num_new_pieces, point.text): f"{point.tokens_per_word:.3f}" for point in points}
     # Of several targets, not each has every size.
     for size in sorted({point.num_new_pieces for point in points}):
-        table.add_row(f"{size:,}", *(lengths.get((size, text), "–") for text in _texts(points)))
+        unused = max(point.unused_share for point in points if point.num_new_pieces == size)
+        table.add_row(f"{size:,}", *(lengths.get((size, text), "–") for text in _texts(points)), f"{unused:.0%}")
+    table.caption = "unused: new pieces that the text they were learned from never holds, only steps to longer ones"
     return table
 
 
@@ -134,6 +143,6 @@ def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _measure(size: int, tokenizer: BpeTokenizer, texts: dict[str, list[str]]) -> list[Point]:
+def _measure(size: int, tokenizer: BpeTokenizer, texts: dict[str, list[str]], unused_share: float = 0.0) -> list[Point]:
     rows = [fertility.measure(name, "", lines, "", tokenizer.tokenizer) for name, lines in texts.items()]
-    return [Point(row.text, size, row.tokens_per_word, row.bytes_per_token) for row in rows]
+    return [Point(row.text, size, row.tokens_per_word, row.bytes_per_token, unused_share) for row in rows]

@@ -14,6 +14,7 @@ from crosstune.languages.registry import shares_letters
 from crosstune.recipe import Languages
 from crosstune.tokenizer import extension, fertility, given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.extend import new_pieces
 from crosstune.tokenizer.line_kinds import Parted, part_lines
 
 _SHOWN_FAILURES = 5
@@ -62,7 +63,10 @@ def compare(tokenizer: Path, base: Path, texts: ComparedTexts) -> dict[str, Any]
         if side
         for label, compiled in measured.items()
     ]
+    added = new_pieces(before, extended.tokenizer)
+    ids = {index for line in extended.tokenizer.encode_lines(samples.target_lines) for index in line}
     return verify.as_json(properties) | {
+        "new_pieces": {"number": len(added), "used": sum(extended.tokenizer.pieces[piece] in ids for piece in added)},
         "word_splitter": fertility.WORD_SPLITTER,
         "fertility": [asdict(row) for row in rows],
         "parity": fertility.parity(rows, {"parallel": texts.languages}),
@@ -75,6 +79,9 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     if report["fertility"]:
         tables.append(fertility.as_table([fertility.Fertility(**row) for row in report["fertility"]]))
     console.print(Group(*tables))
+    if report["fertility"]:
+        new = report["new_pieces"]
+        console.print(f"{new['used']:,} of {new['number']:,} new pieces occur in the target-language lines")
     for row in report["parity"]:
         console.print(fertility.parity_line(row), markup=False)
     for row in report["properties"]:

@@ -1,6 +1,7 @@
 """Write an extended tokenizer as a SentencePiece ``.model`` that cuts text as the fast one does."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def with_all_merges(base: BpeTokenizer, new: NewPieces) -> NewPieces:
         for end in range(1, len(piece))
         if piece[:end] in known and piece[end:] in known
     ]
-    return NewPieces(new.pieces, merges, new.promised, new.num_for_characters)
+    return replace(new, merges=merges)
 
 
 def find_base_model(recipe: Recipe, run: RunFolder) -> Path | None:
