@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from crosstune.data import external_shuffle, mixer
 from crosstune.data.external_shuffle import Buckets, Spool, mixed
-from crosstune.data.mixer import Mixer, Part
+from crosstune.data.mixer import Mixer
 from crosstune.data.mixture import Renderer
+from crosstune.data.parts import Part
 from crosstune.data.rows import Drops
 from crosstune.prompts.examples import Example, read_examples
 from crosstune.prompts.templates import TEMPLATES

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A mixture of five row groups, which two to a shard make three shards."""
     run = RunFolder(tmp_path)
     fill(run, {"base": TOKENIZER, "extended": TOKENIZER})
-    table = pa.Table.from_pylist([asdict(example) for example in documents()], schema=EXAMPLES)
+    table = pa.Table.from_pylist([example._asdict() for example in documents()], schema=EXAMPLES)
     with whole_folder(run.mixture("korean"), "mixture-korean", {"total": table.num_rows}) as folder:
         pq.write_table(table, folder / "examples.parquet", row_group_size=17)
     metadata = pq.read_metadata(run.mixture("korean") / "examples.parquet")
@@ -101,7 +100,7 @@ def test_text_is_tokenized_shard_by_shard_in_several_processes(
     assert started == [2]
     names = sorted(path.name for path in text.tokens("korean", "base").glob("*.arrow"))
     assert names == [name_of_shard(number) for number in range(3)]
-    whole = tokenize(pa.Table.from_pylist([asdict(example) for example in documents()], schema=EXAMPLES), TOKENIZER)
+    whole = tokenize(pa.Table.from_pylist([example._asdict() for example in documents()], schema=EXAMPLES), TOKENIZER)
     assert found.to_pylist() == whole.to_pylist()
 
 

@@ -1,7 +1,7 @@
 """From examples to token rows: nothing lost, nothing learnt that is given, nothing left out in silence."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from tests.train.conftest import phase as phase_content
 
 
 def rows_of(examples: list[Example], tokenizer: PreTrainedTokenizerFast, **changes: Any) -> Rows:
-    table = pa.Table.from_pylist([asdict(example) for example in examples], schema=EXAMPLES)
+    table = pa.Table.from_pylist([example._asdict() for example in examples], schema=EXAMPLES)
     rows, _ = make_rows(tokenize(table, tokenizer), Phase.model_validate_json(json.dumps(phase_content(**changes))))
     return rows
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -68,7 +67,7 @@ def test_training_and_evaluation_give_one_number(
     )
     texts = ["The cat sleeps.", "고양이가 잔다. " * 4, "집"]
     examples = [Example("", text, "ko", "korean", f"k:{index}") for index, text in enumerate(texts)]
-    tokens = tokenize(pa.Table.from_pylist([asdict(example) for example in examples]), tokenizer)
+    tokens = tokenize(pa.Table.from_pylist([example._asdict() for example in examples]), tokenizer)
     model.set_attn_implementation(packing.ATTENTION)
     while_training = score_text(held_out_text(tokens, tokenizer, max_length), Accelerator(cpu=True), model, 40)["ko"]
     requests = [Instance("loglikelihood_rolling", {}, (text,), index) for index, text in enumerate(texts)]

@@ -6,9 +6,7 @@ into buckets by keys that the seed draws, and each of these is sorted and writte
 follow from the seed and the texts, neither from the size of the buckets nor from the order of the raw file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import blake2b
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +17,12 @@ from numpy.typing import NDArray
 from crosstune.data import mixture
 from crosstune.data.external_shuffle import Buckets, Keys, batches, mixed, num_buckets
 from crosstune.data.filters import DUPLICATE, NEAR_DUPLICATE, REFUSED
-from crosstune.data.mixture import Indices, Renderer
-from crosstune.data.near_duplicates import near_duplicates
-from crosstune.data.rows import Drops
+from crosstune.data.mixture import Indices
+from crosstune.data.near_duplicates import nearly_equal, signatures_of
+from crosstune.data.parts import OF_TWINS, Part, as_seen, hashes_of, normalised_texts, rows_at, texts_of, without_twins
 from crosstune.errors import BadInputError
-from crosstune.prompts.cleaning import normalised
 from crosstune.prompts.examples import SCHEMA, Example
-from crosstune.recipe import MixturePart, Quality, Source
+from crosstune.recipe import Quality
 
 _HASHES = [pa.field("row", pa.int64()), pa.field("hash", pa.uint64()), pa.field("more", pa.uint64())]
 _PLACES = [pa.field("key", pa.uint64()), pa.field("part", pa.int32()), pa.field("index", pa.int64())]
@@ -34,33 +31,6 @@ _ROWS_AT_ONCE = 2048
 _ROWS_PER_GROUP = 20_000
 BYTES_PER_GROUP = 8_000_000
 _EXAMPLES = pa.schema([*_PLACES, *SCHEMA])
-
-
-@dataclass
-class Part:
-    """A part of a mixture on its way.
-
-    Attributes:
-        spool: the usable rows of its source.
-        drops: what this part drops, besides what was not usable.
-        drawn: by bucket, the places of the rows that the draw left.
-        copies: which repeat each example belongs to; kept only where weights choose among them.
-        picks: keys by which weights choose.
-    """
-
-    settings: MixturePart
-    source: Source
-    spool: Path
-    renderer: Renderer
-    drops: Drops
-    buckets: Buckets | None = None
-    num_unique: int = 0
-    num_used: int = 0
-    num_drawn: int = 0
-    num_examples: int = 0
-    drawn: list[Indices] = field(default_factory=list)
-    copies: list[NDArray[np.int32]] = field(default_factory=list)
-    picks: list[Keys] = field(default_factory=list)
 
 
 class Mixer:
@@ -92,10 +62,13 @@ class Mixer:
         """Write a part's rows into buckets by the hash of their texts."""
         first = 0
         for batch in batches(part.spool):
-            seen = _as_seen(batch, part.settings)
+            seen = as_seen(batch, part.settings)
             if part.buckets is None:
                 part.buckets = Buckets(folder, pa.schema([*_HASHES, *seen.schema]), self._num_buckets)
-            hashes = _hashes(seen)
+            texts = normalised_texts(seen)
+            hashes = hashes_of(texts)
+            if self._quality.near_duplicate_threshold is not None:
+                part.signatures.append(signatures_of(["\n".join(row) for row in texts]))
             numbers = np.arange(first, first + len(hashes))
             arrays = [pa.array(numbers), pa.array(hashes[:, 0]), pa.array(hashes[:, 1]), *seen.columns]
             schema = pa.schema([*_HASHES, *seen.schema])
@@ -130,7 +103,7 @@ class Mixer:
         firsts = first[inverse.reshape(-1)]
         again = np.flatnonzero(firsts != np.arange(len(hashes)))
         origins = table.column("origin")
-        texts = _texts_of(table, again)
+        texts = texts_of(table, again)
         for place, row in zip(again, texts, strict=True):
             same_as = f"{part.settings.source} {origins[int(firsts[place])].as_py()}"
             part.drops.add(DUPLICATE, part.settings.source, origins[int(place)].as_py(), {**row, "same_as": same_as})
@@ -140,26 +113,24 @@ class Mixer:
     def _without_near_duplicates(
         self, part: Part, unique: Sequence[tuple[Indices, Keys]], threshold: float
     ) -> list[tuple[Indices, Keys]]:
-        """Drop nearly equal rows; here, and only here, all texts of a part are in memory at once."""
+        """Drop nearly equal rows; here, and only here, something of all rows of a part is in memory at once."""
         assert part.buckets is not None
-        found = []
-        for bucket, (places, _) in enumerate(unique):
-            table = part.buckets.read(bucket)
-            numbers, origins = (table.column(name).take(places).to_pylist() for name in ("row", "origin"))
-            texts = _texts_of(table, places)
-            found += list(zip(numbers, [bucket] * len(places), places, origins, texts, strict=True))
-        found.sort(key=lambda entry: entry[0])
-        twins = near_duplicates(["\n".join(map(normalised, entry[4].values())) for entry in found], threshold)
-        dropped: list[set[int]] = [set() for _ in unique]
-        for index, twin in twins.items():
-            _, bucket, place, origin, row = found[index]
-            same_as = f"{part.settings.source} {found[twin][3]}"
-            part.drops.add(NEAR_DUPLICATE, part.settings.source, origin, {**row, "same_as": same_as})
-            dropped[bucket].add(int(place))
-        kept = [
-            np.array([int(place) not in gone for place in places], bool)
-            for gone, (places, _) in zip(dropped, unique, strict=True)
+        numbers = [
+            part.buckets.read(bucket).column("row").to_numpy()[places] for bucket, (places, _) in enumerate(unique)
         ]
+        buckets = np.repeat(np.arange(len(unique)), [len(places) for places, _ in unique])
+        places = np.concatenate([places for places, _ in unique])
+        order = np.argsort(np.concatenate(numbers))
+        signatures = np.concatenate(part.signatures)[np.concatenate(numbers)[order]]
+        part.signatures = []
+        twins = nearly_equal(signatures, threshold)
+        buckets, places = buckets[order], places[order]
+        dropped, kept_ones = (np.array([*ones], np.int64) for ones in (twins, twins.values()))
+        rows, earlier = (rows_at(part, buckets[ones], places[ones]) for ones in (dropped, kept_ones))
+        for (origin, row), (same, _) in zip(rows, earlier, strict=True):
+            same_as = f"{part.settings.source} {same}"
+            part.drops.add(NEAR_DUPLICATE, part.settings.source, origin, {**row, "same_as": same_as})
+        kept = [~np.isin(mine, places[dropped[buckets[dropped] == b]]) for b, (mine, _) in enumerate(unique)]
         return [(places[mask], hashes[mask]) for mask, (places, hashes) in zip(kept, unique, strict=True)]
 
     def _render_bucket(self, bucket: int, examples: Buckets) -> None:
@@ -168,35 +139,29 @@ class Mixer:
         After the draw: a twin that the mixture does not use is no reason to drop a row, and the draw stays the same in
         mixtures with and without the other source.
         """
-        seen: dict[tuple[int, int], tuple[str, str]] = {}
+        earlier: list[tuple[str, pa.Table]] = []
         for number, part in enumerate(self._parts):
             if part.buckets is None or not len(part.drawn[bucket]):
                 continue
             table = part.buckets.read(bucket).take(part.drawn[bucket]).sort_by("hash")
-            columns = [table.column(name).to_pylist() for name in ("hash", "more", "origin")]
-            used = []
-            for first, second, origin, texts in zip(*columns, _texts_of(table, None), strict=True):
-                place = (part.settings.source, origin)
-                earlier = seen.setdefault((first, second), place)
-                # A mixture may use one corpus in several parts: the same row again is no duplicate.
-                if self._quality.drop_duplicates and earlier != place:
-                    part.drops.add(DUPLICATE, *place, {**texts, "same_as": " ".join(earlier)})
-                else:
-                    used.append((first, origin, texts))
-            self._render(number, part, used, examples)
+            if self._quality.drop_duplicates:
+                is_new = without_twins(part, table, earlier)
+                earlier.append((part.settings.source, table.select(OF_TWINS)))
+                table = table if is_new.all() else table.filter(pa.array(is_new))
+            self._render(number, part, table, examples)
 
-    def _render(
-        self, number: int, part: Part, rows: Sequence[tuple[int, str, Mapping[str, str]]], examples: Buckets
-    ) -> None:
+    def _render(self, number: int, part: Part, table: pa.Table, examples: Buckets) -> None:
         """Write the examples of some rows; the repeats of a row follow each other and get different combinations.
 
         A chat template may refuse a conversation, as one in which a user speaks twice: it is dropped.
         """
         per_row, repeats = part.renderer.examples_per_row, part.settings.repeats
-        for first in range(0, len(rows), _ROWS_AT_ONCE):
+        for first in range(0, len(table), _ROWS_AT_ONCE):
             made: list[Example] = []
             rendered: list[int] = []
-            for hashed, origin, texts in rows[first : first + _ROWS_AT_ONCE]:
+            rows = table.slice(first, _ROWS_AT_ONCE)
+            columns = (rows.column(name).to_pylist() for name in ("hash", "origin"))
+            for hashed, origin, texts in zip(*columns, texts_of(rows, None), strict=True):
                 try:
                     made += [one for _ in range(repeats) for one in part.renderer.render(origin, texts)]
                 except BadInputError as error:
@@ -218,7 +183,10 @@ class Mixer:
                 pa.array(keys),
                 pa.array(np.full(len(made), number, np.int32)),
                 pa.array(index),
-                *(pa.array([getattr(example, name) for example in made], pa.string()) for name in SCHEMA.names),
+                *(
+                    pa.array(column, pa.string())
+                    for column in (zip(*made, strict=True) if made else [()] * len(SCHEMA))
+                ),
             ]
             examples.add(pa.RecordBatch.from_arrays(arrays, schema=_EXAMPLES), keys)
 
@@ -255,28 +223,3 @@ def _filtered(table: pa.Table, chosen: Sequence[NDArray[np.bool_]]) -> pa.Table:
         mine = parts == number
         kept[mine] = mask[index[mine]]
     return table.filter(pa.array(kept))
-
-
-def _as_seen(batch: pa.RecordBatch, part: MixturePart) -> pa.RecordBatch:
-    """Return a batch of usable rows as a part sees it: origin and texts, or one language's side as text."""
-    if part.as_text is None:
-        return batch
-    return pa.RecordBatch.from_arrays([batch.column("origin"), batch.column(part.as_text)], names=["origin", "text"])
-
-
-def _hashes(batch: pa.RecordBatch) -> NDArray[np.uint64]:
-    """Return 128 bits for each row's texts, the same for texts that count as the same, [rows, 2]."""
-    columns = [batch.column(name).to_pylist() for name in batch.schema.names if name != "origin"]
-    digests = b"".join(
-        blake2b("\0".join(map(normalised, texts)).encode(), digest_size=16).digest()
-        for texts in zip(*columns, strict=True)
-    )
-    return np.frombuffer(digests, ">u8").astype(np.uint64).reshape(-1, 2)
-
-
-def _texts_of(table: pa.Table, places: Indices | None) -> list[dict[str, str]]:
-    """Return the texts of rows by name."""
-    names = [name for name in table.column_names if name not in ("row", "hash", "more", "origin")]
-    chosen = table.select(names)
-    rows: list[dict[str, str]] = (chosen if places is None else chosen.take(places)).to_pylist()
-    return rows

@@ -57,15 +57,16 @@ class Renderer:
         self._is_text = source.kind == "text" or part.as_text is not None
         generator = random.Random(f"{seed} combinations {part.source}")
         combinations = [(direction, asked) for direction in part.directions for asked in part.instruction_languages]
+        self._names = {combination: names_of(combination) for combination in combinations}
         wordings = {combination: instructions_of(part, template, combination) for combination in combinations}
         self.num_wordings = {" ".join(combination): len(different) for combination, different in wordings.items()}
         self._words = {
-            combination: words_of(template.translation_instructions(*combination, "train"), names_of(combination))
-            for combination in combinations
+            combination: words_of(template.translation_instructions(*combination, "train"), names)
+            for combination, names in self._names.items()
         }
         self._others = {
-            combination: without_names((other_instructions or {}).get(combination[1], ()), names_of(combination))
-            for combination in combinations
+            combination: without_names((other_instructions or {}).get(combination[1], ()), names)
+            for combination, names in self._names.items()
         }
         self._wordings = {
             combination: cycle(_shuffled(different, generator)) for combination, different in wordings.items()
@@ -91,7 +92,7 @@ class Renderer:
     def _instruction(self, combination: Combination) -> str:
         """Return the next wording of a combination, changed where noise is asked for and falls on it."""
         wording = next(self._wordings[combination])
-        name = names_of(combination)[1]
+        name = self._names[combination][1]
         return self.noise.changed(wording, name, self._words[combination], self._others[combination])
 
 

@@ -12,9 +12,10 @@ from rich.table import Table
 
 from crosstune.data import files, filters
 from crosstune.data.external_shuffle import Spool, batches
-from crosstune.data.mixer import Mixer, Part
+from crosstune.data.mixer import Mixer
 from crosstune.data.mixture import Combination, Renderer, instructions_of
 from crosstune.data.overlap import EvaluationTexts
+from crosstune.data.parts import Part
 from crosstune.data.rows import BadRow, Drops, Row, readable
 from crosstune.data.sources import find_files, read_source
 from crosstune.errors import BadInputError

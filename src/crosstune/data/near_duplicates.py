@@ -15,8 +15,8 @@ from crosstune.data.external_shuffle import Keys, mixed
 _NUM_PERMUTATIONS = 128
 _NGRAM_CHARACTERS = 5
 _SEED = 1
-# What is cut into n-grams at once: 30 bytes for each character.
-BATCH_CHARACTERS = 2_000_000
+# What is cut into n-grams at once: 30 bytes for each character, which a core's cache should hold.
+BATCH_CHARACTERS = 30_000
 # Fowler, Noll and Vo's, of 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/).
 _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
@@ -32,8 +32,17 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> dict[int, int]:
     >>> near_duplicates(["The cat sat on the mat all day.", "A dog.", "the cat sat on the mat all day"], 0.8)
     {2: 0}
     """
+    return nearly_equal(signatures_of(texts), threshold)
+
+
+def signatures_of(texts: Sequence[str]) -> Signatures:
+    """Return the MinHash of each text, [texts, permutations]."""
+    return np.concatenate([np.empty((0, _NUM_PERMUTATIONS), np.uint32), *map(_signatures, _batches(texts))])
+
+
+def nearly_equal(signatures: Signatures, threshold: float) -> dict[int, int]:
+    """Return what ``near_duplicates`` returns of the texts that some signatures are of."""
     num_bands, rows_per_band = _bands(threshold)
-    signatures = np.concatenate([np.empty((0, _NUM_PERMUTATIONS), np.uint32), *map(_signatures, _batches(texts))])
     keys = _band_keys(signatures, num_bands, rows_per_band)
     seen: list[dict[int, int]] = [{} for _ in range(num_bands)]
     found: dict[int, int] = {}

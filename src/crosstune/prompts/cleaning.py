@@ -15,8 +15,9 @@ def clean(text: str) -> str:
 
     A model knows text in this form only: Korean as macOS writes it, decomposed, is ten times as many tokens to it.
     """
-    if text.isascii() and text.isprintable():
-        return text.strip()
+    # Line ends are the one sign of ordinary text that is not printable, and stay.
+    if text.isprintable() or text.replace("\n", "").isprintable():
+        return unicodedata.normalize("NFC", text).strip()
     text = unicodedata.normalize("NFC", _BREAKS.sub("\n", text))
     return _CONTROL.sub("", text).strip()
 
