@@ -8,6 +8,7 @@ The corpora are drawn word by word from a seed, with the lengths of the real one
 
 import argparse
 import json
+import os
 import random
 import resource
 import tempfile
@@ -122,20 +123,32 @@ def recipe_of(folder: Path) -> dict[str, Any]:
     }
 
 
+def run_stage(content: dict[str, Any], name: str, cores: set[int]) -> tuple[RunFolder, float, float]:
+    """Run the stage on some cores; return the run's folder, the seconds by the clock and those of this process."""
+    os.sched_setaffinity(0, cores)
+    recipe = yaml_file.validate(content | {"name": name}, "benchmark")
+    run = RunFolder(recipe.runs_root / recipe.name)
+    started, processor = time.perf_counter(), time.process_time()
+    stage.run(recipe, run)
+    return run, time.perf_counter() - started, time.process_time() - processor
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--share", type=float, default=1.0, help="of the rows, for trials")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    cores = os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_corpora(folder, arguments.share)
-        recipe = yaml_file.validate(recipe_of(folder), "benchmark")
-        run = RunFolder(recipe.runs_root / recipe.name)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        started, processor = time.perf_counter(), time.process_time()
-        stage.run(recipe, run)
-        seconds, processor = time.perf_counter() - started, time.process_time() - processor
+        run, seconds, processor = run_stage(recipe_of(folder), "one_core", {max(cores)})
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        on_all, seconds_on_all, _ = run_stage(recipe_of(folder), "all_cores", cores)
+        for file in ("examples.parquet", "dropped.jsonl"):
+            first, second = ((one.mixture("paper") / file).read_bytes() for one in (run, on_all))
+            assert first == second, f"{file} depends on the number of cores"
         parts = read_json(run.mixture("paper") / "manifest.json")["parts"]
     num_rows = sum(part["rows_read"] for part in parts)
     result = {
@@ -143,15 +156,17 @@ def main() -> None:
         "seconds": round(seconds, 1),
         "cpu_seconds": round(processor, 1),
         "rows_per_cpu_second": round(num_rows / processor),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "cores": len(cores),
+        "seconds_on_all_cores": round(seconds_on_all, 1),
+        "peak_mb": round(peak),
         "peak_mb_before": round(before),
         "dropped": {part["source"]: part["dropped"] for part in parts},
         "commit": commit(),
         "hardware": hardware(),
         "versions": versions(),
     }
-    print(f"{num_rows:,} rows in {seconds:.1f} s, {processor:.1f} CPU s")
-    print(f"{result['peak_mb']} MB at the peak ({before:.0f} before)")
+    print(f"{num_rows:,} rows in {seconds:.1f} s on one core, {processor:.1f} CPU s")
+    print(f"in {seconds_on_all:.1f} s on {len(cores)}; {peak:.0f} MB at the peak on one ({before:.0f} before)")
     if arguments.json:
         arguments.json.parent.mkdir(exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

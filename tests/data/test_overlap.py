@@ -6,12 +6,13 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.data import letter_windows
-from crosstune.data.letter_windows import WINDOW, LetterWindows
+from crosstune.data.letter_windows import WINDOW, LetterWindows, first_of_rarest
 from crosstune.data.overlap import EvaluationTexts
 
 ENGLISH = "The man's dog didn't bark at all, did it?"
@@ -222,6 +223,15 @@ def test_every_text_is_found_by_its_window_however_the_letters_are_batched(texts
     for number, text in enumerate(texts):
         if text in known:
             assert any((hit.text, known[hit.known], hit.place - hit.known_place) == (number, text, 3) for hit in hits)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 3)), max_size=30))
+def test_a_text_is_known_by_the_first_of_its_rarest_windows(windows: list[tuple[int, int]]) -> None:
+    owners, rarity = np.array(sorted(windows), np.int64).reshape(-1, 2).T
+    rarity = rarity[np.random.default_rng(1).permutation(len(rarity))]
+    order = np.lexsort((np.arange(len(owners)), rarity, owners))
+    expected = order[np.unique(owners[order], return_index=True)[1]]
+    assert first_of_rarest(owners, rarity).tolist() == expected.tolist()
 
 
 @pytest.mark.slow

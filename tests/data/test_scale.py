@@ -14,7 +14,8 @@ import pytest
 from tests.command_line import crosstune
 
 from crosstune.data import stage
-from crosstune.data.rows import Row
+from crosstune.data.rows import BadRow, Row
+from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
 from crosstune.prompts.examples import read_examples
 from crosstune.recipe import yaml_file
@@ -138,14 +139,14 @@ def test_a_task_that_fails_is_not_complete_and_leaves_the_others(
     recipe, run, out = yaml_file.validate(content, "r"), RunFolder(tmp_path / "runs" / "small"), tmp_path / "out"
     stage.write_evaluation_sets(recipe, run)
 
-    def interrupted(rows: Iterator[Row], *_: object) -> Iterator[Row]:
-        for row in rows:
+    def interrupted(*given: Any) -> Iterator[Row | BadRow]:
+        for row in read_source(*given):
             if row.origin == "korean_1.jsonl.gz:9":
                 raise EOFError("the machine was taken away")
             yield row
 
     with monkeypatch.context() as patched:
-        patched.setattr(scale, "readable", interrupted)
+        patched.setattr(scale, "read_source", interrupted)
         with pytest.raises(EOFError, match="taken away"):
             filter_source(recipe, run, tmp_path / "corpora", "korean", out, Where(num_workers=1))
     assert [path.name for path in (out / "logs" / "completions").iterdir()] == ["00000"]

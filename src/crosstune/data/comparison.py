@@ -34,7 +34,7 @@ _LATIN = str.maketrans("авекмнорстухѕіјһԁԛԝαβεηικμνο
 def units(text: str) -> list[str]:
     """Return the words of a text, and the characters of scripts without spaces, in one form."""
     text = _unmarked(text)
-    if _PLAIN.fullmatch(text):
+    if text.isascii() or _PLAIN.fullmatch(text):
         plain: list[str] = _PLAIN_UNIT.findall(text.lower())
         return plain
     found: list[str] = UNIT.findall(folded(text))
@@ -78,7 +78,7 @@ def inside_tags(text: str) -> str:
 def letters(text_units: list[str]) -> str:
     """Return the letters and digits of a text's units, one behind the other."""
     joined = "".join(text_units)
-    if _PLAIN.fullmatch(joined):
+    if joined.isascii() or _PLAIN.fullmatch(joined):
         return joined
     bare = _NO_LETTERS.sub("", unicodedata.normalize("NFD", joined).translate(_LATIN))
     return unicodedata.normalize("NFC", bare)

@@ -124,8 +124,13 @@ def _refusing(interpret: Interpret, kind: str) -> Interpret:
         said = _NO if bare in says_no else _YES if bare in says_yes else ()
         return bool(said) and isinstance(value, bool | int | float | str) and str(value).strip().lower() in said
 
+    @lru_cache(4096)
+    def may_refuse(key: Any) -> bool:
+        is_label = kind == "instructions" and key == "label"
+        return key == "weight" or is_label or is_refused(key) or _bare(key) in says_no | says_yes
+
     def interpret_refusing(content: Any) -> list[dict[str, str]] | str:
-        if isinstance(content, Mapping):
+        if isinstance(content, Mapping) and any(map(may_refuse, content)):
             found = [key for key, value in content.items() if is_unread(key, value)]
             if found:
                 return (

@@ -1,15 +1,17 @@
 """Which rows can be learnt from: each check in turn, and a record of every row that fails one."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple, Protocol
 
-from crosstune.data.overlap import EvaluationTexts, Match
-from crosstune.data.rows import Drops, Row
+from crosstune.data.overlap import Match
+from crosstune.data.rows import BadRow, Drops, Row, bad_row_error, drop_bad_row
 from crosstune.data.text_checks import has_special_token, is_broken, is_markup_only, length_ratio, says_no_input
 from crosstune.languages.writing_systems import script_share
 from crosstune.prompts.cleaning import clean, normalised
 from crosstune.recipe import Quality
+from crosstune.runs.in_order import Batch, InOrder
 
 EMPTY = "empty"
 BROKEN = "broken encoding"
@@ -31,6 +33,13 @@ _BATCH_ROWS = 1024
 BATCH_CHARACTERS = 1_000_000
 
 
+class Finder(Protocol):
+    """Finds evaluation texts in the texts of training rows: ``EvaluationTexts``, or ``EvaluationSets`` on disk."""
+
+    def find(self, rows: Sequence[Mapping[str, str]]) -> list[Match | None]:
+        """Return for each row an evaluation text that it shares, if any."""
+
+
 @dataclass(frozen=True)
 class Checks:
     """What the rows of a source are checked for.
@@ -44,45 +53,96 @@ class Checks:
     kind: Kind
     language: str | None
     quality: Quality
-    evaluation: EvaluationTexts | None
+    evaluation: Finder | None
     controls: tuple[str, ...] = ()
 
 
-class _Checked(NamedTuple):
-    """A row, its texts cleaned, and why it cannot be learnt from, if so."""
+class Outcome(NamedTuple):
+    """What the checks say of a row.
 
-    row: Row
-    texts: dict[str, str]
+    Attributes:
+        reason: why it cannot be learnt from; empty if it can.
+        match: the text of an evaluation set that it holds, where that is the reason.
+        texts: as they are learnt, where cleaning changed them.
+    """
+
     reason: str
+    match: str | None = None
+    texts: dict[str, str] | None = None
 
 
-def keep_usable(rows: Iterable[Row], checks: Checks, source: str, drops: Drops) -> Iterator[Row]:
-    """Clean the rows of a source and yield those that can be learnt from; duplicates are the mixture's business."""
-    for batch in _batches(rows, checks):
-        usable = [texts for _, texts, reason in batch if not reason]
-        drops.changes[NO_INPUT] += sum(_without_stated_input(texts) for texts in usable)
-        matches = iter(checks.evaluation.find(usable) if checks.evaluation else [None] * len(usable))
-        for row, texts, reason in batch:
+class Outcomes(NamedTuple):
+    """What the checks say of many rows, and how many had an input emptied."""
+
+    of_rows: list[Outcome]
+    num_emptied: int
+
+
+_UNCHANGED = Outcome("")
+_Batch = Batch[tuple[list[Row], list[BadRow]], list[dict[str, str]]]
+
+
+def keep_usable(
+    rows: Iterable[Row | BadRow], checks: Checks, source: str, drops: Drops, side_by_side: InOrder | None = None
+) -> Iterator[Row]:
+    """Clean the rows of a source and yield those that can be learnt from; duplicates are the mixture's business.
+
+    ``side_by_side`` checks many batches at the same time; what is yielded and dropped, and its order, stay the same.
+
+    Raises:
+        BadInputError: at the first bad row, when bad rows stop the run.
+    """
+    done = (side_by_side or InOrder()).map(partial(check, checks=checks), _batches(rows, checks, source))
+    for (good, bad), outcomes in done:
+        for bad_row in bad:
+            drop_bad_row(bad_row, source, drops)
+        drops.changes[NO_INPUT] += outcomes.num_emptied
+        for row, (reason, match, texts) in zip(good, outcomes.of_rows, strict=True):
             # A dropped row is shown as it was: what made it empty, say, is gone from the cleaned one.
-            if reason:
+            if not reason:
+                yield row if texts is None else Row(row.origin, texts)
+            elif match is None:
                 drops.add(reason, source, row.origin, row.texts)
-            elif match := next(matches):
-                drops.add(_overlap(match, checks), source, row.origin, {**row.texts, "matches": match.text})
             else:
-                yield Row(row.origin, texts)
+                drops.add(reason, source, row.origin, {**row.texts, "matches": match})
 
 
-def _batches(rows: Iterable[Row], checks: Checks) -> Iterator[list[_Checked]]:
-    batch: list[_Checked] = []
-    num_characters = 0
+def check(rows: Sequence[dict[str, str]], checks: Checks) -> Outcomes:
+    """Return what the checks say of the texts of some rows."""
+    cleaned = [{key: clean(text) for key, text in texts.items()} for texts in rows]
+    reasons = [_reason(texts, checks) for texts in cleaned]
+    usable = [texts for texts, reason in zip(cleaned, reasons, strict=True) if not reason]
+    num_emptied = sum(_without_stated_input(texts) for texts in usable)
+    matches = iter(checks.evaluation.find(usable) if checks.evaluation else [None] * len(usable))
+    found: list[Outcome] = []
+    for raw, texts, reason in zip(rows, cleaned, reasons, strict=True):
+        if reason:
+            found.append(Outcome(reason))
+        elif match := next(matches):
+            found.append(Outcome(_overlap(match, checks), match.text))
+        else:
+            found.append(_UNCHANGED if raw == texts else Outcome("", texts=texts))
+    return Outcomes(found, num_emptied)
+
+
+def _batches(rows: Iterable[Row | BadRow], checks: Checks, source: str) -> Iterator[_Batch]:
+    """Yield rows that follow one another with the bad ones that were read between them, and give their texts."""
+    good, bad, num_characters = list[Row](), list[BadRow](), 0
     for row in rows:
-        texts = {key: clean(text) for key, text in row.texts.items()}
-        batch.append(_Checked(row, texts, _reason(texts, checks)))
-        num_characters += sum(map(len, texts.values()))
-        if len(batch) == _BATCH_ROWS or num_characters > BATCH_CHARACTERS:
-            yield batch
-            batch, num_characters = [], 0
-    yield batch
+        if isinstance(row, BadRow):
+            if checks.quality.on_bad_row == "stop":
+                raise bad_row_error(row, source)
+            bad.append(row)
+            if len(bad) == _BATCH_ROWS:
+                yield Batch(([], bad), [], sum(len(repr(one.content)) for one in bad))
+                bad = []
+            continue
+        good.append(row)
+        num_characters += sum(map(len, row.texts.values()))
+        if len(good) == _BATCH_ROWS or num_characters > BATCH_CHARACTERS:
+            yield Batch((good, bad), [row.texts for row in good], num_characters)
+            good, bad, num_characters = [], [], 0
+    yield Batch((good, bad), [row.texts for row in good], num_characters)
 
 
 def _without_stated_input(texts: dict[str, str]) -> bool:
@@ -107,7 +167,7 @@ def _reason(texts: Mapping[str, str], checks: Checks) -> str:
         return BROKEN
     if quality.drop_special_tokens and any(map(has_special_token, texts.values())):
         return SPECIAL_TOKEN
-    if any(control in text for control in checks.controls for text in texts.values()):
+    if checks.controls and any(control in text for control in checks.controls for text in texts.values()):
         return SPECIAL_TOKEN
     if checks.kind == "instructions":
         return ""

@@ -62,15 +62,17 @@ def readings(texts: Sequence[str], cut: Sequence[Sequence[str]], keys: Sequence[
     """Yield the readings of a row's texts, their units and letters: those for which it gives an occasion."""
     if any(map(_DIGIT.search, keys)):
         yield _row(_split(_DIGIT, key) for key in keys)
-    if sum(len(_CHANGE_OF_SCRIPT.findall(key)) for key in keys) >= _MIN_CHANGES:
+    if sum(len(_CHANGE_OF_SCRIPT.findall(key)) for key in keys if not key.isascii()) >= _MIN_CHANGES:
         yield _row(_split(_LATIN, key) for key in keys)
         yield _row(_split(_OTHER_LETTERS, key) for key in keys)
     words = [_whole_words(text, text_units) for text, text_units in zip(texts, cut, strict=True)]
     plain = [word for text_words in words for word in text_words]
-    has_list = _is_listed(plain)
+    joined = " ".join(plain)
+    has_number = _NUMBER.search(joined) is not None
+    has_list = _is_listed(plain, has_number)
     if has_list or any(_HAS_MARKS.search(text) and _MARKS.search(text) for text in texts):
         yield _row(_words(text_words, has_list) for text_words in words)
-    if _is_again(plain):
+    if _is_again(joined) if has_number else _has_again(plain):
         yield _row(_passing_over_again(_words(text_words, has_list)) for text_words in words)
     if any(map(_OPENED.search, texts)):
         yield _row(map(_outside_brackets, texts))
@@ -94,7 +96,9 @@ def what_may_stay(text: str) -> set[str]:
     cut = units(text)
     whole = letters(cut)
     found = {kept(_split(pattern, whole)) for pattern in (_DIGIT, _LATIN, _OTHER_LETTERS)}
-    found |= {kept(_words(_whole_words(text, cut), has_list=True)), kept(_outside_brackets(text))}
+    found.add(kept(_words(_whole_words(text, cut), has_list=True)))
+    if _BRACKETED.search(text):
+        found.add(kept(_outside_brackets(text)))
     return found - {whole}
 
 
@@ -132,11 +136,13 @@ def _split(passed_over: re.Pattern[str], joined: str) -> Reading:
     return [Stretch(found, at % 2 == 1) for at, found in enumerate(passed_over.split(joined)) if found]
 
 
-def _is_listed(plain: Sequence[str]) -> bool:
-    """Return whether words hold marks of a list: a) b) c), i. ii. iii., 가. 나. 다., L12."""
+def _is_listed(plain: Sequence[str], has_number: bool) -> bool:
+    """Return whether words hold marks of a list: a) b) c), i. ii. iii., 가. 나. 다., L12; these only with a number."""
     marks = _LIST_MARKS.intersection(plain)
     if len(marks) >= _MIN_AGAIN and any(run <= marks for run in _RUNS):
         return True
+    if not has_number:
+        return False
     return sum(_NUMBERED.fullmatch(unit) is not None for unit in plain if not unit.isalpha()) >= _MIN_NUMBERED
 
 
@@ -154,11 +160,15 @@ def _words(plain: Sequence[str], has_list: bool) -> Reading:
     for unit in plain:
         if has_list and _may_be_list_mark(unit):
             found.append(Stretch(letters([unit]), is_passed_over=True))
-        elif unit.isalpha():
-            found.append(Stretch(letters([unit])))
         else:
-            found.extend(_split(_DIGIT, letters([unit])))
+            found.extend(_without_digits(unit))
     return found
+
+
+@lru_cache(2**16)
+def _without_digits(unit: str) -> tuple[Stretch, ...]:
+    own = letters([unit])
+    return (Stretch(own),) if unit.isalpha() else tuple(_split(_DIGIT, own))
 
 
 @lru_cache(2**16)
@@ -166,11 +176,8 @@ def _may_be_list_mark(unit: str) -> bool:
     return unit in _LIST_MARKS or bool(_NUMBERED.fullmatch(unit) or _ROMAN.fullmatch(unit))
 
 
-def _is_again(plain: Sequence[str]) -> bool:
+def _is_again(joined: str) -> bool:
     """Return whether a word stands three times at one distance, numbers counted as words or not at all."""
-    joined = " ".join(plain)
-    if not _NUMBER.search(joined):
-        return _has_again(joined.split())
     spaced = _NUMBER.sub(r" \g<0> ", joined)
     return any(_has_again(words.split()) for words in {spaced, _NUMBER.sub(" ", spaced)})
 

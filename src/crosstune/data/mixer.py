@@ -7,6 +7,7 @@ follow from the seed and the texts, neither from the size of the buckets nor fro
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ from crosstune.data import mixture
 from crosstune.data.external_shuffle import Buckets, Keys, batches, mixed, num_buckets
 from crosstune.data.filters import DUPLICATE, NEAR_DUPLICATE, REFUSED
 from crosstune.data.mixture import Indices
-from crosstune.data.near_duplicates import nearly_equal, signatures_of
-from crosstune.data.parts import OF_TWINS, Part, as_seen, hashes_of, normalised_texts, rows_at, texts_of, without_twins
+from crosstune.data.near_duplicates import nearly_equal
+from crosstune.data.parts import OF_TWINS, Part, as_seen, compared_by, rows_at, texts_of, without_twins
 from crosstune.errors import BadInputError
 from crosstune.prompts.examples import SCHEMA, Example
 from crosstune.recipe import Quality
+from crosstune.runs.in_order import Batch, InOrder
 
 _HASHES = [pa.field("row", pa.int64()), pa.field("hash", pa.uint64()), pa.field("more", pa.uint64())]
 _PLACES = [pa.field("key", pa.uint64()), pa.field("part", pa.int32()), pa.field("index", pa.int64())]
@@ -36,8 +38,11 @@ _EXAMPLES = pa.schema([*_PLACES, *SCHEMA])
 class Mixer:
     """Makes one mixture in a folder for what is in the making."""
 
-    def __init__(self, parts: Sequence[Part], quality: Quality, seed: int, folder: Path) -> None:
+    def __init__(
+        self, parts: Sequence[Part], quality: Quality, seed: int, folder: Path, side_by_side: InOrder | None = None
+    ) -> None:
         self._parts, self._quality, self._seed, self._folder = parts, quality, seed, folder
+        self._side_by_side = side_by_side or InOrder()
         size = sum(part.spool.stat().st_size for part in parts)
         self._num_buckets = num_buckets(size)
         growth = max(part.settings.repeats * part.renderer.examples_per_row for part in parts)
@@ -60,15 +65,14 @@ class Mixer:
 
     def _part_rows(self, part: Part, folder: Path) -> None:
         """Write a part's rows into buckets by the hash of their texts."""
+        seen_batches = (as_seen(batch, part.settings) for batch in batches(part.spool))
+        work = partial(compared_by, with_signatures=self._quality.near_duplicate_threshold is not None)
         first = 0
-        for batch in batches(part.spool):
-            seen = as_seen(batch, part.settings)
+        done = self._side_by_side.map(work, (Batch(seen, seen, seen.nbytes) for seen in seen_batches))
+        for seen, (hashes, signatures) in done:
             if part.buckets is None:
                 part.buckets = Buckets(folder, pa.schema([*_HASHES, *seen.schema]), self._num_buckets)
-            texts = normalised_texts(seen)
-            hashes = hashes_of(texts)
-            if self._quality.near_duplicate_threshold is not None:
-                part.signatures.append(signatures_of(["\n".join(row) for row in texts]))
+            part.signatures.append(signatures)
             numbers = np.arange(first, first + len(hashes))
             arrays = [pa.array(numbers), pa.array(hashes[:, 0]), pa.array(hashes[:, 1]), *seen.columns]
             schema = pa.schema([*_HASHES, *seen.schema])

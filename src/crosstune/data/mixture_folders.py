@@ -14,15 +14,16 @@ from crosstune.data import files, filters
 from crosstune.data.external_shuffle import Spool, batches
 from crosstune.data.mixer import Mixer
 from crosstune.data.mixture import Combination, Renderer, instructions_of
-from crosstune.data.overlap import EvaluationTexts
+from crosstune.data.overlap import EvaluationSets
 from crosstune.data.parts import Part
-from crosstune.data.rows import BadRow, Drops, Row, readable
+from crosstune.data.rows import BadRow, Drops, Row
 from crosstune.data.sources import find_files, read_source
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import template_of
 from crosstune.recipe import Languages, MixturePart, Recipe, Source
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
+from crosstune.runs.in_order import InOrder
 from crosstune.terminal import console, new_table, note, progress
 
 _ROWS_PER_NOTE = 8192
@@ -61,7 +62,7 @@ class MixtureFolders:
         }
         self._hashes = {name: files.hashes(paths, root) for name, paths in self._paths.items()}
         self._usable: dict[str, _Usable] = {}
-        self._evaluation: EvaluationTexts | None = None
+        self._side_by_side = InOrder(filters.__name__)
         # Beside the result: the machine's own folder for temporary files may be small, or memory. One name, so that
         # what a killed run left there is found and removed; the run's lock keeps others out.
         self._waiting = run.root / ".sources"
@@ -72,6 +73,8 @@ class MixtureFolders:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._side_by_side.close()
+        EvaluationSets.forget()
         shutil.rmtree(self._waiting, ignore_errors=True)
 
     def write_all(self) -> None:
@@ -123,7 +126,7 @@ class MixtureFolders:
         with whole_folder(self._run.mixture(name), wanted, summary) as folder:
             others = self._instructions(parts) if any(part.wording_noise for part in parts) else {}
             made = [self._part(settings, folder / f"dropped{index}", others) for index, settings in enumerate(parts)]
-            mixer = Mixer(made, self._recipe.data.quality, self._recipe.seed, folder / "making")
+            mixer = Mixer(made, self._recipe.data.quality, self._recipe.seed, folder / "making", self._side_by_side)
             with progress(f"mixture {name}", total=mixer.num_steps) as advance:
                 for step in mixer.steps(folder / "examples.parquet"):
                     advance(note=step)
@@ -198,7 +201,7 @@ class MixtureFolders:
         folder = self._waiting
         drops = Drops(folder / f"{name}.jsonl")
         checks = filters.Checks(
-            source.kind, source.language, recipe.data.quality, self._evaluation_texts(), self._template.controls
+            source.kind, source.language, recipe.data.quality, self._evaluation_sets(), self._template.controls
         )
         spool = Spool(folder / f"{name}.arrows", _schema(source, languages))
 
@@ -211,8 +214,7 @@ class MixtureFolders:
                 yield row
 
         with progress(f"read {name}", total=None) as advance:
-            readable_rows = readable(counted(), name, recipe.data.quality.on_bad_row, drops)
-            for row in filters.keep_usable(readable_rows, checks, name, drops):
+            for row in filters.keep_usable(counted(), checks, name, drops, self._side_by_side):
                 texts = [row.texts[column] for column in spool.schema.names[1:]]
                 spool.add((row.origin, *texts), sum(map(len, texts)))
             advance(num_read % _ROWS_PER_NOTE)
@@ -227,11 +229,13 @@ class MixtureFolders:
         self._usable[name] = _Usable(num_read, spool.path, folder / f"{name}.jsonl", drops.counts(), +drops.changes)
         return self._usable[name]
 
-    def _evaluation_texts(self) -> EvaluationTexts | None:
-        quality = self._recipe.data.quality
-        if quality.drop_evaluation_overlap and self._evaluation is None:
-            self._evaluation = EvaluationTexts.read(self._evaluation_folders(), quality.overlap_ngram)
-        return self._evaluation
+    def _evaluation_sets(self) -> EvaluationSets | None:
+        folders = self._evaluation_folders()
+        if not folders:
+            return None
+        return EvaluationSets(
+            tuple(folders), tuple(map(fingerprint_of, folders)), self._recipe.data.quality.overlap_ngram
+        )
 
 
 def _schema(source: Source, languages: Languages) -> pa.Schema:

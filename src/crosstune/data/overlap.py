@@ -1,6 +1,8 @@
 """Overlap with evaluation sets: a training row that holds an evaluation text, whole or in a long stretch."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,23 +49,22 @@ class EvaluationTexts:
 
     def __init__(self, texts: Mapping[str, str], ngram: int | None, options: Mapping[str, str] | None = None) -> None:
         """Take texts, and answers to choose from, each with the name of its set."""
-        of_items = {letters(units(text)) for text in texts}
-        texts = {**(options or {}), **texts}
-        self._sets = dict(texts)
+        self._sets = {**(options or {}), **texts}
+        cut = {text: units(text) for text in self._sets}
+        keys = {text: letters(text_units) for text, text_units in cut.items()}
         self._ngram = ngram
         self._min_hangul = max(WINDOW, round(_SYLLABLES_PER_WORD * ngram)) if ngram else 0
         self._known_units: dict[str, int] = {}
         self._grams: dict[tuple[int | None, ...], str] = {}
         self._whole: dict[str, str] = {}
-        for text in self._sets:
-            text_units = units(text)
-            self._whole.setdefault(letters(text_units), text)
+        for text, text_units in cut.items():
+            self._whole.setdefault(keys[text], text)
             if ngram:
                 numbers = [self._known_units.setdefault(unit, len(self._known_units)) for unit in text_units]
                 for gram in _grams(numbers, ngram):
                     self._grams.setdefault(gram, text)
         self._whole.pop("", None)
-        alone = {letters(units(text)) for text in options or ()} - of_items
+        alone = {keys[text] for text in options or ()} - {keys[text] for text in texts}
         self._long = [key for key in self._whole if len(key) >= MIN_OVERLAP_LETTERS and key not in alone]
         self._windows = LetterWindows(self._long, [_is_telling(key) for key in self._long] if ngram else [])
         long = {key: text for key, text in self._whole.items() if len(key) >= MIN_OVERLAP_LETTERS}
@@ -132,6 +133,34 @@ class EvaluationTexts:
         return None
 
 
+@dataclass(frozen=True)
+class EvaluationSets:
+    """Written evaluation sets, read where texts are looked for: each process that checks rows reads them once.
+
+    Attributes:
+        fingerprints: of what the folders hold.
+        ngram: see ``EvaluationTexts``.
+    """
+
+    folders: tuple[Path, ...]
+    fingerprints: tuple[str, ...]
+    ngram: int | None
+
+    def find(self, rows: Sequence[Mapping[str, str]]) -> list[Match | None]:
+        """Return for each row an evaluation text that it shares, if any."""
+        return _texts_of(self).find(rows)
+
+    @staticmethod
+    def forget() -> None:
+        """Free what this process has read."""
+        _texts_of.cache_clear()
+
+
+@lru_cache(1)
+def _texts_of(sets: EvaluationSets) -> EvaluationTexts:
+    return EvaluationTexts.read(sets.folders, sets.ngram)
+
+
 def _inside_tags(texts: Iterable[str]) -> Iterator[str]:
     """Yield what the tags of a row's texts hold, where a text of an evaluation set has room in it."""
     return (inside for text in texts if len(inside := inside_tags(text)) >= MIN_OVERLAP_LETTERS)
@@ -144,6 +173,8 @@ def _grams(numbers: Sequence[int | None], n: int) -> Iterator[tuple[int | None, 
 
 def _is_telling(key: str) -> NDArray[np.bool_]:
     """Return for each window of a text whether it tells a Korean text: most of it Hangul, and no laughter."""
+    if key.isascii():
+        return np.zeros(len(key) - WINDOW + 1, bool)
     is_hangul = np.zeros(len(key) + 1, np.int64)
     for match in _HANGUL.finditer(key):
         is_hangul[match.start() + 1] = 1

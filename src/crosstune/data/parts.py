@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from crosstune.data.external_shuffle import Buckets, Keys
 from crosstune.data.filters import DUPLICATE
 from crosstune.data.mixture import Indices, Renderer
-from crosstune.data.near_duplicates import Signatures
+from crosstune.data.near_duplicates import Signatures, signatures_of
 from crosstune.data.rows import Drops
 from crosstune.prompts.cleaning import normalised
 from crosstune.recipe import MixturePart, Source
@@ -57,16 +57,13 @@ def as_seen(batch: pa.RecordBatch, part: MixturePart) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([batch.column("origin"), batch.column(part.as_text)], names=["origin", "text"])
 
 
-def normalised_texts(batch: pa.RecordBatch) -> list[tuple[str, ...]]:
-    """Return the texts of each row in the form in which those that count as the same are equal."""
+def compared_by(batch: pa.RecordBatch, with_signatures: bool) -> tuple[NDArray[np.uint64], Signatures]:
+    """Return by what rows are compared: 128 bits, [rows, 2], the same for texts that count as the same, and MinHash."""
     columns = [map(normalised, batch.column(name).to_pylist()) for name in batch.schema.names if name != "origin"]
-    return list(zip(*columns, strict=True))
-
-
-def hashes_of(rows: Sequence[tuple[str, ...]]) -> NDArray[np.uint64]:
-    """Return 128 bits for the normalised texts of each row, [rows, 2]."""
+    rows = list(zip(*columns, strict=True))
     digests = b"".join(blake2b("\0".join(texts).encode(), digest_size=16).digest() for texts in rows)
-    return np.frombuffer(digests, ">u8").astype(np.uint64).reshape(-1, 2)
+    hashes = np.frombuffer(digests, ">u8").astype(np.uint64).reshape(-1, 2)
+    return hashes, signatures_of(["\n".join(texts) for texts in rows] if with_signatures else [])
 
 
 def texts_of(table: pa.Table, places: Indices | None) -> list[dict[str, str]]:

@@ -79,13 +79,23 @@ def readable(
         if not isinstance(row, BadRow):
             yield row
         elif on_bad_row == "drop":
-            drops.add(BAD_ROW, source, row.origin, row.content, problem=row.problem)
+            drop_bad_row(row, source, drops)
         else:
-            raise BadInputError(
-                f"{row.origin} (of {source}): {printable(row.problem)}. Found: {_shown(row.content)[:300]}. "
-                "Correct the row, or set data.quality.on_bad_row=drop to drop such rows (they are listed in "
-                "dropped.jsonl)"
-            )
+            raise bad_row_error(row, source)
+
+
+def drop_bad_row(row: BadRow, source: str, drops: Drops) -> None:
+    """Record a bad row that the recipe lets the run go on without."""
+    drops.add(BAD_ROW, source, row.origin, row.content, problem=row.problem)
+
+
+def bad_row_error(row: BadRow, source: str) -> BadInputError:
+    """Return the error of a bad row at which the run stops."""
+    return BadInputError(
+        f"{row.origin} (of {source}): {printable(row.problem)}. Found: {_shown(row.content)[:300]}. "
+        "Correct the row, or set data.quality.on_bad_row=drop to drop such rows (they are listed in "
+        "dropped.jsonl)"
+    )
 
 
 def texts_problem(row: Any, required: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from rich.table import Table
 from crosstune.data import files
 from crosstune.data.filters import Checks, keep_usable
 from crosstune.data.overlap import EvaluationTexts
-from crosstune.data.rows import BadRow, Drops, Row, readable
+from crosstune.data.rows import BadRow, Drops, Row
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
 from crosstune.recipe import Languages, Quality, Recipe, Source
@@ -100,8 +100,7 @@ class UsableDocuments(PipelineStep):  # type: ignore[misc]
         (self.out / "dropped").mkdir(parents=True, exist_ok=True)
         drops = Drops(self.out / "dropped" / f"{rank:05d}.jsonl")
         try:
-            rows = readable(counted(), self.files.name, self.quality.on_bad_row, drops)
-            for row in keep_usable(rows, checks, self.files.name, drops):
+            for row in keep_usable(counted(), checks, self.files.name, drops):
                 yield Document(text=row.texts["text"], id=row.origin)
         finally:
             drops.close()

@@ -1,5 +1,7 @@
 """What is wrong with a single text, or with a pair: damage, special tokens, mark-up, another language, odd lengths."""
 
+import re
+
 import regex
 
 _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
@@ -16,7 +18,7 @@ _NOT_AVAILABLE = regex.compile(r"n/a", regex.IGNORECASE)
 _LONGEST_NO_INPUT = 40
 _BRACKETED = regex.compile(r"<.*>|\[.*\]|\(.*\)|\{.*\}")
 _SIGNS = regex.compile(r"[\W_]+")
-_LATIN_1 = regex.compile("[\u0080-\u00ff]")
+_LATIN_1 = re.compile("[\u0080-\u00ff]")
 
 
 def is_broken(text: str) -> bool:
@@ -56,7 +58,7 @@ def length_ratio(left: str, right: str) -> float:
 
 def says_no_input(text: str) -> bool:
     """Return whether an input only says that there is none: <noinput>, No input, 입력 없음, N/A, <none>."""
-    if len(text) > _LONGEST_NO_INPUT:
+    if not text or len(text) > _LONGEST_NO_INPUT:
         return False
     said, letters = text.strip(" .`\"'"), _SIGNS.sub("", text).lower()
     return (

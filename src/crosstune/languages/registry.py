@@ -209,6 +209,7 @@ def is_in(declared: str, wanted: str) -> bool:
     return is_same and _writing_of(one.code) == _writing_of(other.code) and len(regions) < 2
 
 
+@cache
 def shares_letters(first: str, second: str) -> bool:
     """Return whether every script of the first language is one that the second uses, too."""
     return set(language(first).own_scripts) <= set(language(second).scripts)

@@ -4,7 +4,6 @@ Small models cannot use many CPU cores each: two trained beside one another end 
 threads. A GPU is kept busy by one.
 """
 
-import os
 import signal
 import sys
 import threading
@@ -13,16 +12,16 @@ import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import connection, forkserver, get_all_start_methods, get_context, parent_process
+from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 import torch
 
 from crosstune import terminal
 from crosstune.errors import CrosstuneError, advice_on
 from crosstune.runs import ranks
+from crosstune.runs.processes import context_of, end_with_parent, num_cores
 
 Call = Callable[[], None]
 
@@ -160,26 +159,11 @@ def _started(name: str, call: Call, num_threads: int) -> _Running:
     return _Running(process, told, num_threads)
 
 
-def context_of(*modules: str) -> Any:
-    """Return how processes are started: as forks of one that has loaded what the work needs, and no thread runs in.
-
-    A fork of this process would share locks of threads that it does not have; a new process loads torch and its like
-    for seconds. The first piece of work decides what is loaded beforehand: its own modules, and what of ours this
-    process has loaded, since it may soon start work of another kind.
-    """
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    ours = {name for name in sys.modules if name.startswith("crosstune.") and not name.endswith("__main__")}
-    context.set_forkserver_preload(sorted({*modules, *ours}))
-    return context
-
-
 def _work(call: Call, tell: Connection, num_threads: int, quiet: bool, width: int) -> None:
     """Do a piece of work in this process, and tell the one that started it what there is to show."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the process that started this one passes it on
     signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     terminal.show_elsewhere(tell.send, quiet, width)
     torch.set_num_threads(num_threads)
     try:
@@ -196,14 +180,6 @@ def _work(call: Call, tell: Connection, num_threads: int, quiet: bool, width: in
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it was killed: a new run would write the same files."""
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
 
 
 def _listen(running: Mapping[str, _Running], show: Callable[[str, terminal.BarUpdate], None]) -> None:
@@ -254,8 +230,3 @@ def _stop(running: Mapping[str, _Running], show: Callable[[str, terminal.BarUpda
             except (CrosstuneError, RuntimeError):
                 continue
         one.process.join()
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

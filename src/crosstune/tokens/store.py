@@ -21,7 +21,7 @@ from crosstune.prompts.examples import IS_OPEN
 from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MANIFEST, RunFolder, fingerprint_of, is_current, whole_folder
-from crosstune.runs.workers import context_of, num_cores
+from crosstune.runs.processes import context_of, num_cores
 from crosstune.terminal import console, new_table, progress
 from crosstune.tokens.encode import ENCODED, encode_examples
 from crosstune.tokens.shard_files import facts_of_shards, name_of_shard, read_shard, read_shards, watch_shards

@@ -1,0 +1,101 @@
+"""The same work on many batches, in several processes where they are many, with the results in order."""
+
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain
+from typing import Generic, NamedTuple, TypeVar
+
+from crosstune.errors import CrosstuneError
+from crosstune.runs.processes import context_of, end_with_parent, num_cores
+
+# What starts processes, and what waits for them at most: characters or bytes. They take seconds to load what the work
+# needs, in which one process works through as much.
+MIN_SIZE = 8_000_000
+
+Kept = TypeVar("Kept")
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+
+
+class Batch(NamedTuple, Generic[Kept, Given]):
+    """What work is done on, how large that is, and what its result is wanted with."""
+
+    kept: Kept
+    given: Given
+    size: int
+
+
+class InOrder:
+    """Does work on batches: in this process until there is enough for others, which then stay for the next batches.
+
+    Without ``module``, whose code the processes load beforehand, all work is done in this one.
+    """
+
+    def __init__(self, module: str = "") -> None:
+        self._module = module
+        self._pool: ProcessPoolExecutor | None = None
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def map(
+        self, work: Callable[[Given], Result], batches: Iterable[Batch[Kept, Given]]
+    ) -> Iterator[tuple[Kept, Result]]:
+        """Yield what is kept of each batch with what ``work`` makes of what is given of it; both can be pickled.
+
+        Batches are read ahead until they have ``MIN_SIZE`` together.
+        """
+        rest, ahead = iter(batches), list[Batch[Kept, Given]]()
+        is_shared = bool(self._module) and num_cores() > 1
+        if is_shared and self._pool is None:
+            ahead = _at_least(MIN_SIZE, rest)
+            is_shared = sum(batch.size for batch in ahead) >= MIN_SIZE
+        if is_shared:
+            yield from self._side_by_side(work, chain(ahead, rest))
+        else:
+            yield from ((batch.kept, work(batch.given)) for batch in chain(ahead, rest))
+
+    def _side_by_side(
+        self, work: Callable[[Given], Result], batches: Iterable[Batch[Kept, Given]]
+    ) -> Iterator[tuple[Kept, Result]]:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(num_cores(), context_of(self._module), initializer=_begin)
+        waiting: deque[tuple[Kept, int, Future[Result]]] = deque()
+        num_waiting = 0
+        try:
+            for kept, given, size in batches:
+                waiting.append((kept, size, self._pool.submit(work, given)))
+                num_waiting += size
+                while waiting and (num_waiting > MIN_SIZE or waiting[0][2].done()):
+                    first, done, result = waiting.popleft()
+                    num_waiting -= done
+                    yield first, result.result()
+            for kept, _, result in waiting:
+                yield kept, result.result()
+        except BrokenProcessPool:
+            raise CrosstuneError(
+                "a process that checked rows ended without a message; on Linux this usually means out of memory. Let "
+                "it run on fewer cores (taskset -c 0 crosstune ...): each process holds the evaluation texts"
+            ) from None
+
+
+def _at_least(size: int, batches: Iterator[Batch[Kept, Given]]) -> list[Batch[Kept, Given]]:
+    """Take batches until they have a size together, or end."""
+    taken: list[Batch[Kept, Given]] = []
+    while size > 0 and (batch := next(batches, None)):
+        taken.append(batch)
+        size -= batch.size
+    return taken
+
+
+def _begin() -> None:
+    """Leave Ctrl-C to the process that waits for this one, and end when that one is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()

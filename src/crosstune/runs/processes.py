@@ -1,0 +1,34 @@
+"""How processes are started, how many, and how they end."""
+
+import os
+import sys
+from multiprocessing import connection, get_all_start_methods, get_context, parent_process
+from typing import Any
+
+
+def context_of(*modules: str) -> Any:
+    """Return how processes are started: as forks of one that has loaded what the work needs, and no thread runs in.
+
+    A fork of this process would share locks of threads that it does not have; a new process loads torch and its like
+    for seconds. The first piece of work decides what is loaded beforehand: its own modules, and what of ours this
+    process has loaded, since it may soon start work of another kind.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    ours = {name for name in sys.modules if name.startswith("crosstune.") and not name.endswith("__main__")}
+    context.set_forkserver_preload(sorted({*modules, *ours}))
+    return context
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it was killed: a new run would write the same files."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
