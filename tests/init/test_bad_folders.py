@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from crosstune.errors import BadInputError
+from crosstune.init import plan_hours
 from tests.doctor.conftest import MakeModel
 from tests.init.conftest import init, lines, write_pairs, write_text, written
 
@@ -97,3 +98,16 @@ def test_an_empty_folder_and_one_of_photographs_end_with_what_is_needed(make_mod
     assert "none of its 3 files can be trained on" in str(done.exception)
     assert done.stdout.count("not used: an image (PNG)") == 3
     assert not (folder.parent / "recipe.yaml").exists()
+
+
+@pytest.mark.slow
+def test_a_test_set_that_the_hours_leave_out_is_not_held_out(
+    make_model: MakeModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_hours, "SHARE_FOR_SCORING", 0.0)
+    write_pairs(folder / "pairs.tsv", "ko", 400)
+    write_text(folder / "text.txt", "ko", 400)
+    recipe, _ = written(make_model(), folder, "ko")
+    (label,) = recipe.evaluate.tasks
+    kept = {path.name for path in (folder.parent / "recipe_held_out").iterdir()}
+    assert kept == {Path(recipe.evaluate.tasks[label].paths[0]).name}

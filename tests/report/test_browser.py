@@ -207,6 +207,20 @@ def test_a_table_is_downloaded_with_all_digits(page: Browser) -> None:
     assert first.split(",")[0] == "LLaMA (base)" and first.count(",") == 9
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_table_wider_than_the_page_says_so_and_takes_the_keyboard(tab: Browser, address: str, width: int) -> None:
+    tab.open(address, width)
+    tables = tab.evaluate(
+        "[...document.querySelectorAll('.scroll')].map((one) => [one.scrollWidth > one.clientWidth + 1, "
+        "!one.previousElementSibling.hidden, one.tabIndex === 0, one.getAttribute('role') === 'region'])"
+    )
+    assert all(len({*facts}) == 1 for facts in tables)
+    assert any(facts[0] for facts in tables) or width > 390
+    assert not all(facts[0] for facts in tables)
+    shadows = tab.evaluate("getComputedStyle(document.querySelector('.scroll')).backgroundAttachment")
+    assert shadows == "local, local, scroll, scroll"
+
+
 def test_the_page_prints(page: Browser) -> None:
     printed = base64.b64decode(page.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
     assert printed.startswith(b"%PDF") and printed.count(b"/Type /Page\n") > 3

@@ -151,3 +151,18 @@ def test_a_run_without_scores_during_training_shows_no_chart_of_them(recipe: Rec
     assert page.score_figures(recipe, read_curves(recipe, run)) == []
     stage.run(recipe, run)
     assert "Scores during training" not in (run.report / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_source_looks_alike_in_every_systems_chart_and_unlike_any_other() -> None:
+    points = [(1.0, 2.0), (2.0, 1.5)]
+    names = [f"source_{number:02}" for number in range(13)]
+    many = Curves("many", "Many", loss=points, sources=dict.fromkeys(names, points), languages={"en": points})
+    many.languages["ko"] = points
+    few = Curves("few", "Few", loss=points, sources=dict.fromkeys(names[5:7], points))
+    first, second = (
+        {label: (style, is_bold) for label, style, is_bold in figure["legend"]}
+        for figure in system_figures([many, few])
+    )
+    assert [*second] == ["all", names[6], names[5]]
+    assert second.items() <= first.items()
+    assert len({*first.values()}) == len(first) == 13 + 2 + 1

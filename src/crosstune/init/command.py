@@ -1,6 +1,6 @@
 """`crosstune init MODEL DIR --to ko`: look into a folder, at a model and a machine, and write a recipe that runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -18,7 +18,7 @@ from crosstune.init.budget import minutes
 from crosstune.init.corpus import Mixture, mix
 from crosstune.init.folders import Walked, walk
 from crosstune.init.found import FoundFile, look_at_data_sets, look_into
-from crosstune.init.held_out import hold_out
+from crosstune.init.held_out import HeldOut, hold_out
 from crosstune.init.overlap import NUM_ROWS, overlaps
 from crosstune.init.pieces import try_pieces
 from crosstune.init.plan_hours import Training, plan_hours
@@ -116,7 +116,15 @@ def _look_further(
     if not asked.gpu:
         note("measuring how fast this machine trains the model")
     plan = plan_hours(asked, Training(chosen, mixture, base, longest_row(findings)), pieces)
-    return Found(asked.subject, asked.languages, asked.root, chosen, mixture, plan, findings, held_out)
+    kept = _without_unscored(held_out, plan.budget.scored.too_long)
+    return Found(asked.subject, asked.languages, asked.root, chosen, mixture, plan, findings, kept)
+
+
+def _without_unscored(held_out: Mapping[str, HeldOut], too_long: Mapping[str, float]) -> list[str]:
+    """Say what is held out; a test set that the hours leave out holds nothing out of training, so it goes."""
+    for label in held_out.keys() & too_long.keys():
+        held_out[label].path.unlink()
+    return [str(test_set) for label, test_set in held_out.items() if label not in too_long]
 
 
 def _folder_of_tests(out: Path) -> Path:

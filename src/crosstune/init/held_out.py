@@ -4,6 +4,7 @@ import hashlib
 import heapq
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -22,12 +23,23 @@ _LEAST_LETTERS, _MOST_CHARACTERS = 12, 1000
 _LEAST_ROWS = 20
 
 
-def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) -> list[str]:
-    """Write the test sets that are missing, take them into the tasks, and say what was done.
+@dataclass(frozen=True)
+class HeldOut:
+    """A test set that was written, and what it is."""
+
+    path: Path
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.what}, in {self.path}"
+
+
+def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) -> dict[str, HeldOut]:
+    """Write the test sets that are missing, take them into the tasks, and return them by their tasks' labels.
 
     The rows stay in their files: the data stage drops what a test set holds.
     """
-    said = []
+    held_out: dict[str, HeldOut] = {}
     has_translations = any("directions" in task for task in chosen.tasks.values())
     parallel = chosen.of("parallel")
     if parallel and not has_translations and translation_cells(languages)["instruction_languages"]:
@@ -36,7 +48,7 @@ def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) ->
             path = _write(folder / "test_pairs.jsonl", rows)
             settings = {"task": "translation", "paths": [_relative(path, root)], **translation_cells(languages)}
             chosen.tasks["held_out_pairs"] = {**settings, "max_items": 200, "max_new_tokens": 128}
-            said.append(f"{len(rows)} pairs for translation, in {path}")
+            held_out["held_out_pairs"] = HeldOut(path, f"{len(rows)} pairs for translation")
     for language in (languages.target, languages.source):
         has_text = any(
             task.get("language") == language and task["task"] == "bits_per_byte" for task in chosen.tasks.values()
@@ -47,16 +59,19 @@ def hold_out(chosen: Sources, root: Path, folder: Path, languages: Languages) ->
             found = ({"text": row.get("text", row.get("output", ""))} for row in _texts(chosen, names, root, languages))
             rows = _drawn(found, _num_rows(chosen, names), _MOST_TEXTS)
             if rows:
-                said.append(_take_texts(chosen, rows, language, folder, root))
-    return said
+                held_out |= _take_texts(chosen, rows, language, folder, root)
+    return held_out
 
 
-def _take_texts(chosen: Sources, rows: list[dict[str, str]], language: str, folder: Path, root: Path) -> str:
+def _take_texts(
+    chosen: Sources, rows: list[dict[str, str]], language: str, folder: Path, root: Path
+) -> dict[str, HeldOut]:
     rows = [{"text": _beginning(row["text"])} for row in rows]
     path = _write(folder / f"test_text_{language}.jsonl", rows)
     settings = {"task": "bits_per_byte", "language": language, "paths": [_relative(path, root)], "max_items": 100}
-    chosen.tasks[f"held_out_text_{language.replace('-', '_').lower()}"] = settings
-    return f"{len(rows)} texts in {language}, in {path}"
+    label = f"held_out_text_{language.replace('-', '_').lower()}"
+    chosen.tasks[label] = settings
+    return {label: HeldOut(path, f"{len(rows)} texts in {language}")}
 
 
 def _num_rows(chosen: Sources, names: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """What the systems answered: rows for the page's explorer, and which items each system got right."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,23 @@ ITEMS_PER_WORDING = 4  # of ten that ask about the same items
 MAX_CHARACTERS = 2000
 
 
+# Tasks with more right answers than this have answers of their own for each item.
+_MOST_LABELS = 10
+
+
+@dataclass
+class GivenAnswers:
+    """How often each answer was given to a task's items, and how often each was right."""
+
+    given: Counter[str] = field(default_factory=Counter)
+    right: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the items share a few right answers."""
+        return 1 < len(self.right) <= _MOST_LABELS
+
+
 @dataclass
 class Outputs:
     """The outputs of all systems.
@@ -26,6 +44,7 @@ class Outputs:
         items: for the explorer, by task and item id: prompt, reference, and the answers by system.
         correct: by system and task: item id to right or wrong, of every item where that is known.
         failures: by system and task (cell, of one with several wordings): of each answer in words, what is wrong.
+        answers: by system and task: how often which answer was given, where right and wrong are known.
         num_items: by task, how many items there are in all.
         num_kept: by task, how many of them are in ``items``.
     """
@@ -33,8 +52,13 @@ class Outputs:
     items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     correct: dict[tuple[str, str], dict[str, bool]] = field(default_factory=dict)
     failures: dict[tuple[str, str], list[tuple[str, ...]]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], GivenAnswers] = field(default_factory=dict)
     num_items: dict[str, int] = field(default_factory=dict)
     num_kept: dict[str, int] = field(default_factory=dict)
+
+    def closed_answers(self) -> dict[tuple[str, str], GivenAnswers]:
+        """Return the answers to tasks whose items share a few right ones, such as good and bad."""
+        return {key: answers for key, answers in self.answers.items() if answers.is_closed}
 
 
 def read_outputs(recipe: Recipe, run: RunFolder) -> Outputs:
@@ -70,6 +94,11 @@ def _keep(outputs: Outputs, system: str, row: OutputRow, bos: str) -> None:
     task, item = row.task, row.id
     if row.correct is not None:
         outputs.correct.setdefault((system, task), {})[item] = row.correct
+        answers = outputs.answers.setdefault((system, task), GivenAnswers())
+        # What follows tells nothing: each item has an answer of its own.
+        if len(answers.right) <= _MOST_LABELS:
+            answers.given[row.output.strip()] += 1
+            answers.right[row.reference.strip()] += 1
     if row.failures is not None:
         outputs.failures.setdefault((system, row.wordings_of or task), []).append(row.failures)
     key = (task, item)

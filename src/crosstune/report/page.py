@@ -175,17 +175,21 @@ def means(lines: Sequence[Mapping[float, float]]) -> list[tuple[float, float]]:
 
 def system_figures(curves: Sequence[Curves]) -> list[dict[str, Any]]:
     """Draw each system's loss, and the loss by source and by language, on one y axis for all systems."""
+    names = language_names("en")
+    # A source and a language look alike in every chart.
+    parts = sorted({(False, name) for curve in curves for name in curve.sources})
+    parts += sorted({(True, code) for curve in curves for code in curve.languages})
+    styles = {part: style for style, part in enumerate(parts)}
     drawn = []
     for curve in curves:
-        sources = sorted(curve.sources.items()) if len(curve.sources) > 1 else []
-        names = language_names("en")
-        languages = [
-            (f"all {names.get(code, code)}", points)
-            for code, points in sorted(curve.languages.items())
-            if len(curve.languages) > 1
+        lines = {(False, name): points for name, points in curve.sources.items() if len(curve.sources) > 1}
+        lines |= {(True, code): points for code, points in curve.languages.items() if len(curve.languages) > 1}
+        series = [
+            Series(f"all {names.get(name, name)}" if is_language else name, lines[is_language, name], style)
+            for (is_language, name), style in styles.items()
+            if (is_language, name) in lines
         ]
-        parts = [Series(name, points, index) for index, (name, points) in enumerate([*sources, *languages])]
-        drawn.append((curve, [*parts, Series("all", curve.loss, 7, is_bold=True)]))
+        drawn.append((curve, [*series, Series("all", curve.loss, 0, is_bold=True)]))
     if not drawn:
         return []
     y_range = charts.range_of([one for _, series in drawn for one in series])

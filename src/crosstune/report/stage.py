@@ -14,6 +14,7 @@ from crosstune.report.tables.build import further_tables, paper_tables
 from crosstune.report.tables.cells import Table
 from crosstune.report.tables.changes import change_table, figure_points
 from crosstune.report.tables.findings import best_per_column, findings
+from crosstune.report.tables.one_answer import one_answer
 from crosstune.report.tables.summary import summary
 from crosstune.report.training import read_curves
 from crosstune.report.write.latex import to_latex
@@ -47,12 +48,16 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     main = [replace(table, sentence=best_per_column(table, p_values)) for table in main]
     change = change_table(recipe, evidence)
     changes = with_provenance(recipe, [comparisons.judged(recipe, change, p_values)])[0] if change else None
-    failed = failures.read_failures(recipe, outputs, task_labels([*further, *main], outputs))
+    labels = task_labels([*further, *main], outputs)
+    failed = failures.read_failures(recipe, outputs, labels)
     forgot = forgetting.verdicts(recipe, scores, change)
     page = Page(
         title=recipe.report.title or recipe.name,
         summary=summary(recipe, scores, [*main, *further], changes, failed),
-        findings=findings(recipe, evidence, main, changes, forgetting.sentence(forgot)),
+        findings=[
+            *findings(recipe, evidence, main, changes, forgetting.sentence(forgot)),
+            *one_answer(recipe, outputs, labels),
+        ],
         main_tables=main,
         changes=changes,
         further_tables=further,

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.report.write.charts import (
+    NUM_COLOURS,
     NUM_STYLES,
     Series,
     legend_mark,
@@ -44,6 +45,11 @@ def test_a_chart_of_its_own_brings_its_styles_and_joins_the_points_of_a_series()
     assert [line.count("L") for line in lines] == [2]
     markers = [path.get("class") for path in file.iter(f"{svg}path") if "marker" in (path.get("class") or "")]
     assert markers == ["marker s0", *["marker s1"] * 3]
+
+
+def test_as_many_series_as_a_recipe_has_sources_look_different() -> None:
+    assert len({legend_mark(style) for style in range(36)}) == 36
+    assert len({legend_mark(style, is_bold=True) for style in range(36)}) == NUM_COLOURS
 
 
 def test_series_differ_in_dash_and_marker_not_only_in_colour() -> None:

@@ -1,5 +1,6 @@
 "use strict";
-// Each table as a file for a spreadsheet: numbers with all their digits, and their intervals.
+// Each table as a file for a spreadsheet: numbers with all their digits, and their intervals. And of a table that is
+// wider than the page, a line that says so, and the keyboard's focus, with which the arrow keys scroll it.
 (() => {
   const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const words = (cell) => cell.innerText.replace(/\s+/g, " ").trim();
@@ -49,6 +50,22 @@
       link.click();
       URL.revokeObjectURL(link.href);
     });
-    table.closest(".scroll").after(button);
+    const frame = table.closest(".scroll");
+    frame.after(button);
+    const hint = document.createElement("p");
+    hint.className = "wider";
+    hint.textContent = "Wider than the page: scroll it sideways, or focus it and press → and ←.";
+    frame.before(hint);
+    const fit = () => {
+      const isWider = frame.scrollWidth > frame.clientWidth + 1;
+      hint.hidden = !isWider;
+      for (const [name, value] of [["tabindex", "0"], ["role", "region"], ["aria-label", nameOf(table)]]) {
+        if (isWider) frame.setAttribute(name, value);
+        else frame.removeAttribute(name);
+      }
+    };
+    new ResizeObserver(fit).observe(frame);
+    // A table in a closed part of the page has no width until that is opened.
+    fit();
   }
 })();

@@ -1,7 +1,7 @@
 """Line and scatter charts as inline SVG: they follow the page's light and dark theme, which matplotlib's cannot.
 
 Every series has a colour, a dash and a marker of its own, so the charts also read in greyscale. Colours are CSS classes
-``s0`` to ``s7`` of the page.
+``s0`` to ``s11`` of the page.
 """
 
 import math
@@ -13,6 +13,8 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 NUM_STYLES = 9
+# Not a multiple of the dashes and markers: 36 series all look different.
+NUM_COLOURS = 12
 _STYLES = Path(__file__).parent.parent / "template" / "chart.css"
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2", "1 2", "9 3 2 3 2 3", "14 3 1 3")
 # Each fits a circle of radius 1 around the origin.
@@ -94,7 +96,7 @@ def scatter_chart(series: Sequence[Series], size: tuple[int, int], labels: tuple
     taken.extend((x - 2, y - 2, x + 2, y + 2) for path in places for x, y in _along(path))
     for one, path in zip(series, places, strict=True):
         if len(path) > 1:
-            body += f'<path class="line s{one.style % NUM_STYLES}" d="{_joined(path)}"/>'
+            body += f'<path class="line s{one.style % NUM_COLOURS}" d="{_joined(path)}"/>'
         body += _marker(one.style, *path[0], 6) + "".join(_marker(one.style, x, y, 3.5) for x, y in path[1:])
         body += _point_label(one, path[0], frame, taken)
     return _svg(frame, labels, body)
@@ -179,14 +181,14 @@ def _svg(frame: Frame, labels: tuple[str, str], body: str, is_read: bool = False
 
 def _sample(style: int, is_bold: bool) -> str:
     weight = " bold" if is_bold else ""
-    line = f'<path class="line s{style % NUM_STYLES}{weight}" d="M1 6H31"{_dash(style, is_bold)}/>'
+    line = f'<path class="line s{style % NUM_COLOURS}{weight}" d="M1 6H31"{_dash(style, is_bold)}/>'
     return line + ("" if is_bold else _marker(style, 16, 6, 3.5))
 
 
 def _line(frame: Frame, series: Series) -> str:
     places = [frame.place(x, y) for x, y in series.points]
     weight = " bold" if series.is_bold else ""
-    style, dash = f"line s{series.style % NUM_STYLES}{weight}", _dash(series.style, series.is_bold)
+    style, dash = f"line s{series.style % NUM_COLOURS}{weight}", _dash(series.style, series.is_bold)
     drawn = f'<path class="{style}" d="{_joined(places)}"{dash}/>'
     if not series.is_bold:
         # Markers of different series start at different places, so that close lines do not cover one another's.
@@ -214,9 +216,9 @@ def _dash(style: int, is_bold: bool) -> str:
 
 
 def _marker(style: int, x: float, y: float, radius: float) -> str:
-    style %= NUM_STYLES
     place = f"translate({x:.1f} {y:.1f}) scale({radius})"
-    return f'<path class="marker s{style}" d="{_MARKERS[style]}" transform="{place}"/>'
+    shape = _MARKERS[style % NUM_STYLES]
+    return f'<path class="marker s{style % NUM_COLOURS}" d="{shape}" transform="{place}"/>'
 
 
 def _point_label(
