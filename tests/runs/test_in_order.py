@@ -81,5 +81,12 @@ def test_an_error_comes_where_its_batch_stands(side_by_side: InOrder) -> None:
 
 @pytest.mark.slow
 def test_a_process_that_ends_is_an_error_that_says_what_to_do(side_by_side: InOrder) -> None:
-    with pytest.raises(CrosstuneError, match=r"ended without a message.*taskset -c 0"):
+    with pytest.raises(CrosstuneError, match=r"ended without a message.*taskset -c 0.*__main__"):
         list(side_by_side.map(ending, batches(50)))
+
+
+@pytest.mark.slow
+def test_small_work_is_shared_only_with_processes_that_are_there(side_by_side: InOrder) -> None:
+    assert {result[1] for _, result in side_by_side.map(squared, batches(50), may_start=False)} == {os.getpid()}
+    started = {result[1] for _, result in side_by_side.map(squared, batches(50))}
+    assert {result[1] for _, result in side_by_side.map(squared, batches(50), may_start=False)} <= started

@@ -68,7 +68,7 @@ class Mixer:
         seen_batches = (as_seen(batch, part.settings) for batch in batches(part.spool))
         work = partial(compared_by, with_signatures=self._quality.near_duplicate_threshold is not None)
         first = 0
-        done = self._side_by_side.map(work, (Batch(seen, seen, seen.nbytes) for seen in seen_batches))
+        done = self._side_by_side.map(work, (Batch(seen, seen, seen.nbytes) for seen in seen_batches), may_start=False)
         for seen, (hashes, signatures) in done:
             if part.buckets is None:
                 part.buckets = Buckets(folder, pa.schema([*_HASHES, *seen.schema]), self._num_buckets)

@@ -46,15 +46,18 @@ class InOrder:
             self._pool = None
 
     def map(
-        self, work: Callable[[Given], Result], batches: Iterable[Batch[Kept, Given]]
+        self, work: Callable[[Given], Result], batches: Iterable[Batch[Kept, Given]], may_start: bool = True
     ) -> Iterator[tuple[Kept, Result]]:
         """Yield what is kept of each batch with what ``work`` makes of what is given of it; both can be pickled.
 
-        Batches are read ahead until they have ``MIN_SIZE`` together.
+        Batches are read ahead until they have ``MIN_SIZE`` together. ``may_start``: whether the work is worth starting
+        processes; else it is shared only with those that are there.
         """
         rest, ahead = iter(batches), list[Batch[Kept, Given]]()
         is_shared = bool(self._module) and num_cores() > 1
-        if is_shared and self._pool is None:
+        if not may_start:
+            is_shared = self._pool is not None
+        elif is_shared and self._pool is None:
             ahead = _at_least(MIN_SIZE, rest)
             is_shared = sum(batch.size for batch in ahead) >= MIN_SIZE
         if is_shared:
@@ -81,8 +84,9 @@ class InOrder:
                 yield kept, result.result()
         except BrokenProcessPool:
             raise CrosstuneError(
-                "a process that checked rows ended without a message; on Linux this usually means out of memory. Let "
-                "it run on fewer cores (taskset -c 0 crosstune ...): each process holds the evaluation texts"
+                "a process that shared the work ended without a message; on Linux this usually means out of memory: "
+                "let it run on fewer cores (taskset -c 0 crosstune ...). In a script of your own, call crosstune under "
+                "`if __name__ == '__main__':`, since processes load the script"
             ) from None
 
 
