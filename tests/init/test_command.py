@@ -42,6 +42,7 @@ def test_every_choice_has_a_comment_with_its_reason(make_model: MakeModel, folde
     write_pairs(folder / "pairs.tsv", "ko")
     written(make_model(), folder, "ko")
     text = (folder.parent / "recipe.yaml").read_text("utf-8").splitlines()
+    assert any(line.startswith("description:") and "learns Korean" in line for line in text)
     for setting in ("tuning:", "base:", "ours:", "train:", "tasks:", "prompt:", "tokenizer:"):
         places = [place for place, line in enumerate(text) if line.strip().startswith(setting)]
         assert any(text[place - 1].strip().startswith("#") for place in places), setting
@@ -61,6 +62,19 @@ def test_the_same_rows_are_held_out_whatever_their_order(make_model: MakeModel, 
     written(model, folder, "ko")
     assert held_out.read_text("utf-8") == first
     assert len(first.splitlines()) == 6
+
+
+@pytest.mark.slow
+def test_text_beside_translations_is_for_new_pieces_and_for_test_texts(make_model: MakeModel, folder: Path) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    write_text(folder / "english.txt", "en")
+    write_text(folder / "korean.txt", "ko")
+    recipe, shown = written(make_model(), folder, "ko")
+    assert {part.source for part in recipe.data.mixtures["tuning"]} == {"pairs"}
+    used = {line.split()[0]: line for line in shown.splitlines() if ".txt" in line}
+    assert "test texts, held out of it" in used["english.txt"]
+    assert "new pieces, if worth it" in used["korean.txt"]
+    assert {"held_out_text_en", "held_out_text_ko"} <= {*recipe.evaluate.tasks}
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from crosstune.init.sources import Sources, choose_sources
 from crosstune.init.yaml_text import as_yaml
 from crosstune.languages.registry import language_name
 from crosstune.models.process import prepare_libraries
-from crosstune.recipe import Recipe
+from crosstune.recipe import Languages, Recipe
 from crosstune.recipe.yaml_file import load_recipe
 from crosstune.runs.files import write_text
 from crosstune.terminal import console, new_table, note, quiet, results
@@ -58,7 +58,7 @@ def init(asked: InitRequest, dry_run: Callable[[Recipe], None]) -> None:
     benchmarks = {*chosen.tasks}
     base = BpeTokenizer(given.load(asked.subject.path, "MODEL")[0])
     mixture = mix(chosen, asked.languages)
-    _print_files([*files, *recognised.files.values()], chosen, mixture)
+    _print_files([*files, *recognised.files.values()], chosen, mixture, asked.languages)
     if mixture is None:
         raise BadInputError(_nothing(asked, len(paths) + len(walked.left_out)))
     found = _look_further(asked, chosen, mixture, base, findings)
@@ -158,18 +158,18 @@ def _nothing(asked: InitRequest, num_files: int) -> str:
     )
 
 
-def _print_files(files: Sequence[FoundFile], chosen: Sources, mixture: Mixture | None) -> None:
+def _print_files(files: Sequence[FoundFile], chosen: Sources, mixture: Mixture | None, languages: Languages) -> None:
     table = new_table("what the folder holds")
     for heading in ("file", "kind", "language", "rows", "used for"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "rows" else "left")
     for file in sorted(files, key=lambda one: (not one.kind, one.name)):
         rows = f"{file.rows:,}{'+' if file.has_more else ''}" if file.rows else ""
-        cells = (file.name, file.kind or "-", file.language, rows, _use(file, chosen, mixture))
+        cells = (file.name, file.kind or "-", file.language, rows, _use(file, chosen, mixture, languages))
         table.add_row(*(Text(cell) for cell in cells))
     results.print(table)
 
 
-def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
+def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None, languages: Languages) -> str:
     if not file.kind:
         # What is wrong, not what a person who names the file in a recipe should do about it.
         return shorten(f"not used: {file.reason.partition('. ')[0]}", _LONGEST_REASON, placeholder=" …")
@@ -178,8 +178,20 @@ def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None) -> str:
     if use == "training" and mixture is None:
         use = "not used: nothing in the target language stands beside it"
     elif use == "training" and mixture and not {*labels} & {*mixture.shares}:
-        use = "new pieces, if worth it" if file.kind == "text" else "not needed in this mixture"
+        use = _use_beside_training(file, chosen, languages)
     return f"{use}; {file.bad_rows:,} bad rows are dropped" if file.bad_rows else use
+
+
+def _use_beside_training(file: FoundFile, chosen: Sources, languages: Languages) -> str:
+    """Return what a source that no row of is trained on is good for."""
+    if file.kind == "text" and file.language == languages.target:
+        return "new pieces, if worth it"
+    is_scored = any(
+        task["task"] == "bits_per_byte" and task.get("language") == file.language for task in chosen.tasks.values()
+    )
+    if file.kind == "text" and not is_scored:
+        return "test texts, held out of it"
+    return "not needed in this mixture"
 
 
 def _print_leaks(recipe: Recipe, benchmarks: set[str]) -> None:

@@ -11,6 +11,7 @@ from crosstune.init.budget import minutes
 from crosstune.init.corpus import Mixture, pieces_mixture
 from crosstune.init.plan_hours import HoursPlan
 from crosstune.init.sources import Sources
+from crosstune.languages.registry import language_name
 from crosstune.recipe import Languages
 
 # Full training at three sizes: recipes/smollm2_korean, between them, and the paper's LLaMA-2-7B.
@@ -45,9 +46,10 @@ class Found:
 def propose(found: Found, name: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Return a recipe's content, and the reason of each choice by its dotted path."""
     reasons: dict[str, str] = {}
+    target = language_name(found.languages.target, "en")
     content: dict[str, Any] = {
         "name": name,
-        "description": f"{Path(found.subject.name).name} learns {found.languages.target}, by crosstune init",
+        "description": f"{Path(found.subject.name).name} learns {target}, by crosstune init",
         "seed": 1,
         "data_root": str(found.root),
         "languages": found.languages.model_dump(),
