@@ -3,6 +3,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from crosstune.errors import BadInputError
@@ -11,6 +13,7 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extend import extend
 from crosstune.tokenizer.learn import LearnRequest, learn_new_pieces
 from crosstune.tokenizer.learn_base import learn_base
+from crosstune.tokenizer.pre_tokens import PreTokens
 
 
 def seen(number: int) -> LearnRequest:
@@ -157,3 +160,16 @@ def test_no_piece_is_learnt_for_a_spelling_that_the_normalizer_changes() -> None
     extended = extend(base, new, 100)
     assert all(extended.produces(new.pieces))
     assert extended.internal(" হ\u09af\u09bc") in new.pieces
+
+
+@given(
+    words=st.lists(
+        st.text(st.sampled_from([*" ab1'책을가각ᄀㅋ", "\u1161", "\u09df", "\u200d", "\n"]), min_size=1, max_size=6)
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_words_are_parted_many_at_once_as_one_by_one(any_base: BpeTokenizer, words: list[str]) -> None:
+    bases = [any_base, BpeTokenizer(any_base.content | {"normalizer": {"type": "NFD"}})]
+    for base in bases:
+        # Each with nothing learned of the others.
+        assert [*PreTokens(base).of_each(words)] == [PreTokens(base).of(word) for word in words]

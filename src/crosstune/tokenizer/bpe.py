@@ -23,6 +23,7 @@ def _byte_level_characters() -> tuple[str, ...]:
 # Nothing merges with a line end; so what follows one is cut as inside a text, where no ▁ is put before it.
 BORDER = "\n"
 _CHARACTER_OF_BYTE = _byte_level_characters()
+_BYTE_PIECES = frozenset(BYTE_PIECES)
 _CHARACTERS = dict(enumerate(_CHARACTER_OF_BYTE))
 _BYTE_OF_CHARACTER = {character: byte for byte, character in enumerate(_CHARACTER_OF_BYTE)}
 
@@ -105,7 +106,7 @@ class BpeTokenizer:
     def surface(self, piece: str) -> str | None:
         """Return the text of a piece, or None for one that is only a part of a character."""
         if self.style == "sentencepiece":
-            return None if piece in BYTE_PIECES else piece.replace(METASPACE, " ")
+            return None if piece in _BYTE_PIECES else piece.replace(METASPACE, " ")
         try:
             return bytes(_BYTE_OF_CHARACTER[character] for character in piece).decode("utf-8")
         except (KeyError, UnicodeDecodeError):

@@ -65,19 +65,19 @@ def learn_new_pieces(base: BpeTokenizer, texts: Iterable[str], request: LearnReq
             of the language or finds no place.
     """
     words = target_words(base, texts, request)
-    parts = frozenset(parted(base, words))
-    count_allowed(words, request)
-    return replace(learn_from_words(base, words, request), parts=parts)
+    parts = parted(base, words)
+    seen = frozenset(parts)
+    parts.update(parted(base, allowed_words(words, request)))
+    return replace(learn_from_parts(base, parts, request), parts=seen)
 
 
-def learn_from_words(
+def learn_from_parts(
     base: BpeTokenizer,
-    words: Counter[str],
+    parts: Counter[str],
     request: LearnRequest,
     allowed: Callable[[NewPieces], NewPieces] | None = None,
 ) -> NewPieces:
-    """Learn pieces from counted words, of which ``allowed`` may leave some out; see ``learn_new_pieces``."""
-    parts = parted(base, words)
+    """Learn pieces from counted parts of words; ``allowed`` may leave some out. See ``learn_new_pieces``."""
     new = _pieces_of_characters(base, _needed_characters(base, parts, request))
     if len(new.pieces) > request.num_new_pieces:
         raise BadInputError(
@@ -129,15 +129,14 @@ def target_words(base: BpeTokenizer, texts: Iterable[str], request: LearnRequest
 def parted(base: BpeTokenizer, words: Counter[str]) -> Counter[str]:
     """Count what the base's pre-tokenizer makes of words, internally spelt."""
     parts: Counter[str] = Counter()
-    pre_tokens = PreTokens(base)
-    for word, count in words.items():
-        for part in pre_tokens.of(word):
+    for found, count in zip(PreTokens(base).of_each(words), words.values(), strict=True):
+        for part in found:
             parts[part] += count
     return parts
 
 
-def count_allowed(words: Counter[str], request: LearnRequest) -> None:
-    """Count each allowed word as often as the most frequent one, so that its merges are learnt among the first."""
+def allowed_words(words: Counter[str], request: LearnRequest) -> Counter[str]:
+    """Return each allowed word as often as the most frequent one, so that its merges are learnt among the first."""
     is_word = re.compile(characters.word_of(characters.letters_of(request.language, request.source))).fullmatch
     refused = [word for word in request.allow if not is_word(word)]
     if refused:
@@ -146,8 +145,7 @@ def count_allowed(words: Counter[str], request: LearnRequest) -> None:
             f"{request.language!r}, so that other text is tokenized as before. Remove them."
         )
     most = max(words.values(), default=2)
-    for word in request.allow:
-        words[f" {word}"] += max(most, 2)
+    return Counter({f" {word}": max(most, 2) * count for word, count in Counter(request.allow).items()})
 
 
 def _without_denied(base: BpeTokenizer, merges: list[Merge], deny: tuple[str, ...]) -> list[Merge]:
@@ -185,10 +183,13 @@ def _refuse_missing(base: BpeTokenizer, new: NewPieces, request: LearnRequest) -
 
 def _needed_characters(base: BpeTokenizer, parts: Counter[str], request: LearnRequest) -> list[str]:
     # As the normalizer spells them: what it takes apart is never looked for whole.
-    counts: Counter[str] = Counter()
+    by_count: dict[int, list[str]] = {}
     for part, count in parts.items():
-        for character in base.surface(part) or "":
-            counts[character] += count
+        by_count.setdefault(count, []).append(base.surface(part) or "")
+    counts: Counter[str] = Counter()
+    for count, surfaces in by_count.items():
+        for character, times in Counter("".join(surfaces)).items():
+            counts[character] += times * count
     # Joiners stand in emoji of every language, too.
     for character in (" ", *characters.JOINERS):
         del counts[character]
@@ -243,7 +244,11 @@ def _cut_into_symbols(base: BpeTokenizer, parts: Counter[str], promised: list[st
             if piece not in is_whole:
                 is_whole[piece] = base.surface(piece) is not None
         joined = [is_whole[piece] for piece in pieces]
-        if base.style == "byte_level" and not all(joined):
+        if all(joined):
+            if len(pieces) > 1:
+                symbols[tuple(pieces)] += count
+            continue
+        if base.style == "byte_level":
             joined = _of_known(base, part, pieces, known)
         for run in _runs(pieces, joined):
             symbols[run] += count

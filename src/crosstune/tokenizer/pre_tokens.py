@@ -1,13 +1,24 @@
 """What a tokenizer's normalizer and pre-tokenizer make of a word: no merge reaches across the borders they draw."""
 
 import re
-from collections.abc import Iterable
-from itertools import accumulate, pairwise
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice, pairwise
 from unicodedata import category
 
 from crosstune.tokenizer.bpe import BORDER, METASPACE, BpeTokenizer
 
 _IS_LETTERS = re.compile("(?:L. |M. |Zs |Cf )*").fullmatch
+
+
+_WORDS_AT_ONCE = 1000
+
+
+class _Kinds(dict[int, str]):
+    """The general category of each character, looked up once."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = f"{category(chr(code))} "
+        return self[code]
 
 
 class PreTokens:
@@ -19,14 +30,24 @@ class PreTokens:
 
     def __init__(self, base: BpeTokenizer) -> None:
         self._base = base
-        self._kinds: dict[int, str] = {}
+        self._kinds = _Kinds()
         self._lengths: dict[str, list[int] | None] = {}
 
     def of(self, word: str) -> list[str]:
         """Return the parts of one word."""
+        return self._of(word)
+
+    def of_each(self, words: Iterable[str]) -> Iterator[list[str]]:
+        """Yield the parts of each of many words: what the normalizer leaves as it is, is seen of many at once."""
+        waiting = iter(words)
+        while chunk := list(islice(waiting, _WORDS_AT_ONCE)):
+            are_unchanged = not self._is_changed(BORDER.join(chunk))
+            yield from (self._of(word, are_unchanged) for word in chunk)
+
+    def _of(self, word: str, is_unchanged: bool = False) -> list[str]:
         if self._base.tokenizer.pre_tokenizer is None and self._base.tokenizer.normalizer is None:
             return [self._base.internal(word)]
-        shape = self._shape(word)
+        shape = word.translate(self._kinds)
         # Single signs may have rules of their own, such as the apostrophe of 's.
         if not _IS_LETTERS(shape):
             return self._parted(word)
@@ -36,11 +57,11 @@ class PreTokens:
             if "".join(surfaces) == word:
                 self._lengths[shape] = [len(part) for part in surfaces]
             # What the normalizer changes says nothing of other words: NFC takes the য় of হয় apart, nothing of হল.
-            elif not self._is_changed(word):
+            elif is_unchanged or not self._is_changed(word):
                 self._lengths[shape] = None
             return parts
         lengths = self._lengths[shape]
-        if lengths is None or self._is_changed(word):
+        if lengths is None or (not is_unchanged and self._is_changed(word)):
             return self._parted(word)
         return [self._base.internal(word[start:end]) for start, end in pairwise([0, *accumulate(lengths)])]
 
@@ -51,12 +72,6 @@ class PreTokens:
             return False
         normal: str = normalizer.normalize_str(BORDER + word)
         return not normal.replace(METASPACE, " ").endswith(BORDER + word)
-
-    def _shape(self, word: str) -> str:
-        for character in word:
-            if ord(character) not in self._kinds:
-                self._kinds[ord(character)] = f"{category(character)} "
-        return word.translate(self._kinds)
 
     def _parted(self, word: str) -> list[str]:
         tokenizer, text = self._base.tokenizer, BORDER + word

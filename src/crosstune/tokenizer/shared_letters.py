@@ -14,7 +14,7 @@ from math import floor, log2
 from crosstune.errors import BadInputError
 from crosstune.languages import characters
 from crosstune.tokenizer.bpe import BpeTokenizer, Merge
-from crosstune.tokenizer.learn import LearnRequest, NewPieces, count_allowed, learn_from_words, parted, target_words
+from crosstune.tokenizer.learn import LearnRequest, NewPieces, allowed_words, learn_from_parts, parted, target_words
 from crosstune.tokenizer.pre_tokens import PreTokens, num_tokens
 
 
@@ -48,12 +48,14 @@ def learn_beside_source(
         )
     all_words = target_words(base, texts.target, request)
     words = worth_learning(base, all_words, _words_in(chunks, request.source))
-    count_allowed(words, request)
+    words.update(allowed_words(words, request))
     allowed: Callable[[NewPieces], NewPieces] | None = None
     if unchanged is not None:
         source_text = _SourceText(base, chunks)
         allowed = lambda new: source_text.without_effect(unchanged(new))  # noqa: E731
-    return replace(learn_from_words(base, words, request, allowed), parts=frozenset(parted(base, all_words)))
+    return replace(
+        learn_from_parts(base, parted(base, words), request, allowed), parts=frozenset(parted(base, all_words))
+    )
 
 
 def _words_in(chunks: Counter[str], language: str) -> Counter[str]:
