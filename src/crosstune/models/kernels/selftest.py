@@ -6,7 +6,7 @@ outputs and, where gradients are enabled, gradients. Where they differ by more t
 a note says so.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from crosstune.terminal import note
 
 Computation = Callable[[Tensor], Tensor]
 _NUM_STATES = 8
+_COMPARED_AT_ONCE = 2**20
 # By what is computed (a class, its forward function), precision, kind of device, and whether gradients were compared:
 # the largest difference found.
 known_differences: dict[tuple[Any, ...], float] = {}
@@ -118,9 +119,19 @@ def _outputs_and_gradients(compute: Computation, states: Tensor, part: nn.Module
 def _difference(found: Tensor, expected: Tensor) -> float:
     if found.shape != expected.shape:
         return float("inf")
-    largest = float(expected.abs().max())
-    difference = float((found - expected).abs().max())
+    # Some rows at a time: a layer's gradients, of a model of 7 billion weights, take 0.8 GB, and so would differences.
+    num_parts = 1 + expected.numel() // _COMPARED_AT_ONCE
+    both = (found, expected) if found.ndim else (found[None], expected[None])
+    parts = list(zip(*(values.chunk(num_parts) for values in both), strict=True))
+    largest = _largest(other for _, other in parts)
+    difference = _largest(one - other for one, other in parts)
     return difference / largest if largest else difference
+
+
+def _largest(parts: Iterable[Tensor]) -> float:
+    """Return the largest absolute value; no number where one is none."""
+    ends = [torch.stack(part.aminmax()).abs().max() for part in parts]
+    return float(torch.stack(ends).max())
 
 
 def rotary_embedding(states: Tensor, head_size: int) -> tuple[Tensor, Tensor]:
