@@ -56,6 +56,9 @@ def test_lengths_are_measured_per_file_before_and_after(good: Path, base: Path, 
     found = {(Path(row["text"]).name, row["language"], row["tokenizer"]): row for row in report["fertility"]}
     assert found["news.en", "en", "base"]["tokens"] == found["news.en", "en", "extended"]["tokens"]
     assert found["news.ko", "ko", "extended"]["tokens_per_word"] < found["news.ko", "ko", "base"]["tokens_per_word"] / 3
+    assert 0 < report["new_pieces"]["used"] <= report["new_pieces"]["number"]
+    of_english = compare(good, base, ComparedTexts([sides[0]], None, LANGUAGES))["new_pieces"]
+    assert of_english == {"number": report["new_pieces"]["number"], "used": 0}
     parity = {row["tokenizer"]: row["parity"] for row in report["parity"]}
     for name in ("base", "extended"):
         korean, english = (found["parallel", language, name]["tokens"] for language in ("ko", "en"))

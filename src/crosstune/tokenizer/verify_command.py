@@ -14,7 +14,7 @@ from crosstune.languages.registry import shares_letters
 from crosstune.recipe import Languages
 from crosstune.tokenizer import extension, fertility, given, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
-from crosstune.tokenizer.extend import new_pieces
+from crosstune.tokenizer.extend import new_pieces, padding_ids
 from crosstune.tokenizer.line_kinds import Parted, part_lines
 
 _SHOWN_FAILURES = 5
@@ -63,10 +63,12 @@ def compare(tokenizer: Path, base: Path, texts: ComparedTexts) -> dict[str, Any]
         if side
         for label, compiled in measured.items()
     ]
-    added = new_pieces(before, extended.tokenizer)
-    ids = {index for line in extended.tokenizer.encode_lines(samples.target_lines) for index in line}
+    dummies = set(padding_ids(extended.tokenizer))
+    added = {extended.tokenizer.pieces[piece] for piece in new_pieces(before, extended.tokenizer)} - dummies
+    lines = [line for _, language, side in sides if language == texts.languages.target for line in side]
+    ids = {index for line in extended.tokenizer.encode_lines(lines) for index in line}
     return verify.as_json(properties) | {
-        "new_pieces": {"number": len(added), "used": sum(extended.tokenizer.pieces[piece] in ids for piece in added)},
+        "new_pieces": {"number": len(added), "used": len(added & ids)},
         "word_splitter": fertility.WORD_SPLITTER,
         "fertility": [asdict(row) for row in rows],
         "parity": fertility.parity(rows, {"parallel": texts.languages}),
