@@ -51,7 +51,11 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
                 """What looks at the stages' inputs is handed to them, too."""
 
             @staticmethod
-            def run(recipe: Recipe, run: RunFolder) -> None:
+            def score_ahead(recipe: Recipe, run: RunFolder, system: str) -> None:
+                """What scores a system while others train is handed to the stage of training."""
+
+            @staticmethod
+            def run(recipe: Recipe, run: RunFolder, **_: object) -> None:
                 found.run(name, recipe, run)
 
         return Module
