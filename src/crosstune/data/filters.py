@@ -11,7 +11,7 @@ from crosstune.data.text_checks import has_special_token, is_broken, is_markup_o
 from crosstune.languages.writing_systems import script_share
 from crosstune.prompts.cleaning import clean, normalised
 from crosstune.recipe import Quality
-from crosstune.runs.in_order import Batch, InOrder
+from crosstune.runs.in_order import Chunk, InOrder
 
 EMPTY = "empty"
 BROKEN = "broken encoding"
@@ -79,7 +79,7 @@ class Outcomes(NamedTuple):
 
 
 _UNCHANGED = Outcome("")
-_Batch = Batch[tuple[list[Row], list[BadRow]], list[dict[str, str]]]
+_Batch = Chunk[tuple[list[Row], list[BadRow]], list[dict[str, str]]]
 
 
 def keep_usable(
@@ -134,15 +134,15 @@ def _batches(rows: Iterable[Row | BadRow], checks: Checks, source: str) -> Itera
                 raise bad_row_error(row, source)
             bad.append(row)
             if len(bad) == _BATCH_ROWS:
-                yield Batch(([], bad), [], sum(len(repr(one.content)) for one in bad))
+                yield Chunk(([], bad), [], sum(len(repr(one.content)) for one in bad))
                 bad = []
             continue
         good.append(row)
         num_characters += sum(map(len, row.texts.values()))
         if len(good) == _BATCH_ROWS or num_characters > BATCH_CHARACTERS:
-            yield Batch((good, bad), [row.texts for row in good], num_characters)
+            yield Chunk((good, bad), [row.texts for row in good], num_characters)
             good, bad, num_characters = [], [], 0
-    yield Batch((good, bad), [row.texts for row in good], num_characters)
+    yield Chunk((good, bad), [row.texts for row in good], num_characters)
 
 
 def _without_stated_input(texts: dict[str, str]) -> bool:

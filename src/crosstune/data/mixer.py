@@ -24,7 +24,7 @@ from crosstune.data.parts import OF_TWINS, Part, as_seen, compared_by, rows_at, 
 from crosstune.errors import BadInputError
 from crosstune.prompts.examples import SCHEMA, Example
 from crosstune.recipe import Quality
-from crosstune.runs.in_order import Batch, InOrder
+from crosstune.runs.in_order import Chunk, InOrder
 
 _HASHES = [pa.field("row", pa.int64()), pa.field("hash", pa.uint64()), pa.field("more", pa.uint64())]
 _PLACES = [pa.field("key", pa.uint64()), pa.field("part", pa.int32()), pa.field("index", pa.int64())]
@@ -68,7 +68,7 @@ class Mixer:
         seen_batches = (as_seen(batch, part.settings) for batch in batches(part.spool))
         work = partial(compared_by, with_signatures=self._quality.near_duplicate_threshold is not None)
         first = 0
-        done = self._side_by_side.map(work, (Batch(seen, seen, seen.nbytes) for seen in seen_batches), may_start=False)
+        done = self._side_by_side.map(work, (Chunk(seen, seen, seen.nbytes) for seen in seen_batches), may_start=False)
         for seen, (hashes, signatures) in done:
             if part.buckets is None:
                 part.buckets = Buckets(folder, pa.schema([*_HASHES, *seen.schema]), self._num_buckets)

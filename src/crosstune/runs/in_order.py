@@ -21,7 +21,7 @@ Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
-class Batch(NamedTuple, Generic[Kept, Given]):
+class Chunk(NamedTuple, Generic[Kept, Given]):
     """What work is done on, how large that is, and what its result is wanted with."""
 
     kept: Kept
@@ -46,14 +46,14 @@ class InOrder:
             self._pool = None
 
     def map(
-        self, work: Callable[[Given], Result], batches: Iterable[Batch[Kept, Given]], may_start: bool = True
+        self, work: Callable[[Given], Result], batches: Iterable[Chunk[Kept, Given]], may_start: bool = True
     ) -> Iterator[tuple[Kept, Result]]:
         """Yield what is kept of each batch with what ``work`` makes of what is given of it; both can be pickled.
 
         Batches are read ahead until they have ``MIN_SIZE`` together. ``may_start``: whether the work is worth starting
         processes; else it is shared only with those that are there.
         """
-        rest, ahead = iter(batches), list[Batch[Kept, Given]]()
+        rest, ahead = iter(batches), list[Chunk[Kept, Given]]()
         is_shared = bool(self._module) and num_cores() > 1
         if not may_start:
             is_shared = self._pool is not None
@@ -66,7 +66,7 @@ class InOrder:
             yield from ((batch.kept, work(batch.given)) for batch in chain(ahead, rest))
 
     def _side_by_side(
-        self, work: Callable[[Given], Result], batches: Iterable[Batch[Kept, Given]]
+        self, work: Callable[[Given], Result], batches: Iterable[Chunk[Kept, Given]]
     ) -> Iterator[tuple[Kept, Result]]:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(num_cores(), context_of(self._module), initializer=_begin)
@@ -85,14 +85,13 @@ class InOrder:
         except BrokenProcessPool:
             raise CrosstuneError(
                 "a process that shared the work ended without a message; on Linux this usually means out of memory: "
-                "let it run on fewer cores (taskset -c 0 crosstune ...). In a script of your own, call crosstune under "
-                "`if __name__ == '__main__':`, since processes load the script"
+                "let it run on fewer cores (taskset -c 0 crosstune ...)"
             ) from None
 
 
-def _at_least(size: int, batches: Iterator[Batch[Kept, Given]]) -> list[Batch[Kept, Given]]:
+def _at_least(size: int, batches: Iterator[Chunk[Kept, Given]]) -> list[Chunk[Kept, Given]]:
     """Take batches until they have a size together, or end."""
-    taken: list[Batch[Kept, Given]] = []
+    taken: list[Chunk[Kept, Given]] = []
     while size > 0 and (batch := next(batches, None)):
         taken.append(batch)
         size -= batch.size

@@ -3,7 +3,26 @@
 import os
 import sys
 from multiprocessing import connection, get_all_start_methods, get_context, parent_process
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
+
+
+class _WithoutScript(ForkServerProcess):
+    """A process that does not load the script of this one, as they do otherwise: it would call us a second time."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        script = vars(sys.modules["__main__"])
+        names: dict[str, Any] = {name: script[name] for name in ("__file__", "__spec__") if name in script}
+        script.update(dict.fromkeys(names))
+        try:
+            return ForkServerProcess._Popen(process_obj)
+        finally:
+            script.update(names)
+
+
+class _Context(ForkServerContext):
+    Process = _WithoutScript
 
 
 def context_of(*modules: str) -> Any:
@@ -11,11 +30,11 @@ def context_of(*modules: str) -> Any:
 
     A fork of this process would share locks of threads that it does not have; a new process loads torch and its like
     for seconds. The first piece of work decides what is loaded beforehand: its own modules, and what of ours this
-    process has loaded, since it may soon start work of another kind.
+    process has loaded, since it may soon start work of another kind. What they do lies in modules, not in a script.
     """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
-    context = get_context("forkserver")
+    context = _Context()
     ours = {name for name in sys.modules if name.startswith("crosstune.") and not name.endswith("__main__")}
     context.set_forkserver_preload(sorted({*modules, *ours}))
     return context
