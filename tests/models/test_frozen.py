@@ -61,7 +61,9 @@ def test_a_packed_model_computes_what_its_unpacked_weights_do_and_new_rows_stay_
     found, expected = logits_and_gradients(packed), logits_and_gradients(plain)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+        # Both round as float32 does to a sum of its size; which sums a core makes is its own business.
+        largest = max(1.0, value.abs().max().item())
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=2e-5 * largest)
 
 
 @pytest.mark.parametrize("kind", ["bf16", "nf4"])

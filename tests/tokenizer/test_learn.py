@@ -169,7 +169,10 @@ def test_no_piece_is_learnt_for_a_spelling_that_the_normalizer_changes() -> None
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_words_are_parted_many_at_once_as_one_by_one(any_base: BpeTokenizer, words: list[str]) -> None:
-    bases = [any_base, BpeTokenizer(any_base.content | {"normalizer": {"type": "NFD"}})]
+    # The base's own normalizer spells spaces, which the words that are parted rely on.
+    own = any_base.content["normalizer"]
+    decomposing = {"type": "Sequence", "normalizers": [{"type": "NFD"}, *([own] if own else [])]}
+    bases = [any_base, BpeTokenizer(any_base.content | {"normalizer": decomposing})]
     for base in bases:
         # Each with nothing learned of the others.
         assert [*PreTokens(base).of_each(words)] == [PreTokens(base).of(word) for word in words]

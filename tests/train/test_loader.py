@@ -44,7 +44,8 @@ def test_the_next_batches_are_read_while_one_is_used_but_not_all_of_them() -> No
     loader = batches(ROWS, SCHEDULE, 0, SHARE, lambda: read.append(threading.current_thread().name))
     next(loader)
     loader.close()
-    assert 1 <= len(read) <= 4 and all(name.startswith("batches") for name in read)
+    # Three batches are read or waiting for it, each looks at the files twice; there are seven.
+    assert 1 <= len(read) <= 6 and all(name.startswith("batches") for name in read)
     assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import datasets
 import lm_eval
 import numpy as np
 import pyarrow as pa
@@ -38,9 +39,8 @@ CHAT = (
 
 
 @pytest.fixture
-def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copies(tmp_path: Path) -> Path:
     """A folder that holds the harness's data set as the hub has it."""
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "copies"
     asked = [("무엇을 열었나?", 1), ("누가 열었나?", 2), ("What broke? </s>", 4), ("무엇을 섞었나?", 3)]
     rows = [
@@ -69,6 +69,16 @@ def chat_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFas
 
 def belebele(copies: Path, **more: Any) -> HarnessTask:
     return HarnessTask("belebele_kor_Hang", include_path=BELEBELE, copies=copies, **more)
+
+
+def test_a_changed_copy_is_read_anew(copies: Path) -> None:
+    """`datasets` keeps what it has read under the folder's name, which another copy has, too."""
+    rows = copies / "facebook" / "belebele" / "data" / "kor_Hang.jsonl"
+    for question in ("What broke? </s>", "What fell?"):
+        rows.write_text(rows.read_text(encoding="utf-8").replace("What broke? </s>", question), encoding="utf-8")
+        with copies_for_the_hub(copies):
+            read: Any = datasets.load_dataset("facebook/belebele", "kor_Hang", split="test")
+        assert read[2]["question"] == question
 
 
 @pytest.mark.slow

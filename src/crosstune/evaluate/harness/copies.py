@@ -1,9 +1,12 @@
 """Copies of the hub's data sets in a local folder, which tasks of lm-evaluation-harness read instead of the hub."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from crosstune.runs.hashes import describe_files
 
 # Names of readers for files, not of data sets.
 _READERS = ("arrow", "csv", "json", "pandas", "parquet", "text", "xml")
@@ -42,6 +45,10 @@ def copies_for_the_hub(folder: Path | None) -> Iterator[set[Path]]:
             )
         read.add(copy)
         options.pop("revision", None)  # A copy is of one revision.
+        # `datasets` knows a folder by its name and its README's configurations: another copy, or a changed one, would
+        # be taken for the first.
+        contents = hashlib.sha256(repr(describe_files(copy)).encode()).hexdigest()[:32]
+        options["cache_dir"] = str(Path(datasets.config.HF_DATASETS_CACHE) / f"copy_{contents}")
         return from_the_hub(str(copy), *arguments, **options)
 
     datasets.load_dataset = from_copy
