@@ -1,7 +1,8 @@
 """Take the miniature's results into docs/results.md: `make results`, after `make miniature`.
 
 `python docs/update_results.py runs/miniature_world_8 second_world` takes the second world's there,
-`python docs/update_results.py runs/smollm2_korean_budget real_model` the real model's to docs/real_model.md and README.
+`python docs/update_results.py runs/smollm2_korean_budget real_model` the real model's to docs/real_model.md and README,
+and `... runs/smollm2_korean_chat chat` and `... runs/smollm2_korean_cure chat_cure` those of the chat model.
 """
 
 import csv
@@ -116,7 +117,46 @@ REAL_MODEL = Results(
         "bilingual": "bilingual mixture",
     },
 )
-RESULTS = {"report": MINIATURE, "second_world": SECOND_WORLD, "real_model": REAL_MODEL}
+KEPT = Table(
+    (
+        ("rules kept, English", "instructions_en", "pass_rate", ".3f"),
+        ("rules kept, Korean", "instructions_ko", "pass_rate", ".3f"),
+        ("English questions answered in English", "open_questions_en", "in_language", ".3f"),
+        ("HellaSwag", "hellaswag", "acc", ".3f"),
+        ("COPA", "copa", "acc", ".3f"),
+        ("English news", "english_news", "bits_per_byte", ".3f"),
+        ("Korean news", "korean_news", "bits_per_byte", ".3f"),
+    ),
+    has_intervals=True,
+)
+CHAT = Results(
+    "chat/report.md",
+    "chat/tables.csv",
+    "the chat model",
+    {"docs/results.md": KEPT},
+    {
+        "chat": "before",
+        "korean": "Korean",
+        "published": "Korean and published English answers",
+        "replay": "Korean and its own English answers",
+        "interpolated": "Korean, interpolated with before",
+        "copied": "Korean, special tokens copied back",
+    },
+)
+CHAT_CURE = Results(
+    "chat/cure.md",
+    "chat/cure.csv",
+    "the chat model's cure",
+    {"docs/results.md": KEPT},
+    {"korean": "Korean", "nll": "then the references alone", "cpo": "then CPO", "dpo": "then DPO"},
+)
+RESULTS = {
+    "report": MINIATURE,
+    "second_world": SECOND_WORLD,
+    "real_model": REAL_MODEL,
+    "chat": CHAT,
+    "chat_cure": CHAT_CURE,
+}
 KOREAN = {
     "system": "시스템",
     "LoRA on Korean instructions": "LoRA, 한국어 지시문",

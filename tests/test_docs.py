@@ -196,7 +196,7 @@ def test_what_is_said_of_the_collapse_is_what_the_tables_say() -> None:
     assert f"({said[0]} BLEU; over [three longer runs](#what-each-part-of-the-mixture-does) {said[1]})" in text
 
 
-@pytest.mark.parametrize("name", ["report", "second_world", "real_model"])
+@pytest.mark.parametrize("name", ["report", "second_world", "real_model", "chat", "chat_cure"])
 def test_the_table_of_results_on_a_page_is_that_of_its_run(name: str) -> None:
     made = runpy.run_path(str(ROOT / "docs" / "update_results.py"))
     results = made["RESULTS"][name]
@@ -220,12 +220,13 @@ def test_every_interval_of_the_studies_that_a_page_gives_stands_in_a_file_of_the
         for columns in (("difference", "low", "high"), ("to_base", "to_base_low", "to_base_high"))
         if all(row.get(column) for column in columns)
     ]
-    # The cure's stand in its reports and its tables of failures, the two worlds' in their reports.
-    reports = sorted(path for name in ("cure", "miniature") for path in (ROOT / "docs" / name).glob("*.md"))
+    # The cures' stand in their reports and tables of failures, the two worlds' and the chat model's in their reports.
+    reports = sorted(path for name in ("cure", "miniature", "chat") for path in (ROOT / "docs" / name).glob("*.md"))
     written = [path.read_text(encoding="utf-8") for path in reports]
     known += [
         tuple(float(row[column]) for column in ("value", "low", "high"))
-        for file in sorted((ROOT / "docs" / "cure").glob("*.csv"))
+        for name in ("cure", "chat")
+        for file in sorted((ROOT / "docs" / name).glob("*.csv"))
         for row in rows_of(str(file.relative_to(ROOT)))
         if row["low"]
     ]
