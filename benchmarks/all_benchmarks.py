@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import performance_tables
+import torch
 from training_variants import MODELS
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,6 +27,12 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         # The peers as they come are measured where it matters most: the head is large there.
         fewer = [] if model == "S" else ["--variants", "trainer", "trl"]
         found[f"training_{model.lower()}"] = ["training.py", "--model", model, *fewer]
+    if torch.cpu._is_avx512_bf16_supported():
+        # Where a model of real size is trained in bfloat16; the others by hand, for their time.
+        found["training_smollm2_bf16"] = [
+            *("training.py", "--model", "SmolLM2", "--precision", "bf16"),
+            *("--variants", "crosstune", "trainer_bf16", "trl_bf16"),
+        ]
     found["multiple_choice_28m"] = ["multiple_choice.py", "--shape", "28M", "--rounds", "5"]
     sizes = ("--prompts", "48", "--batch-sizes", "32,48")
     found["generation_28m"] = ["generation.py", "--shape", "28M", "--rounds", "5", *sizes]

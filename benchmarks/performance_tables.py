@@ -11,7 +11,6 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 MODELS = ("m", "s", "miniature", "smollm2")
-IN_BF16 = ("m", "s", "miniature")
 NAMES = {
     "crosstune": "crosstune",
     "trainer": "HF Trainer, our process settings",
@@ -98,17 +97,18 @@ SUMMARY_HEAD = ("work of one core", "crosstune", "of this core's rate", "faster 
 def summary_rows() -> list[tuple[str, ...]]:
     """Return the cells of the table of ratios: a kind of work in each row."""
     rows = []
-    for model in MODELS:
-        content = read(f"training_{model}.json")
+    for name, ending in (*((f"training_{model}", "") for model in MODELS), ("training_smollm2_bf16", "_bf16")):
+        content = read(f"{name}.json")
         by_name = {row["variant"]: row for row in content["results"]}
 
         def beside(ending: str, by_name: dict[str, Any] = by_name) -> str:
             rows = {peer: by_name[name + ending] for name, peer in PEERS.items() if name + ending in by_name}
             return ", ".join(f"{peer} {row['crosstune_is_faster']:.2f} ×" for peer, row in rows.items())
 
-        ours = by_name["crosstune"]
+        ours = by_name["crosstune" + ending]
         rate, share = f"{ours['tokens_per_cpu_second']:,.0f} tokens/s", f"{ours['share_of_matrix_rate']:.0%}"
-        rows.append((f"training, {content['model']}", rate, share, beside(""), beside("_as_is")))
+        work = f"training, {content['model']}{', bf16' if ending else ''}"
+        rows.append((work, rate, share, beside(ending), beside(ending + "_as_is")))
     kinds = (
         ("multiple_choice_28m", "scoring four endings, 28M", "requests_per_s", "requests/s", "lm-evaluation-harness"),
         ("generation_28m", "translating, 28M", "new_tokens_per_s", "new tokens/s", "`generate`"),
@@ -181,7 +181,7 @@ def sides_table(name: str) -> str:
 
 
 def write_pages() -> None:
-    trainings = [*(f"training_{model}" for model in MODELS), *(f"training_{model}_bf16" for model in IN_BF16)]
+    trainings = [*(f"training_{model}" for model in MODELS), *(f"training_{model}_bf16" for model in MODELS)]
     tables = {name: training_table(name) for name in trainings}
     tables |= {"summary": summary_table(), "profile": profile_table(), "input_pipeline": input_table()}
     tables |= {name: gpu_table(name) for name in ("gpu_train", "gpu_train_first")}
