@@ -121,6 +121,7 @@ def summary_rows() -> list[tuple[str, ...]]:
     first = next(row for row in read("input_pipeline.json")["sizes"] if row["rows"] == 1_000_000)
     for work, seconds in (
         (f"data stage, {data['rows']:,} rows with every check", data["seconds"]),
+        (f"the same on {data['cores']} cores", data["seconds_on_all_cores"]),
         (f"learning 14,336 pieces from {pieces['megabytes']:.0f} MB", pieces["learn_seconds"]),
         ("1,000,000 rows to the first step", first["seconds_to_first_step"]),
     ):
