@@ -60,8 +60,9 @@ def test_many_are_worked_on_in_others_and_come_in_order(side_by_side: InOrder) -
     assert [(kept, result[0]) for kept, result in done] == [(f"number {one}", one**2) for one in range(50)]
     processes = {result[1] for _, result in done}
     assert os.getpid() not in processes
-    # Processes that were started stay for few batches, too.
-    assert {result[1] for _, result in side_by_side.map(eval, batches(2))} <= processes
+    # Processes that were started stay for few batches, too; either of the two may have done all so far.
+    processes |= {result[1] for _, result in side_by_side.map(eval, batches(2))}
+    assert os.getpid() not in processes and len(processes) <= 2
 
 
 @pytest.mark.slow
@@ -92,7 +93,8 @@ def test_a_process_that_ends_is_an_error_that_says_what_to_do(side_by_side: InOr
 def test_small_work_is_shared_only_with_processes_that_are_there(side_by_side: InOrder) -> None:
     assert {result[1] for _, result in side_by_side.map(eval, batches(50), may_start=False)} == {os.getpid()}
     started = {result[1] for _, result in side_by_side.map(eval, batches(50))}
-    assert {result[1] for _, result in side_by_side.map(eval, batches(50), may_start=False)} <= started
+    started |= {result[1] for _, result in side_by_side.map(eval, batches(50), may_start=False)}
+    assert os.getpid() not in started and len(started) <= 2
 
 
 SCRIPT = """
