@@ -118,11 +118,7 @@ def _start_what_can(
 
     while len(running) < limit and ready():
         num_workers = min(limit, len(running) + len(ready()))
-        name = ready()[0]
-        call = call_of(name)
-        waiting.remove(name)
-        if call is not None:
-            running[name] = _started(name, call, max(1, num_cores() // num_workers))
+        _begin_first(ready(), waiting, running, call_of, max(1, num_cores() // num_workers))
 
 
 def _fill_idle_cores(
@@ -138,10 +134,21 @@ def _fill_idle_cores(
         ready = _ready(spare, {*waiting, *running}, after)
         if not ready:
             return
-        spare.remove(ready[0])
-        call = call_of(ready[0])
-        if call is not None:
-            running[ready[0]] = _started(ready[0], call, 1)
+        _begin_first(ready, spare, running, call_of, 1)
+
+
+def _begin_first(
+    ready: Sequence[str],
+    waiting: list[str],
+    running: dict[str, _Running],
+    call_of: Callable[[str], Call | None],
+    num_threads: int,
+) -> None:
+    name = ready[0]
+    waiting.remove(name)
+    call = call_of(name)
+    if call is not None:
+        running[name] = _started(name, call, num_threads)
 
 
 def _ready(names: Sequence[str], unfinished: Collection[str], after: Mapping[str, Collection[str]]) -> list[str]:
