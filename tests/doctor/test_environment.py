@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from crosstune.cli import app
 from crosstune.doctor import environment
 from crosstune.doctor.findings import Finding
+from crosstune.plan.machines import Gpu
 
 FOUND: list[Finding] = []
 
@@ -46,6 +47,14 @@ def test_machine_and_disk_are_measured() -> None:
     assert found("processor").values["cores"] >= 1
     assert found("disk").values["free_gb"] > 0
     assert found("GPU").says == "none that torch can use" or found("GPU 0").values["total_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "advice"), [(2.0, "`train.precision: bf16` trains faster"), (0.4, "train in float32")]
+)
+def test_a_processor_is_said_to_gain_by_bfloat16_or_not(rate: float, advice: str) -> None:
+    finding = environment.bfloat16(Gpu("this machine", 64.0, rate, 1.0))
+    assert finding.says.startswith(f"matrix products are {rate} times as fast as in float32") and advice in finding.says
 
 
 @pytest.mark.slow

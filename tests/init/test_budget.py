@@ -1,11 +1,14 @@
 """What becomes of the hours: tasks get the items that fit, training the rest, and both follow from one speed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from crosstune.doctor.subject import find_subject
+from crosstune.doctor.subject import Subject, find_subject
+from crosstune.init import machine
 from crosstune.init.budget import Budget, minutes
 from crosstune.init.corpus import Mixture
 from crosstune.init.found import FoundFile
@@ -18,6 +21,7 @@ from crosstune.init.sources import Sources
 from crosstune.init.speed import Pace, speed_of
 from crosstune.languages.parallel_sample import sample_of
 from crosstune.plan.here import Measured, Stopwatch
+from crosstune.plan.machines import Gpu
 from crosstune.recipe import Languages
 from crosstune.train.rows import Rows, Segment
 from tests.doctor.conftest import MakeModel
@@ -25,7 +29,7 @@ from tests.init.conftest import lines, write_pairs, write_text
 from tests.tokenizer.conftest import byte_level
 
 # A thousand operations a second: a row of training takes a second, a token that is read a millisecond.
-SPEED = Pace(flops_per_second=1000.0, flops_per_row=1000.0, optimizer_seconds=0.0, inner=1.0, head=1.0, how="measured")
+SPEED = Pace(1000.0, 1000.0, flops_per_row=1000.0, optimizer_seconds=0.0, inner=1.0, head=1.0, how="measured")
 KOREAN = Languages(source="en", target="ko")
 CHOICE = {"task": "kobest_copa", "paths": ["a.tsv"]}
 TRANSLATION = {
@@ -160,11 +164,51 @@ def test_a_machine_is_measured_and_a_gpu_by_name_is_counted(
     pace = speed_of(subject, plan_for(subject, gpu), DrawnRows(Rows.of([row] * 40), 40), new)
     assert pace.flops_per_row > 0 and pace.inner > 0 and pace.head == 2 * 32 * 420
     if gpu:
-        assert "assumed" in pace.how and pace.share_of_cores == 1 and pace.flops_per_second > 1e12
+        assert "assumed" in pace.how and pace.share_of_cores == 1
+        # It trains in bfloat16 and recomputes layers, which are three passes of four; it scores in float32.
+        assert pace.flops_per_second == pytest.approx(0.4 * 165e12 * 3 / 4)
+        assert pace.scoring_flops_per_second == pytest.approx(0.4 * 82.6e12)
     else:
         assert pace.measured is measured and pace.measured.is_shared
         assert "25% of its cores" in measured.told_share
         assert pace.step_seconds(2) == pytest.approx(2 * pace.flops_per_row / 1e6 + 2.0)
+
+
+def processor(bf16_tflops: float) -> Gpu:
+    return Gpu("this machine", 64.0, bf16_tflops, 1.0)
+
+
+@pytest.mark.parametrize(("bf16_tflops", "precision"), [(2.0, "bf16"), (1.1, "float32"), (0.3, "float32")])
+def test_a_processor_trains_in_bfloat16_where_that_is_faster_and_scores_in_float32(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, bf16_tflops: float, precision: str
+) -> None:
+    rates = {"bf16": 3e6, "float32": 2e6}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine, "this_device", lambda: processor(bf16_tflops))
+    monkeypatch.setattr(Stopwatch, "measure", lambda _, case, *__: Measured(rates[case.settings.precision], 0.0, 1))
+    subject, row = find_subject(str(make_model()), None), (Segment(tuple(range(30)), 10, 80, "ko", "a"),)
+    planned = plan_for(subject, "")
+    assert (planned.cost.settings.precision, planned.scoring_precision) == (precision, "float32")
+    assert plan_for(subject, "", only_float32=True).cost.settings.precision == "float32"
+    pace = speed_of(subject, planned, DrawnRows(Rows.of([row] * 40), 40), TokenCounter(counter().base, "ko", 0, 400, 0))
+    assert (pace.flops_per_second, pace.scoring_flops_per_second) == (rates[precision], 2e6)
+    assert ("in bfloat16" in pace.how) == (precision == "bf16")
+    assert pace.gain == rates[precision] / 2e6
+
+
+def test_other_work_on_the_cores_makes_neither_precision_the_faster_one() -> None:
+    busy, free = Measured(3e6, 0.0, 1, share_of_cores=0.5), Measured(4e6, 0.0, 1)
+    pace = replace(SPEED, measured=busy, measured_as_scored=free)
+    assert pace.gain == pytest.approx(1.5)
+    assert pace.trained_as_scored().gain == 1
+
+
+@pytest.mark.parametrize(("num_weights", "precision"), [(4_000_000_000, "float32"), (7_000_000_000, "bf16")])
+def test_a_model_whose_weights_do_not_fit_in_float32_is_scored_in_bfloat16(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, num_weights: int, precision: str
+) -> None:
+    monkeypatch.setattr(Subject, "num_weights", num_weights)
+    assert plan_for(find_subject(str(make_model()), None), "rtx4090").scoring_precision == precision
 
 
 def test_where_the_model_cannot_be_tried_a_share_of_a_matrix_product_is_assumed(
@@ -178,7 +222,9 @@ def test_where_the_model_cannot_be_tried_a_share_of_a_matrix_product_is_assumed(
     planned, row = plan_for(subject, ""), (Segment(tuple(range(30)), 10, 80, "ko", "a"),)
     pace = speed_of(subject, planned, DrawnRows(Rows.of([row] * 40), 40), TokenCounter(counter().base, "ko", 0, 400, 0))
     assert "a guess" in pace.how
-    assert pace.flops_per_second == pytest.approx(0.4 * planned.machine.gpu.float32_tflops * 1e12)
+    gpu = planned.machine.gpu
+    assert pace.flops_per_second == pytest.approx(0.4 * gpu.tflops(planned.cost.settings.precision) * 1e12)
+    assert pace.scoring_flops_per_second == pytest.approx(0.4 * gpu.float32_tflops * 1e12)
 
 
 def test_of_a_long_text_the_beginning_is_held_out(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ CONTENT = {
     "rate": 2e-5,
     "null": {"true": {"paths": ["구어체(1).xlsx", "a b.txt", "-", "2", "on", ".5", "{x}", "# y", "a: b", "1e3"]}},
     "list": [{"source": "a", "n": 1, "deep": {"x": [True, None, "null"]}}],
+    "구어체": {"지시문": {"source": "1_구어체_1"}, "हिन्दी": "데이터/여자.txt"},
     "empty": {},
 }
 

@@ -37,7 +37,10 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
     ("dotted", "value", "expected"),
     [
         ("seed", "one", "seed: Input should be a valid integer (found 'one')"),
-        ("name", "Two Words", "name: String should match pattern"),
+        ("name", "Two Words", "name: a name has small letters, digits and _, and begins with a letter or digit (found"),
+        ("name", "_한국어", "name: a name has small letters, digits and _"),
+        ("name", "한국어\n", "name: a name has small letters, digits and _"),
+        ("name", "\u1112\u1161\u11ab", "(Unicode NFD): write '한'"),
         ("languages.target", "korean", "languages.target: 'korean' is not a language code (BCP 47)"),
         (
             "data.prompt",

@@ -17,7 +17,7 @@ from crosstune.train.batches import make_schedule
 from crosstune.train.cost import count_tokens, flops
 from crosstune.train.loop import progress_note
 from crosstune.train.rows import make_rows
-from crosstune.train.speed import Speed, matrix_rate, speed_of
+from crosstune.train.speed import Speed, gain_of_bf16, matrix_rate, speed_of
 from tests.train.conftest import MakeRun, scratch
 
 
@@ -41,6 +41,13 @@ def test_the_rate_is_that_of_a_product_timed_by_hand() -> None:
     # two or more.
     ratios = (matrix_rate(torch.device("cpu"), torch.float32) / rate_by_hand() for _ in range(5))
     assert any(0.67 < ratio < 1.5 for ratio in ratios)
+
+
+def test_bfloat16_is_gained_by_where_the_core_has_its_instructions() -> None:
+    has_them = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    num_threads = torch.get_num_threads()
+    assert gain_of_bf16() > 1.2 if has_them else gain_of_bf16() < 1.2
+    assert torch.get_num_threads() == num_threads
 
 
 def test_a_step_costs_what_the_plan_says(make_run: MakeRun) -> None:

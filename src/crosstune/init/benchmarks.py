@@ -1,11 +1,13 @@
 """Which files are benchmarks of the registry: kept for evaluation, their training splits left alone."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
+
+import regex
 
 from crosstune.data import evaluation_sets
 from crosstune.data.benchmark_rows import benchmark_rows
@@ -16,6 +18,7 @@ from crosstune.evaluate.find_benchmarks import Benchmark, Choice, benchmarks_of,
 from crosstune.init.found import FoundFile
 from crosstune.prompts.translation_instructions import TRANSLATION_INSTRUCTIONS
 from crosstune.recipe import EvaluationTask, Languages
+from crosstune.recipe.section import NAME
 from crosstune.runs.named_files import Tree
 from crosstune.tasks.registry import all_tasks
 from crosstune.tasks.task import Task
@@ -24,6 +27,9 @@ _TRIED = 50
 _GOOD_SHARE = 0.9
 _MAX_ITEMS = 500
 _MOST_SENTENCES = 200
+_NOT_IN_NAMES = regex.compile(r"[^\p{Ll}\p{Lo}\p{Lm}\p{M}\p{Nd}]+")
+# In a folder's name a letter takes up to four bytes of 255, and other words stand beside it.
+_LONGEST_NAME = 50
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,8 @@ def _most_columns_first() -> Iterator[Task]:
 
 
 def as_label(name: str) -> str:
-    """Return a name that a recipe may have."""
-    label = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
-    # A number alone would be read as one.
-    return label if label and label[0].isalpha() else f"file_{label}".rstrip("_")
+    """Return a name that a recipe may have: the letters and digits of a file's."""
+    label = _NOT_IN_NAMES.sub("_", normalize("NFKC", name).lower()).strip("_")[:_LONGEST_NAME].rstrip("_")
+    # A number alone, 2024 or 1e5, would be read as one.
+    is_name = regex.fullmatch(NAME, label) and not regex.fullmatch(r"\d[\d_e]*", label)
+    return label if is_name else f"file_{label}".rstrip("_")

@@ -194,6 +194,15 @@ def _use_beside_training(file: FoundFile, chosen: Sources, languages: Languages)
     return "not needed in this mixture"
 
 
+def _print_unscored(too_long: Mapping[str, float], hours: float) -> None:
+    table = new_table()
+    table.add_column(f"not scored in {hours:g} hours", overflow="fold")
+    table.add_column("takes at least", justify="right", no_wrap=True)
+    for label, most in sorted(too_long.items(), key=lambda item: item[1]):
+        table.add_row(Text(label), minutes(60 * most))
+    results.print(table)
+
+
 def _print_leaks(recipe: Recipe, benchmarks: set[str]) -> None:
     """Name the sources of which the data stage will drop rows: a person may want to know where they are from."""
     for name, count in overlaps(recipe, benchmarks).items():
@@ -213,8 +222,8 @@ def _print_summary(found: Found, asked: InitRequest) -> None:
             "that is so little that translations will not be usable: it shows that everything works. Give more "
             "--hours, a smaller model, or plan for another machine with --gpu"
         )
-    if budget.left_out:
-        note(f"not scored, since {asked.hours:g} hours are too short: {budget.left_out}")
+    if budget.scored.too_long:
+        _print_unscored(budget.scored.too_long, asked.hours)
     parts = (
         f"{minutes(budget.preparing)} to prepare, {minutes(length.seconds)} to train, "
         f"{minutes(budget.scored.seconds)} to score"

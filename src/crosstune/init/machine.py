@@ -1,6 +1,8 @@
 """What training is planned for: a GPU by name, the one that is here, or this machine's processor, measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -8,12 +10,13 @@ from crosstune.doctor.cost import LORA, METHODS, Cases, Cost, Method, cost_of
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
 from crosstune.plan.here import this_device
-from crosstune.plan.machines import GPUS, Gpu, Machine
+from crosstune.plan.machines import GPUS, Machine
 
 _MFU = 0.4
-# Full first: it learns most. On a processor nothing is gained by fewer bits.
+# Weights in float32 may take so much of the memory in scoring; the rest is for keys, values and logits.
+_SHARE_FOR_SCORING = 0.8
+# Full first: it learns most.
 _ON_GPU = tuple(sorted(METHODS, key=lambda method: ("full", "LoRA", "QLoRA").index(method.name)))
-_ON_PROCESSOR = (Method("full", {"method": "full"}, {}), Method("LoRA", LORA, {}))
 
 
 @dataclass(frozen=True)
@@ -22,26 +25,39 @@ class Planned:
 
     Attributes:
         is_measured: whether it is this one.
+        scoring_precision: of the weights in scoring: float32, unless they do not fit.
     """
 
     machine: Machine
     cost: Cost
     is_measured: bool
+    scoring_precision: Literal["float32", "bf16"] = "float32"
+
+    @property
+    def is_processor(self) -> bool:
+        """Whether it is this machine's processor."""
+        return self.is_measured and not torch.cuda.is_available()
 
 
-def plan_for(subject: Subject, gpu: str) -> Planned:
+def plan_for(subject: Subject, gpu: str, only_float32: bool = False) -> Planned:
     """Find the first way of training, full before LoRA before QLoRA, that fits a GPU, or this machine.
+
+    A processor trains in bfloat16 where that is faster, and unless it may not.
 
     Raises:
         BadInputError: when none fits.
     """
-    kind, is_measured, methods = _machine(gpu)
+    kind = GPUS[gpu] if gpu else this_device()
+    methods = (
+        _ON_GPU if gpu or torch.cuda.is_available() else _on_processor(kind.is_faster_in_bf16 and not only_float32)
+    )
     machine, cases = Machine(kind, 1, _MFU), Cases(subject.config, 1)
     needed = []
     for method in methods:
         cost = cost_of(cases, method, kind.memory_gb)
         if cost.memory.total <= kind.memory_gb * 1e9:
-            return Planned(machine, cost, is_measured)
+            fits_in_float32 = 4 * subject.num_weights <= _SHARE_FOR_SCORING * kind.memory_gb * 1e9
+            return Planned(machine, cost, not gpu, "float32" if fits_in_float32 else "bf16")
         needed.append(f"{method.name} {cost.memory.total / 1e9:.0f} GB")
     raise BadInputError(
         f"{subject.name} does not fit on {kind.name} with {kind.memory_gb:.0f} GB ({', '.join(needed)}). Use a "
@@ -49,7 +65,7 @@ def plan_for(subject: Subject, gpu: str) -> Planned:
     )
 
 
-def _machine(gpu: str) -> tuple[Gpu, bool, tuple[Method, ...]]:
-    if gpu:
-        return GPUS[gpu], False, _ON_GPU
-    return this_device(), True, _ON_GPU if torch.cuda.is_available() else _ON_PROCESSOR
+def _on_processor(in_bf16: bool) -> Sequence[Method]:
+    """Return the ways of training that gain something there: memory is no reason for fewer bits, speed is."""
+    settings = {"precision": "bf16"} if in_bf16 else {}
+    return Method("full", {"method": "full"}, settings), Method("LoRA", LORA, settings)

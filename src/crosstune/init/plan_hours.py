@@ -57,6 +57,10 @@ def plan_hours(asked: InitRequest, training: Training, pieces: PieceChoice) -> H
     with quiet(console):
         planned = plan_for(asked.subject, asked.gpu)
         plan = _plan(asked, training, pieces, planned, None)
+        if planned.is_processor and plan.budget.speed.gain < 1:
+            # Its products are faster in bfloat16, and the whole model is not: a small one, or one of many small steps.
+            planned = plan_for(asked.subject, asked.gpu, only_float32=True)
+            plan = _plan(asked, training, pieces, planned, plan.budget.speed.trained_as_scored())
         fewer = pieces.trainable(plan.target_tokens, language_name(asked.languages.target, "en"))
         return plan if fewer is pieces else _plan(asked, training, fewer, planned, plan.budget.speed)
 
@@ -67,7 +71,7 @@ def _plan(
     chosen, base, languages = training.chosen, training.base, asked.languages
     counter = TokenCounter(base, languages.target, pieces.saved, base.size + pieces.number, pieces.number)
     drawn = draw(chosen, training.mixture, languages, counter, training.longest)
-    speed = speed_of(asked.subject, planned, drawn, counter, known.measured if known else None)
+    speed = speed_of(asked.subject, planned, drawn, counter, known)
     costs = cost_of_items(chosen.tasks, asked.root, languages, counter, speed)
     scored = fit(chosen.tasks, costs, SHARE_FOR_SCORING * asked.hours * 3600)
     budget = Budget(asked.hours, speed, seconds_to_prepare(chosen, speed), scored)

@@ -136,6 +136,12 @@ def _train(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     cost = found.plan.planned.cost
     settings = cost.settings.model_dump(mode="json", include=set(cost.method.machine) | {"micro_batch_tokens"})
     reasons["train"] = f"the settings behind the estimate for {cost.method.name}: {_memory(found)}"
+    if found.plan.planned.is_processor and settings.get("precision") == "bf16":
+        reasons["train.precision"] = (
+            f"this processor trains the model {found.plan.budget.speed.gain:.1f} times as fast in bfloat16 as in "
+            "float32. Weights, optimizer and scoring stay in float32. On one without AVX512-BF16 or AMX it would be "
+            "slower"
+        )
     return settings
 
 
@@ -155,4 +161,12 @@ def _evaluate(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
         for label, settings in found.chosen.tasks.items()
         if label not in scored.too_long
     }
-    return {"reference_system": "base", "tasks": tasks}
+    content: dict[str, Any] = {"reference_system": "base"}
+    if (precision := found.plan.planned.scoring_precision) != "float32":
+        machine = found.plan.planned.machine
+        content["precision"] = precision
+        reasons["evaluate.precision"] = (
+            f"weights in float32 take {4 * found.subject.num_weights / 1e9:.0f} GB, too much for scoring on "
+            f"{machine.gpu.name} with {machine.gpu.memory_gb:.0f} GB"
+        )
+    return {**content, "tasks": tasks}

@@ -28,7 +28,7 @@ from crosstune.train.methods.base_weights import launch_here
 from crosstune.train.methods.optimizer import make_optimizer
 from crosstune.train.methods.trainable import Trainable, make_trainable
 from crosstune.train.rows import Rows, Segment
-from crosstune.train.speed import matrix_rate, wait_for
+from crosstune.train.speed import gain_of_bf16, matrix_rate, wait_for
 
 # Of all phases together.
 SECONDS = 10.0
@@ -88,7 +88,8 @@ def this_device() -> Gpu:
         return Gpu(facts.name, facts.total_memory / 1e9, *rates)
     rate = matrix_rate(device, torch.float32) / 1e12
     found = hardware()
-    return Gpu(f"this machine ({found['processor']}, {found['cores']} cores)", free_memory() / 1e9, rate, rate)
+    name = f"this machine ({found['processor']}, {found['cores']} cores)"
+    return Gpu(name, free_memory() / 1e9, rate * gain_of_bf16(), rate)
 
 
 def this_machine(num_gpus: int = 1) -> Machine:
@@ -105,7 +106,7 @@ class Stopwatch:
 
     def measure(self, case: Case, rows: Rows, schedule: Schedule) -> Measured:
         """Return how fast this machine trains a phase."""
-        key = f"{case.config.to_json_string()} {case.phase.model_dump_json()}"
+        key = " ".join([case.config.to_json_string(), case.phase.model_dump_json(), case.settings.model_dump_json()])
         if key not in self._known:
             with torch.random.fork_rng():
                 self._known[key] = _measure(case, rows, schedule, SECONDS / self.num_phases)
@@ -116,7 +117,7 @@ def _measure(case: Case, rows: Rows, schedule: Schedule, seconds: float) -> Meas
     # It says of one process what accelerate's object says.
     launch: Any = launch_here()
     device = launch.device
-    half = case.settings.precision != "float32" and device.type == "cuda"
+    half = case.settings.precision != "float32"
     rate = _ASSUMED_MFU * matrix_rate(device, torch.bfloat16 if half else torch.float32)
     # Three passes at least, the first one to warm up.
     part = _part_to_measure(case, rows, schedule, seconds / 3 * rate)

@@ -8,6 +8,8 @@ if TYPE_CHECKING:  # the command line reads the names of the GPUs, and must not 
 
 # Recomputing the forward pass makes four of three passes.
 _RECOMPUTATION = 4 / 3
+# Processors with AVX512-BF16 or AMX gain 1.9 times and more.
+_LEAST_GAIN = 1.2
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,20 @@ class Gpu:
     memory_gb: float
     bf16_tflops: float
     float32_tflops: float
+
+    @property
+    def gain_of_bf16(self) -> float:
+        """How many times as fast as in float32 it multiplies matrices in bfloat16."""
+        return self.bf16_tflops / self.float32_tflops
+
+    @property
+    def is_faster_in_bf16(self) -> bool:
+        """Whether training gains by bfloat16: processors without its instructions lose half of their speed or more."""
+        return self.gain_of_bf16 > _LEAST_GAIN
+
+    def tflops(self, precision: str) -> float:
+        """Return the rate in a precision of ``train.precision`` or ``evaluate.precision``."""
+        return self.float32_tflops if precision == "float32" else self.bf16_tflops
 
 
 GPUS = {
@@ -62,6 +78,6 @@ class Machine:
 
 def hours_of(useful_flops: float, settings: "Train", machine: Machine) -> float:
     """Return the hours that a machine takes for some useful operations, at the assumed share of its peak."""
-    peak = machine.gpu.bf16_tflops if settings.precision != "float32" else machine.gpu.float32_tflops
+    peak = machine.gpu.tflops(settings.precision)
     done = useful_flops * (_RECOMPUTATION if settings.gradient_checkpointing else 1)
     return done / (machine.mfu * peak * 1e12 * machine.num_gpus) / 3600

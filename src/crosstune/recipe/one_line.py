@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# What YAML reads as text without quotes, wherever it stands.
-_PLAIN = re.compile(r"(?:\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./-]*")
+# What YAML reads as text without quotes, wherever it stands: letters of any script.
+_PLAIN = re.compile(r"(?:\.{0,2}/)*[^\W\d][\w./-]*")
 _NOT_TEXT = re.compile(r"true|false|null|yes|no|on|off", re.IGNORECASE)
 
 

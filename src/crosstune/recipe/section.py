@@ -1,12 +1,28 @@
 """What all sections of a recipe share: frozen, strict settings, and the types of their values."""
 
 from typing import Annotated
+from unicodedata import is_normalized, normalize
 
+import regex
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from crosstune.languages.registry import language, split_direction
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+# Of any script, as users name their files. Small where a script has capitals: a name is a folder's, too, and some file
+# systems take `A` and `a` for one. Marks are vowel signs, as of Hindi and Thai.
+NAME = r"^[\p{Ll}\p{Lo}\p{Nd}][\p{Ll}\p{Lo}\p{Lm}\p{M}\p{Nd}_]*$"
+
+
+def _name(text: str) -> str:
+    if not regex.fullmatch(NAME, text):
+        raise ValueError("a name has small letters, digits and _, and begins with a letter or digit")
+    # Hangul as macOS writes it into file names: two names that look alike would be two folders, or one.
+    if not is_normalized("NFC", text):
+        raise ValueError(f"its letters are written in parts (Unicode NFD): write {normalize('NFC', text)!r}")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME})]
 Language = Annotated[
     str,
     AfterValidator(lambda code: language(code).code),
