@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from crosstune.init.speed import Pace, speed_of
 from crosstune.languages.parallel_sample import sample_of
 from crosstune.plan.here import Measured, Stopwatch
 from crosstune.plan.machines import Gpu
+from crosstune.prompts.templates import TEMPLATES, translation_instructions
 from crosstune.recipe import Languages
 from crosstune.train.rows import Rows, Segment
 from tests.doctor.conftest import MakeModel
@@ -137,16 +139,34 @@ def test_rows_are_as_long_as_the_texts_and_documents_fill_them() -> None:
             "text": FoundFile("text", "text", "ko", 100, characters=50_000, sample=text),
         },
     )
-    mixture = Mixture(({"source": "pairs"}, {"source": "text"}), 400, {"pairs": 0.75, "text": 0.25}, "")
+    asked = {"directions": ["en-ko", "ko-en"], "instruction_languages": ["en", "ko"]}
+    mixture = Mixture(({"source": "pairs", **asked}, {"source": "text"}), 400, {"pairs": 0.75, "text": 0.25}, "")
     found = draw(chosen, mixture, KOREAN, counter(), 300)
     shorter = draw(chosen, mixture, KOREAN, counter(0.5), 300)
     lengths = found.rows.lengths()
-    assert max(lengths) == 300 and min(lengths) < 200
+    assert max(lengths) == 300 and min(lengths) < 250
     assert 300 < shorter.num_rows < found.num_rows
     assert shorter.tokens_per_row < found.tokens_per_row
     # A document is all Korean; of a pair one side is, beside the other and what asks for it.
     assert 0.3 * found.tokens_per_row < found.target_tokens_per_row < found.tokens_per_row - 40 * 0.75
     assert all(0 <= token < 500 for row in found.rows for segment in row for token in segment.tokens)
+
+
+def test_a_row_of_a_translation_is_as_long_as_the_prompt_that_asks_for_it() -> None:
+    pairs = tuple({"en": first, "ko": second} for first, second in zip(lines("en", 30), lines("ko", 30), strict=True))
+    chosen = Sources(
+        settings={"a": {"kind": "parallel"}}, files={"a": FoundFile("a", "parallel", "", 30, sample=pairs)}
+    )
+    # The one in Korean: bytes of an English tokenizer, several for each syllable.
+    part = {"source": "a", "directions": ["en-ko"], "instruction_languages": ["ko"]}
+    base, template = counter().base, TEMPLATES["alpaca"]
+    found = draw(chosen, Mixture((part,), 30, {"a": 1.0}, ""), KOREAN, counter(), 5000)
+    wordings = translation_instructions("en-ko", "ko", "train")
+    written = [
+        template.prompt(wording, pair["en"]) + pair["ko"] for wording, pair in zip(cycle(wordings), pairs, strict=False)
+    ]
+    really = sum(1 + len(ids) for ids in base.encode_lines(written)) / len(written)
+    assert found.tokens_per_row == pytest.approx(really, rel=0.03)
 
 
 def test_times_are_told_in_words() -> None:

@@ -256,3 +256,15 @@ def test_of_a_data_set_with_configurations_one_is_named(folder: Path, monkeypatc
             found.look_at_data_sets([asked], Path(), languages)
     (file,) = found.look_at_data_sets(["owner/pairs:two"], Path(), languages)
     assert (file.name, file.kind, file.rows, dict(file.of_hub)["config"]) == ("owner/pairs", "parallel", 60, "two")
+
+
+def test_files_are_judged_by_rows_from_all_over_them_and_a_dictionary_is_none_of_sentences(
+    make_model: MakeModel, folder: Path
+) -> None:
+    write_pairs(folder / "pairs.tsv", "ko")
+    words = "respectable\t어엿하다\nsuburb\t근교\ndiscussion\t논의\noctopus leg\t문어다리\narrive\t도착하다\n" * 500
+    # What stands first is in another language than the rest.
+    (folder / "dictionary.tsv").write_text("en\tko\n" + "patheticness\t寒心\n" * 400 + words, encoding="utf-8")
+    recipe, said = written(make_model(), folder, "ko")
+    assert [*recipe.data.sources] == ["pairs"]
+    assert "a dictionary or a list: most rows have one or two words" in " ".join(said.split())

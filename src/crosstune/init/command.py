@@ -22,7 +22,7 @@ from crosstune.init.held_out import HeldOut, hold_out
 from crosstune.init.overlap import NUM_ROWS, overlaps
 from crosstune.init.pieces import try_pieces
 from crosstune.init.plan_hours import Training, plan_hours
-from crosstune.init.proposal import Found, longest_row, propose
+from crosstune.init.proposal import Found, longest_row, propose, template_of
 from crosstune.init.request import InitRequest
 from crosstune.init.sources import Sources, choose_sources
 from crosstune.init.yaml_text import as_yaml
@@ -115,7 +115,7 @@ def _look_further(
         pieces = try_pieces(chosen, asked.root, asked.languages, base)
     if not asked.gpu:
         note("measuring how fast this machine trains the model")
-    plan = plan_hours(asked, Training(chosen, mixture, base, longest_row(findings)), pieces)
+    plan = plan_hours(asked, Training(chosen, mixture, base, template_of(findings), longest_row(findings)), pieces)
     kept = _without_unscored(held_out, plan.budget.scored.too_long)
     return Found(asked.subject, asked.languages, asked.root, chosen, mixture, plan, findings, kept)
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from statistics import median
 
 from huggingface_hub import HfApi
 
@@ -23,6 +24,8 @@ from crosstune.terminal import progress
 _KINDS = ("instructions", "parallel", "text")
 _MOST_ROWS, _MOST_ROWS_OF_HUB = 200_000, 20_000
 _LOOKED_AT = 300
+# Of a typical row; short sentences of beginners have four.
+_FEWEST_WORDS = 3
 _SAMPLE = 200
 _GOOD_SHARE = 0.9
 # As the library `datasets` says which configurations there are: where none was named, or none of them.
@@ -54,7 +57,7 @@ class FoundFile:
         rows: how many there are, or were counted before that took too long (``has_more``).
         bad_rows: how many of them are not what their format says.
         characters: of the good rows, all sides.
-        sample: the texts of the first rows.
+        sample: the texts of some rows, spread over the file: what stands first may be short, or long.
         reason: why it is not used, or for what it is kept.
         encoding: of a text file that is not in UTF-8.
         of_hub: what else a recipe says of a data set of the hub, as its split and revision.
@@ -154,22 +157,40 @@ def _read(file: FoundFile, path: Path, root: Path, languages: Languages) -> Foun
         if len(good) < _GOOD_SHARE * len(first) or not good:
             bad = next((row.problem for row in first if isinstance(row, BadRow)), "no rows")
             return file.unused(f"{len(first) - len(good)} of its first {len(first)} rows are not readable: {bad}")
-        num_rows, num_bad = len(first), len(first) - len(good)
-        length = sum(len(text) for row in good for text in row.texts.values())
-        for row in islice(rows, _MOST_ROWS_OF_HUB if file.of_hub else _MOST_ROWS):
-            num_rows += 1
+        num_rows, num_bad, length, sample = 0, 0, 0, _Spread()
+        for row in chain(first, islice(rows, _MOST_ROWS_OF_HUB if file.of_hub else _MOST_ROWS)):
             if isinstance(row, BadRow):
                 num_bad += 1
             else:
                 length += sum(map(len, row.texts.values()))
+                sample.see(num_rows, row.texts)
+            num_rows += 1
         has_more = next(rows, None) is not None
     # Whatever a photograph, an archive or a broken table makes readers say is the reason for which it is not used.
     except Exception as error:
         said = " ".join(str(error).split()).removeprefix(f"{path}: ")
         # Of an archive the file in it is meant.
         return file.unused(said.replace(f"{path}/", "").replace(str(path), "the file"))
-    sample = tuple(row.texts for row in good[:_SAMPLE])
-    return replace(file, rows=num_rows, has_more=has_more, bad_rows=num_bad, characters=length, sample=sample)
+    return replace(file, rows=num_rows, has_more=has_more, bad_rows=num_bad, characters=length, sample=sample.texts)
+
+
+class _Spread:
+    """Some rows of a file that is read once: every n-th, where n doubles each time that there are twice enough."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, dict[str, str]] = {}
+        self._every = 1
+
+    def see(self, index: int, texts: dict[str, str]) -> None:
+        if index % self._every == 0:
+            self._kept[index] = texts
+        if len(self._kept) == 2 * _SAMPLE:
+            self._every *= 2
+            self._kept = {place: one for place, one in self._kept.items() if place % self._every == 0}
+
+    @property
+    def texts(self) -> tuple[dict[str, str], ...]:
+        return tuple(self._kept.values())
 
 
 def _rows(file: FoundFile, path: Path, root: Path, languages: Languages) -> Iterator[Row | BadRow]:
@@ -193,6 +214,10 @@ def _with_language(file: FoundFile, languages: Languages) -> FoundFile:
 
 
 def _with_right_sides(file: FoundFile, languages: Languages) -> FoundFile:
+    # Rows without words between spaces, as Chinese has them, are one word: the side with more of them tells.
+    words = max(median(len(row[side].split()) for row in file.sample) for side in (languages.source, languages.target))
+    if words < _FEWEST_WORDS:
+        return file.unused("a dictionary or a list: most rows have one or two words, and sentences teach more")
     for side in (languages.source, languages.target):
         code, seen = language_of("\n".join(row[side] for row in file.sample), languages)
         if code != side:

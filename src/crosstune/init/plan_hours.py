@@ -14,6 +14,7 @@ from crosstune.init.scoring import cost_of_items, fit
 from crosstune.init.sources import Sources
 from crosstune.init.speed import Pace, speed_of
 from crosstune.languages.registry import language_name
+from crosstune.prompts.templates import Template
 from crosstune.terminal import console, quiet
 from crosstune.tokenizer.bpe import BpeTokenizer
 
@@ -23,12 +24,14 @@ class Training:
     """What is trained on, as the model's own tokenizer cuts it.
 
     Attributes:
+        template: what is asked in.
         longest: tokens of a row, at most.
     """
 
     chosen: Sources
     mixture: Mixture
     base: BpeTokenizer
+    template: Template
     longest: int
 
 
@@ -69,7 +72,9 @@ def _plan(
     asked: InitRequest, training: Training, pieces: PieceChoice, planned: Planned, known: Pace | None
 ) -> HoursPlan:
     chosen, base, languages = training.chosen, training.base, asked.languages
-    counter = TokenCounter(base, languages.target, pieces.saved, base.size + pieces.number, pieces.number)
+    counter = TokenCounter(
+        base, languages.target, pieces.saved, base.size + pieces.number, pieces.number, training.template
+    )
     drawn = draw(chosen, training.mixture, languages, counter, training.longest)
     speed = speed_of(asked.subject, planned, drawn, counter, known)
     costs = cost_of_items(chosen.tasks, asked.root, languages, counter, speed)

@@ -12,6 +12,8 @@ from crosstune.init.corpus import Mixture, pieces_mixture
 from crosstune.init.plan_hours import HoursPlan
 from crosstune.init.sources import Sources
 from crosstune.languages.registry import language_name
+from crosstune.models.jinja_templates import QUESTION
+from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.recipe import Languages
 
 # Full training at three sizes: recipes/smollm2_korean, between them, and the paper's LLaMA-2-7B.
@@ -23,6 +25,15 @@ _LONGEST_ROW = 512
 def longest_row(findings: Mapping[str, Finding]) -> int:
     """Return the tokens of the longest row: a limit of ours, or what the model reads."""
     return min(_LONGEST_ROW, int(findings["context"].values.get("max_position_embeddings") or _LONGEST_ROW))
+
+
+def template_of(findings: Mapping[str, Finding]) -> Template:
+    """Return what texts are asked in: the model's chat template, or one of ours where it has none."""
+    found = findings.get("template")
+    if found is None or "around" not in found.values:
+        return TEMPLATES["alpaca"]
+    asked = found.values["around"]
+    return Template("chat", asked.replace(QUESTION, f"{QUESTION}\n{{input}}"), asked, "")
 
 
 @dataclass(frozen=True)
@@ -68,12 +79,10 @@ def propose(found: Found, name: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _data(found: Found, reasons: dict[str, str]) -> dict[str, Any]:
     template, switch = found.findings.get("template"), found.findings.get("thinking")
-    data: dict[str, Any] = {"prompt": "alpaca"}
+    data: dict[str, Any] = {"prompt": template_of(found.findings).name}
     reasons["data.prompt"] = f"chat template: {template.says}" if template else "no chat template was found"
-    if template and "around" in template.values:
-        data["prompt"] = "chat"
-        if switch and switch.setting:
-            data["template_options"] = {"enable_thinking": False}
+    if data["prompt"] == "chat" and switch and switch.setting:
+        data["template_options"] = {"enable_thinking": False}
     data["quality"] = {"on_bad_row": "drop"}
     reasons["data.quality"] = "unreadable rows are dropped and listed in dropped.jsonl"
     data["sources"] = found.chosen.settings

@@ -1,21 +1,22 @@
 """Rows as long as those that a mixture gives: what training costs depends on their lengths, not on what they say."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from itertools import cycle, islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crosstune.init.corpus import Mixture
 from crosstune.init.sources import Sources
+from crosstune.prompts.templates import TEMPLATES, Template, translation_instructions
 from crosstune.recipe import Languages
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.train.rows import Rows, Segment
 
 _NUM_ROWS = 256
-# Tokens that a template and an instruction put around a text; what of them all rows begin with is computed once.
-AROUND, _SHARED = 40, 25
+_ASKED = "?"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class TokenCounter:
         saved: by what share new pieces shorten text in the target language.
         num_rows: of the model: its own pieces and the new ones.
         num_new: of them.
+        template: what texts are asked in.
     """
 
     base: BpeTokenizer
@@ -33,6 +35,7 @@ class TokenCounter:
     saved: float
     num_rows: int
     num_new: int
+    template: Template = TEMPLATES["alpaca"]
 
     def without_new_pieces(self) -> "TokenCounter":
         """Return the counter of the model as it comes."""
@@ -42,6 +45,27 @@ class TokenCounter:
         """Return the tokens of texts in a language."""
         share = 1 - self.saved if language == self.target else 1.0
         return [share * len(ids) for ids in self.base.encode_lines(list(texts))]
+
+    @cached_property
+    def around(self) -> int:
+        """Tokens that the template puts around a question."""
+        return len(self.base.encode_lines([self.template.prompt(_ASKED)])[0]) - 1
+
+    @cached_property
+    def around_input(self) -> int:
+        """Tokens that it puts around an instruction and its input."""
+        return len(self.base.encode_lines([self.template.prompt(_ASKED, _ASKED)])[0]) - 2
+
+    @cached_property
+    def shared(self) -> int:
+        """How many of them all rows begin with, which training computes once."""
+        begin = self.template.prompt(_ASKED).partition(_ASKED)[0]
+        return len(self.base.encode_lines([begin])[0])
+
+    def asking(self, direction: str, language: str) -> list[float]:
+        """Return the tokens around a text that is to be translated, for each wording in a language."""
+        wordings = translation_instructions(direction, language, "train")
+        return [self.around_input + length for length in self.lengths(wordings, language)]
 
 
 class _Lengths(NamedTuple):
@@ -74,27 +98,34 @@ class DrawnRows:
 def draw(chosen: Sources, mixture: Mixture, languages: Languages, counter: TokenCounter, longest: int) -> DrawnRows:
     """Return rows of a mixture's lengths, of each source by its share; their tokens are drawn."""
     random = np.random.default_rng(0)
-    begin = random.integers(0, counter.num_rows, _SHARED)
+    begin = random.integers(0, counter.num_rows, counter.shared)
     rows, total, in_target = [], 0.0, 0.0
     for part in mixture.parts:
         name = part["source"]
-        num_rows, found = _lengths(chosen, name, mixture, languages, counter, longest)
+        num_rows, found = _lengths(chosen, part, mixture, languages, counter, longest)
         total += num_rows
         wanted = max(1, round(_NUM_ROWS * mixture.shares[name]))
         for place in range(wanted if found else 0):
             prompt, answer, target_tokens = found[place % len(found)]
             in_target += target_tokens
             drawn = random.integers(0, counter.num_rows, prompt + answer)
-            drawn[: min(_SHARED, prompt - 1)] = begin[: min(_SHARED, prompt - 1)]
+            num_shared = min(len(begin), prompt - 1)
+            drawn[:num_shared] = begin[:num_shared]
             language = chosen.files[name].language or languages.target
             rows.append((Segment(tuple(drawn.tolist()), prompt, 4 * answer, language, name),))
     return DrawnRows(Rows.of(rows), max(1.0, total), in_target / max(1, len(rows)))
 
 
 def _lengths(
-    chosen: Sources, name: str, mixture: Mixture, languages: Languages, counter: TokenCounter, longest: int
+    chosen: Sources,
+    part: Mapping[str, Any],
+    mixture: Mixture,
+    languages: Languages,
+    counter: TokenCounter,
+    longest: int,
 ) -> tuple[float, list[_Lengths]]:
     """Return how many rows a source gives, and the lengths of some of them."""
+    name = part["source"]
     file, kind = chosen.files[name], chosen.settings[name]["kind"]
     if kind == "text":
         # Documents are packed into full rows.
@@ -104,25 +135,34 @@ def _lengths(
         return file.characters * rate / longest, [full]
     return mixture.num_rows * mixture.shares[name], [
         _Lengths(prompt, min(answer, longest - prompt), min(in_target, longest))
-        for prompt, answer, in_target in _prompts_and_answers(chosen, name, languages, counter)
+        for prompt, answer, in_target in _prompts_and_answers(chosen, part, languages, counter)
         if prompt < longest
     ]
 
 
-def _prompts_and_answers(chosen: Sources, name: str, languages: Languages, counter: TokenCounter) -> Iterator[_Lengths]:
-    file = chosen.files[name]
-    if chosen.settings[name]["kind"] == "parallel":
-        sides = [
-            counter.lengths([row[code] for row in file.sample], code) for code in (languages.source, languages.target)
+def _prompts_and_answers(
+    chosen: Sources, part: Mapping[str, Any], languages: Languages, counter: TokenCounter
+) -> Iterator[_Lengths]:
+    file, kind = chosen.files[part["source"]], chosen.settings[part["source"]]["kind"]
+    if kind == "parallel":
+        lengths = {
+            code: counter.lengths([row[code] for row in file.sample], code)
+            for code in (languages.source, languages.target)
+        }
+        # Every way in which a translation is asked for, in turn.
+        ways = [
+            (direction, cycle(counter.asking(direction, language)))
+            for direction in part["directions"]
+            for language in part["instruction_languages"]
         ]
-        for index, (first, second) in enumerate(zip(*sides, strict=True)):
-            # Both directions, in turn.
-            asked, answer = (first, second) if index % 2 else (second, first)
-            yield _Lengths(AROUND + round(asked), 1 + round(answer), second)
+        for index, (direction, asking) in enumerate(islice(cycle(ways), len(file.sample))):
+            known, wanted = direction.split("-")
+            prompt = round(next(asking) + lengths[known][index])
+            yield _Lengths(prompt, 1 + round(lengths[wanted][index]), lengths[languages.target][index])
     else:
         asked_for = ["\n".join(row[key] for key in row if key != "output") for row in file.sample]
-        asked = counter.lengths(asked_for, file.language)
+        questions = counter.lengths(asked_for, file.language)
         answers = counter.lengths([row["output"] for row in file.sample], file.language)
-        for prompt, reply in zip(asked, answers, strict=True):
-            in_target = prompt + reply if file.language == languages.target else 0
-            yield _Lengths(AROUND + round(prompt), 1 + round(reply), in_target)
+        for question, answer in zip(questions, answers, strict=True):
+            in_target = question + answer if file.language == languages.target else 0
+            yield _Lengths(counter.around + round(question), 1 + round(answer), in_target)

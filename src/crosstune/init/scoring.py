@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from crosstune.data import evaluation_sets
 from crosstune.data.rows import BadRow
 from crosstune.errors import BadInputError
-from crosstune.init.rows import AROUND, TokenCounter
+from crosstune.init.rows import TokenCounter
 from crosstune.init.speed import Pace
 from crosstune.recipe import EvaluationTask, Languages
 from crosstune.tasks.task import Item
@@ -76,21 +77,24 @@ def _seconds(
     texts, answers = ([_text(item, chosen) for item in items] for chosen in (names, options))
     language = task.items_language or languages.target
     read = sum(counter.lengths(texts, language))
+    if task.spec.judge == "text":
+        return speed.scoring_seconds(read, read, 0)
+    read += counter.around * len(items)
     if task.spec.is_generated:
-        return speed.scoring_seconds(read + AROUND * len(items), 0, task.max_new_tokens * len(items))
-    scored = read if task.spec.judge == "text" else sum(counter.lengths(answers, language)) + len(items)
-    return speed.scoring_seconds(read + AROUND * len(items), scored, 0)
+        return speed.scoring_seconds(read, 0, task.max_new_tokens * len(items))
+    return speed.scoring_seconds(read, sum(counter.lengths(answers, language)) + len(items), 0)
 
 
 def _translating(
     task: EvaluationTask, items: Sequence[Item], direction: str, counter: TokenCounter, speed: Pace
 ) -> float:
     source, target = direction.split("-")
-    read = sum(counter.lengths([item[source] for item in items], source)) + AROUND * len(items)
+    read = sum(counter.lengths([item[source] for item in items], source)) * len(task.instruction_languages)
+    read += sum(fmean(counter.asking(direction, code)) for code in task.instruction_languages) * len(items)
     meant = counter.lengths([item[target] for item in items], target)
     # Who does not know where to end writes on up to the limit: half way between both.
     written = sum((min(length, task.max_new_tokens) + task.max_new_tokens) / 2 for length in meant)
-    return len(task.instruction_languages) * speed.scoring_seconds(read, 0, written)
+    return speed.scoring_seconds(read, 0, written * len(task.instruction_languages))
 
 
 def _text(item: Item, names: Sequence[str]) -> str:
