@@ -3,6 +3,11 @@
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM as Auto
 from transformers import Gemma3TextConfig, LlamaConfig, MixtralConfig, Qwen3MoeConfig
 
@@ -73,3 +78,38 @@ def test_a_model_of_eighty_layers_takes_as_many_passes_as_one_of_four(monkeypatc
     )
     count(LlamaConfig(**SHAPE | {"num_hidden_layers": 80}), "float32")
     assert passes == [1, 2, 1, 2]
+
+
+class _Copies(TorchDispatchMode):
+    """Remembers which copies of weights autocast makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[StorageWeakRef] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and found.dtype == torch.bfloat16 and found.shape == (16, 16):
+            self.made.append(StorageWeakRef(found.untyped_storage()))
+        return found
+
+    @property
+    def num_alive(self) -> int:
+        return sum(not copy.expired() for copy in self.made)
+
+
+@pytest.mark.parametrize(
+    ("moves", "recomputes", "num_inside", "num_afterwards"),
+    [(True, False, 4, 4), (True, True, 4, 0), (False, False, 4, 4), (False, True, 0, 0)],
+)
+def test_autocast_keeps_the_copies_of_weights_that_the_plan_counts(
+    moves: bool, recomputes: bool, num_inside: int, num_afterwards: int
+) -> None:
+    layers = [nn.Linear(16, 16, bias=False).requires_grad_(moves) for _ in range(4)]
+    states = torch.randn(2, 16, requires_grad=True)
+    with _Copies() as copies:
+        with torch.autocast("cpu", torch.bfloat16):
+            for layer in layers:
+                states = checkpoint(layer, states, use_reentrant=False) if recomputes else layer(states)
+            assert copies.num_alive == num_inside
+        assert copies.num_alive == num_afterwards

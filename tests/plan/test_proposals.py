@@ -66,6 +66,18 @@ def test_each_way_of_training_weighs_what_its_weights_gradients_and_moments_weig
     assert ways["lora, base nf4"].weights == pytest.approx((0.5 + 1 / 64 + 4 / (64 * 256)) * IN_LAYERS + rest)
 
 
+@pytest.mark.slow
+def test_copies_of_weights_that_stay_are_one_layer_s_where_layers_are_computed_again() -> None:
+    (lora,) = (way.case for way in ways_of(case(precision="bf16")) if way.name == "lora")
+    adapters = lora.num_trained()
+    in_layer = IN_LAYERS // LAYERS + 2 * WIDE + adapters // LAYERS
+    assert lora.memory().working_weights == 2 * (WEIGHTS + adapters)
+    spared = lora.with_settings(gradient_checkpointing=True).memory()
+    assert spared.working_weights == 2 * (adapters + in_layer + PIECES * WIDE)
+    full = case(precision="bf16", gradient_checkpointing=True)
+    assert full.memory().working_weights == 2 * WEIGHTS
+
+
 def test_ways_of_training_are_named_from_what_learns_best_on_and_only_those_that_the_recipe_may_take() -> None:
     assert [way.name for way in ways_of(case())] == [
         "full",

@@ -93,9 +93,7 @@ def test_text_is_tokenized_shard_by_shard_in_several_processes(
     started: list[int] = []
     monkeypatch.setattr(store, "num_cores", lambda: 2)
     # Threads stand for processes here, which would load their libraries for half a minute.
-    monkeypatch.setattr(
-        store, "ProcessPoolExecutor", lambda number, _: started.append(number) or ThreadPoolExecutor(number)
-    )
+    monkeypatch.setattr(store, "pool_of", lambda number, *_, **__: started.append(number) or ThreadPoolExecutor(number))
     found = mixture_tokens(text, "korean", "base")
     assert started == [2]
     names = sorted(path.name for path in text.tokens("korean", "base").glob("*.arrow"))
@@ -168,13 +166,20 @@ def change(path: Path) -> None:
         (change, "has other content than was written"),
     ],
 )
-def test_a_shard_that_is_not_what_was_written_is_named_and_made_again_before_anything_reads_it(
-    text: RunFolder, damage: Callable[[Path], None], message: str, capsys: pytest.CaptureFixture[str]
+def test_a_shard_that_is_not_what_was_written_is_named_and_alone_made_again_before_anything_reads_it(
+    text: RunFolder,
+    damage: Callable[[Path], None],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = mixture_tokens(text, "korean", "base").to_pylist()
     folder = text.tokens("korean", "base")
     damage(folder / name_of_shard(1))
+    real, written = store.write_shard, list[str]()
+    monkeypatch.setattr(store, "write_shard", lambda work, *rest: written.append(work.path.name) or real(work, *rest))
     assert mixture_tokens(text, "korean", "base").to_pylist() == before
+    assert written == [name_of_shard(1)]
     said = " ".join(capsys.readouterr().err.split())
     assert re.search(rf"base is damaged and will be rebuilt: tokens-00001\.arrow {message}", said)
 

@@ -166,17 +166,25 @@ def test_a_run_goes_on_on_another_number_of_processes_with_the_same_order_of_exa
 
 
 @pytest.mark.exhaustive
-def test_split_weights_go_on_on_three_processes(make_run: MakeRun, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("num_before", "num_after", "is_split"),
+    [(2, 3, True), (4, 2, True), (4, 2, False)],
+    ids=["2 to 3, fsdp2", "4 to 2, fsdp2", "4 to 2, ddp"],
+)
+def test_several_processes_go_on_where_more_or_fewer_stopped(
+    make_run: MakeRun, tmp_path: Path, num_before: int, num_after: int, is_split: bool
+) -> None:
     systems = {"base": scratch(phases=[phase(num_steps=30, **PULLS)])}
     recipe, single = make_run(systems, root=tmp_path / "single")
     train_stage.run(recipe, single)
     recipe, moved = make_run(systems, root=tmp_path / "moved", save_every_steps=4)
-    ranks = train_on_two(recipe, tmp_path / "moved", sharded=True)
+    ranks = train_on_ranks(recipe, tmp_path / "moved", num_before, sharded=is_split)
     wait_for_steps(moved, 5, ranks)
     ranks.send_signal(signal.SIGTERM)
     ranks.wait()
     assert 4 <= len(losses(moved, "base")) < 30
-    train_on_ranks(recipe, tmp_path / "moved", 3, sharded=True).finish()
+    train_on_ranks(recipe, tmp_path / "moved", num_after, sharded=is_split).finish()
+    assert {done["num_processes"] for done in read_json(moved.system("base") / "system.json")["phases"]} == {num_after}
     assert_learnt_the_same(moved, single)
 
 

@@ -150,8 +150,16 @@ def _copies(trained: nn.Module, settings: Train) -> float:
     if settings.weights == "bf16":
         # Without autocast each weight is widened, and its copy kept for the backward pass.
         return num_weights * _FLOAT if settings.precision == "float32" else 0
-    # Autocast keeps its copies of the weights until the backward pass has used them.
-    return num_weights * 2 if settings.precision != "float32" else 0
+    if settings.precision == "float32":
+        return 0
+    # Autocast keeps its copies of weights that move until the forward pass is through. Of those that do not, the
+    # backward pass keeps them: of one layer at a time, and of the head, where layers are computed again.
+    moving = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
+    still = num_weights - moving
+    if settings.gradient_checkpointing:
+        model: Any = inner_model(trained)
+        still = min(still, _largest_layer(trained) + model.get_output_embeddings().weight.numel())
+    return 2 * (moving + still)
 
 
 def fake_model(build: Callable[[], nn.Module]) -> tuple[nn.Module, FakeTensorMode]:

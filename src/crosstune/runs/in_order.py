@@ -1,16 +1,12 @@
 """The same work on many batches, in several processes where they are many, with the results in order."""
 
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
-from crosstune.errors import CrosstuneError
-from crosstune.runs.processes import context_of, end_with_parent, num_cores
+from crosstune.runs.processes import none_ends_alone, num_cores, pool_of
 
 # What starts processes, and what waits for them at most: characters or bytes. They take seconds to load what the work
 # needs, in which one process works through as much.
@@ -69,10 +65,10 @@ class InOrder:
         self, work: Callable[[Given], Result], batches: Iterable[Chunk[Kept, Given]]
     ) -> Iterator[tuple[Kept, Result]]:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(num_cores(), context_of(self._module), initializer=_begin)
+            self._pool = pool_of(num_cores(), self._module)
         waiting: deque[tuple[Kept, int, Future[Result]]] = deque()
         num_waiting = 0
-        try:
+        with none_ends_alone():
             for kept, given, size in batches:
                 waiting.append((kept, size, self._pool.submit(work, given)))
                 num_waiting += size
@@ -82,11 +78,6 @@ class InOrder:
                     yield first, result.result()
             for kept, _, result in waiting:
                 yield kept, result.result()
-        except BrokenProcessPool:
-            raise CrosstuneError(
-                "a process that shared the work ended without a message; on Linux this usually means out of memory: "
-                "let it run on fewer cores (taskset -c 0 crosstune ...)"
-            ) from None
 
 
 def _at_least(size: int, batches: Iterator[Chunk[Kept, Given]]) -> list[Chunk[Kept, Given]]:
@@ -96,9 +87,3 @@ def _at_least(size: int, batches: Iterator[Chunk[Kept, Given]]) -> list[Chunk[Ke
         taken.append(batch)
         size -= batch.size
     return taken
-
-
-def _begin() -> None:
-    """Leave Ctrl-C to the process that waits for this one, and end when that one is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, daemon=True).start()

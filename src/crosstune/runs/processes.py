@@ -1,10 +1,18 @@
 """How processes are started, how many, and how they end."""
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import connection, get_all_start_methods, get_context, parent_process
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
+
+from crosstune.errors import CrosstuneError
 
 
 class _WithoutScript(ForkServerProcess):
@@ -46,6 +54,35 @@ def end_with_parent() -> None:
     assert parent is not None
     connection.wait([parent.sentinel])
     os._exit(1)
+
+
+def pool_of(num_processes: int, module: str, on_interrupt: signal.Handlers = signal.SIG_IGN) -> ProcessPoolExecutor:
+    """Return processes that share work which a module holds, and end when this one is killed.
+
+    ``on_interrupt`` is what Ctrl-C does to them: it reaches all, and this process is told of it, too.
+    """
+    return ProcessPoolExecutor(num_processes, context_of(module), initializer=_begin, initargs=(on_interrupt,))
+
+
+def _begin(on_interrupt: signal.Handlers) -> None:
+    signal.signal(signal.SIGINT, on_interrupt)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def none_ends_alone() -> Iterator[None]:
+    """Say what to do where a process of a pool ends in the middle of its work.
+
+    Raises:
+        CrosstuneError: when one does.
+    """
+    try:
+        yield
+    except BrokenProcessPool:
+        raise CrosstuneError(
+            "a process that shared the work ended without a message; on Linux this usually means out of memory: "
+            "let it run on fewer cores (taskset -c 0 crosstune ...)"
+        ) from None
 
 
 def num_cores() -> int:

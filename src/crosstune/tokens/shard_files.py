@@ -53,6 +53,15 @@ def read_shards(folder: Path) -> pa.Table:
     return pa.concat_tables([read_shard(folder / shard["name"]) for shard in shards])
 
 
+def keep_whole_shards(folder: Path, place: Path) -> None:
+    """Move the shards of a damaged folder that are what was written to another place: they need not be made again."""
+    place.mkdir(parents=True, exist_ok=True)
+    for shard in read_json(folder / MANIFEST)["shards"]:
+        path = folder / shard["name"]
+        if path.is_file() and hash_file(path) == shard["sha256"]:
+            path.replace(place / path.name)
+
+
 def watch_shards(folder: Path) -> Callable[[], None]:
     """Return a function that raises once a shard that is mapped now was cut or changed.
 

@@ -1,8 +1,9 @@
 """The tokens of a mixture under a tokenizer: made once, shard by shard, kept on disk, counted by source."""
 
 import shutil
+import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,10 +22,17 @@ from crosstune.prompts.examples import IS_OPEN
 from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MANIFEST, RunFolder, fingerprint_of, is_current, whole_folder
-from crosstune.runs.processes import context_of, num_cores
+from crosstune.runs.processes import none_ends_alone, num_cores, pool_of
 from crosstune.terminal import console, new_table, progress
 from crosstune.tokens.encode import ENCODED, encode_examples
-from crosstune.tokens.shard_files import facts_of_shards, name_of_shard, read_shard, read_shards, watch_shards
+from crosstune.tokens.shard_files import (
+    facts_of_shards,
+    keep_whole_shards,
+    name_of_shard,
+    read_shard,
+    read_shards,
+    watch_shards,
+)
 
 SCHEMA = pa.schema(
     [
@@ -71,6 +79,8 @@ def mixture_tokens(run: RunFolder, mixture: str, which: str) -> pa.Table:
         examples, tokenizer = run.mixture(mixture) / "examples.parquet", run.tokenizer(which)
         # Named by what it is made from, so that only shards of the same tokens are taken up again.
         unfinished = folder.with_name(f".{folder.name}.{wanted}.unfinished")
+        if (folder / MANIFEST).is_file() and read_json(folder / MANIFEST)["fingerprint"] == wanted:
+            keep_whole_shards(folder, unfinished)
         with_controls = rendered_with_controls(run, mixture)
         write_shards(examples, tokenizer, unfinished, f"tokenise {mixture} ({which})", with_controls)
         facts: dict[str, Any] = {}
@@ -117,7 +127,8 @@ def write_shards(examples: Path, tokenizer: Path, folder: Path, title: str, with
             for one in work:
                 write_shard(one, advance)
             return
-        with ProcessPoolExecutor(num_processes, context_of(__name__)) as pool:
+        # What was interrupted is begun anew: nobody waits until it is done.
+        with none_ends_alone(), pool_of(num_processes, __name__, on_interrupt=signal.SIG_DFL) as pool:
             try:
                 for done in as_completed([pool.submit(_write_whole_shard, one) for one in work]):
                     advance(done.result())

@@ -95,10 +95,18 @@ def _corpora(tokens: pa.Table) -> tuple[NDArray[np.int32], list[Corpus]]:
     """Return the index of each example's corpus, and the corpora."""
     languages, of_language = _numbered(tokens["language"])
     sources, of_source = _numbered(tokens["source"])
-    pairs = of_language * max(1, len(sources)) + of_source
-    used, corpus = np.unique(pairs, return_inverse=True)
-    corpora = [(languages[pair // len(sources)], sources[pair % len(sources)]) for pair in used.tolist()]
-    return corpus.astype(np.int32), corpora
+    used, corpus = numbered_anew(of_language * max(1, len(sources)) + of_source, len(languages) * len(sources))
+    corpora = [(languages[pair // len(sources)], sources[pair % len(sources)]) for pair in used]
+    return corpus, corpora
+
+
+def numbered_anew(values: NDArray[np.int32], limit: int) -> tuple[list[int], NDArray[np.int32]]:
+    """Return which numbers below a limit occur, in their order, and each one's place among them.
+
+    As `np.unique` does, which sorts all of them: a second of ten million rows' three.
+    """
+    occurs = np.bincount(values, minlength=limit) > 0
+    return np.flatnonzero(occurs).tolist(), (np.cumsum(occurs, dtype=np.int32) - 1)[values]
 
 
 def _numbered(texts: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:

@@ -12,7 +12,7 @@ from crosstune.errors import BadInputError
 from crosstune.recipe import Phase
 from crosstune.terminal import note
 from crosstune.train.mapped_pages import PagesAhead
-from crosstune.train.row_index import Corpus, SegmentIndex, TokenValues, read_index
+from crosstune.train.row_index import Corpus, SegmentIndex, TokenValues, numbered_anew, read_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Rows(Sequence[Row]):
         corpora: Sequence[Corpus],
         origins: pa.ChunkedArray,
     ) -> None:
-        used, corpus = np.unique(index.corpus, return_inverse=True)
-        self.facts = replace(index, corpus=corpus.astype(np.int32))
-        self.corpora: list[Corpus] = [corpora[number] for number in used.tolist()]
+        used, corpus = numbered_anew(index.corpus, len(corpora))
+        self.facts = replace(index, corpus=corpus)
+        self.corpora: list[Corpus] = [corpora[number] for number in used]
         self.first = first
         self._values, self._origins = values, origins
 
