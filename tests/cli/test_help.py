@@ -1,6 +1,10 @@
 """The help of the command line teaches: panels by what is wanted, an example for every command."""
 
+from typing import Any, cast
+
 import pytest
+from rich.markup import render
+from typer.main import get_command
 from typer.models import CommandInfo
 from typer.testing import CliRunner
 
@@ -23,6 +27,14 @@ def test_every_command_s_help_ends_with_an_example(name: str) -> None:
     example = shown.partition("Example: ")[2]
     # A list is looked at to run what stands in it.
     assert f"crosstune {name}" in example or (name == "recipes list" and "crosstune run" in example)
+
+
+@pytest.mark.parametrize("name", [str(command.name) for command in app.app.registered_commands])
+def test_nothing_in_help_is_taken_for_markup_and_left_out(name: str) -> None:
+    # Rich reads `[all that are scored]` as a style; a default in words is typer's `show_default`.
+    command = cast(Any, get_command(app.app)).commands[name]
+    texts = [command.help, *(getattr(parameter, "help", "") or "" for parameter in command.params)]
+    assert [text for text in texts if render(text).plain != text] == []
 
 
 @pytest.mark.parametrize("command", app.app.registered_commands, ids=lambda command: str(command.name))

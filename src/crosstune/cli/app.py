@@ -50,7 +50,7 @@ _EXAMPLES = {
     "init": "crosstune init models/SmolLM2-135M corpora --to ko --hours 3",
     "data": "crosstune data recipe.yaml data_root=../data --audit",
     "tokenizer": "crosstune tokenizer recipe.yaml tokenizer.extension.num_new_pieces=4000",
-    "train": "accelerate launch --config_file recipes/launch/one_node_8_gpus.yaml -m crosstune train recipe.yaml",
+    "train": "crosstune train recipe.yaml",
     "evaluate": "crosstune evaluate recipe.yaml",
     "filter": "crosstune filter recipe.yaml korean_text OUT --tasks 64",
     "mine": "crosstune mine runs/miniature 'mine.failures={system: ours, mixture: bilingual, max_prompts: 500}'",
@@ -90,7 +90,9 @@ def _options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="show a traceback with errors")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print results and errors only")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")
+    ] = False,
 ) -> None:
     # As long as this command: notebooks and tests run several in one process.
     context.with_resource(terminal.quiet(console, quiet))

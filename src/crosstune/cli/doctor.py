@@ -15,7 +15,9 @@ from crosstune.terminal import results, write_json
 def doctor(
     model: Annotated[
         str,
-        typer.Argument(metavar="[MODEL]", help="a model folder or a hub id; without one, checks this machine"),
+        typer.Argument(
+            metavar="MODEL", help="a model folder, a GGUF file, or a hub id; without one, checks this machine"
+        ),
     ] = "",
     target: Annotated[
         str,
@@ -27,7 +29,8 @@ def doctor(
         str, typer.Option("--from", metavar="CODE", help="the source language, which the model knows")
     ] = "en",
     gpu: Annotated[
-        GpuName | None, typer.Option("--gpu", help="plan for this GPU [the smallest with enough memory]")
+        GpuName | None,
+        typer.Option("--gpu", help="plan for this GPU", show_default="the smallest with enough memory"),
     ] = None,
     num_gpus: Annotated[int, typer.Option("--gpus", min=1, help="number of GPUs")] = 1,
     text: Annotated[

@@ -83,23 +83,32 @@ def study(
 
 def plan(
     recipe: Annotated[
-        Path | None, typer.Argument(metavar="[RECIPE]", help="a recipe file, or the name of one; or --model")
+        Path | None, typer.Argument(metavar="RECIPE", help="a recipe file, or the name of one; or --model")
     ] = None,
     overrides: Overrides = None,
     gpu: Annotated[
         GpuName | None,
-        typer.Option("--gpu", help="plan for this GPU [measure this machine; with --model one GPU of each size]"),
+        typer.Option(
+            "--gpu", help="plan for this GPU", show_default="measure this machine; with --model one GPU of each size"
+        ),
     ] = None,
-    num_gpus: Annotated[int | None, typer.Option("--gpus", min=1, help="number of GPUs, over all nodes [1]")] = None,
+    num_gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, help="number of GPUs, over all nodes", show_default="1")
+    ] = None,
     mfu: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1, help="with --gpu: share of the peak rate that training reaches (MFU) [0.4]"),
+        typer.Option(
+            min=0.01,
+            max=1,
+            help="with --gpu: share of the peak rate that training reaches (MFU)",
+            show_default=str(_MFU),
+        ),
     ] = None,
     model: Annotated[
         str, typer.Option(help=f"plan without a recipe: {', '.join(MODELS)}, or a model folder, on one GPU")
     ] = "",
     new_pieces: Annotated[int, typer.Option("--new-pieces", min=0, help="with --model: number of new pieces")] = 0,
-    here: Annotated[bool, typer.Option("--here", help="measure this machine [the default with a recipe]")] = False,
+    here: Annotated[bool, typer.Option("--here", help="measure this machine, as without --gpu")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
 ) -> None:
     """Estimate FLOPs, time and memory of training before you launch it.

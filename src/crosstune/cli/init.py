@@ -14,7 +14,7 @@ from crosstune.errors import BadInputError
 def init(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, a GGUF file, or a hub id")],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="the folder with your files, including subfolders")
+        Path | None, typer.Argument(metavar="DIR", help="the folder with your files, including subfolders")
     ] = None,
     *,
     target: Annotated[
@@ -27,7 +27,9 @@ def init(
         str, typer.Option("--from", metavar="CODE", help="the source language, which the model knows")
     ] = "en",
     hours: Annotated[float, typer.Option("--hours", min=0.05, help="time limit of the run, in hours")] = 3.0,
-    gpu: Annotated[GpuName | None, typer.Option("--gpu", help="plan for this GPU [measure this machine]")] = None,
+    gpu: Annotated[
+        GpuName | None, typer.Option("--gpu", help="plan for this GPU", show_default="measure this machine")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="file to write the recipe to")] = Path(
         "recipe.yaml"
     ),

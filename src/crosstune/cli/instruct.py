@@ -31,7 +31,9 @@ def instruct(
     max_rows: Annotated[int | None, typer.Option("--max-rows", min=1, help="only the first rows of FILE")] = None,
     prompt: Annotated[
         Literal["paper-v1", "alpaca", "kullm"] | None,
-        typer.Option("--prompt", help="prompt template that the model was trained with [its chat template]"),
+        typer.Option(
+            "--prompt", help="prompt template that the model was trained with", show_default="its chat template"
+        ),
     ] = None,
     instruction_language: Annotated[
         str, typer.Option("--instruction-language", metavar="CODE", help="language of the instruction to translate")

@@ -21,7 +21,7 @@ def mine(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE]...",
+            metavar="KEY=VALUE",
             help="settings of the section mine: 'mine.failures={system: ours, mixture: bilingual}'",
         ),
     ] = None,

@@ -11,13 +11,14 @@ from crosstune.cli.options import MaxNewTokens, TemplateOptions, template_option
 from crosstune.terminal import kept_when_stopped
 
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="a model folder, such as runs/miniature/systems/ours/model")
+    str, typer.Argument(metavar="MODEL", help="a model folder or a GGUF file: runs/miniature/systems/ours/model")
 ]
 Prompt = Annotated[
     Literal["paper-v1", "alpaca", "kullm"] | None,
     typer.Option("--prompt", help="prompt template, for a model without a chat template"),
 ]
 Language = Annotated[str, typer.Option(metavar="CODE", help="language code: ko, ckb, pt-BR")]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="port to listen on")]
 Dtype = Annotated[Literal["float32", "bf16", "float16"], typer.Option("--dtype", help="precision of the weights")]
 Host = Annotated[str, typer.Option("--host", help="0.0.0.0 opens it to other machines; there is no password")]
 
@@ -53,10 +54,18 @@ def chat(
 
 def translate(
     model: Model,
-    file: Annotated[Path | None, typer.Argument(help="text, one sentence per line [standard input]")] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="output file for FILE [FILE.CODE]")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="text, one sentence per line", show_default="standard input"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="output file for FILE", show_default="FILE.CODE")
+    ] = None,
     to: Language = "ko",
-    source: Annotated[str, typer.Option("--from", metavar="CODE", help="language code: ko, ckb, pt-BR")] = "",
+    source: Annotated[
+        str,
+        typer.Option("--from", metavar="CODE", help="language code: ko, ckb, pt-BR", show_default="en, or ko into en"),
+    ] = "",
     instruction_language: Annotated[str, typer.Option(metavar="CODE", help="language of the instruction")] = "en",
     max_new_tokens: MaxNewTokens = 256,
     prompt: Prompt = None,
@@ -87,27 +96,30 @@ def translate(
 def serve(
     model: Model,
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
+    port: Port = 8000,
     engine: Annotated[
         Literal["auto", "crosstune", "vllm"], typer.Option(help="auto: vLLM if installed, else crosstune's own")
     ] = "auto",
     template_option: TemplateOptions = None,
 ) -> None:
-    """Serve a model as an OpenAI-compatible API, with the prompt it was trained with."""
+    """Serve a model as an OpenAI-compatible API, with the prompt it was trained with. Needs the extra `serve`."""
     from crosstune.serve.server import serve as run
 
     run(model, host, port, engine, template_options(template_option))
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="finished runs, such as runs/miniature")],
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 7860,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="finished runs, such as runs/miniature")],
+    port: Port = 7860,
     models_in_memory: Annotated[int, typer.Option(min=1, help="number of models to keep loaded")] = 8,
-    votes: Annotated[Path | None, typer.Option(help="file for votes [preferences.jsonl of the first RUN]")] = None,
+    votes: Annotated[
+        Path | None, typer.Option(help="file for votes", show_default="preferences.jsonl of the first RUN")
+    ] = None,
 ) -> None:
     """Open a local page where the systems of finished runs answer the same question side by side.
 
-    Vote for the best answer, blind or not; votes are saved as rows of prompt, chosen and rejected.
+    Vote for the best answer, blind or not; votes are saved as rows of prompt, chosen and rejected. Needs the extra
+    `web`.
     """
     from crosstune.serve.playground import compare as run
 
@@ -119,9 +131,12 @@ def judge(
     url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, up to and with /v1")],
     model: Annotated[str, typer.Option(help="the judge's name at the endpoint")],
     system: Annotated[
-        list[str] | None, typer.Option(help="a system to compare; repeatable [all that are scored]")
+        list[str] | None,
+        typer.Option(help="a system to compare; repeatable", show_default="all that are scored"),
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="a task to judge; repeatable [all generated ones]")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="a task to judge; repeatable", show_default="all with written answers")
+    ] = None,
     items: Annotated[int, typer.Option(min=1, help="number of items per task")] = 100,
     votes: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="blind votes to compare with")] = None,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="number of requests at a time")] = 4,
@@ -129,7 +144,7 @@ def judge(
     """Let a language model compare the answers of systems, each pair in both orders.
 
     Questions and answers are sent to the endpoint; its key is read from OPENAI_API_KEY. An interrupted call resumes
-    where it stopped.
+    where it stopped. Needs the extra `judge`.
     """
     from crosstune.judge.command import Wanted
     from crosstune.judge.command import run as judge_run
@@ -163,7 +178,7 @@ def export(
 def push(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="a model folder")],
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="the hub repository")],
-    public: Annotated[bool, typer.Option("--public", help="make it public [private]")] = False,
+    public: Annotated[bool, typer.Option("--public", help="make it public")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be uploaded, and stop")] = False,
 ) -> None:
     """Upload a model folder to a hub repository, private by default."""

@@ -22,7 +22,7 @@ RecipePath = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="overrides of settings: seed=2 data_root=../data 'systems.*.start=models/tiny'",
     ),
 ]

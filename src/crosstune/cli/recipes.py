@@ -40,7 +40,7 @@ def list_recipes() -> None:
 @app.command("copy")
 def copy_recipe(
     name: Annotated[str, typer.Argument(metavar="NAME", help="a name that `crosstune recipes list` prints")],
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="target folder")] = Path("."),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="target folder")] = Path("."),
 ) -> None:
     """Copy a recipe into a folder, with the recipe it is based on, to edit it.
 

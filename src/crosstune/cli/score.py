@@ -10,7 +10,7 @@ from crosstune.terminal import kept_when_stopped, quiet, results, write_json
 
 
 def score(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, or a hub id")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a model folder, a GGUF file, or a hub id")],
     data_root: Annotated[
         Path | None,
         typer.Option("--data-root", metavar="DIR", help="folder with the benchmark files; the suite chat needs none"),
@@ -33,7 +33,12 @@ def score(
     ] = "",
     num_fewshot: Annotated[
         int | None,
-        typer.Option("--num-fewshot", min=0, help="with --language: solved examples before a question [each its own]"),
+        typer.Option(
+            "--num-fewshot",
+            min=0,
+            help="with --language: solved examples before a question",
+            show_default="each its own",
+        ),
     ] = None,
     chat_template: Annotated[
         bool, typer.Option("--chat-template", help="with --language: ask in the model's chat template")
@@ -42,7 +47,7 @@ def score(
         Path | None,
         typer.Option("--copies", metavar="DIR", help="with --language: copies of the hub's data sets, OWNER/NAME each"),
     ] = None,
-    tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id [MODEL's own]")] = "",
+    tokenizer: Annotated[str, typer.Option("--tokenizer", help="a folder or hub id", show_default="MODEL's own")] = "",
     prompt: Annotated[
         Literal["paper-v1", "alpaca", "kullm", "chat"],
         typer.Option("--prompt", help="prompt template; chat: the tokenizer's own"),
@@ -64,7 +69,9 @@ def score(
     max_new_tokens: MaxNewTokens = 256,
     precision: Annotated[Literal["float32", "bf16"], typer.Option(help="precision of the weights")] = "float32",
     revision: Annotated[str | None, typer.Option(help="commit of a hub id")] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="folder for scores [in runs/]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="folder for scores", show_default="a folder in runs/")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print every score as JSON instead of tables")] = False,
 ) -> None:
     """Score any model on published benchmarks, without a recipe; with the paper's suite, print its Tables 3 and 4.

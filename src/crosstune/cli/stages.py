@@ -114,7 +114,7 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Run the report stage: everything above -> report/report.html, report.md, tables.csv, tables.tex."""
+    """Run the report stage: scores and answers -> report/report.html, report.md, tables.csv, tables.tex."""
     settings = load(recipe, overrides, quick)
     if fail_on_forgetting and settings.evaluate.max_forgetting is None:
         raise BadInputError(

@@ -29,19 +29,19 @@ _SHAPE: dict[str, Any] = {
     **{"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128},
 }
 _NUM_STEPS = 20
-# What an extra is for, by its name as packages write it.
+# What an extra is for, by its name as packages write it: those first that most people want, developers' last.
 BRINGS = {
-    "benchmark": "the training benchmarks",
-    "dev": "the tests",
-    "docs": "building the docs",
-    "eight-bit": "8-bit moments and fp8",
-    "judge": "crosstune judge, crosstune instruct --url",
-    "quantized": "LoRA on 4- and 8-bit weights",
-    "scale": "crosstune filter",
+    "web": "crosstune compare",
     "serve": "crosstune serve",
+    "eight-bit": "8-bit moments and fp8",
+    "quantized": "LoRA on 4- and 8-bit weights",
+    "judge": "crosstune judge, crosstune instruct --url",
+    "scale": "crosstune filter",
     "track": "TensorBoard and W&B",
     "vllm": "faster generation on GPUs",
-    "web": "crosstune compare",
+    "benchmark": "the training benchmarks",
+    "docs": "building the docs",
+    "dev": "the tests",
 }
 
 
@@ -85,15 +85,19 @@ def extras() -> Iterator[Finding]:
         return
     lacks = {
         name: [requirement.name for requirement in _requirements(name) if not is_installed(requirement.name)]
-        for name in sorted(names)
+        for name in sorted(names, key=lambda name: [*BRINGS, _as_written(name)].index(_as_written(name)))
     }
     have = [name for name, missing in lacks.items() if not missing]
     lack = {name: missing for name, missing in lacks.items() if missing}
-    # By the name that metadata gives it: with _ or with -.
-    others = ", ".join(f"{name} ({BRINGS.get(name.replace('_', '-'), '')})" for name in lack)
+    others = ", ".join(f"{name} ({BRINGS.get(_as_written(name), '')})" for name in lack)
     add = f"; not installed: {others}. To add one: pip install 'crosstune[{next(iter(lack))}]'" if lack else ""
     says = f"installed: {', '.join(have) or 'none'}{add}"
     yield Finding("installation", "extras", "ok", says, values={"there": have, "not_there": lack})
+
+
+def _as_written(name: str) -> str:
+    """Return the name of an extra as `BRINGS` has it: metadata have it with _ or with -."""
+    return name.replace("_", "-")
 
 
 def _requirements(extra: str) -> list[Requirement]:
