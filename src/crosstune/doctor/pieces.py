@@ -1,5 +1,6 @@
 """What a tokenizer makes of the target language, what its pre-tokenizer parts, and what new pieces would buy."""
 
+import math
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _SECTION = "tokenizer"
 DEAD, HOW_MANY = "dead pieces", "how many pieces"
 SIZES = (1_000, 2_000, 4_000, 8_000, 14_000, 28_000)
 _HELD_OUT = 20
+_MORE_CHARACTERS, _ROUND = 1.05, 128
 # Tokens of the target language for one of English: below, a larger vocabulary buys little; above, it is the main lever.
 _NEAR, _FAR = 1.35, 2.0
 _MANY_PARTED = 0.1
@@ -221,8 +223,9 @@ def _learned(case: _Case, lines: list[str], source: list[str], keeps: BpeTokeniz
     before = _num_tokens(case.base, held_out)
     best = 0
     saved: dict[int, float] = {}
-    # Single characters come first: fewer pieces than they need are no extension.
-    for size in sorted({max(size, new.num_for_characters) for size in SIZES}):
+    # Single characters come first: fewer pieces than they need are no extension, and more text brings a few more.
+    fewest = math.ceil(_MORE_CHARACTERS * new.num_for_characters / _ROUND) * _ROUND
+    for size in sorted({max(size, fewest) for size in SIZES}):
         if len(new.pieces) <= best:
             break
         part = first_pieces(keeps, new, size)

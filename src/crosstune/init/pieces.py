@@ -17,6 +17,7 @@ from crosstune.tokenizer.bpe import BpeTokenizer
 
 _LEAST_CHARACTERS = 50_000
 _MOST_CHARACTERS = 5_000_000
+_MOST_ROWS = 200_000
 
 
 # A row that is seen seldom stays near where it began. recipes/smollm2_korean reads 400,000 tokens a system, about half
@@ -94,19 +95,27 @@ def try_pieces(chosen: Sources, root: Path, languages: Languages, base: BpeToken
 
 
 def _lines(chosen: Sources, language: str, root: Path, languages: Languages) -> list[str]:
-    """Return lines in a language, of every source alike."""
+    """Return lines in a language, of every source alike, and one with what else is written in the others.
+
+    A syllable that was seen once gets a piece, and so each counts in how many pieces there must be.
+    """
     wanted = [name for name in chosen.files if chosen.settings[name]["kind"] == "parallel"]
     wanted += chosen.of("text", language) + chosen.of("instructions", language)
     found: list[str] = []
+    others: set[str] = set()
     for name in wanted:
         source = Source.model_validate(chosen.settings[name], strict=False)
         paths = [] if source.format == "hugging_face" else files.find(source.paths, root, name)
         length = 0
         key = {"parallel": language, "text": "text", "instructions": "output"}[source.kind]
-        for row in islice(read_source(source, paths, root, languages), 200_000):
-            if isinstance(row, Row):
+        for row in islice(read_source(source, paths, root, languages), _MOST_ROWS):
+            if not isinstance(row, Row):
+                continue
+            if length <= _MOST_CHARACTERS / len(wanted):
                 found += row.texts[key].splitlines()
                 length += len(row.texts[key])
-            if length > _MOST_CHARACTERS / len(wanted):
-                break
-    return found
+            else:
+                others.update(row.texts[key])
+    rest = "".join(sorted(others.difference(*found)))
+    # Twice: what is tried holds some lines out, never two that follow each other.
+    return [*found, rest, rest] if rest else found
