@@ -104,12 +104,14 @@ def test_of_two_tasks_on_the_same_items_one_goes_where_both_cannot_have_enough()
     assert [*fit(tasks, costs, 2000.0).max_items] == [*tasks]
     few = fit(tasks, costs, 1000.0)
     assert few.max_items == {"likelier": 250, "a": 250} and [*few.too_long] == ["written"]
+    assert few.why_left_out("written") == "likelier stands for it"
 
 
 def test_translation_is_scored_as_long_as_one_thing_is() -> None:
     tasks = {"a": CHOICE, "b": TRANSLATION}
     costs = {"a": ItemCost(1.0, 500), "b": ItemCost(10.0, 200)}
-    assert [*fit(tasks, costs, 100.0).max_items] == ["b"]
+    found = fit(tasks, costs, 100.0)
+    assert [*found.max_items] == ["b"] and found.why_left_out("a") == "too long"
 
 
 def test_what_an_item_costs_follows_from_its_texts_and_from_what_is_written(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What `crosstune init` proposes and prints: the precision of training, names of sources, tasks that are left out."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def test_tasks_that_are_too_long_have_a_line_each(
 
     def with_too_long(*asked: Any) -> HoursPlan:
         plan = plan_hours(*asked)
-        scored = replace(plan.budget.scored, too_long=minutes)
+        scored = replace(plan.budget.scored, too_long=minutes, stands_in={"nsmc_generate": "text_ko"})
         return replace(plan, budget=replace(plan.budget, scored=scored))
 
     monkeypatch.setattr(command, "plan_hours", with_too_long)
@@ -80,9 +81,9 @@ def test_tasks_that_are_too_long_have_a_line_each(
     place = next(
         place for place, line in enumerate(printed) if line.startswith("not scored in 3 hours  takes at least")
     )
-    assert [line.split(maxsplit=1) for line in printed[place + 1 : place + 4]] == [
-        ["nsmc_generate", "30 seconds"],
-        ["kobest_hellaswag", "25 minutes"],
-        ["kobest_copa", "2.5 hours"],
+    assert [re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in printed[place + 1 : place + 4]] == [
+        ["nsmc_generate", "30 seconds  text_ko stands for it"],
+        ["kobest_hellaswag", "25 minutes  too long"],
+        ["kobest_copa", "2.5 hours  too long"],
     ]
     assert max(len(line.rstrip()) for line in printed) <= width

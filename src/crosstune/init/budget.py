@@ -37,8 +37,11 @@ class Budget:
 
     @property
     def left_out(self) -> str:
-        """Say which tasks are not scored, and what they would take; empty where all are."""
-        return ", ".join(f"{label} (at least {minutes(60 * most)})" for label, most in self.scored.too_long.items())
+        """Say which tasks are not scored, what they would take, and why; empty where all are."""
+        return ", ".join(
+            f"{label} (at least {minutes(60 * most)}; {self.scored.why_left_out(label)})"
+            for label, most in self.scored.too_long.items()
+        )
 
 
 def seconds_to_prepare(chosen: Sources, speed: Pace) -> float:

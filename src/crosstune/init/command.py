@@ -24,6 +24,7 @@ from crosstune.init.pieces import try_pieces
 from crosstune.init.plan_hours import Training, plan_hours
 from crosstune.init.proposal import Found, longest_row, propose, template_of
 from crosstune.init.request import InitRequest
+from crosstune.init.scoring import ScoringPlan
 from crosstune.init.sources import Sources, choose_sources
 from crosstune.init.yaml_text import as_yaml
 from crosstune.languages.registry import language_name
@@ -194,12 +195,13 @@ def _use_beside_training(file: FoundFile, chosen: Sources, languages: Languages)
     return "not needed in this mixture"
 
 
-def _print_unscored(too_long: Mapping[str, float], hours: float) -> None:
+def _print_unscored(scored: ScoringPlan, hours: float) -> None:
     table = new_table()
     table.add_column(f"not scored in {hours:g} hours", overflow="fold")
     table.add_column("takes at least", justify="right", no_wrap=True)
-    for label, most in sorted(too_long.items(), key=lambda item: item[1]):
-        table.add_row(Text(label), minutes(60 * most))
+    table.add_column("since", overflow="fold")
+    for label, most in sorted(scored.too_long.items(), key=lambda item: item[1]):
+        table.add_row(Text(label), minutes(60 * most), Text(scored.why_left_out(label)))
     results.print(table)
 
 
@@ -223,7 +225,7 @@ def _print_summary(found: Found, asked: InitRequest) -> None:
             "--hours, a smaller model, or plan for another machine with --gpu"
         )
     if budget.scored.too_long:
-        _print_unscored(budget.scored.too_long, asked.hours)
+        _print_unscored(budget.scored, asked.hours)
     parts = (
         f"{minutes(budget.preparing)} to prepare, {minutes(length.seconds)} to train, "
         f"{minutes(budget.scored.seconds)} to score"

@@ -1,8 +1,8 @@
 """How many items of each task the hours allow for: what an item costs, estimated by the tokens of its texts."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -38,11 +38,17 @@ class ScoringPlan:
         max_items: of each task that is kept.
         too_long: minutes of the fewest items of each task that is not.
         seconds: of all that is kept, for both systems.
+        stands_in: which of them tells what one that is left out would: it has its items, or is judged alike.
     """
 
     max_items: dict[str, int]
     too_long: dict[str, float]
     seconds: float
+    stands_in: Mapping[str, str] = field(default_factory=dict)
+
+    def why_left_out(self, label: str) -> str:
+        """Say why a task is not scored."""
+        return f"{self.stands_in[label]} stands for it" if label in self.stands_in else "too long"
 
 
 def cost_of_items(
@@ -124,7 +130,7 @@ def fit(tasks: Mapping[str, Mapping[str, Any]], costs: Mapping[str, ItemCost], s
     more = sum(cost.seconds * (cost.num_items - least[label]) for label, cost in kept.items())
     share = min(1.0, max(0.0, seconds - base) / more) if more else 0.0
     items = {label: least[label] + int(share * (cost.num_items - least[label])) for label, cost in kept.items()}
-    return ScoringPlan(items, too_long, _seconds_of(kept, items))
+    return ScoringPlan(items, too_long, _seconds_of(kept, items), _stand_ins(too_long, kept, tasks))
 
 
 def _items(
@@ -147,6 +153,16 @@ def _told_by_another(
         if several:
             return max(several, key=lambda label: kept[label].seconds * items[label])
     return ""
+
+
+def _stand_ins(left_out: Iterable[str], kept: Iterable[str], tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    stands_in: dict[str, str] = {}
+    for label in left_out:
+        for alike in (_kind, _files):
+            for one in kept:
+                if alike(tasks[one]) == alike(tasks[label]):
+                    stands_in[label] = one
+    return stands_in
 
 
 def _files(settings: Mapping[str, Any]) -> tuple[str, ...]:
