@@ -53,6 +53,13 @@ def test_a_loss_is_named_and_without_a_winner_or_a_task_nothing_else_is_said(tmp
     _, forgot = summary(recipe, scores, [main], lost, [])
     said = f"significant loss on 1 of 1 measures: {column.heading} −0.200 [−0.300, −0.100]."
     assert forgot == f"LLaMA (bilingual) forgot some English: {said}"
+    barely = replace(
+        main,
+        rows=tuple(
+            replace(row, cells=(TableCell(0.1 * at, 0.0, 1.0),) * len(row.cells)) for at, row in enumerate(main.rows)
+        ),
+    )
+    assert "below 1 BLEU nothing is translated" in summary(recipe, scores, [barely], lost, [])[0]
     level = replace(main, rows=tuple(replace(row, cells=(TableCell(1.0),) * len(row.cells)) for row in main.rows))
     (nobody,) = summary(recipe, scores, [level], lost, [])
     first = into_target_columns(recipe, scores, "ko")[0]

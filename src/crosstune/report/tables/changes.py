@@ -97,6 +97,11 @@ def change_of(changes: Table | None, system: str) -> dict[tuple[str, str], tuple
     return {(c.task, c.metric): (c, cell) for c, cell in zip(changes.columns, row.cells, strict=True)}
 
 
+def says_nothing(column: Column, value: float) -> bool:
+    """Return whether a score is of answers that translate nothing."""
+    return column.metric == "bleu" and value < 1
+
+
 def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
     """Return every adapted system minus the reference system, with paired intervals; None without a reference.
 
@@ -109,7 +114,7 @@ def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
     def is_nothing(system: str, column: Column) -> bool:
         pair = (system, recipe.evaluate.reference_system)
         scores = [evidence.scores.get((one, column.task, column.metric)) for one in pair]
-        return column.metric == "bleu" and all(score is not None and score.value < 1 for score in scores)
+        return all(score is not None and says_nothing(column, score.value) for score in scores)
 
     rows = tuple(
         replace(

@@ -7,7 +7,14 @@ from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
 from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Column, Table, TableCell, TableRow
-from crosstune.report.tables.changes import change_of, into_target_columns, known_columns, measures_of, target_columns
+from crosstune.report.tables.changes import (
+    change_of,
+    into_target_columns,
+    known_columns,
+    measures_of,
+    says_nothing,
+    target_columns,
+)
 from crosstune.report.tables.failures import CellFailures
 
 _MOST_NAMED = 3
@@ -74,7 +81,9 @@ def _headline(recipe: Recipe, place: _Place, best: TableRow, change: _Changed) -
     difference = change.get((column.task, column.metric))
     said = [f": {_with_interval(*difference)}"] if difference else []
     judgement = difference[0].judgement(difference[1]) if difference else ""
-    if difference and difference[1].low is None:
+    if says_nothing(column, cell.value or 0):
+        said.append(": below 1 BLEU nothing is translated")
+    elif difference and difference[1].low is None:
         said.append(", not tested")
     elif difference:
         name = label_of(recipe, recipe.evaluate.reference_system)
