@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -34,7 +33,8 @@ from crosstune.models.plain import (
     plain_logits,
     set_attention,
 )
-from crosstune.models.self_test import Difference, Kernels, Read, Reference, amplified, short_windows
+from crosstune.models.self_test import Difference, Kernels, Read, Reference, amplified
+from crosstune.models.shortened import shortened
 from crosstune.terminal import note
 
 Use = Literal["training", "scoring", "generation"]
@@ -162,7 +162,7 @@ def _choose(trained: nn.Module, trial: Trial) -> Path:
     if trial.use != "generation":
         ways.append(("right-padded", own))
     tried: list[tuple[str, Difference]] = []
-    with _asleep(trained, trial.called), short_windows(trained):
+    with _asleep(trained, trial.called), shortened(trained):
         references = list(_readable(trained, trial))
         for way, attention in ways:
             read = _packed_reader(trial.use) if way == "packed" else _read_padded
@@ -183,7 +183,7 @@ def refuse_unreadable(model: PreTrainedModel) -> None:
         BadInputError: with the reason, and what to do.
     """
     trial = Trial("training", model, [], _inference_kernels, digit_of(dtype_of_states(model), model.device), False)
-    with _asleep(model), short_windows(model):
+    with _asleep(model), shortened(model):
         list(_readable(model, trial))
 
 
@@ -233,9 +233,12 @@ def _read_packed(
     model: nn.Module,
     rows: Sequence[Sequence[int]],
     read: Sequence[np.ndarray],
-    options: Mapping[str, int] = MappingProxyType({"multiple_of": 16}),
+    options: Mapping[str, int] | None = None,
 ) -> Tensor:
-    layout = lay_out(rows, share_prefixes=True, device=inner_model(model).device, **options)
+    device = inner_model(model).device
+    # The rows of the test are laid out as training does: products in eight bits, on GPUs, want a multiple.
+    tested = {"multiple_of": 16} if device.type == "cuda" else {}
+    layout = lay_out(rows, share_prefixes=True, device=device, **(tested if options is None else options))
     places = [path[of] for path, of in zip(layout.token_positions, read, strict=True)]
     return logits_at(model, layout, torch.from_numpy(np.concatenate(places)))
 

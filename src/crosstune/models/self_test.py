@@ -1,16 +1,15 @@
 """Whether a model reads packed rows as plain transformers reads each row alone: measured on the model itself.
 
-A few short rows, two of which begin alike, are read in both ways. Windows and chunks are made so short, meanwhile, that
-the rows cross them. A model that was just drawn hardly attends to anything, so that of a small one an amplified copy is
-looked at, too: what is wrong shows there before training makes it show.
+A few short rows, two of which begin alike, are read in both ways, by a model with few pieces and with windows that the
+rows cross (`shortened.py`). A model that was just drawn hardly attends to anything, so that of a small one an amplified
+copy is looked at, too: what is wrong shows there before training makes it show.
 """
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,11 +43,6 @@ from crosstune.models.plain_rows import (
 # token of each stretch, whichever stands first: layers that look a token or two back show there alone that they see
 # what stands before a row in the packed one.
 READ = (np.array([0, *range(9, 16)]), np.arange(10, 16), np.arange(16))
-# What limits how far a token looks, and is made so short that the test's rows cross it: windows, chunks, and the place
-# from which on attention is sharper.
-_LIMITS = dict.fromkeys(
-    ("sliding_window", "sliding_window_size", "attention_window_size", "attention_chunk_size", "floor_scale"), 6
-)
 # How many tokens, or blocks of them, sparse attention chooses.
 _CHOOSING = ("index_topk", "topk_blocks", "block_topk", "keep_window_size")
 # Differences of log-probabilities by rounding, in units of the last digit of the largest logit: products of more digits
@@ -223,24 +217,6 @@ def refuse_choosing(model: nn.Module) -> None:
                     f"{type(part).__name__} chooses the tokens that it attends to ({name} {vars(part)[name]}), and "
                     "other rows or padding beside a row may change what it chooses"
                 )
-
-
-@contextmanager
-def short_windows(model: nn.Module) -> Iterator[None]:
-    """Let what limits attention be so short that the rows cross it, while in this context."""
-    configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
-    before: list[tuple[Any, str, int]] = []
-    for holder in (*configs.values(), *model.modules()):
-        for name, shorter in _LIMITS.items():
-            size = vars(holder).get(name)
-            if isinstance(size, int) and size > shorter:
-                before.append((holder, name, size))
-                setattr(holder, name, shorter)
-    try:
-        yield
-    finally:
-        for holder, name, size in before:
-            setattr(holder, name, size)
 
 
 @torch.no_grad()
