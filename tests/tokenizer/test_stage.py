@@ -17,7 +17,7 @@ from crosstune.tokenizer import stage
 from crosstune.tokenizer.folder import configuration_of, write_folder
 from crosstune.tokenizer.line_kinds import part_lines
 from crosstune.tokenizer.texts import sample_lines
-from crosstune.tokenizer.verify import AWKWARD
+from crosstune.tokenizer.verify import AWKWARD, NEW_PIECES_ARE_USED
 from tests.tokenizer.conftest import byte_level
 
 BASE = {"kind": "learned", "mixture": "english", "num_pieces": 420}
@@ -50,9 +50,12 @@ def test_base_and_extended_tokenizer_are_made_proved_and_measured(make_run: Make
     assert len(extended("선생님은").input_ids) < len(base("선생님은").input_ids)
     rows = read_json(run.tokenizer("extended") / "subwords.json")
     assert (rows["old_size"], rows["new_size"], len(rows["subwords"]), len(rows["padding"])) == (420, 672, 252, 92)
-    assert read_json(run.tokenizer("extended") / "verification.json")["holds"]
-    manifest = read_json(run.tokenizer("extended") / "manifest.json")
-    assert manifest["size"] == 672 and 0 < manifest["unused_steps"] < 160
+    verification = read_json(run.tokenizer("extended") / "verification.json")
+    assert verification["holds"]
+    (used,) = [row for row in verification["properties"] if row["name"] == NEW_PIECES_ARE_USED]
+    assert not used["required"] and 0 < used["failed"] < used["checked"] <= 160
+    assert all(len(step.strip()) > 1 for step in used["failures"])
+    assert read_json(run.tokenizer("extended") / "manifest.json")["size"] == 672
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def test_unused_pieces_are_those_that_no_text_is_cut_into(any_base: BpeTokenizer
     new = learn_new_pieces(any_base, korean, LearnRequest("ko", size, "seen"))
     unused = unused_among(any_base, new)
     extended = any_base.with_pieces(new.pieces, new.merges)
-    assert (unused.steps, unused.characters) == missing_in(extended, new.pieces, korean)
+    assert (unused.num_steps, unused.characters) == missing_in(extended, new.pieces, korean)
     assert unused.num_pieces == len(new.pieces)
 
 
@@ -42,4 +42,4 @@ def test_pieces_that_all_occur_need_no_advice(any_base: BpeTokenizer, korean: li
     least = learn_new_pieces(any_base, korean, LearnRequest("ko", 400, "seen")).num_for_characters
     new = learn_new_pieces(any_base, korean, LearnRequest("ko", least, "seen"))
     unused = unused_among(any_base, new)
-    assert unused.steps == 0 and not unused.is_much and "longer ones" not in unused.sentence
+    assert not unused.steps and not unused.is_much and "longer ones" not in unused.sentence

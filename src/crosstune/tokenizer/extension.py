@@ -222,7 +222,7 @@ def write_extended(
         properties.append(verify.equals_slow(extended.tokenizer, folder / MODEL, samples))
     size = {"size": rows["new_size"], "new": rows["new_size"] - rows["old_size"], "dummies": len(rows["padding"])}
     if extended.unused is not None:
-        size |= {"unused_steps": extended.unused.steps, "unused_characters": extended.unused.characters}
+        properties.append(verify.new_pieces_are_used(extended.unused))
     report = verify.as_json(properties) | {"size": size}
     write_json(folder / "verification.json", report)
     return report

@@ -21,21 +21,26 @@ class Unused:
 
     Attributes:
         num_pieces: the new pieces, dummies left out.
-        steps: of several characters.
+        steps: those of several characters, as text.
         characters: single characters, and parts of them, which stand inside longer pieces only, or are not in the text
             at all; unseen words are spelled with them.
         advised: the largest number of new pieces of which few are unused; as many as there are, if few are.
     """
 
     num_pieces: int
-    steps: int
+    steps: tuple[str, ...]
     characters: int
     advised: int
 
     @property
+    def num_steps(self) -> int:
+        """Return how many steps there are."""
+        return len(self.steps)
+
+    @property
     def share(self) -> float:
         """Return the share of steps among the new pieces."""
-        return self.steps / max(1, self.num_pieces)
+        return self.num_steps / max(1, self.num_pieces)
 
     @property
     def is_much(self) -> bool:
@@ -43,10 +48,10 @@ class Unused:
         return self.share > _MANY
 
     def __str__(self) -> str:
-        used = self.num_pieces - self.steps - self.characters
+        used = self.num_pieces - self.num_steps - self.characters
         parts = [f"{used:,} of {self.num_pieces:,} new pieces occur in the text that they were learned from"]
         if self.steps:
-            parts.append(f"{self.steps:,} ({self.share:.0%}) are only steps of merges towards longer ones")
+            parts.append(f"{self.num_steps:,} ({self.share:.0%}) are only steps of merges towards longer ones")
         if self.characters:
             parts.append(f"{self.characters:,} are single characters, or parts of them, for words that are not in it")
         return "; ".join(parts)
@@ -76,13 +81,13 @@ def _advised(learner: BpeTokenizer, new: NewPieces) -> int:
         middle = (low + high + 1) // 2
         fewer = first_pieces(learner, new, sizes[middle])
         steps, _ = _counts(learner, fewer)
-        low, high = (middle, high) if steps <= _MANY / 2 * len(fewer.pieces) else (low, middle - 1)
+        low, high = (middle, high) if len(steps) <= _MANY / 2 * len(fewer.pieces) else (low, middle - 1)
     return sizes[low]
 
 
-def _counts(learner: BpeTokenizer, new: NewPieces) -> tuple[int, int]:
+def _counts(learner: BpeTokenizer, new: NewPieces) -> tuple[tuple[str, ...], int]:
     extended = learner.with_pieces(new.pieces, new.merges)
     seen = {piece for part in new.parts for piece in extended.cut(part)}
     unused = [extended.surface(piece) for piece in new.pieces if piece not in seen]
-    steps = sum(text is not None and len(text.strip()) > 1 for text in unused)
-    return steps, len(unused) - steps
+    steps = tuple(text for text in unused if text is not None and len(text.strip()) > 1)
+    return steps, len(unused) - len(steps)

@@ -15,8 +15,10 @@ from crosstune.runs.files import write_json
 from crosstune.terminal import new_table
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
 from crosstune.tokenizer.extend import padding_ids
+from crosstune.tokenizer.unused import Unused
 
 SOURCE_STAYS = "source-language text is tokenized as before"
+NEW_PIECES_ARE_USED = "new pieces occur in the text that they were learned from"
 HELD_OUT_STAYS = "words of held-out source text are cut as before"
 AWKWARD = (
     "",
@@ -120,6 +122,12 @@ def equals_slow(extended: BpeTokenizer, model: Path, samples: Samples) -> Proper
         if fast != ids
     ]
     return Property("fast and SentencePiece's own tokenizer agree", len(plain), different)
+
+
+def new_pieces_are_used(unused: Unused) -> Property:
+    """Count the new pieces that no text is cut into; single characters are for words that the learning text lacks."""
+    checked = unused.num_pieces - unused.characters
+    return Property(NEW_PIECES_ARE_USED, checked, [*unused.steps], required=False)
 
 
 def as_json(properties: list[Property]) -> dict[str, Any]:
