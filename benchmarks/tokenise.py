@@ -114,7 +114,7 @@ def read_rows(root: Path, num_rows: int) -> list[dict[str, str]]:
         for row in json.loads((root / path).read_text(encoding="utf-8"))
         if row["output"]
     ]
-    return random.Random(0).sample(rows, num_rows)
+    return random.Random(0).sample(rows, min(num_rows, len(rows)))
 
 
 def load(path: Path, folder: Path) -> PreTrainedTokenizerBase:

@@ -321,6 +321,8 @@ def test_a_plan_covers_every_phase_of_every_system(make_run: MakeRun, capsys: py
     print_plan(plans, MACHINE)
     printed = capsys.readouterr().out
     assert "What is computed, on 1 x H100 SXM" in printed and printed.count("fits") == 4
+    largest = max(plan.num_weights for plan in plans)
+    assert f"into the host's memory first, in float32: {4 * largest / 1e9:.2g} GB" in " ".join(printed.split())
     found = to_json(plans, MACHINE)["phases"]
     assert [entry["num_steps"] for entry in found] == [8, 8, 8, 8]
     assert found[0]["memory_bytes"]["total"] == pytest.approx(plans[0].memory.total)

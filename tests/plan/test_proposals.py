@@ -118,6 +118,19 @@ def test_proposals_cost_time_first_and_what_rounds_more_is_named_only_where_it_s
 
 
 @pytest.mark.slow
+def test_small_micro_batches_come_before_layers_that_are_computed_again_and_are_no_shorter_than_a_row() -> None:
+    phase, settings = phase_on_text(method="full"), Train(precision="bf16", micro_batch_tokens=4096)
+    whole = Case(config(), None, phase, settings, tokens_of_text(512 * 640, 4096, 1), 1)
+    needed = whole.with_micro_batches_of(1024).memory().total
+    first, *_ = proposals_for(whole, of_memory(needed))
+    assert (first.changes, first.hours) == ("train.micro_batch_tokens=1024", whole.hours(of_memory(needed)))
+    first, *_ = proposals_for(whole, of_memory(needed - 1))
+    assert first.changes.startswith("train.gradient_checkpointing=true")
+    long = whole.with_phase(max_length_tokens=2048)
+    assert long.with_micro_batches_of(1024).memory() == long.with_micro_batches_of(2048).memory()
+
+
+@pytest.mark.slow
 def test_fewer_new_pieces_are_the_last_proposal() -> None:
     # Half of the pieces are new: what they take is tables, logits and moments.
     whole = case(old_size=250, micro_batch_tokens=512)
@@ -167,9 +180,12 @@ def test_a_model_without_a_recipe_is_planned_on_cards_of_three_sizes(
     assert found["model"] == "Small" and len(found["machines"]) == 3
     full, *_ = found["ways"]
     assert full["name"] == "full" and all(card["gb"] < 3 and card["hours"] > 0 for card in full["cards"])
+    assert full["host_gb"] == 4 * WEIGHTS / 1e9
     config().save_pretrained(tmp_path / "own")
     shown = CliRunner().invoke(app, ["plan", "--model", str(tmp_path / "own"), "--gpu", "l4", "--new-pieces", "20"])
     assert shown.exit_code == 0 and "L4" in shown.output and "lora, base nf4" in shown.output
+    host_gb = 4 * (WEIGHTS + 2 * 20 * WIDE) / 1e9
+    assert f"into the host's memory first, in float32: {host_gb:.2g} GB." in " ".join(shown.output.split())
 
 
 @pytest.mark.parametrize(

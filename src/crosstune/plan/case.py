@@ -137,10 +137,14 @@ class Case:
         return replace(self, phase=self.phase.model_copy(update=changes))
 
     def with_micro_batches_of(self, num_tokens: int) -> "Case":
-        """Return the case with smaller micro-batches, their supervised tokens in proportion."""
-        largest = min(self.tokens.largest_micro_batch, num_tokens)
+        """Return the case with smaller micro-batches, their supervised tokens in proportion.
+
+        A row that is longer is a micro-batch of its own.
+        """
+        longest = self.phase.max_length_tokens * (2 if self.phase.preference else 1)
+        largest = min(self.tokens.largest_micro_batch, max(num_tokens, longest))
         most = round(self.tokens.most_supervised * largest / self.tokens.largest_micro_batch)
-        several = self.tokens.most_micro_batches * math.ceil(self.tokens.largest_micro_batch / num_tokens)
+        several = self.tokens.most_micro_batches * math.ceil(self.tokens.largest_micro_batch / largest)
         tokens = replace(self.tokens, largest_micro_batch=largest, most_supervised=most, most_micro_batches=several)
         return replace(self.with_settings(micro_batch_tokens=num_tokens), tokens=tokens)
 

@@ -85,11 +85,16 @@ class OnCard:
 
 @dataclass(frozen=True)
 class WayOnCards:
-    """A way of training on several cards; None where it does not fit."""
+    """A way of training on several cards; None where it does not fit.
+
+    Attributes:
+        host_gb: of the host's memory, which each process loads the model into, in float32, before it goes to a card.
+    """
 
     name: str
     evidence: str
     cards: tuple[OnCard | None, ...]
+    host_gb: float
 
 
 def config_of_model(name: str, num_new_pieces: int = 0) -> tuple[str, Any]:
@@ -118,7 +123,8 @@ def ways_on_cards(config: Any, num_new_pieces: int, num_tokens: int, machines: S
     settings = Train(precision="bf16", micro_batch_tokens=_MICRO_BATCH)
     tokens = tokens_of_text(num_tokens, _MICRO_BATCH, 1)
     case = Case(config, old_size, phase_on_text(method="full"), settings, tokens, 1)
-    return [WayOnCards(way.name, way.evidence, tuple(_on_cards(way.case, machines))) for way in ways_of(case)]
+    host_gb = 4 * case.num_weights()["num_weights"] / 1e9
+    return [WayOnCards(way.name, way.evidence, tuple(_on_cards(way.case, machines)), host_gb) for way in ways_of(case)]
 
 
 def _on_cards(case: Case, machines: Sequence[Machine]) -> Iterator[OnCard | None]:

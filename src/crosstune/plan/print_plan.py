@@ -41,6 +41,8 @@ def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:
             "goes on; where less than twice that is free, training waits for it.",
             style="dim",
         )
+    if loaded := max((4 * plan.num_weights for plan in plans), default=0):
+        results.print(_on_the_host(loaded / 1e9), style="dim")
     for line in _what_was_measured(plans) if machine.is_here else ():
         results.print(line, style="dim")
     rate = "" if machine.is_here else f"{machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; "
@@ -63,11 +65,16 @@ def print_ways(title: str, ways: Sequence[WayOnCards], machines: Sequence[Machin
         table.add_row(way.name, *map(on_card, way.cards), way.evidence)
     results.print(table)
     results.print(
-        f"Assumed, not measured: {machines[0].mfu:.0%} of each card's peak rate; weights of four and eight bits are "
-        "unpacked, and moments in bytes are stepped, at no cost in time. r: layers computed again "
-        "(train.gradient_checkpointing); k: train.micro_batch_tokens in thousands. All with train.precision: bf16.",
+        f"Assumed, not measured: {machines[0].mfu:.0%} of each card's peak rate; small micro-batches, weights of "
+        "four and eight bits, which are unpacked, and moments in bytes cost no time. r: layers computed again "
+        f"(train.gradient_checkpointing); k: train.micro_batch_tokens in thousands. All with train.precision: bf16. "
+        f"{_on_the_host(ways[0].host_gb)}",
         style="dim",
     )
+
+
+def _on_the_host(gb: float) -> str:
+    return f"Each process loads its model into the host's memory first, in float32: {gb:.2g} GB."
 
 
 def on_card(found: OnCard | None) -> str:

@@ -1,5 +1,6 @@
 """What makes a phase fit a GPU, in the order of what it costs: time first, then how well it learns."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -61,17 +62,17 @@ def proposals_for(case: Case, machine: Machine) -> Iterator[Proposal]:
 
     What rounds more is proposed only where it costs less time than what was proposed before.
     """
-    limit, cheapest, method = machine.gpu.memory_gb * 1e9, len(savings_of(case)), case.phase.method
+    limit, cheapest, method = machine.gpu.memory_gb * 1e9, math.inf, case.phase.method
     for number, way in enumerate(ways_of(case)):
         if way.case.phase.method != method:
             # It takes less time in any case.
-            cheapest, method = len(savings_of(case)), way.case.phase.method
-        found = first_that_fits(savings_of(way.case)[:cheapest], limit)
+            cheapest, method = math.inf, way.case.phase.method
+        found = first_that_fits(savings_of(way.case), limit)
         if found is not None:
-            place, fitting, needed = found
-            changes = _changes(case, fitting)
-            if changes:
-                cheapest = place
+            fitting, needed = found
+            changes, cost = _changes(case, fitting), _cost(case, fitting)
+            if changes and cost < cheapest:
+                cheapest = cost
                 yield Proposal(changes, way.evidence, fitting.hours(machine), needed)
         if number == 0:
             yield from _on_more_gpus(case, machine)
@@ -101,27 +102,45 @@ def ways_of(case: Case) -> list[Way]:
     return ways
 
 
-def first_that_fits(cases: Sequence[Case], limit: float) -> tuple[int, Case, float] | None:
-    """Return the first of some cases that needs no more bytes than there are: its place, and what it needs."""
-    for place, case in enumerate(cases):
+def first_that_fits(cases: Sequence[Case], limit: float) -> tuple[Case, float] | None:
+    """Return the first of some cases that needs no more bytes than there are, and what it needs."""
+    for case in cases:
         needed = case.memory().total
         if needed <= limit:
-            return place, case, needed
+            return case, needed
     return None
 
 
+def _cost(before: Case, after: Case) -> int:
+    """Return how much time the settings of one case cost beside those of another, as a rank."""
+    if after.settings.gradient_checkpointing and not before.settings.gradient_checkpointing:
+        return 2
+    return int(after.settings.precision != before.settings.precision)
+
+
 def savings_of(case: Case) -> list[Case]:
-    """Return a case and those that need less memory for more time: nothing of what is learnt changes."""
+    """Return a case and those that need less memory for more time: nothing of what is learnt changes.
+
+    Small micro-batches come before layers that are computed again, which takes a third more time: 1,024 tokens of a 7B
+    model are 0.1 s at 40 % of an H100's rate, as long as Python takes to ask for their layers.
+    """
     rounded = case if case.settings.precision == "fp8" else case.with_settings(precision="bf16")
-    spared = rounded.with_settings(gradient_checkpointing=True)
+    spared = _spared(case)
     sizes = [size for size in _SMALLER_MICRO_BATCHES if size < case.settings.micro_batch_tokens]
-    return [case, rounded, spared, *(spared.with_micro_batches_of(size) for size in sizes)]
+    kinds = [rounded] if rounded == spared else [rounded, spared]
+    return [case, *(smaller for kind in kinds for smaller in (kind, *map(kind.with_micro_batches_of, sizes)))]
+
+
+def _spared(case: Case) -> Case:
+    """Return a case that computes its layers again, in bf16."""
+    precision = "fp8" if case.settings.precision == "fp8" else "bf16"
+    return case.with_settings(precision=precision, gradient_checkpointing=True)
 
 
 def _on_more_gpus(case: Case, machine: Machine) -> Iterator[Proposal]:
     if case.needs_whole_weights:
         return
-    spared = savings_of(case)[2]
+    spared = _spared(case)
     for num_gpus in _MORE_GPUS:
         if num_gpus <= case.num_gpus:
             continue
