@@ -63,6 +63,8 @@ def compare(folders: Sequence[Path], port: int, models_in_memory: int, votes: Pa
         server_port=port,
         share=False,
         quiet=True,
+        # Not its page for programs: only this page may ask.
+        footer_links=["gradio", "settings"],
         app_kwargs={"middleware": [guard]},
         **_look(),
     )
@@ -70,8 +72,9 @@ def compare(folders: Sequence[Path], port: int, models_in_memory: int, votes: Pa
 
 def build_page(pool: ModelPool, questions: dict[str, list[Question]], votes: Path) -> Any:
     """Return the gradio page: a question, its presets, an answer box per candidate, and a vote."""
-    # Read when gradio is imported: it counts its users otherwise.
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Read when gradio is imported: it counts its users otherwise, and keeps their questions and answers in the browser.
+    for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_RUN_HISTORY"):
+        os.environ.setdefault(name, "False")
     import gradio
 
     names = [one.label for one in pool.candidates]

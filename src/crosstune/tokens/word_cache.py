@@ -19,7 +19,8 @@ from crosstune.prompts.controls import TEXT
 from crosstune.tokens.added_tokens import AddedTokens, CutPairs, buffers
 from crosstune.tokens.word_borders import Borders
 
-NOTHING = pa.scalar("", pa.large_string())
+# Not by pa.scalar: that imports pandas, for which who chats would wait.
+NOTHING = pa.LargeStringArray.from_buffers(1, pa.py_buffer(np.zeros(2, np.int64)), pa.py_buffer(b""))[0]
 # Words that are kept in memory: about 200 MB.
 _MAX_WORDS = 1_000_000
 # So many unknown words are tokenized as one text.
