@@ -20,7 +20,7 @@ _MOST_CHARACTERS = 5_000_000
 _MOST_ROWS = 200_000
 
 
-# A row that is seen seldom stays near where it began: read 4 times each (SmolLM2, half an hour, 6,000 pieces), new pieces
+# A row that is seen seldom stays near where it began. Read 4 times each (SmolLM2, half an hour, 6,000 pieces), they
 # made translations better (chrF++ 6.2 for 5.3, and 23.0 for 19.2 back) and text worse (2.80 bits per byte for 2.40);
 # recipes/smollm2_korean reads each some 25 times. What lies between was not measured.
 _LEAST_SEEN = 10

@@ -67,17 +67,22 @@ def cost_of_items(
         if items:
             # Spread over all of them: files begin with what is short, or long.
             some = items[:: max(1, len(items) // _LOOKED_AT)]
-            both = (counter.without_new_pieces(), counter)
-            seconds = sum(_seconds(task, some, languages, one, speed) for one in both)
+            both = ((counter.without_new_pieces(), False), (counter, True))
+            seconds = sum(_seconds(task, some, languages, *one, speed) for one in both)
             found[label] = ItemCost(seconds / len(some), len(items))
     return found
 
 
 def _seconds(
-    task: EvaluationTask, items: Sequence[Item], languages: Languages, counter: TokenCounter, speed: Pace
+    task: EvaluationTask,
+    items: Sequence[Item],
+    languages: Languages,
+    counter: TokenCounter,
+    is_tuned: bool,
+    speed: Pace,
 ) -> float:
     if task.spec.judge == "translation":
-        return sum(_translating(task, items, direction, counter, speed) for direction in task.directions)
+        return sum(_translating(task, items, direction, counter, is_tuned, speed) for direction in task.directions)
     names = [name for name in items[0] if name not in ("id", "origin")]
     options = [field.name for field in task.spec.fields if field.is_option]
     texts, answers = ([_text(item, chosen) for item in items] for chosen in (names, options))
@@ -92,14 +97,15 @@ def _seconds(
 
 
 def _translating(
-    task: EvaluationTask, items: Sequence[Item], direction: str, counter: TokenCounter, speed: Pace
+    task: EvaluationTask, items: Sequence[Item], direction: str, counter: TokenCounter, is_tuned: bool, speed: Pace
 ) -> float:
     source, target = direction.split("-")
     read = sum(counter.lengths([item[source] for item in items], source)) * len(task.instruction_languages)
     read += sum(fmean(counter.asking(direction, code)) for code in task.instruction_languages) * len(items)
     meant = counter.lengths([item[target] for item in items], target)
-    # Who does not know where to end writes on up to the limit: half way between both.
-    written = sum((min(length, task.max_new_tokens) + task.max_new_tokens) / 2 for length in meant)
+    # Who does not know where to end writes on up to the limit: the base model always, the tuned one half the way.
+    most = task.max_new_tokens
+    written = sum((min(length, most) + most) / 2 if is_tuned else most for length in meant)
     return speed.scoring_seconds(read, 0, written * len(task.instruction_languages))
 
 
