@@ -88,7 +88,35 @@ def test_with_a_corpus_sizes_are_tried_and_one_is_advised(make_model: MakeModel,
     assert sizes and sizes[-1].values["saved"] > 0.3
     assert sizes[-1].values["tokens_per_source_token"] < found["length of text"].values["tokens_per_source_token"]
     advice = found["how many pieces"]
-    assert f"num_new_pieces: {advice.values['num_new_pieces']}" in advice.setting
+    number = advice.values["num_new_pieces"]
+    assert f"num_new_pieces: {number}" in advice.setting
+    # What is advised is what few of are unused, and was measured itself.
+    assert found[f"{number:,} new pieces"].verdict == "ok" and found[f"{number:,} new pieces"].values["saved"] > 0.3
+    assert (advice.verdict, "leaves too many unused" in advice.says) == ("attention", True)
+    assert sizes[0].verdict == "attention"
+
+
+def test_lines_that_were_learned_from_measure_nothing(make_model: MakeModel, tmp_path: Path) -> None:
+    folder = make_model(weights=False)
+    lines = (sample_of("ko") or []) * 7
+    new = ["바람이 불고 나뭇잎이 흩날린다", "고양이는 따뜻한 창가에서 잠들었다"]
+    saved = []
+    for name, held_out in (("old", lines[:2]), ("new", new)):
+        mixed = [line for index in range(0, 40, 20) for line in (held_out[index // 20], *lines[index : index + 19])]
+        (tmp_path / f"{name}.txt").write_text("\n".join([*mixed, *lines[40:59]]), encoding="utf-8")
+        found = looked_at(folder, "ko", target=(tmp_path / f"{name}.txt",))
+        saved.append(max(one.values["saved"] for one in found.values() if "saved" in one.values))
+    assert saved[1] < saved[0]
+
+
+def test_what_is_not_known_is_no_number(make_model: MakeModel, tmp_path: Path) -> None:
+    folder = make_model(weights=False)
+    (folder / "config.json").unlink()
+    (tmp_path / "km.txt").write_text("ខ្ញុំទៅផ្សារនៅព្រឹកនេះ ដើម្បីទិញបន្លែ និងត្រី។\n" * 40, encoding="utf-8")
+    found = looked_at(folder, "km", target=(tmp_path / "km.txt",))
+    assert "num_rows" not in found["vocabulary"].values
+    assert all(value is not None for finding in found.values() for value in finding.values.values())
+    assert any("saved" in finding.values for finding in found.values())
 
 
 def test_a_language_with_the_same_letters_learns_beside_source_text(make_model: MakeModel, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from crosstune.doctor.findings import Finding, Verdict, settings
 from crosstune.doctor.given_texts import lines_of, parallel_lines
@@ -21,7 +22,7 @@ from crosstune.tokenizer.extend import refuse_unextendable
 from crosstune.tokenizer.learn import LearnRequest, NewPieces, first_pieces, learn_new_pieces, target_words
 from crosstune.tokenizer.pre_tokens import PreTokens
 from crosstune.tokenizer.shared_letters import BothTexts, learn_beside_source
-from crosstune.tokenizer.unused import unused_among
+from crosstune.tokenizer.unused import Unused, unused_among
 from crosstune.tokenizer.word_branch import tried_words, with_whole_words
 
 _SECTION = "tokenizer"
@@ -34,7 +35,7 @@ _NEAR, _FAR = 1.35, 2.0
 _MANY_PARTED = 0.1
 _MANY_NAMES = 20
 _KEEP = settings(systems={"ours": {"tokenizer": "base"}})
-_WORTH = 0.1
+_WORTH, _MOST_OF_THE_GAIN = 0.1, 0.9
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _vocabulary(subject: Subject, base: BpeTokenizer) -> Iterator[Finding]:
     kind = style.get(base.style or "", base.model_type)
     says = f"{kind}, {base.size:,} pieces"
     num_rows = int(getattr(subject.config, "vocab_size", 0)) if _is_usable(subject) else 0
-    values = {"style": kind, "num_pieces": base.size, "num_rows": num_rows}
+    values = {"style": kind, "num_pieces": base.size, **({"num_rows": num_rows} if num_rows else {})}
     if num_rows and num_rows < base.size:
         says += f", but the model has {num_rows:,} rows: the missing rows are initialized when it is loaded"
     elif num_rows > base.size:
@@ -216,33 +217,56 @@ def _extensions(case: _Case, texts: Texts, keeps: BpeTokenizer) -> Iterator[Find
 
 
 def _learned(case: _Case, lines: list[str], source: list[str], keeps: BpeTokenizer) -> Iterator[Finding]:
-    held_out = lines[::_HELD_OUT]
-    learned = [line for index, line in enumerate(lines) if index % _HELD_OUT]
-    wish = LearnRequest(case.languages.target, SIZES[-1], "seen", source=case.languages.source)
-    new = learn_from(keeps, learned, source, wish)
-    before = _num_tokens(case.base, held_out)
-    best = 0
-    saved: dict[int, float] = {}
-    # Single characters come first: fewer pieces than they need are no extension, and more text brings a few more.
-    fewest = math.ceil(_MORE_CHARACTERS * new.num_for_characters / _ROUND) * _ROUND
-    for size in sorted({max(size, fewest) for size in SIZES}):
-        if len(new.pieces) <= best:
+    tried = _Tried(case, keeps, lines, source)
+    for size in sorted({max(size, tried.fewest) for size in SIZES}):
+        if len(tried.new.pieces) <= max(tried.saved, default=0):
             break
-        part = first_pieces(keeps, new, size)
-        best = len(part.pieces)
-        tokenizer = keeps.with_pieces(part.pieces, part.merges)
-        saved[best] = 1 - _num_tokens(tokenizer, held_out) / max(1, before)
-        parity = case.parity(tokenizer) if case.pairs else None
-        of_source = f", {parity:.2f} tokens per source-language token" if parity else ""
-        unused = unused_among(keeps, part)
-        verdict: Verdict = "attention" if unused.is_much else "ok"
-        text = f"held-out text is {saved[best]:.0%} shorter{of_source}" + (
-            f". {unused.sentence}" if unused.steps else ""
-        )
-        values = {"num_new_pieces": best, "saved": saved[best], "tokens_per_source_token": parity}
-        name = f"{best:,} new pieces"
-        yield Finding(_SECTION, name, verdict, text, values=values | {"unused_share": unused.share})
-    yield _advice(saved, sum(map(len, learned)))
+        yield tried.finding(size)
+    advised = tried.advised()
+    if advised and advised not in tried.saved:
+        yield tried.finding(advised)
+    yield _advice(tried, advised)
+
+
+class _Tried:
+    """What numbers of new pieces make of text that they were not learned from, and how many of them are unused."""
+
+    def __init__(self, case: _Case, keeps: BpeTokenizer, lines: list[str], source: list[str]) -> None:
+        learned = [line for index, line in enumerate(lines) if index % _HELD_OUT]
+        held_out, known = lines[::_HELD_OUT], {*learned}
+        # Corpora repeat themselves: a line that was learned from says nothing of others.
+        self._held_out = [line for line in held_out if line not in known] or held_out
+        self._case, self._keeps = case, keeps
+        self._before = max(1, _num_tokens(case.base, self._held_out))
+        wish = LearnRequest(case.languages.target, SIZES[-1], "seen", source=case.languages.source)
+        self.new = learn_from(keeps, learned, source, wish)
+        self.num_characters = sum(map(len, learned))
+        # Single characters come first: fewer pieces than they need are no extension, and more text brings a few more.
+        self.fewest = math.ceil(_MORE_CHARACTERS * self.new.num_for_characters / _ROUND) * _ROUND
+        self.saved: dict[int, float] = {}
+        self.unused: dict[int, Unused] = {}
+
+    def finding(self, size: int) -> Finding:
+        """Try the first so many pieces."""
+        part = first_pieces(self._keeps, self.new, size)
+        number, tokenizer = len(part.pieces), self._keeps.with_pieces(part.pieces, part.merges)
+        saved = self.saved[number] = 1 - _num_tokens(tokenizer, self._held_out) / self._before
+        unused = self.unused[number] = unused_among(self._keeps, part)
+        says = f"held-out text is {saved:.0%} shorter"
+        values: dict[str, Any] = {"num_new_pieces": number, "saved": saved, "unused_share": unused.share}
+        if self._case.pairs:
+            parity = values["tokens_per_source_token"] = self._case.parity(tokenizer)
+            says += f", {parity:.2f} tokens per source-language token"
+        says += f". {unused}" if unused.steps else ""
+        return Finding(_SECTION, f"{number:,} new pieces", "attention" if unused.is_much else "ok", says, values=values)
+
+    def advised(self) -> int:
+        """Return after how many pieces the next buy little, or text leaves too many unused; 0 if none are worth it."""
+        most = max(self.saved.values(), default=0.0)
+        if most < _WORTH:
+            return 0
+        enough = next(size for size, share in self.saved.items() if share >= _MOST_OF_THE_GAIN * most)
+        return min(enough, max(self.unused[enough].advised, self.fewest))
 
 
 def learn_from(base: BpeTokenizer, lines: Sequence[str], source: Sequence[str], wish: LearnRequest) -> NewPieces:
@@ -252,19 +276,22 @@ def learn_from(base: BpeTokenizer, lines: Sequence[str], source: Sequence[str], 
     return learn_beside_source(base, BothTexts(lines, source), wish, lambda new: new)
 
 
-def _advice(saved: dict[int, float], num_characters: int) -> Finding:
+def _advice(tried: _Tried, advised: int) -> Finding:
     """Return the number of pieces after which the next step buys little, or that none are worth it."""
-    most = max(saved.values(), default=0.0)
-    if most < _WORTH:
+    most = max(tried.saved.values(), default=0.0)
+    if not advised:
         says = (
             f"the largest extension makes text only {most:.0%} shorter: not worth new rows. Train "
             "with the tokenizer as it is"
         )
         return Finding(_SECTION, HOW_MANY, "ok", says, _KEEP, {"num_new_pieces": 0})
-    enough = next(size for size, share in saved.items() if share >= 0.9 * most)
-    says = f"{enough:,} give 90% of the gain of the largest, learned from {num_characters / 1e6:.1f}M characters"
-    setting = settings(tokenizer={"extension": {"kind": "learned", "num_new_pieces": enough}})
-    return Finding(_SECTION, HOW_MANY, "ok", says, setting, {"num_new_pieces": enough})
+    share, learned = tried.saved[advised] / most, f"learned from {tried.num_characters:,} characters"
+    setting = settings(tokenizer={"extension": {"kind": "learned", "num_new_pieces": advised}})
+    says, verdict = f"{advised:,} give {share:.0%} of the gain of the largest, {learned}", "ok"
+    if advised < min(size for size, saved in tried.saved.items() if saved >= _MOST_OF_THE_GAIN * most):
+        says += ". Of more pieces, this text leaves too many unused: give more text for more pieces"
+        verdict = "attention"
+    return Finding(_SECTION, HOW_MANY, verdict, says, setting, {"num_new_pieces": advised})
 
 
 def _num_tokens(tokenizer: BpeTokenizer, lines: list[str]) -> int:

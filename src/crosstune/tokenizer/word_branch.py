@@ -52,7 +52,7 @@ def with_whole_words(base: BpeTokenizer, target: str, source: str) -> BpeTokeniz
         _refuse(f"would still part words such as {still[0]!r}", base)
     note(
         f"{_SETTING}: the pre-tokenizer has a branch for words of {target!r}; without it, {len(parted):,} of the "
-        f"{len(tried):,} letters end a word, such as {parted[0][2]!r}"
+        f"{len(tried):,} letters end a word, such as {parted[len(parted) // 4][2]!r}"
     )
     return changed
 
