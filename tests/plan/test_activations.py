@@ -9,7 +9,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM as Auto
-from transformers import Gemma3TextConfig, LlamaConfig, MixtralConfig, Qwen3MoeConfig
+from transformers import Gemma3TextConfig, LlamaConfig, MambaConfig, MixtralConfig, Qwen3MoeConfig
 
 from crosstune.models.layers import layers_of
 from crosstune.plan import activations
@@ -31,14 +31,15 @@ CONFIGS = [
     # The first two layers have no experts.
     Qwen3MoeConfig(**SHAPE, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, mlp_only_layers=[0, 1]),
 ]
+MAMBA = MambaConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2, state_size=4)
 LORA = {"method": "lora", "lora": {"targets": "all-linear", "rank": 4, "alpha": 8}}
 
 
-def count(config: Any, precision: str) -> int:
+def count(config: Any, precision: str, num_tokens: int = 64) -> int:
     fake, mode = fake_model(lambda: Auto.from_config(config))
     fake.set_attn_implementation(COUNTED_ATTENTION)
     with mode:
-        return saved_bytes(fake.train(), 64, precision)
+        return saved_bytes(fake.train(), num_tokens, precision)
 
 
 @pytest.mark.slow
@@ -78,6 +79,28 @@ def test_a_model_of_eighty_layers_takes_as_many_passes_as_one_of_four(monkeypatc
     )
     count(LlamaConfig(**SHAPE | {"num_hidden_layers": 80}), "float32")
     assert passes == [1, 2, 1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [CONFIGS[0], CONFIGS[2], MAMBA], ids=lambda config: config.model_type)
+def test_many_tokens_save_what_few_do_in_proportion(monkeypatch: pytest.MonkeyPatch, config: Any) -> None:
+    counted = count(config, "float32", 96)
+    monkeypatch.setattr(activations, "MOST_CALLS", 0)
+    assert counted == count(config, "float32", 96)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("config", "sizes"), [(CONFIGS[2], {1, 4096}), (MAMBA, {1, 32, 64, 4096})])
+def test_a_model_that_goes_from_token_to_token_is_counted_on_few(
+    monkeypatch: pytest.MonkeyPatch, config: Any, sizes: set[int]
+) -> None:
+    passes: set[int] = set()
+    count_all = activations.saved_by_all
+    monkeypatch.setattr(
+        activations, "saved_by_all", lambda model, size, *rest: passes.add(size) or count_all(model, size, *rest)
+    )
+    assert count(config, "bf16", 4096) > 0
+    assert passes == sizes
 
 
 class _Copies(TorchDispatchMode):

@@ -5,11 +5,12 @@ the count holds for any architecture that transformers knows.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface
 from transformers.integrations import moe
 
@@ -20,6 +21,29 @@ COUNTED_ATTENTION = "crosstune_counted"
 Known = dict[tuple[int, str, bool], int]
 """Bytes that a forward pass saves, by its tokens, its precision, and whether layers are computed again."""
 
+# State-space layers go from token to token in Python: thousands take many minutes, and what each saves is the same.
+_FEW_TOKENS = (32, 64)
+# Calls of torch for each module of a model: some ten, whatever the number of tokens, unless it goes one by one.
+MOST_CALLS = 100
+
+
+class _GoesTokenByTokenError(Exception):
+    """A pass calls torch for every token anew."""
+
+
+class _FewCalls(TorchFunctionMode):
+    """Stops a pass that goes from token to token."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._left = most
+
+    def __torch_function__(self, called: Any, types: Any, given: Any = (), options: Any = None) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise _GoesTokenByTokenError
+        return called(*given, **(options or {}))
+
 
 def saved_bytes(
     model: nn.Module, num_tokens: int, precision: str, known: Known | None = None, recomputes: bool = False
@@ -29,20 +53,33 @@ def saved_bytes(
     ``recomputes`` says whether the model computes its layers again, ``known`` what was counted before.
     """
     known = {} if known is None else known
-    several, one = ((size, precision, recomputes) for size in (num_tokens, 1))
-    for size in (several, one):
-        if size not in known:
-            known[size] = _saved(model, size[0], precision)
+
+    def of(tokens: int) -> int:
+        if (tokens, precision, recomputes) not in known:
+            known[tokens, precision, recomputes] = _saved(model, tokens, precision)
+        return known[tokens, precision, recomputes]
+
     # Autocast saves its copies of the weights, too: what a pass over one token saves is those, near enough.
-    return known[several] - known[one]
+    one = of(1)
+    try:
+        return of(num_tokens) - one
+    except _GoesTokenByTokenError:
+        few, more = _FEW_TOKENS
+        saved = of(few) - one + (of(more) - of(few)) * (num_tokens - few) // (more - few)
+        known[num_tokens, precision, recomputes] = one + saved
+        return saved
 
 
 def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
     kinds = kinds_of_layers(model)
     if 2 * len(set(kinds)) <= len(kinds):
         # An architecture may ask for its layers by their numbers: then all of them are counted.
-        with suppress(Exception):
+        try:
             return _saved_by_kinds(model, kinds, num_tokens, precision)
+        except _GoesTokenByTokenError:
+            raise
+        except Exception:
+            return saved_by_all(model, num_tokens, precision)
     return saved_by_all(model, num_tokens, precision)
 
 
@@ -85,7 +122,9 @@ def saved_by_all(model: nn.Module, num_tokens: int, precision: str) -> int:
             saved[tensor.untyped_storage()._cdata] = tensor
         return tensor
 
+    few = num_tokens <= _FEW_TOKENS[-1]
     with (
+        nullcontext() if few else _FewCalls(MOST_CALLS * sum(1 for _ in model.modules())),
         lean_layers(model, ask=False),
         _counted_experts(),
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
