@@ -40,7 +40,9 @@ def test_a_model_with_weights_is_examined_in_every_section(make_model: MakeModel
     sections = [finding["section"] for finding in report["findings"]]
     expected = ["model", "reading rows", "tokenizer", "chat", "benchmarks", "cost", "license"]
     assert list(dict.fromkeys(sections)) == expected
+    assert None not in [value for finding in report["findings"] for value in finding["values"].values()]
     found = {finding["name"]: finding for finding in report["findings"]}
+    assert ["gradient" in found[use]["values"]["measured"][0] for use in ("training", "scoring")] == [True, False]
     assert found["tested on"]["says"].startswith("the model's own weights")
     assert [found[use]["values"]["way"] for use in ("training", "scoring", "generation")] == ["packed"] * 3
     assert found["full"]["values"]["gpu"] == "rtx4090"
@@ -203,6 +205,8 @@ def test_settings_that_exclude_each_other_say_so_and_a_machine_without_gpu_is_na
     assert "no GPU that torch can use" in found["this machine"].says
     with terminal.results.capture() as printed:
         print_findings("a model", [*found.values()], terminal.results)
+    # No GPU is taken for one that is a processor.
+    assert all("cpu" not in found[name].values["fits_on"] for name in ("QLoRA", "LoRA", "full"))
     assert [name for name in ("QLoRA", "LoRA", "full") if f" {name} (choose one)" in printed.get()] == [
         "QLoRA",
         "LoRA",

@@ -15,6 +15,7 @@ from crosstune.plan.memory import Memory
 from crosstune.recipe import Train
 
 _SECTION = "cost"
+_CARDS = tuple(name for name in GPUS if name != "cpu")
 _MICRO_BATCHES = (4096, 1024)
 _TOKENS = 10_000_000
 _MFU = 0.4
@@ -116,7 +117,8 @@ def cost_of(cases: Cases, method: Method, memory_gb: float | None) -> Cost:
 
 def _finding(cost: Cost, gpu: str, num_gpus: int) -> Finding:
     needed = cost.memory.total / 1e9
-    fitting = {name: kind for name, kind in GPUS.items() if needed <= kind.memory_gb}
+    # A CPU is one of the machines of `plan`, but no GPU.
+    fitting = {name: kind for name, kind in GPUS.items() if needed <= kind.memory_gb and name in (gpu, *_CARDS)}
     smallest = min(fitting, key=lambda name: fitting[name].memory_gb, default="")
     chosen = gpu or smallest
     values: dict[str, Any] = {

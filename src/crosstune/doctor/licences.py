@@ -84,7 +84,7 @@ def look_at_license(subject: Subject) -> Iterator[Finding]:
             "not said: neither README.md with a `license` nor a LICENSE file is here. Look it up before you release "
             "what you train"
         )
-        yield Finding(_SECTION, "license", "attention", says, values={"license": None})
+        yield Finding(_SECTION, "license", "attention", says)
         return
     short = _AS_HUB_NAMES.get(name, name)
     known = _KNOWN.get(short)

@@ -137,9 +137,11 @@ def _is_usable(subject: Subject) -> bool:
 def _length(case: _Case) -> Finding:
     target, source = (language_name(code, "en") for code in (case.languages.target, case.languages.source))
     if case.pairs is None:
+        codes = [code for code in (case.languages.target, case.languages.source) if not sample_of(code)]
+        lacking = " and ".join(language_name(code, "en") for code in codes)
         says = (
-            f"not measured: no bundled sentences in {target} and {source} "
-            f"({', '.join(sampled_languages())}). Give translations with --sample FILE.tsv, {source} first"
+            f"not measured: no bundled sentences in {lacking} (there are some in {', '.join(sampled_languages())}). "
+            f"Give translations with --sample FILE.tsv, {source} first"
         )
         return Finding(_SECTION, "length of text", "attention", says)
     parity, lines = case.parity(case.base), len(case.pairs[0])
@@ -287,11 +289,11 @@ def _advice(tried: _Tried, advised: int) -> Finding:
         return Finding(_SECTION, HOW_MANY, "ok", says, _KEEP, {"num_new_pieces": 0})
     share, learned = tried.saved[advised] / most, f"learned from {tried.num_characters:,} characters"
     setting = settings(tokenizer={"extension": {"kind": "learned", "num_new_pieces": advised}})
-    says, verdict = f"{advised:,} give {share:.0%} of the gain of the largest, {learned}", "ok"
-    if advised < min(size for size, saved in tried.saved.items() if saved >= _MOST_OF_THE_GAIN * most):
+    says = f"{advised:,} give {share:.0%} of the gain of the largest, {learned}"
+    is_limited = advised < min(size for size, saved in tried.saved.items() if saved >= _MOST_OF_THE_GAIN * most)
+    if is_limited:
         says += ". Of more pieces, this text leaves too many unused: give more text for more pieces"
-        verdict = "attention"
-    return Finding(_SECTION, HOW_MANY, verdict, says, setting, {"num_new_pieces": advised})
+    return Finding(_SECTION, HOW_MANY, "attention" if is_limited else "ok", says, setting, {"num_new_pieces": advised})
 
 
 def _num_tokens(tokenizer: BpeTokenizer, lines: list[str]) -> int:

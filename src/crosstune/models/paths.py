@@ -57,12 +57,12 @@ class Path:
     tried: tuple[tuple[str, Difference], ...]
 
     def facts(self) -> dict[str, Any]:
-        """Return what a run's files say of it: the way, and what was measured."""
+        """Return what a run's files say of it: the way, and what was measured; nothing where nothing was."""
         measured = [
             {
                 "way": name,
-                "nats": found.nats if math.isfinite(found.nats) else None,
-                "gradient": found.gradient if math.isfinite(found.gradient) else None,
+                **({"nats": found.nats} if math.isfinite(found.nats) else {}),
+                **({"gradient": found.gradient} if self.use == "training" and math.isfinite(found.gradient) else {}),
                 "rounding": found.allowed,
                 **({"error": found.error} if found.error else {}),
             }
