@@ -47,6 +47,7 @@ def recipe_of(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     content = yaml_file.load_recipe(arguments.run / "recipe.yaml").model_dump(mode="json", exclude_none=True)
     phase = {
         **method,
+        **({"learning_rate": arguments.learning_rate} if arguments.learning_rate else {}),
         "mixture": arguments.mixture,
         "num_steps": arguments.steps,
         "global_batch_size": arguments.rows,
@@ -108,10 +109,11 @@ def main() -> None:
     parser.add_argument("--mixture", default="paper")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=8, help="in a batch")
+    parser.add_argument("--learning-rate", type=float, help="of every curve, instead of its own")
     parser.add_argument("--curves", nargs="+", choices=CURVES, default=list(CURVES))
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
-    asked = {name: getattr(arguments, name) for name in ("start", "mixture", "steps", "rows")}
+    asked = {name: getattr(arguments, name) for name in ("start", "mixture", "steps", "rows", "learning_rate")}
     found: dict[str, Any] = {**asked, "hardware": hardware(), "versions": versions(), "curves": {}}
     if arguments.json.exists():
         before = json.loads(arguments.json.read_text(encoding="utf-8"))
