@@ -3,8 +3,10 @@
 import http.client
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +22,7 @@ from crosstune.serve.stream import Decoding
 from crosstune.serve.votes import NO_CONVERSATION, Conversation, Shown
 from tests.browser import Browser, browser, needs_browser
 from tests.command_line import crosstune
-from tests.served import served
+from tests.served import free_port, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quick_run")]
 
@@ -125,7 +127,7 @@ def test_a_conversation_is_sent_along_to_each_system_with_its_own_answers_and_is
     ]
     assert sent[-2] == (1, "Three?", said)
     vote = compare.voting(["ours", "base"], tmp_path / "votes.jsonl", lambda **_: None)
-    assert vote(0, seating, shown)[0].startswith("Not saved: each system was sent answers of its own.")
+    assert vote(0, seating, shown)[1].startswith("Not saved: each system was sent answers of its own.")
     # Stopped before it was answered, a question is not part of what is sent next.
     assert compare.converse("", True, seating, None) == (Conversation("", conversation.earlier), "One?\nTwo?")
     assert compare.converse(" ", False, seating, shown) == (NO_CONVERSATION, "")
@@ -148,8 +150,11 @@ def test_a_system_that_was_not_asked_is_neither_preferred_nor_passed_over(tmp_pa
     assert boxes[2:4] == ["(not asked: gone)", ""]
     file = tmp_path / "votes.jsonl"
     vote = compare.voting(list(Damaged.candidates), file, lambda **_: None)
-    assert vote(1, Seating((0, 1, 2)), shown)[0] == "Not saved: this system was not asked."
-    assert vote(0, Seating((0, 1, 2)), shown)[0] == f"You chose ours. 1 preference saved to {file}."
+    assert vote(1, Seating((0, 1, 2)), shown)[1] == "Not saved: this system was not asked."
+    voted, said, *_ = vote(0, Seating((0, 1, 2)), shown)
+    assert said == f"You chose ours. 1 preference saved to {file}."
+    # The names are shown now.
+    assert vote(2, Seating((0, 1, 2)), voted)[1].startswith("Not saved: these answers have your vote already.")
     assert [row["rejected_system"] for row in read_jsonl(file)] == ["third"]
 
 
@@ -293,3 +298,31 @@ def test_a_blind_vote_is_saved_and_then_shows_who_wrote_what(
     rows = read_jsonl(votes)
     assert rows and all(row["blind"] and row["chosen"] != row["rejected"] for row in rows)
     assert {row["chosen_system"] for row in rows} <= set(labels)
+
+
+@needs_browser
+@pytest.mark.filterwarnings("ignore::Warning:gradio")  # of the pandas that it uses
+def test_after_stop_no_box_says_that_its_system_writes(tmp_path: Path) -> None:
+    class Endless:
+        candidates = (SimpleNamespace(label="ours"), SimpleNamespace(label="base"))
+
+        def stream(self, *_: object) -> Iterator[CandidateAnswer]:
+            for number in range(1, 1000):
+                time.sleep(0.05)
+                yield CandidateAnswer("so " * number, number, False)
+
+    page, port = compare.build_page(Endless(), {}, tmp_path / "votes.jsonl"), free_port()  # type: ignore[arg-type]
+    page.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True)
+    try:
+        with browser(tmp_path / "profile") as tab:
+            open_page(tab, f"http://127.0.0.1:{port}")
+            tab.click(button("Ask all"))
+            tab.wait_for("document.body.innerText.includes('writes …')")
+            tab.wait_for("[...document.querySelectorAll('textarea')].some((one) => one.value.includes('so so'))")
+            tab.click(button("Stop"))
+            tab.wait_for("document.body.innerText.includes('stopped')")
+            # Parts that were on their way have arrived.
+            time.sleep(0.5)
+            assert not tab.evaluate("document.body.innerText.includes('writes …')")
+    finally:
+        page.close()

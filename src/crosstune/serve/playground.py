@@ -18,6 +18,8 @@ from crosstune.serve.votes import NO_CONVERSATION, Conversation, Shown, save_vot
 from crosstune.terminal import note
 
 _OWN_QUESTION = "your own"
+# What stands under a box: while a system writes, and after Stop.
+_WRITES, _STOPPED = "writes …", "stopped"
 _MAX_NEW_TOKENS = 256
 _GREEDY = Decoding(_MAX_NEW_TOKENS)
 _SECONDS_BETWEEN_PARTS = 0.1
@@ -137,8 +139,15 @@ def build_page(pool: ModelPool, questions: dict[str, list[Question]], votes: Pat
             concurrency_limit=1,
             show_progress="hidden",
         )
-        stop.click(None, cancels=[writing], api_name=False)
-        vote.click(voting(names, votes, gradio.update), [best, seating, shown], [verdict, *boxes[0::2]], api_name=False)
+        # After the cancelling, or a part that is on its way would put "writes …" there again.
+        stopping = stop.click(None, cancels=[writing], api_name=False)
+        stopping.then(stopped, boxes[1::2], boxes[1::2], api_name=False)
+        vote.click(
+            voting(names, votes, gradio.update),
+            [best, seating, shown],
+            [shown, verdict, *boxes[0::2]],
+            api_name=False,
+        )
     return page
 
 
@@ -209,7 +218,7 @@ def asking(pool: ModelPool, questions: dict[str, list[Question]]) -> Callable[..
         decoding, order = replace(seating.decoding, max_new_tokens=int(max_new_tokens)), seating.order
         boxes, answers = ["", ""] * len(order), list[str | None]([None] * len(order))
         for box, system in enumerate(order):
-            boxes[2 * box + 1], since = "writes …", float("-inf")
+            boxes[2 * box + 1], since = _WRITES, float("-inf")
             yield None, *boxes
             answer = CandidateAnswer("", 0, False)
             for answer in pool.stream(system, (instruction, text), decoding, seating.conversation.before(system)):
@@ -226,28 +235,39 @@ def asking(pool: ModelPool, questions: dict[str, list[Question]]) -> Callable[..
     return ask
 
 
+def stopped(*about: str) -> list[str]:
+    """Return what stands under the boxes after Stop: of the system that was writing, that it was stopped."""
+    return [_STOPPED if text == _WRITES else text for text in about]
+
+
 def voting(names: Sequence[str], file: Path, update: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
     """Return what the page calls with a vote."""
 
+    def not_saved(shown: Shown | None, why: str) -> tuple[Any, ...]:
+        return shown, f"Not saved: {why}.", *(update() for _ in names)
+
     def vote(best: int | None, seating: Seating, shown: Shown | None) -> tuple[Any, ...]:
-        """Save a vote, and show who wrote what."""
-        if shown is None or best is None:
-            missing = "let all systems answer first" if shown is None else "select the best answer first"
-            return f"Not saved: {missing}.", *(update() for _ in names)
+        """Save a vote, and show who wrote what; the names are known then, so a second vote would not be blind."""
+        if shown is None:
+            return not_saved(shown, "let all systems answer first")
+        if shown.has_vote:
+            return not_saved(shown, "these answers have your vote already. Click Ask all to vote again")
+        if best is None:
+            return not_saved(shown, "select the best answer first")
         if shown.conversation.earlier:
             # A preference is of two answers to one prompt.
-            different = "each system was sent answers of its own. Click New conversation to vote"
-            return f"Not saved: {different}.", *(update() for _ in names)
+            return not_saved(shown, "each system was sent answers of its own. Click New conversation to vote")
         system = seating.order[best]
         if shown.answers[system] is None:
-            return "Not saved: this system was not asked.", *(update() for _ in names)
+            return not_saved(shown, "this system was not asked")
         try:
             count = save_vote(file, shown, names, system)
         except OSError as error:
-            return f"Not saved: {error}", *(update() for _ in names)
+            return not_saved(shown, str(error))
         same = "" if count else ": all answers are equal"
         revealed = (update(label=names[written]) for written in seating.order)
         return (
+            replace(shown, has_vote=True),
             f"You chose {names[system]}. {count} preference{'' if count == 1 else 's'} saved to {file}{same}.",
             *revealed,
         )

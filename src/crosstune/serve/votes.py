@@ -35,6 +35,7 @@ class Shown:
     Attributes:
         answers: None where a system could not be asked.
         is_blind: whether the systems' names were hidden.
+        has_vote: whether a vote on these answers is saved.
     """
 
     instruction: str
@@ -43,6 +44,7 @@ class Shown:
     decoding: Decoding
     is_blind: bool
     conversation: Conversation = NO_CONVERSATION
+    has_vote: bool = False
 
     @property
     def question(self) -> str:
