@@ -10,9 +10,11 @@ import pytest
 
 from crosstune.errors import RecipeError
 from crosstune.recipe import shipped, yaml_file
+from crosstune.study.settings import load_studies, load_study, runs_of
 from tests.command_line import crosstune
 
 ROOT = Path(__file__).parents[2]
+STUDY = ("study", "ablations/mixtures", "--dry-run")
 
 
 def test_every_recipe_of_the_source_tree_has_a_name() -> None:
@@ -41,6 +43,21 @@ def test_a_copy_brings_what_it_is_based_on_and_replaces_nothing(tmp_path: Path) 
         shipped.copy("llama2_7b_korean/paper", tmp_path / "new")
     with pytest.raises(RecipeError, match="'other' is not a recipe included with crosstune"):
         shipped.copy("other", tmp_path)
+
+
+def test_a_study_is_found_by_its_name_and_copied_with_its_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sorted(shipped.studies().values()) == sorted((ROOT / "recipes" / "ablations").glob("*.yaml"))
+    for name in ("ablations/mixtures", "ablations/mixtures.yaml", "recipes/ablations/mixtures.yaml"):
+        assert [study.name for study in load_studies(Path(name)).values()] == ["mixtures"]
+    assert len(load_studies(Path("ablations"))) == len(shipped.studies())
+    with pytest.raises(RecipeError, match=r"nothing: there is no such study\. .*ablations/mixtures"):
+        load_studies(Path("nothing"))
+    study, *recipes = shipped.copy("ablations/transfer", Path())
+    assert (study, recipes) == (Path("ablations/transfer.yaml"), [Path("miniature_long.yaml"), Path("miniature.yaml")])
+    assert {run.recipe.data_root for run in runs_of(load_study(study), study, [], quick=True)} == {None}
 
 
 def test_the_schema_explains_settings() -> None:
@@ -79,3 +96,7 @@ print(*shipped.recipes())
     dry_run = [sys.executable, "-m", "crosstune", "run", "miniature", "--quick", "--dry-run"]
     done = subprocess.run(dry_run, check=True, capture_output=True, env=environment, cwd=empty, text=True)
     assert "name: miniature_quick" in done.stdout
+    assert f"crosstune {' '.join(STUDY)}" in crosstune("study", "--help").stdout
+    dry_run = [sys.executable, "-m", "crosstune", *STUDY]
+    done = subprocess.run(dry_run, check=True, capture_output=True, env=environment, cwd=empty, text=True)
+    assert "mixtures: paper, seed 1" in done.stderr

@@ -42,10 +42,11 @@ _PANELS = {
     "Use a model": ("chat", "translate", "compare", "serve", "export", "push"),
 }
 _MODEL = "runs/miniature/systems/ours/model"
-# One line each that works after `crosstune run miniature`; the last lines of a command's --help.
+# The last line of a command's --help. What names runs/miniature works after `crosstune run miniature`; models, corpora
+# and recipe.yaml are the reader's own.
 _EXAMPLES = {
     "run": "crosstune run miniature --quick",
-    "study": "crosstune study recipes/ablations/mixtures.yaml --dry-run",
+    "study": "crosstune study ablations/mixtures --dry-run",
     "report": "crosstune report runs/miniature/recipe.yaml --fail-on-forgetting",
     "init": "crosstune init models/SmolLM2-135M corpora --to ko --hours 3",
     "data": "crosstune data recipe.yaml data_root=../data --audit",
@@ -59,7 +60,7 @@ _EXAMPLES = {
     "plan": "crosstune plan recipe.yaml --gpu h100 --gpus 8",
     "doctor": "crosstune doctor models/SmolLM2-135M --to ko --gpu rtx4090",
     "verify": "crosstune verify runs/miniature/tokenizer/extended --base runs/miniature/tokenizer/base",
-    "score": f"crosstune score {_MODEL} --data-root data --skip-missing",
+    "score": f"crosstune score {_MODEL} --data-root runs/miniature/world --skip-missing",
     "chat": f"crosstune chat {_MODEL}",
     "translate": f"crosstune translate {_MODEL} book.txt --to ko",
     "compare": "crosstune compare runs/miniature",

@@ -64,7 +64,10 @@ def filter_text(
 
 
 def study(
-    path: Annotated[Path, typer.Argument(metavar="STUDY", help="a study file, or a folder of them: recipes/ablations")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="STUDY", help="a study file, a folder of them, or the name of one: ablations/mixtures"),
+    ],
     overrides: Overrides = None,
     quick: Quick = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check every cell, list the runs, and stop")] = False,

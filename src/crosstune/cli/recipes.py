@@ -21,20 +21,21 @@ def recipes(context: typer.Context) -> None:
 
 @app.command("list")
 def list_recipes() -> None:
-    """List the recipes included with crosstune.
+    """List the recipes and studies included with crosstune.
 
-    Run one by its name.
+    Run one by its name: a recipe with `crosstune run`, a study with `crosstune study`.
 
     Example: crosstune run miniature --quick
     """
     from crosstune.recipe import shipped, yaml_file
 
-    shown = new_table()
-    shown.add_column("recipe", no_wrap=True)
-    shown.add_column("what it is")
-    for name, path in shipped.recipes().items():
-        shown.add_row(name, yaml_file.description_of(path))
-    results.print(shown)
+    for kind, files in (("recipe", shipped.recipes()), ("study", shipped.studies())):
+        shown = new_table()
+        shown.add_column(kind, no_wrap=True)
+        shown.add_column("what it is")
+        for name, path in files.items():
+            shown.add_row(name, yaml_file.description_of(path))
+        results.print(shown)
 
 
 @app.command("copy")
@@ -42,7 +43,7 @@ def copy_recipe(
     name: Annotated[str, typer.Argument(metavar="NAME", help="a name that `crosstune recipes list` prints")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="target folder")] = Path("."),
 ) -> None:
-    """Copy a recipe into a folder, with the recipe it is based on, to edit it.
+    """Copy a recipe or a study into a folder, with the recipe it is based on, to edit it.
 
     Example: crosstune recipes copy miniature .
     """

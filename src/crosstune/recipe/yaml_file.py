@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -115,10 +116,14 @@ def _yaml_of(content: str) -> str:
     return stream.getvalue()
 
 
-def base_of(path: Path) -> Path | None:
-    """Return the recipe that a recipe file is based on, if any."""
-    base = _read(path).get("base")
-    return path.parent / str(base) if base else None
+def bases_of(path: Path) -> list[Path]:
+    """Return the recipes that a recipe file is based on, or that a study changes, the nearest first."""
+    content = _read(path)
+    base = content.get("base", content.get("recipe"))
+    if not base:
+        return []
+    nearest = Path(os.path.normpath(path.parent / str(base)))
+    return [nearest, *bases_of(nearest)]
 
 
 def description_of(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from crosstune.errors import RecipeError
-from crosstune.recipe import Recipe, Section, yaml_file
+from crosstune.recipe import Recipe, Section, shipped, yaml_file
 from crosstune.recipe.section import Name
 
 Changes = dict[str, Any]
@@ -60,11 +60,17 @@ def load_study(path: Path) -> Study:
 
 
 def load_studies(path: Path) -> dict[Path, Study]:
-    """Read a study file, or all of a folder in the order of their file names.
+    """Read a study file, or all of a folder in the order of their file names; those of crosstune by their names, too.
 
     Raises:
         RecipeError: for a folder without studies, for two studies whose runs would share a folder, or as `load_study`.
     """
+    path = shipped.find_study(path)
+    if not path.exists():
+        raise RecipeError(
+            f"{path}: there is no such study. Give a file or a folder, or the name of a study included with "
+            f"crosstune: {', '.join(shipped.studies())}"
+        )
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     if not files:
         raise RecipeError(f"{path}: the folder has no study (.yaml) file; name one")
