@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crosstune.serve.assistant import Assistant
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
 
 pytest.importorskip("starlette", reason="the extra `serve` is not installed")
 testclient = pytest.importorskip("starlette.testclient")

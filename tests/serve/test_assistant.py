@@ -11,7 +11,7 @@ from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.files import read_json, write_json
 from crosstune.serve.assistant import Assistant
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
 from crosstune.tokens.encode import encode_prompt
 from tests.models.gguf.files import llama_config, write_gguf
 

@@ -1,7 +1,11 @@
 """`crosstune chat` in a pipe, and which lines make a question."""
 
 import io
+import os
+import threading
+import time
 from collections.abc import Sequence
+from unittest.mock import Mock
 
 import pytest
 
@@ -9,7 +13,8 @@ from crosstune.errors import BadInputError
 from crosstune.prompts.conversation import Turn
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.chat import chat
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
+from crosstune.terminal import console
 
 
 def asked(assistant: Assistant, monkeypatch: pytest.MonkeyPatch, typed: str) -> list[tuple[str, str]]:
@@ -22,7 +27,7 @@ def asked(assistant: Assistant, monkeypatch: pytest.MonkeyPatch, typed: str) -> 
 
     monkeypatch.setattr(assistant, "encode_turns", encode)
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    chat(assistant, Decoding(4))
+    chat(lambda: assistant, Decoding(4))
     return questions
 
 
@@ -50,7 +55,7 @@ def test_answers_stand_one_behind_another_on_standard_output(
     decoding = Decoding(6)
     expected = [assistant.answers([assistant.encode(question)], decoding)[0][0] for question in ("Hi", "Bye")]
     monkeypatch.setattr("sys.stdin", io.StringIO("Hi\nBye\n"))
-    chat(assistant, decoding)
+    chat(lambda: assistant, decoding)
     written = capsys.readouterr().out
     assert [part.strip() for part in written.split("\n") if part.strip()] == [
         part.strip() for answer in expected for part in answer.split("\n") if part.strip()
@@ -75,13 +80,58 @@ def test_with_history_earlier_turns_are_sent_along_until_they_are_forgotten_or_d
     monkeypatch.setattr(assistant, "room_for", room_for)
     monkeypatch.setattr(assistant, "stream", lambda *_: iter(["\n", "yes ", "it is"]))
     monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\n/new\nthree\n"))
-    chat(assistant, Decoding(4), system="Be kind.", keeps_history=True)
+    chat(lambda: assistant, Decoding(4), system="Be kind.", keeps_history=True)
     told, one, two, three = ("system", "Be kind."), ("user", "one"), ("user", "two"), ("user", "three")
     yes = ("assistant", "yes it is")
     assert conversations == [[told, one], [told, one, yes, two], [told, three]]
 
     conversations.clear()
     monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\nthree\n"))
-    chat(assistant, Decoding(4), system="Be kind.", keeps_history=True)
+    chat(lambda: assistant, Decoding(4), system="Be kind.", keeps_history=True)
     assert conversations[-2:] == [[told, one, yes, two, yes, three], [told, two, yes, three]]
     assert "dropped the oldest question to make room: 'one'" in capsys.readouterr().err
+
+
+class Terminal(io.TextIOWrapper):
+    """What a person types, line by line: the end of a pipe that says it is a terminal."""
+
+    def __init__(self) -> None:
+        reading, self._writing = os.pipe()
+        super().__init__(os.fdopen(reading, "rb"))
+
+    def isatty(self) -> bool:
+        return True
+
+    def type(self, text: str) -> None:
+        """Type a text, and nothing more after it."""
+        os.write(self._writing, text.encode())
+        os.close(self._writing)
+
+
+def test_a_terminal_asks_for_a_question_while_the_model_is_read(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal, asked = Terminal(), threading.Event()
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr(
+        "crosstune.serve.chat.console",
+        Mock(wraps=console, print=lambda text, **_: asked.set() if ">" in text else None),
+    )
+
+    def load() -> Assistant:
+        assert asked.wait(10), "no prompt while the model is read"
+        terminal.type("Hi\n")
+        return assistant
+
+    chat(load, Decoding(6))
+    assert assistant.answers([assistant.encode("Hi")], Decoding(6))[0][0].strip() in capsys.readouterr().out
+
+
+def test_a_model_that_cannot_be_loaded_is_told_of_before_a_question_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load() -> Assistant:
+        time.sleep(0.05)  # until the terminal waits
+        raise BadInputError("no such model")
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    with pytest.raises(BadInputError, match="no such model"):
+        chat(load, Decoding(4))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from crosstune.errors import BadInputError, RunFolderError
+from crosstune.serve.decoding import Decoding
 from crosstune.serve.models_to_compare import CandidateAnswer, ModelPool, candidates_of
-from crosstune.serve.stream import Decoding
 
 RECIPE = """
 name: run

@@ -16,9 +16,9 @@ from crosstune.errors import BadInputError
 from crosstune.prompts.conversation import Turn
 from crosstune.runs.files import read_jsonl
 from crosstune.serve import playground as compare
+from crosstune.serve.decoding import Decoding
 from crosstune.serve.models_to_compare import CandidateAnswer, ModelPool, Question, candidates_of, questions_of
 from crosstune.serve.playground import Seating
-from crosstune.serve.stream import Decoding
 from crosstune.serve.votes import NO_CONVERSATION, Conversation, Shown
 from tests.browser import Browser, browser, needs_browser
 from tests.command_line import crosstune

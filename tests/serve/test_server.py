@@ -8,7 +8,7 @@ import pytest
 from crosstune.errors import BadInputError
 from crosstune.serve import server
 from crosstune.serve.assistant import Assistant
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
 from tests.served import served
 
 

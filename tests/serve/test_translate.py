@@ -10,7 +10,7 @@ from crosstune.cli import models as commands
 from crosstune.errors import BadInputError
 from crosstune.serve import translate
 from crosstune.serve.assistant import Assistant
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
 from crosstune.serve.translate import TranslationRequest, translate_file, translate_lines, translate_pipe
 
 REQUEST = TranslationRequest("en-ko", "en", Decoding(8))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from crosstune.runs.files import read_jsonl
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
 from crosstune.serve.votes import Shown, save_vote
 
 SHOWN = Shown("Translate.", "I go.", ("간다", "가", "간다"), Decoding(8), is_blind=True)

@@ -99,7 +99,7 @@ def translate(
         instruction_language: of the instruction that asks for the translation.
         max_new_tokens: where a translation is cut.
     """
-    from crosstune.serve.stream import Decoding
+    from crosstune.serve.decoding import Decoding
     from crosstune.serve.translate import TranslationRequest, translate_lines
 
     assistant = load_assistant(model) if isinstance(model, str | Path) else model

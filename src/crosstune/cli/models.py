@@ -3,12 +3,15 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from crosstune.cli.options import MaxNewTokens, TemplateOptions, template_options
 from crosstune.terminal import kept_when_stopped
+
+if TYPE_CHECKING:
+    from crosstune.serve.assistant import Assistant
 
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="a model folder or a GGUF file: runs/miniature/systems/ours/model")
@@ -40,16 +43,17 @@ def chat(
 
     In a pipe, each line is a question:  echo "Name a fruit." | crosstune chat MODEL
     """
-    from crosstune.serve.assistant import Assistant
     from crosstune.serve.chat import chat as run
-    from crosstune.serve.stream import Decoding
+    from crosstune.serve.decoding import Decoding
 
-    run(
-        Assistant(model, prompt, template_options(template_option)),
-        Decoding(max_new_tokens, temperature, seed, top_p),
-        system,
-        history,
-    )
+    options = template_options(template_option)
+
+    def load() -> "Assistant":
+        from crosstune.serve.assistant import Assistant
+
+        return Assistant(model, prompt, options)
+
+    run(load, Decoding(max_new_tokens, temperature, seed, top_p), system, history)
 
 
 def translate(
@@ -76,7 +80,7 @@ def translate(
     An interrupted translation of a file resumes where it stopped:  crosstune translate MODEL book.txt --to ko
     """
     from crosstune.serve.assistant import Assistant, instructions_of
-    from crosstune.serve.stream import Decoding
+    from crosstune.serve.decoding import Decoding
     from crosstune.serve.translate import TranslationRequest, translate_file, translate_pipe
 
     source = source or ("ko" if to == "en" else "en")

@@ -11,7 +11,7 @@ from crosstune.languages.registry import language_name, split_direction
 from crosstune.runs.hashes import hash_model
 from crosstune.runs.provenance import public_path
 from crosstune.serve.assistant import Assistant, instructions_of
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
 from crosstune.serve.translate import TranslationRequest, translate_lines
 
 QUESTION = """\

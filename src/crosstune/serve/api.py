@@ -16,9 +16,9 @@ from starlette.routing import Route
 from crosstune.errors import BadInputError
 from crosstune.runs.files import KeyTwiceError, parse_json
 from crosstune.serve.assistant import Assistant
+from crosstune.serve.decoding import Ending
 from crosstune.serve.guard import MAX_BODY_BYTES, Guard, error_body
 from crosstune.serve.requests import Request, read_request
-from crosstune.serve.stream import Ending
 from crosstune.tokens.encode import encode_prompt
 
 # A request that fits the context: 64 bytes a token are many, also where JSON spells out each Korean character.

@@ -23,7 +23,8 @@ from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe.data import TEMPLATE_DATE
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
-from crosstune.serve.stream import Decoding, Ending, stream
+from crosstune.serve.decoding import Decoding, Ending
+from crosstune.serve.stream import stream
 from crosstune.tokens.plain_text import encode_rendered
 
 _BATCH_TOKENS = 8192

@@ -20,7 +20,8 @@ from crosstune.prompts.templates import Template
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import read_jsonl
 from crosstune.runs.folder import RunFolder
-from crosstune.serve.stream import Decoding, Ending, stream
+from crosstune.serve.decoding import Decoding, Ending
+from crosstune.serve.stream import stream
 from crosstune.tasks.diagnostics import Expectation, failures
 from crosstune.tokens.encode import encode_prompt
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
+from crosstune.serve.decoding import Decoding
 from crosstune.serve.guard import Guard
 from crosstune.serve.models_to_compare import CandidateAnswer, ModelPool, Question, candidates_of, questions_of
-from crosstune.serve.stream import Decoding
 from crosstune.serve.votes import NO_CONVERSATION, Conversation, Shown, save_vote
 from crosstune.terminal import note
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from crosstune.errors import BadInputError
 from crosstune.prompts.conversation import Role, Turn
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
 
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _DEFAULT_NEW_TOKENS = 1024

@@ -13,7 +13,7 @@ from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.hashes import hash_file, hash_model
 from crosstune.runs.lock import only_writer_of
 from crosstune.serve.assistant import Assistant
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
 from crosstune.terminal import note, progress, shown
 
 # Lines are sorted by length within a window and written when it is done: what a kill can lose.

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crosstune.prompts.conversation import Turn
-from crosstune.serve.stream import Decoding
+from crosstune.serve.decoding import Decoding
 
 
 @dataclass(frozen=True)
