@@ -16,6 +16,7 @@ from crosstune.report.tables.changes import change_table, figure_points
 from crosstune.report.tables.findings import best_per_column, findings
 from crosstune.report.tables.one_answer import one_answer
 from crosstune.report.tables.summary import summary
+from crosstune.report.tables.unequal_tokens import unequal_tokens
 from crosstune.report.training import read_curves
 from crosstune.report.write.latex import to_latex
 from crosstune.report.write.markdown import to_markdown
@@ -51,12 +52,14 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     labels = task_labels([*further, *main], outputs)
     failed = failures.read_failures(recipe, outputs, labels)
     forgot = forgetting.verdicts(recipe, scores, change)
+    facts = read_run_facts(recipe, run)
     page = Page(
         title=recipe.report.title or recipe.name,
         summary=summary(recipe, scores, [*main, *further], changes, failed),
         findings=[
             *findings(recipe, evidence, main, changes, forgetting.sentence(forgot)),
             *one_answer(recipe, outputs, labels),
+            *unequal_tokens(facts.systems),
         ],
         main_tables=main,
         changes=changes,
@@ -65,7 +68,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         curves=read_curves(recipe, run),
         outputs=outputs,
         failures=failed,
-        facts=read_run_facts(recipe, run),
+        facts=facts,
         signatures=sorted({(score.task, score.metric, score.signature) for score in scores.values()}),
     )
     every_table = [*main, *([changes] if changes else []), *further]
