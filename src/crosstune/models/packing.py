@@ -23,9 +23,10 @@ from crosstune.models.attention.short_rows import Group, attend_groups, for_quer
 from crosstune.models.prefixes import runs_with_shared_prefix, with_copies
 
 ATTENTION = "crosstune_packed"
-# On CPUs the fused kernel costs several times the plain products up to about this many keys. Forward and backward of 32
-# rows of 40 tokens, 6 heads, one core with AVX-512: 38 against 2.5 ms in float32; of 8 rows of 256: 29 against 33 ms.
-MAX_PLAIN_ATTENTION = 192
+# On CPUs the fused kernel costs more than the plain products up to about this many keys. Forward and backward of about
+# 1,000 tokens, 9 heads of 64, plain and fused, on a Zen 4 core: rows of 160 tokens 12 and 34 ms in bfloat16, 18 and 46
+# in float32; of 256: 20 and 35, 30 and 45; of 512: 47 and 56, 64 and 67; of 640: 36 and 37, 49 and 47.
+MAX_PLAIN_ATTENTION = 512
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from crosstune.errors import BadInputError
 from crosstune.evaluate.generate.generation import Generated, Limits, generate
-from crosstune.models.packing import MAX_PLAIN_ATTENTION
+from crosstune.models import packing
 from crosstune.tokens.encode import encode_prompt
 
 PROMPTS = [
@@ -98,8 +98,11 @@ def test_free_slots_are_refilled_while_others_write(llama: PreTrainedModel, monk
 
 
 @pytest.mark.slow
-def test_prompts_longer_than_plain_attention_reads_give_the_same_answers(llama: PreTrainedModel) -> None:
-    prompts = [[3 + (7 * place) % 50 for place in range(length)] for length in (230, MAX_PLAIN_ATTENTION, 60)]
+def test_prompts_longer_than_plain_attention_reads_give_the_same_answers(
+    llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "MAX_PLAIN_ATTENTION", 192)
+    prompts = [[3 + (7 * place) % 50 for place in range(length)] for length in (230, 192, 60)]
     eos = frequent_token(llama, prompts)
     expected = [reference(llama, prompt, eos, 24) for prompt in prompts]
     assert answers(llama, prompts, eos, LIMITS) == expected

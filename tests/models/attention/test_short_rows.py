@@ -35,3 +35,29 @@ def test_outputs_and_gradients_are_those_of_attention(key_heads: int) -> None:
         return outputs.index_select(1, layout.grouped()[1])
 
     assert torch.autograd.gradcheck(read, states)
+
+
+@pytest.mark.slow
+def test_longer_groups_keep_less_than_their_probabilities_and_have_the_same_gradients() -> None:
+    torch.manual_seed(0)
+    heads, long = 2, 400
+    layout = lay_out([[1] * long, [2] * (long - 10)], share_prefixes=False)
+    groups = layout.grouped()[0]
+    states = tuple(doubles(heads, layout.num_tokens) for _ in range(3))
+    kept = 0
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal kept
+        kept += tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        (found,) = attend_groups(states, groups, 0.6)
+    assert kept < heads * 2 * long * long
+    query, key, value = (gather(taken, groups[0].queries) for taken in states)
+    expected = scaled_dot_product_attention(query, key, value, is_causal=True, scale=0.6)
+    upstream = torch.randn_like(expected)
+    for one, other in zip(
+        torch.autograd.grad(found, states, upstream), torch.autograd.grad(expected, states, upstream), strict=True
+    ):
+        torch.testing.assert_close(one, other)
