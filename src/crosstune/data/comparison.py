@@ -33,7 +33,7 @@ _LATIN = str.maketrans("авекмнорстухѕіјһԁԛԝαβεηικμνο
 
 def units(text: str) -> list[str]:
     """Return the words of a text, and the characters of scripts without spaces, in one form."""
-    text = _unmarked(text)
+    text = unmarked(text)
     if text.isascii() or _PLAIN.fullmatch(text):
         plain: list[str] = _PLAIN_UNIT.findall(text.lower())
         return plain
@@ -41,7 +41,7 @@ def units(text: str) -> list[str]:
     return found
 
 
-def _unmarked(text: str) -> str:
+def unmarked(text: str) -> str:
     """Return a text without the signs of HTML and of JSON around its letters, which may have been written twice."""
     if "%" in text or "\\x" in text:
         text = _BYTES.sub(_decoded, text)
@@ -82,6 +82,11 @@ def letters(text_units: list[str]) -> str:
         return joined
     bare = _NO_LETTERS.sub("", unicodedata.normalize("NFD", joined).translate(_LATIN))
     return unicodedata.normalize("NFC", bare)
+
+
+def is_invisible(character: str) -> bool:
+    """Return whether nobody sees a character, so that it parts no word."""
+    return _INVISIBLE.match(character) is not None
 
 
 def folded(text: str) -> str:

@@ -28,17 +28,17 @@ _DIGIT, _NUMBER = re.compile(r"(\d)"), re.compile(r"\d+")
 _LATIN, _OTHER_LETTERS = re.compile(r"(\d|[a-z]+)"), re.compile(r"(\d|[^\W\d_a-z]+)")
 # Words of another language beside each word: the joined sides of a pair change the script once.
 _CHANGE_OF_SCRIPT = re.compile(r"[a-z](?=[^\W\d_a-z])")
-_MIN_CHANGES = 3
+MIN_CHANGES = 3
 
 _ROMAN = re.compile(r"(?=[ivx])x{0,3}(?:ix|iv|v?i{0,3})")
 _NUMBERED = re.compile(r"[a-z]{1,2}\d+|(?:\d+[a-z]{1,2})+|0x[\da-f]+")
 _APOSTROPHE = re.compile(r"(?<=\w)['\u2019](?=\w)")
 _LISTS = ("abcdefghijklmnopqrstuvwxyz", "가나다라마바사아자차카타파하", ("i", "ii", "iii", "iv", "v", "vi", "vii"))
-_RUNS = tuple(frozenset(marks[at : at + 3]) for marks in _LISTS for at in range(len(marks) - 2))
-_LIST_MARKS = frozenset(mark for marks in _LISTS for mark in marks)
-_MIN_NUMBERED = 3
+LIST_RUNS = tuple(frozenset(marks[at : at + 3]) for marks in _LISTS for at in range(len(marks) - 2))
+LIST_MARKS = frozenset(mark for marks in _LISTS for mark in marks)
+MIN_NUMBERED = 3
 # The same word again and again at one distance: what a program writes around words.
-_DISTANCES, _MIN_AGAIN = range(2, 7), 3
+DISTANCES, _MIN_AGAIN = range(2, 7), 3
 
 
 class Stretch(NamedTuple):
@@ -62,7 +62,7 @@ def readings(texts: Sequence[str], cut: Sequence[Sequence[str]], keys: Sequence[
     """Yield the readings of a row's texts, their units and letters: those for which it gives an occasion."""
     if any(map(_DIGIT.search, keys)):
         yield _row(_split(_DIGIT, key) for key in keys)
-    if sum(len(_CHANGE_OF_SCRIPT.findall(key)) for key in keys if not key.isascii()) >= _MIN_CHANGES:
+    if sum(len(_CHANGE_OF_SCRIPT.findall(key)) for key in keys if not key.isascii()) >= MIN_CHANGES:
         yield _row(_split(_LATIN, key) for key in keys)
         yield _row(_split(_OTHER_LETTERS, key) for key in keys)
     words = [_whole_words(text, text_units) for text, text_units in zip(texts, cut, strict=True)]
@@ -70,7 +70,7 @@ def readings(texts: Sequence[str], cut: Sequence[Sequence[str]], keys: Sequence[
     joined = " ".join(plain)
     has_number = _NUMBER.search(joined) is not None
     has_list = _is_listed(plain, has_number)
-    if has_list or any(_HAS_MARKS.search(text) and _MARKS.search(text) for text in texts):
+    if has_list or any(map(has_marks, texts)):
         yield _row(_words(text_words, has_list) for text_words in words)
     if _is_again(joined) if has_number else _has_again(plain):
         yield _row(_passing_over_again(_words(text_words, has_list)) for text_words in words)
@@ -82,6 +82,26 @@ def _row(parts_of_texts: Iterable[Iterable[Stretch]]) -> Reading:
     return [part for parts in parts_of_texts for part in (*parts, BORDER)]
 
 
+def has_sign(character: str) -> bool:
+    """Return whether a text that ``has_marks`` may hold a character for that."""
+    return _HAS_MARKS.search(character) is not None
+
+
+def has_marks(text: str) -> bool:
+    """Return whether a text holds commands of LaTeX, tags of forums, addresses, notes and the like."""
+    return _HAS_MARKS.search(text) is not None and _MARKS.search(text) is not None
+
+
+def opens_bracket(character: str) -> bool:
+    """Return whether a character opens a bracket."""
+    return _OPENED.match(character) is not None
+
+
+def without_brackets(text: str) -> str:
+    """Return a text without what stands in brackets."""
+    return _BRACKETED.sub(" ", text)
+
+
 def parts_of_texts(reading: Reading) -> Iterator[Reading]:
     """Yield the reading of each text of a row."""
     start = 0
@@ -91,15 +111,16 @@ def parts_of_texts(reading: Reading) -> Iterator[Reading]:
             start = at + 1
 
 
-def what_may_stay(text: str) -> set[str]:
-    """Return what readings of a row keep of a text that stands in it, where that is not all of its letters."""
-    cut = units(text)
-    whole = letters(cut)
-    found = {kept(_split(pattern, whole)) for pattern in (_DIGIT, _LATIN, _OTHER_LETTERS)}
-    found.add(kept(_words(_whole_words(text, cut), has_list=True)))
+def what_may_stay(text: str, text_units: Sequence[str], whole: str) -> set[str]:
+    """Return what readings of a row keep of a text that stands in it, where that is something and not all its letters.
+
+    ``text_units`` and ``whole`` are the units and the letters of the text.
+    """
+    found = {pattern.sub("", whole) for pattern in (_DIGIT, _LATIN, _OTHER_LETTERS)}
+    found.add("".join(map(_letters_in_list, _whole_words(text, text_units))))
     if _BRACKETED.search(text):
         found.add(kept(_outside_brackets(text)))
-    return found - {whole}
+    return found - {whole, ""}
 
 
 def holds(reading: Reading, start: int, text: str) -> bool:
@@ -138,12 +159,12 @@ def _split(passed_over: re.Pattern[str], joined: str) -> Reading:
 
 def _is_listed(plain: Sequence[str], has_number: bool) -> bool:
     """Return whether words hold marks of a list: a) b) c), i. ii. iii., 가. 나. 다., L12; these only with a number."""
-    marks = _LIST_MARKS.intersection(plain)
-    if len(marks) >= _MIN_AGAIN and any(run <= marks for run in _RUNS):
+    marks = LIST_MARKS.intersection(plain)
+    if len(marks) >= _MIN_AGAIN and any(run <= marks for run in LIST_RUNS):
         return True
     if not has_number:
         return False
-    return sum(_NUMBERED.fullmatch(unit) is not None for unit in plain if not unit.isalpha()) >= _MIN_NUMBERED
+    return sum(_NUMBERED.fullmatch(unit) is not None for unit in plain if not unit.isalpha()) >= MIN_NUMBERED
 
 
 def _whole_words(text: str, text_units: Sequence[str]) -> Sequence[str]:
@@ -172,8 +193,14 @@ def _without_digits(unit: str) -> tuple[Stretch, ...]:
 
 
 @lru_cache(2**16)
+def _letters_in_list(unit: str) -> str:
+    """Return what a reading of a list keeps of a word."""
+    return "" if _may_be_list_mark(unit) else kept(_without_digits(unit))
+
+
+@lru_cache(2**16)
 def _may_be_list_mark(unit: str) -> bool:
-    return unit in _LIST_MARKS or bool(_NUMBERED.fullmatch(unit) or _ROMAN.fullmatch(unit))
+    return unit in LIST_MARKS or bool(_NUMBERED.fullmatch(unit) or _ROMAN.fullmatch(unit))
 
 
 def _is_again(joined: str) -> bool:
@@ -185,7 +212,7 @@ def _is_again(joined: str) -> bool:
 def _has_again(words: Sequence[str]) -> bool:
     if len(words) - len(set(words)) < _MIN_AGAIN - 1:
         return False
-    for distance in _DISTANCES:
+    for distance in DISTANCES:
         same = list(map(eq, words, words[distance:]))
         if any(map(and_, same, same[distance:])):
             return True
@@ -209,7 +236,7 @@ def _passing_over_again(words: Reading) -> Reading:
 def _chains(words: Reading, places: Sequence[int]) -> Iterator[list[int]]:
     """Yield the places at which a word stands three times and more at one distance."""
     own = [words[at].letters for at in places]
-    for distance in _DISTANCES:
+    for distance in DISTANCES:
         same = list(map(eq, own, own[distance:]))
         thrice = list(map(and_, same, same[distance:]))
         while True in thrice:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from crosstune.data.comparison import inside_tags, letters, units
 from crosstune.data.interrupted import InterruptedTexts
 from crosstune.data.letter_windows import WINDOW, Hit, LetterWindows
+from crosstune.data.suspects import Suspects
+from crosstune.data.word_runs import WordRuns
 from crosstune.prompts.cleaning import normalised
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import MANIFEST
@@ -26,6 +28,8 @@ _SYLLABLES_PER_WORD = 1.5
 # Laughter ("ㅋㅋㅋㅋ") and lines of one sign are nobody's text.
 _MIN_DIFFERENT_LETTERS = 6
 _HANGUL = regex.compile(r"\p{Hangul}")
+# Some arrays of so many numbers lie in a core's cache.
+BLOCK_CHARACTERS = 2**17
 
 
 class Match(NamedTuple):
@@ -54,21 +58,18 @@ class EvaluationTexts:
         keys = {text: letters(text_units) for text, text_units in cut.items()}
         self._ngram = ngram
         self._min_hangul = max(WINDOW, round(_SYLLABLES_PER_WORD * ngram)) if ngram else 0
-        self._known_units: dict[str, int] = {}
-        self._grams: dict[tuple[int | None, ...], str] = {}
+        self._texts = list(cut)
+        self._runs = WordRuns(self._texts, list(cut.values()), ngram) if ngram else None
         self._whole: dict[str, str] = {}
-        for text, text_units in cut.items():
+        for text in cut:
             self._whole.setdefault(keys[text], text)
-            if ngram:
-                numbers = [self._known_units.setdefault(unit, len(self._known_units)) for unit in text_units]
-                for gram in _grams(numbers, ngram):
-                    self._grams.setdefault(gram, text)
         self._whole.pop("", None)
         alone = {keys[text] for text in options or ()} - {keys[text] for text in texts}
         self._long = [key for key in self._whole if len(key) >= MIN_OVERLAP_LETTERS and key not in alone]
         self._windows = LetterWindows(self._long, [_is_telling(key) for key in self._long] if ngram else [])
         long = {key: text for key, text in self._whole.items() if len(key) >= MIN_OVERLAP_LETTERS}
-        self._interrupted = InterruptedTexts(long, alone)
+        self._interrupted = InterruptedTexts(long, {text: cut[text] for text in long.values()}, alone)
+        self._suspects = Suspects(self._whole, self._windows, self._interrupted, self._runs)
 
     @classmethod
     def read(cls, folders: Iterable[Path], ngram: int | None) -> "EvaluationTexts":
@@ -85,6 +86,21 @@ class EvaluationTexts:
 
     def find(self, rows: Sequence[Mapping[str, str]]) -> list[Match | None]:
         """Return for each row an evaluation text that it shares, if any; many rows at once are faster than one."""
+        suspects = [number for block in _blocks(rows) for number in self._suspects_in(rows, block)]
+        found: list[Match | None] = [None] * len(rows)
+        for number, match in zip(suspects, self.compare([rows[number] for number in suspects]), strict=True):
+            found[number] = match
+        return found
+
+    def _suspects_in(self, rows: Sequence[Mapping[str, str]], block: range) -> Iterable[int]:
+        texts = [[*rows[number].values()] or [""] for number in block]
+        # A row as long as a book is cut by what compares it.
+        if len(block) == 1 and sum(map(len, texts[0])) > BLOCK_CHARACTERS:
+            return block
+        return (np.flatnonzero(self._suspects.among(texts)) + block.start).tolist()
+
+    def compare(self, rows: Sequence[Mapping[str, str]]) -> list[Match | None]:
+        """Return what ``find`` returns, comparing each row, also those of which one look tells that they hold none."""
         given = [[*texts.values(), *_inside_tags(texts.values())] for texts in rows]
         cut = [[units(text) for text in texts] for texts in given]
         keys = [[letters(text_units) for text_units in texts] for texts in cut]
@@ -97,7 +113,10 @@ class EvaluationTexts:
         rest = [number for number, match in enumerate(found) if match is None or match.is_stretch]
         for number, key in self._interrupted.find([(given[at], cut[at], keys[at]) for at in rest]):
             found[rest[number]] = self._match(self._whole[key], is_stretch=False)
-        return [match or self._run_of_words(texts) for match, texts in zip(found, cut, strict=True)]
+        rest = [number for number, match in enumerate(found) if match is None]
+        for number, known in self._sharing_runs([cut[number] for number in rest]):
+            found[rest[number]] = self._match(self._texts[known], is_stretch=True)
+        return found
 
     def _match(self, text: str, is_stretch: bool) -> Match:
         return Match(self._sets[text], text, is_stretch)
@@ -118,19 +137,14 @@ class EvaluationTexts:
         is_stretch = len(run) >= self._min_hangul and 2 * len(_HANGUL.findall(run)) > len(run)
         return self._match(self._whole[known], is_stretch=True) if is_stretch else None
 
-    def _run_of_words(self, texts: Iterable[Sequence[str]]) -> Match | None:
-        n = self._ngram
-        if n is None or not self._grams:
-            return None
-        for text_units in texts:
-            # Most texts are too short.
-            if len(text_units) < n:
-                continue
-            grams = _grams([*map(self._known_units.get, text_units)], n)
-            known = next(filter(self._grams.__contains__, grams), None)
-            if known is not None:
-                return self._match(self._grams[known], is_stretch=True)
-        return None
+    def _sharing_runs(self, rows: Sequence[Sequence[Sequence[str]]]) -> Iterator[tuple[int, int]]:
+        """Yield the number of each row with a text that shares a run of words, the last such text first, and whose."""
+        if self._runs is None:
+            return
+        owners = [number for number, texts in enumerate(rows) for _ in texts]
+        shared = self._runs.first_in([text_units for texts in rows for text_units in texts])
+        for text in sorted(shared, reverse=True):
+            yield owners[text], shared[text]
 
 
 @dataclass(frozen=True)
@@ -166,9 +180,17 @@ def _inside_tags(texts: Iterable[str]) -> Iterator[str]:
     return (inside for text in texts if len(inside := inside_tags(text)) >= MIN_OVERLAP_LETTERS)
 
 
-def _grams(numbers: Sequence[int | None], n: int) -> Iterator[tuple[int | None, ...]]:
-    """Return the runs of ``n`` numbers."""
-    return zip(*(numbers[first:] for first in range(n)), strict=False)
+def _blocks(rows: Sequence[Mapping[str, str]]) -> Iterator[range]:
+    """Yield numbers of rows that follow one another, with as many characters together as a core's cache holds."""
+    first = num_characters = 0
+    for number, texts in enumerate(rows):
+        size = sum(map(len, texts.values()))
+        if number > first and num_characters + size > BLOCK_CHARACTERS:
+            yield range(first, number)
+            first, num_characters = number, 0
+        num_characters += size
+    if rows:
+        yield range(first, len(rows))
 
 
 def _is_telling(key: str) -> NDArray[np.bool_]:
