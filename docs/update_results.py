@@ -119,8 +119,8 @@ REAL_MODEL = Results(
 )
 KEPT = Table(
     (
-        ("rules kept, English", "instructions_en", "pass_rate", ".3f"),
-        ("rules kept, Korean", "instructions_ko", "pass_rate", ".3f"),
+        ("instructions passed, English", "instructions_en", "pass_rate", ".3f"),
+        ("instructions passed, Korean", "instructions_ko", "pass_rate", ".3f"),
         ("English questions answered in English", "open_questions_en", "in_language", ".3f"),
         ("HellaSwag", "hellaswag", "acc", ".3f"),
         ("COPA", "copa", "acc", ".3f"),

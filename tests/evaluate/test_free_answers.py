@@ -95,12 +95,28 @@ def test_scores_are_the_share_of_items_by_turns_and_the_share_of_each_rule_with_
         "pass_rate": (0.25, 4),
         "pass_rate_one_turn": (0.5, 2),
         "pass_rate_two_turns": (0.0, 2),
+        "answered_in_language": (1.0, 4),
         "kept": (0.4, 5),
         "kept_again_in_capitals": (0.0, 2),
         "kept_lowercase": (1.0, 2),
         "kept_no_commas": (0.0, 1),
     }
     assert all(score.interval == "wilson" and "prompt:paper-v1" in score.signature for score in result.scores)
+
+
+def test_an_answer_in_another_language_passes_no_instruction_whatever_rules_it_keeps(scored: Any) -> None:
+    items = [
+        {"id": "a", "request": "Say one.", "follow_up": "", "rules": ["no_commas"]},
+        {"id": "b", "request": "Say two.", "follow_up": "", "rules": ["no_commas"]},
+        {"id": "c", "request": "Say three in Korean.", "follow_up": "", "rules": ["no_commas", "language: ko"]},
+    ]
+    result = scored(
+        {"task": "instructions", "language": "en"}, items, lambda prompt: "the wind" if "one" in prompt else "바람"
+    )
+    assert {row.id: row.correct for row in result.rows} == {"a": True, "b": False, "c": True}
+    assert {row.id: LANGUAGE in (row.failures or ()) for row in result.rows} == {"a": False, "b": True, "c": False}
+    found = {score.metric: round(score.value, 3) for score in result.scores}
+    assert (found["pass_rate"], found["answered_in_language"], found["kept"]) == (0.667, 0.667, 1.0)
 
 
 def test_two_systems_are_compared_on_the_same_items_whatever_their_first_answers(scored: Any, tmp_path: Path) -> None:

@@ -191,6 +191,31 @@ def test_between_two_languages_of_one_script_only_the_identifier_speaks() -> Non
     assert LANGUAGE in found
 
 
+@pytest.mark.parametrize(
+    ("language", "answer", "is_wrong"),
+    [
+        ("en", "작", True),
+        ("en", "Кто это?", True),
+        ("ko", "There is a coat in the museum.", True),
+        ("ko", "你好", True),
+        ("ja", "안녕하세요", True),
+        ("ko", "NASA", False),
+        ("ko", "Harry Potter", False),
+        ("en", "Seoul (서울)", False),
+        ("en", "Bonjour.", False),
+        ("ja", "Tokyo Tower", False),
+    ],
+)
+def test_without_a_reference_a_short_answer_may_be_a_name_in_latin_letters(
+    language: str, answer: str, is_wrong: bool
+) -> None:
+    asked = Expectation("?", "", "", answer_language=language)
+    assert (LANGUAGE in failures(answer, asked, finished=True)) == is_wrong
+    # Letters that the question gives are the answer's, too.
+    quoted = Expectation(f"({answer})", "", "", answer_language=language)
+    assert (LANGUAGE in failures(answer, quoted, finished=True)) == (" is " in answer)
+
+
 @pytest.mark.slow
 def test_rules_that_judge_otherwise_come_with_another_format_of_scores() -> None:
     judged = repr([(FAILURES, case.output, failures(case.output, case.asked, True)) for case in CASES])

@@ -13,6 +13,11 @@ from crosstune.tasks.answers.fidelity import fidelity
 from crosstune.tasks.answers.rules import Answer, Rule
 from crosstune.tasks.task import Item
 
+# How free answers are judged, by what judges them. Raised when the same answers are judged otherwise: scores in run
+# folders are then made again. Rules 2: a right answer is also in the language. Language 1.1: `wrong language` of short
+# answers in letters that are neither the language's nor Latin.
+VERSIONS = {"rules": "2.0", "language": "1.1"}
+
 
 @dataclass(frozen=True)
 class AskedInstructions:
@@ -78,11 +83,17 @@ def is_right(cell: Cell, index: int, output: str) -> bool | None:
         answer = keyword_label(output, cell.task.keywords)
         return answer is not None and cell.task.keywords[answer] == cell.references[index][0]
     if cell.task.judge == "rules":
+        # An answer in another language is of no use to who asked, though a single syllable has no comma.
         kept = kept_rules(cell, index, output)
-        return all(kept) if kept else None
+        return all(kept) and is_in_language_asked(cell, index, output) if kept else None
     if cell.task.judge == "language":
-        return fidelity(output, cell.answer_languages[index]).in_language
+        return is_in_language_asked(cell, index, output)
     return None
+
+
+def is_in_language_asked(cell: Cell, index: int, output: str) -> bool:
+    """Return whether an answer is in the language of its request, or in the one that the request names."""
+    return fidelity(output, cell.answer_languages[index]).in_language
 
 
 def shown_reference(cell: Cell, index: int) -> str:
@@ -98,12 +109,13 @@ def kept_rules(cell: Cell, index: int, output: str) -> list[bool]:
 
 
 def instruction_scores(scored: Scored, asked: AskedInstructions) -> list[Score]:
-    """Score instructions: the share of items whose rules are all kept, in one turn and in two, and the share by rule.
+    """Score instructions: the share that is answered in the language with all rules kept, by turns, and each by itself.
 
     ``scored`` has no items yet: they are all of those that were asked.
     """
     items: list[str] = []
     passes: list[float] = []
+    in_language: list[float] = []
     turns: list[int] = []
     kept: list[tuple[str, str, float]] = []
     for cell, rows in zip(asked.cells, asked.rows, strict=True):
@@ -112,7 +124,8 @@ def instruction_scores(scored: Scored, asked: AskedInstructions) -> list[Score]:
             item = repr((row.id, cell.sources[index], list(map(str, rules))))
             found = kept_rules(cell, index, row.output)
             items.append(item)
-            passes.append(float(all(found)))
+            passes.append(float(bool(row.correct)))
+            in_language.append(float(is_in_language_asked(cell, index, row.output)))
             turns.append(2 if cell.earlier else 1)
             kept += [(item, rule.kind, float(one)) for rule, one in zip(rules, found, strict=True)]
     scored = replace(scored, items=tuple(items))
@@ -120,6 +133,7 @@ def instruction_scores(scored: Scored, asked: AskedInstructions) -> list[Score]:
     for number, name in ((1, "pass_rate_one_turn"), (2, "pass_rate_two_turns")):
         places = [place for place, turn in enumerate(turns) if turn == number]
         scores += [mean_score(scored.of_items(places), name, [passes[place] for place in places])] if places else []
+    scores.append(mean_score(scored, "answered_in_language", in_language))
     for kind in ("", *dict.fromkeys(sorted(kind for _, kind, _ in kept))):
         chosen = [(item, value) for item, of_kind, value in kept if kind in ("", of_kind)]
         of_rule = replace(scored, items=tuple(f"{item} {kind}" for item, _ in chosen))

@@ -10,13 +10,14 @@ import numpy as np
 
 from crosstune.evaluate import baselines, ranks
 from crosstune.evaluate.comet import Comet
+from crosstune.evaluate.free_answers import VERSIONS
 from crosstune.evaluate.generate.vllm_engine import writer
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Result
 from crosstune.evaluate.suite import Suite
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
 from crosstune.models.paths import paths_of
-from crosstune.recipe import Recipe
+from crosstune.recipe import EvaluationTask, Recipe
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RESAMPLES, RunFolder, fingerprint_of, is_current, whole_folder
@@ -78,7 +79,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
     return fingerprint(
         "scores",
         instructions,
-        {label: task.model_dump(mode="json") for label, task in settings.tasks.items()},
+        {label: _settings_of(task) for label, task in settings.tasks.items()},
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks_with_files},
         {label: task.file_hashes() for label, task in suite.harness_tasks.items()},
         [settings.precision, settings.engine, settings.num_bootstrap, recipe.data.prompt, recipe.languages],
@@ -91,6 +92,11 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
         comet.fingerprint if comet else "",
         system.fingerprint,
     )
+
+
+def _settings_of(task: EvaluationTask) -> dict[str, Any]:
+    version = VERSIONS.get(task.spec.judge)
+    return task.model_dump(mode="json") | ({"judged": version} if version else {})
 
 
 def evaluate_system(

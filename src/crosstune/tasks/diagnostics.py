@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import regex
 
 from crosstune.languages.identify import is_in_script, may_be
-from crosstune.languages.writing_systems import script_share
+from crosstune.languages.writing_systems import script_share, target_script_ratio
+from crosstune.tasks.answers.fidelity import judged_lines
 from crosstune.tasks.third_language import has_third_language
 
 EMPTY = "empty"
@@ -27,7 +28,7 @@ FAILURES = (EMPTY, COPIED, LANGUAGE, PARTIAL, MIXED, LOOP, NO_STOP, ECHO, EXTRA)
 
 # A run of so much of the source, in characters, is a copy; names and numbers are shorter.
 _COPIED_SHARE, _COPIED_CHARACTERS, _SHORTEST_SOURCE = 0.5, 12, 4
-# The identifier errs on shorter texts. Without a reference, fewer letters may be a name in another script.
+# The identifier errs on shorter texts.
 _IDENTIFIED_LETTERS = 25
 _LOOP_CHARACTERS = 16
 # The share of word trigrams that stood there before (seq-rep-n of Welleck et al. 2020), and the words it takes to tell.
@@ -137,7 +138,7 @@ def _has_run_of(output: str, other: str, allowed: tuple[str, ...], min_share: fl
 def _is_wrong_language(output: str, asked: Expectation) -> bool:
     """Return whether an answer is in another language; what is true of the reference, too, counts for nothing."""
     letters = "".join(_LETTERS.findall(output))
-    if not letters or (not asked.reference and len(letters) < _IDENTIFIED_LETTERS):
+    if not letters or (not asked.reference and _may_be_a_name(output, letters, asked)):
         return False
     if not is_in_script(output, asked.language):
         # An answer that is right may be all names, numbers or code.
@@ -149,6 +150,14 @@ def _is_wrong_language(output: str, asked: Expectation) -> bool:
     # it is not heard.
     is_known = not asked.reference or may_be(asked.reference, asked.language)
     return is_known and not may_be(_OTHER_SCRIPTS.sub(" ", output), asked.language)
+
+
+def _may_be_a_name(output: str, letters: str, asked: Expectation) -> bool:
+    """Return whether an answer is so short that it may be a name, in Latin letters or in letters of the question."""
+    if len(letters) >= _IDENTIFIED_LETTERS or judged_lines(output, asked.language):
+        return False
+    given = {letter for letter in letters if script_share(letter, "en") == 1} | {*asked.source}
+    return all(letter in given or target_script_ratio(letter, asked.language) == 1 for letter in letters)
 
 
 def _is_partial(output: str, asked: Expectation) -> bool:

@@ -16,6 +16,7 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.free_answers import (
+    VERSIONS,
     AskedInstructions,
     fidelity_scores,
     follow_up_cell,
@@ -97,7 +98,8 @@ class Generator:
             others = self._answer(first)
             cells.append(follow_up_cell(first, others, followed, self.template))
             rows.append(self._answer(cells[-1]))
-        scored = Scored(label, f"rules:all|{self._signature(cells[0])}", self.settings.num_bootstrap, ())
+        signature = f"rules:all|in_language:py3langid|v:{VERSIONS['rules']}|{self._signature(cells[0])}"
+        scored = Scored(label, signature, self.settings.num_bootstrap, ())
         scores = instruction_scores(scored, AskedInstructions(tuple(cells), tuple(rows)))
         return Result([*chain.from_iterable(rows), *others], scores)
 

@@ -36,10 +36,15 @@ class Fidelity:
     words: bool | None
 
 
+def judged_lines(answer: str, code: str) -> list[str]:
+    """Return the lines of an answer that are long enough to tell their language."""
+    least = _WORDS if language(code).is_spaced else _CHARACTERS
+    return [line for line in answer.splitlines() if len(words_of(line, code)) >= least]
+
+
 def fidelity(answer: str, code: str) -> Fidelity:
     """Judge an answer to a question in a language."""
-    least = _WORDS if language(code).is_spaced else _CHARACTERS
-    lines = [line for line in answer.splitlines() if len(words_of(line, code)) >= least]
+    lines = judged_lines(answer, code)
     if not lines:
         has_letters = any(map(str.isalpha, answer))
         return Fidelity(has_letters and is_in_script(answer, code), None, None)
