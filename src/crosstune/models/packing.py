@@ -197,7 +197,7 @@ def _attend(
     query = gather(states[0], group.queries)
     key, value = (for_query_heads(gather(taken, group.keys), len(query)) for taken in states[1:])
     if not asked.is_plain:
-        return attend_by_scores((query, key, value), group.bias.to(query.device), scaling, asked, dropout)
+        return attend_by_scores((query, key, value), group.bias().to(query.device), scaling, asked, dropout)
     mask = None if group.mask is None else group.mask[None]
     return scaled_dot_product_attention(
         query, key, value, mask, dropout_p=dropout, is_causal=mask is None, scale=scaling

@@ -40,8 +40,7 @@ class Memory:
             all are there beside the activations.
         working_weights: copies of weights in the precision of the products, gathered layers where weights are sharded.
         activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
-        logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32; autocast
-            hands logits on in float32, and their gradient back in bf16.
+        logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32.
         regularizers: copies of weights, and of logits at most, that regularizers and frozen rows need.
         other: CUDA context and fragmentation, assumed.
         checkpoint: of the host: the copy of whole weights and moments that is written while training goes on. Where the
@@ -95,10 +94,9 @@ def estimate_memory(
     activations = _activations(trained, tokens.largest_micro_batch, settings, {} if known is None else known)
     model: Any = inner_model(trained)
     vocabulary = model.get_output_embeddings().weight.shape[0]
-    all_logits = tokens.most_supervised * vocabulary * (bytes_per_value if num_shards > 1 else _FLOAT)
-    rounded = tokens.most_supervised * vocabulary * (_FLOAT - bytes_per_value) if num_shards == 1 else 0
+    all_logits = tokens.most_supervised * vocabulary * bytes_per_value
     chunk = min(_CHUNK_ROWS, tokens.most_supervised) * vocabulary * 2 * _FLOAT
-    logits = float(all_logits + rounded + chunk)
+    logits = float(all_logits + chunk)
     of_moving = 2 if settings.weights == "bf16" else _FLOAT
     gradients = num_trained * of_moving / num_shards
     if tokens.most_micro_batches == 1 and num_shards == num_gpus:

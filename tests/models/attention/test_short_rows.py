@@ -26,7 +26,7 @@ def test_outputs_and_gradients_are_those_of_attention(key_heads: int) -> None:
     for group, found in zip(layout.grouped()[0], attend_groups(states, layout.grouped()[0], 0.6), strict=True):
         key, value = (for_query_heads(gather(taken, group.keys), 4) for taken in states[1:])
         expected = scaled_dot_product_attention(
-            gather(states[0], group.queries), key, value, group.bias.double(), scale=0.6
+            gather(states[0], group.queries), key, value, group.bias(torch.float64), scale=0.6
         )
         torch.testing.assert_close(found, expected)
 

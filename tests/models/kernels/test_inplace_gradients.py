@@ -1,14 +1,16 @@
 """Gradients that are added in place are those that autograd adds up."""
 
 import copy
+from types import MethodType
 
 import pytest
 import torch
+from accelerate.utils.operations import convert_outputs_to_fp32
 from torch import nn
 from transformers import AutoModelForCausalLM
 
 from crosstune.models import packing
-from crosstune.models.kernels.inplace_gradients import gradients_in_place
+from crosstune.models.kernels.inplace_gradients import gradients_in_place, keep_type_of_outputs
 from crosstune.models.paths import path_of
 from crosstune.models.recompute import recompute_layers
 from crosstune.train.loss import summed_loss
@@ -84,3 +86,33 @@ def test_products_in_bf16_are_left_to_autograd() -> None:
     model = make_model(FAMILY["llama"])
     with torch.autocast("cpu", torch.bfloat16):
         assert_equal_in_place(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILY)
+def test_in_bfloat16_embeddings_add_in_place_and_products_stay_autograds(name: str) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert_equal_in_place(make_model(FAMILY[name]))
+
+
+@pytest.mark.slow
+def test_logits_stay_in_bfloat16_with_the_loss_and_the_gradients_of_widened_ones() -> None:
+    model = make_model(FAMILY["llama"])
+    own = model.forward
+    # What accelerate does to a model that it prepares for bfloat16.
+    computed = torch.autocast("cpu", torch.bfloat16)(own.__func__)
+    model.forward = MethodType(convert_outputs_to_fp32(MethodType(computed, model).__func__), model)
+    widened = summed_loss(model, MICRO_BATCHES[0], torch.device("cpu"), 0.2).per_segment
+    expected = gradients(model)
+
+    keep_type_of_outputs(model)
+    assert model(torch.tensor([[5, 6]])).logits.dtype == torch.bfloat16
+    torch.testing.assert_close(
+        summed_loss(model, MICRO_BATCHES[0], torch.device("cpu"), 0.2).per_segment, widened, rtol=0, atol=0
+    )
+    found = gradients(model)
+    assert found.keys() == expected.keys()
+    for weight, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[weight], rtol=0, atol=0)
+    keep_type_of_outputs(model)
+    assert model(torch.tensor([[5, 6]])).logits.dtype == torch.bfloat16

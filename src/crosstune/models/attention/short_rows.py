@@ -6,8 +6,7 @@ packed row for each of them and add these up; here all groups add to one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,13 +30,18 @@ class Group:
     queries: Tensor
     keys: Tensor
     mask: Tensor | None
+    _biases: dict[torch.dtype, Tensor] = field(default_factory=dict, compare=False, repr=False)
 
-    @cached_property
-    def bias(self) -> Tensor:
-        """Return what is added to scores, shaped as they are or broadcast to them: nothing, or minus infinity."""
-        length = self.queries.shape[1]
-        seen = torch.ones(length, length, dtype=torch.bool).tril() if self.mask is None else self.mask
-        return torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
+    def bias(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return what is added to scores, shaped as they are or broadcast to them: nothing, or minus infinity.
+
+        In the scores' own type: of another one, a sum in place copies all scores there and back.
+        """
+        if dtype not in self._biases:
+            length = self.queries.shape[1]
+            seen = torch.ones(length, length, dtype=torch.bool).tril() if self.mask is None else self.mask
+            self._biases[dtype] = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf"))
+        return self._biases[dtype]
 
 
 def gather(states: Tensor, index: Tensor) -> Tensor:
@@ -99,7 +103,7 @@ class _Attention(torch.autograd.Function):
 
 def _probabilities(queries: Tensor, keys: Tensor, group: Group) -> Tensor:
     scores = queries @ for_query_heads(keys, len(queries)).transpose(2, 3)
-    return scores.add_(group.bias).softmax(dim=-1).to(queries.dtype)
+    return scores.add_(group.bias(scores.dtype)).softmax(dim=-1).to(queries.dtype)
 
 
 def _add(total: Tensor, index: Tensor, gradient: Tensor) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from types import MethodType
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
+from accelerate.utils.operations import ConvertOutputsToFp32
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 from torch.nn.parallel import DistributedDataParallel
@@ -42,6 +44,8 @@ def prove_training(trained: nn.Module, called: nn.Module, accelerator: Accelerat
 
     ``called`` is the model as accelerate prepared it.
     """
+    if settings.kernels == "auto":
+        keep_type_of_outputs(trained)
 
     def agree(is_exact: bool) -> bool:
         if accelerator.num_processes == 1:
@@ -65,6 +69,18 @@ def prove_training(trained: nn.Module, called: nn.Module, accelerator: Accelerat
         agree=agree,
     )
     choose_path(trained, trial)
+
+
+def keep_type_of_outputs(prepared: Any) -> None:
+    """Let a model that accelerate prepared for autocast hand on its logits as they were computed, in bfloat16.
+
+    accelerate widens all of them to float32, and autograd narrows their gradient: two more matrices of all supervised
+    tokens and pieces. The loss widens a few rows at a time.
+    """
+    widened = getattr(prepared.forward, "__wrapped__", None)
+    if isinstance(widened, ConvertOutputsToFp32):
+        forward = widened.model_forward
+        prepared.forward = MethodType(forward, prepared) if isinstance(prepared.forward, MethodType) else forward
 
 
 @contextmanager
@@ -104,12 +120,12 @@ def gradients_in_place(trained: nn.Module) -> Iterator[None]:
 def _is_plain(weight: Tensor) -> bool:
     """Return whether nothing but autograd's sum waits for the weight's gradient: regularizers may hook it."""
     waiting = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
-    same_type = not torch.is_autocast_enabled(weight.device.type)
-    return torch.is_grad_enabled() and weight.requires_grad and weight.is_leaf and not waiting and same_type
+    return torch.is_grad_enabled() and weight.requires_grad and weight.is_leaf and not waiting
 
 
 def _linear(layer: nn.Linear, states: Tensor) -> Tensor:
-    if not _is_plain(layer.weight):
+    # Autocast multiplies by another matrix than the one that has the gradient; it reads rows as they are.
+    if not _is_plain(layer.weight) or torch.is_autocast_enabled(layer.weight.device.type):
         return linear(states, layer.weight, layer.bias)
     output: Tensor = _Linear.apply(states, layer.weight)  # type: ignore[no-untyped-call]
     return output if layer.bias is None else output + layer.bias
