@@ -199,7 +199,7 @@ def test_adapters_on_llama_2_7b_fit_the_cards_that_people_have(kind: str, most: 
     config = LlamaConfig(vocab_size=32_000, num_hidden_layers=32, hidden_size=4096, intermediate_size=11_008)
     lora = Phase.model_validate_json(json.dumps(phase(method="lora", lora={"rank": 8})))
     settings = Train(precision="bf16", gradient_checkpointing=True, micro_batch_tokens=1024)
-    tokens = replace(TOKENS, largest_micro_batch=1024, most_supervised=642)
+    tokens = replace(TOKENS, largest_micro_batch=1024, most_supervised=1024)
     plain = Case(config, None, lora, settings, tokens, 1)
     packed = plain.with_settings(base_weights=kind).memory()
     assert packed.total <= most < plain.memory().total
