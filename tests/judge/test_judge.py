@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from crosstune.errors import BadInputError
 from crosstune.judge.ask import judge, verdict_of
 from crosstune.judge.command import Wanted, run
 from crosstune.judge.endpoint import Endpoint
+from crosstune.judge.endpoint import Reply as Verdict
 from crosstune.judge.pairs import Pair, pairs_of_run, pairs_of_votes
 from crosstune.judge.summary import agreement_of, order_of, wins_of
 
@@ -24,7 +26,9 @@ Reply = Callable[[str, str], str]
 
 
 @contextmanager
-def endpoint(reply: Reply, fail_after: int = 10**6) -> Iterator[tuple[Endpoint, list[str]]]:
+def endpoint(
+    reply: Reply, fail_after: int = 10**6, finish_reason: str = "stop"
+) -> Iterator[tuple[Endpoint, list[str]]]:
     """An endpoint whose model replies as told, and the questions that it was asked; it refuses after some."""
     asked: list[str] = []
 
@@ -35,7 +39,8 @@ def endpoint(reply: Reply, fail_after: int = 10**6) -> Iterator[tuple[Endpoint, 
             asked.append(question)
             answers = re.findall(r"\[Answer [AB]\]\n(.*?)\n\[End of answer", question, re.DOTALL)
             refuses = len(asked) > fail_after
-            content: dict[str, Any] = {"choices": [{"message": {"role": "assistant", "content": reply(*answers)}}]}
+            message = {"role": "assistant", "content": reply(*answers)}
+            content: dict[str, Any] = {"choices": [{"message": message, "finish_reason": finish_reason}]}
             text = json.dumps({"error": {"message": "no such model"}} if refuses else content).encode()
             self.send_response(404 if refuses else 200)
             self.send_header("Content-Type", "application/json")
@@ -131,8 +136,36 @@ def test_equal_answers_are_a_tie_that_nobody_is_asked_about(tmp_path: Path) -> N
 
 
 def test_the_last_verdict_of_a_reply_counts() -> None:
-    assert verdict_of("[[A]] is short, and [[B]] is right. [[B]]") == "B"
-    assert verdict_of("B is better") is None
+    assert verdict_of(Verdict("[[A]] is short, and [[B]] is right. [[B]]", True)) == "B"
+    assert verdict_of(Verdict("B is better", True)) is None
+
+
+def test_what_a_judge_thinks_before_its_reply_is_no_verdict_and_a_cut_reply_has_none() -> None:
+    assert verdict_of(Verdict("<think>[[A]]?</think>\n\n[[B]]", True)) == "B"
+    # Some templates write the opening; a server may cut the reply at the end of the reasoning.
+    assert verdict_of(Verdict("Is it [[A]]?</think> None is.", True)) is None
+    assert verdict_of(Verdict("<think>[[A]] may be", True)) is None
+    assert verdict_of(Verdict("It may be [[A]], but", False)) is None
+
+
+def test_cut_replies_are_asked_for_again_and_those_of_another_judge_are_not_its_own(tmp_path: Path) -> None:
+    file, several = tmp_path / "replies.jsonl", pairs([(9, 1)] * 2)
+    with endpoint(lambda *_: "It may be [[A]], but", finish_reason="length") as (stub, asked):
+        judged = judge(several, stub, file, 1)
+        assert [one.num_cut for one in judged] == [2, 2] and wins_of(judged)[0].unread == 2
+        judge(several, stub, file, 1)
+        assert len(asked) == 8
+    with endpoint(longest) as (stub, asked):
+        assert wins_of(judge(several, stub, file, 1))[0].wins == 2
+        judge(several, replace(stub, model="another"), file, 1)
+        assert len(asked) == 8
+
+
+def test_few_pairs_say_nothing_of_a_preferred_place(tmp_path: Path) -> None:
+    with endpoint(lambda *_: "[[A]]") as (stub, _):
+        order = order_of(judge(pairs([(1, 2)] * 5), stub, tmp_path / "replies.jsonl", 1))
+    assert order.sentence().startswith("Whether the judge prefers a position cannot be told from 5 pairs")
+    assert "No position bias" not in order.sentence()
 
 
 def test_what_was_replied_before_a_refusal_is_not_asked_again(tmp_path: Path) -> None:
@@ -155,7 +188,7 @@ def test_a_closed_door_is_named() -> None:
         pass
     with pytest.raises(BadInputError, match="cannot be reached"):
         closed = Endpoint(stub.url, "stub")
-        closed.ask(closed.client().with_options(max_retries=0), "?")
+        closed.reply(closed.client().with_options(max_retries=0), "?")
     with pytest.raises(BadInputError, match="not an address"):
         Endpoint("localhost:8000", "stub").client()
 
@@ -198,7 +231,7 @@ def test_a_run_is_judged_printed_and_kept(finished: Path, capsys: pytest.Capture
     assert (wins["wins"], wins["losses"], wins["ties"]) == (1, 1, 1)
     assert summary["judge"]["model"] == "stub" and "key" not in summary["judge"]
     printed = capsys.readouterr().out
-    assert "translate_en_ko_en" in printed and "3 of 3 pairs have the same verdict" in printed.replace("\n", "")
+    assert "translate_en_ko_en" in printed and "3 of 3 pairs have the same verdict" in " ".join(printed.split())
 
 
 def test_systems_tasks_and_folders_that_are_not_there_are_named(finished: Path, tmp_path: Path) -> None:

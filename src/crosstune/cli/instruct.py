@@ -38,7 +38,15 @@ def instruct(
     instruction_language: Annotated[
         str, typer.Option("--instruction-language", metavar="CODE", help="language of the instruction to translate")
     ] = "en",
-    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="length limit of a line")] = 256,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-new-tokens",
+            min=1,
+            help="length limit of a line; with --url of a text, reasoning included",
+            show_default="256; with --url 1024",
+        ),
+    ] = None,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="with --url: number of requests at a time")] = 4,
 ) -> None:
     """Translate an instruction set, and keep the rows whose translation passes the checks.
@@ -63,9 +71,9 @@ def instruct(
     rows_of(wanted, out)  # or says what is wrong, before a model is loaded
     translator: Translator
     if url:
-        translator = EndpointTranslator(Endpoint(url, model), parallel)
+        translator = EndpointTranslator(Endpoint(url, model, max_new_tokens or 1024), parallel)
     else:
-        translator = ModelTranslator(model, prompt, instruction_language, max_new_tokens, languages)
+        translator = ModelTranslator(model, prompt, instruction_language, max_new_tokens or 256, languages)
     with kept_when_stopped():
         make(wanted, translator, out)
     sys.stdout.write(f"{out / ROWS}\n")

@@ -144,6 +144,9 @@ def judge(
     items: Annotated[int, typer.Option(min=1, help="number of items per task")] = 100,
     votes: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="blind votes to compare with")] = None,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="number of requests at a time")] = 4,
+    max_new_tokens: Annotated[
+        int, typer.Option("--max-new-tokens", min=1, help="length limit of a reply, reasoning included")
+    ] = 1024,
 ) -> None:
     """Let a language model compare the answers of systems, each pair in both orders.
 
@@ -156,7 +159,7 @@ def judge(
 
     wanted = Wanted(system or (), task or (), items, votes, parallel)
     with kept_when_stopped():
-        judge_run(run, Endpoint(url, model), wanted)
+        judge_run(run, Endpoint(url, model, max_new_tokens), wanted)
 
 
 def export(

@@ -99,7 +99,8 @@ class EndpointTranslator:
     @property
     def facts(self) -> dict[str, Any]:
         """Who it is, for manifest and card."""
-        return {"url": self._endpoint.url, "model": self._endpoint.model, "temperature": 0, "question": QUESTION}
+        asked = {"temperature": 0, "max_new_tokens": self._endpoint.max_new_tokens, "question": QUESTION}
+        return {"url": self._endpoint.url, "model": self._endpoint.model, **asked}
 
     def translate(self, texts: Sequence[str], direction: str) -> list[Translation]:
         """Return each text's translation.
@@ -111,4 +112,4 @@ class EndpointTranslator:
         questions = [QUESTION.format(source=source, target=target, text=text) for text in texts]
         with ThreadPoolExecutor(self._num_parallel) as pool:
             replies = list(pool.map(lambda question: self._endpoint.reply(self._client, question), questions))
-        return [Translation(reply.text.strip(), reply.finished) for reply in replies]
+        return [Translation(reply.answer.strip(), reply.finished) for reply in replies]

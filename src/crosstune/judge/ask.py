@@ -4,6 +4,7 @@ The form of the question and of the verdict is that of pairwise judging in MT-Be
 figure 5 of https://arxiv.org/abs/2306.05685).
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crosstune.judge.endpoint import Endpoint
+from crosstune.judge.endpoint import Endpoint, Reply
 from crosstune.judge.pairs import Pair
 from crosstune.terminal import progress
 
@@ -47,12 +48,14 @@ class Judged:
     Attributes:
         in_order: with the first system's answer as A.
         swapped: with the second system's answer as A.
+        num_cut: how many of the two replies ran into the limit.
     """
 
     pair: Pair
     in_order: Place | None
     swapped: Place | None
     is_asked: bool = True
+    num_cut: int = 0
 
     @property
     def winner(self) -> str | None:
@@ -63,24 +66,27 @@ class Judged:
         return {("A", "B"): self.pair.first, ("B", "A"): self.pair.second}.get(named, "")
 
 
-def verdict_of(reply: str) -> Place | None:
-    """Return the place that a reply names: its last verdict, since a judge may weigh both before it."""
-    found: list[Place] = _VERDICT.findall(reply)
+def verdict_of(reply: Reply) -> Place | None:
+    """Return the place that a reply names: its last verdict, since a judge may weigh both before it.
+
+    One that ran into the limit weighed on, and names none.
+    """
+    found: list[Place] = _VERDICT.findall(reply.answer) if reply.finished else []
     return found[-1] if found else None
 
 
 def judge(pairs: Sequence[Pair], endpoint: Endpoint, file: Path, num_parallel: int) -> list[Judged]:
     """Ask about each pair in both orders, and return the verdicts; equal answers are a tie and are not asked about.
 
-    ``file`` keeps the replies: what it holds of the same question and answers is not asked for again.
+    ``file`` keeps the replies: what it holds of the same judge, question and answers is not asked for again.
 
     Raises:
         BadInputError: when the endpoint cannot be asked; what was replied stands in the file.
     """
     replies = _kept(file)
     different = [pair for pair in pairs if pair.answers[0] != pair.answers[1]]
-    wanted = {(pair.key, swapped): pair for pair in different for swapped in (False, True)}
-    missing = {asked: pair for asked, pair in wanted.items() if asked not in replies}
+    questions = [_question(pair, swapped) for pair in different for swapped in (False, True)]
+    missing = {key: text for text in questions if (key := _key(endpoint, text)) not in replies}
     if missing:
         client = endpoint.client()
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -89,22 +95,28 @@ def judge(pairs: Sequence[Pair], endpoint: Endpoint, file: Path, num_parallel: i
             progress("replies of the judge", len(missing)) as advance,
             ThreadPoolExecutor(num_parallel) as pool,
         ):
-            waiting = {
-                pool.submit(endpoint.ask, client, _question(pair, swapped)): (pair.key, swapped)
-                for (_, swapped), pair in missing.items()
-            }
+            waiting = {pool.submit(endpoint.reply, client, text): key for key, text in missing.items()}
             try:
                 for done in as_completed(waiting):
-                    key, swapped = waiting[done]
-                    replies[key, swapped] = done.result()
-                    row = {"pair": key, "swapped": swapped, "reply": replies[key, swapped]}
+                    key, reply = waiting[done], done.result()
+                    replies[key] = reply
+                    row = {"asked": key, "reply": reply.text, "finished": reply.finished}
                     log.write(json.dumps(row, ensure_ascii=False) + "\n")
                     log.flush()
                     advance()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    return [_judged(pair, replies) for pair in pairs]
+    return [_judged(pair, endpoint, replies) for pair in pairs]
+
+
+def _key(endpoint: Endpoint, text: str) -> str:
+    """Return what the reply to a question is kept under: the judge's name, and all that it reads.
+
+    The same judge may be served at another address when an interrupted call goes on.
+    """
+    asked = json.dumps([endpoint.model, text], ensure_ascii=False)
+    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _question(pair: Pair, swapped: bool) -> str:
@@ -112,16 +124,21 @@ def _question(pair: Pair, swapped: bool) -> str:
     return QUESTION.format(question=pair.question, first=first, second=second)
 
 
-def _judged(pair: Pair, replies: dict[tuple[str, bool], str]) -> Judged:
+def _judged(pair: Pair, endpoint: Endpoint, replies: dict[str, Reply]) -> Judged:
     if pair.answers[0] == pair.answers[1]:
         return Judged(pair, "C", "C", is_asked=False)
-    return Judged(pair, verdict_of(replies[pair.key, False]), verdict_of(replies[pair.key, True]))
+    in_order, swapped = (replies[_key(endpoint, _question(pair, is_swapped))] for is_swapped in (False, True))
+    num_cut = sum(not reply.finished for reply in (in_order, swapped))
+    return Judged(pair, verdict_of(in_order), verdict_of(swapped), num_cut=num_cut)
 
 
-def _kept(file: Path) -> dict[tuple[str, bool], str]:
-    """Return the whole lines of an earlier call; a kill can leave a torn last one."""
+def _kept(file: Path) -> dict[str, Reply]:
+    """Return the whole replies of an earlier call; those that were cut are asked for again, as by a higher limit.
+
+    A kill can leave a torn last line.
+    """
     if not file.is_file():
         return {}
     lines: Iterable[str] = file.read_text(encoding="utf-8").splitlines(keepends=True)
     rows = [json.loads(line) for line in lines if line.endswith("\n")]
-    return {(row["pair"], row["swapped"]): row["reply"] for row in rows}
+    return {row["asked"]: Reply(row["reply"], finished=True) for row in rows if row.get("finished")}

@@ -48,12 +48,15 @@ def run(folder: Path, endpoint: Endpoint, wanted: Wanted) -> None:
         wins, order = wins_of(of_run), order_of(judged)
         agreement = agreement_of(of_votes) if of_votes else None
         settings = {"url": endpoint.url, "model": endpoint.model, "temperature": 0, "question": QUESTION}
+        settings |= {"max_new_tokens": endpoint.max_new_tokens}
         write_json(place / "summary.json", {"judge": settings, **as_json(wins, order, agreement)})
-    _print(wins, order, agreement, of_run)
+    _print(wins, order, agreement, of_run, endpoint.max_new_tokens)
     note(f"replies.jsonl and summary.json in {place}")
 
 
-def _print(wins: Sequence[Wins], order: Order, agreement: Agreement | None, judged: Sequence[Judged]) -> None:
+def _print(
+    wins: Sequence[Wins], order: Order, agreement: Agreement | None, judged: Sequence[Judged], limit: int
+) -> None:
     for task in dict.fromkeys(one.task for one in wins):
         table = new_table(shown(task))
         for title in ("system", "against", "won", "lost", "tied", "by order", "win rate", "p"):
@@ -69,6 +72,10 @@ def _print(wins: Sequence[Wins], order: Order, agreement: Agreement | None, judg
         results.print(f"{same} of {len(judged)} pairs have the same answer twice: ties, not asked about.")
     if unread:
         results.print(f"{unread} of {len(judged)} pairs have a reply without a verdict, and count as nothing.")
+    if cut := sum(one.num_cut for one in judged):
+        results.print(
+            f"{cut} replies ran into the limit of {limit} tokens: raise --max-new-tokens, and they are asked for again."
+        )
     results.print(order.sentence())
     if agreement is not None:
         results.print(_about(agreement))

@@ -10,15 +10,22 @@ from crosstune.errors import BadInputError
 KEY = "OPENAI_API_KEY"
 _MAX_RETRIES = 4  # with waits that double, or as long as the endpoint asks for: of 429, 5xx and broken connections
 _SECONDS = 120.0
-_MAX_REPLY_TOKENS = 1024
+# What models that reason write before their answer, unless their server takes it out; some templates write the opening.
+_REASONING_START, _REASONING_END = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model replied, and whether it ended by itself."""
+    """What a model replied, with its reasoning, and whether it ended by itself."""
 
     text: str
     finished: bool
+
+    @property
+    def answer(self) -> str:
+        """The reply without reasoning; nothing where the model never came to an answer."""
+        _, end, answer = self.text.rpartition(_REASONING_END)
+        return "" if not end and answer.lstrip().startswith(_REASONING_START) else answer
 
 
 @dataclass(frozen=True)
@@ -28,10 +35,12 @@ class Endpoint:
     Attributes:
         url: up to and with ``/v1``.
         model: by the name the endpoint knows it by.
+        max_new_tokens: the limit of a reply, reasoning included.
     """
 
     url: str
     model: str
+    max_new_tokens: int = 1024
 
     def client(self) -> Any:
         """Return the client of openai's library; the key comes from the environment and is kept nowhere.
@@ -48,10 +57,6 @@ class Endpoint:
         key = os.environ.get(KEY, "none")
         return openai.OpenAI(base_url=self.url, api_key=key, max_retries=_MAX_RETRIES, timeout=_SECONDS)
 
-    def ask(self, client: Any, question: str) -> str:
-        """Return the text of the reply to a question, as `reply` does."""
-        return self.reply(client, question).text
-
     def reply(self, client: Any, question: str) -> Reply:
         """Return the reply to a question, as likely as the endpoint can make it.
 
@@ -63,7 +68,7 @@ class Endpoint:
         asked: list[Any] = [{"role": "user", "content": question}]
         try:
             reply = client.chat.completions.create(
-                model=self.model, messages=asked, temperature=0, max_tokens=_MAX_REPLY_TOKENS
+                model=self.model, messages=asked, temperature=0, max_tokens=self.max_new_tokens
             )
         except openai.AuthenticationError as error:
             raise BadInputError(f"{self.url} refuses the key of {KEY}: {error}") from None

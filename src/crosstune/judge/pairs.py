@@ -1,6 +1,5 @@
 """What a judge compares: two systems' answers to one question, from a run's outputs or from blind votes."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,12 +31,6 @@ class Pair:
     second: str
     answers: tuple[str, str]
     preferred: str = ""
-
-    @property
-    def key(self) -> str:
-        """What a judge's replies to this pair are kept under: what it reads, and nothing else."""
-        read = json.dumps([self.question, *self.answers], ensure_ascii=False)
-        return hashlib.sha256(read.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def pairs_of_run(folder: Path, systems: Sequence[str], tasks: Sequence[str], max_items: int) -> list[Pair]:

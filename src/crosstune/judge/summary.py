@@ -8,6 +8,9 @@ from crosstune.evaluate.intervals import wilson
 from crosstune.judge.ask import Judged
 from crosstune.report.tables.significance import ALPHA, mcnemar
 
+# Of fewer, a judge that always names the same place has p > 0.05.
+_FEWEST_PAIRS = 6
+
 
 @dataclass(frozen=True)
 class Wins:
@@ -67,6 +70,11 @@ class Order:
         """Return what is found, in words."""
         share = f"{self.consistent} of {self.num_pairs} pairs have the same verdict in both orders"
         counts = f"the first answer is preferred in both orders {self.first} times, the second {self.second} times"
+        if self.num_pairs < _FEWEST_PAIRS:
+            return (
+                f"Whether the judge prefers a position cannot be told from {self.num_pairs} pairs ({_FEWEST_PAIRS} are "
+                f"needed): {counts}. {share}."
+            )
         if not self.is_biased:
             return f"No position bias was found: {counts} (sign test: p = {self.p:.2g}). {share}."
         place = "reads first" if self.first > self.second else "reads last"
