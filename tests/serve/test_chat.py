@@ -3,7 +3,6 @@
 import io
 import os
 import threading
-import time
 from collections.abc import Sequence
 from unittest.mock import Mock
 
@@ -129,9 +128,29 @@ def test_a_terminal_asks_for_a_question_while_the_model_is_read(
 
 def test_a_model_that_cannot_be_loaded_is_told_of_before_a_question_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     def load() -> Assistant:
-        time.sleep(0.05)  # until the terminal waits
         raise BadInputError("no such model")
 
     monkeypatch.setattr("sys.stdin", Terminal())
     with pytest.raises(BadInputError, match="no such model"):
         chat(load, Decoding(4))
+
+
+def test_several_lines_may_be_typed_while_the_model_is_read(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions: list[str] = []
+
+    def encode(turns: Sequence[Turn]) -> list[int]:
+        questions.append(turns[-1].content)
+        return [1, 5]
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr(assistant, "encode_turns", encode)
+
+    def load() -> Assistant:
+        terminal.type("do this\\\nwith that\nand then\nlast")
+        return assistant
+
+    chat(load, Decoding(4))
+    assert questions == ["do this\nwith that", "and then", "last"]

@@ -2,7 +2,9 @@
 
 import os
 import shlex
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -100,8 +102,21 @@ def _options(
     context.obj = debug
 
 
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt at Ctrl-C; inside an import end the process, whose libraries would make a bug of it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            console.show_cursor()
+            console.print()
+            os._exit(128 + signal.SIGINT)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in a message, not in a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     sys.excepthook = print_traceback

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from crosstune.errors import BadInputError
@@ -44,62 +43,55 @@ def chat(load: Callable[[], Assistant], decoding: Decoding, system: str = "", ke
     history: list[Turn] = []
     if interactive:
         console.print(f"{_TOGETHER if keeps_history else _ALONE} {_GREETING}", style="dim")
-    with _in_background(load) if interactive else _at_once(load) as loaded:
-        for question in _questions(interactive):
-            if keeps_history and question == _NEW:
-                history = []
-                continue
-            assistant = loaded()
-            asked = Turn("user", question)
-            prompt = _fitted(assistant, before, history, asked)
-            answer = ""
-            try:
-                for part in _shown(assistant.stream(prompt, decoding)):
-                    answer += part
-            except KeyboardInterrupt:
-                if not interactive:
-                    raise
-                sys.stdout.write("\n")
-            if keeps_history and answer.strip():
-                history += [asked, Turn("assistant", answer.strip())]
-
-
-@contextmanager
-def _at_once(load: Callable[[], Assistant]) -> Iterator[Callable[[], Assistant]]:
-    assistant = load()
-    yield lambda: assistant
-
-
-@contextmanager
-def _in_background(load: Callable[[], Assistant]) -> Iterator[Callable[[], Assistant]]:
-    """Load in a thread; what is yielded waits for the model. A failure is raised at once, also out of `readline`."""
-    failures: list[Exception] = []
-
-    def attempt() -> Assistant:
+        assistant, typed = _load_while_typing(load)
+    else:
+        assistant, typed = load(), None
+    for question in _questions(typed):
+        if keeps_history and question == _NEW:
+            history = []
+            continue
+        asked = Turn("user", question)
+        prompt = _fitted(assistant, before, history, asked)
+        answer = ""
         try:
-            return load()
-        except Exception as error:
-            failures.append(error)
-            if hasattr(signal, "pthread_kill"):  # elsewhere the failure is told when the question has been typed
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            raise
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        loading = thread.submit(attempt)
-
-        def loaded() -> Assistant:
-            if loading.done():
-                return loading.result()
-            with console.status("loading the model"):
-                return loading.result()
-
-        try:
-            yield loaded
+            for part in _shown(assistant.stream(prompt, decoding)):
+                answer += part
         except KeyboardInterrupt:
-            if not failures:
+            if not interactive:
                 raise
-            console.print()  # the prompt's line
-            raise failures[0] from None
+            sys.stdout.write("\n")
+        if keeps_history and answer.strip():
+            history += [asked, Turn("assistant", answer.strip())]
+
+
+def _load_while_typing(load: Callable[[], Assistant]) -> tuple[Assistant, list[str]]:
+    """Ask for the first question at once; return the model, and the lines that were typed until it was read.
+
+    The model is read here and the terminal in a thread: so Ctrl-C and a model that cannot be read end both at once.
+    """
+    loaded, typed = threading.Event(), bytearray()
+    status = console.status("loading the model")
+
+    def read() -> None:
+        # Not by sys.stdin, which could not be closed while a thread waits in it.
+        while not typed.endswith(b"\n") and (part := os.read(sys.stdin.fileno(), 4096)):
+            typed.extend(part)
+        if not loaded.is_set():
+            status.start()
+
+    _ask()
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        assistant = load()
+        loaded.set()
+        reader.join()
+    except BaseException:
+        console.print()  # behind the prompt
+        raise
+    finally:
+        status.stop()
+    return assistant, typed.decode(sys.stdin.encoding, errors="replace").splitlines(keepends=True)
 
 
 def _fitted(assistant: Assistant, before: list[Turn], history: list[Turn], asked: Turn) -> list[int]:
@@ -117,13 +109,17 @@ def _fitted(assistant: Assistant, before: list[Turn], history: list[Turn], asked
             return prompt
 
 
-def _questions(interactive: bool) -> Iterator[str]:
-    """Yield the questions; lines that end in a backslash go on in the next one."""
+def _questions(typed: list[str] | None) -> Iterator[str]:
+    """Yield the questions; lines that end in a backslash go on in the next one.
+
+    ``typed`` are lines of a terminal that were read already; None where nobody types.
+    """
+    ready = deque(typed or [""] * (typed is not None))
     lines: list[str] = []
     while True:
-        if interactive:
-            console.print("[bold]…[/bold] " if lines else "[bold]>[/bold] ", end="")
-        line = sys.stdin.readline()
+        if typed is not None and not ready:
+            _ask(is_going_on=bool(lines))
+        line = ready.popleft() if ready else sys.stdin.readline()
         lines.append(line.rstrip("\n").removesuffix("\\"))
         if line and line.rstrip("\n").endswith("\\"):
             continue
@@ -132,6 +128,10 @@ def _questions(interactive: bool) -> Iterator[str]:
         if not line:
             return
         lines = []
+
+
+def _ask(is_going_on: bool = False) -> None:
+    console.print(f"[bold]{'…' if is_going_on else '>'}[/bold] ", end="")
 
 
 def _shown(parts: Iterator[str]) -> Iterator[str]:
