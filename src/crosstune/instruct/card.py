@@ -30,8 +30,9 @@ tags:
 
 1. `instruction`, `input` and `output` of each row were translated, greedily, and translated back by the same model.
 2. A row was dropped where a translation fails by rule (empty, copied, wrong or mixed language, words left
-   untranslated, repetition, no end), or where one of its texts comes back with a chrF below {facts["min_chrf"]:g}. The median of the kept rows is
-   {facts["median_round_trip_chrf"]}. A round trip by the same model cannot see an error that it makes both ways.
+   untranslated, repetition, no end), or where one of its texts comes back with a chrF below {facts["min_chrf"]:g}.
+   The median of the kept rows is {facts["median_round_trip_chrf"]}. A round trip by the same model cannot see an error
+   that it makes both ways.
 
 | reason | rows dropped |
 |---|---|
