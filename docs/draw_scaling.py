@@ -1,6 +1,6 @@
 """Take the tables of docs/scaling.md from `crosstune plan`'s count and from the learning curves, and draw these.
 
-python docs/draw_scaling.py [cards] [curves] [real_curves]
+python docs/draw_scaling.py [cards] [curves] [real_curves] [long_curves]
 """
 
 import json
@@ -27,7 +27,8 @@ class Curves(NamedTuple):
     Attributes:
         name: of the files: the benchmark's JSON and the picture.
         command: what trains them.
-        model: what is trained, in words.
+        model: what is trained, on which mixture, in words.
+        core: what one was used.
         steps_per_point: losses of single steps hide a curve behind the differences of their rows.
         last_steps: the end of a curve, whose mean loss stands in the table.
     """
@@ -36,6 +37,7 @@ class Curves(NamedTuple):
     title: str
     command: str
     model: str
+    core: str
     steps_per_point: int
     last_steps: int
 
@@ -56,7 +58,8 @@ MINIATURE = Curves(
     "precision_curves",
     "Learning curves",
     "python benchmarks/precision_curves.py runs/miniature_long",
-    "the miniature's English model",
+    "the miniature's English model on the paper's mixture",
+    "with AVX2",
     50,
     100,
 )
@@ -64,9 +67,20 @@ REAL = Curves(
     "precision_curves_smollm2",
     "Learning curves of a real model",
     "python benchmarks/precision_curves.py runs/smollm2_korean_budget --start smollm2 --steps 60",
-    "SmolLM2-135M-Instruct, with 8,192 new pieces,",
+    "SmolLM2-135M-Instruct, with 8,192 new pieces, on the paper's mixture",
+    "with AVX2",
     10,
     20,
+)
+LONG = Curves(
+    "precision_curves_smollm2_long",
+    "The real model over 1,000 steps",
+    "python benchmarks/precision_curves.py runs/smollm2_korean_chat --start chat --mixture korean --rows 2 "
+    '--learning-rate 5e-5 --curves "full, float32" "full, weights bf16"',
+    "SmolLM2-135M-Instruct, with 8,192 new pieces, on Korean texts and instructions",
+    "a Zen 4 core that computed in bfloat16",
+    50,
+    100,
 )
 
 
@@ -94,12 +108,13 @@ def curves_section(drawn: Curves) -> str:
     is_scored = all(curve["held_out"] for curve in curves.values())
     heads = ["run", f"loss of the last {drawn.last_steps} steps", "distance from float32"]
     heads += ["held out, bits per byte: English", "Korean"] if is_scored else []
+    others = "those with another seed: they show how far apart two runs are that differ in nothing else"
+    but = f", except {others}" if any("another seed" in name for name in curves) else ""
     text = (
-        f"This trains {drawn.model} on the paper's mixture for {content['steps']:,} steps of {content['rows']} rows, "
-        "with weights in several precisions. All runs have the same rows in the same order, except those with another "
-        "seed: they show how far apart two runs are that differ in nothing else. The distance from float32 is the mean "
-        f"over stretches of {drawn.steps_per_point} steps. {hardware['processor']}, {hardware['cores']} AVX2 cores, "
-        f"one of them used; torch {content['versions']['torch']}."
+        f"This trains {drawn.model}, for {content['steps']:,} steps of {content['rows']} rows, with weights in several "
+        f"precisions. All runs have the same rows in the same order{but}. The distance from float32 is the mean over "
+        f"stretches of {drawn.steps_per_point} steps. {hardware['processor']}, {hardware['cores']} cores, one of them "
+        f"used, {drawn.core}; torch {content['versions']['torch']}."
     )
     lines = [
         f"## {drawn.title}",
@@ -140,7 +155,7 @@ def draw_curves(drawn: Curves) -> str:
     return standalone(line_chart(lines, (760, 420), ("step", f"training loss, mean of {size} steps")), lines)
 
 
-CURVES = {"curves": MINIATURE, "real_curves": REAL}
+CURVES = {"curves": MINIATURE, "real_curves": REAL, "long_curves": LONG}
 TABLES: dict[str, Callable[[], str]] = {
     "cards": cards_table,
     **{name: partial(curves_section, drawn) for name, drawn in CURVES.items()},
