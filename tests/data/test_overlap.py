@@ -241,3 +241,11 @@ def test_an_item_is_found_in_a_document_of_many_batches() -> None:
     text = " ".join(words[250_000:250_004])
     [match] = EvaluationTexts({text: "set"}, ngram=None).find([{"text": " ".join(words)}])
     assert match is not None and match.text == text
+
+
+def test_an_answer_to_choose_from_is_no_leak_at_the_start_of_a_text_beside_words_of_two_scripts() -> None:
+    answer = "The dog barked at the moon."
+    known = EvaluationTexts({}, ngram=None, options={answer: "set"})
+    mixed = "API를 GPU와 CPU로 x가"
+    assert known.find([{"a": f"{answer} Then it slept.", "b": mixed}]) == [None]
+    assert known.find([{"a": answer, "b": mixed}])[0] is not None

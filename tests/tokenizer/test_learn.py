@@ -176,3 +176,16 @@ def test_words_are_parted_many_at_once_as_one_by_one(any_base: BpeTokenizer, wor
     for base in bases:
         # Each with nothing learned of the others.
         assert [*PreTokens(base).of_each(words)] == [PreTokens(base).of(word) for word in words]
+
+
+def test_words_that_fall_apart_are_cut_into_their_characters(any_base: BpeTokenizer) -> None:
+    joined = [("책", "을"), ("▁", "도")] if any_base.style == "sentencepiece" else []
+    base = any_base.with_pieces(["책", "을", "도", "서", "관", *map("".join, joined)], joined)
+    words = [
+        f"{space}{word}"
+        for space in ("", "▁", "▁▁")
+        for word in ("도서관", "서관", "책을", "관을", "서a", "쀍서", "the")
+    ]
+    apart = [word for word in words if base.falls_apart(word)]
+    assert all(base.cut(word) == list(word) for word in apart)
+    assert apart == (["서관", "▁서관"] if any_base.style == "sentencepiece" else [])

@@ -6,6 +6,7 @@ An evaluation item with a number before every word, or with the time codes of su
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 from operator import and_, eq
 from typing import NamedTuple
 
@@ -36,6 +37,9 @@ _APOSTROPHE = re.compile(r"(?<=\w)['\u2019](?=\w)")
 _LISTS = ("abcdefghijklmnopqrstuvwxyz", "가나다라마바사아자차카타파하", ("i", "ii", "iii", "iv", "v", "vi", "vii"))
 LIST_RUNS = tuple(frozenset(marks[at : at + 3]) for marks in _LISTS for at in range(len(marks) - 2))
 LIST_MARKS = frozenset(mark for marks in _LISTS for mark in marks)
+_WORDS_AS_MARKS = LIST_MARKS.union(
+    *(filter(_ROMAN.fullmatch, map("".join, product("ivx", repeat=length))) for length in range(1, 8))
+)
 MIN_NUMBERED = 3
 # The same word again and again at one distance: what a program writes around words.
 DISTANCES, _MIN_AGAIN = range(2, 7), 3
@@ -116,8 +120,13 @@ def what_may_stay(text: str, text_units: Sequence[str], whole: str) -> set[str]:
 
     ``text_units`` and ``whole`` are the units and the letters of the text.
     """
-    found = {pattern.sub("", whole) for pattern in (_DIGIT, _LATIN, _OTHER_LETTERS)}
-    found.add("".join(map(_letters_in_list, _whole_words(text, text_units))))
+    words = _whole_words(text, text_units)
+    if whole.isascii() and whole.isalpha():
+        # No digits, and one script: most texts of an English evaluation set.
+        found = {"".join([word for word in words if word not in _WORDS_AS_MARKS])}
+    else:
+        found = {pattern.sub("", whole) for pattern in (_DIGIT, _LATIN, _OTHER_LETTERS)}
+        found.add("".join(map(_letters_in_list, words)))
     if _BRACKETED.search(text):
         found.add(kept(_outside_brackets(text)))
     return found - {whole, ""}

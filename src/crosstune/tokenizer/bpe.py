@@ -1,6 +1,8 @@
 """A BPE tokenizer as its ``tokenizer.json`` describes it: pieces, merges, and the text that a piece stands for."""
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -111,6 +113,18 @@ class BpeTokenizer:
             return bytes(_BYTE_OF_CHARACTER[character] for character in piece).decode("utf-8")
         except (KeyError, UnicodeDecodeError):
             return None
+
+    @cached_property
+    def falls_apart(self) -> Callable[[str], object]:
+        """What says of an internally spelt string whether `cut` gives its characters: no merge joins the first two."""
+        joined = {character for merge in self.merges if all(len(one) == 1 for one in merge) for character in merge}
+        vocabulary: dict[str, int] = self.content["model"].get("vocab", {})
+        single = [piece for piece in vocabulary if len(piece) == 1 and piece not in joined]
+        if self.style != "sentencepiece" or self.content["model"].get("ignore_merges"):
+            single = []
+        # ▁ is joined with Latin letters; with a character that is joined with none it is not.
+        space = METASPACE if METASPACE in vocabulary else ""
+        return re.compile(f"[{space}]?[{re.escape(''.join(single))}]+" if single else r"(?!)").fullmatch
 
     def cut(self, internal: str) -> list[str]:
         """Return the pieces of an internally spelt string, as if it stood inside a text: no ▁ is put before it."""

@@ -11,6 +11,7 @@ from typing import Literal
 from crosstune.errors import BadInputError
 from crosstune.languages import characters
 from crosstune.tokenizer.bpe import BpeTokenizer, Merge
+from crosstune.tokenizer.count_words import count_words
 from crosstune.tokenizer.merges import learn_merges
 from crosstune.tokenizer.pre_tokens import PreTokens
 
@@ -119,11 +120,11 @@ def first_pieces(base: BpeTokenizer, new: NewPieces, num_new_pieces: int) -> New
 
 def target_words(base: BpeTokenizer, texts: Iterable[str], request: LearnRequest) -> Counter[str]:
     """Count the runs of target letters, each with the one space before it that its first piece will carry."""
-    word = characters.word_of(characters.letters_of(request.language, request.source))
+    letters = characters.letters_of(request.language, request.source)
     if base.style == "sentencepiece":
         # A space is put before the whole text; of several spaces the base joins all into pieces of their own.
-        return characters.count_words((f" {text}" for text in texts), f"(?:(?<! ) )?{word}")
-    return characters.count_words(texts, f" ?{word}")
+        return count_words((f" {text}" for text in texts), letters, only_single_spaces=True)
+    return count_words(texts, letters, only_single_spaces=False)
 
 
 def parted(base: BpeTokenizer, words: Counter[str]) -> Counter[str]:
@@ -131,7 +132,8 @@ def parted(base: BpeTokenizer, words: Counter[str]) -> Counter[str]:
     parts: Counter[str] = Counter()
     for found, count in zip(PreTokens(base).of_each(words), words.values(), strict=True):
         for part in found:
-            parts[part] += count
+            # Not `+=`: for a part that is not there yet, Counter calls a function of Python.
+            parts[part] = parts.get(part, 0) + count
     return parts
 
 
@@ -238,7 +240,12 @@ def _cut_into_symbols(base: BpeTokenizer, parts: Counter[str], promised: list[st
     is_whole: dict[str, bool] = {}
     known = {*promised, " "}
     symbols: Counter[tuple[str, ...]] = Counter()
+    falls_apart = base.falls_apart
     for part, count in parts.items():
+        if falls_apart(part):
+            if len(part) > 1:
+                symbols[tuple(part)] = symbols.get(tuple(part), 0) + count
+            continue
         pieces = base.cut(part)
         for piece in pieces:
             if piece not in is_whole:

@@ -42,7 +42,10 @@ class PreTokens:
         waiting = iter(words)
         while chunk := list(islice(waiting, _WORDS_AT_ONCE)):
             are_unchanged = not self._is_changed(BORDER.join(chunk))
-            yield from (self._of(word, are_unchanged) for word in chunk)
+            if are_unchanged and self._base.tokenizer.pre_tokenizer is None:
+                yield from ([self._base.internal(word)] for word in chunk)
+            else:
+                yield from (self._of(word, are_unchanged) for word in chunk)
 
     def _of(self, word: str, is_unchanged: bool = False) -> list[str]:
         if self._base.tokenizer.pre_tokenizer is None and self._base.tokenizer.normalizer is None:

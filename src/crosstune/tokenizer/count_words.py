@@ -1,0 +1,95 @@
+"""Count a language's words in texts: found and counted as arrays, many texts at once."""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from crosstune.languages.characters import JOINERS
+
+# What is counted at once: some ten bytes for each character.
+BATCH_CHARACTERS = 8_000_000
+_SPACE = ord(" ")
+_BYTES = 4
+
+Codes = NDArray[np.uint32]
+Places = NDArray[np.int64]
+
+
+def count_words(texts: Iterable[str], letters: str, only_single_spaces: bool) -> Counter[str]:
+    """Count the runs of letters and joiners that begin with a letter, each with the one space before it.
+
+    ``letters`` are the inside of a class. ``only_single_spaces``: of several spaces none belongs to the word. It counts
+    what the expressions `` ?[letters][letters and joiners]*`` and ``(?:(?<! ) )?[...][...]*`` find, in that order.
+    """
+    is_letter = _table(letters)
+    is_part = is_letter.copy()
+    is_part[[ord(joiner) for joiner in JOINERS]] = True
+    counts: Counter[str] = Counter()
+    for batch in _batches(texts):
+        codes: Codes = np.frombuffer("\n".join(batch).encode("utf-32-le", "surrogatepass"), np.uint32)
+        starts, ends = _runs(is_part[codes], is_letter, codes)
+        # The first character of the batch has none before it, the second none before that.
+        has_space = (codes[starts - 1] == _SPACE) & (starts > 0)
+        if only_single_spaces:
+            has_space &= (codes[starts - 2] != _SPACE) | (starts < 2)
+        for word, count in _counted(codes, starts - has_space, ends):
+            counts[word] = counts.get(word, 0) + count
+    return counts
+
+
+@lru_cache(2)
+def _table(letters: str) -> NDArray[np.bool_]:
+    """Return of each character whether it is a letter."""
+    codes = np.arange(sys.maxunicode + 1, dtype=np.uint32)
+    everything = codes[(codes < 0xD800) | (codes > 0xDFFF)].tobytes().decode("utf-32-le")
+    table = np.zeros(sys.maxunicode + 1, bool)
+    table[[ord(letter) for letter in "".join(re.findall(f"[{letters}]+", everything))]] = True
+    return table
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    num_characters = 0
+    for text in texts:
+        batch.append(text)
+        num_characters += len(text)
+        if num_characters > BATCH_CHARACTERS:
+            yield batch
+            batch, num_characters = [], 0
+    if batch:
+        yield batch
+
+
+def _runs(parts: NDArray[np.bool_], is_letter: NDArray[np.bool_], codes: Codes) -> tuple[Places, Places]:
+    """Return where runs of parts begin and end, without the joiners before their first letter."""
+    borders = np.flatnonzero(np.diff(parts, prepend=False, append=False))
+    starts, ends = borders[::2], borders[1::2]
+    if is_letter[codes[starts]].all():
+        return starts, ends
+    letters = np.append(np.flatnonzero(is_letter[codes]), len(codes))
+    starts = letters[np.searchsorted(letters, starts)]
+    return starts[starts < ends], ends[starts < ends]
+
+
+def _counted(codes: Codes, starts: Places, ends: Places) -> Iterator[tuple[str, int]]:
+    """Yield each different stretch, in the order in which they are met, and how often it is there."""
+    steps = np.zeros(len(codes) + 1, np.int8)
+    steps[starts] += 1
+    steps[ends] -= 1
+    offsets = np.concatenate([[0], np.cumsum(ends - starts)])
+    characters = codes[np.cumsum(steps[:-1], dtype=np.int8).astype(bool)]
+    buffers = [None, pa.py_buffer((_BYTES * offsets).astype(np.int32)), pa.py_buffer(characters)]
+    found = pc.value_counts(pa.Array.from_buffers(pa.binary(), len(starts), buffers))
+    values = found.field("values")
+    text = b"".join(values.to_pylist()).decode("utf-32-le", "surrogatepass")
+    lengths = pc.binary_length(values).to_numpy() // _BYTES
+    last = np.cumsum(lengths)
+    places = zip((last - lengths).tolist(), last.tolist(), found.field("counts").to_pylist(), strict=True)
+    return ((text[start:end], count) for start, end, count in places)
