@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,18 @@ def test_a_folder_of_something_else_is_not_overwritten(wanted: InstructionSet, t
     (tmp_path / "mine" / "thesis.txt").write_text("years")
     with pytest.raises(BadInputError, match="holds something else, and is not overwritten: give another OUT"):
         make(wanted, Dictionary(), tmp_path / "mine")
+
+
+def test_a_finished_folder_stays_as_it_is_corrected_by_hand_or_asked_for_otherwise(
+    wanted: InstructionSet, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    make(wanted, Dictionary(), out)
+    (out / ROWS).write_text("corrected\n", encoding="utf-8")
+    assert make(wanted, Dictionary(), out) == {}
+    with pytest.raises(BadInputError, match=r"made otherwise \(min_chrf: 40\.0, now 10\.0\), and is not overwritten"):
+        make(replace(wanted, min_chrf=10.0), Dictionary(), out)
+    assert (out / ROWS).read_text(encoding="utf-8") == "corrected\n"
 
 
 def test_what_is_asked_of_nobody_or_into_the_same_language_is_refused(wanted: InstructionSet, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from crosstune.instruct.card import card
 from crosstune.instruct.rows import FIELDS, TranslatedRow, translate_rows
 from crosstune.instruct.translators import Translator
 from crosstune.recipe import Languages, Source
-from crosstune.runs.files import write_jsonl, write_text
+from crosstune.runs.files import read_json, write_jsonl, write_text
 from crosstune.runs.fingerprint import fingerprint
-from crosstune.runs.folder import is_current, whole_folder
+from crosstune.runs.folder import MANIFEST, whole_folder
 from crosstune.runs.hashes import hash_file
 from crosstune.runs.lock import only_writer_of
 from crosstune.terminal import note, progress
@@ -50,7 +50,8 @@ def make(wanted: InstructionSet, translator: Translator, out: Path) -> dict[str,
     An interrupted call goes on where it was. A folder that holds the same is left as it is.
 
     Raises:
-        BadInputError: when the file cannot be read, ``out`` holds something else, or no row passes.
+        BadInputError: when the file cannot be read, ``out`` holds something else, instructions made otherwise, too, or
+            no row passes.
     """
     made_from = {
         "file": wanted.file.name,
@@ -60,10 +61,17 @@ def make(wanted: InstructionSet, translator: Translator, out: Path) -> dict[str,
         "translator": translator.facts,
     }
     identity = fingerprint("instructions", made_from, wanted.min_chrf)
-    if is_current(out, identity):
+    before = read_json(out / MANIFEST) if (out / ROWS).is_file() and (out / MANIFEST).is_file() else {}
+    # Whatever was corrected in it by hand since.
+    if before.get("fingerprint") == identity:
         note(f"{out} holds these instructions already")
         return {}
     rows = rows_of(wanted, out)
+    if (out / ROWS).is_file():
+        raise BadInputError(
+            f"{out} holds instructions that were made otherwise ({_differences(before, made_from, wanted.min_chrf)}), "
+            "and is not overwritten: give another OUT"
+        )
     facts: dict[str, Any] = {"made_from": made_from, "min_chrf": wanted.min_chrf}
     with only_writer_of(out, "give another OUT"):
         # Other thresholds keep what was translated.
@@ -80,6 +88,17 @@ def make(wanted: InstructionSet, translator: Translator, out: Path) -> dict[str,
         log.remove()
     note(f"{facts['kept']:,} of {len(rows):,} rows kept; dropped: {_listed(facts['dropped']) or 'none'}")
     return facts
+
+
+def _differences(before: Mapping[str, Any], made_from: Mapping[str, Any], min_chrf: float) -> str:
+    """Return which settings a finished folder's manifest has other values of."""
+    earlier, now = ({**found, **found.get("translator", {})} for found in (before.get("made_from", {}), made_from))
+    earlier["min_chrf"], now["min_chrf"] = before.get("min_chrf"), min_chrf
+    names = [name for name in now if name != "translator" and earlier.get(name) != now[name]]
+    return (
+        ", ".join(f"{name}: {earlier.get(name)!r}, now {now[name]!r}" for name in names)
+        or "by another version of crosstune"
+    )
 
 
 def rows_of(wanted: InstructionSet, out: Path) -> list[tuple[str, Mapping[str, str]]]:
