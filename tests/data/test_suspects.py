@@ -116,3 +116,9 @@ def test_a_stretch_has_one_hash_wherever_it_stands() -> None:
     one, again, other, same = stretches(["나무", "나무", "무나", "나무"])
     assert one == again == same != other
     assert hashes_of(["나무", "무나"]).tolist() == [one, other]
+
+
+def test_rows_and_evaluation_sets_may_be_empty() -> None:
+    known = EvaluationTexts({ITEMS[0]: "set"}, ngram=13)
+    assert known.find([]) == [] and known.find([{}, {"text": ""}, {"text": " "}]) == [None] * 3
+    assert EvaluationTexts({}, ngram=13).find([{"text": "b c 1 2 3 (x)"}, {"text": ITEMS[0]}]) == [None, None]

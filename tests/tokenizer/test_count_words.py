@@ -38,3 +38,9 @@ def test_arrays_count_what_an_expression_finds(
         found = characters.count_words(texts, expression)
         assert list(count_words(texts, letters, single_spaces).items()) == list(found.items())
         assert len(found) > 20
+
+
+def test_one_character_and_none_are_counted() -> None:
+    assert not count_words([], "가-힣", True) and not count_words([""], "가-힣", True)
+    assert count_words(["가"], "가-힣", True) == {"가": 1}
+    assert count_words([" 가", "  나"], "가-힣", True) == {" 가": 1, "나": 1}

@@ -35,10 +35,11 @@ def count_words(texts: Iterable[str], letters: str, only_single_spaces: bool) ->
     for batch in _batches(texts):
         codes: Codes = np.frombuffer("\n".join(batch).encode("utf-32-le", "surrogatepass"), np.uint32)
         starts, ends = _runs(is_part[codes], is_letter, codes)
+        is_space = codes == _SPACE
         # The first character of the batch has none before it, the second none before that.
-        has_space = (codes[starts - 1] == _SPACE) & (starts > 0)
+        has_space = is_space[np.maximum(starts - 1, 0)] & (starts > 0)
         if only_single_spaces:
-            has_space &= (codes[starts - 2] != _SPACE) | (starts < 2)
+            has_space &= ~is_space[np.maximum(starts - 2, 0)] | (starts < 2)
         for word, count in _counted(codes, starts - has_space, ends):
             counts[word] = counts.get(word, 0) + count
     return counts
