@@ -147,7 +147,8 @@ def test_an_untuned_model_is_asked_with_the_options_of_its_own_template(model_fo
 
 
 def test_tasks_that_need_files_ask_for_their_folder_and_unknown_names_are_told(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"hellaswag, .* need files: give --data-root"):
+    told = r"(?s)these need files.*\n  hellaswag: hellaswag_val.*Give --data-root.*instructions in en, ko"
+    with pytest.raises(BadInputError, match=told):
         find_tasks(Choice("paper", None), 4)
     with pytest.raises(
         BadInputError, match=r"--tasks instruction: no benchmark in en or ko .*did you mean instructions"

@@ -224,3 +224,12 @@ def test_a_table_wider_than_the_page_says_so_and_takes_the_keyboard(tab: Browser
 def test_the_page_prints(page: Browser) -> None:
     printed = base64.b64decode(page.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
     assert printed.startswith(b"%PDF") and printed.count(b"/Type /Page\n") > 3
+
+
+def test_on_paper_no_table_is_wider_than_the_page_which_would_make_all_text_smaller(page: Browser) -> None:
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.call("Emulation.setDeviceMetricsOverride", width=720, height=900, deviceScaleFactor=1, mobile=False)
+    wide = "[...document.querySelectorAll('table')].filter((one) => one.getBoundingClientRect().right > innerWidth)"
+    assert page.evaluate(f"{wide}.map((one) => one.getAttribute('aria-label'))") == []
+    assert page.evaluate("[...document.querySelectorAll('table')].every((one) => one.getAttribute('aria-label'))")
+    page.call("Emulation.setEmulatedMedia", media="")

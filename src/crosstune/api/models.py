@@ -69,7 +69,7 @@ def score(
     choice = Choice(suite, root, split, limit, skip_missing, source, target, tuple(tasks))
     with silent(console, quiet), silent(results, quiet):
         folder = Path(copies) if copies else None
-        in_languages = language_suite(",".join(language), tasks, num_fewshot, chat_template, folder, limit)
+        in_languages = language_suite(choice, ",".join(language), num_fewshot, chat_template, folder)
         return to_rows(*score_model(asked, choice, Path(out) if out else None, in_languages))
 
 

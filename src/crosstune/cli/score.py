@@ -90,7 +90,7 @@ def score(
     with quiet(results, as_json), kept_when_stopped():
         chosen = tuple(filter(None, map(str.strip, tasks.split(","))))
         choice = Choice(suite, data_root, split, limit, skip_missing, source, target, chosen)
-        in_languages = language_suite(language, chosen, num_fewshot, chat_template, copies, limit)
+        in_languages = language_suite(choice, language, num_fewshot, chat_template, copies)
         recipe, folder = run(asked, choice, out, in_languages)
     if as_json:
         write_json(to_json(read_scores(recipe, folder), recipe.seed))

@@ -165,15 +165,21 @@ def _without_files(wanted: Mapping[str, Benchmark], choice: Choice, max_new_toke
     """
     needing = [label for label, mark in wanted.items() if not mark.has_own_items]
     if needing and not choice.skip_missing:
+        files = "\n".join(f"  {line}" for line in _missing_lines({label: wanted[label] for label in needing}, None))
         raise BadInputError(
-            f"{', '.join(needing)} {'needs' if len(needing) == 1 else 'need'} files: give --data-root, the folder that "
-            "they lie under. Without one, there are items of "
-            f"{', '.join(task.name for task in all_tasks().values() if task.own_file)}: --suite chat, or --tasks"
+            f"these need files, and no folder is given:\n{files}\nGive --data-root, the folder that they lie under. "
+            f"Without one, there are {_own_items()}: --suite chat, or --tasks"
         )
     tasks = {label: _settings(mark, (), choice, max_new_tokens) for label, mark in wanted.items() if mark.has_own_items}
     if not tasks:
         raise BadInputError(f"nothing to score: {', '.join(needing)} were skipped, for there is no --data-root")
     return tasks
+
+
+def _own_items() -> str:
+    """Return which items crosstune brings, in words."""
+    tasks = [task for task in all_tasks().values() if task.own_file]
+    return " and ".join(f"{task.name} in {', '.join(task.own_languages)}" for task in tasks)
 
 
 def _settings(mark: Benchmark, paths: Sequence[str], choice: Choice, max_new_tokens: int) -> dict[str, Any]:
@@ -245,7 +251,7 @@ def _tell_missing(missing: Mapping[str, Benchmark], choice: Choice, tree: Tree) 
         note(f"skipped, not found: {line}")
 
 
-def _missing_lines(missing: Mapping[str, Benchmark], tree: Tree) -> Iterator[str]:
+def _missing_lines(missing: Mapping[str, Benchmark], tree: Tree | None) -> Iterator[str]:
     told: list[str] = []
     for label, mark in missing.items():
         told.append(label)
@@ -256,8 +262,11 @@ def _missing_lines(missing: Mapping[str, Benchmark], tree: Tree) -> Iterator[str
         yield f"{label}: {files}, or {_shown(missing[other], tree)}" if other in missing else f"{label}: {files}"
 
 
-def _shown(mark: Benchmark, tree: Tree) -> str:
+def _shown(mark: Benchmark, tree: Tree | None) -> str:
     """Return which files are missing, of the first way of publishing: of many, how many and the first one."""
     way = mark.ways[0]
-    absent = [" or ".join(globs) for globs in way if len(way) <= 2 or not _matches(globs, tree, mark.task)]
-    return " and ".join(absent) if len(absent) <= 3 else f"{len(absent)} of {len(way)} files, as {absent[0]}"
+    absent = [
+        " or ".join(globs) for globs in way if len(way) <= 2 or tree is None or not _matches(globs, tree, mark.task)
+    ]
+    shown = " and ".join(absent) if len(absent) <= 3 else f"{len(absent)} of {len(way)} files, as {absent[0]}"
+    return f"{shown}, which you write as docs/{mark.task.name}.md shows" if mark.task.own_file else shown

@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -69,17 +69,16 @@ def score(
 
 
 def language_suite(
+    choice: Choice,
     languages: str,
-    only: Sequence[str],
     num_fewshot: int | None,
     chat_template: bool,
     copies: Path | None,
-    limit: int | None,
 ) -> dict[str, Any] | None:
     """Return the section ``suite`` of a recipe for languages with commas between them; None without any.
 
     Raises:
-        BadInputError: for settings of a suite without languages, or a folder that is none.
+        BadInputError: for settings of a suite without languages, those of files with some, or a folder that is none.
     """
     codes = [canonical(code) for code in filter(None, map(str.strip, languages.split(",")))]
     given = {
@@ -93,17 +92,28 @@ def language_suite(
                 f"{', '.join(alone)}: only with --language, for benchmarks that lm-evaluation-harness has in a language"
             )
         return None
+    of_files = {
+        "data_root": choice.data_root is not None,
+        "suite": choice.suite != "paper",
+        "split": choice.split != "test",
+        "skip_missing": choice.skip_missing,
+    }
+    if idle := [option for option, is_given in of_files.items() if is_given]:
+        raise BadInputError(
+            f"{', '.join(idle)}: not with --language, which takes its benchmarks from the hub or from --copies. Leave "
+            "one or the other out"
+        )
     if copies is not None and not copies.is_dir():
         raise BadInputError(
             f"--copies {copies} is not a folder: give the folder that holds OWNER/NAME of each data set"
         )
     return {
         "language": codes,
-        "only": list(only),
+        "only": list(choice.tasks),
         "num_fewshot": num_fewshot,
         "chat_template": chat_template,
         "copies": str(copies.resolve()) if copies else None,
-        "max_items": limit,
+        "max_items": choice.limit,
     }
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from crosstune.cli import experiments as commands
 from crosstune.errors import BadInputError
+from crosstune.evaluate.find_benchmarks import Choice
 from crosstune.evaluate.harness import language_model
 from crosstune.evaluate.harness.copies import copies_for_the_hub
 from crosstune.evaluate.harness.language_model import CrosstuneLM
@@ -242,9 +244,12 @@ def test_a_language_is_scored_from_copies_by_one_command(
     }
 
 
-def test_settings_of_a_suite_need_a_language(tmp_path: Path) -> None:
+def test_settings_of_a_suite_need_a_language_and_those_of_files_none(tmp_path: Path) -> None:
+    choice = Choice("paper", None)
     with pytest.raises(BadInputError, match="chat_template, copies: only with --language"):
-        language_suite("", (), None, True, tmp_path, None)
+        language_suite(choice, "", None, True, tmp_path)
     with pytest.raises(BadInputError, match=r"--copies .*nowhere is not a folder"):
-        language_suite("ko", (), None, False, tmp_path / "nowhere", None)
-    assert language_suite("", (), None, False, None, 5) is None
+        language_suite(choice, "ko", None, False, tmp_path / "nowhere")
+    assert language_suite(choice, "", None, False, None) is None
+    with pytest.raises(BadInputError, match="data_root, suite: not with --language"):
+        language_suite(replace(choice, data_root=tmp_path, suite="korean"), "ko", None, False, None)
