@@ -78,30 +78,34 @@ def _rich_table(table: Table) -> RichTable:
     for column in table.columns:
         heading = Text("\n".join(part for part in (column.group, column.heading) if part))
         drawn.add_column(heading, justify="right", no_wrap=True)
-    for row in table.rows:
-        cells = [_cell(column, cell) for column, cell in zip(table.columns, row.cells, strict=True)]
-        drawn.add_row(Text(row.label), *cells)
+    ranges = [
+        [_range(column, cell) for column, cell in zip(table.columns, row.cells, strict=True)] for row in table.rows
+    ]
+    widths = [max(map(len, of_column)) for of_column in zip(*ranges, strict=True)]
+    for row, own in zip(table.rows, ranges, strict=True):
+        padded = [text.ljust(width) for text, width in zip(own, widths, strict=True)]
+        drawn.add_row(Text(row.label), *map(_cell, table.columns, row.cells, padded))
         if row.paper:
             figures = [column.paper_text(figure) for column, figure in zip(table.columns, row.paper, strict=True)]
-            padding = [" " * (_interval_width(column) + (column.top == 1) + 3) for column in table.columns]
+            padding = [
+                " " * (width + (column.top == 1) + 3) for column, width in zip(table.columns, widths, strict=True)
+            ]
             label = Text(f"  {row.paper_label}")
             drawn.add_row(label, *map(str.__add__, figures, padding), style="dim")
     return drawn
 
 
-def _cell(column: Column, cell: TableCell) -> Text:
-    """Write value and spread, or half the interval's width: the exact ends are in the report."""
+def _cell(column: Column, cell: TableCell, behind: str) -> Text:
     value = column.text(cell.value) + (column.marks(cell) if column.signed else "")
-    text = Text(value, style="bold" if cell.is_best else "")
-    width = _interval_width(column)
-    half = cell.spread
-    if half is None and cell.low is not None and cell.high is not None:
-        half = (cell.high - cell.low) / 2
-    spread = "" if half is None else f" ± {replace(column, signed=False).text(half):>{width - 3}}"
-    text.append(f"{spread:{width}}", style="dim")
+    text = Text(value, style="bold" if cell.is_best else "").append(behind, style="dim")
     # Two marks at most: padded, so that numbers stand below one another.
     return text if column.signed else text.append(f"{column.marks(cell):<3}")
 
 
-def _interval_width(column: Column) -> int:
-    return len(" ± 0.012") if column.top == 1 else len(" ± 12.3")
+def _range(column: Column, cell: TableCell) -> str:
+    """Return the spread over seeds or the ends of the interval: near 0 and 1 these are not as far from the value."""
+    if cell.spread is not None:
+        return f" ± {replace(column, signed=False).text(cell.spread)}"
+    if cell.low is None or cell.high is None:
+        return ""
+    return f" [{column.text(cell.low)}, {column.text(cell.high)}]"
