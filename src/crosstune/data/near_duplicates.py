@@ -4,13 +4,14 @@ Broder 1997, "On the resemblance and containment of documents". The signatures c
 Rust; n-grams are hashed as arrays, since a Python string for each would take ten times as long as all the rest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from rensa import RMinHash
 
 from crosstune.data.external_shuffle import Keys, mixed
+from crosstune.runs.in_order import text_batches
 
 _NUM_PERMUTATIONS = 128
 _NGRAM_CHARACTERS = 5
@@ -37,7 +38,10 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> dict[int, int]:
 
 def signatures_of(texts: Sequence[str]) -> Signatures:
     """Return the MinHash of each text, [texts, permutations]."""
-    return np.concatenate([np.empty((0, _NUM_PERMUTATIONS), np.uint32), *map(_signatures, _batches(texts))])
+    # As they are compared: in small letters, and at least one n-gram long.
+    compared = (text.lower().ljust(_NGRAM_CHARACTERS, "\0") for text in texts)
+    signatures = map(_signatures, text_batches(compared, BATCH_CHARACTERS))
+    return np.concatenate([np.empty((0, _NUM_PERMUTATIONS), np.uint32), *signatures])
 
 
 def nearly_equal(signatures: Signatures, threshold: float) -> dict[int, int]:
@@ -56,20 +60,6 @@ def nearly_equal(signatures: Signatures, threshold: float) -> dict[int, int]:
         for table, key in zip(seen, row_keys, strict=True):
             table.setdefault(key, index)
     return found
-
-
-def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the texts as they are compared, in small letters and at least one n-gram long."""
-    batch: list[str] = []
-    num_characters = 0
-    for text in texts:
-        batch.append(text.lower().ljust(_NGRAM_CHARACTERS, "\0"))
-        num_characters += len(text)
-        if num_characters > BATCH_CHARACTERS:
-            yield batch
-            batch, num_characters = [], 0
-    if batch:
-        yield batch
 
 
 def _signatures(texts: Sequence[str]) -> Signatures:

@@ -87,3 +87,17 @@ def _at_least(size: int, batches: Iterator[Chunk[Kept, Given]]) -> list[Chunk[Ke
         taken.append(batch)
         size -= batch.size
     return taken
+
+
+def text_batches(texts: Iterable[str], most_characters: int) -> Iterator[list[str]]:
+    """Yield texts in batches of as many as have some characters together; the last text of a batch goes beyond."""
+    batch: list[str] = []
+    num_characters = 0
+    for text in texts:
+        batch.append(text)
+        num_characters += len(text)
+        if num_characters > most_characters:
+            yield batch
+            batch, num_characters = [], 0
+    if batch:
+        yield batch

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from crosstune.languages.characters import JOINERS
+from crosstune.runs.in_order import text_batches
 
 # What is counted at once: some ten bytes for each character.
 BATCH_CHARACTERS = 8_000_000
@@ -32,7 +33,7 @@ def count_words(texts: Iterable[str], letters: str, only_single_spaces: bool) ->
     is_part = is_letter.copy()
     is_part[[ord(joiner) for joiner in JOINERS]] = True
     counts: Counter[str] = Counter()
-    for batch in _batches(texts):
+    for batch in text_batches(texts, BATCH_CHARACTERS):
         codes: Codes = np.frombuffer("\n".join(batch).encode("utf-32-le", "surrogatepass"), np.uint32)
         starts, ends = _runs(is_part[codes], is_letter, codes)
         is_space = codes == _SPACE
@@ -53,19 +54,6 @@ def _table(letters: str) -> NDArray[np.bool_]:
     table = np.zeros(sys.maxunicode + 1, bool)
     table[[ord(letter) for letter in "".join(re.findall(f"[{letters}]+", everything))]] = True
     return table
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    num_characters = 0
-    for text in texts:
-        batch.append(text)
-        num_characters += len(text)
-        if num_characters > BATCH_CHARACTERS:
-            yield batch
-            batch, num_characters = [], 0
-    if batch:
-        yield batch
 
 
 def _runs(parts: NDArray[np.bool_], is_letter: NDArray[np.bool_], codes: Codes) -> tuple[Places, Places]:
