@@ -24,8 +24,8 @@ from crosstune.models.prefixes import runs_with_shared_prefix, with_copies
 
 ATTENTION = "crosstune_packed"
 # On CPUs the fused kernel costs more than the plain products up to about this many keys. Forward and backward of about
-# 1,000 tokens, 9 heads of 64, plain and fused, on a Zen 4 core: rows of 160 tokens 12 and 34 ms in bfloat16, 18 and 46
-# in float32; of 256: 20 and 35, 30 and 45; of 512: 47 and 56, 64 and 67; of 640: 36 and 37, 49 and 47.
+# 1,000 tokens, 9 heads of 64, plain and fused, on a Zen 4 core: rows of 160 tokens 10 and 33 ms in bfloat16, 18 and 46
+# in float32; of 256: 16 and 34, 27 and 43; of 512: 39 and 55, 61 and 66; of 640: 29 and 38, 47 and 44.
 MAX_PLAIN_ATTENTION = 512
 
 

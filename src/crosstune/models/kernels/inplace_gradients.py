@@ -44,8 +44,7 @@ def prove_training(trained: nn.Module, called: nn.Module, accelerator: Accelerat
 
     ``called`` is the model as accelerate prepared it.
     """
-    if settings.kernels == "auto":
-        keep_type_of_outputs(trained)
+    keep_type_of_outputs(trained)
 
     def agree(is_exact: bool) -> bool:
         if accelerator.num_processes == 1:
