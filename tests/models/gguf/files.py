@@ -31,6 +31,12 @@ _NAMES = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
 }
+_NAMES_OF_GEMMA3 = {
+    **_NAMES,
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
 
 
 def llama_config(**settings: Any) -> LlamaConfig:
@@ -62,7 +68,7 @@ def write_gguf(
 ) -> Path:
     """Write a model; ``settings`` and ``tensors`` are added, or left out where None; so are those of the tokenizer."""
     config = model.config
-    writer = gguf.GGUFWriter(path, config.model_type)
+    writer = gguf.GGUFWriter(path, config.model_type.removesuffix("_text"))
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer.add_type("model")
     writer.add_name("Tiny")
@@ -73,11 +79,14 @@ def write_gguf(
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    parameters = config.rope_parameters
+    writer.add_rope_freq_base(parameters.get("full_attention", parameters)["rope_theta"])
     if config.model_type == "llama":
         writer.add_rope_dimension_count(head_dim)
         writer.add_vocab_size(config.vocab_size)
-    if config.model_type == "qwen3":
+    if config.model_type == "gemma3_text":
+        writer.add_sliding_window(config.sliding_window)
+    if config.model_type in ("gemma3_text", "qwen3"):
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     for key, value in (settings or {}).items():
@@ -116,18 +125,22 @@ def _add_tokenizer(writer: gguf.GGUFWriter, other: dict[str, Any]) -> None:
 
 def _tensors(model: PreTrainedModel) -> list[tuple[str, np.ndarray]]:
     config, found = model.config, []
+    is_gemma = config.model_type == "gemma3_text"
+    names = _NAMES_OF_GEMMA3 if is_gemma else _NAMES
     for name, weights in model.state_dict().items():
         if name.startswith("lm_head") and config.tie_word_embeddings:
             continue
         values, (place, _, suffix) = weights.float().numpy(), name.rpartition(".")
+        if is_gemma and place.endswith("norm"):
+            values = values + 1
         if place.startswith("model.layers."):
             _, _, number, inner = place.split(".", 3)
-            place = f"blk.{number}.{_NAMES[inner]}"
+            place = f"blk.{number}.{names[inner]}"
             if config.model_type == "llama" and inner in ("self_attn.q_proj", "self_attn.k_proj"):
                 heads = config.num_attention_heads if inner.endswith("q_proj") else config.num_key_value_heads
                 values = _turned(values, heads)
         else:
-            place = _NAMES[place]
+            place = names[place]
         found.append((f"{place}.{suffix}", np.ascontiguousarray(values)))
     return found
 

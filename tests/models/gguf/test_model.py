@@ -9,6 +9,8 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     LlamaForCausalLM,
     PreTrainedModel,
     Qwen2Config,
@@ -24,12 +26,25 @@ from crosstune.models.process import prepare_libraries
 from tests.models.gguf.files import PIECES, dequantized, llama_config, write_gguf
 
 
+# Windows of five layers of six, their positions' base and the scale of scores are no settings of a file.
+OF_GEMMA3 = {
+    "num_hidden_layers": 7,
+    "sliding_window": 8,
+    "head_dim": 256,
+    "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 50_000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+    },
+}
+
+
 def make(family: str, **settings: Any) -> PreTrainedModel:
     torch.manual_seed(1)
     shape = llama_config(**settings).to_dict()
     for unused in ("model_type", "architectures", "head_dim"):
         shape.pop(unused, None)
     model: PreTrainedModel = {
+        "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**shape | OF_GEMMA3 | settings)),
         "llama": lambda: LlamaForCausalLM(llama_config(**settings)),
         "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**shape)),
         "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=128)),
@@ -47,7 +62,7 @@ def logits(model: PreTrainedModel) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
-@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("family", ["gemma3", "llama", "qwen2", "qwen3"])
 def test_a_file_says_what_the_model_that_it_was_written_from_says(tmp_path: Path, family: str, tied: bool) -> None:
     model = make(family, tie_word_embeddings=tied)
     loaded = load_model(str(write_gguf(tmp_path / "tiny.gguf", model)))
@@ -134,6 +149,12 @@ def test_what_would_come_out_as_another_model_is_refused_by_name_before_weights_
             use(str(path))
 
 
+def test_a_gemma_whose_attention_would_be_scaled_otherwise_is_refused(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", make("gemma3", head_dim=32, query_pre_attn_scalar=32))
+    with pytest.raises(BadInputError, match="its heads are 32 wide, and transformers would scale attention as for 256"):
+        check_model(str(path))
+
+
 def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path) -> None:
     model = make("llama")
     with torch.no_grad():
@@ -146,7 +167,9 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path) -> None
 def test_an_architecture_that_is_not_read_is_named_with_those_that_are(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "tiny.gguf", make("llama"))
     path.write_bytes(path.read_bytes().replace(b"llama", b"mamba"))
-    with pytest.raises(BadInputError, match=r"its architecture is 'mamba'; read from GGUF are llama, qwen2, qwen3"):
+    with pytest.raises(
+        BadInputError, match=r"its architecture is 'mamba'; read from GGUF are gemma3, llama, qwen2, qwen3"
+    ):
         check_model(str(path))
 
 

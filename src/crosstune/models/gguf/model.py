@@ -19,12 +19,13 @@ from crosstune.models.gguf.quick import quick_reading
 from crosstune.models.shapes import shapes_only
 
 # Those of which our tests compare a file's logits with the model that it was written from.
-ARCHITECTURES = ("llama", "qwen2", "qwen3")
+ARCHITECTURES = ("gemma3", "llama", "qwen2", "qwen3")
 _SETTINGS = {
     "attention.head_count": "num_attention_heads",
     "attention.head_count_kv": "num_key_value_heads",
     "attention.key_length": "head_dim",
     "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "attention.sliding_window": "sliding_window",
     "attention.value_length": "head_dim",
     "block_count": "num_hidden_layers",
     "context_length": "max_position_embeddings",
@@ -60,6 +61,13 @@ def load_config(path: str) -> Any:
         )
     for fault in number_faults(config.to_dict(), {}):
         raise BadInputError(f"the model {path} cannot be used: {fault}")
+    scale = getattr(config, "query_pre_attn_scalar", None)
+    # No setting of the file: llama.cpp divides by the width of a head, but for Gemma 3 27B.
+    if scale is not None and scale != config.head_dim:
+        raise BadInputError(
+            f"the model {path} cannot be used: its heads are {config.head_dim} wide, and transformers would scale "
+            f"attention as for {scale}. Give the model as a folder with config.json and *.safetensors"
+        )
     for name, key in _TOKENS.items():
         setattr(config, name, header.settings.get(f"tokenizer.ggml.{key}"))
     return config
@@ -178,7 +186,9 @@ def _unread(header: Header, config: Any) -> Iterator[tuple[str, Any]]:
 
 def _value_of(config: Any, name: str) -> Any:
     if name == "rope_theta":
-        return config.rope_parameters["rope_theta"]
+        parameters = config.rope_parameters
+        # Gemma 3 has one set for layers of each kind of attention, and in its files a setting for those without window.
+        return parameters.get("full_attention", parameters)["rope_theta"]
     found = getattr(config, name, None)
     return config.hidden_size // config.num_attention_heads if name == "head_dim" and found is None else found
 
