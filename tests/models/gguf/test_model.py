@@ -25,7 +25,6 @@ from crosstune.models.load import check_model, load_config, load_model
 from crosstune.models.process import prepare_libraries
 from tests.models.gguf.files import PIECES, dequantized, llama_config, write_gguf
 
-
 # Windows of five layers of six, their positions' base and the scale of scores are no settings of a file.
 OF_GEMMA3 = {
     "num_hidden_layers": 7,
