@@ -170,9 +170,11 @@ def test_a_trained_model_translates_line_by_line(monkeypatch: pytest.MonkeyPatch
             assert "Korean" in instruction
             return text
 
+        precision = "float32"
+
         def answers(self, prompts: Sequence[str], _: Any) -> list[tuple[str, bool]]:
             return [(text.upper(), text != "b") for text in prompts]
 
-    monkeypatch.setattr(translators, "Assistant", lambda *_: Echo())
+    monkeypatch.setattr(translators, "Assistant", lambda *_, **__: Echo())
     found = ModelTranslator("model", None, "en", 8, ("en", "ko")).translate(["a\n\nc", "b"], "en-ko")
     assert found == [Translation("A\n\nC", True), Translation("B", False)]

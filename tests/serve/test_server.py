@@ -20,6 +20,8 @@ def test_vllm_is_preferred_then_our_own_then_an_error(chat_folder: Path, monkeyp
     command = server.vllm_command(str(chat_folder), "127.0.0.1", 8123)
     assert command[1:5] == ["-m", "vllm.entrypoints.cli.main", "serve", str(chat_folder)]
     assert command[-2:] == ["--middleware", "crosstune.serve.guard.Guard"] and "chat_model" in command
+    command = server.vllm_command(str(chat_folder), "127.0.0.1", 8123, "bf16")
+    assert command[-2:] == ["--dtype", "bfloat16"]
     there.remove("vllm")
     assert server.engine_for(str(chat_folder), "auto") == "crosstune"
     with pytest.raises(BadInputError, match="pip install vllm"):

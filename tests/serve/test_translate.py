@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 
 import crosstune
 from crosstune.cli import models as commands
@@ -123,6 +124,26 @@ def test_nothing_is_overwritten_and_nothing_mixed(
     with pytest.raises(BadInputError, match="translation of something else"):
         translate_file(assistant, REQUEST, source, target, str(chat_folder))
     assert target.read_text(encoding="utf-8") == "mine\n"
+
+
+@pytest.mark.slow
+def test_a_translation_does_not_go_on_in_another_precision(
+    assistant: Assistant, chat_folder: Path, source: Path, tmp_path: Path
+) -> None:
+    in_bf16 = Assistant(str(chat_folder), precision="bf16")
+    assert {weights.dtype for weights in in_bf16.model.parameters()} == {torch.bfloat16}
+    target = tmp_path / "book.ko"
+
+    class Stopped(Exception): ...
+
+    def stopped(*_: object) -> list[tuple[str, bool]]:
+        raise Stopped
+
+    in_bf16.answers = stopped  # type: ignore[method-assign]
+    with pytest.raises(Stopped):
+        translate_file(in_bf16, REQUEST, source, target, str(chat_folder))
+    with pytest.raises(BadInputError, match="translation of something else"):
+        translate_file(assistant, REQUEST, source, target, str(chat_folder))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from crosstune.terminal import quiet as silent
 
 if TYPE_CHECKING:
     from crosstune.serve.assistant import Assistant
+    from crosstune.serve.decoding import Precision
 
 
 def score(
@@ -73,11 +74,19 @@ def score(
         return to_rows(*score_model(asked, choice, Path(out) if out else None, in_languages))
 
 
-def load_assistant(model: str | Path, prompt: str | None = None) -> "Assistant":
-    """Load a model to ask it questions; ``prompt`` names a template for a model without a chat template."""
+def load_assistant(
+    model: str | Path, prompt: str | None = None, *, precision: "Precision | None" = None
+) -> "Assistant":
+    """Load a model to ask it questions.
+
+    Args:
+        model: a folder, a GGUF file or a hub id.
+        prompt: the template of a model without a chat template.
+        precision: of the weights; without one float32, and bf16 on a GPU.
+    """
     from crosstune.serve.assistant import Assistant
 
-    return Assistant(str(model), prompt)
+    return Assistant(str(model), prompt, precision=precision)
 
 
 def translate(

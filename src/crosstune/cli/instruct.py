@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from crosstune.cli.options import Precision
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import canonical
 from crosstune.terminal import kept_when_stopped
@@ -47,6 +48,7 @@ def instruct(
             show_default="256; with --url 1024",
         ),
     ] = None,
+    precision: Precision = None,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="with --url: number of requests at a time")] = 4,
 ) -> None:
     """Translate an instruction set, and keep the rows whose translation passes the checks.
@@ -73,7 +75,7 @@ def instruct(
     if url:
         translator = EndpointTranslator(Endpoint(url, model, max_new_tokens or 1024), parallel)
     else:
-        translator = ModelTranslator(model, prompt, instruction_language, max_new_tokens or 256, languages)
+        translator = ModelTranslator(model, prompt, instruction_language, max_new_tokens or 256, languages, precision)
     with kept_when_stopped():
         make(wanted, translator, out)
     sys.stdout.write(f"{out / ROWS}\n")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from crosstune.cli.options import MaxNewTokens, TemplateOptions, template_options
+from crosstune.cli.options import MaxNewTokens, Precision, TemplateOptions, template_options
 from crosstune.terminal import kept_when_stopped
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def chat(
     system: Annotated[str, typer.Option(metavar="TEXT", help="system message")] = "",
     history: Annotated[bool, typer.Option("--history", help="include earlier questions and answers")] = False,
     prompt: Prompt = None,
+    precision: Precision = None,
     template_option: TemplateOptions = None,
 ) -> None:
     """Ask a model questions and stream its answers.
@@ -51,7 +52,7 @@ def chat(
     def load() -> "Assistant":
         from crosstune.serve.assistant import Assistant
 
-        return Assistant(model, prompt, options)
+        return Assistant(model, prompt, options, precision)
 
     run(load, Decoding(max_new_tokens, temperature, seed, top_p), system, history)
 
@@ -73,6 +74,7 @@ def translate(
     instruction_language: Annotated[str, typer.Option(metavar="CODE", help="language of the instruction")] = "en",
     max_new_tokens: MaxNewTokens = 256,
     prompt: Prompt = None,
+    precision: Precision = None,
     template_option: TemplateOptions = None,
 ) -> None:
     """Translate line by line, from a pipe or a file.
@@ -87,7 +89,7 @@ def translate(
     request = TranslationRequest(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
     # Asked before the model is loaded: a wrong language is found at once.
     request.instruction(instructions_of(model))
-    assistant = Assistant(model, prompt, template_options(template_option))
+    assistant = Assistant(model, prompt, template_options(template_option), precision)
     if file is None:
         translate_pipe(assistant, request)
         return
@@ -104,12 +106,13 @@ def serve(
     engine: Annotated[
         Literal["auto", "crosstune", "vllm"], typer.Option(help="auto: vLLM if installed, else crosstune's own")
     ] = "auto",
+    precision: Precision = None,
     template_option: TemplateOptions = None,
 ) -> None:
     """Serve a model as an OpenAI-compatible API, with the prompt it was trained with. Needs the extra `serve`."""
     from crosstune.serve.server import serve as run
 
-    run(model, host, port, engine, template_options(template_option))
+    run(model, host, port, engine, precision, template_options(template_option))
 
 
 def compare(

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -36,6 +36,14 @@ TemplateOptions = Annotated[
         "--template-option",
         metavar="NAME=VALUE",
         help="option of the model's own chat template, such as enable_thinking=false; repeatable",
+    ),
+]
+Precision = Annotated[
+    Literal["float32", "bf16"] | None,
+    typer.Option(
+        "--precision",
+        help="precision of the weights; bf16 is faster on processors with AVX512-BF16 or AMX, and rounds more",
+        show_default="float32; on a GPU bf16",
     ),
 ]
 Update = Annotated[bool, typer.Option("--update", help="continue in a run folder with a changed recipe")]

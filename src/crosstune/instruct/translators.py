@@ -11,7 +11,7 @@ from crosstune.languages.registry import language_name, split_direction
 from crosstune.runs.hashes import hash_model
 from crosstune.runs.provenance import public_path
 from crosstune.serve.assistant import Assistant, instructions_of
-from crosstune.serve.decoding import Decoding
+from crosstune.serve.decoding import Decoding, Precision
 from crosstune.serve.translate import TranslationRequest, translate_lines
 
 QUESTION = """\
@@ -50,6 +50,7 @@ class ModelTranslator:
         instruction_language: str,
         max_new_tokens: int,
         languages: tuple[str, str],
+        precision: Precision | None = None,
     ) -> None:
         """Load the model, if it can be asked for both directions.
 
@@ -59,7 +60,7 @@ class ModelTranslator:
         for source, target in (languages, languages[::-1]):
             request = TranslationRequest(f"{source}-{target}", instruction_language, Decoding(max_new_tokens))
             request.instruction(instructions_of(model))
-        self._assistant = Assistant(model, prompt)
+        self._assistant = Assistant(model, prompt, precision=precision)
         self._instruction_language, self._decoding = instruction_language, Decoding(max_new_tokens)
         self._facts = {
             "model": public_path(model),
@@ -67,6 +68,7 @@ class ModelTranslator:
             "prompt": prompt or "the model's chat template",
             "instruction_language": instruction_language,
             "max_new_tokens": max_new_tokens,
+            "precision": self._assistant.precision,
         }
 
     @property

@@ -23,7 +23,7 @@ from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe.data import TEMPLATE_DATE
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
-from crosstune.serve.decoding import Decoding, Ending
+from crosstune.serve.decoding import Decoding, Ending, Precision
 from crosstune.serve.stream import stream
 from crosstune.tokens.plain_text import encode_rendered
 
@@ -34,8 +34,16 @@ _BATCH_ROWS = 32
 class Assistant:
     """A model and its tokenizer; questions are put as in training, by the tokenizer's chat template."""
 
-    def __init__(self, path: str, prompt: str | None = None, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        prompt: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        precision: Precision | None = None,
+    ) -> None:
         """Load a model folder or hub id; ``options`` are what its chat template may be asked for.
+
+        ``precision`` is of the weights: without one float32, and bf16 on a GPU.
 
         Raises:
             BadInputError: when it cannot be loaded, has no chat template and no ``prompt`` names one, or its template
@@ -58,7 +66,9 @@ class Assistant:
         self._has_system = has_system(self.chat_template, self._special_tokens)
         self.instructions = instructions_of(path)
         self._one_at_a_time = threading.Lock()
-        self.model: PreTrainedModel = load_model(path, dtype=torch.float32 if _on_cpu() else torch.bfloat16)
+        self.precision: Precision = precision or ("float32" if _on_cpu() else "bf16")
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        self.model: PreTrainedModel = load_model(path, dtype=dtype)
         if not _on_cpu():
             self.model.to("cuda")  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from crosstune.errors import BadInputError
 from crosstune.models.gguf.header import is_gguf, refuse_in_vllm
+from crosstune.serve.decoding import Precision
 from crosstune.terminal import note
 
 Engine = Literal["auto", "crosstune", "vllm"]
@@ -16,7 +17,12 @@ _VLLM = "vllm.entrypoints.cli.main"
 
 
 def serve(
-    model: str, host: str, port: int, engine: Engine = "auto", template_options: Mapping[str, Any] | None = None
+    model: str,
+    host: str,
+    port: int,
+    engine: Engine = "auto",
+    precision: Precision | None = None,
+    template_options: Mapping[str, Any] | None = None,
 ) -> None:
     """Serve a model; it ends with Ctrl-C. Our own engine knows options of its chat template.
 
@@ -32,7 +38,7 @@ def serve(
     address = f"http://{host}:{port}/v1"
     if chosen == "vllm":
         note(f"{model} is served by vLLM: OpenAI clients find it at {address} as model {name!r}")
-        arguments = vllm_command(model, host, port)
+        arguments = vllm_command(model, host, port, precision)
         os.execv(arguments[0], arguments)
     # Imported here: an engine that is not used may be not installed.
     import uvicorn
@@ -40,7 +46,7 @@ def serve(
     from crosstune.serve.api import application
     from crosstune.serve.assistant import Assistant
 
-    app = application(Assistant(model, options=template_options), name, model)
+    app = application(Assistant(model, options=template_options, precision=precision), name, model)
     note(f"{model} is served: OpenAI clients find it at {address} as model {name!r} (Ctrl-C ends)")
     uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
 
@@ -71,10 +77,12 @@ def engine_for(model: str, engine: Engine) -> Literal["crosstune", "vllm"]:
     )
 
 
-def vllm_command(model: str, host: str, port: int) -> list[str]:
+def vllm_command(model: str, host: str, port: int, precision: Precision | None = None) -> list[str]:
     """Return the command that serves a model by vLLM, behind our guard and under its short name."""
     where = ["--host", host, "--port", str(port), "--served-model-name", name_of(model)]
-    return [sys.executable, "-m", _VLLM, "serve", model, *where, "--middleware", "crosstune.serve.guard.Guard"]
+    guard = ["--middleware", "crosstune.serve.guard.Guard"]
+    dtype = ["--dtype", {"float32": "float32", "bf16": "bfloat16"}[precision]] if precision else []
+    return [sys.executable, "-m", _VLLM, "serve", model, *where, *guard, *dtype]
 
 
 def name_of(model: str) -> str:

@@ -81,7 +81,8 @@ def translate_file(assistant: Assistant, request: TranslationRequest, source: Pa
 def _translate_file(assistant: Assistant, request: TranslationRequest, source: Path, target: Path, model: str) -> None:
     lines = _read_lines(source)
     identity = hash_model(Path(model)) if Path(model).exists() else model
-    wanted = fingerprint("translation", identity, hash_file(source), asdict(request), assistant.chat_template)
+    how = [asdict(request), assistant.chat_template, assistant.precision]
+    wanted = fingerprint("translation", identity, hash_file(source), *how)
     journal = target.with_name(f".{target.name}.progress.json")
     num_done = _resume(target, journal, wanted)
     if num_done:
