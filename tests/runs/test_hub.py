@@ -1,6 +1,7 @@
 """What the hub's client raises is said in one sentence: why there is no model or data set, and what to do."""
 
 import json
+import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,7 +10,10 @@ from threading import Thread
 import pytest
 from huggingface_hub import HfApi, constants, snapshot_download
 
-from crosstune.runs.hub import why_not
+from crosstune.errors import BadInputError
+from crosstune.models.load import load_config
+from crosstune.runs import hub as runs_hub
+from crosstune.runs.hub import stay_offline_without_network, why_not
 
 ANSWERS = {"gated": (403, "GatedRepo"), "missing": (404, "RepoNotFound"), "login": (401, ""), "broken": (500, "")}
 
@@ -71,10 +75,30 @@ def test_a_hub_that_cannot_be_reached_is_no_other_fault() -> None:
 
 def test_offline_mode_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(Exception) as raised:
         snapshot_download("owner/name", cache_dir=tmp_path)
     said = why_not(raised.value, "model", "owner/name")
     assert said.startswith("HF_HUB_OFFLINE is set: unset it, or download it elsewhere (hf download owner/name --local")
+
+
+@pytest.mark.parametrize("proxies", [{}, {"https": "http://proxy:3128"}], ids=["no proxy", "proxy"])
+def test_without_an_address_the_client_looks_only_at_its_copies(
+    monkeypatch: pytest.MonkeyPatch, proxies: dict[str, str]
+) -> None:
+    def no_address(*_: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_address)
+    monkeypatch.setattr(runs_hub, "getproxies", lambda: proxies)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    stay_offline_without_network.cache_clear()
+    stay_offline_without_network()
+    stay_offline_without_network.cache_clear()
+    assert (not proxies) == constants.HF_HUB_OFFLINE
+    if not proxies:
+        with pytest.raises(BadInputError, match="it is taken for a hub id: the hub cannot be reached: check the netw"):
+            load_config("owner/no-such-model")
 
 
 def test_what_is_not_known_of_the_client_is_said_as_it_stands_and_not_taken_for_the_network() -> None:

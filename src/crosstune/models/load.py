@@ -27,6 +27,7 @@ from crosstune.models.gguf import tokenizer as gguf_tokenizer
 from crosstune.models.gguf.header import is_gguf
 from crosstune.models.transformers_tokenizer import chat_template_of_processor
 from crosstune.models.weight_files import OLD_BUFFERS
+from crosstune.runs.hub import stay_offline_without_network, why_not
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -58,6 +59,7 @@ def _load_tokenizer(path: str, revision: str | None, _: tuple[Any, ...]) -> PreT
 
 def _tokenizer_of_folder(path: str, revision: str | None) -> PreTrainedTokenizerBase:
     refuse_unclear_tokenizer(Path(path))
+    _ask_for(path)
     try:
         tokenizer = transformers_tokenizer.of_folder(path, revision)
     # Each format of a tokenizer is read by a library with exceptions of its own.
@@ -83,6 +85,7 @@ def load_config(path: str, revision: str | None = None) -> Any:
     # As it is written, which names what transformers would only fail on.
     if (Path(path) / CONFIG).is_file():
         refuse_bad_config_file(Path(path))
+    _ask_for(path)
     try:
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     except Exception as error:
@@ -186,6 +189,11 @@ def _refuse_untied(path: str, model: PreTrainedModel) -> None:
         )
 
 
+def _ask_for(path: str) -> None:
+    if not Path(path).exists():
+        stay_offline_without_network()
+
+
 def _message(what: str, path: str, wanted: Sequence[str], error: Exception) -> str:
     folder, reason, named_ones = Path(path), " ".join(str(error).split())[:600].rstrip("."), " and ".join(wanted)
     if folder.is_dir():
@@ -203,6 +211,6 @@ def _message(what: str, path: str, wanted: Sequence[str], error: Exception) -> s
             f"{path} is not a {what} folder: it needs {named_ones}; found: {found}. ({type(error).__name__}: {reason})"
         )
     return (
-        f"cannot load the {what} {path!r}: there is no such folder here, and the hub did not give it. "
-        f"Give a folder with {named_ones}, or a hub id that you have access to. ({reason})"
+        f"cannot load the {what} {path!r}: there is no such folder here, so it is taken for a hub id: "
+        f"{why_not(error, 'model', path)}. A folder needs {named_ones}"
     )
