@@ -199,7 +199,16 @@ def test_differences_name_the_settings(recipe_content: dict[str, Any], tmp_path:
     recipe_content["systems"]["ours"]["phases"][0]["global_batch_size"] = 16
     after = yaml_file.validate(recipe_content, "r")
     assert yaml_file.differences(path, before) == []
-    assert yaml_file.differences(path, after) == ["systems.ours.phases.0.global_batch_size: 8 -> 16"]
+    changed = "systems.ours.phases.0.global_batch_size: 8 -> 16"
+    assert yaml_file.differences(path, after) == [changed]
+    # Not each of its settings, defaults included.
+    recipe_content["evaluate"]["tasks"]["more"] = {"task": "open_questions", "language": "ko"}
+    recipe_content["report"] = {"title": "Other"}
+    assert yaml_file.differences(path, yaml_file.validate(recipe_content, "r")) == [
+        "evaluate.tasks.more: not set -> set",
+        "report.title:  -> Other",
+        changed,
+    ]
 
 
 def test_a_setting_that_an_earlier_version_did_not_write_counts_as_its_default(

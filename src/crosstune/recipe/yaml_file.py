@@ -24,6 +24,7 @@ SectionType = TypeVar("SectionType", bound=Section)
 _TAGS = re.compile(
     r"(^tokenizer\.(?:base|extension))\.(?:learned|given)\b|((?:^|\.)num_new_pieces)\.(?:number|by_language)\b"
 )
+_NOT_SET = "not set"
 _STAGES = re.compile(r"^(systems\.[^.]+)\.stages\b")
 
 
@@ -134,28 +135,34 @@ def description_of(path: Path) -> str:
 def differences(path: Path, wanted: Recipe) -> list[str]:
     """Return one line per setting in which a resolved recipe, as a run folder holds it, differs from a recipe.
 
-    An earlier version wrote none of the settings that have come since: they count as their defaults.
+    A section that only one of them has, such as a task or a system, is one line. An earlier version wrote none of the settings that have come since: they count as their defaults.
     """
     old, new = path.read_text(encoding="utf-8"), dump(wanted)
     if old == new:
         return []
     with suppress(RecipeError):
         old = dump(load_recipe(path))
-    before, after = (dict(_flatten(_parse_yaml(text, str(path)))) for text in (old, new))
-    return [
-        f"{path}: {before.get(path, 'not set')!s} -> {after.get(path, 'not set')!s}"
-        for path in sorted(before | after)
-        if before.get(path) != after.get(path)
-    ]
+    return sorted(_differing(*(_parse_yaml(text, str(path)) for text in (old, new))))
 
 
-def _flatten(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(content, dict | list) and content:
-        pairs = content.items() if isinstance(content, dict) else enumerate(content)
-        for key, value in pairs:
-            yield from _flatten(value, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, content
+def _differing(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    parts = [_parts_of(before), _parts_of(after)]
+    if all(parts):
+        for key in {**parts[0], **parts[1]}:
+            old, new = (one.get(key, _NOT_SET) for one in parts)
+            yield from _differing(old, new, f"{path}.{key}" if path else str(key))
+    elif before != after:
+        yield f"{path}: {_told(before)} -> {_told(after)}"
+
+
+def _parts_of(content: Any) -> dict[Any, Any]:
+    if isinstance(content, dict):
+        return content
+    return dict(enumerate(content)) if isinstance(content, list) else {}
+
+
+def _told(content: Any) -> str:
+    return "set" if any(isinstance(part, dict) for part in (content, *_parts_of(content).values())) else str(content)
 
 
 def _read_with_base(path: Path) -> dict[str, Any]:
