@@ -23,7 +23,7 @@ NAMES = {
     "trainer_bf16_as_is": "HF Trainer, `bf16=True`",
     "trl_bf16_as_is": "TRL SFTTrainer, `bf16=True`",
 }
-SCORED = ("multiple_choice_28m", "multiple_choice_49m", "generation_28m")
+SCORED = ("multiple_choice_28m", "multiple_choice_49m", "multiple_choice_smollm2", "generation_28m")
 UNITS = {"requests_per_s": "requests/s", "new_tokens_per_s": "new tokens/s"}
 PEERS = {"trainer": "HF Trainer", "trl": "TRL"}
 GPU_NAMES = {
