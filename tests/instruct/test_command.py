@@ -119,6 +119,20 @@ def test_an_interrupted_call_goes_on_and_another_threshold_asks_nothing_again(
     assert make(strict, Dictionary(), tmp_path / "strict")["kept"] == 2
 
 
+def test_another_threshold_filters_the_same_translations_again(wanted: InstructionSet, tmp_path: Path) -> None:
+    out, other, nobody = tmp_path / "out", tmp_path / "other", Dictionary(fail_after=0)
+    make(wanted, Dictionary(), out)
+    make(replace(wanted, min_chrf=10.0), Dictionary(), other)
+    before = (other / ROWS).read_text(encoding="utf-8")
+    assert make(replace(wanted, min_chrf=10.0), nobody, out)["kept"] == 3
+    assert (out / ROWS).read_text(encoding="utf-8") == before
+    assert make(wanted, nobody, out)["kept"] == 2 and read_json(out / "manifest.json")["min_chrf"] == 40.0
+    # Of other files, or with a file of somebody else's in it, nothing is replaced.
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(BadInputError, match="or changed since, and is not overwritten"):
+        make(replace(wanted, min_chrf=10.0), nobody, out)
+
+
 def test_a_folder_of_something_else_is_not_overwritten(wanted: InstructionSet, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
@@ -133,7 +147,7 @@ def test_a_finished_folder_stays_as_it_is_corrected_by_hand_or_asked_for_otherwi
     make(wanted, Dictionary(), out)
     (out / ROWS).write_text("corrected\n", encoding="utf-8")
     assert make(wanted, Dictionary(), out) == {}
-    with pytest.raises(BadInputError, match=r"made otherwise \(min_chrf: 40\.0, now 10\.0\), and is not overwritten"):
+    with pytest.raises(BadInputError, match=r"otherwise \(min_chrf: 40\.0, now 10\.0\) or changed since, and is not"):
         make(replace(wanted, min_chrf=10.0), Dictionary(), out)
     assert (out / ROWS).read_text(encoding="utf-8") == "corrected\n"
 

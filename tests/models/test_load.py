@@ -36,7 +36,7 @@ def test_a_folder_that_is_no_model_says_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_says_what_to_give() -> None:
-    with pytest.raises(BadInputError, match="A folder needs config.json and"):
+    with pytest.raises(BadInputError, match=r"A folder needs config\.json and"):
         load_model("nobody/no-such-model")
 
 

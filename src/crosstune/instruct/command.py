@@ -14,14 +14,14 @@ from crosstune.instruct.card import card
 from crosstune.instruct.rows import FIELDS, TranslatedRow, translate_rows
 from crosstune.instruct.translators import Translator
 from crosstune.recipe import Languages, Source
-from crosstune.runs.files import read_json, write_jsonl, write_text
+from crosstune.runs.files import read_json, read_jsonl, write_jsonl, write_text
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MANIFEST, whole_folder
-from crosstune.runs.hashes import hash_file
+from crosstune.runs.hashes import describe_files, hash_file
 from crosstune.runs.lock import only_writer_of
 from crosstune.terminal import note, progress
 
-ROWS = "instructions.jsonl"
+ROWS, DROPPED = "instructions.jsonl", "dropped.jsonl"
 # Translated together, and lost by a kill.
 ROWS_AT_A_TIME = 32
 _LOG = "instruct"
@@ -47,11 +47,12 @@ class InstructionSet:
 def make(wanted: InstructionSet, translator: Translator, out: Path) -> dict[str, Any]:
     """Translate an instruction set, and write the rows that pass; return the manifest's facts.
 
-    An interrupted call goes on where it was. A folder that holds the same is left as it is.
+    An interrupted call goes on where it was. A folder that holds the same is left as it is; one that another threshold
+    filtered is filtered again, without another translation.
 
     Raises:
-        BadInputError: when the file cannot be read, ``out`` holds something else, instructions made otherwise, too, or
-            no row passes.
+        BadInputError: when the file cannot be read, ``out`` holds something else, instructions made otherwise or
+            corrected by hand, too, or no row passes.
     """
     made_from = {
         "file": wanted.file.name,
@@ -67,17 +68,18 @@ def make(wanted: InstructionSet, translator: Translator, out: Path) -> dict[str,
         note(f"{out} holds these instructions already")
         return {}
     rows = rows_of(wanted, out)
-    if (out / ROWS).is_file():
+    earlier = _translated_before(rows, out, before) if before.get("made_from") == made_from else []
+    if (out / ROWS).is_file() and not earlier:
         raise BadInputError(
-            f"{out} holds instructions that were made otherwise ({_differences(before, made_from, wanted.min_chrf)}), "
-            "and is not overwritten: give another OUT"
+            f"{out} holds instructions that were made otherwise ({_differences(before, made_from, wanted.min_chrf)}) "
+            "or changed since, and is not overwritten: give another OUT"
         )
     facts: dict[str, Any] = {"made_from": made_from, "min_chrf": wanted.min_chrf}
     with only_writer_of(out, "give another OUT"):
         # Other thresholds keep what was translated.
         log = OutputLog(out.with_name(f".{out.name}.partial.jsonl"), fingerprint("instructions", made_from))
         with log, whole_folder(out, identity, facts) as temporary:
-            translated = _translated(rows, translator, wanted.languages, log)
+            translated = earlier or _translated(rows, translator, wanted.languages, log)
             facts |= _write(translated, wanted, temporary)
             if not facts["kept"]:
                 raise BadInputError(
@@ -88,6 +90,19 @@ def make(wanted: InstructionSet, translator: Translator, out: Path) -> dict[str,
         log.remove()
     note(f"{facts['kept']:,} of {len(rows):,} rows kept; dropped: {_listed(facts['dropped']) or 'none'}")
     return facts
+
+
+def _translated_before(
+    rows: Sequence[tuple[str, Mapping[str, str]]], out: Path, manifest: Mapping[str, Any]
+) -> list[TranslatedRow]:
+    """Return the translated rows of a finished folder, if it is as it was written, corrected by nobody."""
+    if describe_files(out, (MANIFEST,)) != manifest.get("files"):
+        return []
+    kept, dropped = (read_jsonl(out / name) for name in (ROWS, DROPPED))
+    found = {row["origin"]: TranslatedRow.of_json(row) for row in dropped}
+    # An earlier version did not write how they came back.
+    found |= {row["origin"]: TranslatedRow.of_kept(row) for row in kept if "back" in row}
+    return [found[origin] for origin, _ in rows] if found.keys() == {origin for origin, _ in rows} else []
 
 
 def _differences(before: Mapping[str, Any], made_from: Mapping[str, Any], min_chrf: float) -> str:
@@ -161,7 +176,7 @@ def _write(rows: Sequence[TranslatedRow], wanted: InstructionSet, folder: Path) 
             kept.append({**row.kept(), "round_trip_chrf": chrf})
             scores.append(chrf)
     write_jsonl(folder / ROWS, kept)
-    write_jsonl(folder / "dropped.jsonl", dropped)
+    write_jsonl(folder / DROPPED, dropped)
     return {
         "rows": len(rows),
         "kept": len(kept),

@@ -45,9 +45,17 @@ class TranslatedRow:
         translations, back = sides
         return cls(row["origin"], row["original"], translations, back)
 
-    def kept(self) -> dict[str, str]:
-        """Return the row in the target language, as a source of a recipe reads it."""
-        return {**{field: self.translations[field].text for field in FIELDS}, "origin": self.origin}
+    def kept(self) -> dict[str, Any]:
+        """Return the row in the target language, as a source of a recipe reads it, and where it comes from."""
+        whole = self.as_json()
+        texts = {field: self.translations[field].text for field in FIELDS}
+        return {**texts, "origin": self.origin, "original": whole["original"], "back": whole["back"]}
+
+    @classmethod
+    def of_kept(cls, row: Mapping[str, Any]) -> "TranslatedRow":
+        """Return a row that was kept; each of its translations ended."""
+        translations = {field: [row[field], True] for field in FIELDS}
+        return cls.of_json({**row, "translation": translations})
 
     def round_trip(self) -> tuple[float, str]:
         """Return how much of the original comes back: chrF of its worst text, from 0 to 100, and which one it is."""

@@ -135,7 +135,8 @@ def description_of(path: Path) -> str:
 def differences(path: Path, wanted: Recipe) -> list[str]:
     """Return one line per setting in which a resolved recipe, as a run folder holds it, differs from a recipe.
 
-    A section that only one of them has, such as a task or a system, is one line. An earlier version wrote none of the settings that have come since: they count as their defaults.
+    A section that only one of them has, such as a task or a system, is one line. An earlier version wrote none of the
+    settings that have come since: they count as their defaults.
     """
     old, new = path.read_text(encoding="utf-8"), dump(wanted)
     if old == new:
