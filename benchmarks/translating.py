@@ -6,9 +6,9 @@
     OMP_NUM_THREADS=1 python benchmarks/translating.py MODEL --lines FILE --gguf float32.gguf --gguf MODEL.gguf
 
 MODEL is a folder or GGUF file, FILE has an English line in each row. All sides continue the same token ids greedily, as
-many rows side by side, in float32; llama.cpp reads the --gguf files as they are, in this process, by its server's
-continuous batching. Seconds are the processor's, of one thread that computes. Prints a table and writes
-benchmarks/results/translating.json.
+many rows side by side, in float32, and in bfloat16 where the processor computes in it; llama.cpp reads the --gguf files
+as they are, in this process, by its server's continuous batching. Seconds are the processor's, of one thread that
+computes. Prints a table and writes benchmarks/results/translating.json.
 """
 
 import json as json_text
@@ -112,12 +112,18 @@ def main(
     def ours() -> Answers:
         return crosstune_generate(loaded, asked, stop, rows)
 
+    def in_bf16(write: Callable[..., Answers]) -> Callable[[], Answers]:
+        return partial(write, load_model(model, dtype=torch.bfloat16), asked, stop, rows)
+
     theirs = f"transformers `generate`, batch {rows}"
     sides: dict[str, Callable[[], Any]] = {
         theirs: with_kernels("highest", lambda: hf_generate(loaded, asked, stop, rows)),
         "crosstune, equal kernels": with_kernels("highest", ours),
         "crosstune, its kernels": with_kernels("medium", ours),
     }
+    if torch.cpu._is_avx512_bf16_supported():
+        sides[f"{theirs}, bfloat16"] = in_bf16(hf_generate)
+        sides["crosstune, bfloat16"] = in_bf16(crosstune_generate)
     for path in gguf:
         sides[f"llama.cpp, {path.name}"] = partial(LlamaCpp(path, rows).num_written, asked)
     seconds, answers = in_turns(sides, rounds)
