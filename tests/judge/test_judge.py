@@ -27,7 +27,7 @@ Reply = Callable[[str, str], str]
 
 @contextmanager
 def endpoint(
-    reply: Reply, fail_after: int = 10**6, finish_reason: str = "stop"
+    reply: Reply, fail_after: int = 10**6, finish_reason: str = "stop", limit: str = "max_tokens"
 ) -> Iterator[tuple[Endpoint, list[str]]]:
     """An endpoint whose model replies as told, and the questions that it was asked; it refuses after some."""
     asked: list[str] = []
@@ -39,10 +39,15 @@ def endpoint(
             asked.append(question)
             answers = re.findall(r"\[Answer [AB]\]\n(.*?)\n\[End of answer", question, re.DOTALL)
             refuses = len(asked) > fail_after
+            known = limit in body
             message = {"role": "assistant", "content": reply(*answers)}
             content: dict[str, Any] = {"choices": [{"message": message, "finish_reason": finish_reason}]}
-            text = json.dumps({"error": {"message": "no such model"}} if refuses else content).encode()
-            self.send_response(404 if refuses else 200)
+            if refuses:
+                content = {"error": {"message": "no such model"}}
+            elif not known:
+                content = {"error": {"message": "Unsupported parameter", "param": "max_tokens"}}
+            text = json.dumps(content).encode()
+            self.send_response(404 if refuses else 200 if known else 400)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
@@ -181,6 +186,11 @@ def test_what_was_replied_before_a_refusal_is_not_asked_again(tmp_path: Path) ->
     with endpoint(longest) as (stub, asked):
         assert wins_of(judge(several, stub, file, 1))[0].wins == 6
     assert len(asked) == 12 - 4
+
+
+def test_a_model_that_knows_only_the_newer_name_of_the_limit_is_asked_by_it() -> None:
+    with endpoint(lambda *_: "Yes.", limit="max_completion_tokens") as (stub, asked):
+        assert stub.reply(stub.client(), "Is it?").answer == "Yes." and asked == ["Is it?"] * 2
 
 
 def test_a_closed_door_is_named() -> None:

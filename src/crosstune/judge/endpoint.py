@@ -65,11 +65,15 @@ class Endpoint:
         """
         import openai
 
-        asked: list[Any] = [{"role": "user", "content": question}]
+        asked = {"model": self.model, "messages": [{"role": "user", "content": question}], "temperature": 0}
         try:
-            reply = client.chat.completions.create(
-                model=self.model, messages=asked, temperature=0, max_tokens=self.max_new_tokens
-            )
+            try:
+                reply = client.chat.completions.create(**asked, max_tokens=self.max_new_tokens)
+            except openai.BadRequestError as error:
+                # OpenAI's models that reason know the limit by its newer name only, other servers by the older one.
+                if error.param != "max_tokens":
+                    raise
+                reply = client.chat.completions.create(**asked, max_completion_tokens=self.max_new_tokens)
         except openai.AuthenticationError as error:
             raise BadInputError(f"{self.url} refuses the key of {KEY}: {error}") from None
         except openai.APIConnectionError as error:
