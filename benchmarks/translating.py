@@ -52,7 +52,8 @@ def hf_generate(model: Any, prompts: list[list[int]], stop: int, batch_size: int
 def crosstune_generate(model: Any, prompts: list[list[int]], stop: int, rows: int) -> Answers:
     limits = Limits(_MAX_NEW_TOKENS, max_positions=_MAX_POSITIONS, max_rows=rows, batch_tokens=8192)
     found = dict(generate(model, prompts, (stop,), limits))
-    return [list(found[index].tokens) for index in range(len(prompts))]
+    # As `generate` returns it, the token that ended an answer counts.
+    return [[*found[index].tokens, *([stop] if found[index].finished else [])] for index in range(len(prompts))]
 
 
 class LlamaCpp:
