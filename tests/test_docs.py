@@ -207,7 +207,8 @@ def test_the_table_of_results_on_a_page_is_that_of_its_run(name: str) -> None:
         assert "\n".join(lines) in (ROOT / page).read_text(encoding="utf-8")
 
 
-INTERVAL = r"([+−]?\d+(?:\.\d+)?)(?: BLEU)? \[([+−]?\d+(?:\.\d+)?), ([+−]?\d+(?:\.\d+)?)\]"
+# The best of a column is bold in reports.
+INTERVAL = r"([+−]?\d+(?:\.\d+)?)(?:\*\*)?(?: BLEU)? \[([+−]?\d+(?:\.\d+)?), ([+−]?\d+(?:\.\d+)?)\]"
 
 
 @pytest.mark.slow
