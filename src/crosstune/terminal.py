@@ -107,6 +107,7 @@ SECONDS_BETWEEN_LINES = 60.0
 _STOPPING = b"\n  stopping: what is under way is finished and saved first. Ctrl-C again stops at once.\n"
 _bars_shown: list[object] = []
 _send: Callable[[BarUpdate], None] | None = None
+_is_kept = False
 
 
 class _Description(ProgressColumn):
@@ -175,12 +176,21 @@ def new_table(title: str = "", gap: int = 2) -> Table:
 @contextmanager
 def kept_when_stopped() -> Iterator[None]:
     """End a command that is stopped from the keyboard with a word on how it goes on, and status 130."""
+    global _is_kept
+    before, _is_kept = _is_kept, True
     try:
         yield
     except KeyboardInterrupt:
         console.quiet = False
         console.print("stopped; finished work is kept. Run the same command again to resume.")
         raise SystemExit(130) from None
+    finally:
+        _is_kept = before
+
+
+def is_kept() -> bool:
+    """Return whether the command is inside `kept_when_stopped`."""
+    return _is_kept
 
 
 @contextmanager

@@ -19,13 +19,22 @@ except BaseException:
 """
 
 
-@pytest.mark.slow
-def test_ctrl_c_while_libraries_are_imported_ends_the_command_without_an_error(tmp_path: Path) -> None:
-    (tmp_path / "torch.py").write_text(SLOW_TORCH, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    command = [sys.executable, "-m", "crosstune", "chat", "a_model"]
+# The library itself, after a second.
+SLOW_PYARROW = """
+import sys, time
+print("importing", flush=True)
+time.sleep(1)
+sys.path.remove(PLACE)
+del sys.modules["pyarrow"]
+import pyarrow
+"""
+
+
+def stopped_in_an_import(folder: Path, module: str, code: str, *command: str) -> tuple[int, str]:
+    (folder / f"{module}.py").write_text(code.replace("PLACE", repr(str(folder))), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     with subprocess.Popen(
-        command,
+        [sys.executable, "-m", "crosstune", *command],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -37,4 +46,18 @@ def test_ctrl_c_while_libraries_are_imported_ends_the_command_without_an_error(t
         assert process.stdout is not None and process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=30)
-    assert process.returncode == 130 and "error" not in told
+    return process.returncode, told
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_libraries_are_imported_ends_the_command_without_an_error(tmp_path: Path) -> None:
+    status, told = stopped_in_an_import(tmp_path, "torch", SLOW_TORCH, "chat", "a_model")
+    assert status == 130 and "error" not in told
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_a_stage_imports_says_how_it_goes_on_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    status, told = stopped_in_an_import(tmp_path, "pyarrow", SLOW_PYARROW, "data", "miniature", f"runs_root={runs}")
+    assert status == 130 and "Run the same command again to resume" in told and "error" not in told
+    assert not list(runs.rglob("*.tmp"))

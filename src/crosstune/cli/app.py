@@ -16,6 +16,8 @@ from crosstune.cli.options import in_paragraphs
 from crosstune.errors import CrosstuneError, advice_on
 from crosstune.terminal import console, print_traceback
 
+_SECONDS_UNTIL_ASKED_AGAIN = 0.05
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -103,9 +105,17 @@ def _options(
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt at Ctrl-C; inside an import end the process, whose libraries would make a bug of it."""
+    """Raise KeyboardInterrupt at Ctrl-C, but not inside an import, whose libraries would make a bug of it.
+
+    There a command that has done no work yet ends at once; another one, which tidies up and says how it goes on, when
+    the import has ended.
+    """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
+            if terminal.is_kept():
+                signal.signal(signal.SIGALRM, _interrupt)
+                signal.setitimer(signal.ITIMER_REAL, _SECONDS_UNTIL_ASKED_AGAIN)
+                return
             console.show_cursor()
             console.print()
             os._exit(128 + signal.SIGINT)
