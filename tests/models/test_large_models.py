@@ -57,7 +57,7 @@ def test_rows_that_are_read_as_one_batch_are_a_reference_like_rows_alone(
 ) -> None:
     passes: list[torch.Size] = []
     model = make_model(LLAMA)
-    monkeypatch.setattr("crosstune.models.paths.amplified", lambda _: None)
+    monkeypatch.setattr("crosstune.models.references.amplified", lambda _: None)
     model.register_forward_pre_hook(lambda _, __, given: passes.append(given["input_ids"].shape), with_kwargs=True)
     assert path_of(model, use).way == "packed"
     assert passes[0] == (3, 16) and passes.count(passes[0]) == 1

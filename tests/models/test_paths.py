@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from crosstune.models import packing, paths, plain_rows, self_test
+from crosstune.models import packing, plain_rows, references, self_test
 from crosstune.models.attention.asked import AttentionRequest, asked_of
 from crosstune.models.paths import path_of, paths_of, read_rows, way_of
 from crosstune.models.plain import as_plain, plain_logits
@@ -84,6 +84,20 @@ def test_a_model_that_rounding_moves_far_is_read_packed_and_a_leak_in_it_is_foun
     assert path_of(attends_sharply(), "training").way == "packed"
     monkeypatch.setitem(packing.AttentionInterface._global_mapping, packing.ATTENTION, forgets_where_rows_end)
     assert path_of(attends_sharply(), "training").way != "packed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("use", ["training", "scoring"])
+def test_where_bfloat16_moves_a_large_model_as_far_as_a_leak_a_copy_in_float32_decides(
+    use: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(references, "amplified", lambda _: None)
+    path = path_of(attends_sharply().bfloat16(), use)
+    assert path.way == "packed"
+    assert path.tried[0][1].in_copy.nats < 1e-4 < 1 < path.tried[0][1].nats
+    assert path.facts()["measured"][0]["in_copy"]["rounding"] < 1e-2
+    monkeypatch.setitem(packing.AttentionInterface._global_mapping, packing.ATTENTION, forgets_where_rows_end)
+    assert path_of(attends_sharply().bfloat16(), use).way != "packed"
 
 
 @pytest.mark.parametrize("use", ["training", "scoring", "generation"])
@@ -199,7 +213,7 @@ def test_what_plain_transformers_makes_of_the_rows_is_computed_once_until_a_weig
         part.requires_grad_(False)
     original = plain_rows.logits_of
     monkeypatch.setattr(self_test, "amplified", lambda _: None)
-    monkeypatch.setattr(paths, "amplified", lambda _: None)
+    monkeypatch.setattr(references, "amplified", lambda _: None)
     monkeypatch.setattr(plain_rows, "logits_of", lambda *given: passes.append(1) or original(*given))
     path_of(model, "training")
     once = len(passes)

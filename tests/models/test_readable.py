@@ -20,7 +20,8 @@ from crosstune.errors import BadInputError
 from crosstune.models import small_copy as module
 from crosstune.models.heads import attention_width, head_sizes
 from crosstune.models.paths import path_of
-from crosstune.models.small_copy import refuse_unreadable_kind, small_copy
+from crosstune.models.references import refuse_unreadable_kind
+from crosstune.models.small_copy import small_copy
 from tests.models.test_packing import SHAPE, make_model
 
 LLAMA = LlamaConfig(**SHAPE, num_key_value_heads=2)

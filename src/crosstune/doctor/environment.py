@@ -16,8 +16,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from crosstune.doctor.findings import Finding, Verdict
 from crosstune.models.paths import Path as Way
-from crosstune.models.paths import Use, path_of, read_rows
+from crosstune.models.paths import path_of, read_rows
 from crosstune.models.process import prepare_libraries
+from crosstune.models.references import Use
 from crosstune.plan.here import this_device
 from crosstune.plan.machines import Gpu
 from crosstune.runs.provenance import commit, hardware, versions

@@ -9,8 +9,9 @@ from crosstune.doctor.findings import Finding
 from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
 from crosstune.models.load import load_model
-from crosstune.models.paths import Path, Use, path_of
+from crosstune.models.paths import Path, path_of
 from crosstune.models.process import prepare_libraries
+from crosstune.models.references import Use
 from crosstune.models.small_copy import BYTES_PER_WEIGHT, NoSmallCopyError, most_weights, small_copy
 from crosstune.runs.provenance import free_memory
 from crosstune.terminal import console, quiet
@@ -84,5 +85,4 @@ def _tested(model: PreTrainedModel, use: Use) -> Finding:
 def _says(path: Path) -> str:
     # What the way was taken for: its own difference where it is packed, that of packed rows where it is not.
     name, found = path.tried[-1] if path.way == "packed" else path.tried[0]
-    measured = f"{name}: {found}" if found.error else f"{name}: {found}, where rounding allows {found.allowed:.1g}"
-    return f"{_MEANS[path.way]} ({measured})"
+    return f"{_MEANS[path.way]} ({name}: {found})"

@@ -5,10 +5,9 @@ that nothing is read packed unproved.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +16,10 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.models import self_test, slots_test
+from crosstune.models import slots_test
 from crosstune.models.attention.flex import packed_attention
 from crosstune.models.attention.with_cache import ATTENTION as SLOTS
 from crosstune.models.frozen import dtype_of_states
-from crosstune.models.kernels.low_memory_layers import lean_layers
-from crosstune.models.kernels.skip_unused_positions import skip_unread_positions
 from crosstune.models.layers import inner_model
 from crosstune.models.logits import packed_logit_parts
 from crosstune.models.packing import ATTENTION, lay_out, logits_at
@@ -33,11 +30,11 @@ from crosstune.models.plain import (
     plain_logits,
     set_attention,
 )
-from crosstune.models.self_test import Difference, Kernels, Read, Reference, amplified
+from crosstune.models.references import References, Trial, Use, asleep, digit_of, inference_kernels
+from crosstune.models.self_test import Difference, Read
 from crosstune.models.shortened import shortened
 from crosstune.terminal import note
 
-Use = Literal["training", "scoring", "generation"]
 _KEPT = "_crosstune_paths"
 _ALONE: Way = "one by one"
 
@@ -58,39 +55,18 @@ class Path:
 
     def facts(self) -> dict[str, Any]:
         """Return what a run's files say of it: the way, and what was measured; nothing where nothing was."""
-        measured = [
-            {
-                "way": name,
-                **({"nats": found.nats} if math.isfinite(found.nats) else {}),
-                **({"gradient": found.gradient} if self.use == "training" and math.isfinite(found.gradient) else {}),
-                "rounding": found.allowed,
-                **({"error": found.error} if found.error else {}),
-            }
-            for name, found in self.tried
-        ]
+        measured = [{"way": name, **_measured(found, self.use)} for name, found in self.tried]
         return {"use": self.use, "way": self.way, "measured": measured}
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What a model is tested for.
-
-    Attributes:
-        called: the model as it is called, wrapped for several ranks and precisions or not.
-        attentions: names of packed attention that may be used, the fastest first.
-        kernels: what computes in the place of the model's own layers.
-        digit: what products round a one by.
-        is_whole: whether the weights are whole here, so that gradients and a copy of the model can be looked at.
-        agree: makes one answer of all ranks'.
-    """
-
-    use: Use
-    called: nn.Module
-    attentions: Sequence[str]
-    kernels: Kernels
-    digit: float
-    is_whole: bool = True
-    agree: Callable[[bool], bool] = bool
+def _measured(found: Difference, use: Use) -> dict[str, Any]:
+    return {
+        **({"nats": found.nats} if math.isfinite(found.nats) else {}),
+        **({"gradient": found.gradient} if use == "training" and math.isfinite(found.gradient) else {}),
+        "rounding": found.allowed,
+        **({"error": found.error} if found.error else {}),
+        **({"in_copy": _measured(found.in_copy, use)} if found.in_copy else {}),
+    }
 
 
 def path_of(trained: nn.Module, use: Use) -> Path:
@@ -147,10 +123,9 @@ def choose_path(trained: nn.Module, trial: Trial) -> Path:
     set_attention(model, path.attention)
     if path.way != "packed":
         name, found = path.tried[0]
-        rounding = f", where rounding allows {found.allowed:.1g}" if not found.error else ""
         note(
             f"{type(model).__name__}: {trial.use} goes by rows {path.way}, as plain transformers computes them: exact "
-            f"and slower. {name}: {found}{rounding}"
+            f"and slower. {name}: {found}"
         )
     return path
 
@@ -162,61 +137,15 @@ def _choose(trained: nn.Module, trial: Trial) -> Path:
     if trial.use != "generation":
         ways.append(("right-padded", own))
     tried: list[tuple[str, Difference]] = []
-    with _asleep(trained, trial.called), shortened(trained):
-        references = list(_readable(trained, trial))
+    with asleep(trained, trial.called), shortened(trained):
+        references = References(trained, trial)
         for way, attention in ways:
             read = _packed_reader(trial.use) if way == "packed" else _read_padded
-            found = max(
-                (_difference(model, reference, read, attention, trial) for model, reference in references),
-                key=lambda one: (not one.is_rounding, one.nats, one.gradient),
-            )
+            found = references.difference(read, attention)
             tried.append(("packed" if way == "packed" else way, found))
             if trial.agree(found.is_rounding):
                 return Path(trial.use, way, attention, tuple(tried))
     return Path(trial.use, _ALONE, own, tuple(tried))
-
-
-def refuse_unreadable(model: PreTrainedModel) -> None:
-    """Check that rows can be trained on exactly in some way: as plain transformers computes them, if in no other.
-
-    Raises:
-        BadInputError: with the reason, and what to do.
-    """
-    trial = Trial("training", model, [], _inference_kernels, digit_of(dtype_of_states(model), model.device), False)
-    with _asleep(model), shortened(model):
-        list(_readable(model, trial))
-
-
-def _readable(trained: nn.Module, trial: Trial) -> Iterator[tuple[nn.Module, Reference]]:
-    try:
-        for model, reference in _references(trained, trial):
-            reference.refuse_unreadable(model)
-            yield model, reference
-    except (BadInputError, MemoryError, torch.OutOfMemoryError):
-        raise
-    # Each architecture fails in a way of its own.
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0][:300]
-        raise BadInputError(
-            f"{type(inner_model(trained)).__name__} cannot be trained or scored: plain transformers itself cannot read "
-            f"a row of tokens with it ({type(error).__name__}: {reason}). Update transformers, correct the model's "
-            "config.json, or take another model"
-        ) from error
-
-
-def _references(trained: nn.Module, trial: Trial) -> Iterator[tuple[nn.Module, Reference]]:
-    moves = any(weight.requires_grad for weight in trained.parameters())
-    with_gradients = trial.use == "training" and trial.is_whole and moves
-    read = slots_test.READ if trial.use == "generation" else self_test.READ
-    copied = amplified(trained) if trial.is_whole else None
-    if copied is not None:
-        yield copied, Reference(copied, read, digit_of(torch.float32, inner_model(copied).device), with_gradients)
-    yield trial.called, Reference(trial.called, read, trial.digit, with_gradients, trial.is_whole)
-
-
-def _difference(model: nn.Module, reference: Reference, read: Read, attention: str, trial: Trial) -> Difference:
-    set_attention(inner_model(model), attention)
-    return reference.difference(model, read, trial.kernels)
 
 
 def _packed_reader(use: Use) -> Read:
@@ -255,38 +184,12 @@ def _read_parts(model: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[
 def _trial(trained: nn.Module, use: Use) -> Trial:
     model = inner_model(trained)
     attentions = [SLOTS] if use == "generation" else packed_attentions(model, model.device)
-    return Trial(use, trained, attentions, _inference_kernels, digit_of(dtype_of_states(model), model.device))
+    return Trial(use, trained, attentions, inference_kernels, digit_of(dtype_of_states(model), model.device))
 
 
 def packed_attentions(model: PreTrainedModel, device: torch.device, wants_flex: bool | None = None) -> list[str]:
     """Return the names of packed attention that a model may use on a device, the fastest first."""
     return list(dict.fromkeys((packed_attention(model, device, wants_flex), ATTENTION)))
-
-
-def digit_of(dtype: torch.dtype, device: torch.device) -> float:
-    """Return what products of a type round a one by: in float32 on GPUs, as the process lets them be computed."""
-    coarser = {"high": 2.0**-10, "medium": torch.finfo(torch.bfloat16).eps} if device.type == "cuda" else {}
-    precision = torch.get_float32_matmul_precision()
-    return coarser.get(precision, torch.finfo(dtype).eps) if dtype == torch.float32 else torch.finfo(dtype).eps
-
-
-@contextmanager
-def _inference_kernels(model: nn.Module) -> Iterator[None]:
-    with skip_unread_positions(model), lean_layers(model):
-        yield
-
-
-@contextmanager
-def _asleep(*models: nn.Module) -> Iterator[None]:
-    """Let models be in evaluation mode, without dropout, while in this context."""
-    training = [(part, part.training) for model in models for part in model.modules()]
-    for model in models:
-        model.eval()
-    try:
-        yield
-    finally:
-        for part, was in training:
-            part.training = was
 
 
 def _kept(model: PreTrainedModel) -> dict[tuple[str, ...], Path]:

@@ -77,6 +77,8 @@ class Difference:
         allowed: what rounding may do, in nats.
         allowed_gradient: what rounding may do.
         error: what the model said, where it could not.
+        is_hidden: whether rounding moves this model, computing in few bits, as far as an error would.
+        in_copy: of a float32 copy, which decides then.
     """
 
     nats: float
@@ -84,17 +86,22 @@ class Difference:
     allowed: float
     allowed_gradient: float
     error: str = ""
+    is_hidden: bool = False
+    in_copy: "Difference | None" = None
 
     @property
     def is_rounding(self) -> bool:
         """Return whether it is as small as rounding makes it."""
+        if self.in_copy:
+            return self.in_copy.is_rounding
         return self.nats <= self.allowed and self.gradient <= self.allowed_gradient
 
     def __str__(self) -> str:
         if self.error:
             return self.error
         gradient = f", gradients by {self.gradient:.2g} of their size" if self.gradient else ""
-        return f"log-probabilities differ by {self.nats:.2g} nats{gradient}"
+        says = f"log-probabilities differ by {self.nats:.2g} nats{gradient}, where rounding allows {self.allowed:.1g}"
+        return f"{says}; of a copy in float32, {self.in_copy}" if self.in_copy else says
 
 
 class Reference:
@@ -136,7 +143,10 @@ class Reference:
             return Difference(math.inf, math.inf, self._rounding, of_gradients, reason)
         gradient = largest_of_weights(self._gradients, gradients) if self._with_gradients else 0.0
         nats = largest_difference(found, self._expected)
-        return Difference(nats, gradient, self._allowed(model, nats), of_gradients)
+        allowed = self._allowed(model, nats)
+        is_within = nats <= self._rounding and gradient <= of_gradients
+        is_hidden = not self._is_fine and not is_within and nats <= allowed
+        return Difference(nats, gradient, allowed, of_gradients, is_hidden=is_hidden)
 
     def refuse_unreadable(self, model: nn.Module) -> None:
         """Stop where a model's own computation is no number, or where a token sees those that follow it.

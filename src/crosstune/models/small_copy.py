@@ -1,6 +1,5 @@
 """A small model of an architecture, drawn at random: what can be tested of a model whose weights are not at hand."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,13 +9,11 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from crosstune.models.layers import layers_of
-from crosstune.models.paths import refuse_unreadable
 from crosstune.models.plain import plain_logits
 from crosstune.models.plain_rows import rows_of
 from crosstune.models.self_test import READ, amplify
 from crosstune.models.shapes import shapes_only
 from crosstune.runs.provenance import free_memory
-from crosstune.terminal import note
 
 _VOCABULARY, _INNER = 512, 256
 _LEAST_LAYERS = 2
@@ -27,7 +24,6 @@ _EXPERTS = re.compile(r"(^|_)(num|n)_((?!shared).)*experts$")
 _MOST_WEIGHTS = 6e8
 # Weights and gradients in float32, the copy that loading makes, and what the rows need.
 BYTES_PER_WEIGHT = 4 * 3
-_READABLE: set[str] = set()
 # Sizes of feed-forward layers: they decide nothing about how rows are kept apart, and most of the weights.
 _LAYER_COUNTS = ("num_hidden_layers", "num_blocks", "depth")
 _INNER_SIZES = ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size")
@@ -92,8 +88,10 @@ def _candidates(config: PreTrainedConfig) -> Iterator[tuple[dict[str, Any], bool
 
 
 def _drawn(config: PreTrainedConfig, content: dict[str, Any]) -> PreTrainedModel:
-    torch.manual_seed(0)
-    model = _model(_config(config, content))
+    # What else is drawn in this process stays as it would be without the copy.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        model = _model(_config(config, content))
     amplify(model)
     model.train(False)
     return model
@@ -107,28 +105,6 @@ def _reads(model: PreTrainedModel) -> bool:
 
 def _num_weights(model: PreTrainedModel) -> int:
     return sum(weight.numel() for weight in model.parameters())
-
-
-def refuse_unreadable_kind(config: PreTrainedConfig) -> None:
-    """Check on a small copy that a configuration's models can be read exactly in some way, where a copy can be made.
-
-    Raises:
-        BadInputError: with the reason, and what to do.
-    """
-    content = json.dumps(config.to_dict(), sort_keys=True, default=str)
-    if content not in _READABLE:
-        try:
-            copied = small_copy(config, most_weights())
-        # What raises there is as manifold as architectures.
-        except Exception as error:
-            reason = str(error) if isinstance(error, NoSmallCopyError) else f"{type(error).__name__}: {error}"
-            note(
-                f"how {config.model_type} reads rows is tested when training starts, not before: no small copy of it "
-                f"can be tested ({reason})"
-            )
-        else:
-            refuse_unreadable(copied)
-        _READABLE.add(content)
 
 
 def copy_at_hand(config: PreTrainedConfig) -> PreTrainedModel | None:

@@ -19,8 +19,8 @@ from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
 from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
 from crosstune.models.pieces import num_rows, refuse_missing_rows
+from crosstune.models.references import refuse_unreadable_kind
 from crosstune.models.shapes import shapes_only
-from crosstune.models.small_copy import refuse_unreadable_kind
 from crosstune.models.wrappers import text_config
 from crosstune.recipe import Recipe, System
 from crosstune.runs.files import read_json

@@ -20,8 +20,9 @@ from crosstune.models.kernels.fp8 import multiply_in_fp8
 from crosstune.models.kernels.low_memory_layers import lean_layers, prove_lean_layers, replaced_forwards
 from crosstune.models.kernels.skip_unused_positions import last_layer, skip_unread_positions, skipping_is_proven
 from crosstune.models.layers import inner_model
-from crosstune.models.paths import Trial, choose_path, digit_of, is_slow, packed_attentions
+from crosstune.models.paths import choose_path, is_slow, packed_attentions
 from crosstune.models.plain import set_attention
+from crosstune.models.references import Trial, digit_of
 from crosstune.recipe import Train
 
 
