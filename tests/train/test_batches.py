@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstune.models.packing import lay_out
+from crosstune.models.plain import Way
 from crosstune.recipe import Phase
 from crosstune.train.batches import Schedule, make_schedule, split_over_ranks
 from crosstune.train.rows import Row, Rows, Segment
@@ -67,18 +68,21 @@ def make_row(tokens: list[int], index: int) -> Row:
     return (Segment((1, *tokens, 2), 1, 3, "en", str(index)),)
 
 
-def split(rows: list[Row], num_ranks: int, budget: int, shares_prefixes: bool = True) -> list[list[list[Segment]]]:
+def split(rows: list[Row], num_ranks: int, budget: int, way: Way = "packed") -> list[list[list[Segment]]]:
     whole = Rows.of(rows)
-    ranks = split_over_ranks(whole, range(len(rows)), num_ranks, budget, shares_prefixes)
+    ranks = split_over_ranks(whole, range(len(rows)), num_ranks, budget, way)
     return [[whole.segments(micro_batch) for micro_batch in rank] for rank in ranks]
 
 
-def test_a_model_that_shares_no_prefixes_reads_no_more_tokens_at_a_time_than_the_budget() -> None:
+def test_a_model_that_does_not_read_rows_packed_gets_one_row_or_one_padded_batch_at_a_time() -> None:
     instruction = list(range(3, 23))
-    rows = [make_row([*instruction, 30 + index], index) for index in range(12)]
-    assert [len(micro_batch) for micro_batch in split(rows, 1, 70)[0]] == [12]
-    (alone,) = split(rows, 1, 70, shares_prefixes=False)
-    assert [sum(len(segment.tokens) for segment in micro_batch) for micro_batch in alone] == [69, 69, 69, 69]
+    rows = [make_row([*instruction, *range(30, 31 + index)], index) for index in range(12)]
+    assert [len(micro_batch) for micro_batch in split(rows, 1, 120)[0]] == [12]
+    assert [len(micro_batch) for micro_batch in split(rows, 1, 120, "one by one")[0]] == [1] * 12
+    (padded,) = split(rows, 1, 120, "right-padded")
+    lengths = [[len(segment.tokens) for segment in micro_batch] for micro_batch in padded]
+    assert lengths == [[34, 33, 32], [31, 30, 29], [28, 27, 26, 25], [24, 23]]
+    assert [len(micro_batch) for micro_batch in split(rows[::11], 1, 120, "right-padded")[0]] == [1, 1]
 
 
 @pytest.mark.slow

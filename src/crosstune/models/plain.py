@@ -19,8 +19,8 @@ from crosstune.models.layers import inner_model
 Way = Literal["packed", "right-padded", "one by one"]
 _OURS = "crosstune_"
 _OWN = "_crosstune_own_attention"
-# Rows of a padded batch are no shorter than this share of its longest.
-_MIN_SHARE = 0.75
+MIN_SHARE = 0.75
+"""Rows of a padded batch are no shorter than this share of its longest."""
 _Rows = TypeVar("_Rows")
 
 
@@ -73,7 +73,7 @@ def plain_logits(
     rows: Sequence[Sequence[int]],
     read: Sequence[np.ndarray],
     way: Way,
-    least_share: float = _MIN_SHARE,
+    least_share: float = MIN_SHARE,
 ) -> Tensor:
     """Return the logits at some places of each row, [places of all rows, pieces], as plain transformers computes them.
 

@@ -174,7 +174,7 @@ def _read_with_base(path: Path) -> dict[str, Any]:
     base = _read(base_path)
     if "base" in base:
         raise RecipeError(f"{base_path} has a `base` itself; a recipe's base must be a whole recipe: merge the two")
-    return _merge(base, content)
+    return _merge(base, content, str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -215,14 +215,14 @@ def _parsed(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
     """Lay changes over a base: mappings merge, ``null`` removes a key, everything else replaces."""
     merged = dict(base)
     for key, value in changes.items():
         if value is None:
-            merged.pop(key, None)
+            _leave_out(merged, key, where)
         elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merge(merged[key], value)
+            merged[key] = _merge(merged[key], value, f"{where}: {key}")
         else:
             merged[key] = value
     return merged
@@ -235,13 +235,21 @@ def _set(content: Any, dotted: str, value: Any, where: str) -> None:
     for index in _indices(content, key, where):
         if not rest:
             if value is None and isinstance(content, dict):
-                content.pop(index, None)
+                _leave_out(content, index, where)
             else:
                 content[index] = value
             continue
         if isinstance(content, dict) and not isinstance(content.get(index), dict | list):
             content[index] = {}
         _set(content[index], rest, value, where)
+
+
+def _leave_out(content: dict[str, Any], key: str, where: str) -> None:
+    # A setting that is not set has its default already; a name that is not there is mistaken for another.
+    are_names = all(isinstance(value, dict | list) for value in content.values())
+    if key not in content and content and are_names:
+        raise RecipeError(f"{where}: there is no {key!r} to leave out; there are: {', '.join(content)}")
+    content.pop(key, None)
 
 
 def _indices(content: Any, key: str, where: str) -> list[Any]:

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstune.models.plain import MIN_SHARE, Way
 from crosstune.models.prefixes import runs_with_shared_prefix
 from crosstune.recipe import Phase
 from crosstune.train.row_index import Corpus
@@ -77,13 +78,13 @@ class Share:
     """Which rank takes its part of each batch, of how many, in micro-batches of how many tokens.
 
     Attributes:
-        shares_prefixes: whether the model reads rows packed, what several begin with once.
+        way: how the model reads rows: packed, what several begin with once.
     """
 
     rank: int
     num_ranks: int
     micro_batch_tokens: int
-    shares_prefixes: bool = True
+    way: Way = "packed"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def make_batch(rows: Rows, step: int, indices: NDArray[np.int64], share: Share) 
         values[numbers] for values in (rows.facts.length, rows.facts.num_prompt, rows.facts.corpus)
     )
     counts = np.bincount(corpus, weights=length - num_prompt, minlength=len(rows.corpora))
-    parts = split_over_ranks(rows, indices, share.num_ranks, share.micro_batch_tokens, share.shares_prefixes)
+    parts = split_over_ranks(rows, indices, share.num_ranks, share.micro_batch_tokens, share.way)
     return Batch(
         step=step,
         rows=rows,
@@ -161,24 +162,25 @@ def split_over_ranks(
     indices: Sequence[int] | NDArray[np.int64],
     num_ranks: int,
     budget: int,
-    shares_prefixes: bool = True,
+    way: Way = "packed",
 ) -> list[list[list[int]]]:
     """Return, for each rank, its micro-batches of at most ``budget`` computed tokens (or one row that is longer).
 
     A micro-batch is the indices of its rows. Every rank gets the same number of them, so that none waits for another;
     some may be empty. Rows that begin alike stand together, where their beginning is computed and counted once; for
-    each of them by a model that does not share prefixes.
+    each of them by a model that does not read rows packed. Such a model gets what it reads at a time, one row or one
+    padded batch: autograd would keep what it needs of each, under autocast a copy of all weights.
     """
     loads = _loads(rows, np.asarray(indices, np.int64))
-    if not shares_prefixes:
+    if way != "packed":
         loads = [replace(load, num_shared=0) for load in loads]
     costs = np.array([load.num_tokens - load.num_shared for load in loads])
     # Each rank takes a stretch of the rows with its share of the cost.
     middles = np.cumsum(costs) - costs / 2
     owners = np.minimum(num_ranks - 1, middles * num_ranks // costs.sum()).astype(int)
+    split = {"packed": _micro_batches, "right-padded": _padded_batches, "one by one": _single_rows}[way]
     ranks = [
-        _micro_batches([load for load, of in zip(loads, owners, strict=True) if of == rank], budget)
-        for rank in range(num_ranks)
+        split([load for load, of in zip(loads, owners, strict=True) if of == rank], budget) for rank in range(num_ranks)
     ]
     longest = max(len(micro_batches) for micro_batches in ranks)
     return [micro_batches + [[] for _ in range(longest - len(micro_batches))] for micro_batches in ranks]
@@ -221,3 +223,23 @@ def _loads(rows: Rows, indices: NDArray[np.int64]) -> list[_Load]:
         for shared, members in runs_with_shared_prefix(beginnings)
         for number, member in enumerate(members)
     ]
+
+
+def _padded_batches(loads: Sequence[_Load], budget: int) -> list[list[int]]:
+    """Return rows of about one length together, which are padded to the first, longest one."""
+    micro_batches: list[list[int]] = []
+    longest = 0
+    for load in sorted(loads, key=lambda one: -one.num_tokens):
+        if (
+            not micro_batches
+            or load.num_tokens < MIN_SHARE * longest
+            or (len(micro_batches[-1]) + 1) * longest > budget
+        ):
+            micro_batches.append([])
+            longest = load.num_tokens
+        micro_batches[-1].append(load.row)
+    return micro_batches
+
+
+def _single_rows(loads: Sequence[_Load], _: int) -> list[list[int]]:
+    return [[load.row] for load in loads]

@@ -91,7 +91,7 @@ def train(job: Job, context: TrainContext, resume_from: Checkpoint) -> tuple[nn.
             file.resume_at(resume_from.position if resume_from.folder else None)
     way = way_of(job.trainable.model, "training", int(job.rows.facts.length.max()))
     ranks = accelerator.process_index, accelerator.num_processes
-    share = Share(*ranks, job.settings.micro_batch_tokens, shares_prefixes=way == "packed")
+    share = Share(*ranks, job.settings.micro_batch_tokens, way)
     with (
         closing(batches(job.rows, job.schedule, resume_from.totals.steps, share, job.check_files)) as loader,
         progress(job.title, job.schedule.num_steps) as advance,

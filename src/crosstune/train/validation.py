@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from crosstune.models.float64 import in_float64
-from crosstune.models.paths import is_slow, read_rows
+from crosstune.models.paths import read_rows, way_of
 from crosstune.tokens.bits_per_byte import bits_per_byte, token_before_text, windows
 from crosstune.train.batches import split_over_ranks
 from crosstune.train.loss import cross_entropy, layout_options
@@ -75,8 +75,8 @@ def _segments(tokens: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: 
 def _bits_per_byte(accelerator: Accelerator, model: nn.Module, text: HeldOutText, budget: int) -> float:
     """Return the bits per byte of a language's texts, the same on every rank."""
     total: Any = in_float64(torch.zeros((), device=accelerator.device))
-    everything, shared = range(len(text.rows)), not is_slow(model)
-    ranks = split_over_ranks(text.rows, everything, accelerator.num_processes, budget, shared)
+    way = way_of(model, "training", int(text.rows.facts.length.max()))
+    ranks = split_over_ranks(text.rows, range(len(text.rows)), accelerator.num_processes, budget, way)
     for indices in ranks[accelerator.process_index]:
         segments = text.rows.segments(indices)
         # A rank without rows of its own computes another's, for nothing: it must take part in gathering weights.

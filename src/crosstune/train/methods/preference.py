@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from crosstune.models.paths import is_slow
+from crosstune.models.paths import way_of
 from crosstune.recipe import Preference
 from crosstune.train.batches import split_over_ranks
 from crosstune.train.loss import SummedLoss, owners_of, predicted_logits, targets_of, token_losses
@@ -90,7 +90,8 @@ def log_probabilities(accelerator: Accelerator, model: nn.Module, rows: Rows, bu
     found = torch.zeros(len(rows), 2, device=accelerator.device)
     was_training = model.training
     model.eval()
-    ranks = split_over_ranks(rows, np.arange(len(rows)), accelerator.num_processes, budget, not is_slow(model))
+    way = way_of(model, "training", int(rows.facts.length.max()))
+    ranks = split_over_ranks(rows, np.arange(len(rows)), accelerator.num_processes, budget, way)
     for indices in ranks[accelerator.process_index]:
         # A rank without rows of its own computes another's, for nothing: it must take part in gathering weights.
         nats = nats_of(model, rows.segments(indices) or rows[0], accelerator.device)
