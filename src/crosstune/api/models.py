@@ -8,8 +8,8 @@ from crosstune.terminal import console, results
 from crosstune.terminal import quiet as silent
 
 if TYPE_CHECKING:
+    from crosstune.precision import Precision
     from crosstune.serve.assistant import Assistant
-    from crosstune.serve.decoding import Precision
 
 
 def score(

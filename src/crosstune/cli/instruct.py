@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from crosstune.cli.options import Precision
+from crosstune.cli.options import PrecisionOption
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import canonical
 from crosstune.terminal import kept_when_stopped
@@ -48,7 +48,7 @@ def instruct(
             show_default="256; with --url 1024",
         ),
     ] = None,
-    precision: Precision = None,
+    precision: PrecisionOption = None,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="with --url: number of requests at a time")] = 4,
 ) -> None:
     """Translate an instruction set, and keep the rows whose translation passes the checks.

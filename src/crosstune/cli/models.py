@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from crosstune.cli.options import MaxNewTokens, Precision, TemplateOptions, template_options
+from crosstune.cli.options import MaxNewTokens, PrecisionOption, TemplateOptions, template_options
 from crosstune.terminal import kept_when_stopped
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def chat(
     system: Annotated[str, typer.Option(metavar="TEXT", help="system message")] = "",
     history: Annotated[bool, typer.Option("--history", help="include earlier questions and answers")] = False,
     prompt: Prompt = None,
-    precision: Precision = None,
+    precision: PrecisionOption = None,
     template_option: TemplateOptions = None,
 ) -> None:
     """Ask a model questions and stream its answers.
@@ -74,7 +74,7 @@ def translate(
     instruction_language: Annotated[str, typer.Option(metavar="CODE", help="language of the instruction")] = "en",
     max_new_tokens: MaxNewTokens = 256,
     prompt: Prompt = None,
-    precision: Precision = None,
+    precision: PrecisionOption = None,
     template_option: TemplateOptions = None,
 ) -> None:
     """Translate line by line, from a pipe or a file.
@@ -106,7 +106,7 @@ def serve(
     engine: Annotated[
         Literal["auto", "crosstune", "vllm"], typer.Option(help="auto: vLLM if installed, else crosstune's own")
     ] = "auto",
-    precision: Precision = None,
+    precision: PrecisionOption = None,
     template_option: TemplateOptions = None,
 ) -> None:
     """Serve a model as an OpenAI-compatible API, with the prompt it was trained with. Needs the extra `serve`."""

@@ -4,11 +4,12 @@ import inspect
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crosstune.plan.machines import GPUS
+from crosstune.precision import Precision
 
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe
@@ -38,8 +39,8 @@ TemplateOptions = Annotated[
         help="option of the model's own chat template, such as enable_thinking=false; repeatable",
     ),
 ]
-Precision = Annotated[
-    Literal["float32", "bf16"] | None,
+PrecisionOption = Annotated[
+    Precision | None,
     typer.Option(
         "--precision",
         help="precision of the weights; bf16 is faster on processors with AVX512-BF16 or AMX, and rounds more",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from crosstune.cli.options import MaxNewTokens, TemplateOptions, template_options
+from crosstune.precision import Precision
 from crosstune.terminal import kept_when_stopped, quiet, results, write_json
 
 
@@ -67,7 +68,7 @@ def score(
         bool, typer.Option("--skip-missing", help="skip benchmarks whose files are missing")
     ] = False,
     max_new_tokens: MaxNewTokens = 256,
-    precision: Annotated[Literal["float32", "bf16"], typer.Option(help="precision of the weights")] = "float32",
+    precision: Annotated[Precision, typer.Option(help="precision of the weights")] = "float32",
     revision: Annotated[str | None, typer.Option(help="commit of a hub id")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="folder for scores", show_default="a folder in runs/")

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.find_benchmarks import Choice, find_tasks
 from crosstune.languages.registry import canonical
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
+from crosstune.precision import Precision
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
@@ -37,7 +38,7 @@ class Asked:
     revision: str | None
     prompt: str
     max_new_tokens: int
-    precision: Literal["float32", "bf16"]
+    precision: Precision
     template_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

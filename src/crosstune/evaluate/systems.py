@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -12,6 +11,7 @@ from crosstune.evaluate import ranks
 from crosstune.models.jinja_templates import FILE
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
+from crosstune.precision import Precision
 from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
@@ -60,9 +60,7 @@ def find_system(run: RunFolder, name: str) -> TrainedSystem:
     return TrainedSystem(name, model, facts.get("revision"), run.locate(facts["tokenizer"]), made_from, is_trained)
 
 
-def load_system(
-    system: TrainedSystem, precision: Literal["float32", "bf16"]
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_system(system: TrainedSystem, precision: Precision) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a system's model, onto this process's GPU where there is one, and its tokenizer with its chat template."""
     prepare_libraries()
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
@@ -11,6 +10,7 @@ from crosstune.doctor.subject import Subject
 from crosstune.errors import BadInputError
 from crosstune.plan.here import this_device
 from crosstune.plan.machines import GPUS, Machine
+from crosstune.precision import Precision
 
 _MFU = 0.4
 # Weights in float32 may take so much of the memory in scoring; the rest is for keys, values and logits.
@@ -31,7 +31,7 @@ class Planned:
     machine: Machine
     cost: Cost
     is_measured: bool
-    scoring_precision: Literal["float32", "bf16"] = "float32"
+    scoring_precision: Precision = "float32"
 
     @property
     def is_processor(self) -> bool:

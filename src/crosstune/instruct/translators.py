@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 from crosstune.judge.endpoint import Endpoint
 from crosstune.languages.registry import language_name, split_direction
+from crosstune.precision import Precision
 from crosstune.runs.hashes import hash_model
 from crosstune.runs.provenance import public_path
 from crosstune.serve.assistant import Assistant, instructions_of
-from crosstune.serve.decoding import Decoding, Precision
+from crosstune.serve.decoding import Decoding
 from crosstune.serve.translate import TranslationRequest, translate_lines
 
 QUESTION = """\

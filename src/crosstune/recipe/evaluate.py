@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from crosstune.precision import Precision
 from crosstune.prompts.wordings import Wording
 from crosstune.recipe.data import ColumnNames, Encoding, SourceFormat
 from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share
@@ -177,7 +178,7 @@ class Evaluate(Section):
     suite: LanguageSuite | None = Field(
         None, description="all benchmarks of lm-evaluation-harness in a language, added to tasks as BENCHMARK_LANGUAGE"
     )
-    precision: Literal["float32", "bf16"] = Field(
+    precision: Precision = Field(
         "float32", description="precision of the weights; bf16 needs half the memory and rounds more"
     )
     engine: Literal["transformers", "vllm"] = Field(

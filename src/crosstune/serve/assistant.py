@@ -17,13 +17,14 @@ from crosstune.models.jinja_templates import frozen, has_system, refuse_failing,
 from crosstune.models.load import load_model, load_tokenizer
 from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
+from crosstune.precision import Precision
 from crosstune.prompts.cleaning import clean
 from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.recipe.data import TEMPLATE_DATE
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
-from crosstune.serve.decoding import Decoding, Ending, Precision
+from crosstune.serve.decoding import Decoding, Ending
 from crosstune.serve.stream import stream
 from crosstune.tokens.plain_text import encode_rendered
 

@@ -1,10 +1,6 @@
 """How an answer is asked for, and how it ended; read before any model is loaded."""
 
 from dataclasses import dataclass
-from typing import Literal
-
-Precision = Literal["float32", "bf16"]
-"""Of a model's weights while it answers."""
 
 
 @dataclass(frozen=True)

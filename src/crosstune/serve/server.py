@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from crosstune.errors import BadInputError
 from crosstune.models.gguf.header import is_gguf, refuse_in_vllm
-from crosstune.serve.decoding import Precision
+from crosstune.precision import Precision
 from crosstune.terminal import note
 
 Engine = Literal["auto", "crosstune", "vllm"]

@@ -1,7 +1,6 @@
 """Generation by vLLM (https://docs.vllm.ai), an extra for GPUs; our own loop is what runs without it."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Literal
 
 from crosstune.errors import BadInputError
 from crosstune.evaluate import ranks
@@ -9,12 +8,13 @@ from crosstune.evaluate.generate.generation import Limits, Write
 from crosstune.evaluate.generate.rows import Generated
 from crosstune.evaluate.systems import TrainedSystem
 from crosstune.models.gguf.header import refuse_in_vllm
+from crosstune.precision import Precision
 
 # Of the GPU; the rest is for the model that scores multiple choice.
 _MEMORY_SHARE = 0.7
 
 
-def writer(system: TrainedSystem, precision: Literal["float32", "bf16"]) -> Write:
+def writer(system: TrainedSystem, precision: Precision) -> Write:
     """Load a system into vLLM, and return what continues prompts greedily with it.
 
     Raises:
