@@ -225,3 +225,16 @@ def test_new_pieces_that_a_model_cannot_be_given_are_refused_at_the_dry_run(
     monkeypatch.setattr(PreTrainedModel, "resize_token_embeddings", forgets)
     with pytest.raises(BadInputError, match=r"new pieces cannot be given.*AttributeError: no attribute 'embeddings'"):
         check_start(recipe, "base")
+
+
+def test_a_license_that_is_not_the_starts_own_is_pointed_out(
+    make_run: MakeRun, foreign_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(foreign_model, tmp_path / "gemma")
+    (folder / "README.md").write_text("---\nlicense: gemma\n---\n", encoding="utf-8")
+    recipe, _ = make_run({"base": {"start": str(folder), "tokenizer": "base"}})
+    for written, is_pointed_out in (("", False), ("Gemma", False), ("apache-2.0", True)):
+        report = recipe.report.model_copy(update={"model_license": written})
+        check_start(recipe.model_copy(update={"report": report}), "base")
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("README.md of gemma says that its license is gemma" in said) == is_pointed_out

@@ -17,6 +17,7 @@ from transformers import (
 from crosstune.errors import BadInputError
 from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
+from crosstune.models.licences import license_of
 from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
 from crosstune.models.pieces import num_rows, refuse_missing_rows
 from crosstune.models.references import refuse_unreadable_kind
@@ -27,6 +28,7 @@ from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
 from crosstune.runs.hashes import hash_model
+from crosstune.terminal import note
 from crosstune.train.new_rows.rows import (
     RowSource,
     extend_embeddings,
@@ -121,12 +123,23 @@ def check_start(recipe: Recipe, name: str, base: PreTrainedTokenizerBase | None 
     if revision:
         return
     model = check_model(path)
+    _compare_license(recipe, name, Path(path))
     refuse_unreadable_kind(model.config)
     if any(other.tokenizer == "extended" and first_of(recipe, key) == name for key, other in recipe.systems.items()):
         refuse_unextendable_kind(model.config)
     if base is not None:
         names = path, str(base.name_or_path)
         refuse_missing_rows(base, num_rows(model), names, len(base) if system.tokenizer == "extended" else None)
+
+
+def _compare_license(recipe: Recipe, name: str, path: Path) -> None:
+    written = recipe.report.model_license
+    said, where = license_of(path)
+    if written and said and written.lower() != said:
+        note(
+            f"systems.{name}.start: {where} of {path.name} says that its license is {said}, and report.model_license "
+            f"is {written}: the model cards will say {written}. Check that the license of the start allows it"
+        )
 
 
 def first_of(recipe: Recipe, name: str) -> str:

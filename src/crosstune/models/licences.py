@@ -1,0 +1,81 @@
+"""Under which license a model's folder or GGUF file says that it stands."""
+
+import re
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from crosstune.models.gguf.header import is_gguf
+from crosstune.models.gguf.model import facts_of
+
+_FRONT_MATTER = re.compile(r"\A﻿?---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
+_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "USE_POLICY.md")
+# Words by which a license's text is known, by the hub's names.
+_SIGNS = {
+    "apache-2.0": "apache license",
+    "mit": "mit license",
+    "bsd-3-clause": "redistribution and use",
+    "cc0-1.0": "cc0 1.0",
+    "cc-by-4.0": "attribution 4.0",
+    "cc-by-sa-4.0": "attribution-sharealike",
+    "cc-by-nc-4.0": "noncommercial 4.0",
+    "cc-by-nc-sa-4.0": "noncommercial-sharealike",
+    "llama2": "llama 2 community license",
+    "llama3": "llama 3 community license",
+    "llama3.1": "llama 3.1 community license",
+    "llama3.2": "llama 3.2 community license",
+    "llama3.3": "llama 3.3 community license",
+    "llama4": "llama 4 community license",
+    "gemma": "gemma terms of use",
+}
+
+
+def license_of(path: Path) -> tuple[str, str]:
+    """Return the license's name and the file that says it, both empty where none does.
+
+    A GGUF file says it itself; a folder in README.md's front matter, or by the text of its license.
+    """
+    folder = path.parent if path.is_file() else path
+    name, where = _named_in_gguf(path)
+    if not name:
+        name, where = _named_in_readme(folder / "README.md")
+    if not name or name in ("other", "unknown"):
+        by_text = _known_by_text(folder)
+        name, where = by_text if by_text[0] else (name, where)
+    return name, where
+
+
+def _named_in_gguf(path: Path) -> tuple[str, str]:
+    name = str(facts_of(str(path))["license"]).strip().lower() if is_gguf(path) else ""
+    return name, path.name if name else ""
+
+
+def _named_in_readme(readme: Path) -> tuple[str, str]:
+    if not readme.is_file():
+        return "", ""
+    match = _FRONT_MATTER.match(readme.read_text(encoding="utf-8", errors="replace"))
+    try:
+        facts = YAML(typ="safe", pure=True).load(match[1]) if match else None
+    except YAMLError:
+        return "", ""
+    if not isinstance(facts, dict):
+        return "", ""
+    found = facts.get("license")
+    found = found[0] if isinstance(found, list) and found else found
+    if str(found) == "other" and facts.get("license_name"):
+        found = facts["license_name"]
+    return (str(found).strip().lower(), "README.md") if found else ("", "")
+
+
+def _known_by_text(folder: Path) -> tuple[str, str]:
+    for file in _FILES:
+        if not (folder / file).is_file():
+            continue
+        text = " ".join((folder / file).read_text(encoding="utf-8", errors="replace")[:3000].lower().split())
+        # The longest sign first: "attribution-noncommercial-sharealike" holds others.
+        for name, sign in sorted(_SIGNS.items(), key=lambda item: -len(item[1])):
+            if sign in text:
+                return name, file
+        return "of its own", file
+    return "", ""
