@@ -72,6 +72,24 @@ def test_a_release_that_computes_otherwise_is_followed_and_said(
     assert said.count(f"{kind.__name__}: the kernel that would replace the library's computation") == 1
 
 
+def test_attention_so_sharp_that_its_last_digits_differ_is_replaced_and_another_one_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=97, num_key_value_heads=2, **shape)).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(100 if "q_proj" in name or "k_proj" in name else 1)
+    with lean_layers(model):
+        assert "LlamaAttention" in replaced(model)
+    theirs = LlamaAttention.forward
+    otherwise = lambda part, *given, **named: (theirs(part, *given, **named)[0] * (1 + 1e-3), None)  # noqa: E731
+    monkeypatch.setattr(LlamaAttention, "forward", otherwise)
+    with lean_layers(model):
+        assert "LlamaAttention" not in replaced(model)
+
+
 def test_positions_that_nobody_reads_are_computed_where_others_depend_on_them(
     model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
