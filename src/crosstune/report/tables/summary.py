@@ -146,13 +146,17 @@ def _forgotten(recipe: Recipe, scores: Scores, best: TableRow, change: _Changed)
 
 def _fails(column: Column, best: TableRow, failed: Sequence[CellFailures]) -> str:
     for cell in failed:
-        for system, _, n, _, first in cell.rows:
+        for system, _, n, found, first in cell.rows:
             if cell.task == column.task and system == best.system and n:
+                # By its first failure each answer counts once; how it failed is told as in the table of failures.
                 count = sum(first.values())
                 kinds = ", ".join(
-                    f"{name} {first[name]:,}" for name in sorted(first, key=lambda name: -first[name])[:3]
+                    f"{name} {found[name]:,}"
+                    for name in sorted(found, key=lambda name: -found[name])[:3]
+                    if found[name]
                 )
-                how = f": {kinds}" if count else ""
+                several = ", some in several ways" if sum(found.values()) > count else ""
+                how = f"{several}: {kinds}" if count else ""
                 return f"Of its {n:,} answers at {column.name}, {count:,} failed ({100 * count / n:.1f} %){how}."
     return ""
 
