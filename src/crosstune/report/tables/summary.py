@@ -151,9 +151,7 @@ def _fails(column: Column, best: TableRow, failed: Sequence[CellFailures]) -> st
                 # By its first failure each answer counts once; how it failed is told as in the table of failures.
                 count = sum(first.values())
                 kinds = ", ".join(
-                    f"{name} {found[name]:,}"
-                    for name in sorted(found, key=lambda name: -found[name])[:3]
-                    if found[name]
+                    f"{name} {found[name]:,}" for name in sorted(found, key=lambda name: -found[name])[:3]
                 )
                 several = ", some in several ways" if sum(found.values()) > count else ""
                 how = f"{several}: {kinds}" if count else ""
