@@ -1,11 +1,12 @@
 """What an override or a file changes of a recipe: a name that is not there is an error, not left alone in silence."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from crosstune.errors import RecipeError
-from crosstune.recipe.yaml_file import load_recipe
+from crosstune.recipe.yaml_file import differences, dump, load_recipe
 
 MINIATURE = Path("recipes/miniature.yaml")
 
@@ -23,3 +24,26 @@ def test_a_file_that_leaves_out_what_its_base_has_not_is_refused(tmp_path: Path)
     recipe.write_text(f"base: {MINIATURE.resolve()}\nsystems: {{lorra: null}}\n", encoding="utf-8")
     with pytest.raises(RecipeError, match=r"recipe.yaml: systems: there is no 'lorra' to leave out"):
         load_recipe(recipe)
+
+
+def test_null_turns_off_what_is_on_by_default_however_it_is_written(tmp_path: Path) -> None:
+    off = load_recipe(MINIATURE, ["data.quality.overlap_ngram=null", "data.quality.max_length_ratio=null"])
+    assert (off.data.quality.overlap_ngram, off.data.quality.max_length_ratio) == (None, None)
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(
+        f"base: {MINIATURE.resolve()}\ndata: {{quality: {{overlap_ngram: null, max_length_ratio: null}}}}\n",
+        encoding="utf-8",
+    )
+    assert load_recipe(changed) == off
+    # A run folder holds the resolved recipe, which judges and chats read again.
+    resolved = tmp_path / "recipe.yaml"
+    resolved.write_text(dump(off), encoding="utf-8")
+    assert load_recipe(resolved) == off and differences(resolved, off) == []
+
+
+@pytest.mark.parametrize("written", ["2025-01-31", "'2025-01-31'"])
+def test_a_date_needs_no_quotes(tmp_path: Path, written: str) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"base: {MINIATURE.resolve()}\ndata: {{template_date: {written}}}\n", encoding="utf-8")
+    for found in (load_recipe(recipe), load_recipe(MINIATURE, [f"data.template_date={written}"])):
+        assert found.data.template_date == date(2025, 1, 31)

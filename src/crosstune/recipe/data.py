@@ -179,7 +179,7 @@ class Quality(Section):
     overlap_ngram: Annotated[int, Field(ge=5)] | None = Field(
         13,
         description="also drop rows that share this many consecutive words with an item (characters in scripts "
-        "without spaces; 1.5 times as many, at least 15, in Hangul)",
+        "without spaces; 1.5 times as many, at least 15, in Hangul); null: whole items only",
     )
     drop_broken_encoding: bool = Field(True, description="drop rows with U+FFFD or mojibake")
     drop_special_tokens: bool = Field(True, description="drop rows that contain a control token")
@@ -188,7 +188,7 @@ class Quality(Section):
         0.2, description="smallest share of letters in the language's script, for a text and for each side of a pair"
     )
     max_length_ratio: Annotated[float, Field(ge=1)] | None = Field(
-        9.0, description="largest ratio of the lengths of a pair's sides, in characters"
+        9.0, description="largest ratio of the lengths of a pair's sides, in characters; null: any"
     )
     on_bad_row: Literal["stop", "drop"] = Field("stop", description="an unreadable row stops the run or is dropped")
 

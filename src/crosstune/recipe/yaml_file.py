@@ -17,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from crosstune.errors import RecipeError
 from crosstune.recipe import Recipe, Section, checks, defaults, shipped
+from crosstune.recipe.nulls import off_by_null, put_back
 from crosstune.terminal import note
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -77,12 +78,17 @@ def validate(content: Mapping[str, Any], where: str) -> Recipe:
     problems = checks.problems(content)
     try:
         # Through JSON, because strict validation then still turns text into paths and lists into tuples.
-        recipe = Recipe.model_validate_json(json.dumps(content))
+        recipe = Recipe.model_validate_json(_as_json(content))
     except ValidationError as error:
         problems = [*(describe(problem) for problem in error.errors()), *problems]
     if problems:
         raise RecipeError("\n".join([f"{where}: {_mistakes(len(problems))}", *(f"  {line}" for line in problems)]))
     return recipe
+
+
+def _as_json(content: Any) -> str:
+    # YAML reads 2025-01-31 without quotes as a date, which JSON has not: it is text like any other.
+    return json.dumps(content, default=str)
 
 
 def load_section(path: Path, kind: type[SectionType]) -> SectionType:
@@ -92,7 +98,7 @@ def load_section(path: Path, kind: type[SectionType]) -> SectionType:
         RecipeError: with every mistake and its path in the file.
     """
     try:
-        return kind.model_validate_json(json.dumps(_read(path)))
+        return kind.model_validate_json(_as_json(_read(path)))
     except ValidationError as error:
         lines = [f"  {describe(problem)}" for problem in error.errors()]
         raise RecipeError("\n".join([f"{path}: {_mistakes(len(lines))}", *lines])) from None
@@ -100,7 +106,9 @@ def load_section(path: Path, kind: type[SectionType]) -> SectionType:
 
 def dump(recipe: Recipe) -> str:
     """Return the resolved recipe as YAML: every setting with its value, itself a valid recipe."""
-    return to_yaml(recipe.model_dump(mode="json", exclude_none=True))
+    content = recipe.model_dump(mode="json", exclude_none=True)
+    put_back(recipe, content)
+    return to_yaml(content)
 
 
 def to_yaml(content: Any) -> str:
@@ -216,7 +224,7 @@ def _parsed(text: str) -> Any:
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
-    """Lay changes over a base: mappings merge, ``null`` removes a key, everything else replaces."""
+    """Lay changes over a base: mappings merge, ``null`` removes a key or turns it off, everything else replaces."""
     merged = dict(base)
     for key, value in changes.items():
         if value is None:
@@ -245,6 +253,9 @@ def _set(content: Any, dotted: str, value: Any, where: str) -> None:
 
 
 def _leave_out(content: dict[str, Any], key: str, where: str) -> None:
+    if key in off_by_null():
+        content[key] = None
+        return
     # A setting that is not set has its default already; a name that is not there is mistaken for another.
     are_names = all(isinstance(value, dict | list) for value in content.values())
     if key not in content and content and are_names:
