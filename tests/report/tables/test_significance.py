@@ -207,3 +207,24 @@ def test_answers_to_other_questions_under_the_same_numbers_are_not_compared() ->
 def test_no_test_of_few_items_says_more_than_their_number_allows(num_items: int, p: float) -> None:
     [_, bleu] = compare(evidence_by_hand(num_items=num_items), ["one", "other"])
     assert bleu.p == p
+
+
+def test_the_worse_of_two_is_never_marked_as_better_however_small_p_is(recipe: Recipe) -> None:
+    scores, outputs = {}, Outputs()
+    for system, right in (("llama", 0), ("lora", 2000), ("ours", 4000)):
+        outputs.correct[system, "movies"] = {str(index): index < right for index in range(4000)}
+        share = right / 4000
+        scores[system, "movies", "acc"] = Score("movies", "acc", share, share, share, 4000, "", "wilson", "all")
+    comparisons = compare(Evidence(scores, outputs, {}), list(recipe.systems))
+    # 2 ** -1999 is less than a float can hold.
+    assert [one.p > 0 for one in comparisons] == [True] * 3
+    [table] = marked(recipe, paper_tables(recipe, scores)[:1], comparisons)
+    place = [column.task for column in table.columns].index("movies")
+    marks = {row.system: row.cells[place].marks for row in table.rows}
+    assert marks == {"llama": "", "lora": "†", "continued": "", "ours": "†‡", "bilingual": ""}
+
+
+def test_a_metric_that_is_undefined_on_a_resample_is_not_tested() -> None:
+    evidence = evidence_by_hand()
+    evidence.resamples["other", "task", "bleu"][3] = math.nan
+    assert [one.metric for one in compare(evidence, ["one", "other"])] == ["acc"]

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -66,10 +67,13 @@ class Evidence:
         """Return two scores on the same resamples of the same items; None without them.
 
         Scores of other items have the same number of resamples, too, and their difference would look like a paired one.
+        Where a metric is undefined on a resample (NaN), nothing is known of how it varies.
         """
         scores = [self.scores.get(key) for key in keys]
         first, second = (self.resamples.get(key) for key in keys)
         if first is None or second is None or first.shape != second.shape:
+            return None
+        if not (np.isfinite(first).all() and np.isfinite(second).all()):
             return None
         return [first, second] if same_items(score for score in scores if score is not None) else None
 
@@ -117,6 +121,8 @@ def compare(evidence: Evidence, systems: Sequence[str]) -> list[Comparison]:
 def mcnemar(won: int, lost: int) -> float:
     """Return the exact two-sided p-value of McNemar's test (1947): where two differ, is it a fair coin who is right.
 
+    It is never 0: where a float cannot hold it, it is the smallest that one can.
+
     Args:
         won: items that the first system alone got right.
         lost: items that the second alone got right.
@@ -127,7 +133,7 @@ def mcnemar(won: int, lost: int) -> float:
         term = term * (number - index) // (index + 1)
         total += term
     # Whole numbers to the end: 2 ** 10,042 is more than a float holds.
-    return min(1.0, float(2 * total / 2**number))
+    return min(1.0, max(sys.float_info.min, float(2 * total / 2**number)))
 
 
 def paired_bootstrap(difference: float, resampled: NDArray[np.float64]) -> float:
@@ -154,7 +160,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 SignedP = Mapping[tuple[str, str, str, str], float]
-"""Corrected p-values by task, metric, system and other; negative where the system has the lower number."""
+"""Corrected p-values by task, metric, system and other; negative where the system has the lower number, never 0."""
 
 
 def signed_p_values(comparisons: Sequence[Comparison]) -> SignedP:
@@ -208,7 +214,7 @@ def p_values_of(table: Table, row: TableRow, index: int, by_pair: SignedP) -> di
 
 def is_beaten(p: float, column: Column) -> bool:
     """Say whether a signed p-value against another system means that the other is worse."""
-    return 0 <= (-p if column.metric in LESS_IS_BETTER else p) < ALPHA
+    return 0 < (-p if column.metric in LESS_IS_BETTER else p) < ALPHA
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
