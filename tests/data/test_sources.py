@@ -1,5 +1,6 @@
 """Corpora are read in their published layouts; what is no row is told with its place."""
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -108,6 +109,20 @@ def test_a_stray_tab_or_bracket_makes_no_table_and_no_json_of_aligned_text(tmp_p
         row.texts for row in read(tmp_path, "parallel", "[One]\tx\nTwo.\n", "[하나]\n둘.\n") if isinstance(row, Row)
     ]
     assert texts == [{"en": "[One]\tx", "ko": "[하나]"}, {"en": "Two.", "ko": "둘."}]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "CSV", "tsv", "csv.gz"])
+def test_two_tables_without_a_header_are_no_aligned_text(tmp_path: Path, suffix: str) -> None:
+    packed = gzip.compress if suffix.endswith("gz") else bytes
+    for name, content in ((f"0.{suffix}", "One.,하나.\nTwo.,둘.\n"), (f"1.{suffix}", "Three.,셋.\nFour.,넷.\n")):
+        (tmp_path / name).write_bytes(packed(content.encode()))
+    paths = sorted(tmp_path.iterdir())
+    source = Source(kind="parallel", paths=("*",))
+    with pytest.raises(BadInputError, match=r"0\..* was not recognized.*The header of a table needs en and ko"):
+        list(read_source(source, paths, tmp_path, LANGUAGES))
+    # Whoever says that they are gets what is asked for.
+    aligned = source.model_copy(update={"format": "aligned_text"})
+    assert len(list(read_source(aligned, paths, tmp_path, LANGUAGES))) == 2
 
 
 @pytest.mark.parametrize("contents", [("하나.\n둘.\n", "One.\nTwo.\n"), ("하나.\tOne.\n둘.\tTwo.\n",)])

@@ -152,6 +152,21 @@ def test_another_evaluation_set_makes_every_mixture_again(
     assert all(first[path] != second[path] for path in first)
 
 
+def test_the_other_order_of_two_files_makes_an_evaluation_set_again(
+    recipe_content: dict[str, Any], run: RunFolder
+) -> None:
+    for name, content in (("a.txt", "1.\n2.\n"), ("b.txt", "3.\n4.\n")):
+        (Path(recipe_content["data_root"]) / name).write_text(content, encoding="utf-8")
+    task = {"task": "translation", "directions": ["en-ko"], "instruction_languages": ["en"]}
+
+    def sides(*paths: str) -> list[str]:
+        recipe_content["evaluate"]["tasks"]["news"] = {**task, "paths": list(paths)}
+        do(recipe_content, run)
+        return [f"{item['en']}{item['ko']}" for item in read_jsonl(run.evaluation_set("news") / "items.jsonl")]
+
+    assert [sides("a.txt", "b.txt"), sides("b.txt", "a.txt")] == [["1.3.", "2.4."], ["3.1.", "4.2."]]
+
+
 def test_weights_are_kept_and_the_repeats_that_they_take_are_stated(
     recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
 ) -> None:

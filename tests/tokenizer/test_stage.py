@@ -83,6 +83,29 @@ def test_fertility_is_measured_on_translation_sets_before_and_after(make_run: Ma
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("on_a_translation_set", [True, False])
+def test_fertility_is_measured_again_on_other_text(make_run: MakeRun, on_a_translation_set: bool) -> None:
+    recipe, run = make_run(BASE)
+    stage.run(recipe, run)
+    # A given tokenizer stays the same, whatever the data stage writes.
+    run.tokenizer("base").rename(run.root / "given")
+    recipe, run = make_run({"kind": "given", "path": str(run.root / "given")}, translation=on_a_translation_set)
+    stage.run(recipe, run)
+    assert "fertility: already measured" in said(lambda: stage.run(recipe, run))
+    path = run.root / "tokenizer" / "fertility.json"
+    before = read_json(path)["rows"]
+    with whole_folder(run.evaluation_set("news") if on_a_translation_set else run.mixture("korean"), "2", {}) as folder:
+        if on_a_translation_set:
+            item = {"id": "1", "origin": "x:1", "en": "other words", "ko": "다른 말"}
+            (folder / "items.jsonl").write_text(json.dumps(item) + "\n", encoding="utf-8")
+        else:
+            write_examples(folder / "examples.parquet", [Example("", "다른 말", "ko", "text", "x.txt:1")])
+    text = said(lambda: stage.run(recipe, run))
+    assert "base tokenizer: already there" in text and "already measured" not in text
+    assert read_json(path)["rows"] != before
+
+
+@pytest.mark.slow
 def test_parity_is_measured_on_each_translation_set_before_and_after(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, EXTENSION, translation=True)
     stage.run(recipe, run)
@@ -175,10 +198,10 @@ def test_a_mixture_without_its_examples_names_the_command_that_makes_them(make_r
         stage.run(recipe, run)
 
 
-def test_a_missing_translation_set_names_the_stage_to_run_too(make_run: MakeRun) -> None:
+def test_a_missing_translation_set_names_the_command_that_makes_it(make_run: MakeRun) -> None:
     recipe, run = make_run(BASE, translation=True)
     (run.evaluation_set("news") / "items.jsonl").unlink()
-    with pytest.raises(RunFolderError, match=r"items\.jsonl is missing: run the data stage first"):
+    with pytest.raises(RunFolderError, match=r"items\.jsonl is missing\. `crosstune run RECIPE` rebuilds it"):
         stage.run(recipe, run)
 
 

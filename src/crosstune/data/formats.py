@@ -82,8 +82,11 @@ def choose(kind: str, asked: str, file: TextFile, columns: Columns) -> str:
 
 
 def are_aligned(files: Sequence[TextFile], columns: Columns) -> bool:
-    """Return whether these are two plain-text files, neither JSON nor with tabs: an aligned pair."""
-    return len(files) == 2 and all(_detect("parallel", file, columns) == "" for file in files)
+    """Return whether these are two plain-text files, neither JSON nor with tabs: an aligned pair.
+
+    Tables without a header are none: their columns hold both languages, whatever separates them.
+    """
+    return len(files) == 2 and not any(_named_table(file) or _detect("parallel", file, columns) != "" for file in files)
 
 
 def _detect(kind: str, file: TextFile, columns: Columns) -> str:
@@ -121,8 +124,7 @@ def _detect_table_of_texts(header: str, file: TextFile, columns: Columns) -> str
     Raises:
         BadInputError: when its name says that it is a table, and its header does not say which column holds the texts.
     """
-    suffix = next((part for part in reversed(file.path.suffixes) if part.lower() not in _PACKED), "").lower()
-    named = _TABLE_SUFFIXES.get(suffix)
+    named = _named_table(file)
     for table, sign in (("tsv", "\t"), ("csv", ",")):
         cells = header.split(sign)
         # A sentence with a comma may hold the word, too: a header has several cells of a word each.
@@ -135,12 +137,18 @@ def _detect_table_of_texts(header: str, file: TextFile, columns: Columns) -> str
         _refuse_an_unnamed_table(file, columns)
     if named:
         raise BadInputError(
-            f"{file.path} is named as a table ({suffix}), but its first row has no column {columns.required[0]!r}: "
+            f"{file.path} is named as a table, but its first row has no column {columns.required[0]!r}: "
             f"{header[:80]!r}. Name the column of the texts in `columns` ({{text: NAME}}, or {{text: '2'}} with "
             f"`format: {named}` where there is no header), or set `format: text` if each line is a document"
             f"{_other_signs(header)}"
         )
     return "text"
+
+
+def _named_table(file: TextFile) -> str | None:
+    """Return the format of a table that a file's name says, if it says one."""
+    suffix = next((part for part in reversed(file.path.suffixes) if part.lower() not in _PACKED), "")
+    return _TABLE_SUFFIXES.get(suffix.lower())
 
 
 def _refuse_an_unnamed_table(file: TextFile, columns: Columns) -> None:

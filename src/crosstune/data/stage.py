@@ -56,6 +56,9 @@ def _write_evaluation_set(recipe: Recipe, run: RunFolder, label: str, task: Eval
     settings = task.model_dump(include={"task", "language", "max_items", "sample_seed"}, exclude_none=True)
     settings |= task.model_dump(include=evaluation_sets.SETTINGS_OF_FILES, exclude_defaults=True)
     hashes = files.hashes(paths, root)
+    if [*hashes] != sorted(hashes):
+        # A fingerprint sorts names, but the first of two files is in the first language, the second in the other.
+        settings["order"] = [*hashes]
     languages = recipe.languages_of(task)
     wanted = fingerprint("evaluation set", settings, languages, on_bad_row, hashes)
     target = run.evaluation_set(label)

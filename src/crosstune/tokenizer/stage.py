@@ -1,5 +1,7 @@
 """The tokenizer stage: mixtures in; base tokenizer, extended tokenizer and their fertility out."""
 
+from pathlib import Path
+
 from tokenizers import Tokenizer
 
 from crosstune.recipe import Recipe
@@ -66,7 +68,10 @@ def _make_extended(recipe: Recipe, run: RunFolder) -> None:
 
 def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:
     names = ["base"] if recipe.tokenizer.extension is None else ["base", "extended"]
-    made_from = fingerprint("fertility", [fingerprint_of(run.tokenizer(name)) for name in names], recipe.evaluate.tasks)
+    folders = [*map(run.tokenizer, names), *_measured_folders(recipe, run)]
+    made_from = fingerprint(
+        "fertility", [(folder.name, fingerprint_of(folder)) for folder in folders], recipe.languages, recipe.seed
+    )
     path = run.root / "tokenizer" / "fertility.json"
     if path.is_file() and read_json(path)["fingerprint"] == made_from:
         note("fertility: already measured")
@@ -86,6 +91,14 @@ def _measure_fertility(recipe: Recipe, run: RunFolder) -> None:
     console.print(fertility.as_table(rows))
     for row in parities:
         note(fertility.parity_line(row))
+
+
+def _measured_folders(recipe: Recipe, run: RunFolder) -> list[Path]:
+    """Return the folders that `measured_lines` reads."""
+    if sets := texts.translation_sets(recipe):
+        return [run.evaluation_set(label) for label in sets]
+    are_all_read = samples.share_letters(recipe.languages)
+    return [run.mixture(name) for name in (recipe.data.mixtures if are_all_read else texts.learnt_mixtures(recipe))]
 
 
 def measured_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, list[str]]]:

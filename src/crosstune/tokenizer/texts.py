@@ -65,10 +65,15 @@ def _refuse_missing(path: Path) -> None:
 
 def recipe_texts(recipe: Recipe, run: RunFolder) -> Iterator[str]:
     """Yield the texts that the recipe's tokenizers learn from; those of all mixtures if none learns."""
+    for name in learnt_mixtures(recipe):
+        yield from mixture_texts(run.mixture(name))
+
+
+def learnt_mixtures(recipe: Recipe) -> list[str]:
+    """Return the mixtures whose text is that of `recipe_texts`."""
     sections = (recipe.tokenizer.base, recipe.tokenizer.extension)
     learned = [section.mixture for section in sections if isinstance(section, LearnedTokenizer | LearnedExtension)]
-    for name in dict.fromkeys(learned or recipe.data.mixtures):
-        yield from mixture_texts(run.mixture(name))
+    return list(dict.fromkeys(learned or recipe.data.mixtures))
 
 
 def data_root(recipe: Recipe, run: RunFolder) -> Path:
@@ -83,15 +88,17 @@ def translation_lines(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, lis
         RunFolderError: when the data stage has not written one.
     """
     found: dict[str, dict[str, list[str]]] = {}
-    for label, task in recipe.evaluate.tasks.items():
-        if task.task == "translation":
-            path = run.evaluation_set(label) / "items.jsonl"
-            _refuse_missing(path)
-            items = read_jsonl(path)
-            found[label] = {
-                language: [item[language] for item in items] for language in recipe.languages_of(task).codes
-            }
+    for label in translation_sets(recipe):
+        path = run.evaluation_set(label) / "items.jsonl"
+        _refuse_missing(path)
+        items, codes = read_jsonl(path), recipe.languages_of(recipe.evaluate.tasks[label]).codes
+        found[label] = {language: [item[language] for item in items] for language in codes}
     return found
+
+
+def translation_sets(recipe: Recipe) -> list[str]:
+    """Return the labels of the translation sets."""
+    return [label for label, task in recipe.evaluate.tasks.items() if task.task == "translation"]
 
 
 def sample_lines(texts: Iterable[str], num_lines: int, seed: int) -> list[str]:
