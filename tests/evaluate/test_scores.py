@@ -17,6 +17,7 @@ from crosstune.evaluate.scores import (
     keyword_label,
     keyword_scores,
     macro_f1_score,
+    mean_of_tasks_score,
     mean_score,
     over_wordings,
     translation_scores,
@@ -248,6 +249,22 @@ def test_a_score_of_any_aggregation_is_resampled_by_it() -> None:
     assert "|bs:100|" in score.signature
     mean = aggregated_score(scored(20), "acc", values, lambda drawn: sum(drawn) / len(drawn))
     assert np.allclose(mean.resamples, mean_score(scored(20), "acc", values).resamples[:100])
+
+
+def test_a_mean_of_tasks_is_resampled_item_by_item_as_any_other_score() -> None:
+    tasks, values = ["b", "a", "b", "b", "c"], [1.0, 0.0, 0.0, 1.0, 1.0]
+
+    def by_hand(drawn: list[tuple[str, float]]) -> float:
+        of_tasks = [
+            [value for task, value in drawn if task == name] for name in dict.fromkeys(task for task, _ in drawn)
+        ]
+        return sum(sum(one) / len(one) for one in of_tasks) / len(of_tasks)
+
+    score = mean_of_tasks_score(scored(5), "acc", tasks, values)
+    assert score.value == pytest.approx((2 / 3 + 0 + 1) / 3)
+    assert (score.interval, score.resamples.shape) == ("bootstrap", (1000,))
+    few = aggregated_score(scored(5), "acc", list(zip(tasks, values, strict=True)), by_hand)
+    assert np.allclose(score.resamples[:100], few.resamples)
 
 
 def test_a_thousand_resamples_take_less_than_a_second() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crosstune.evaluate.intervals import SEED, draws, interval, resample, wilson
 from crosstune.languages.registry import language, refuse_missing_bleu
@@ -74,6 +75,28 @@ def bits_per_byte_score(scored: Scored, values: Sequence[tuple[float, int]]) -> 
 
     value = float(of_all(sums.sum(0)[None])[0])
     return scored.make("bits_per_byte", value, resample(sums, of_all, scored.num_bootstrap))
+
+
+def mean_of_tasks_score(scored: Scored, metric: str, tasks: Sequence[str], values: Sequence[float]) -> Score:
+    """Score the mean of several tasks' means, each item's task and value given; a task without a draw counts as none.
+
+    Resampled by sums over each task's items: a group of 67 tasks has as many resamples as a single one.
+    """
+    column = np.asarray(values, np.float64)
+    order = np.argsort(np.asarray(tasks), kind="stable")
+    _, firsts = np.unique(np.asarray(tasks)[order], return_index=True)
+
+    def means(counts: NDArray[Any]) -> Array:
+        by_task = counts[:, order]
+        sums = np.add.reduceat(by_task * column[order], firsts, axis=1)
+        sizes = np.add.reduceat(by_task, firsts, axis=1)
+        of_tasks = np.divide(sums, sizes, out=np.zeros_like(sums), where=sizes > 0)
+        mean: Array = of_tasks.sum(1) / (sizes > 0).sum(1)
+        return mean
+
+    value = float(means(np.ones((1, len(column))))[0])
+    resamples = np.concatenate([means(counts) for counts in draws(len(column), scored.num_bootstrap)])
+    return scored.make(metric, value, resamples, "mean_of:tasks")
 
 
 def aggregated_score(

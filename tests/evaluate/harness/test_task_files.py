@@ -157,6 +157,15 @@ def test_a_task_of_the_users_own_is_scored_by_name(
     assert len(drawn) == 3 and all(row == replace(rows[int(id)], task="some") for id, row in drawn.items())
 
 
+def test_other_documents_of_a_task_of_the_users_own_make_other_scores(local_tasks: Path, tmp_path: Path) -> None:
+    task = HarnessTask("capitals", include_path=local_tasks)
+    before = task.looked_at().file_hashes()
+    assert task.looked_at().file_hashes() == before
+    documents = tmp_path / "capitals.jsonl"
+    documents.write_text(documents.read_text().replace("land 3", "land 33"))
+    assert task.looked_at().file_hashes() != before
+
+
 GROUP = """
 group: geography
 task: [capitals, rivers]

@@ -131,6 +131,22 @@ def test_the_figure_places_each_adapted_system_by_mean_changes_in_points(recipe:
     assert round(into_korean, 2) == round((58.2 + 15.5) / 2, 2)
 
 
+def test_an_accuracy_that_is_a_mean_of_tasks_has_the_paired_bootstraps_interval(recipe: Recipe) -> None:
+    scores: Scores = {}
+    outputs, resamples = Outputs(), {}
+    for system, value in (("llama", 0.8), ("ours", 0.5)):
+        key = (system, "choice", "acc")
+        # Half of the items are right, but those of small tasks count more.
+        scores[key] = Score(*key[1:], value, value - 0.1, value + 0.1, 60, "", "bootstrap", "the same")
+        outputs.correct[system, "choice"] = {str(item): item < 30 for item in range(60)}
+        resamples[key] = value + np.linspace(0, 0.1, 1000) * (system == "ours")
+    table = change_table(recipe, Evidence(scores, outputs, resamples))
+    assert table is not None
+    place = [column.task for column in table.columns].index("choice")
+    (cell,) = [row.cells[place] for row in table.rows if row.system == "ours"]
+    assert (cell.low, cell.high) == pytest.approx((-0.2975, -0.2025))
+
+
 def test_two_systems_that_agree_on_a_few_items_are_not_equal_for_certain() -> None:
     low, high = difference_interval(0, 0, 10)
     assert low < 0 < high

@@ -17,6 +17,7 @@ from crosstune.evaluate.scores import (
     aggregated_score,
     bits_per_byte_score,
     macro_f1_score,
+    mean_of_tasks_score,
     mean_score,
 )
 from crosstune.prompts.controls import without_marks
@@ -127,17 +128,9 @@ def _scores(
             if counts_items:
                 scores.append(_score(of_these, whole, values, aggregations.get(metric)))
             else:
-                by_task = [(sample["of"], float(sample[metric])) for sample in having]
-                scores.append(aggregated_score(of_these, whole, by_task, _mean_of_tasks))
+                tasks = [sample["of"] for sample in having]
+                scores.append(mean_of_tasks_score(of_these, whole, tasks, list(map(float, values))))
     return scores
-
-
-def _mean_of_tasks(values: list[tuple[str, float]]) -> float:
-    """Return the mean of the tasks' means."""
-    by_task: dict[str, list[float]] = {}
-    for name, value in values:
-        by_task.setdefault(name, []).append(value)
-    return sum(sum(of_one) / len(of_one) for of_one in by_task.values()) / len(by_task)
 
 
 def _item(sample: Row) -> str:

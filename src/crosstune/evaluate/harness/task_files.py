@@ -1,10 +1,12 @@
 """Tasks of lm-evaluation-harness: ours under ``tasks/`` on a local items file, and any other or a group by its name."""
 
 import difflib
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.recipe import EvaluationTask
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.hashes import describe_files, hash_file
+from crosstune.runs.records import hash_of_items
 from crosstune.tasks.registry import all_tasks
 
 FOLDER = Path(tasks.__file__).parent / "harness"
@@ -37,6 +40,13 @@ class Loaded:
     is_group: bool = False
     counts_items: bool = True
     copies: tuple[Path, ...] = ()
+
+    def hash_of_documents(self) -> str:
+        """Return a hash of all that is asked, and of what solved examples are drawn from."""
+        asked = chain.from_iterable(task.eval_docs for task in self.tasks.values())
+        shown = chain.from_iterable(task.fewshot_docs() for task in self.tasks.values() if task.config.num_fewshot)
+        # Of what JSON cannot hold, as an image, its kind: its address would be another each time.
+        return hash_of_items(json.dumps(doc, default=lambda value: type(value).__name__) for doc in chain(asked, shown))
 
 
 class AskedAs(NamedTuple):
@@ -69,6 +79,8 @@ class HarnessTask:
         fewshot_as_multiturn: whether solved examples are then turns of their own.
         copies: the folder that holds copies of data sets of the hub; None if they come from there.
         read_from: the copies that its documents were found to be read from.
+        documents: a hash of the documents of a task of the user's own, which may lie in any file.
+        is_mean_of_tasks: whether it was found to be a group whose tasks count alike.
     """
 
     name: str
@@ -83,6 +95,8 @@ class HarnessTask:
     fewshot_as_multiturn: bool = True
     copies: Path | None = None
     read_from: tuple[Path, ...] = ()
+    documents: str = ""
+    is_mean_of_tasks: bool = False
 
     @classmethod
     def of(cls, task: EvaluationTask, items: Path, prompt: Template, root: Path) -> "HarnessTask":
@@ -113,16 +127,23 @@ class HarnessTask:
         Raises:
             BadInputError: as `load`.
         """
-        return replace(self, read_from=self.load().copies) if self.items is None else self
+        if self.items is not None:
+            return self
+        found = self.load()
+        documents = found.hash_of_documents() if self.include_path else ""
+        return replace(self, read_from=found.copies, documents=documents, is_mean_of_tasks=not found.counts_items)
 
     def file_hashes(self) -> dict[str, str]:
-        """Return the hashes of the files that decide its scores: its task files, and copies of data sets.
+        """Return the hashes of the files that decide its scores: its task files, documents, and copies of data sets.
 
         The harness's own task files come with its version.
         """
-        folder = FOLDER if self.items else self.include_path
-        files = sorted(folder.rglob("*")) if folder else []
-        hashes = {path.name: hash_file(path) for path in files if path.suffix in (".yaml", ".py")}
+        folder = FOLDER if self.items else self.include_path or Path()
+        files = sorted(folder.rglob("*")) if self.items or self.include_path else []
+        hashes = {str(path.relative_to(folder)): hash_file(path) for path in files if path.suffix in (".yaml", ".py")}
+        hashes |= {"(documents)": self.documents} if self.documents else {}
+        # Since then such a score has as many resamples as any other; before, it had a hundred.
+        hashes |= {"(resampled)": "2"} if self.is_mean_of_tasks else {}
         copies = {f"{copy.parent.name}/{copy.name}": describe_files(copy) for copy in self.read_from}
         return hashes | {name: fingerprint("copy", files) for name, files in copies.items()}
 

@@ -215,14 +215,20 @@ def _change(evidence: Evidence, systems: tuple[str, str], column: Column) -> Tab
     difference = evidence.difference(systems, column.task, column.metric)
     if difference is None:
         return TableCell()
-    bounds = None
+    return TableCell(difference, *(_bounds(evidence, systems, column) or (None, None)))
+
+
+def _bounds(evidence: Evidence, systems: tuple[str, str], column: Column) -> tuple[float, float] | None:
+    """Return the interval that goes with the test: by counts, where the metric is the share of right answers.
+
+    The accuracy of a group of tasks may be the mean of theirs, and is then no such share.
+    """
     if column.metric in SHARES_OF_CORRECT:
         counts = evidence.won_and_lost(systems, column.task, column.metric)
-        bounds = difference_interval(*counts) if counts else None
-    else:
-        resampled = evidence.resampled(systems, column.task, column.metric)
-        bounds = paired_interval(*resampled) if resampled else None
-    return TableCell(difference, *(bounds or (None, None)))
+        if counts:
+            return difference_interval(*counts)
+    resampled = evidence.resampled(systems, column.task, column.metric)
+    return paired_interval(*resampled) if resampled else None
 
 
 def _mean_change(scores: Scores, system: str, reference: str, columns: Sequence[Column]) -> float | None:
