@@ -99,6 +99,24 @@ def test_rows_that_hold_are_kept_and_others_dropped_with_their_reason(wanted: In
     assert len(translator.asked) == asked
 
 
+def test_answers_after_a_system_prompt_or_earlier_turns_are_dropped_and_not_glued(tmp_path: Path) -> None:
+    asked, colors, legs = (
+        "Name three colors of the rainbow.",
+        "Red, yellow and blue.",
+        "How many legs does a spider have?",
+    )
+    turns = [("user", asked), ("assistant", colors), ("user", legs), ("assistant", "8")]
+    rows: list[dict[str, Any]] = [{"messages": [{"role": role, "content": text} for role, text in turns]}]
+    rows.append({"system": "Be brief.", "instruction": asked, "output": colors})
+    file, out, translator = tmp_path / "chat.jsonl", tmp_path / "out", Dictionary()
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    facts = make(InstructionSet(file, ("en", "ko"), None, 40.0), translator, out)
+    assert (facts["kept"], facts["dropped"]) == (1, {"system prompt or earlier turns": 2})
+    assert [row["instruction"] for row in read_jsonl(out / ROWS)] == [KOREAN[asked]]
+    # What is dropped anyway costs nothing.
+    assert [text for direction, text in translator.asked if direction == "en-ko"] == [asked, colors]
+
+
 def test_an_interrupted_call_goes_on_and_another_threshold_asks_nothing_again(
     wanted: InstructionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

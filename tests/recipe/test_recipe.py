@@ -64,6 +64,8 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
         ("data.mixtures.paper.0.source", "aihub", "data.mixtures.paper.0.source: 'aihub' is not a source; there are"),
         ("data.mixtures.paper.0.directions", [], "give both `directions` and `instruction_languages`"),
         ("data.mixtures.paper.0.directions", ["en-de"], "'en-de' does not lie between the recipe's languages"),
+        ("data.mixtures.paper.0.directions", ["en-ko", "eng-kor"], "directions: en-ko stands there more than once"),
+        ("data.mixtures.paper.0.instruction_languages", ["en", "en"], "languages: en stands there more than once"),
         ("data.mixtures.paper.0.instruction_languages", ["de"], "'de' is not one of the recipe's languages"),
         ("data.mixtures.paper.0.as_text", "ko", "`as_text` takes plain text"),
         ("data.mixtures.korean.0.as_text", "ko", "'korean' is not a parallel source"),

@@ -8,6 +8,7 @@ import regex
 from sacrebleu.metrics import CHRF
 
 from crosstune.instruct.translators import Translation, Translator
+from crosstune.prompts.conversation import turns_of
 from crosstune.tasks.diagnostics import Expectation, failures
 
 FIELDS = ("instruction", "input", "output")
@@ -65,7 +66,12 @@ class TranslatedRow:
         return min(scores, default=(100.0, ""))
 
     def problem(self, languages: tuple[str, str], min_chrf: float) -> str:
-        """Return why the row is dropped: a failure of one of its translations, or a round trip that loses too much."""
+        """Return why the row is dropped: a failure of one of its translations, or a round trip that loses too much.
+
+        One with a system prompt or earlier turns is no single question: as one text, it would lose who said what.
+        """
+        if _has_turns(self.texts):
+            return "system prompt or earlier turns"
         if not any(_has_letters(self.texts[field]) for field in ("instruction", "output")):
             return "nothing to translate"
         source, target = languages
@@ -83,7 +89,7 @@ class TranslatedRow:
 def translate_rows(
     rows: Sequence[tuple[str, Mapping[str, str]]], translator: Translator, languages: tuple[str, str]
 ) -> list[TranslatedRow]:
-    """Translate rows, given as origin and texts, there and back."""
+    """Translate rows, given as origin and texts, there and back; those that are dropped anyway stay as they are."""
     source, target = languages
     texts = [{field: row.get(field, "") for field in FIELDS} for _, row in rows]
     there = _translate(texts, translator, f"{source}-{target}")
@@ -99,12 +105,21 @@ def translate_rows(
 def _translate(
     rows: Sequence[Mapping[str, str]], translator: Translator, direction: str
 ) -> list[dict[str, Translation]]:
-    places = [(number, field) for number, row in enumerate(rows) for field in FIELDS if _has_letters(row[field])]
+    places = [
+        (number, field)
+        for number, row in enumerate(rows)
+        for field in FIELDS
+        if _has_letters(row[field]) and not _has_turns(row)
+    ]
     found = translator.translate([rows[number][field] for number, field in places], direction) if places else []
     translated = [{field: Translation(row[field]) for field in FIELDS} for row in rows]
     for (number, field), translation in zip(places, found, strict=True):
         translated[number][field] = translation
     return translated
+
+
+def _has_turns(texts: Mapping[str, str]) -> bool:
+    return bool(turns_of(texts["input"])[1])
 
 
 def _has_letters(text: str) -> bool:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from crosstune.languages.registry import usual_code
 from crosstune.prompts.wordings import Wordings
-from crosstune.recipe.section import Count, Direction, Language, Name, Paths, Section, Share
+from crosstune.recipe.section import Count, DirectionSet, Language, LanguageSet, Name, Paths, Section, Share
 
 # What Llama-3.1's template writes where it is given no clock.
 TEMPLATE_DATE = date(2024, 7, 26)
@@ -136,8 +136,8 @@ class MixturePart(Section):
         None,
         description="share of the mixture's examples, relative to the other weights; set it on all parts or on none",
     )
-    directions: tuple[Direction, ...] = Field((), description="parallel sources: translation directions")
-    instruction_languages: tuple[Language, ...] = Field((), description="parallel sources: language of the instruction")
+    directions: DirectionSet = Field((), description="parallel sources: translation directions")
+    instruction_languages: LanguageSet = Field((), description="parallel sources: language of the instruction")
     combinations_per_pair: Count | None = Field(
         None,
         description="use each pair in this many of its direction x instruction language combinations; all if absent",

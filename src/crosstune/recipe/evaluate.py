@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from crosstune.precision import Precision
 from crosstune.prompts.wordings import Wording
 from crosstune.recipe.data import ColumnNames, Encoding, SourceFormat
-from crosstune.recipe.section import Count, Direction, Language, Name, Section, Share
+from crosstune.recipe.section import Count, DirectionSet, Language, LanguageSet, Name, Section, Share
 from crosstune.recipe.suite import AsMultiturn, Copies, LanguageSuite, NumFewshot, WithChatTemplate
 from crosstune.tasks.registry import HarnessBenchmark, all_tasks, known_in_harness
 from crosstune.tasks.task import Task
@@ -60,8 +60,8 @@ class EvaluationTask(Section):
     )
     max_items: Count | None = Field(None, description="sample this many items of a larger set [all]")
     sample_seed: int = Field(1234, description="seed for sampling max_items")
-    directions: tuple[Direction, ...] = Field((), description="translation: directions")
-    instruction_languages: tuple[Language, ...] = Field((), description="translation: languages of the instruction")
+    directions: DirectionSet = Field((), description="translation: directions")
+    instruction_languages: LanguageSet = Field((), description="translation: languages of the instruction")
     wordings: Literal["paper", "held_out"] | dict[Language, tuple[Wording, ...]] = Field(
         "paper",
         description="translation: the paper's instruction; ten that no training used, for mean and worst; or your "

@@ -33,6 +33,17 @@ Direction = Annotated[
     AfterValidator(lambda direction: "-".join(split_direction(direction))),
     Field(description="source-target, as en-ko or en-zh-TW"),
 ]
+
+
+def _each_once(codes: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({code for code in codes if codes.count(code) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there more than once: name each once")
+    return codes
+
+
+LanguageSet = Annotated[tuple[Language, ...], AfterValidator(_each_once)]
+DirectionSet = Annotated[tuple[Direction, ...], AfterValidator(_each_once)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Paths = Annotated[tuple[str, ...], Field(min_length=1)]

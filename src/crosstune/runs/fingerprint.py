@@ -42,7 +42,7 @@ FORMATS: dict[Kind, int] = {
     "system": 1,
     "pairs": 2,
     "replay": 1,
-    "instructions": 1,
+    "instructions": 2,
     "scores": 3,
     "baselines": 1,
     "scored model": 1,
