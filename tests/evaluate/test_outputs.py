@@ -39,3 +39,12 @@ def test_a_torn_line_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:
         assert log.num_found == 2
         log.remove()
     assert not path.exists()
+
+
+def test_a_line_that_was_torn_within_a_character_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    write(path, "a")
+    with path.open("ab") as file:
+        file.write('{"task": "nsmc", "id": "n2", "output": "부정'.encode()[:-1])
+    with OutputLog(path, "a") as log:
+        assert log.num_found == 2

@@ -186,6 +186,15 @@ def test_what_was_replied_before_a_refusal_is_not_asked_again(tmp_path: Path) ->
     with endpoint(longest) as (stub, asked):
         assert wins_of(judge(several, stub, file, 1))[0].wins == 6
     assert len(asked) == 12 - 4
+    # Nothing was written behind the torn line.
+    assert [json.loads(line)["finished"] for line in file.read_text(encoding="utf-8").splitlines()] == [True] * 12
+
+
+def test_replies_with_a_line_separator_of_unicode_are_read_again(tmp_path: Path) -> None:
+    file, several = tmp_path / "replies.jsonl", pairs([(9, 1)])
+    with endpoint(lambda first, second: f"One\u2028is\x85longer. {longest(first, second)}") as (stub, asked):
+        assert [wins_of(judge(several, stub, file, 1))[0].wins for _ in range(2)] == [1, 1]
+    assert len(asked) == 2
 
 
 def test_a_model_that_knows_only_the_newer_name_of_the_limit_is_asked_by_it() -> None:
@@ -253,6 +262,22 @@ def test_systems_tasks_and_folders_that_are_not_there_are_named(finished: Path, 
         pairs_of_run(finished, ["ours"], (), 10)
     with pytest.raises(BadInputError, match="is not a run folder"):
         pairs_of_run(tmp_path, (), (), 10)
+
+
+def test_answers_to_different_questions_are_not_judged_against_each_other(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The second request of a conversation stands behind a system's own first answer.
+    for system, first in (("ours", "x"), ("theirs", "y")):
+        rows = [
+            {"task": "orders", "id": id, "prompt": prompt, "output": first, "reference": "", "correct": True}
+            for id, prompt in (("1", f"Say it. {first} Again."), ("2", "Say it. Both. Again."))
+        ]
+        with (finished / "systems" / system / "evaluation" / "outputs.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps({**row, "failures": []}) + "\n" for row in rows)
+    assert [pair.id for pair in pairs_of_run(finished, (), ["orders"], 10)] == ["2"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "pairs left out, of systems that were asked different questions, as after first answers: 1" in told
 
 
 def test_agreement_is_with_blind_votes_only(tmp_path: Path) -> None:

@@ -58,3 +58,13 @@ def test_prompts_are_shown_with_the_bos_that_the_model_reads_before_them(
     write_json(run.tokenizer("base") / "tokenizer_config.json", {"bos_token": token})
     shown = {key: item["prompt"] for key, item in read_outputs(recipe, run).items.items()}
     assert shown == {key: f"<|im_start|>{prompt}" for key, prompt in prompts.items()}
+
+
+def test_each_system_is_shown_with_the_question_that_it_was_asked(recipe: Recipe, run: RunFolder) -> None:
+    for system, earlier in (("llama", "One."), ("lora", "One."), ("ours", "Two.")):
+        row = {"task": "orders", "id": "1", "prompt": f"Say it. {earlier} Say it again.", "output": earlier}
+        write_text(run.system(system) / "evaluation" / "outputs.jsonl", json.dumps(row) + "\n")
+    item = read_outputs(recipe, run).items["orders", "1"]
+    assert item["prompt"] == "Say it. One. Say it again."
+    own = {system: answer.get("prompt") for system, answer in item["answers"].items()}
+    assert own == {"llama": None, "lora": None, "ours": "Say it. Two. Say it again."}

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from crosstune.evaluate import ranks
-from crosstune.runs.files import write_jsonl
+from crosstune.runs.files import read_whole_rows, write_jsonl
 
 Row = dict[str, Any]
 
@@ -66,12 +66,5 @@ class OutputLog:
 
 def _read(path: Path, fingerprint: str) -> list[Row]:
     """Return the whole rows of an earlier log with this fingerprint."""
-    if not path.is_file():
-        return []
-    rows: list[Row] = []
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            # A kill can leave a torn last line; a torn line has no newline.
-            if line.endswith("\n"):
-                rows.append(json.loads(line))
+    rows = read_whole_rows(path)
     return rows[1:] if rows and rows[0].get("fingerprint") == fingerprint else []

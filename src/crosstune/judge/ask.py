@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from crosstune.judge.endpoint import Endpoint, Reply
 from crosstune.judge.pairs import Pair
+from crosstune.runs.files import read_whole_rows, write_jsonl
 from crosstune.terminal import progress
 
 Place = Literal["A", "B", "C"]
@@ -83,13 +84,16 @@ def judge(pairs: Sequence[Pair], endpoint: Endpoint, file: Path, num_parallel: i
     Raises:
         BadInputError: when the endpoint cannot be asked; what was replied stands in the file.
     """
-    replies = _kept(file)
+    rows = read_whole_rows(file)
+    replies = _kept(rows)
     different = [pair for pair in pairs if pair.answers[0] != pair.answers[1]]
     questions = [_question(pair, swapped) for pair in different for swapped in (False, True)]
     missing = {key: text for text in questions if (key := _key(endpoint, text)) not in replies}
     if missing:
         client = endpoint.client()
         file.parent.mkdir(parents=True, exist_ok=True)
+        # Without a torn last line: the next reply would be read as a part of it.
+        write_jsonl(file, rows)
         with (
             file.open("a", encoding="utf-8") as log,
             progress("replies of the judge", len(missing)) as advance,
@@ -132,13 +136,6 @@ def _judged(pair: Pair, endpoint: Endpoint, replies: dict[str, Reply]) -> Judged
     return Judged(pair, verdict_of(in_order), verdict_of(swapped), num_cut=num_cut)
 
 
-def _kept(file: Path) -> dict[str, Reply]:
-    """Return the whole replies of an earlier call; those that were cut are asked for again, as by a higher limit.
-
-    A kill can leave a torn last line.
-    """
-    if not file.is_file():
-        return {}
-    lines: Iterable[str] = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    rows = [json.loads(line) for line in lines if line.endswith("\n")]
+def _kept(rows: Iterable[dict[str, Any]]) -> dict[str, Reply]:
+    """Return the replies of an earlier call; those that were cut are asked for again, as by a higher limit."""
     return {row["asked"]: Reply(row["reply"], finished=True) for row in rows if row.get("finished")}

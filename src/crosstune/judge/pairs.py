@@ -11,6 +11,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.report.outputs import read_rows
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.records import OutputRow
+from crosstune.terminal import note
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class Pair:
 
 
 def pairs_of_run(folder: Path, systems: Sequence[str], tasks: Sequence[str], max_items: int) -> list[Pair]:
-    """Return every pair of systems' answers in words to the same items: of each task the first ``max_items``.
+    """Return every pair of systems' answers in words to the same questions: of each task the first ``max_items``.
+
+    A second request stands behind a system's own first answer: where two systems answered it differently, they were
+    asked different questions, and what the judge reads of one would be held against the other.
 
     Raises:
         BadInputError: for what is no run, for systems and tasks that it does not have, and where nothing is compared.
@@ -56,8 +60,16 @@ def pairs_of_run(folder: Path, systems: Sequence[str], tasks: Sequence[str], max
         for task in tasks or found
         for pair in _pairs(task, first, second, answers, max_items)
     ]
+    left_out = sum(
+        rows[key].prompt != row.prompt
+        for rows, others in combinations(answers.values(), 2)
+        for key, row in others.items()
+        if key in rows and row.task in (tasks or found)
+    )
+    if left_out:
+        note(f"pairs left out, of systems that were asked different questions, as after first answers: {left_out:,}")
     if not pairs:
-        raise BadInputError(f"{folder}: {', '.join(answers)} answered no item in common, so nothing can be compared")
+        raise BadInputError(f"{folder}: {', '.join(answers)} answered no question in common: nothing can be compared")
     return pairs
 
 
@@ -118,6 +130,8 @@ def _pairs(
     task: str, first: str, second: str, answers: dict[str, dict[tuple[str, str], OutputRow]], max_items: int
 ) -> Iterator[Pair]:
     ours, theirs = answers[first], answers[second]
-    shared = [row for key, row in ours.items() if row.task == task and key in theirs]
+    shared = [
+        row for key, row in ours.items() if row.task == task and key in theirs and theirs[key].prompt == row.prompt
+    ]
     for row in shared[:max_items]:
         yield Pair(task, row.id, row.prompt, first, second, (row.output, theirs[task, row.id].output))

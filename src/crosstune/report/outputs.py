@@ -102,18 +102,22 @@ def _keep(outputs: Outputs, system: str, row: OutputRow, bos: str) -> None:
     if row.failures is not None:
         outputs.failures.setdefault((system, row.wordings_of or task), []).append(row.failures)
     key = (task, item)
-    if key not in outputs.items:
-        # The first system with the task chooses the items, and the others follow.
-        if outputs.num_kept.get(task, 0) >= (ITEMS_PER_WORDING if row.wordings_of else ITEMS_PER_TASK):
-            return
+    is_new = key not in outputs.items
+    # The first system with the task chooses the items, and the others follow.
+    if is_new and outputs.num_kept.get(task, 0) >= (ITEMS_PER_WORDING if row.wordings_of else ITEMS_PER_TASK):
+        return
+    prompt = _clip(bos + row.prompt if row.prompt else "")
+    if is_new:
         outputs.num_kept[task] = outputs.num_kept.get(task, 0) + 1
-        prompt, reference = _clip(bos + row.prompt if row.prompt else ""), _clip(row.reference)
-        outputs.items[key] = {"task": task, "id": item, "prompt": prompt, "reference": reference, "answers": {}}
+        asked = {"prompt": prompt, "reference": _clip(row.reference)}
+        outputs.items[key] = {"task": task, "id": item, **asked, "answers": {}}
     outputs.items[key]["answers"][system] = {
         "text": _clip(row.output),
         "correct": row.correct,
         "finished": row.finished is not False,
         "failures": list(row.failures or ()),
+        # A second request stands behind the system's own first answer.
+        **({"prompt": prompt} if prompt != outputs.items[key]["prompt"] else {}),
     }
 
 

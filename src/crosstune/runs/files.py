@@ -115,3 +115,14 @@ def read_jsonl(path: Path) -> list[Any]:
     """Read one JSON object per line."""
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+def read_whole_rows(path: Path) -> list[Any]:
+    """Read a log of JSON lines that is appended to, if it is there.
+
+    A kill or a full disk can leave a torn last line, which may end in half a character: it is left out.
+    """
+    if not path.is_file():
+        return []
+    with path.open("rb") as lines:
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]

@@ -131,7 +131,13 @@
       text.replaceChildren(...parts.map(([word, isOwn]) => (isOwn ? element("mark", "", word) : document.createTextNode(word))));
     }
     text.dir = "auto";
-    card.append(head, text);
+    card.append(head);
+    if (answer && answer.prompt) {
+      const own = element("p", "text prompt", answer.prompt);
+      own.dir = "auto";
+      card.append(element("p", "what", "its own prompt"), own, element("p", "what", "answer"));
+    }
+    card.append(text);
     return card;
   };
 
