@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
-from crosstune.errors import BadInputError
 from crosstune.models import slots_test
 from crosstune.models.attention.flex import packed_attention
 from crosstune.models.attention.with_cache import ATTENTION as SLOTS
@@ -26,6 +26,7 @@ from crosstune.models.packing import ATTENTION, lay_out, logits_at
 from crosstune.models.plain import (
     Way,
     changes_with_length,
+    num_passes,
     own_attention,
     plain_logits,
     set_attention,
@@ -37,6 +38,8 @@ from crosstune.terminal import note
 
 _KEPT = "_crosstune_paths"
 _ALONE: Way = "one by one"
+_DEEPSPEED = "DeepSpeedEngine"
+"""The class that wraps a model there: an extra, and not imported to be asked for."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +94,37 @@ def way_of(trained: nn.Module, use: Use, longest: int) -> Way:
 def read_rows(
     trained: nn.Module, rows: Sequence[Sequence[int]], read: Sequence[np.ndarray], layout_options: Mapping[str, int]
 ) -> Tensor:
-    """Return the logits at some places of each row, [places of all rows, pieces], by the model's way in training."""
+    """Return the logits at some places of each row, [places of all rows, pieces], by the model's way in training.
+
+    Of a model that several processes train, all of them call this together.
+    """
+    model = inner_model(trained)
     way = way_of(trained, "training", max(map(len, rows)))
-    if way == _ALONE and isinstance(trained, DistributedDataParallel):
-        raise BadInputError(
-            "this model has to read rows one by one, which does not work in several processes: train it in one process"
-        )
-    return (
+    num_missing = 0
+    if changes_with_length(model) is not None or path_of(trained, "training").way != "packed":
+        num_missing = _num_missing(trained, num_passes(rows, way), model.device)
+    found = (
         _read_packed(trained, rows, read, layout_options) if way == "packed" else plain_logits(trained, rows, read, way)
     )
+    if not num_missing:
+        return found
+    # Nothing is read of them, so that they add zeros to the gradients.
+    shortest = [min(rows, key=len)] * num_missing
+    return torch.cat([found, plain_logits(trained, shortest, [np.arange(0)] * num_missing, _ALONE)])
+
+
+def _num_missing(trained: nn.Module, number: int, device: torch.device) -> int:
+    """Return how many passes through the model another process needs more than this one.
+
+    In each pass, and in each pass back, processes hand each other weights, gradients or buffers: they would wait for
+    ever where one needs fewer.
+    """
+    waits = isinstance(trained, DistributedDataParallel | FSDPModule) or type(trained).__name__ == _DEEPSPEED
+    if not waits:
+        return 0
+    most = torch.tensor(number, device=device)
+    torch.distributed.all_reduce(most, torch.distributed.ReduceOp.MAX)
+    return int(most) - number
 
 
 def is_slow(trained: nn.Module) -> bool:

@@ -126,6 +126,11 @@ def _forget_longest_row(trained: nn.Module) -> None:
                 )
 
 
+def num_passes(rows: Sequence[Sequence[int]], way: Way) -> int:
+    """Return how many passes through a model read some rows."""
+    return 1 if way == "packed" else sum(1 for _ in _batches(rows, way, MIN_SHARE))
+
+
 def _keeps_logits(trained: nn.Module) -> bool:
     return "logits_to_keep" in inspect.signature(type(inner_model(trained)).forward).parameters
 
