@@ -171,6 +171,21 @@ def test_a_row_of_a_translation_is_as_long_as_the_prompt_that_asks_for_it() -> N
     assert found.tokens_per_row == pytest.approx(really, rel=0.03)
 
 
+def test_a_language_whose_code_has_a_region_or_script_is_counted_as_any_other(tmp_path: Path) -> None:
+    languages = Languages(source="en", target="zh-TW")
+    pairs = tuple({"en": line, "zh-TW": line[::-1]} for line in lines("en", 20))
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), "utf-8")
+    new = replace(counter(), target="zh-TW")
+    asked = {"directions": ["en-zh-TW", "zh-TW-en"], "instruction_languages": ["en"]}
+    chosen = Sources(
+        settings={"a": {"kind": "parallel"}}, files={"a": FoundFile("a", "parallel", "", 20, sample=pairs)}
+    )
+    found = draw(chosen, Mixture(({"source": "a", **asked},), 20, {"a": 1.0}, ""), languages, new, 5000)
+    assert 0 < found.target_tokens_per_row < found.tokens_per_row
+    tasks = {"translate": {**TRANSLATION, **asked, "paths": ["pairs.jsonl"]}}
+    assert cost_of_items(tasks, tmp_path, languages, new, SPEED)["translate"].seconds > 0
+
+
 def test_times_are_told_in_words() -> None:
     assert [minutes(seconds) for seconds in (45, 600, 36_000)] == ["45 seconds", "10 minutes", "10.0 hours"]
 

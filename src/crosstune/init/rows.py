@@ -10,6 +10,7 @@ import numpy as np
 
 from crosstune.init.corpus import Mixture
 from crosstune.init.sources import Sources
+from crosstune.languages.registry import split_direction
 from crosstune.prompts.templates import TEMPLATES, Template, translation_instructions
 from crosstune.recipe import Languages
 from crosstune.tokenizer.bpe import BpeTokenizer
@@ -156,7 +157,7 @@ def _prompts_and_answers(
             for language in part["instruction_languages"]
         ]
         for index, (direction, asking) in enumerate(islice(cycle(ways), len(file.sample))):
-            known, wanted = direction.split("-")
+            known, wanted = split_direction(direction)
             prompt = round(next(asking) + lengths[known][index])
             yield _Lengths(prompt, 1 + round(lengths[wanted][index]), lengths[languages.target][index])
     else:

@@ -13,6 +13,7 @@ from crosstune.data.rows import BadRow
 from crosstune.errors import BadInputError
 from crosstune.init.rows import TokenCounter
 from crosstune.init.speed import Pace
+from crosstune.languages.registry import split_direction
 from crosstune.recipe import EvaluationTask, Languages
 from crosstune.tasks.task import Item
 
@@ -99,7 +100,7 @@ def _seconds(
 def _translating(
     task: EvaluationTask, items: Sequence[Item], direction: str, counter: TokenCounter, is_tuned: bool, speed: Pace
 ) -> float:
-    source, target = direction.split("-")
+    source, target = split_direction(direction)
     read = sum(counter.lengths([item[source] for item in items], source)) * len(task.instruction_languages)
     read += sum(fmean(counter.asking(direction, code)) for code in task.instruction_languages) * len(items)
     meant = counter.lengths([item[target] for item in items], target)
