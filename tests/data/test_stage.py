@@ -152,6 +152,18 @@ def test_another_evaluation_set_makes_every_mixture_again(
     assert all(first[path] != second[path] for path in first)
 
 
+def test_wordings_that_no_mixture_uses_make_none_again(recipe_content: dict[str, Any], run: RunFolder) -> None:
+    def mixtures(train: list[str], held_out: list[str]) -> dict[str, int]:
+        recipe_content["data"]["translation_instructions"] = {"en": {"train": train, "held_out": held_out}}
+        return {path: when for path, when in do(recipe_content, run).items() if "mixtures" in path}
+
+    first = mixtures(["In {target}:"], ["{target}, please."])
+    assert mixtures(["In {target}:", "To {target}:"], ["Say it in {target}."]) == first
+    again = mixtures(["Into {target}:"], [])
+    paper = str(run.mixture("paper") / "manifest.json")
+    assert again[paper] != first[paper]
+
+
 def test_the_other_order_of_two_files_makes_an_evaluation_set_again(
     recipe_content: dict[str, Any], run: RunFolder
 ) -> None:

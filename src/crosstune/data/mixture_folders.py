@@ -103,7 +103,7 @@ class MixtureFolders:
             instructions,
             sources,
             evaluation,
-            self._template,
+            self._template.with_first_wordings(),
             data.quality,
             self._recipe.languages,
             self._recipe.seed,

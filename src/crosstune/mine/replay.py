@@ -66,7 +66,7 @@ def write_replay(recipe: Recipe, run: RunFolder, name: str, index: int) -> None:
         fingerprint_of(run.mixture(settings.prompts)),
         start.fingerprint,
         [fingerprint_of(one) for one in evaluation],
-        template,
+        template.with_first_wordings(),
         [recipe.evaluate.precision, recipe.data.quality.overlap_ngram, recipe.languages, recipe.seed],
     )
     if is_current(folder, wanted):

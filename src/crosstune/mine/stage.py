@@ -83,7 +83,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, name: str, system: TrainedSyste
         fingerprint_of(run.mixture(settings.mixture)),
         system.fingerprint,
         evaluation,
-        template,
+        template.with_first_wordings(),
         [recipe.evaluate.precision, recipe.data.quality.overlap_ngram, recipe.languages, recipe.seed],
     )
 

@@ -3,8 +3,8 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 from crosstune.languages.registry import language_name, split_direction
 from crosstune.prompts.controls import without_marks
@@ -59,6 +59,14 @@ class Template:
     ) -> tuple[str, ...]:
         """Return the instructions in a language that ask for a translation; see the function of this name."""
         return translation_instructions(direction, language, wordings, self.own_wordings)
+
+    def with_first_wordings(self) -> Self:
+        """Return the template with the first of a recipe's wordings only: a model folder says these, whatever is used.
+
+        For fingerprints: what else is used stands beside it there, and what is not used should change none.
+        """
+        first = {language: Wordings(train=own.train[:1]) for language, own in self.own_wordings.items()}
+        return replace(self, own_wordings=first)
 
     def instructions_by_direction(self, directions: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return what asks for a translation: by direction, by the language of the instruction, its first wording."""
