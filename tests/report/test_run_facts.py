@@ -22,6 +22,9 @@ def test_times_and_tokens_are_summed_over_systems(recipe: Recipe, run: RunFolder
     [
         ("crosstune run recipes/a.yaml --quick", "crosstune run recipes/a.yaml --quick"),
         ("crosstune --quiet report recipes/a.yaml seed=2", "crosstune --quiet run recipes/a.yaml seed=2"),
+        ("crosstune report a.yaml --fail-on-forgetting", "crosstune run a.yaml"),
+        ("crosstune data data data_root=data --audit", "crosstune run data data_root=data"),
+        ("crosstune score model --data-root data", "crosstune score model --data-root data"),
     ],
 )
 def test_the_command_is_that_of_the_whole_run_whichever_stage_was_last(

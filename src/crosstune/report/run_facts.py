@@ -13,6 +13,8 @@ from crosstune.runs.folder import RunFolder
 from crosstune.runs.provenance import public_command, public_path
 
 _STAGES = ("data", "tokenizer", "train", "evaluate", "report")
+# Options that `crosstune run` does not have.
+_OF_ONE_STAGE = ("--audit", "--fail-on-forgetting")
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,12 @@ def read_run_facts(recipe: Recipe, run: RunFolder) -> RunFacts:
 def _run_command(command: str) -> str:
     """Return the command for the whole run: the last one noted may have been that of a single stage."""
     words = command.split(" ")
-    return " ".join("run" if word in _STAGES and "run" not in words else word for word in words)
+    # Before the name of a command stand options only; behind it, a folder may be called as a stage is.
+    place = next((place for place, word in enumerate(words) if place and not word.startswith("-")), 0)
+    if words[place] not in _STAGES:
+        return command
+    behind = [word for word in words[place + 1 :] if word not in _OF_ONE_STAGE]
+    return " ".join([*words[:place], "run", *behind])
 
 
 def _hardware(facts: dict[str, Any]) -> str:

@@ -69,6 +69,27 @@ def test_a_loss_is_named_and_without_a_winner_or_a_task_nothing_else_is_said(tmp
     assert summary(recipe, scores, [], lost, []) == ()
 
 
+def test_the_cost_of_the_instructions_language_is_told_for_each_test_set_by_itself(tmp_path: Path) -> None:
+    both = {"task": "translation", "paths": ["a.json"], "directions": ["en-ko"], "instruction_languages": ["en", "ko"]}
+    only_english = {**both, "instruction_languages": ["en"]}
+
+    def told(tasks: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+        recipe = make_recipe(tmp_path, evaluate={"reference_system": "llama", "tasks": tasks})
+        values = {"news_en_ko_en": 20.0, "news_en_ko_ko": 15.0, "talks_en_ko_en": 40.0, "talks_en_ko_ko": 30.0}
+        scores = {("ours", task, "bleu"): Score(task, "bleu", value, 0, 99, 9, "") for task, value in values.items()}
+        found = findings(recipe, comparisons.Evidence(scores, Outputs(), {}), [], None, "")
+        return {group.title: group.lines for group in found}
+
+    said = "English instruction → Korean instruction: {}, for LLaMA (ours, the paper's)."
+    alone = f"En→Ko BLEU, {said.format('20.0 → 15.0, −5.0')}"
+    # Not from 40.0, which is of other sentences.
+    assert told({"news": both}) == told({"news": both, "talks": only_english}) == {"Asked in Korean": (alone,)}
+    assert told({"news": both, "talks": both})["Asked in Korean"] == (
+        f"En→Ko BLEU (news), {said.format('20.0 → 15.0, −5.0')}",
+        f"En→Ko BLEU (talks), {said.format('40.0 → 30.0, −10.0')}",
+    )
+
+
 def test_first_turns_and_wordings_are_called_after_their_task() -> None:
     titles = {"told": "Instructions, English", "translate_en_ko_ko": "En→Ko, Korean instruction"}
     table = Table("", "", tuple(Column(task, "acc", title) for task, title in titles.items()), ())

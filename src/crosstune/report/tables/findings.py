@@ -62,7 +62,7 @@ def findings(
         for code, name in targets.items():
             found.append((f"{name} lost", tuple(_lost(recipe, scores, changes, code))))
         found.append((f"{source} forgotten", (*_forgotten(recipe, scores, changes), verdict)))
-    found += [(f"Asked in {name}", (_instruction_gap(recipe, evidence, code),)) for code, name in targets.items()]
+    found += [(f"Asked in {name}", tuple(_instruction_gaps(recipe, evidence, code))) for code, name in targets.items()]
     written = [FindingGroup(title, tuple(line for line in lines if line)) for title, lines in found]
     return [finding for finding in written if finding.lines]
 
@@ -144,13 +144,22 @@ def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> Iterator[str]:
         yield f"Not compared (no scores on the same items): {'; '.join(unknown)}."
 
 
-def _instruction_gap(recipe: Recipe, evidence: Evidence, target: str) -> str:
-    """Say how BLEU into a target language changes when the instruction is in that language, too."""
-    columns = into_target_columns(recipe, evidence.scores, target)
-    by_instruction = {column.task.rsplit("_", 1)[1]: column for column in columns}
-    if not {recipe.languages.source, target} <= by_instruction.keys():
-        return ""
-    first, second = by_instruction[recipe.languages.source], by_instruction[target]
+def _instruction_gaps(recipe: Recipe, evidence: Evidence, target: str) -> Iterator[str]:
+    """Say how BLEU into a target language changes when the instruction is in that language, too, task by task."""
+    by_cell: dict[str, dict[str, Column]] = {}
+    for column in into_target_columns(recipe, evidence.scores, target):
+        cell, _, instruction = column.task.rpartition("_")
+        by_cell.setdefault(cell, {})[instruction] = column
+    both = (recipe.languages.source, target)
+    asked = {cell: columns for cell, columns in by_cell.items() if {*both} <= columns.keys()}
+    for cell, columns in asked.items():
+        which = f" ({cell.removesuffix('_'.join(('', *both)))})" if len(asked) > 1 else ""
+        yield _instruction_gap(recipe, evidence, (columns[both[0]], columns[both[1]]), which)
+
+
+def _instruction_gap(recipe: Recipe, evidence: Evidence, columns: tuple[Column, Column], which: str) -> str:
+    """Say what each system has when asked in the source language and in the target language."""
+    first, second = columns
     gap = replace(first, signed=True)
     parts = []
     for system in recipe.systems:
@@ -163,7 +172,7 @@ def _instruction_gap(recipe: Recipe, evidence: Evidence, target: str) -> str:
             change = _with_interval(gap, TableCell(values[0] - values[1], *bounds))
             shown = f"{first.text(values[1])} → {second.text(values[0])}, {change}"
             parts.append(f"{shown}, for {label_of(recipe, system)}")
-    return f"{first.heading} BLEU, {first.group} → {second.group}: {'; '.join(parts)}." if parts else ""
+    return f"{first.heading} BLEU{which}, {first.group} → {second.group}: {'; '.join(parts)}." if parts else ""
 
 
 def _are_best(labels: Sequence[str]) -> str:
