@@ -27,6 +27,8 @@ from crosstune.terminal import note
 
 # What the scored model is called in its run.
 SYSTEM = "model"
+# How `crosstune score` asks where nothing else is said.
+_PROMPT, _MAX_NEW_TOKENS = "paper-v1", 256
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,15 @@ def score(
     instead.
 
     Raises:
-        BadInputError: when files are missing, are there more than once, or the model's folder is not there.
+        BadInputError: when files are missing, are there more than once, or the model's folder is not there; for
+            settings that the suite's benchmarks do not take.
         RunFolderError: when ``out`` holds the scores of another model, or another process works in it.
     """
     tasks = {} if suite else find_tasks(choice, asked.max_new_tokens)
-    say_if_trained_otherwise(asked)
+    if suite:
+        refuse_of_our_own(asked, bool(suite["chat_template"]))
+    else:
+        say_if_trained_otherwise(asked)
     recipe = _recipe(asked, choice, {"tasks": tasks, **({"suite": suite} if suite else {})}, out)
     command = shlex.join(["crosstune", *sys.argv[1:]])
     prepare = partial(_write_system, asked)
@@ -116,6 +122,25 @@ def language_suite(
         "copies": str(copies.resolve()) if copies else None,
         "max_items": choice.limit,
     }
+
+
+def refuse_of_our_own(asked: Asked, in_chat: bool) -> None:
+    """Refuse settings of our own questions with benchmarks that bring theirs: they would change nothing.
+
+    Asked in the chat template, these are asked with the options that the prompt ``chat`` is given.
+
+    Raises:
+        BadInputError: which names those settings.
+    """
+    idle = {
+        "prompt": asked.prompt not in (_PROMPT, *(["chat"] if in_chat else [])),
+        "max_new_tokens": asked.max_new_tokens != _MAX_NEW_TOKENS,
+    }
+    if given := [option for option, is_given in idle.items() if is_given]:
+        raise BadInputError(
+            f"{', '.join(given)}: not with --language, whose benchmarks bring their own questions and limits. "
+            "Leave it out; --chat-template asks them in the model's own chat template"
+        )
 
 
 def say_if_trained_otherwise(asked: Asked) -> None:

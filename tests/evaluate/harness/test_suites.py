@@ -253,3 +253,17 @@ def test_settings_of_a_suite_need_a_language_and_those_of_files_none(tmp_path: P
     assert language_suite(choice, "", None, False, None) is None
     with pytest.raises(BadInputError, match="data_root, suite: not with --language"):
         language_suite(replace(choice, data_root=tmp_path, suite="korean"), "ko", None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"prompt": "alpaca", "max_new_tokens": 8}, "prompt, max_new_tokens: not with --language"),
+        # Without --chat-template they would be asked as text.
+        ({"prompt": "chat"}, "prompt: not with --language.*; --chat-template asks them in the model's own"),
+        ({"prompt": "kullm", "chat_template": True}, "prompt: not with --language"),
+    ],
+)
+def test_settings_of_our_own_questions_are_refused_with_a_suite(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadInputError, match=told):
+        commands.score("model", language="ko", **settings)
