@@ -93,6 +93,7 @@ def test_mistakes_of_a_study_are_named(tmp_path: Path, changes: dict[str, Any], 
         ({"cells": {"paper": {"train.precisoin": "bf16"}}}, r"cells\.paper: .*\n  train\.precisoin: unknown setting"),
         ({"recipe": "missing.yaml"}, r"cells\.paper: .*missing\.yaml: cannot read"),
         ({"common": {"systems.ours": None}, "systems": ["ours"]}, r"cells\.paper: .*\n  systems\.ours\.start: missing"),
+        ({"systems": ["llama", "ours"]}, "`systems` holds 'llama', the recipe's evaluate.reference_system"),
     ],
 )
 def test_mistakes_of_a_cell_are_named_with_it(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -191,6 +192,9 @@ def test_a_recipe_with_seeds_is_a_study_of_its_adapted_systems(tmp_path: Path) -
     assert [run.recipe.seed_of("bilingual") for run in runs] == [4, 5]
     with pytest.raises(RecipeError, match="has a duplicate"):
         yaml_file.load_recipe(path, ["seeds=[4, 4]"])
+    alone = yaml_file.load_recipe(path, ["seeds=[4, 5]", *(f"systems.{name}=null" for name in study.systems)])
+    with pytest.raises(RecipeError, match=r"`seeds` \[4, 5\] are for systems that are trained and compared with llama"):
+        study_of_seeds(alone, path)
     with pytest.raises(RecipeError, match="remove `seed` of ours"):
         yaml_file.load_recipe(path, ["seeds=[4, 5]", "systems.ours.seed=3"])
     with pytest.raises(RunFolderError, match=r"has seeds \[4, 5\].*add seeds=\[\]"):

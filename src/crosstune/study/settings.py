@@ -87,9 +87,18 @@ def load_studies(path: Path) -> dict[Path, Study]:
 
 
 def study_of_seeds(recipe: Recipe, path: Path) -> Study:
-    """Return the study of one cell that a recipe with ``seeds`` is: its adapted systems, once with each."""
+    """Return the study of one cell that a recipe with ``seeds`` is: its adapted systems, once with each.
+
+    Raises:
+        RecipeError: when it has none.
+    """
     reference = recipe.evaluate.reference_system
     adapted = tuple(name for name, system in recipe.systems.items() if system.phases and name != reference)
+    if not adapted:
+        raise RecipeError(
+            f"{path}: `seeds` {list(recipe.seeds)} are for systems that are trained and compared with {reference}, and "
+            f"there is none. Add one with `phases`, or remove `seeds`"
+        )
     cells: dict[str, Changes] = {recipe.name: {}}
     return Study(
         name=recipe.name,
@@ -128,7 +137,13 @@ def _only_what_is_compared(recipe: Recipe, study: Study, cell: str, seed: int) -
     missing = [system for system in study.systems if system not in recipe.systems]
     if missing:
         raise RecipeError(f"cells.{cell}: systems {missing} are not in the recipe, which has {list(recipe.systems)}")
-    needed = {recipe.evaluate.reference_system, *study.systems}
+    base = recipe.evaluate.reference_system
+    if base in study.systems:
+        raise RecipeError(
+            f"cells.{cell}: `systems` holds {base!r}, the recipe's evaluate.reference_system: all others are compared "
+            f"with it, and it is one model, not trained with each seed. Remove it; the tables show it all the same"
+        )
+    needed = {base, *study.systems}
     for name in reversed(recipe.systems_in_order):
         if name in needed:
             needed |= {*recipe.needed_by(name)}
