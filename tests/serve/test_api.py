@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.decoding import Decoding
@@ -58,6 +59,32 @@ def test_a_stop_text_ends_the_answer_and_is_no_part_of_it(client: Any) -> None:
     stop = whole[len(whole) // 2 :][:2]
     cut = asked(client, max_tokens=12, stop=[stop]).json()["choices"][0]
     assert cut["message"]["content"] == whole.partition(stop)[0].strip() and cut["finish_reason"] == "stop"
+
+
+def writes(assistant: Assistant, text: str) -> None:
+    """Let a model write a text, whatever it is asked."""
+    tokens = assistant.tokenizer(text, add_special_tokens=False).input_ids
+
+    def generate(streamer: Any, input_ids: torch.Tensor, **_: Any) -> None:
+        for part in (input_ids, *map(torch.tensor, ([token] for token in tokens))):
+            streamer.put(part)
+        streamer.end()
+
+    assistant.model.generate = generate  # type: ignore[method-assign]
+
+
+def test_a_line_break_as_stop_text_ends_the_first_line_and_not_the_answer_before_it(
+    client: Any, assistant: Assistant
+) -> None:
+    # As a model that was trained with paper-v1 writes: the newline behind "### Response:" is its own.
+    writes(assistant, "\nay hello\nhello")
+    reply = asked(client, stop="\n").json()
+    assert reply["choices"][0]["message"]["content"] == "ay hello"
+    assert reply["choices"][0]["finish_reason"] == "stop"
+    assert reply["usage"]["completion_tokens"] > 2
+    events = [line.removeprefix("data: ") for line in asked(client, stop="\n", stream=True).text.split("\n\n") if line]
+    deltas = [json.loads(event)["choices"][0]["delta"].get("content", "") for event in events[:-1]]
+    assert "".join(deltas) == "ay hello"
 
 
 @pytest.mark.parametrize(

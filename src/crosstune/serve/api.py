@@ -91,7 +91,8 @@ class _Api:
         except (ValueError, RecursionError) as error:
             return _error(400, f"the request is no JSON: {error}")
         ending = Ending()
-        parts = _cut_at_stops(self._assistant.stream(prompt, request.within(room), ending), request.stops, ending)
+        parts = self._assistant.stream(prompt, request.within(room), ending)
+        parts = _cut_at_stops(_from_first_letter(parts) if is_chat else parts, request.stops, ending)
         answer = _Answer(self._name, is_chat, len(prompt), ending)
         if request.stream:
             return StreamingResponse(answer.events(parts, request.include_usage), media_type="text/event-stream")
@@ -149,13 +150,9 @@ class _Answer:
         try:
             if self._is_chat:
                 yield chunk("", first=True)
-            has_begun = not self._is_chat
             async for part in iterate_in_threadpool(parts):
-                # The completion begins with the template's newline, which is no part of the answer.
-                text = part if has_begun else part.lstrip()
-                has_begun = has_begun or bool(text)
-                if text:
-                    yield chunk(text)
+                if part:
+                    yield chunk(part)
             yield chunk("", self._ending.reason)
             if include_usage:
                 yield event([], usage=self._usage())
@@ -172,6 +169,18 @@ class _Answer:
             "completion_tokens": written,
             "total_tokens": self._num_prompt + written,
         }
+
+
+def _from_first_letter(parts: Iterator[str]) -> Iterator[str]:
+    """Yield an answer: the completion begins with the template's newline, which is no part of it and no stop text."""
+    has_begun = False
+    try:
+        for part in parts:
+            text = part if has_begun else part.lstrip()
+            has_begun = has_begun or bool(text)
+            yield text
+    finally:
+        parts.close()  # type: ignore[attr-defined]
 
 
 def _cut_at_stops(parts: Iterator[str], stops: tuple[str, ...], ending: Ending) -> Iterator[str]:

@@ -55,11 +55,12 @@ def stream(
     finally:
         stop.set()
         thread.join()
+        if ending is not None:
+            ending.num_tokens = len(streamer.tokens)
+            # Who closes the iterator may have found an end of its own.
+            ending.finished |= bool(streamer.tokens) and streamer.tokens[-1] in stops
     if failures:
         raise failures[0]
-    if ending is not None:
-        ending.num_tokens = len(streamer.tokens)
-        ending.finished = bool(streamer.tokens) and streamer.tokens[-1] in stops
 
 
 def _settings(
@@ -79,7 +80,7 @@ def _settings(
 
 
 class _CountingStreamer(TextIteratorStreamer):
-    """A streamer that keeps the tokens whose text it gives."""
+    """A streamer that keeps the tokens whose text it gives, and the spaces that lines begin with."""
 
     def __init__(self, *settings: Any, **more: Any) -> None:
         super().__init__(*settings, **more)
@@ -89,4 +90,15 @@ class _CountingStreamer(TextIteratorStreamer):
         """Take the prompt, first, or a token of the answer."""
         if not self.next_tokens_are_prompt:
             self.tokens += value.flatten().tolist()
+        line = self.token_cache
         super().put(value)  # type: ignore[no-untyped-call]
+        if line and not self.token_cache:
+            self._begin_line(line)
+
+    def _begin_line(self, ended: Sequence[int]) -> None:
+        """Decode the next line behind the line break: LLaMA-2's decoder drops a space before what it is given first."""
+        for start in reversed(range(len(ended))):
+            text = str(self.tokenizer.decode(list(ended[start:]), **self.decode_kwargs))
+            if text:  # Special tokens have none.
+                self.token_cache, self.print_len = list(ended[start:]), len(text)
+                return
