@@ -201,6 +201,24 @@ def test_a_group_is_one_row_with_the_harnesss_own_number(
     assert {row.task for row in whole.rows} == {"all"}
 
 
+def test_a_group_is_the_mean_of_its_tasks_scores_of_any_aggregation(
+    group: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    (group / "geography.yaml").write_text(GROUP.replace("WEIGH", "false").replace("metric: acc", "metric: f1"))
+    for name in ("capitals", "rivers"):
+        text = (group / f"{name}.yaml").read_text()
+        (group / f"{name}.yaml").write_text(
+            text.replace("metric: acc, aggregation: mean", "metric: f1, aggregation: f1")
+        )
+    tasks = {"all": HarnessTask("geography", include_path=group)}
+    (score,) = score_in_harness(llama, tokenizer, tasks, settings(100))["all"].scores
+    manager = TaskManager(include_path=str(group), include_defaults=False)
+    with quiet_harness():
+        own: Any = lm_eval.evaluate(CrosstuneLM(llama, tokenizer), manager.load("geography"), bootstrap_iters=0)
+    assert score.value == pytest.approx(own["groups"]["geography"]["f1,none"])
+    assert score.value > 0 and (score.metric, score.n) == ("f1", 9)
+
+
 def test_some_items_of_a_group_are_drawn_from_all_of_its_tasks(
     group: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:

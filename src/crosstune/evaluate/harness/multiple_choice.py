@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -125,12 +125,34 @@ def _scores(
             of_these = replace(scored, items=tuple(_item(sample) for sample in having))
             whole = metric if len(filters) == 1 else f"{metric}_{name}"
             values = [sample[metric] for sample in having]
+            aggregation = aggregations.get(metric)
             if counts_items:
-                scores.append(_score(of_these, whole, values, aggregations.get(metric)))
+                scores.append(_score(of_these, whole, values, aggregation))
             else:
-                tasks = [sample["of"] for sample in having]
-                scores.append(mean_of_tasks_score(of_these, whole, tasks, list(map(float, values))))
+                scores.append(
+                    _score_by_tasks(of_these, whole, [sample["of"] for sample in having], values, aggregation)
+                )
     return scores
+
+
+def _score_by_tasks(
+    scored: Scored, metric: str, tasks: Sequence[str], values: Sequence[Any], aggregation: Any
+) -> Score:
+    """Score a group whose tasks count alike: the mean of what each has."""
+    if _name_of(aggregation) == "mean":
+        return mean_of_tasks_score(scored, metric, tasks, list(map(float, values)))
+
+    def mean(drawn: list[tuple[str, Any]]) -> float:
+        by_task: dict[str, list[Any]] = {}
+        for task, value in drawn:
+            by_task.setdefault(task, []).append(value)
+        return sum(float(aggregation(of_one)) for of_one in by_task.values()) / len(by_task)
+
+    return aggregated_score(scored, metric, list(zip(tasks, values, strict=True)), mean)
+
+
+def _name_of(aggregation: Any) -> str:
+    return str(getattr(aggregation, "__name__", "mean"))
 
 
 def _item(sample: Row) -> str:
@@ -144,7 +166,7 @@ def _id(sample: Row) -> str:
 
 
 def _score(scored: Scored, metric: str, values: list[Any], aggregation: Any) -> Score:
-    name = getattr(aggregation, "__name__", "mean")
+    name = _name_of(aggregation)
     if name == "mean":
         return mean_score(scored, metric, [float(value) for value in values])
     if name == "macro_f1_score":
