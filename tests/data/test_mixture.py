@@ -110,7 +110,7 @@ def test_noise_changes_a_share_of_the_instructions_and_nothing_else() -> None:
         assert (old.completion, old.origin, old.language) == (new.completion, new.origin, new.language)
         assert old.prompt.split("\n")[2:] == new.prompt.split("\n")[2:]
     assert noisy == render(part.model_copy(update={"wording_noise": 0.5}))
-    with pytest.raises(ValueError, match="`wording_noise` changes translation instructions"):
+    with pytest.raises(ValueError, match="`wording_noise`: only for translation instructions"):
         MixturePart(source="s", wording_noise=0.5)
 
 

@@ -68,6 +68,8 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
         ("data.mixtures.paper.0.instruction_languages", ["en", "en"], "languages: en stands there more than once"),
         ("data.mixtures.paper.0.instruction_languages", ["de"], "'de' is not one of the recipe's languages"),
         ("data.mixtures.paper.0.as_text", "ko", "`as_text` takes plain text"),
+        ("data.mixtures.paper.1.wordings", "train", "`wordings`: only for translation instructions, which need"),
+        ("data.mixtures.korean.0.combinations_per_pair", 1, "`combinations_per_pair`: only for translation"),
         ("data.mixtures.korean.0.as_text", "ko", "'korean' is not a parallel source"),
         (
             "tokenizer.extension.mixture",

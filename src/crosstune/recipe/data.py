@@ -162,8 +162,13 @@ class MixturePart(Section):
             raise ValueError("give both `directions` and `instruction_languages`, or neither")
         if self.num_wordings is not None and self.wordings != "train":
             raise ValueError("`num_wordings` needs `wordings: train`")
-        if self.wording_noise and not self.directions:
-            raise ValueError("`wording_noise` changes translation instructions: it needs `directions`")
+        asked = {"combinations_per_pair": None, "wordings": "paper", "wording_noise": 0.0}
+        given = [name for name, default in asked.items() if getattr(self, name) != default]
+        if given and not self.directions:
+            raise ValueError(
+                f"{', '.join(f'`{name}`' for name in given)}: only for translation instructions, which need "
+                "`directions` and `instruction_languages`"
+            )
         return self
 
 

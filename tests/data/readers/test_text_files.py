@@ -149,6 +149,9 @@ def test_lines_are_read_as_they_are_needed(tmp_path: Path) -> None:
     [
         ("첫 줄\n둘째".encode("cp949"), r"byte 0x\w\w in line 1.*encoding: cp949.*iconv -f cp949 -t utf-8 a.txt"),
         ("ok\n둘째".encode("cp949"), r"byte 0x\w\w in line 2.*encoding: cp949"),
+        # Of both, cp949 makes text, as "It뭩" and "p狎": what is advised must not be it.
+        ("It’s late.\nWe don’t know.\n".encode("cp1252"), r"line 1\. Find out its encoding .*often cp1252"),
+        ("pää\n".encode("cp1252"), r"line 1\. Find out its encoding .*often cp1252"),
         ("글".encode("utf-16"), "iconv -f utf-16"),
         (b"PK\x03\x04\xff\xff", "zip archive or spreadsheet"),
         (b"ok\n\xff\xff\xff", "line 2.*Find out its encoding"),

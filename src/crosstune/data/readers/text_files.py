@@ -186,22 +186,22 @@ class TextFile:
 
     def _not_decodable(self, raw: bytes, error: UnicodeDecodeError) -> str:
         found = f"not {self.encoding}: byte {error.object[error.start]:#04x} at byte {error.start + 1} of the line"
-        if self.encoding == "utf-8" and _is_decodable(raw, "cp949"):
+        if self.encoding == "utf-8" and _reads_as_korean(raw):
             found += " (it can be read as cp949, the Korean Windows encoding)"
         return found
 
     def _wrong_encoding(self, raw: bytes, error: UnicodeDecodeError, number: int) -> str:
         name = self.path.name
         message = f"{self.path} is not {self.encoding}: byte {error.object[error.start]:#04x} in line {number}"
-        if self.encoding == "utf-8" and _is_decodable(raw, "cp949", may_be_cut=True):
+        if self.encoding == "utf-8" and _reads_as_korean(raw):
             return (
                 f"{message}. It can be read as cp949, the Korean Windows encoding: set `encoding: cp949` for "
                 f"it in the recipe, or convert it with `iconv -f cp949 -t utf-8 {name} > utf8_{name}` and name the new "
                 "file in the recipe"
             )
         return (
-            f"{message}. Find out its encoding and name it as its `encoding` in the recipe, or convert it "
-            "with `iconv -f ENCODING -t utf-8`"
+            f"{message}. Find out its encoding (Western texts of Windows are often cp1252) and name it as its "
+            "`encoding` in the recipe, or convert it with `iconv -f ENCODING -t utf-8`"
         )
 
 
@@ -233,9 +233,24 @@ def _skip_line(file: BinaryIO) -> None:
         pass
 
 
-def _is_decodable(raw: bytes, encoding: str, may_be_cut: bool = False) -> bool:
+def _is_decodable(raw: bytes, encoding: str) -> bool:
     try:
-        getincrementaldecoder(encoding)().decode(raw, final=not may_be_cut)
+        raw.decode(encoding)
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _reads_as_korean(raw: bytes) -> bool:
+    """Return whether bytes, which the end of what was read may cut, are ordinary Korean in cp949.
+
+    It decodes the apostrophe of cp1252 and the letter after it, too: "It뭩 late". No Korean text has such syllables.
+    """
+    try:
+        text = getincrementaldecoder("cp949")().decode(raw)
+    except UnicodeDecodeError:
+        return False
+    others = [character for character in text if not character.isascii()]
+    # Python's euc_kr spells a syllable that is not in KS X 1001 with eight bytes.
+    common = [one for one in others if "가" <= one <= "힣" and len(one.encode("euc_kr")) == 2]
+    return 2 * len(common) > len(others)
