@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -109,6 +110,27 @@ def test_a_stray_tab_or_bracket_makes_no_table_and_no_json_of_aligned_text(tmp_p
         row.texts for row in read(tmp_path, "parallel", "[One]\tx\nTwo.\n", "[하나]\n둘.\n") if isinstance(row, Row)
     ]
     assert texts == [{"en": "[One]\tx", "ko": "[하나]"}, {"en": "Two.", "ko": "둘."}]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("영어,한국어\nOne.,하나.\n", {}),
+        ("원문\t번역\t검수\nOne.\t하나.\t예\n", {"en": "원문", "ko": "번역"}),
+        ('{"영어": "One.", "한국어": "하나."}\n', {}),
+        ('{"원문": "One.", "번역": "하나."}\n', {"en": "원문", "ko": "번역"}),
+    ],
+)
+def test_names_of_columns_may_be_decomposed_in_the_file_or_the_recipe(
+    tmp_path: Path, content: str, columns: dict[str, str]
+) -> None:
+    for in_file, in_recipe in (("NFD", "NFC"), ("NFC", "NFD")):
+        (tmp_path / "f").write_text(normalize(in_file, content), encoding="utf-8")
+        named = {code: normalize(in_recipe, name) for code, name in columns.items()}
+        source = Source(kind="parallel", paths=("f",), columns=named)
+        (row,) = read_source(source, [tmp_path / "f"], tmp_path, LANGUAGES)
+        assert isinstance(row, Row)
+        assert {code: normalize("NFC", text) for code, text in row.texts.items()} == {"en": "One.", "ko": "하나."}
 
 
 @pytest.mark.parametrize("suffix", ["csv", "CSV", "tsv", "csv.gz"])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any
+from unicodedata import normalize
 
 from crosstune.data.readers import chat
 from crosstune.data.readers.tables import Columns
@@ -156,6 +157,10 @@ def _renamed(interpret: Interpret, columns: Mapping[str, str]) -> Interpret:
             content = inner
         missing = [name for name in columns.values() if name not in content]
         if missing:
+            # macOS may have decomposed them: 본문 looks the same.
+            content = {normalize("NFC", key) if isinstance(key, str) else key: content[key] for key in content}
+            missing = [name for name in missing if name not in content]
+        if missing:
             there = ", ".join(map(str, content)) or "none"
             return f"no key {missing[0]!r}, which `columns` names; there are {there}"
         renamed = {*columns, *columns.values()}
@@ -182,13 +187,18 @@ def _pair(pair: tuple[str, str]) -> Interpret:
 def _by_language(row: Mapping[Any, Any], headers: Mapping[str, frozenset[str]]) -> Mapping[Any, Any]:
     """Return a row whose languages have other names, as tables do (한국어, eng_Latn), by their codes."""
     found = {
-        language: [key for key in row if isinstance(key, str) and key.lower().replace("_", "-") in _hyphened(names)]
+        language: [key for key in row if isinstance(key, str) and _title(key) in _hyphened(names)]
         for language, names in headers.items()
     }
     return {
         **row,
         **{language: row[keys[0]] for language, keys in found.items() if len(keys) == 1 and language not in row},
     }
+
+
+@lru_cache(4096)
+def _title(key: str) -> str:
+    return normalize("NFC", key.lower()).replace("_", "-")
 
 
 @cache

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from crosstune.data.readers.json_files import refuse_page_of_viewer
-from crosstune.data.readers.tables import Columns
+from crosstune.data.readers.tables import Columns, title_of
 from crosstune.data.readers.text_files import TextFile
 from crosstune.data.readers.unpack import open_unpacked
 from crosstune.errors import BadInputError
@@ -137,7 +137,7 @@ def _detect_table_of_texts(header: str, file: TextFile, columns: Columns) -> str
         _refuse_an_unnamed_table(file, columns)
     if named:
         raise BadInputError(
-            f"{file.path} is named as a table, but its first row has no column {columns.required[0]!r}: "
+            f"{file.path} is named as a table (.{named}), but its first row has no column {columns.required[0]!r}: "
             f"{header[:80]!r}. Name the column of the texts in `columns` ({{text: NAME}}, or {{text: '2'}} with "
             f"`format: {named}` where there is no header), or set `format: text` if each line is a document"
             f"{_other_signs(header)}"
@@ -189,7 +189,7 @@ def _detect_table(kind: str, start: str, columns: Columns) -> str:
 
 
 def _names_columns(cells: Sequence[str], columns: Columns) -> bool:
-    titles = {cell.strip().strip('"').lower() for cell in cells}
+    titles = {*map(title_of, cells)}
     return all(columns.names[field] & titles for field in columns.required)
 
 

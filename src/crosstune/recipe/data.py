@@ -3,6 +3,7 @@
 import codecs
 from datetime import date
 from typing import Annotated, Any, Literal, Self
+from unicodedata import normalize
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -38,8 +39,8 @@ def _numbers_as_text(columns: Any) -> Any:
 
 
 def _by_usual_codes(columns: dict[str, str]) -> dict[str, str]:
-    """Return columns with languages by their usual codes, as the rest of a recipe has them."""
-    return {usual_code(field): header for field, header in columns.items()}
+    """Return columns with languages by their usual codes, as the rest of a recipe has them, and headers in NFC."""
+    return {usual_code(field): normalize("NFC", header) for field, header in columns.items()}
 
 
 def _ascii_superset(name: str) -> str:

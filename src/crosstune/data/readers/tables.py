@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from crosstune.data.readers.csv_rows import csv_rows
 from crosstune.data.readers.records import Cells, Record, Records
@@ -159,7 +160,7 @@ def _is_blank(cell: Any) -> bool:
 
 def _layout(cells: Sequence[Any], others: Sequence[Sequence[Any]], columns: Columns, path: str) -> _Layout:
     """Return where each field's column is, and whether these cells are a header."""
-    header = [str(cell).strip().strip('"').lower() for cell in cells]
+    header = [*map(title_of, cells)]
     matches = {
         field: [index for index, title in enumerate(header) if title in titles]
         for field, titles in columns.names.items()
@@ -199,7 +200,12 @@ def _layout(cells: Sequence[Any], others: Sequence[Sequence[Any]], columns: Colu
 
 
 def _cell(row: Sequence[Any], place: int) -> str:
-    return str(row[place]).strip().strip('"').lower() if place < len(row) else ""
+    return title_of(row[place]) if place < len(row) else ""
+
+
+def title_of(cell: Any) -> str:
+    """Return a cell as the name of a column is compared: macOS may have decomposed it."""
+    return normalize("NFC", str(cell).strip().strip('"').lower())
 
 
 def _usual_width(rows: Sequence[Sequence[Any]]) -> int:
