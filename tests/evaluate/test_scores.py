@@ -249,6 +249,8 @@ def test_a_score_of_any_aggregation_is_resampled_by_it() -> None:
     assert "|bs:100|" in score.signature
     mean = aggregated_score(scored(20), "acc", values, lambda drawn: sum(drawn) / len(drawn))
     assert np.allclose(mean.resamples, mean_score(scored(20), "acc", values).resamples[:100])
+    quick = aggregated_score(scored(20), "acc", values, lambda drawn: sum(drawn) / len(drawn), is_quick=True)
+    assert np.allclose(quick.resamples, mean_score(scored(20), "acc", values).resamples)
 
 
 def test_a_mean_of_tasks_is_resampled_item_by_item_as_any_other_score() -> None:

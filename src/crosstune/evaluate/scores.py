@@ -13,6 +13,8 @@ from crosstune.runs.records import Array, OutputRow, Score, hash_of_items
 from crosstune.tokens.bits_per_byte import bits_per_byte
 
 LESS_IS_BETTER = ("ter",)
+# Functions of lm-evaluation-harness that take no longer than a sum.
+QUICK_AGGREGATIONS = ("median", "nanmean", "perplexity", "weighted_perplexity")
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,16 @@ def mean_of_tasks_score(scored: Scored, metric: str, tasks: Sequence[str], value
 
 
 def aggregated_score(
-    scored: Scored, metric: str, values: Sequence[Any], aggregate: Callable[[list[Any]], float]
+    scored: Scored, metric: str, values: Sequence[Any], aggregate: Callable[[list[Any]], float], is_quick: bool = False
 ) -> Score:
-    """Score what a function makes of all values; at most 100 resamples, because a corpus metric takes seconds."""
-    few = replace(scored, num_bootstrap=min(100, scored.num_bootstrap))
-    drawn = np.concatenate(list(draws(len(values), few.num_bootstrap)))
+    """Score what a function makes of all values; at most 100 resamples if it is not quick: BLEU takes seconds each."""
+    few = scored if is_quick else replace(scored, num_bootstrap=min(100, scored.num_bootstrap))
     places = np.arange(len(values))
-    resamples = [aggregate([values[index] for index in np.repeat(places, counts).tolist()]) for counts in drawn]
+    resamples = [
+        aggregate([values[index] for index in np.repeat(places, counts).tolist()])
+        for several in draws(len(values), few.num_bootstrap)
+        for counts in several
+    ]
     return few.make(metric, float(aggregate(list(values))), np.asarray(resamples, np.float64))
 
 

@@ -13,6 +13,7 @@ from crosstune.report.tables import significance as comparisons
 from crosstune.report.tables.build import further_tables, paper_tables
 from crosstune.report.tables.cells import Table
 from crosstune.report.tables.changes import change_table, figure_points
+from crosstune.report.tables.few_resamples import few_resamples
 from crosstune.report.tables.findings import best_per_column, findings
 from crosstune.report.tables.one_answer import one_answer
 from crosstune.report.tables.summary import summary
@@ -59,6 +60,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         findings=[
             *findings(recipe, evidence, main, changes, forgetting.sentence(forgot)),
             *one_answer(recipe, outputs, labels),
+            *few_resamples(compared, evidence.resamples, labels),
             *unequal_tokens(facts.systems),
         ],
         main_tables=main,

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crosstune.evaluate.harness.task_files import AskedAs, HarnessTask, Loaded
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
+    QUICK_AGGREGATIONS,
     Result,
     Scored,
     aggregated_score,
@@ -148,7 +149,8 @@ def _score_by_tasks(
             by_task.setdefault(task, []).append(value)
         return sum(float(aggregation(of_one)) for of_one in by_task.values()) / len(by_task)
 
-    return aggregated_score(scored, metric, list(zip(tasks, values, strict=True)), mean)
+    by_item, is_quick = list(zip(tasks, values, strict=True)), _name_of(aggregation) in QUICK_AGGREGATIONS
+    return aggregated_score(scored, metric, by_item, mean, is_quick)
 
 
 def _name_of(aggregation: Any) -> str:
@@ -174,7 +176,7 @@ def _score(scored: Scored, metric: str, values: list[Any], aggregation: Any) -> 
         return macro_f1_score(scored, references, predictions)
     if name == "bits_per_byte":
         return bits_per_byte_score(scored, values)
-    return aggregated_score(scored, metric, values, aggregation)
+    return aggregated_score(scored, metric, values, aggregation, is_quick=name in QUICK_AGGREGATIONS)
 
 
 def _rows(label: str, samples: list[Row]) -> list[OutputRow]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from crosstune import tasks
 from crosstune.errors import BadInputError
 from crosstune.evaluate.harness.copies import CopyMissingError, copies_for_the_hub
+from crosstune.evaluate.scores import QUICK_AGGREGATIONS
 from crosstune.prompts.templates import TEMPLATES, Template
 from crosstune.recipe import EvaluationTask
 from crosstune.runs.fingerprint import fingerprint
@@ -80,7 +81,7 @@ class HarnessTask:
         copies: the folder that holds copies of data sets of the hub; None if they come from there.
         read_from: the copies that its documents were found to be read from.
         documents: a hash of the documents of a task of the user's own, which may lie in any file.
-        is_mean_of_tasks: whether it was found to be a group whose tasks count alike.
+        has_more_resamples: whether its scores were found to have as many as others; before, they had a hundred.
     """
 
     name: str
@@ -96,7 +97,7 @@ class HarnessTask:
     copies: Path | None = None
     read_from: tuple[Path, ...] = ()
     documents: str = ""
-    is_mean_of_tasks: bool = False
+    has_more_resamples: bool = False
 
     @classmethod
     def of(cls, task: EvaluationTask, items: Path, prompt: Template, root: Path) -> "HarnessTask":
@@ -131,7 +132,11 @@ class HarnessTask:
             return self
         found = self.load()
         documents = found.hash_of_documents() if self.include_path else ""
-        return replace(self, read_from=found.copies, documents=documents, is_mean_of_tasks=not found.counts_items)
+        aggregations = {
+            getattr(one, "__name__", "") for task in found.tasks.values() for one in task.aggregation().values()
+        }
+        more = not found.counts_items or bool(aggregations & {*QUICK_AGGREGATIONS})
+        return replace(self, read_from=found.copies, documents=documents, has_more_resamples=more)
 
     def file_hashes(self) -> dict[str, str]:
         """Return the hashes of the files that decide its scores: its task files, documents, and copies of data sets.
@@ -142,8 +147,7 @@ class HarnessTask:
         files = sorted(folder.rglob("*")) if self.items or self.include_path else []
         hashes = {str(path.relative_to(folder)): hash_file(path) for path in files if path.suffix in (".yaml", ".py")}
         hashes |= {"(documents)": self.documents} if self.documents else {}
-        # Since then such a score has as many resamples as any other; before, it had a hundred.
-        hashes |= {"(resampled)": "2"} if self.is_mean_of_tasks else {}
+        hashes |= {"(resampled)": "2"} if self.has_more_resamples else {}
         copies = {f"{copy.parent.name}/{copy.name}": describe_files(copy) for copy in self.read_from}
         return hashes | {name: fingerprint("copy", files) for name, files in copies.items()}
 
