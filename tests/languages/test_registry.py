@@ -103,6 +103,8 @@ def test_names_come_in_english_in_the_language_itself_and_in_others() -> None:
     assert language_name("pt-BR", "en") == "Brazilian Portuguese"
     assert language_name("zh-TW", "en") == "Chinese (Traditional, Taiwan)"
     assert language_name("qaa-Latn", "en") == "qaa-Latn"
+    # FLORES-200's ace_Arab: named by CLDR, which describes nothing in it.
+    assert [language_name("ace-Arab", asked) for asked in ("en", "ko")] == ["Acehnese (Arabic)", "아체어 (아랍 문자)"]
 
 
 @pytest.mark.parametrize(

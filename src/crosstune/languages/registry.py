@@ -281,7 +281,13 @@ class _Names(Mapping[str, str]):
             return str(plain).partition("(")[0].strip()
         if "_" not in tag or tag.split("_")[0] not in self._locale.languages:
             raise KeyError(code)
-        name: str | None = Locale.parse(tag).get_display_name(self._locale)
+        try:
+            name: str | None = Locale.parse(tag).get_display_name(self._locale)
+        except UnknownLocaleError:
+            # CLDR names the language, and describes nothing in it: Acehnese in Arabic letters.
+            first, *parts = tag.split("_")
+            told = (self._locale.scripts.get(part) or self._locale.territories.get(part) or part for part in parts)
+            name = f"{self._locale.languages[first]} ({', '.join(told)})"
         if not name:
             raise KeyError(code)
         return name
