@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 
 import crosstune
+from crosstune.errors import BadInputError
+from crosstune.report.write.charts import Series, line_chart, standalone
+from crosstune.runs.files import write_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import write_folder
@@ -143,6 +147,18 @@ def test_the_notebook_runs_and_ends_in_a_plot(quick_run: tuple[Path, str], tmp_p
     rows = json.loads(json.dumps(report.scores))
     assert {"system", "task", "metric", "value", "low", "high", "n"} <= rows[0].keys()
     assert report.html.is_file() and report.markdown.startswith("#")
+
+
+def test_a_plot_counts_steps_over_phases_though_not_each_has_a_row(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").touch()
+    places = [(0, 10, 3.0), (0, 20, math.nan), (0, 30, 2.0), (1, 10, 1.0)]
+    rows = [{"phase": phase, "step": step, "loss": loss} for phase, step, loss in places]
+    write_jsonl(RunFolder(tmp_path).system("ours") / "metrics.jsonl", rows)
+    series = [Series("ours", [(10.0, 3.0), (30.0, 2.0), (40.0, 1.0)], 0)]
+    drawn = standalone(line_chart(series, (720, 360), ("step", "loss")), series)
+    assert crosstune.plot_metrics(tmp_path, ["ours"]).svg == drawn
+    with pytest.raises(BadInputError, match=r"ours: metrics\.jsonl has no number 'accuracy'; choose one of .*loss"):
+        crosstune.plot_metrics(tmp_path, ["ours"], "accuracy")
 
 
 def test_the_notebook_is_made_of_cells() -> None:

@@ -1,5 +1,6 @@
 """What a run found: its report, the numbers of its training, and drawings of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +77,33 @@ class Picture:
 
 
 def plot_metrics(run: RunFolder | str | Path, systems: Sequence[str], metric: str = "loss") -> Picture:
-    """Draw a number of ``metrics.jsonl`` by training step, a line for each system; phases follow one another."""
+    """Draw a number of ``metrics.jsonl`` by training step, a line for each system; phases follow one another.
+
+    Raises:
+        CrosstuneError: when a system's rows lack the number.
+    """
     from crosstune.report.write.charts import Series, line_chart, standalone
 
-    series = []
-    for style, system in enumerate(systems):
-        rows = read_metrics(run, system)
-        series.append(Series(system, [(float(at), float(row[metric])) for at, row in enumerate(rows, start=1)], style))
+    series = [
+        Series(system, _by_step(read_metrics(run, system), metric, system), style)
+        for style, system in enumerate(systems)
+    ]
     return Picture(standalone(line_chart(series, (720, 360), ("step", metric.replace("_", " "))), series))
+
+
+def _by_step(rows: Sequence[dict[str, Any]], metric: str, system: str) -> list[tuple[float, float]]:
+    """Return a metric by the step, counted on over the phases: not every step need have a row."""
+    from crosstune.errors import BadInputError
+
+    points, before, last = [], 0, (0, 0)
+    for row in rows:
+        if not isinstance(row.get(metric), int | float):
+            known = ", ".join(name for name, value in row.items() if isinstance(value, int | float))
+            raise BadInputError(f"{system}: metrics.jsonl has no number {metric!r}; choose one of {known}")
+        if row["phase"] != last[0]:
+            before += last[1]
+        last = row["phase"], row["step"]
+        # A diverged step has NaN, which no drawing can show.
+        if math.isfinite(row[metric]):
+            points.append((float(before + row["step"]), float(row[metric])))
+    return points
