@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstune.models.packing import lay_out
-from crosstune.models.plain import Way
+from crosstune.models.plain import Way, num_passes
 from crosstune.recipe import Phase
-from crosstune.train.batches import Schedule, make_schedule, split_over_ranks
+from crosstune.train.batches import Schedule, Share, make_batch, make_schedule, split_over_ranks
 from crosstune.train.rows import Row, Rows, Segment
 from tests.train.conftest import phase
 
@@ -83,6 +83,24 @@ def test_a_model_that_does_not_read_rows_packed_gets_one_row_or_one_padded_batch
     lengths = [[len(segment.tokens) for segment in micro_batch] for micro_batch in padded]
     assert lengths == [[34, 33, 32], [31, 30, 29], [28, 27, 26, 25], [24, 23]]
     assert [len(micro_batch) for micro_batch in split(rows[::11], 1, 120, "right-padded")[0]] == [1, 1]
+
+
+@pytest.mark.parametrize("way", ["right-padded", "one by one"])
+def test_of_a_row_of_many_texts_such_a_model_gets_what_one_pass_reads_and_of_a_pair_both_answers(way: Way) -> None:
+    texts = [make_row([*range(3, 4 + 5 * number)], number)[0] for number in range(12)]
+    rows = Rows.of([tuple(texts[:7]), tuple(texts[7:8]), tuple(texts[8:])], [f"f:{number}" for number in range(12)])
+    shares = [make_batch(rows, 0, np.arange(3), Share(rank, 2, 120, way)) for rank in range(2)]
+    assert len({len(batch.micro_batches) for batch in shares}) == 1
+    read = [segments for batch in shares for segments in batch.micro_batches if segments]
+    assert all(num_passes([segment.tokens for segment in segments], way) == 1 for segments in read)
+    assert sorted(int(segment.source) for segments in read for segment in segments) == [*range(12)]
+    for batch in shares:
+        assert batch.own_origins() == [f"f:{one.source}" for segments in batch.micro_batches for one in segments]
+        assert batch.origins() == [f"f:{number}" for number in range(12)] and len(batch.any_unit) == 1
+    pairs = Rows.of([(texts[0], texts[9]), (texts[1], texts[8])])
+    batch = make_batch(pairs, 0, np.arange(2), Share(0, 1, 120, way, has_pairs=True))
+    assert all(len(segments) % 2 == 0 for segments in batch.micro_batches) and len(batch.any_unit) == 2
+    assert sorted(row for members in batch.members for row in members) == [0, 1]
 
 
 @pytest.mark.slow

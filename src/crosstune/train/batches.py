@@ -79,12 +79,14 @@ class Share:
 
     Attributes:
         way: how the model reads rows: packed, what several begin with once.
+        has_pairs: whether rows are pairs, whose loss needs both answers.
     """
 
     rank: int
     num_ranks: int
     micro_batch_tokens: int
     way: Way = "packed"
+    has_pairs: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,18 @@ class Batch:
         step: counted from 0.
         rows: that the indices are of.
         indices: of the batch's rows, over all ranks.
+        units: what micro-batches are made of: rows, or the texts of rows that are not read packed.
+        places: the batch's units, over all ranks.
         micro_batches: this rank's; as many as any other rank's, some may be empty.
-        members: the rows of each micro-batch.
+        members: the units of each micro-batch.
         supervised: the number of supervised tokens of each language and source of the rows, over all ranks.
     """
 
     step: int
     rows: Rows
     indices: NDArray[np.int64]
+    units: Rows
+    places: NDArray[np.int64]
     micro_batches: Sequence[Sequence[Segment]]
     members: Sequence[Sequence[int]]
     num_tokens: int
@@ -115,9 +121,9 @@ class Batch:
         return sum(self.supervised.values())
 
     @property
-    def any_row(self) -> Row:
-        """Return a row for a rank that has none of its own."""
-        return self.rows[int(self.indices[0])]
+    def any_unit(self) -> Row:
+        """Return a row, or a text, for a rank that has none of its own."""
+        return self.units[int(self.places[0])]
 
     def origins(self) -> list[str]:
         """Return the file and line of each of its examples."""
@@ -125,7 +131,7 @@ class Batch:
 
     def own_origins(self) -> list[str]:
         """Return the file and line of each of this rank's segments."""
-        return self.rows.origins([row for members in self.members for row in members])
+        return self.units.origins([unit for members in self.members for unit in members])
 
 
 def make_batch(rows: Rows, step: int, indices: NDArray[np.int64], share: Share) -> Batch:
@@ -135,12 +141,17 @@ def make_batch(rows: Rows, step: int, indices: NDArray[np.int64], share: Share) 
         values[numbers] for values in (rows.facts.length, rows.facts.num_prompt, rows.facts.corpus)
     )
     counts = np.bincount(corpus, weights=length - num_prompt, minlength=len(rows.corpora))
-    parts = split_over_ranks(rows, indices, share.num_ranks, share.micro_batch_tokens, share.way)
+    # One pass reads one text, or several of about one length: of a row of many texts, all would be kept at a time.
+    is_whole = share.way == "packed" or share.has_pairs
+    units, places = (rows, indices) if is_whole else (rows.apart, numbers)
+    parts = split_over_ranks(units, places, share.num_ranks, share.micro_batch_tokens, share.way)
     return Batch(
         step=step,
         rows=rows,
         indices=indices,
-        micro_batches=[rows.segments(part) for part in parts[share.rank]],
+        units=units,
+        places=places,
+        micro_batches=[units.segments(part) for part in parts[share.rank]],
         members=parts[share.rank],
         num_tokens=int(length.sum()),
         num_bytes=int(rows.facts.num_bytes[numbers].sum()),

@@ -91,7 +91,7 @@ def train(job: Job, context: TrainContext, resume_from: Checkpoint) -> tuple[nn.
             file.resume_at(resume_from.position if resume_from.folder else None)
     way = way_of(job.trainable.model, "training", int(job.rows.facts.length.max()))
     ranks = accelerator.process_index, accelerator.num_processes
-    share = Share(*ranks, job.settings.micro_batch_tokens, way)
+    share = Share(*ranks, job.settings.micro_batch_tokens, way, has_pairs=job.trainable.preference is not None)
     with (
         closing(batches(job.rows, job.schedule, resume_from.totals.steps, share, job.check_files)) as loader,
         progress(job.title, job.schedule.num_steps) as advance,
@@ -239,8 +239,8 @@ def train_step(
         # Once, at the end; where weights are split (FSDP2) after each: until then every rank keeps all gradients.
         is_averaged = accelerator.sync_gradients or accelerator.is_fsdp2
         with nullcontext() if is_averaged else accelerator.no_sync(model):
-            rows = batch.members[index] if segments else batch.indices[:1].tolist()
-            loss = job.trainable.loss(model, segments or batch.any_row, rows, accelerator.device, weight)
+            rows = batch.members[index] if segments else batch.places[:1].tolist()
+            loss = job.trainable.loss(model, segments or batch.any_unit, rows, accelerator.device, weight)
             accelerator.backward(loss.total)
         seen += segments
         losses.append(loss.per_segment[: len(segments)])

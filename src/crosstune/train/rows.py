@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, Self, overload
 
 import numpy as np
@@ -114,6 +115,11 @@ class Rows(Sequence[Row]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         return tuple(self.segments([index % len(self)]))
+
+    @cached_property
+    def apart(self) -> "Rows":
+        """The same segments, each a row of its own."""
+        return Rows(self.facts, np.arange(len(self.facts) + 1), self._values, self.corpora, self._origins)
 
     def segments(self, indices: Sequence[int] | NDArray[np.int64]) -> list[Segment]:
         """Return the segments of some rows, one row after the other."""
