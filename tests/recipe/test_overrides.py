@@ -45,5 +45,14 @@ def test_null_turns_off_what_is_on_by_default_however_it_is_written(tmp_path: Pa
 def test_a_date_needs_no_quotes(tmp_path: Path, written: str) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"base: {MINIATURE.resolve()}\ndata: {{template_date: {written}}}\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="a name has small letters"):
+        load_recipe(MINIATURE, [f"data.sources={{{written}: {{kind: text, language: ko, paths: [a.txt]}}}}"])
     for found in (load_recipe(recipe), load_recipe(MINIATURE, [f"data.template_date={written}"])):
         assert found.data.template_date == date(2025, 1, 31)
+
+
+def test_a_recipe_that_is_not_utf_8_is_named_with_the_line(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_bytes(f"base: {MINIATURE.resolve()}\ndescription: 한국어 실험\n".encode("cp949"))
+    with pytest.raises(RecipeError, match=r"recipe.yaml: line 2 is not UTF-8: save the file as UTF-8"):
+        load_recipe(recipe)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 
 from crosstune.errors import RecipeError
@@ -78,17 +79,12 @@ def validate(content: Mapping[str, Any], where: str) -> Recipe:
     problems = checks.problems(content)
     try:
         # Through JSON, because strict validation then still turns text into paths and lists into tuples.
-        recipe = Recipe.model_validate_json(_as_json(content))
+        recipe = Recipe.model_validate_json(json.dumps(content))
     except ValidationError as error:
         problems = [*(describe(problem) for problem in error.errors()), *problems]
     if problems:
         raise RecipeError("\n".join([f"{where}: {_mistakes(len(problems))}", *(f"  {line}" for line in problems)]))
     return recipe
-
-
-def _as_json(content: Any) -> str:
-    # YAML reads 2025-01-31 without quotes as a date, which JSON has not: it is text like any other.
-    return json.dumps(content, default=str)
 
 
 def load_section(path: Path, kind: type[SectionType]) -> SectionType:
@@ -98,7 +94,7 @@ def load_section(path: Path, kind: type[SectionType]) -> SectionType:
         RecipeError: with every mistake and its path in the file.
     """
     try:
-        return kind.model_validate_json(_as_json(_read(path)))
+        return kind.model_validate_json(json.dumps(_read(path)))
     except ValidationError as error:
         lines = [f"  {describe(problem)}" for problem in error.errors()]
         raise RecipeError("\n".join([f"{path}: {_mistakes(len(lines))}", *lines])) from None
@@ -191,9 +187,11 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RecipeError(
             f"{path}: cannot read this recipe ({error.strerror}). Give a file, or the name of a recipe included with "
-            f"crosstune: "
-            f"{', '.join(shipped.recipes())}"
+            f"crosstune: {', '.join(shipped.recipes())}"
         ) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RecipeError(f"{path}: line {line} is not UTF-8: save the file as UTF-8 in your editor") from None
     content = _parse_yaml(text, str(path))
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a YAML mapping of sections, but this holds {type(content).__name__}")
@@ -220,7 +218,16 @@ def _parse_yaml(text: str, where: str) -> Any:
 @lru_cache(maxsize=16)  # Commands read a recipe twice and more.
 def _parsed(text: str) -> Any:
     # In Python: the library in C reads YAML 1.1, in which Norwegian's code is false.
-    return YAML(typ="safe", pure=True).load(text)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _DatesAsText
+    return yaml.load(text)
+
+
+class _DatesAsText(SafeConstructor):
+    """Reads 2025-01-31 as what is written, with quotes and without: JSON has no dates."""
+
+
+_DatesAsText.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
