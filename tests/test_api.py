@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from tests.warm import run as run_program
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "docs" / "examples" / "quick_run.py"
+# For calls that are refused before they look at it.
+NO_RECIPE: Any = None
 # What Jupyter does: run the cells one after another, and keep the value of the last line.
 _AS_A_NOTEBOOK = """
 import ast, sys
@@ -159,6 +162,28 @@ def test_a_plot_counts_steps_over_phases_though_not_each_has_a_row(tmp_path: Pat
     assert crosstune.plot_metrics(tmp_path, ["ours"]).svg == drawn
     with pytest.raises(BadInputError, match=r"ours: metrics\.jsonl has no number 'accuracy'; choose one of .*loss"):
         crosstune.plot_metrics(tmp_path, ["ours"], "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: crosstune.translate("nowhere", "Good morning."), "lines"),
+        (lambda: crosstune.extend_tokenizer("nowhere", "out", "안녕하세요"), "texts"),
+        (lambda: crosstune.verify("nowhere", "base", "korean.txt"), "texts"),
+        (lambda: crosstune.score("nowhere", tasks="instructions"), "tasks"),
+        (lambda: crosstune.score("nowhere", language="ko"), "language"),
+        (lambda: crosstune.run(NO_RECIPE, "data"), "stages"),
+    ],
+)
+def test_one_text_where_several_belong_is_not_taken_letter_by_letter(call: Callable[[], Any], name: str) -> None:
+    with pytest.raises(BadInputError, match=f"^{name}: .* is a single one. Several are expected: give a list"):
+        call()
+
+
+@pytest.mark.parametrize("stages", [["tain"], ["train", "data"], ["data", "data"]])
+def test_stages_that_are_none_or_out_of_order_are_refused(stages: list[str]) -> None:
+    with pytest.raises(BadInputError, match="give some of data, tokenizer, train, evaluate, report, in this order"):
+        crosstune.run(NO_RECIPE, stages)
 
 
 def test_the_notebook_is_made_of_cells() -> None:

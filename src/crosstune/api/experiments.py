@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crosstune.api.arguments import several
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import console, results
@@ -67,7 +68,7 @@ def run(
         CrosstuneError: with what is wrong, and what to do.
     """
     with silent(console, quiet), silent(results, quiet):
-        return pipeline.run_stages(recipe, stages, command, update)
+        return pipeline.run_stages(recipe, _in_order(stages), command, update)
 
 
 def check(recipe: "Recipe", stages: Sequence[str] = pipeline.STAGE_NAMES) -> None:
@@ -76,7 +77,22 @@ def check(recipe: "Recipe", stages: Sequence[str] = pipeline.STAGE_NAMES) -> Non
     Raises:
         CrosstuneError: with what is wrong.
     """
-    pipeline.check_inputs(recipe, stages)
+    pipeline.check_inputs(recipe, _in_order(stages))
+
+
+def _in_order(stages: Sequence[str]) -> Sequence[str]:
+    """Return stages that are some of a run's, in its order.
+
+    Raises:
+        BadInputError: for others.
+    """
+    from crosstune.errors import BadInputError
+
+    if [name for name in pipeline.STAGE_NAMES if name in several("stages", stages)] != list(stages):
+        raise BadInputError(
+            f"stages {list(stages)}: give some of {', '.join(pipeline.STAGE_NAMES)}, in this order and each once"
+        )
+    return stages
 
 
 def train_systems(recipe: "Recipe", *, update: bool = False, quiet: bool = False) -> RunFolder:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from crosstune.api.arguments import several
 from crosstune.terminal import console, results
 from crosstune.terminal import quiet as silent
 
@@ -65,6 +66,7 @@ def score(
     from crosstune.evaluate.score import score as score_model
     from crosstune.report.scores import to_rows
 
+    tasks, language = several("tasks", tasks), several("language", language)
     asked = Asked(str(model), str(tokenizer or model), None, prompt, max_new_tokens, "float32", template_options or {})
     root = None if data_root is None else Path(data_root)
     choice = Choice(suite, root, split, limit, skip_missing, source, target, tuple(tasks))
@@ -108,6 +110,7 @@ def translate(
         instruction_language: of the instruction that asks for the translation.
         max_new_tokens: where a translation is cut.
     """
+    several("lines", lines)
     from crosstune.serve.decoding import Decoding
     from crosstune.serve.translate import TranslationRequest, translate_lines
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crosstune.api.arguments import several
 from crosstune.runs.folder import RunFolder
 
 
@@ -86,7 +87,7 @@ def plot_metrics(run: RunFolder | str | Path, systems: Sequence[str], metric: st
 
     series = [
         Series(system, _by_step(read_metrics(run, system), metric, system), style)
-        for style, system in enumerate(systems)
+        for style, system in enumerate(several("systems", systems))
     ]
     return Picture(standalone(line_chart(series, (720, 360), ("step", metric.replace("_", " "))), series))
 

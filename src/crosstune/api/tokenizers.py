@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crosstune.api.arguments import several
 from crosstune.runs import pipeline
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def extend_tokenizer(
     """
     from crosstune.tokenizer.from_texts import extend
 
+    texts, source_texts = several("texts", texts), several("source_texts", source_texts)
     return extend(Path(base), Path(out), (target, source), (list(texts), list(source_texts)), settings)
 
 
@@ -79,6 +81,7 @@ def verify(
     from crosstune.recipe import Languages
     from crosstune.tokenizer.verify_command import ComparedTexts, compare
 
+    several("texts", texts)
     pair = (Path(parallel[0]), Path(parallel[1])) if parallel else None
     return compare(
         Path(tokenizer),
