@@ -191,6 +191,24 @@ def test_weights_are_kept_and_the_repeats_that_they_take_are_stated(
     assert len(read_examples(run.mixture("korean") / "examples.parquet")) == 8
 
 
+def test_rows_that_weights_leave_out_are_neither_used_nor_counted_as_changed(
+    recipe_content: dict[str, Any], run: RunFolder, tmp_path: Path
+) -> None:
+    pairs = [{"en": f"This is sentence {number}.", "ko": f"이것은 {number}번째 문장이다."} for number in range(60)]
+    (tmp_path / "corpora" / "pairs.json").write_text(json.dumps({"data": pairs}), encoding="utf-8")
+    cells = {"directions": ["en-ko", "ko-en"], "instruction_languages": ["en"], "wording_noise": 1.0, "repeats": 2}
+    mixture = [{"source": "pairs", **cells, "weight": 9}, {"source": "alpaca", "weight": 1}]
+    recipe_content["data"]["mixtures"]["paper"] = mixture
+    do(recipe_content, run)
+    part, _ = read_json(run.mixture("paper") / "manifest.json")["parts"]
+    found = [one for one in read_examples(run.mixture("paper") / "examples.parquet") if one.source == "pairs"]
+    assert (part["examples"], part["used"]) == (9, len({one.origin for one in found}))
+    assert part["used"] + part["not_drawn"] == part["rows_read"] == 60
+    written = set(translation_instructions("en-ko", "en", "paper") + translation_instructions("ko-en", "en", "paper"))
+    changed = sum(one.prompt.split("\n")[1] not in written for one in found)
+    assert 0 < part["wording_noise"]["changed"] == changed <= 9
+
+
 def test_one_source_may_be_text_and_translation_in_one_mixture(recipe_content: dict[str, Any], run: RunFolder) -> None:
     recipe_content["data"]["mixtures"]["paper"].append({"source": "pairs", "as_text": "ko"})
     do(recipe_content, run)

@@ -159,16 +159,18 @@ class Mixer:
 
         A chat template may refuse a conversation, as one in which a user speaks twice: it is dropped.
         """
-        per_row, repeats = part.renderer.examples_per_row, part.settings.repeats
+        per_row, repeats, noise = part.renderer.examples_per_row, part.settings.repeats, part.renderer.noise
         for first in range(0, len(table), _ROWS_AT_ONCE):
             made: list[Example] = []
             rendered: list[int] = []
             rows = table.slice(first, _ROWS_AT_ONCE)
             columns = (rows.column(name).to_pylist() for name in ("hash", "origin"))
             for hashed, origin, texts in zip(*columns, texts_of(rows, None), strict=True):
+                num_asked = len(noise.changes)
                 try:
                     made += [one for _ in range(repeats) for one in part.renderer.render(origin, texts)]
                 except BadInputError as error:
+                    del noise.changes[num_asked:]
                     part.drops.add(REFUSED, part.settings.source, origin, {**texts, "refused": str(error)})
                 else:
                     rendered.append(hashed)
@@ -217,6 +219,10 @@ class Mixer:
             copies, picks = np.concatenate(part.copies), np.concatenate(part.picks)
             chosen.append(mixture.taken(copies, picks, number, part.settings))
             part.num_examples = number
+            per_row = part.settings.repeats * part.renderer.examples_per_row
+            part.num_left_out = int((~chosen[-1].reshape(-1, per_row).any(axis=1)).sum())
+            if (noise := part.renderer.noise).changes:
+                noise.changes = bytearray(np.frombuffer(noise.changes, np.uint8)[chosen[-1]].tobytes())
         return chosen
 
 

@@ -178,15 +178,15 @@ class MixtureFolders:
             "source": settings.source,
             "rows_read": usable.num_read,
             "dropped": dict(Counter(usable.reasons) + Counter(part.drops.counts())),
-            "not_drawn": part.num_unique - part.num_drawn,
-            "used": part.num_used,
+            "not_drawn": part.num_unique - part.num_drawn + part.num_left_out,
+            "used": part.num_used - part.num_left_out,
             "examples": part.num_examples,
         }
         if usable.changes:
             facts["changed"] = dict(usable.changes)
         if settings.directions:
             facts["wordings"] = part.renderer.num_wordings
-            facts["wording_noise"] = {"share": settings.wording_noise, "changed": part.renderer.noise.num_changed}
+            facts["wording_noise"] = {"share": settings.wording_noise, "changed": sum(part.renderer.noise.changes)}
         if settings.weight is not None:
             once = part.num_used * part.renderer.examples_per_row
             facts["repeats"] = round(part.num_examples / once, 4)

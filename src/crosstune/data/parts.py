@@ -29,6 +29,8 @@ class Part:
         spool: the usable rows of its source.
         drops: what this part drops, besides what was not usable.
         signatures: of its rows in their order, until near duplicates are dropped.
+        num_used: rows that examples were made of.
+        num_left_out: those of them of which the weights leave no example.
         drawn: by bucket, the places of the rows that the draw left.
         copies: which repeat each example belongs to; kept only where weights choose among them.
         picks: keys by which weights choose.
@@ -42,6 +44,7 @@ class Part:
     buckets: Buckets | None = None
     num_unique: int = 0
     num_used: int = 0
+    num_left_out: int = 0
     num_drawn: int = 0
     num_examples: int = 0
     signatures: list[Signatures] = field(default_factory=list)

@@ -21,12 +21,12 @@ class WordingNoise:
     """Changes words in a share of the instructions that it is given.
 
     Attributes:
-        num_changed: how many instructions it has changed so far.
+        changes: a byte for each instruction that it was given, 1 where it changed it.
     """
 
     def __init__(self, share: float, generator: random.Random) -> None:
         self._share, self._generator = share, generator
-        self.num_changed = 0
+        self.changes = bytearray()
 
     def changed(self, instruction: str, name: str, words: Sequence[str], others: Sequence[str] = ()) -> str:
         """Return the instruction, in a share of the calls with other words.
@@ -34,9 +34,13 @@ class WordingNoise:
         Words that hold the ``name`` of the target language stay; ``words`` are what others may be replaced by, and
         ``others`` instructions of other tasks that may lend some of theirs.
         """
+        is_chosen = self._generator.random() < self._share
+        made = self._with_noise(instruction, name, words, others) if is_chosen else instruction
+        self.changes.append(made != instruction)
+        return made
+
+    def _with_noise(self, instruction: str, name: str, words: Sequence[str], others: Sequence[str]) -> str:
         generator = self._generator
-        if generator.random() >= self._share:
-            return instruction
         # From one word to all of them: a change of a fixed size would be a wording of its own.
         rate = generator.random()
         joined = name.replace(" ", _NO_SPACE)
@@ -45,9 +49,7 @@ class WordingNoise:
         for place in open_places:
             if generator.random() < rate:
                 self._change(kept, place, open_places, words or ("",), others or words or ("",))
-        made = " ".join(word for part in kept for word in part if word).replace(joined, name)
-        self.num_changed += made != instruction
-        return made
+        return " ".join(word for part in kept for word in part if word).replace(joined, name)
 
     def _change(
         self,
