@@ -61,12 +61,12 @@ def score(
     Returns:
         A row for each score: system, task, metric, value, interval, number of items.
     """
+    tasks, language = several("tasks", tasks), several("language", language)
     from crosstune.evaluate.find_benchmarks import Choice
     from crosstune.evaluate.score import Asked, language_suite
     from crosstune.evaluate.score import score as score_model
     from crosstune.report.scores import to_rows
 
-    tasks, language = several("tasks", tasks), several("language", language)
     asked = Asked(str(model), str(tokenizer or model), None, prompt, max_new_tokens, "float32", template_options or {})
     root = None if data_root is None else Path(data_root)
     choice = Choice(suite, root, split, limit, skip_missing, source, target, tuple(tasks))

@@ -50,9 +50,9 @@ def extend_tokenizer(
     Raises:
         CrosstuneError: when the tokenizer cannot be extended so, or a property does not hold.
     """
+    texts, source_texts = several("texts", texts), several("source_texts", source_texts)
     from crosstune.tokenizer.from_texts import extend
 
-    texts, source_texts = several("texts", texts), several("source_texts", source_texts)
     return extend(Path(base), Path(out), (target, source), (list(texts), list(source_texts)), settings)
 
 
@@ -78,10 +78,10 @@ def verify(
     Returns:
         What ``crosstune verify --json`` prints; ``["holds"]`` says whether all properties hold.
     """
+    several("texts", texts)
     from crosstune.recipe import Languages
     from crosstune.tokenizer.verify_command import ComparedTexts, compare
 
-    several("texts", texts)
     pair = (Path(parallel[0]), Path(parallel[1])) if parallel else None
     return compare(
         Path(tokenizer),
