@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from crosstune.doctor.subject import Subject, find_subject
+from crosstune.errors import BadInputError
 from crosstune.init import machine
 from crosstune.init.budget import Budget, minutes
 from crosstune.init.corpus import Mixture
@@ -16,6 +17,7 @@ from crosstune.init.found import FoundFile
 from crosstune.init.held_out import hold_out
 from crosstune.init.length import length_of
 from crosstune.init.machine import plan_for
+from crosstune.init.pieces import PieceChoice
 from crosstune.init.rows import DrawnRows, TokenCounter, draw
 from crosstune.init.scoring import ItemCost, ScoringPlan, cost_of_items, fit
 from crosstune.init.sources import Sources
@@ -238,6 +240,27 @@ def test_other_work_on_the_cores_makes_neither_precision_the_faster_one() -> Non
     pace = replace(SPEED, measured=busy, measured_as_scored=free)
     assert pace.gain == pytest.approx(1.5)
     assert pace.trained_as_scored().gain == 1
+
+
+def test_memory_is_counted_with_the_rows_of_new_pieces(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject, room = find_subject(str(make_model()), None), Gpu("this machine", 64.0, 1.0, 1.0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine, "this_device", lambda: room)
+    needed = plan_for(subject, "").cost.memory.total / 1e9
+    many = plan_for(subject, "", sizes=(400, 1_000_000)).cost
+    # Weights, gradients and both moments of a row in float32; logits of each piece beside that.
+    assert many.method.name == "full" and many.memory.total / 1e9 > needed + 1_000_000 * 32 * 16 / 1e9
+    room = replace(room, memory_gb=needed + 0.01)
+    assert plan_for(subject, "").cost.method.name == "full"
+    with pytest.raises(BadInputError, match="does not fit on this machine"):
+        plan_for(subject, "", sizes=(400, 1_000_000))
+
+
+def test_without_room_for_the_rows_of_many_pieces_there_are_fewer() -> None:
+    choice = PieceChoice(8000, "they pay", {2000: 0.2, 4000: 0.3, 8000: 0.4, 16_000: 0.41})
+    assert [one.number for one in choice.and_fewer()] == [8000, 4000, 2000, 0]
+    assert [one.saved for one in choice.and_fewer()] == [0.4, 0.3, 0.2, 0.0]
+    assert [*PieceChoice(0, "too few").and_fewer()] == [PieceChoice(0, "too few")]
 
 
 @pytest.mark.parametrize(("num_weights", "precision"), [(4_000_000_000, "float32"), (7_000_000_000, "bf16")])

@@ -90,18 +90,22 @@ def look_at_cost(subject: Subject, gpu: str, num_gpus: int) -> Iterator[Finding]
 
 
 class Cases:
-    """The ways of training one model: those that train the same of it share what is made and counted."""
+    """The ways of training one model: those that train the same of it share what is made and counted.
 
-    def __init__(self, config: Any, num_gpus: int) -> None:
-        self._config, self.num_gpus = config, num_gpus
+    ``old_size`` are its pieces without the new ones, where it gets some.
+    """
+
+    def __init__(self, config: Any, num_gpus: int, old_size: int | None = None) -> None:
+        self._config, self.num_gpus, self._old_size = config, num_gpus, old_size
         self._of_phase: dict[str, Case] = {}
 
     def case(self, method: Method, micro_batch_tokens: int) -> Case:
         """Return a way of training with micro-batches of so many tokens."""
-        phase, tokens = phase_on_text(**method.phase), tokens_of_text(_TOKENS, micro_batch_tokens, self.num_gpus)
+        phase = phase_on_text(**method.phase_with(new_rows=self._old_size is not None))
+        tokens = tokens_of_text(_TOKENS, micro_batch_tokens, self.num_gpus)
         train = Train.model_validate({**method.machine, "micro_batch_tokens": micro_batch_tokens})
         if (key := phase.model_dump_json()) not in self._of_phase:
-            self._of_phase[key] = Case(self._config, None, phase, train, tokens, self.num_gpus)
+            self._of_phase[key] = Case(self._config, self._old_size, phase, train, tokens, self.num_gpus)
         return replace(self._of_phase[key], settings=train, tokens=tokens)
 
 

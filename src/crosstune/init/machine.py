@@ -1,5 +1,6 @@
 """What training is planned for: a GPU by name, the one that is here, or this machine's processor, measured."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,10 +40,11 @@ class Planned:
         return self.is_measured and not torch.cuda.is_available()
 
 
-def plan_for(subject: Subject, gpu: str, only_float32: bool = False) -> Planned:
+def plan_for(subject: Subject, gpu: str, only_float32: bool = False, sizes: tuple[int, int] = (0, 0)) -> Planned:
     """Find the first way of training, full before LoRA before QLoRA, that fits a GPU, or this machine.
 
-    A processor trains in bfloat16 where that is faster, and unless it may not.
+    A processor trains in bfloat16 where that is faster, and unless it may not. ``sizes`` are the pieces of the model's
+    tokenizer and the new ones beside them, whose rows take memory, too.
 
     Raises:
         BadInputError: when none fits.
@@ -51,7 +53,7 @@ def plan_for(subject: Subject, gpu: str, only_float32: bool = False) -> Planned:
     methods = (
         _ON_GPU if gpu or torch.cuda.is_available() else _on_processor(kind.is_faster_in_bf16 and not only_float32)
     )
-    machine, cases = Machine(kind, 1, _MFU), Cases(subject.config, 1)
+    machine, cases = Machine(kind, 1, _MFU), _cases(subject, *sizes)
     needed = []
     for method in methods:
         cost = cost_of(cases, method, kind.memory_gb)
@@ -63,6 +65,14 @@ def plan_for(subject: Subject, gpu: str, only_float32: bool = False) -> Planned:
         f"{subject.name} does not fit on {kind.name} with {kind.memory_gb:.0f} GB ({', '.join(needed)}). Use a "
         f"smaller model, or a larger GPU with --gpu"
     )
+
+
+def _cases(subject: Subject, old_size: int, num_new: int) -> Cases:
+    if not num_new:
+        return Cases(subject.config, 1)
+    config = copy.deepcopy(subject.config)
+    config.vocab_size = max(config.vocab_size, old_size + num_new)
+    return Cases(config, 1, old_size)
 
 
 def _on_processor(in_bf16: bool) -> Sequence[Method]:

@@ -1,6 +1,6 @@
 """How many new pieces a recipe asks for: by a quick sweep over the texts that were found, and by what is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -51,6 +51,14 @@ class PieceChoice:
     def extension(self) -> dict[str, object] | None:
         """Settings of the extension; None for none."""
         return {"num_new_pieces": self.number, **self.settings} if self.number else None
+
+    def and_fewer(self) -> Iterator["PieceChoice"]:
+        """Yield the choice, and those of fewer pieces, down to none, for a memory that has no room for their rows."""
+        yield self
+        for size in sorted({size for size in self.saved_by_size if size < self.number} | {0}, reverse=True):
+            if self.number:
+                why = f"{size:,} of {self.number:,} that text would pay for: there is no memory for the rows of more"
+                yield replace(self, number=size, why=why)
 
     def trainable(self, num_tokens: float, language: str) -> "PieceChoice":
         """Return no more pieces than so many tokens in the target language train: each is seen often on average."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from crosstune.errors import BadInputError
 from crosstune.init.budget import SHARE_FOR_SCORING, Budget, seconds_to_prepare
 from crosstune.init.corpus import Mixture
 from crosstune.init.length import Length, length_of
@@ -58,14 +59,36 @@ class HoursPlan:
 def plan_hours(asked: InitRequest, training: Training, pieces: PieceChoice) -> HoursPlan:
     """Choose how to train, measure it, and share out the hours; no more pieces than training sees often enough."""
     with quiet(console):
-        planned = plan_for(asked.subject, asked.gpu)
+        pieces, planned = _fitting(asked, training, pieces)
         plan = _plan(asked, training, pieces, planned, None)
-        if planned.is_processor and plan.budget.speed.gain < 1:
+        only_float32 = planned.is_processor and plan.budget.speed.gain < 1
+        if only_float32:
             # Its products are faster in bfloat16, and the whole model is not: a small one, or one of many small steps.
-            planned = plan_for(asked.subject, asked.gpu, only_float32=True)
+            _, planned = _fitting(asked, training, pieces, only_float32)
             plan = _plan(asked, training, pieces, planned, plan.budget.speed.trained_as_scored())
         fewer = pieces.trainable(plan.target_tokens, language_name(asked.languages.target, "en"))
-        return plan if fewer is pieces else _plan(asked, training, fewer, planned, plan.budget.speed)
+        if fewer is pieces:
+            return plan
+        _, again = _fitting(asked, training, fewer, only_float32)
+        is_same = again.cost.method == planned.cost.method
+        return _plan(asked, training, fewer, again, plan.budget.speed if is_same else None)
+
+
+def _fitting(
+    asked: InitRequest, training: Training, pieces: PieceChoice, only_float32: bool = False
+) -> tuple[PieceChoice, Planned]:
+    """Return as many pieces as some way of training has memory for, and the first such way.
+
+    Raises:
+        BadInputError: when the model does not fit without new pieces, either.
+    """
+    for choice in pieces.and_fewer():
+        try:
+            return choice, plan_for(asked.subject, asked.gpu, only_float32, (training.base.size, choice.number))
+        except BadInputError:
+            if not choice.number:
+                raise
+    raise AssertionError("no pieces are the last choice")
 
 
 def _plan(
