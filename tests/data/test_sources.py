@@ -112,6 +112,16 @@ def test_a_stray_tab_or_bracket_makes_no_table_and_no_json_of_aligned_text(tmp_p
     assert texts == [{"en": "[One]\tx", "ko": "[하나]"}, {"en": "Two.", "ko": "둘."}]
 
 
+@pytest.mark.parametrize("sign", [",", "\t"])
+def test_a_column_of_conversations_is_read_by_its_name(tmp_path: Path, sign: str) -> None:
+    turns = json.dumps([{"role": "user", "content": "수도는?"}, {"role": "assistant", "content": "서울."}])
+    cell = '"' + turns.replace('"', '""') + '"'
+    (tmp_path / "f").write_text(f"id{sign}chat{sign}score\n1{sign}{cell}{sign}5\n", encoding="utf-8")
+    source = Source(kind="instructions", language="ko", paths=("f",), columns={"messages": "chat"})
+    (row,) = read_source(source, [tmp_path / "f"], tmp_path, LANGUAGES)
+    assert row == Row("f:2", {"instruction": "수도는?", "input": "", "output": "서울."})
+
+
 @pytest.mark.parametrize(
     ("content", "columns"),
     [

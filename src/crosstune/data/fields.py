@@ -59,7 +59,10 @@ def columns_of(source: Source, languages: Languages) -> Columns:
     if source.kind == "parallel":
         names = {language: _language_headers(language) for language in languages.codes}
     elif source.kind == "instructions":
-        names = {field: frozenset({field}) for field in ("instruction", "input", "output", "history", "system")}
+        # A conversation in a cell is JSON.
+        has_turns = "messages" in source.columns and "instruction" not in source.columns
+        fields = ("messages", "system") if has_turns else ("instruction", "input", "output", "history", "system")
+        names = {field: frozenset({field}) for field in fields}
     else:
         names = {"text": frozenset({"text"})}
     names |= {field: frozenset({header.lower()}) for field, header in source.columns.items() if field in names}
