@@ -117,7 +117,8 @@ def _add_tokenizer(writer: gguf.GGUFWriter, other: dict[str, Any]) -> None:
     if settings["eos"] is not None:
         writer.add_eos_token_id(settings["eos"])
     writer.add_unk_token_id(0)
-    writer.add_add_bos_token(settings["add_bos"])
+    if settings["add_bos"] is not None:
+        writer.add_add_bos_token(settings["add_bos"])
     if settings.get("eot") is not None:
         writer.add_eot_token_id(settings["eot"])
     writer.add_chat_template(TEMPLATE)

@@ -46,6 +46,16 @@ def test_bos_begins_a_text_where_the_file_says_so(tmp_path: Path) -> None:
         assert ids == [1, PIECES.index("the")]
 
 
+@pytest.mark.parametrize(("pre", "begins"), [("llama-bpe", True), ("smollm", False)])
+def test_where_the_file_does_not_say_it_bos_begins_a_text_as_llama_cpp_has_it(
+    tmp_path: Path, pre: str, begins: bool
+) -> None:
+    path = write(tmp_path, pre=pre, add_bos=None)
+    content, _ = content_of(path)
+    for ids in (load_tokenizer(path)("the").input_ids, Tokenizer.from_str(json.dumps(content)).encode("the").ids):
+        assert ids == [*([1] if begins else []), PIECES.index("the")]
+
+
 def test_a_word_that_is_a_piece_is_whole_where_the_model_saw_it_whole(tmp_path: Path) -> None:
     pieces = [*PIECES, "Ġten"]  # no merge makes it
     assert load_tokenizer(write(tmp_path, pieces=pieces, pre="llama-bpe")).tokenize("a ten") == ["a", "Ġten"]

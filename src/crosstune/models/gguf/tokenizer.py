@@ -28,12 +28,14 @@ class _Cuts:
         split: the name of transformers' pattern for words, in the place of GPT-2's.
         composed: characters are composed first (NFC).
         whole_words: a word that is a piece is taken whole, whatever the merges.
+        begins_with_bos: where a file does not say it: files of Llama 3 do not, and llama.cpp puts BOS before each text.
     """
 
     digits_apart: bool = False
     split: str = ""
     composed: bool = False
     whole_words: bool = False
+    begins_with_bos: bool = False
 
 
 # By tokenizer.ggml.pre; of kin in https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp, those whose
@@ -43,7 +45,7 @@ _CUTS = {
     "olmo": _Cuts(),
     "smollm": _Cuts(digits_apart=True),
     "starcoder": _Cuts(digits_apart=True),
-    "llama-bpe": _Cuts(split="llama-bpe", whole_words=True),
+    "llama-bpe": _Cuts(split="llama-bpe", whole_words=True, begins_with_bos=True),
     "qwen2": _Cuts(split="qwen2", composed=True),
 }
 _ROLES = {"unk_token": "unknown", "bos_token": "bos", "eos_token": "eos", "pad_token": "padding"}
@@ -58,10 +60,11 @@ def load(path: str) -> PreTrainedTokenizerFast:
     """
     header = read_header(path)
     _refuse_unknown(path, header)
+    cuts = _CUTS[header.settings["tokenizer.ggml.pre"]]
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=_backend(header),
         **_roles(header),
-        add_bos_token=bool(header.settings.get("tokenizer.ggml.add_bos_token", False)),
+        add_bos_token=bool(header.settings.get("tokenizer.ggml.add_bos_token", cuts.begins_with_bos)),
         clean_up_tokenization_spaces=False,
         model_max_length=_longest(header),
     )
