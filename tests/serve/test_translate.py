@@ -69,6 +69,19 @@ def test_lines_that_come_back_unchanged_are_counted(
     assert "1 line came back unchanged: models copy what they cannot translate" in written.err
 
 
+def test_a_line_of_a_pipe_that_the_model_has_no_room_for_is_counted(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert assistant.max_positions
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{'the cat ' * assistant.max_positions}\n\n"))
+    translate_pipe(assistant, REQUEST)
+    written = capsys.readouterr()
+    assert written.out == "\n\n"
+    assert "1 of 2 translations did not end" in written.err and "within the model's context" in " ".join(
+        written.err.split()
+    )
+
+
 def test_a_pipe_in_another_encoding_is_told_so(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("안녕\n".encode("cp949")), encoding="utf-8"))
     with pytest.raises(BadInputError, match=r"standard input is not UTF-8 \(byte 0\): convert it with iconv"):

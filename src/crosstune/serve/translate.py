@@ -56,15 +56,18 @@ def translate_pipe(assistant: Assistant, request: TranslationRequest) -> None:
     Raises:
         BadInputError: when it is not UTF-8.
     """
-    num_copies = 0
+    num_lines = num_cut = num_copies = 0
     try:
         for line in sys.stdin:
-            written = translate_lines(assistant, request, [line])[0][0]
+            ((written, finished),) = translate_lines(assistant, request, [line])
             sys.stdout.write(written + "\n")
             sys.stdout.flush()
+            num_lines += 1
+            num_cut += not finished
             num_copies += is_copy(line, written)
     except UnicodeDecodeError as error:
         raise BadInputError(f"standard input is not UTF-8 (byte {error.start}): convert it with iconv") from None
+    _say_cut(num_cut, num_lines, request)
     _say_copies(num_copies)
 
 
@@ -100,17 +103,21 @@ def _translate_file(assistant: Assistant, request: TranslationRequest, source: P
             output.flush()
             advance(len(window))
     journal.unlink()
-    if num_cut:
-        note(
-            f"{num_cut} of {len(lines) - num_done} translations did not end within {request.decoding.max_new_tokens} "
-            "tokens (--max-new-tokens) and stand there cut off"
-        )
+    _say_cut(num_cut, len(lines) - num_done, request)
     _say_copies(num_copies)
 
 
 def is_copy(line: str, translation: str) -> bool:
     """Return whether a line with letters came back as it was."""
     return clean(line) == clean(translation) and any(map(str.isalpha, line))
+
+
+def _say_cut(number: int, num_lines: int, request: TranslationRequest) -> None:
+    if number:
+        note(
+            f"{number:,} of {num_lines:,} translations did not end within {request.decoding.max_new_tokens} tokens "
+            "(--max-new-tokens), or within the model's context, and stand there cut off"
+        )
 
 
 def _say_copies(number: int) -> None:
