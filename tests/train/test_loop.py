@@ -24,7 +24,7 @@ from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.hashes import damage_to
 from crosstune.train import loop, saved_state
 from crosstune.train import stage as train_stage
-from crosstune.train.error_messages import disk_advice
+from crosstune.train.error_messages import disk_advice, memory_advice
 from crosstune.train.loss import SummedLoss
 from crosstune.train.methods import trainable
 from crosstune.train.metrics import MetricsFile
@@ -47,6 +47,14 @@ def test_out_of_memory_names_the_setting_to_change(make_run: MakeRun, monkeypatc
     monkeypatch.setattr(trainable, "summed_loss", full)
     with pytest.raises(CrosstuneError, match=r"out of memory with train.micro_batch_tokens=200 .*Lower it"):
         train_stage.run(recipe, run)
+
+
+def test_where_rows_are_read_one_by_one_shorter_ones_need_less_memory_and_smaller_micro_batches_do_not() -> None:
+    with (
+        pytest.raises(CrosstuneError, match=r"with rows read one by one \(2 GiB\)\. Lower max_length_tokens"),
+        memory_advice("base", 200, "one by one"),
+    ):
+        raise torch.OutOfMemoryError("2 GiB")
 
 
 def test_memory_of_a_cpu_that_does_not_suffice_names_the_setting_too(

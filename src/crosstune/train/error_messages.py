@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from torch.distributed.checkpoint.api import CheckpointException
 
 from crosstune.errors import CrosstuneError
+from crosstune.models.plain import Way
 
 _MAX_NAMED_ROWS = 8
 
@@ -30,8 +31,8 @@ def not_finite(where: str, bad: Sequence[str], batch: Sequence[str]) -> str:
 
 
 @contextmanager
-def memory_advice(title: str, micro_batch_tokens: int) -> Iterator[None]:
-    """Turn a lack of memory, on a GPU or a CPU, into the settings to change.
+def memory_advice(title: str, micro_batch_tokens: int, way: Way = "packed") -> Iterator[None]:
+    """Turn a lack of memory, on a GPU or a CPU, into the settings to change; ``way`` is how the model reads rows.
 
     Raises:
         CrosstuneError: when something within the context does not fit.
@@ -43,11 +44,13 @@ def memory_advice(title: str, micro_batch_tokens: int) -> Iterator[None]:
         of_cpu = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
         if not of_cpu and not isinstance(error, torch.OutOfMemoryError):
             raise
+        asked, lower = f"train.micro_batch_tokens={micro_batch_tokens}", "Lower it (the result stays the same)"
+        if way == "one by one":  # A pass is one row, whatever is asked.
+            asked, lower = "rows read one by one", "Lower max_length_tokens (this retrains the system)"
         raise CrosstuneError(
-            f"{title}: out of memory with train.micro_batch_tokens={micro_batch_tokens} ({error}). Lower it (the "
-            "result stays the same), or set train.gradient_checkpointing=true, or launch on more GPUs with "
-            "recipes/launch/one_node_8_gpus.yaml; train.optimizer=adamw_8bit also needs less, and retrains this "
-            "system. The last checkpoint is kept"
+            f"{title}: out of memory with {asked} ({error}). {lower}, or set train.gradient_checkpointing=true, or "
+            "launch on more GPUs with recipes/launch/one_node_8_gpus.yaml; train.optimizer=adamw_8bit "
+            "also needs less, and retrains this system. The last checkpoint is kept"
         ) from None
 
 

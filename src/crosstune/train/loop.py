@@ -97,7 +97,7 @@ def train(job: Job, context: TrainContext, resume_from: Checkpoint) -> tuple[nn.
         progress(job.title, job.schedule.num_steps) as advance,
         stop_requests() as stop_requested,
         fast_paths(job.trainable.model, accelerator, job.settings),
-        memory_advice(job.title, job.settings.micro_batch_tokens),
+        memory_advice(job.title, job.settings.micro_batch_tokens, way),
         context.checkpoints.all_written(),
     ):
         advance(resume_from.totals.steps)
