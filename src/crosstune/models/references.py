@@ -76,7 +76,7 @@ class References:
 
     def _of_small_copy(self, read: Read, attention: str) -> list[Difference]:
         model = inner_model(self._trained)
-        copied: nn.Module | None = copy_at_hand(model.config)
+        copied: nn.Module | None = copy_at_hand(model.config, model.device)
         if copied is None:
             return []
         copied = copied.to(model.device)

@@ -33,9 +33,12 @@ class NoSmallCopyError(Exception):
     """A copy that reads a row has more weights than there is room for."""
 
 
-def most_weights() -> float:
-    """Return how many weights a copy may have: what fits into memory, and half a minute at most."""
-    return min(_MOST_WEIGHTS, free_memory() / BYTES_PER_WEIGHT)
+def most_weights(device: torch.device | None = None) -> float:
+    """Return how many weights a copy may have: what fits into memory, here and on the device, and half a minute."""
+    free = free_memory()
+    if device is not None and device.type == "cuda":
+        free = min(free, torch.cuda.mem_get_info(device)[0])
+    return min(_MOST_WEIGHTS, free / BYTES_PER_WEIGHT)
 
 
 def small_copy(config: PreTrainedConfig, max_weights: float) -> PreTrainedModel:
@@ -107,10 +110,10 @@ def _num_weights(model: PreTrainedModel) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def copy_at_hand(config: PreTrainedConfig) -> PreTrainedModel | None:
-    """Return a small copy, where one of few weights can be made."""
+def copy_at_hand(config: PreTrainedConfig, device: torch.device | None = None) -> PreTrainedModel | None:
+    """Return a small copy, where one of few weights can be made that a device has room for."""
     try:
-        return small_copy(config, most_weights())
+        return small_copy(config, most_weights(device))
     # What raises there is as manifold as architectures. Training tests the model itself when it begins.
     except Exception:
         return None
