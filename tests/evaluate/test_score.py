@@ -1,5 +1,6 @@
 """`crosstune score` finds published files, scores any model folder on them, and goes on where it stopped."""
 
+import inspect
 import json
 import shutil
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from transformers import LlamaForCausalLM
 
+import crosstune
 from crosstune import terminal
 from crosstune.cli import experiments as commands
+from crosstune.cli import score as command
 from crosstune.errors import BadInputError, RecipeError, RunFolderError
 from crosstune.evaluate import find_benchmarks
 from crosstune.evaluate import score as score_module
@@ -18,7 +21,7 @@ from crosstune.evaluate.find_benchmarks import Choice, benchmarks_of, find_tasks
 from crosstune.evaluate.harness import generated_tasks
 from crosstune.evaluate.score import Asked, say_if_trained_otherwise
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.recipe import Recipe
+from crosstune.recipe import Data, EvaluationTask, Recipe
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.tasks.haerae import PARTS
@@ -419,3 +422,10 @@ def test_a_model_that_was_trained_with_another_prompt_is_told_of(
     (tmp_path / "chat_template.jinja").write_text(TEMPLATES["alpaca"].chat_template(), encoding="utf-8")
     say_if_trained_otherwise(Asked(str(tmp_path), str(tmp_path), None, prompt, 8, "float32"))
     assert ["--prompt alpaca asks it as it was trained" in one for one in told] == [True] * is_told
+
+
+@pytest.mark.parametrize("called", [crosstune.score, command.score])
+def test_the_command_and_the_function_ask_as_a_recipe_does_where_nothing_else_is_said(called: Any) -> None:
+    defaults = {name: one.default for name, one in inspect.signature(called).parameters.items()}
+    assert defaults["prompt"] == Data.model_fields["prompt"].default
+    assert defaults["max_new_tokens"] == EvaluationTask.model_fields["max_new_tokens"].default

@@ -16,7 +16,7 @@ from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
 from crosstune.precision import Precision
 from crosstune.prompts.templates import TEMPLATES
-from crosstune.recipe import Recipe, yaml_file
+from crosstune.recipe import Data, EvaluationTask, Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
@@ -27,8 +27,9 @@ from crosstune.terminal import note
 
 # What the scored model is called in its run.
 SYSTEM = "model"
-# How `crosstune score` asks where nothing else is said.
-_PROMPT, _MAX_NEW_TOKENS = "paper-v1", 256
+# How `crosstune score` asks where nothing else is said: as a recipe does.
+_PROMPT = Data.model_fields["prompt"].default
+_MAX_NEW_TOKENS = EvaluationTask.model_fields["max_new_tokens"].default
 
 
 @dataclass(frozen=True)
