@@ -37,4 +37,4 @@ def test_less_of_what_should_be_little_is_better(recipe: Recipe, run: RunFolder)
     assert table is not None
     column, fallen = table.columns[0], TableCell(-0.1, -0.2, -0.05)
     assert (column.judgement(fallen), column.judgement(TableCell(0.1, -0.1, 0.3))) == ("worse", "")
-    assert replace(column, metric="both_keywords").judgement(fallen) == "better"
+    assert replace(column, less_is_better=True).judgement(fallen) == "better"

@@ -67,7 +67,7 @@ def test_no_cell_runs_before_all_that_any_cell_starts_from_was_looked_at(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "ablations").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "ablations").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_the_repository_loads(path: Path) -> None:
     study = load_study(path)
     assert len(list(runs_of(study, path, [], quick=False))) == len(study.cells) * len(study.seeds)

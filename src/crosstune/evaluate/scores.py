@@ -12,7 +12,6 @@ from crosstune.languages.registry import language, refuse_missing_bleu
 from crosstune.runs.records import Array, OutputRow, Score, hash_of_items
 from crosstune.tokens.bits_per_byte import bits_per_byte
 
-LESS_IS_BETTER = ("ter",)
 # Functions of lm-evaluation-harness that take no longer than a sum.
 QUICK_AGGREGATIONS = ("median", "nanmean", "perplexity", "weighted_perplexity")
 
@@ -53,7 +52,7 @@ class Scored:
         n, items = len(self.items), hash_of_items(self.items)
         if n < 2:
             return Score(self.task, metric, value, None, None, n, whole, items=items)
-        return Score(self.task, metric, value, *interval(resamples), n, whole, "bootstrap", items, resamples)
+        return Score(self.task, metric, value, *interval(resamples), n, whole, "bootstrap", items, resamples=resamples)
 
 
 def mean_score(scored: Scored, metric: str, values: Sequence[float]) -> Score:
@@ -208,7 +207,7 @@ def over_wordings(task: str, scores: Sequence[Sequence[Score]]) -> list[Score]:
         first = members[0]
         resamples = [score.resamples for score in members if score.resamples is not None]
         ways: dict[str, Callable[..., Any]] = {"best": np.max, "mean": np.mean, "worst": np.min}
-        if first.metric in LESS_IS_BETTER:
+        if first.less_is_better:
             ways |= {"best": np.min, "worst": np.max}
         else:
             ways["worst_to_best"] = _worst_to_best

@@ -26,8 +26,8 @@ def recipes() -> dict[str, Path]:
 
 def studies() -> dict[str, Path]:
     """Return the files of all shipped studies by name: ``ablations/mixtures``."""
-    paths = sorted((_folder() / _STUDIES).glob("*.yaml"))
-    return {f"{_STUDIES}/{path.stem}": path for path in paths}
+    paths = sorted((_folder() / _STUDIES).rglob("*.yaml"))
+    return {path.relative_to(_folder()).with_suffix("").as_posix(): path for path in paths}
 
 
 def find(path: Path) -> Path:
@@ -37,7 +37,9 @@ def find(path: Path) -> Path:
 
 def find_study(path: Path) -> Path:
     """Return a study file or a folder of them as it was given, or the shipped one of that name where there is none."""
-    return path if path.exists() else {_STUDIES: _folder() / _STUDIES, **studies()}.get(_name(path), path)
+    known = studies()
+    folders = {path.parent.relative_to(_folder()).as_posix(): path.parent for path in known.values()}
+    return path if path.exists() else {**folders, **known}.get(_name(path), path)
 
 
 def _name(path: Path) -> str:

@@ -15,6 +15,22 @@ SHARES_OF_CORRECT = ("acc", "pass_rate", "in_language")
 # The first answers of conversations stand in the outputs under a name of their own: they are right or wrong in nothing.
 FIRST_TURN = "_first_turn"
 Interval = Literal["wilson", "bootstrap", ""]
+Better = Literal["more", "less", ""]
+# By name: ours, and those of lm-evaluation-harness; of every other metric more is better, unless its task says.
+_LESS_IS_BETTER = (
+    "both_keywords",
+    "bits_per_byte",
+    "byte_perplexity",
+    "word_perplexity",
+    "perplexity",
+    "ter",
+    "brier_score",
+)
+
+
+def is_less_better(metric: str) -> bool:
+    """Say whether less of a metric is better, by its name."""
+    return metric.removesuffix("_best").removesuffix("_mean").removesuffix("_worst") in _LESS_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,7 @@ class Score:
         signature: what was computed, with which tool and settings.
         interval: whose interval: ``wilson`` of a share of items, ``bootstrap`` of all else.
         items: which items were scored, in their order, as a hash; only scores of the same items are compared in pairs.
+        better: which is better, as a task of lm-evaluation-harness says; empty: as the metric's name says.
         resamples: its values on resampled items, [num_bootstrap], for paired differences; in a file of their own.
     """
 
@@ -41,7 +58,13 @@ class Score:
     signature: str
     interval: Interval = ""
     items: str = ""
+    better: Better = ""
     resamples: Array | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def less_is_better(self) -> bool:
+        """Say whether less of it is better."""
+        return self.better == "less" if self.better else is_less_better(self.metric)
 
     def row(self) -> dict[str, Any]:
         """Return the score as a JSON object, without its resamples."""
@@ -57,7 +80,7 @@ class Score:
         if value is None:
             return None
         bounds = _number(row.get("low")), _number(row.get("high"))
-        texts = [str(row.get(name, "")) for name in ("signature", "interval", "items")]
+        texts = [str(row.get(name, "")) for name in ("signature", "interval", "items", "better")]
         return cls(str(row["task"]), str(row["metric"]), value, *bounds, int(row["n"]), *texts)  # type: ignore[arg-type]
 
 

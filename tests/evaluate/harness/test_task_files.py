@@ -157,6 +157,18 @@ def test_a_task_of_the_users_own_is_scored_by_name(
     assert len(drawn) == 3 and all(row == replace(rows[int(id)], task="some") for id, row in drawn.items())
 
 
+def test_which_is_better_of_a_task_of_the_users_own_is_what_it_says(
+    local_tasks: Path, llama: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    path = local_tasks / "capitals.yaml"
+    path.write_text(path.read_text().replace("higher_is_better: true", "higher_is_better: false"))
+    results = score_in_harness(
+        llama, tokenizer, {"all": HarnessTask("capitals", include_path=local_tasks)}, settings(100)
+    )
+    (score,) = results["all"].scores
+    assert (score.metric, score.better, score.less_is_better) == ("acc", "less", True)
+
+
 def test_other_documents_of_a_task_of_the_users_own_make_other_scores(local_tasks: Path, tmp_path: Path) -> None:
     task = HarnessTask("capitals", include_path=local_tasks)
     before = task.looked_at().file_hashes()

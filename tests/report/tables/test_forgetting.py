@@ -67,6 +67,15 @@ def write_answers(
     write_jsonl(folder / "outputs.jsonl", rows)
 
 
+def write_scores(run: RunFolder, system: str, task: str, metric: str, value: float, **more: str) -> None:
+    """Write a score whose resamples are all the same, and 20 answers without a right or wrong."""
+    folder = run.system(system) / "evaluation"
+    score = {"task": task, "metric": metric, "value": value, "low": value, "high": value, "n": 20, **more}
+    write_json(folder / "scores.json", {"scores": [{**score, "items": "the same"}]})
+    write_jsonl(folder / "outputs.jsonl", [{"task": task, "id": str(n), "output": ""} for n in range(20)])
+    np.savez(folder / RESAMPLES, **{f"{task}/{metric}": np.full(1000, value)})
+
+
 def gate(recipe: Recipe, run: RunFolder) -> str:
     stage.run(recipe, run)
     return failure(read_json(run.report / "forgetting.json"))
@@ -83,6 +92,26 @@ def test_a_task_of_the_harness_that_falls_fails_the_check(recipe: Recipe) -> Non
     report = (run.report / "report.md").read_text(encoding="utf-8")
     assert "Significant loss: LLaMA (ours, the paper's) (ARC easy, English −0.600)." in report
     assert "fail: LLaMA (ours, the paper's)" in report
+
+
+def test_a_number_of_an_unknown_scale_is_not_held_against_a_limit_of_shares(recipe: Recipe) -> None:
+    limited = gated(recipe, {"squad": {"task": "harness", "name": "squad_en", "language": "en"}})
+    run = RunFolder(limited.runs_root / limited.name)
+    for system in limited.systems:
+        write_scores(run, system, "squad", "best_f1", 66.0 if system == "ours" else 70.0)
+    said = gate(limited, run)
+    assert "LLaMA (ours, the paper's) on squad (best_f1) could not be checked: its numbers are beyond 1" in said
+
+
+def test_less_is_better_where_the_harness_says_so(recipe: Recipe) -> None:
+    limited = gated(recipe, {"toxicity": {"task": "harness", "name": "toxicity", "language": "en"}})
+    run = RunFolder(limited.runs_root / limited.name)
+    for system in limited.systems:
+        write_scores(run, system, "toxicity", "score", 0.6 if system == "ours" else 0.2, better="less")
+    said = gate(limited, run)
+    assert said.startswith("LLaMA (ours, the paper's) on toxicity (score) forgot more than 0.03: its change is +0.400")
+    report = (run.report / "report.md").read_text(encoding="utf-8")
+    assert "score, lower is better" in report
 
 
 @pytest.mark.parametrize(("task", "metric"), [("instructions", "pass_rate"), ("open_questions", "in_language")])
@@ -107,12 +136,7 @@ def test_held_out_text_of_the_source_language_is_a_loss_when_its_bits_rise(recip
     limited = gated(recipe, {"news": {"task": "bits_per_byte", "paths": ["n.txt"], "language": "en"}})
     run = RunFolder(limited.runs_root / limited.name)
     for system in limited.systems:
-        value = 1.091 if system == "ours" else 1.0
-        folder = run.system(system) / "evaluation"
-        score = {"task": "news", "metric": "bits_per_byte", "value": value, "low": value, "high": value, "n": 20}
-        write_json(folder / "scores.json", {"scores": [{**score, "items": "the same"}]})
-        write_jsonl(folder / "outputs.jsonl", [{"task": "news", "id": str(n), "output": ""} for n in range(20)])
-        np.savez(folder / RESAMPLES, **{"news/bits_per_byte": np.full(1000, value)})
+        write_scores(run, system, "news", "bits_per_byte", 1.091 if system == "ours" else 1.0)
     assert gate(limited, run).startswith("LLaMA (ours, the paper's) on news (bits_per_byte) forgot more than 0.03: ")
     report = (run.report / "report.md").read_text(encoding="utf-8")
     assert "Significant loss: LLaMA (ours, the paper's) (English text +0.091 bits per byte, lower is better)." in report

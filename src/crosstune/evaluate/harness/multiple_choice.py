@@ -23,8 +23,11 @@ from crosstune.evaluate.scores import (
 )
 from crosstune.prompts.controls import without_marks
 from crosstune.recipe import Evaluate
-from crosstune.runs.records import OutputRow, Score
+from crosstune.runs.records import Better, OutputRow, Score
 from crosstune.tokens.bits_per_byte import bits_per_byte
+
+# What a task's `higher_is_better` says of a metric.
+_BETTER: dict[bool | None, Better] = {True: "more", False: "less", None: ""}
 
 Row = dict[str, Any]
 
@@ -87,7 +90,7 @@ def score_in_harness(
             for sample in sorted(results["samples"][key], key=lambda sample: sample["doc_id"])
         ]
         scored = Scored(label, signature, settings.num_bootstrap, items=())
-        scores = _scores(scored, samples, members[0].aggregation(), loaded[label].counts_items)
+        scores = _scores(scored, samples, members[0], loaded[label].counts_items)
         found[label] = Result(_rows(label, samples), scores)
     return found
 
@@ -113,11 +116,10 @@ def _key(label: str, name: str, loaded: Loaded) -> str:
     return f"{label}/{name}" if loaded.is_group else label
 
 
-def _scores(
-    scored: Scored, samples: list[Row], aggregations: Mapping[str, Any], counts_items: bool = True
-) -> list[Score]:
+def _scores(scored: Scored, samples: list[Row], task: Any, counts_items: bool = True) -> list[Score]:
     """Score each metric of each filter; the harness lists a document once for each filter of its answers."""
     scores = []
+    aggregations, higher_is_better = task.aggregation(), task.higher_is_better()
     filters = list(dict.fromkeys(sample["filter"] for sample in samples))
     for name in filters:
         members = [sample for sample in samples if sample["filter"] == name]
@@ -128,11 +130,10 @@ def _scores(
             values = [sample[metric] for sample in having]
             aggregation = aggregations.get(metric)
             if counts_items:
-                scores.append(_score(of_these, whole, values, aggregation))
+                score = _score(of_these, whole, values, aggregation)
             else:
-                scores.append(
-                    _score_by_tasks(of_these, whole, [sample["of"] for sample in having], values, aggregation)
-                )
+                score = _score_by_tasks(of_these, whole, [sample["of"] for sample in having], values, aggregation)
+            scores.append(replace(score, better=_BETTER[higher_is_better.get(metric)]))
     return scores
 
 

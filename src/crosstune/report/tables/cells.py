@@ -6,18 +6,8 @@ from itertools import groupby
 from typing import Literal
 
 MISSING = "–"
-# Ours, and those of lm-evaluation-harness.
-LESS_IS_BETTER = (
-    "both_keywords",
-    "bits_per_byte",
-    "byte_perplexity",
-    "word_perplexity",
-    "perplexity",
-    "ter",
-    "brier_score",
-)
 # Neither more nor less of it is better by itself.
-_UNRANKED = ("both_keywords",)
+UNRANKED = ("both_keywords",)
 
 
 @dataclass(frozen=True)
@@ -31,6 +21,8 @@ class Column:
         chance: what guessing gives.
         majority: what the most frequent answer gives.
         baseline: what the training rows give without a model, by which method.
+        is_scale_known: its scores lie between 0 and `top`, or are bits per byte; False of other numbers beyond 1.
+        less_is_better: less of it is better; of a difference, below zero is.
         signed: the cells are differences.
         paper_decimals: of the paper's figures.
         paper: gives the paper's figure for one of its systems.
@@ -45,6 +37,8 @@ class Column:
     chance: float | None = None
     majority: float | None = None
     baseline: tuple[str, float] | None = None
+    is_scale_known: bool = True
+    less_is_better: bool = False
     signed: bool = False
     paper_decimals: int = 2
     paper: Callable[[str | None], float | None] = lambda paper_system: None
@@ -80,7 +74,7 @@ class Column:
     @property
     def _floors(self) -> dict[str, float]:
         """Return what needs no model, by what it is; of equal ones the first counts."""
-        if self.signed or self.metric in LESS_IS_BETTER:
+        if self.signed or self.less_is_better:
             return {}
         levels = max((level for level in (self.chance, self.majority) if level is not None), default=None)
         method, reached = self.baseline or ("", None)
@@ -99,7 +93,7 @@ class Column:
     @property
     def direction(self) -> str:
         """Return what a sentence adds to a number of which less is better; its unit stands before."""
-        return ", lower is better" if self.metric in LESS_IS_BETTER else ""
+        return ", lower is better" if self.less_is_better else ""
 
     @property
     def unit(self) -> str:
@@ -110,7 +104,7 @@ class Column:
         """Return the interval of what a difference loses, so that more is worse; None without an interval."""
         if cell.low is None or cell.high is None:
             return None
-        return (cell.low, cell.high) if self.metric in LESS_IS_BETTER else (-cell.high, -cell.low)
+        return (cell.low, cell.high) if self.less_is_better else (-cell.high, -cell.low)
 
     def text(self, value: float | None) -> str:
         """Return a number as tables print it: three decimals of an accuracy, one of BLEU, a true minus sign."""
@@ -131,7 +125,7 @@ class Column:
             return ""
         if cell.low <= 0 <= cell.high:
             return ""
-        return "better" if (cell.low > 0) != (self.metric in LESS_IS_BETTER) else "worse"
+        return "better" if (cell.low > 0) != self.less_is_better else "worse"
 
     def marks(self, cell: "TableCell") -> str:
         """Return a cell's marks; of a difference, first an arrow: up is better, down is worse, whatever its sign."""
@@ -203,8 +197,8 @@ def mark_best(table: Table) -> Table:
     best: list[str | None] = []
     for index, column in enumerate(table.columns):
         values = [value for row in table.rows if (value := row.cells[index].value) is not None]
-        is_ranked = column.metric not in _UNRANKED and len(values) > 1 and max(values) > min(values)
-        choose = min if column.metric in LESS_IS_BETTER else max
+        is_ranked = column.metric not in UNRANKED and len(values) > 1 and max(values) > min(values)
+        choose = min if column.less_is_better else max
         is_above = column.floor is None or not values or choose(values) > column.floor
         best.append(column.text(choose(values)) if is_ranked and is_above else None)
     rows = tuple(

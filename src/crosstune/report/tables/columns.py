@@ -7,7 +7,8 @@ from crosstune.languages.registry import language_name, split_direction
 from crosstune.recipe import Recipe
 from crosstune.report import paper
 from crosstune.report.scores import Scores
-from crosstune.report.tables.cells import Column
+from crosstune.report.tables.cells import UNRANKED, Column
+from crosstune.runs.records import Score, is_less_better
 
 METRIC_TITLES = {
     "acc": "accuracy",
@@ -26,7 +27,7 @@ METRIC_TITLES = {
     "in_language": "answers in the language",
     "line_pass_rate": "line pass rate",
     "word_pass_rate": "word pass rate",
-    "bits_per_byte": "bits per byte, lower is better",
+    "bits_per_byte": "bits per byte",
     **{
         f"{metric}_{name}": f"{title}, {name} of the unseen instructions"
         for metric, title in (("bleu", "BLEU"), ("chrf++", "chrF++"))
@@ -123,11 +124,14 @@ def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
     spec = settings.spec if settings else None
     chance = (settings.benchmark or settings.spec).chance if settings else None
     figures = dict(spec.paper) if spec and metric == spec.metric else {}
+    found = _scores_of(scores, task, metric)
     return Column(
         task=task,
         metric=metric,
         heading=title,
-        detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
+        detail=_detail(metric, found),
+        is_scale_known=metric in METRIC_TITLES or all(0 <= score.value <= 1 for score in found),
+        less_is_better=_less_is_better(metric, found),
         top=_top(metric),
         chance=chance if metric in ("acc", "acc_norm") else None,
         paper=lambda paper_system: figures.get(paper_system or ""),
@@ -155,12 +159,14 @@ def task_title(recipe: Recipe, label: str) -> str:
 def _translation_column(scores: Scores, label: str, metric: str, direction: str, instruction: str) -> Column:
     source, target = split_direction(direction)
     task = f"{label}_{source}_{target}_{instruction}"
+    found = _scores_of(scores, task, metric)
     return Column(
         task=task,
         metric=metric,
         heading=f"{source.capitalize()}→{target.capitalize()}",
         group=f"{language_name(instruction, 'en')} instruction",
-        detail=_detail(METRIC_TITLES.get(metric, metric), _items(scores, task, metric)),
+        detail=_detail(metric, found),
+        less_is_better=_less_is_better(metric, found),
         top=_top(metric),
         paper_decimals=1,
         paper=lambda paper_system: paper.bleu(paper_system, direction, instruction) if metric == "bleu" else None,
@@ -184,13 +190,21 @@ def all_translation_columns(recipe: Recipe, scores: Scores, pairs: Iterable[tupl
     ]
 
 
-def _items(scores: Scores, task: str, metric: str) -> list[int]:
-    return sorted({score.n for (_, *pair), score in scores.items() if pair == [task, metric]})
+def _scores_of(scores: Scores, task: str, metric: str) -> list[Score]:
+    return [score for (_, *pair), score in scores.items() if pair == [task, metric]]
 
 
-def _detail(metric_title: str, items: list[int]) -> str:
+def _less_is_better(metric: str, scores: Sequence[Score]) -> bool:
+    return any(score.less_is_better for score in scores) if scores else is_less_better(metric)
+
+
+def _detail(metric: str, scores: Sequence[Score]) -> str:
+    title = METRIC_TITLES.get(metric, metric)
+    if _less_is_better(metric, scores) and metric not in UNRANKED:
+        title += ", lower is better"
+    items = sorted({score.n for score in scores})
     if not items:
-        return metric_title
+        return title
     count = f"{items[0]:,}" if len(items) == 1 else f"{items[0]:,} to {items[-1]:,}"
     # No-break spaces keep "n = 500" on one line of a narrow heading.
-    return f"{metric_title}, n\u00a0=\u00a0{count}"
+    return f"{title}, n\u00a0=\u00a0{count}"

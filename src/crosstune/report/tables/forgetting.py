@@ -56,7 +56,8 @@ def verdicts(recipe: Recipe, scores: Scores, changes: Table | None) -> list[Forg
 
 def _forgetting(recipe: Recipe, system: str, column: Column, cell: TableCell, limit: float) -> Forgetting:
     names = system, label_of(recipe, system), column.task, column.metric
-    return Forgetting(*names, cell.value, cell.low, cell.high, limit, verdict(column.loss(cell), limit))
+    loss = column.loss(cell) if column.is_scale_known else None
+    return Forgetting(*names, cell.value, cell.low, cell.high, limit, verdict(loss, limit))
 
 
 def verdict(loss: tuple[float, float] | None, limit: float) -> Verdict:
@@ -106,8 +107,17 @@ def _reasons(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                 f"[{row['low']:+.3f}, {row['high']:+.3f}]"
             )
         elif row["verdict"] == "unchecked":
-            lacks = "a score" if row["change"] is None else "the same items"
-            yield f"{where} could not be checked: it and the reference system need {lacks} there; evaluate both again"
+            yield f"{where} could not be checked: {_obstacle(row)}"
+
+
+def _obstacle(row: Mapping[str, Any]) -> str:
+    if row["low"] is not None:
+        return (
+            f"its numbers are beyond 1, on a scale that crosstune does not know, and the limit of {row['limit']:g} is "
+            f"one of shares from 0 to 1 or of bits per byte; score another metric of it, or remove the task"
+        )
+    lacks = "a score" if row["change"] is None else "the same items"
+    return f"it and the reference system need {lacks} there; evaluate both again"
 
 
 def _worst(found: list[Forgetting]) -> dict[str, Verdict]:

@@ -16,7 +16,7 @@ from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
 from crosstune.report.scores import Resamples, Scores
 from crosstune.report.tables.build import label_of
-from crosstune.report.tables.cells import LESS_IS_BETTER, Column, Table, TableRow
+from crosstune.report.tables.cells import Column, Table, TableRow
 from crosstune.runs.records import SHARES_OF_CORRECT, same_items
 
 ALPHA = 0.05
@@ -214,7 +214,7 @@ def p_values_of(table: Table, row: TableRow, index: int, by_pair: SignedP) -> di
 
 def is_beaten(p: float, column: Column) -> bool:
     """Say whether a signed p-value against another system means that the other is worse."""
-    return 0 < (-p if column.metric in LESS_IS_BETTER else p) < ALPHA
+    return 0 < (-p if column.less_is_better else p) < ALPHA
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
