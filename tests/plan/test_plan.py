@@ -35,7 +35,7 @@ from crosstune.plan.proposals import proposals_for
 from crosstune.recipe import Phase, Train
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.batches import make_schedule, split_over_ranks
-from crosstune.train.cost import Tokens, count_tokens, flops
+from crosstune.train.cost import OfStart, Tokens, count_tokens, flops, with_start_measured
 from crosstune.train.rows import make_rows
 from tests.train.conftest import MakeRun, phase, scratch
 
@@ -288,6 +288,33 @@ def test_operations_are_six_per_weight_and_token() -> None:
     expected = 6 * layers * TOKENS.computed + attention * TOKENS.attended + 6 * 500 * 64 * TOKENS.supervised
     full = Phase(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
     assert flops(model, TOKENS, full) == pytest.approx(expected)
+
+
+def test_a_pass_through_the_phase_s_start_costs_a_third_of_a_trained_one() -> None:
+    model = GPTNeoXForCausalLM(CONFIGS[3])
+    full = Phase(mixture="m", method="full", num_epochs=1, global_batch_size=1, learning_rate=1e-3)
+    all_of_them = OfStart(TOKENS.computed, TOKENS.attended, TOKENS.supervised)
+    more = flops(model, replace(TOKENS, of_start=all_of_them), full)
+    assert more == pytest.approx(4 / 3 * flops(model, TOKENS, full))
+
+
+def test_what_kl_to_start_asks_of_the_start_is_counted_by_language(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch()})
+    settings = recipe.systems["base"].phases[0]
+    rows, _ = make_rows(mixture_tokens(run, "paper", "base"), settings)
+    schedule = make_schedule(len(rows), settings, (3, 0))
+    languages = {language for language, _ in rows.corpora}
+
+    def of_start(*kept: str) -> OfStart:
+        return count_tokens(rows, schedule, 1, 200, kept_languages=kept).of_start
+
+    whole = count_tokens(rows, schedule, 1, 200)
+    assert whole.of_start == OfStart()
+    assert of_start(*languages) == OfStart(whole.computed, whole.attended, whole.supervised)
+    assert len(languages) > 1, languages
+    assert sum(of_start(one).supervised for one in languages) == pytest.approx(whole.supervised, abs=2)
+    once = with_start_measured(whole, rows).of_start
+    assert once.computed == round(whole.computed * int(rows.lengths().sum()) / whole.real)
 
 
 def test_operations_of_the_last_layer_that_are_skipped_are_not_useful() -> None:

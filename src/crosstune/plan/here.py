@@ -180,7 +180,8 @@ def _tokens_of(rows: Rows, chosen: Sequence[int], case: Case) -> Case:
     """Return a case whose tokens are those of some rows, seen once."""
     few = Rows.of([rows[row] for row in chosen])
     schedule = Schedule(len(few), len(few), len(few), (0,))
-    return replace(case, tokens=count_tokens(few, schedule, 1, sum(rows.lengths(np.asarray(chosen)).tolist()), 1))
+    budget = int(rows.lengths(np.asarray(chosen)).sum())
+    return replace(case, tokens=count_tokens(few, schedule, 1, budget, 1, case.phase.kept_languages))
 
 
 def _bytes_of(case: Case) -> int:

@@ -16,7 +16,7 @@ from crosstune.runs.folder import MANIFEST, RunFolder
 from crosstune.terminal import note
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.batches import make_schedule
-from crosstune.train.cost import Tokens, count_tokens
+from crosstune.train.cost import Tokens, count_tokens, with_start_measured
 from crosstune.train.learning_rate import num_warmup_steps
 from crosstune.train.new_rows.rows import read_subwords
 from crosstune.train.rows import make_rows
@@ -102,7 +102,11 @@ def _plan_phase(
     tokenizer = load_tokenizer(str(run.tokenizer(recipe.systems[name].tokenizer)))
     rows, _ = make_rows(mixture_tokens(run, phase.mixture, recipe.systems[name].tokenizer), phase)
     schedule = make_schedule(len(rows), phase, (recipe.seed_of(name), index))
-    tokens = count_tokens(rows, schedule, machine.num_gpus, recipe.train.micro_batch_tokens)
+    tokens = count_tokens(
+        rows, schedule, machine.num_gpus, recipe.train.micro_batch_tokens, kept_languages=phase.kept_languages
+    )
+    if phase.preference and phase.preference.needs_start:
+        tokens = with_start_measured(tokens, rows)
     config = config_of(recipe, name, tokenizer)
     old_size = (
         read_subwords(run.tokenizer("extended")).old_size if recipe.systems[name].tokenizer == "extended" else None

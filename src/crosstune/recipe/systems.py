@@ -189,6 +189,11 @@ class Phase(Section):
         return by + what
 
     @property
+    def kept_languages(self) -> tuple[str, ...]:
+        """Return the languages of the rows that pass through the phase's start, too."""
+        return self.kl_to_start.languages if self.kl_to_start else ()
+
+    @property
     def pulls(self) -> list[str]:
         """Return the settings that hold a phase near its start, by name."""
         settings = {"l2_to_start": self.l2_to_start, "kl_to_start": self.kl_to_start}

@@ -1,6 +1,7 @@
 """What a phase costs: its tokens, what packing saves of them, and the floating-point operations that are left."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,15 @@ _SAMPLED_STEPS = 200
 
 
 @dataclass(frozen=True)
+class OfStart:
+    """The tokens that also pass forward through the model as the phase began, as `Tokens` names them."""
+
+    computed: int = 0
+    attended: int = 0
+    supervised: int = 0
+
+
+@dataclass(frozen=True)
 class Tokens:
     """The tokens of a phase, over all of its steps.
 
@@ -33,6 +43,7 @@ class Tokens:
         largest_micro_batch: computed tokens of the largest micro-batch in the sample.
         most_supervised: supervised tokens of the micro-batch with most of them.
         most_micro_batches: of a rank in a step, in the sample.
+        of_start: those that ``kl_to_start`` or a preference objective also needs of the phase's start.
     """
 
     num_rows: int
@@ -45,6 +56,7 @@ class Tokens:
     largest_micro_batch: int
     most_supervised: int
     most_micro_batches: int
+    of_start: OfStart = OfStart()
 
 
 def count_tokens(
@@ -53,11 +65,15 @@ def count_tokens(
     num_ranks: int,
     micro_batch_tokens: int,
     num_sampled: int = _SAMPLED_STEPS,
+    kept_languages: Collection[str] = (),
 ) -> Tokens:
     """Count the tokens of a phase: exactly what is seen, and by a sample of its steps what is computed of it.
 
-    The sample is drawn from the first epoch: the others have other orders of the same rows.
+    The sample is drawn from the first epoch: the others have other orders of the same rows. Rows of ``kept_languages``
+    also pass through the phase's start.
     """
+    kept = np.array([language in kept_languages for language, _ in rows.corpora])
+    of_start = np.zeros(3)
     last = min(schedule.num_steps, max(num_sampled, len(rows) // schedule.global_batch_size)) - 1
     real = computed = padded = attended = largest = most = most_micro_batches = 0
     for step in np.unique(np.linspace(0, last, num_sampled).round().astype(int)).tolist():
@@ -72,7 +88,11 @@ def count_tokens(
                 size, pairs = _computed(rows, numbers)
                 computed, attended = computed + size, attended + pairs
                 largest = max(largest, size)
-                most = max(most, int((rows.facts.length[numbers] - rows.facts.num_prompt[numbers]).sum()))
+                supervised = rows.facts.length[numbers] - rows.facts.num_prompt[numbers]
+                most = max(most, int(supervised.sum()))
+                if kept.any():
+                    is_kept = kept[rows.facts.corpus[numbers]]
+                    of_start += *_computed(rows, numbers[is_kept]), int(supervised[is_kept].sum())
     all_real = schedule.sum_of_seen(rows.lengths())
     scale = all_real / real
     return Tokens(
@@ -86,7 +106,15 @@ def count_tokens(
         largest_micro_batch=largest,
         most_supervised=most,
         most_micro_batches=most_micro_batches,
+        of_start=OfStart(*(of_start * scale).round().astype(int).tolist()),
     )
+
+
+def with_start_measured(tokens: Tokens, rows: Rows) -> Tokens:
+    """Return the tokens of a phase that measures its start on all rows once, before it begins, as DPO does."""
+    share = int(rows.lengths().sum()) / tokens.real
+    once = OfStart(*(round(share * part) for part in (tokens.computed, tokens.attended, tokens.supervised)))
+    return replace(tokens, of_start=once)
 
 
 def flops(model: PreTrainedModel, tokens: Tokens, phase: Phase) -> float:
@@ -95,7 +123,8 @@ def flops(model: PreTrainedModel, tokens: Tokens, phase: Phase) -> float:
     Two per weight of a matrix and token forward, twice that backward (Kaplan et al. 2020, section 2.1,
     https://arxiv.org/abs/2001.08361); the head, and what of the last layer can be skipped elsewhere, at supervised
     positions only; of experts those that a token is sent to; attention by the pairs that attend; of state that goes on
-    from token to token nothing. Weights that are not trained cost no gradient of their own.
+    from token to token nothing. Weights that are not trained cost no gradient of their own. What the phase's start is
+    asked costs a forward pass more.
     """
     config: Any = model.config.get_text_config(decoder=True)
     head: nn.Parameter = model.get_output_embeddings().weight  # type: ignore[no-untyped-call]
@@ -105,9 +134,14 @@ def flops(model: PreTrainedModel, tokens: Tokens, phase: Phase) -> float:
     passes = 3 if phase.moves_all_layers else 2
     layer = last_layer(model)
     unread = [part for module in unread_modules(layer) for part in module.modules()] if layer else []
-    skipped = sum(at_work.get(part, 0.0) for part in unread) * max(0, tokens.computed - tokens.supervised)
-    layers = float(2 * (inside * tokens.computed - skipped) + attention * tokens.attended)
-    return passes * layers + 6.0 * head.numel() * tokens.supervised
+    unread_weights = sum(at_work.get(part, 0.0) for part in unread)
+
+    def forward(of: Tokens | OfStart) -> float:
+        skipped = unread_weights * max(0, of.computed - of.supervised)
+        return float(2 * (inside * of.computed - skipped) + attention * of.attended)
+
+    trained = passes * forward(tokens) + 6.0 * head.numel() * tokens.supervised
+    return trained + forward(tokens.of_start) + 2.0 * head.numel() * tokens.of_start.supervised
 
 
 def _computed(rows: Rows, numbers: NDArray[np.int64]) -> tuple[int, int]:

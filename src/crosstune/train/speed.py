@@ -44,7 +44,7 @@ def speed_of(
 ) -> Speed:
     """Count a phase's operations and measure the machine's rate."""
     num_ranks = accelerator.num_processes
-    tokens = count_tokens(rows, schedule, num_ranks, settings.micro_batch_tokens, _SAMPLED_STEPS)
+    tokens = count_tokens(rows, schedule, num_ranks, settings.micro_batch_tokens, _SAMPLED_STEPS, phase.kept_languages)
     dtype = torch.bfloat16 if settings.precision != "float32" else torch.float32
     rate = _rate_in_this_process(accelerator.device, dtype, torch.get_num_threads())
     return Speed(flops(model, tokens, phase) / schedule.num_steps, num_ranks * rate)
