@@ -16,7 +16,8 @@ from crosstune.prompts.examples import SCHEMA as EXAMPLES
 from crosstune.prompts.examples import Example
 from crosstune.recipe import Phase
 from crosstune.tokens.store import SCHEMA, tokenize
-from crosstune.train.rows import Row, Rows, Segment, TooLong, make_rows
+from crosstune.train.rows import Row, Rows, Segment, make_rows
+from crosstune.train.too_long import TooLong
 from tests.train.conftest import documents, instructions, pairs
 from tests.train.conftest import phase as phase_content
 
