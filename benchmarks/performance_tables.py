@@ -123,6 +123,7 @@ def summary_rows() -> list[tuple[str, ...]]:
         (f"data stage, {data['rows']:,} rows with every check", data["seconds"]),
         (f"the same on {data['cores']} cores", data["seconds_on_all_cores"]),
         (f"learning 14,336 pieces from {pieces['megabytes']:.0f} MB", pieces["learn_seconds"]),
+        (f"the same on {pieces['hardware']['cores']} cores", pieces["learn_seconds_on_all_cores"]),
         ("1,000,000 rows to the first step", first["cpu_seconds_to_first_step"]),
     ):
         rows.append((work, f"{seconds:g} s", "", "", ""))

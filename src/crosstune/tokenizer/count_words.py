@@ -15,7 +15,9 @@ from crosstune.languages.characters import JOINERS
 from crosstune.runs.in_order import text_batches
 
 # What is counted at once: some ten bytes for each character.
-BATCH_CHARACTERS = 8_000_000
+BATCH_CHARACTERS = 4_000_000
+# So many counts of batches are put together: some hundred megabytes.
+_MOST_ROWS = 4_000_000
 _SPACE = ord(" ")
 _BYTES = 4
 
@@ -32,7 +34,7 @@ def count_words(texts: Iterable[str], letters: str, only_single_spaces: bool) ->
     is_letter = _table(letters)
     is_part = is_letter.copy()
     is_part[[ord(joiner) for joiner in JOINERS]] = True
-    counts: Counter[str] = Counter()
+    tables: list[pa.Table] = []
     for batch in text_batches(texts, BATCH_CHARACTERS):
         codes: Codes = np.frombuffer("\n".join(batch).encode("utf-32-le", "surrogatepass"), np.uint32)
         starts, ends = _runs(is_part[codes], is_letter, codes)
@@ -41,9 +43,10 @@ def count_words(texts: Iterable[str], letters: str, only_single_spaces: bool) ->
         has_space = is_space[np.maximum(starts - 1, 0)] & (starts > 0)
         if only_single_spaces:
             has_space &= ~is_space[np.maximum(starts - 2, 0)] | (starts < 2)
-        for word, count in _counted(codes, starts - has_space, ends):
-            counts[word] = counts.get(word, 0) + count
-    return counts
+        tables.append(_counted(codes, starts - has_space, ends))
+        if sum(map(len, tables)) > _MOST_ROWS:
+            tables = [_together(tables)]
+    return Counter(dict(_words(_together(tables)))) if tables else Counter()
 
 
 @lru_cache(2)
@@ -67,8 +70,8 @@ def _runs(parts: NDArray[np.bool_], is_letter: NDArray[np.bool_], codes: Codes) 
     return starts[starts < ends], ends[starts < ends]
 
 
-def _counted(codes: Codes, starts: Places, ends: Places) -> Iterator[tuple[str, int]]:
-    """Yield each different stretch, in the order in which they are met, and how often it is there."""
+def _counted(codes: Codes, starts: Places, ends: Places) -> pa.Table:
+    """Return each different stretch, in the order in which they are met, and how often it is there."""
     steps = np.zeros(len(codes) + 1, np.int8)
     steps[starts] += 1
     steps[ends] -= 1
@@ -76,9 +79,22 @@ def _counted(codes: Codes, starts: Places, ends: Places) -> Iterator[tuple[str, 
     characters = codes[np.cumsum(steps[:-1], dtype=np.int8).astype(bool)]
     buffers = [None, pa.py_buffer((_BYTES * offsets).astype(np.int32)), pa.py_buffer(characters)]
     found = pc.value_counts(pa.Array.from_buffers(pa.binary(), len(starts), buffers))
-    values = found.field("values")
+    return pa.table({"word": found.field("values"), "count": found.field("counts")})
+
+
+def _together(tables: list[pa.Table]) -> pa.Table:
+    """Return the counts of several tables as one, in the order in which the words are met."""
+    table = pa.concat_tables(tables).combine_chunks()
+    words = pc.dictionary_encode(table.column("word")).combine_chunks()
+    counts = np.zeros(len(words.dictionary), np.int64)
+    np.add.at(counts, words.indices.to_numpy(), table.column("count").to_numpy())
+    return pa.table({"word": words.dictionary, "count": counts})
+
+
+def _words(table: pa.Table) -> Iterator[tuple[str, int]]:
+    values = table.column("word").combine_chunks()
     text = b"".join(values.to_pylist()).decode("utf-32-le", "surrogatepass")
     lengths = pc.binary_length(values).to_numpy() // _BYTES
     last = np.cumsum(lengths)
-    places = zip((last - lengths).tolist(), last.tolist(), found.field("counts").to_pylist(), strict=True)
+    places = zip((last - lengths).tolist(), last.tolist(), table.column("count").to_pylist(), strict=True)
     return ((text[start:end], count) for start, end, count in places)
