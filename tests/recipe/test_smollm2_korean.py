@@ -1,4 +1,4 @@
-"""The recipe of the real model: its three files say the same comparison, and the hub's is read from hub layouts."""
+"""The recipe of the real model: its files say the same comparison, and the hub's is read from hub layouts."""
 
 import json
 from pathlib import Path
@@ -30,6 +30,17 @@ def test_systems_of_the_budget_differ_in_steps_only() -> None:
     for name, system in full.systems.items():
         phases = tuple(phase.model_copy(update={"num_steps": 200}) for phase in system.phases)
         assert small.systems[name] == system.model_copy(update={"phases": phases}), name
+
+
+@pytest.mark.slow
+def test_the_full_run_has_the_same_systems_as_the_others_and_three_epochs_of_all_pairs() -> None:
+    full, usual = (yaml_file.load_recipe(FOLDER / f"{name}.yaml") for name in ("full", "recipe"))
+    assert full.systems.keys() == usual.systems.keys()
+    assert {phase.num_epochs for one in full.systems.values() for phase in one.phases} == {3}
+    for name, mixture in full.data.mixtures.items():
+        assert {part.source for part in mixture} == {part.source for part in usual.data.mixtures[name]}, name
+        if name in ("paper", "bilingual"):
+            assert not any(part.max_rows for part in mixture)
 
 
 def parquet(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -120,6 +120,7 @@ def plan_training(recipe: "Recipe", gpu: str = "here", num_gpus: int = 1, *, mfu
     from crosstune.plan.plan import make_plan
     from crosstune.plan.print_plan import to_json
 
+    gpu = gpu.lower()
     if gpu not in (*GPUS, "here"):
         raise BadInputError(f"{gpu!r} is not a known GPU; choose one of here, {', '.join(GPUS)}")
     with pipeline.stages_run(recipe, ("data", "tokenizer"), "crosstune.plan_training(recipe)", False) as folder:

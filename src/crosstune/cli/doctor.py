@@ -30,7 +30,9 @@ def doctor(
     ] = "en",
     gpu: Annotated[
         GpuName | None,
-        typer.Option("--gpu", help="plan for this GPU", show_default="the smallest with enough memory"),
+        typer.Option(
+            "--gpu", help="plan for this GPU", show_default="the smallest with enough memory", case_sensitive=False
+        ),
     ] = None,
     num_gpus: Annotated[int, typer.Option("--gpus", min=1, help="number of GPUs")] = 1,
     text: Annotated[

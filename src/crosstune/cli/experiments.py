@@ -92,7 +92,10 @@ def plan(
     gpu: Annotated[
         GpuName | None,
         typer.Option(
-            "--gpu", help="plan for this GPU", show_default="measure this machine; with --model one GPU of each size"
+            "--gpu",
+            help="plan for this GPU",
+            show_default="measure this machine; with --model one GPU of each size",
+            case_sensitive=False,
         ),
     ] = None,
     num_gpus: Annotated[

@@ -28,7 +28,8 @@ def init(
     ] = "en",
     hours: Annotated[float, typer.Option("--hours", min=0.05, help="time limit of the run, in hours")] = 3.0,
     gpu: Annotated[
-        GpuName | None, typer.Option("--gpu", help="plan for this GPU", show_default="measure this machine")
+        GpuName | None,
+        typer.Option("--gpu", help="plan for this GPU", show_default="measure this machine", case_sensitive=False),
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="file to write the recipe to")] = Path(
         "recipe.yaml"
