@@ -226,7 +226,9 @@ def test_bf16_keeps_float32_weights_and_leaves_the_next_run_of_the_process_its_o
 
 def test_a_start_that_is_nothing_says_what_it_may_be(make_run: MakeRun) -> None:
     recipe, run = make_run({"base": {"start": "no/such-model", "tokenizer": "base"}})
-    with pytest.raises(BadInputError, match=r"'no/such-model' is not a system.*needs a `revision`"):
+    with pytest.raises(
+        BadInputError, match=r"'no/such-model' is not a system.*also set systems.base.revision to a commit"
+    ):
         train_stage.run(recipe, run)
 
 
