@@ -103,8 +103,8 @@ def locate_start(recipe: Recipe, name: str) -> tuple[str, str | None]:
         raise BadInputError(
             f"systems.{name}.start: {system.start!r} is not a system of this recipe ({', '.join(recipe.systems)}), nor "
             f"a folder or .gguf file here or under data_root ({recipe.data_root or 'not set'}). Put the model there "
-            f"or give its place: systems.{name}.start=PATH. To take it from the hub, also set systems.{name}.revision to "
-            "a commit, so that the run is repeatable"
+            f"or give its place: systems.{name}.start=PATH. To take it from the hub, also set systems.{name}.revision "
+            "to a commit, so that the run is repeatable"
         )
     return system.start, system.revision
 
