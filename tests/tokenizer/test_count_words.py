@@ -34,6 +34,7 @@ def test_arrays_count_what_an_expression_finds(
     drawn = ["".join(draw.choices(SIGNS, k=draw.randrange(12))) for _ in range(300)]
     for batch_characters in (1, 30, 10_000):
         monkeypatch.setattr(module, "BATCH_CHARACTERS", batch_characters)
+        monkeypatch.setattr(module, "BYTES_TOGETHER", 100 * batch_characters)
         texts = [*TEXTS, *drawn, *TEXTS[:2]]
         found = characters.count_words(texts, expression)
         assert list(count_words(texts, letters, single_spaces).items()) == list(found.items())

@@ -16,8 +16,8 @@ from crosstune.runs.in_order import text_batches
 
 # What is counted at once: some ten bytes for each character.
 BATCH_CHARACTERS = 4_000_000
-# So many counts of batches are put together: some hundred megabytes.
-_MOST_ROWS = 4_000_000
+# Counts of so many bytes together are added up as arrays, before each word becomes Python.
+BYTES_TOGETHER = 256_000_000
 _SPACE = ord(" ")
 _BYTES = 4
 
@@ -34,6 +34,7 @@ def count_words(texts: Iterable[str], letters: str, only_single_spaces: bool) ->
     is_letter = _table(letters)
     is_part = is_letter.copy()
     is_part[[ord(joiner) for joiner in JOINERS]] = True
+    counts: Counter[str] = Counter()
     tables: list[pa.Table] = []
     for batch in text_batches(texts, BATCH_CHARACTERS):
         codes: Codes = np.frombuffer("\n".join(batch).encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -44,9 +45,17 @@ def count_words(texts: Iterable[str], letters: str, only_single_spaces: bool) ->
         if only_single_spaces:
             has_space &= ~is_space[np.maximum(starts - 2, 0)] | (starts < 2)
         tables.append(_counted(codes, starts - has_space, ends))
-        if sum(map(len, tables)) > _MOST_ROWS:
-            tables = [_together(tables)]
-    return Counter(dict(_words(_together(tables)))) if tables else Counter()
+        if sum(table.nbytes for table in tables) > BYTES_TOGETHER:
+            _add(counts, tables)
+            tables = []
+    if tables:
+        _add(counts, tables)
+    return counts
+
+
+def _add(counts: Counter[str], tables: list[pa.Table]) -> None:
+    for word, count in _words(_together(tables)):
+        counts[word] = counts.get(word, 0) + count
 
 
 @lru_cache(2)
