@@ -108,10 +108,11 @@ def test_text_alone_becomes_continued_pretraining_with_replay(
     make_model: MakeModel, folder: Path, language: str
 ) -> None:
     write_text(folder / "target.txt", language)
-    write_text(folder / "english.txt", "en")
+    write_text(folder / "english.txt", "en", 2400)
     recipe, _ = written(make_model(), folder, language)
-    weights = {part.source: part.weight for part in recipe.data.mixtures["tuning"]}
-    assert weights == {"target": 0.75, "english": 0.25}
+    target, english = recipe.data.mixtures["tuning"]
+    assert (target.source, target.max_rows, english.source) == ("target", None, "english")
+    assert english.max_rows is not None and 20 < english.max_rows < 2400
     assert {task.task for task in recipe.evaluate.tasks.values()} == {"bits_per_byte"}
     assert recipe.tokenizer.extension is None
     text = (folder.parent / "recipe.yaml").read_text("utf-8")

@@ -58,7 +58,7 @@ def init(asked: InitRequest, dry_run: Callable[[Recipe], None]) -> None:
     chosen = choose_sources(files, recognised, asked.languages)
     benchmarks = {*chosen.tasks}
     base = BpeTokenizer(given.load(asked.subject.path, "MODEL")[0])
-    mixture = mix(chosen, asked.languages)
+    mixture = mix(chosen, asked.languages, base)
     _print_files([*files, *recognised.files.values()], chosen, mixture, asked.languages)
     if mixture is None:
         raise BadInputError(_nothing(asked, len(paths) + len(walked.left_out)))

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosstune.init.benchmarks import translation_cells
+from crosstune.init.found import FoundFile
 from crosstune.init.sources import Sources
 from crosstune.recipe import Languages
+from crosstune.tokenizer.bpe import BpeTokenizer
 
-# Source-language text beside target text, so that the source is not forgotten: a quarter.
+# Source-language text beside target text, so that the source is not forgotten: a quarter of the tokens, at most.
 _REPLAY = 0.25
 # What instructions in one language may be more than in the other; translations may be twice as many as instructions.
 _MOST_TIMES = 2
@@ -21,7 +23,7 @@ class Mixture:
     Attributes:
         parts: as the recipe has them.
         num_rows: of all parts, before documents are packed.
-        shares: of each source in them, by its name.
+        shares: of each source in them, by its name: of rows, or of tokens where rows are documents.
         why: in a sentence.
     """
 
@@ -31,7 +33,7 @@ class Mixture:
     why: str
 
 
-def mix(chosen: Sources, languages: Languages) -> Mixture | None:
+def mix(chosen: Sources, languages: Languages, base: BpeTokenizer) -> Mixture | None:
     """Choose the mixture: translations in both directions and instructions in both languages; else text with replay.
 
     None where nothing is in the target language.
@@ -46,14 +48,10 @@ def mix(chosen: Sources, languages: Languages) -> Mixture | None:
         text = chosen.of("text", languages.target)
         if not text:
             return None
-        known = chosen.of("text", languages.source)
-        parts = _weighed(text, known)
-        why = "no translations or instructions in the target language: continued pretraining on text"
-        why += f", {_REPLAY:.0%} of it in the source language" if known else "; without source text it may forget much"
-    rows = {part["source"]: part.get("max_rows", chosen.files[part["source"]].rows) for part in parts}
+        return _text_with_replay(chosen, text, chosen.of("text", languages.source), base)
+    rows = _rows(chosen, parts)
     total = sum(rows.values())
-    shares = {part["source"]: part.get("weight", rows[part["source"]] / max(1, total)) for part in parts}
-    return Mixture(tuple(parts), total, shares, why)
+    return Mixture(tuple(parts), total, {name: number / max(1, total) for name, number in rows.items()}, why)
 
 
 def _balanced(
@@ -85,11 +83,37 @@ def _largest_source(rows: Sequence[int]) -> int:
     return max(sum(rows) - largest, min(largest, 1000))
 
 
-def _weighed(text: Sequence[str], known: Sequence[str]) -> list[dict[str, Any]]:
-    if not known:
-        return [{"source": name} for name in text]
-    target = [{"source": name, "weight": round((1 - _REPLAY) / len(text), 4)} for name in text]
-    return [*target, *({"source": name, "weight": round(_REPLAY / len(known), 4)} for name in known)]
+def _text_with_replay(chosen: Sources, text: Sequence[str], known: Sequence[str], base: BpeTokenizer) -> Mixture:
+    """Return all text in the target language, and of the source language's no more than its share.
+
+    Weights would cut the whole mixture down to its scarcest source.
+    """
+    tokens = {name: _tokens(chosen.files[name], base) for name in (*text, *known)}
+    target, source = (sum(tokens[name] for name in names) for names in (text, known))
+    kept = min(1.0, target * _REPLAY / (1 - _REPLAY) / max(1.0, source))
+    parts: list[dict[str, Any]] = [{"source": name} for name in text]
+    for name in known:
+        cap = {} if kept == 1.0 else {"max_rows": max(1, round(kept * chosen.files[name].rows))}
+        parts.append({"source": name, **cap})
+        tokens[name] *= kept
+    total = max(1.0, target + kept * source)
+    why = "no translations or instructions in the target language: continued pretraining on text"
+    most = "at most " if any(chosen.files[name].has_more for name in text) else ""
+    share = f", {most}{kept * source / total:.0%} of it in the source language"
+    why += share if known else "; without source text it may forget much"
+    return Mixture(
+        tuple(parts), sum(_rows(chosen, parts).values()), {name: one / total for name, one in tokens.items()}, why
+    )
+
+
+def _tokens(file: FoundFile, base: BpeTokenizer) -> float:
+    """Return about how many tokens a file of text has, by those of a sample."""
+    sample = [row["text"] for row in file.sample]
+    return file.characters * sum(map(len, base.encode_lines(sample))) / max(1, sum(map(len, sample)))
+
+
+def _rows(chosen: Sources, parts: Sequence[dict[str, Any]]) -> dict[str, int]:
+    return {part["source"]: part.get("max_rows", chosen.files[part["source"]].rows) for part in parts}
 
 
 def pieces_mixture(chosen: Sources, languages: Languages) -> list[dict[str, Any]]:

@@ -92,13 +92,27 @@ def _texts(chosen: Sources, names: Sequence[str], root: Path, languages: Languag
 
 
 def _drawn(rows: Iterable[dict[str, str]], num_rows: int, most: int) -> list[dict[str, str]]:
-    """Return the rows whose texts have the smallest hashes: the same ones, wherever they stand; of few rows none."""
+    """Return different rows whose texts have the smallest hashes: the same ones, wherever they stand; of few none."""
     if num_rows < _LEAST_ROWS:
         return []
     long_enough = (row for row in rows if min(map(_num_letters, row.values())) >= _LEAST_LETTERS)
     keyed = ((hashlib.blake2b("\0".join(row.values()).encode()).hexdigest(), row) for row in long_enough)
     wanted = max(1, min(most, round(_SHARE * num_rows)))
-    return [row for _, row in heapq.nsmallest(wanted, keyed, key=lambda pair: pair[0])]
+    return _smallest(keyed, wanted)
+
+
+def _smallest(keyed: Iterable[tuple[str, dict[str, str]]], wanted: int) -> list[dict[str, str]]:
+    """Return the rows with the smallest keys, each once: a sentence that occurs often tests nothing but itself."""
+    kept: dict[str, dict[str, str]] = {}
+
+    def smallest() -> list[tuple[str, dict[str, str]]]:
+        return heapq.nsmallest(wanted, kept.items(), key=lambda pair: pair[0])
+
+    for key, row in keyed:
+        kept[key] = row
+        if len(kept) == 2 * wanted:
+            kept = dict(smallest())
+    return [row for _, row in smallest()]
 
 
 def _beginning(text: str) -> str:

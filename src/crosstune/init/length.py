@@ -13,7 +13,7 @@ _SMALL_CORPUS = 20_000
 
 @dataclass(frozen=True)
 class Length:
-    """How long training is: epochs where the hours allow for one and more, else steps."""
+    """How long training is: epochs where the hours allow for one and more and all rows were counted, else steps."""
 
     setting: dict[str, float]
     batch: int
@@ -37,7 +37,10 @@ def length_of(drawn: DrawnRows, budget: Budget) -> Length:
         if steps >= _FEW_STEPS or epoch < _FEW_STEPS:
             break
     rate = f"{batch * drawn.tokens_per_row / step:,.0f} tokens a second ({speed.how})"
-    if steps >= epoch:
+    if drawn.has_more:
+        # How long an epoch is, is not known: steps take as long as they are said to.
+        steps = min(steps, round(_MOST_EPOCHS * epoch))
+    elif steps >= epoch:
         number = float(min(_MOST_EPOCHS, int(steps / epoch)))
         steps = max(1, round(number * epoch))
         verb = "epoch takes" if number == 1 else "epochs take"
@@ -45,6 +48,7 @@ def length_of(drawn: DrawnRows, budget: Budget) -> Length:
         return Length({"num_epochs": number}, batch, why, steps * step, steps)
     steps = max(1, steps)
     verb = "step takes" if steps == 1 else "steps take"
-    share = f"{batch} rows each, {steps / epoch:.1%} of an epoch"
+    of_what = "the rows that were counted, and there are more" if drawn.has_more else "an epoch"
+    share = f"{batch} rows each, {steps / epoch:.1%} of {of_what}"
     why = f"{steps:,} {verb} about {minutes(steps * step)} ({share}): {rate}"
     return Length({"num_steps": steps}, batch, why, steps * step, steps)

@@ -82,13 +82,14 @@ class DrawnRows:
     """Some rows for all of a mixture.
 
     Attributes:
-        num_rows: of all of it, as training will lay them out.
+        num_rows: of all of it, as training will lay them out; of what was counted, where there are more.
         target_tokens_per_row: tokens of text in the target language, on average.
     """
 
     rows: Rows
     num_rows: float
     target_tokens_per_row: float = 0.0
+    has_more: bool = False
 
     @cached_property
     def tokens_per_row(self) -> float:
@@ -114,7 +115,8 @@ def draw(chosen: Sources, mixture: Mixture, languages: Languages, counter: Token
             drawn[:num_shared] = begin[:num_shared]
             language = chosen.files[name].language or languages.target
             rows.append((Segment(tuple(drawn.tolist()), prompt, 4 * answer, language, name),))
-    return DrawnRows(Rows.of(rows), max(1.0, total), in_target / max(1, len(rows)))
+    has_more = any("max_rows" not in part and chosen.files[part["source"]].has_more for part in mixture.parts)
+    return DrawnRows(Rows.of(rows), max(1.0, total), in_target / max(1, len(rows)), has_more)
 
 
 def _lengths(
@@ -130,10 +132,11 @@ def _lengths(
     file, kind = chosen.files[name], chosen.settings[name]["kind"]
     if kind == "text":
         # Documents are packed into full rows.
+        taken = part.get("max_rows", file.rows) / max(1, file.rows)
         read = [row["text"] for row in file.sample]
         rate = sum(counter.lengths(read, file.language)) / max(1, sum(map(len, read)))
         full = _Lengths(1, longest - 1, longest if file.language == languages.target else 0)
-        return file.characters * rate / longest, [full]
+        return taken * file.characters * rate / longest, [full]
     return mixture.num_rows * mixture.shares[name], [
         _Lengths(prompt, min(answer, longest - prompt), min(in_target, longest))
         for prompt, answer, in_target in _prompts_and_answers(chosen, part, languages, counter)
