@@ -102,6 +102,27 @@ def test_no_piece_contains_a_denied_string_and_all_stay_reachable(any_base: BpeT
     assert [piece for piece in new.pieces if extended.cut(piece) != [piece]] == []
 
 
+@pytest.mark.parametrize("deny", [("하",), ("나라",), ("는", "나라가"), ("나하",)])
+def test_pieces_beside_a_denied_string_are_learnt_as_if_it_stood_nowhere(
+    any_base: BpeTokenizer, deny: tuple[str, ...]
+) -> None:
+    """Else dummies stand in the place of all that the trainer would have joined with it."""
+    words = [chr(0xAC00 + 28 * first) + chr(0xAC00 + 28 * second) for first in range(12) for second in range(12)]
+    text = " ".join(f"{word}하는 {word}나라가 {word}하는 {word}나라가" for word in words)
+    new = learn_new_pieces(any_base, [text], LearnRequest("ko", 160, "seen", deny=deny))
+    surfaces = [any_base.surface(piece) or "" for piece in new.pieces]
+    assert len(new.pieces) == 160
+    assert not any(string in surface for surface in surfaces for string in deny if len(surface) > 1)
+    assert all(extend(any_base, new, 160).produces(new.pieces))
+
+
+def test_a_denied_string_is_meant_as_the_normalizer_spells_it() -> None:
+    base = byte_level_base(["nothing"], 256, normalizers.Lowercase())
+    new = learn_new_pieces(base, ["Кот котик. Дом домик."] * 3, LearnRequest("ru", 60, "seen", deny=("Кот",)))
+    surfaces = [base.surface(piece) or "" for piece in new.pieces]
+    assert " домик" in surfaces and not any("кот" in surface for surface in surfaces)
+
+
 def test_allowed_words_in_other_letters_or_without_place_are_refused(
     small_base: BpeTokenizer, korean: list[str]
 ) -> None:
@@ -160,6 +181,29 @@ def test_no_piece_is_learnt_for_a_spelling_that_the_normalizer_changes() -> None
     extended = extend(base, new, 100)
     assert all(extended.produces(new.pieces))
     assert extended.internal(" হ\u09af\u09bc") in new.pieces
+
+
+DEEPSEEK = (r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|\s+(?!\S)|\s+")
+
+
+@pytest.mark.parametrize("expressions", [DEEPSEEK, (r"\p{Hiragana}+|[\p{Han}&&[^々]]+| ?\p{L}+|\s+",)])
+@pytest.mark.parametrize("text", ["カー 人々 ラー 々人", "人々 カー 々人 ラー"])
+def test_letters_of_one_category_that_the_pre_tokenizer_tells_apart_are_parted_apart(
+    expressions: tuple[str, ...], text: str
+) -> None:
+    """DeepSeek's knows kana and 一 to 龥; ー is among them, and 々, a letter of the same category, is not."""
+    tokenizer = Tokenizer(models.BPE())
+    splits = [pre_tokenizers.Split(Regex(expression), "isolated") for expression in expressions]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*splits, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator([""], trainers.BpeTrainer(initial_alphabet=alphabet, show_progress=False))
+    base = BpeTokenizer(json.loads(tokenizer.to_str()))
+    words = text.split()
+    assert [*PreTokens(base).of_each(words)] == [PreTokens(base).of(word) for word in words]
+    new = learn_new_pieces(base, [text] * 3, LearnRequest("ja", 60, "seen"))
+    pieces = {base.surface(piece) for piece in new.pieces}
+    assert {"カー", "ラー"} <= pieces and "人々" not in pieces
+    assert all(extend(base, new, 60).produces(new.pieces))
 
 
 @given(

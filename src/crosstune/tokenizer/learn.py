@@ -1,6 +1,7 @@
 """Learn the target language's new pieces and merges on top of what the base tokenizer already does."""
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -90,12 +91,14 @@ def learn_from_parts(
     new.num_for_characters = len(new.pieces)
     new = allowed(new) if allowed else new
     symbols = _cut_into_symbols(base.with_pieces(new.pieces, new.merges), parts, new.promised)
+    # As the normalizer spells them: it may write small letters.
+    symbols = _apart_at_denied(symbols, ["".join(found) for found in PreTokens(base).of_each(request.deny)])
     # Of what may be left out, more is learnt than is wanted: up to three quarters of it.
     num_pieces = request.num_new_pieces * (4 if allowed else 1)
     wanted = num_pieces - len(new.pieces)
     # Some merges give a piece that another merge gave already, or that the base has: ask for more, and stop in time.
     merges = learn_merges(symbols, wanted + wanted // 10 + 100) if symbols and wanted else []
-    _take(new, _without_denied(base, merges, request.deny), set(base.pieces), num_pieces)
+    _take(new, merges, set(base.pieces), num_pieces)
     new = first_pieces(base, allowed(new), request.num_new_pieces) if allowed else new
     _refuse_missing(base, new, request)
     return new
@@ -148,20 +151,6 @@ def allowed_words(words: Counter[str], request: LearnRequest) -> Counter[str]:
         )
     most = max(words.values(), default=2)
     return Counter({f" {word}": max(most, 2) * count for word, count in Counter(request.allow).items()})
-
-
-def _without_denied(base: BpeTokenizer, merges: list[Merge], deny: tuple[str, ...]) -> list[Merge]:
-    """Leave out merges to a denied piece, and those that build on it: what remains is cut as if they never were."""
-    denied: set[str] = set()
-    strings = [base.internal(string) for string in deny]
-    kept = []
-    for left, right in merges:
-        piece = left + right
-        if left in denied or right in denied or any(string in piece for string in strings):
-            denied.add(piece)
-        else:
-            kept.append((left, right))
-    return kept
 
 
 def _refuse_missing(base: BpeTokenizer, new: NewPieces, request: LearnRequest) -> None:
@@ -260,6 +249,24 @@ def _cut_into_symbols(base: BpeTokenizer, parts: Counter[str], promised: list[st
         for run in _runs(pieces, joined):
             symbols[run] += count
     return symbols
+
+
+def _apart_at_denied(symbols: Counter[tuple[str, ...]], denied: list[str]) -> Counter[tuple[str, ...]]:
+    """Part words where symbols would be joined to a denied string: what is learnt beside it then needs none of it."""
+    if not denied:
+        return symbols
+    apart: Counter[tuple[str, ...]] = Counter()
+    for word, count in symbols.items():
+        starts, text = [0, *accumulate(map(len, word))], "".join(word)
+        borders = {0, len(word)}
+        for found in (match.span(1) for one in denied for match in re.finditer(f"(?=({re.escape(one)}))", text)):
+            first, last = (bisect_right(starts, place) - 1 for place in (found[0], found[1] - 1))
+            # A symbol that holds all of it stands alone.
+            borders |= {last} if first < last else {first, first + 1}
+        for start, end in pairwise(sorted(borders)):
+            if end - start > 1:
+                apart[word[start:end]] += count
+    return apart
 
 
 def _of_known(base: BpeTokenizer, part: str, pieces: list[str], known: set[str]) -> list[bool]:
