@@ -180,6 +180,21 @@ def test_one_text_where_several_belong_is_not_taken_letter_by_letter(call: Calla
         call()
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: crosstune.plan_training(NO_RECIPE, "h100", mfu=40), "mfu=40: out of bounds. Allowed: 0.01 to 1"),
+        (lambda: crosstune.plan_training(NO_RECIPE, "h100", 0), "num_gpus=0: out of bounds. Allowed: 1 or more"),
+        (lambda: crosstune.score("model", limit=0), "limit=0: out of bounds"),
+        (lambda: crosstune.translate("model", ["a"], max_new_tokens=0), "max_new_tokens=0: out of bounds"),
+        (lambda: crosstune.sweep(NO_RECIPE, [1000, 0]), "sizes=0: out of bounds"),
+    ],
+)
+def test_numbers_that_the_commands_refuse_are_refused(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        call()
+
+
 @pytest.mark.parametrize("stages", [["tain"], ["train", "data"], ["data", "data"]])
 def test_stages_that_are_none_or_out_of_order_are_refused(stages: list[str]) -> None:
     with pytest.raises(BadInputError, match="give some of data, tokenizer, train, evaluate, report, in this order"):

@@ -102,6 +102,15 @@ def test_what_an_evaluation_set_holds_is_neither_asked_nor_learned() -> None:
     assert mined([answer], known) == ([], {OVERLAP: 1})
 
 
+def test_an_own_answer_that_holds_an_evaluation_item_is_not_chosen() -> None:
+    other = "늙은 선생님이 작은 방의 창문을 닫았다."
+    answers = [judged(SENTENCE, asked=question(0)), judged(other, asked=question(1, "Say it in Korean"))]
+    (pair,), _ = mined(answers, chosen="own")
+    assert pair.row(PAPER)["chosen"] == other
+    (pair,), dropped = mined(answers, EvaluationTexts({other: "translate"}, 13), chosen="own")
+    assert (pair.row(PAPER)["chosen"], pair.chosen_from, dropped) == (TRANSLATION, "reference", {OVERLAP: 1})
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

@@ -118,6 +118,15 @@ def test_proposals_cost_time_first_and_what_rounds_more_is_named_only_where_it_s
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("old_size", "settings"), [(None, "{}"), (400, "{train_new_rows: true}")])
+def test_adapters_are_proposed_with_the_new_rows_that_were_counted(old_size: int | None, settings: str) -> None:
+    whole = case(old_size=old_size)
+    found = [one.changes for one in proposals_for(whole, of_memory(whole.memory().total - 1))]
+    adapters = [changes for changes in found if "method: lora" in changes]
+    assert adapters and all(changes.startswith(f"method: lora, lora: {settings}") for changes in adapters)
+
+
+@pytest.mark.slow
 def test_small_micro_batches_come_before_layers_that_are_computed_again_and_are_no_shorter_than_a_row() -> None:
     phase, settings = phase_on_text(method="full"), Train(precision="bf16", micro_batch_tokens=4096)
     whole = Case(config(), None, phase, settings, tokens_of_text(512 * 640, 4096, 1), 1)

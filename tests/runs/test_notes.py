@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from crosstune.api import read_report
 from crosstune.errors import RunFolderError
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json, write_json, write_text
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.hashes import describe_files
+from crosstune.runs.notes import digest_of, refuse_outdated_report
 
 
 class Stages:
@@ -143,6 +145,31 @@ def test_what_was_made_from_another_mixture_is_not_scored(start: Callable[..., R
     start("data")
     with pytest.raises(RunFolderError, match="what `crosstune data` made, which it was made from, is another since"):
         start("evaluate")
+
+
+@pytest.mark.slow
+def test_a_report_of_scores_that_were_made_again_is_not_read(start: Callable[..., RunFolder], stages: Stages) -> None:
+    run = start()
+    refuse_outdated_report(run)
+    stages.content = "changed items"
+    start("evaluate")
+    with pytest.raises(RunFolderError, match="tells of what `crosstune evaluate` made before, and another is there"):
+        read_report(run)
+    start("report")
+    refuse_outdated_report(run)
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_left_beside_a_folder_is_no_part_of_what_was_made(
+    start: Callable[..., RunFolder],
+) -> None:
+    run = start()
+    before = digest_of(run, "data")
+    # As a kill leaves them before a folder takes its place, and behind it.
+    for left in (".m.tmp", ".m.old"):
+        shutil.copytree(run.mixture("m"), run.mixture(left))
+    assert digest_of(run, "data") == before
+    start("evaluate")
 
 
 @pytest.mark.slow

@@ -67,6 +67,17 @@ def test_no_cell_runs_before_all_that_any_cell_starts_from_was_looked_at(tmp_pat
 
 
 @pytest.mark.slow
+def test_a_quick_study_leaves_the_folder_of_the_whole_one_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_study(tmp_path, seeds=[1])
+    for quick, name in ((False, "grid"), (True, "grid_quick")):
+        run_study(path, [f"runs_root={tmp_path}/runs"], quick=quick, dry_run=True, command="crosstune study")
+        told = "".join(capsys.readouterr().err.split())
+        assert f"->{tmp_path}/runs/{name}/paper_seed_1" in told
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "ablations").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_the_repository_loads(path: Path) -> None:
     study = load_study(path)
@@ -100,6 +111,43 @@ def test_mistakes_of_a_cell_are_named_with_it(tmp_path: Path, changes: dict[str,
     path = write_study(tmp_path, **changes)
     with pytest.raises(RecipeError, match=message):
         list(runs_of(load_study(path), path, [], quick=False))
+
+
+MERGED = {"systems.mixed": {"start": "ours", "tokenizer": "extended", "merge": {"weight": 0.5}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "overrides", "message"),
+    [
+        ({}, ["systems.ours.seed=7"], r"systems\.ours\.seed is set to 7 for all runs.*the same one 2 times"),
+        ({}, ["systems.*.seed=7"], "leave it out; the study's own `seeds` are"),
+        (
+            {"systems": ["mixed"], "common": MERGED},
+            [],
+            r"'mixed' would be the same model with each of the 2 `seeds`.*\(ours\) is made once\. Add the trained",
+        ),
+    ],
+)
+def test_one_model_does_not_count_as_several_seeds(
+    tmp_path: Path, changes: dict[str, Any], overrides: list[str], message: str
+) -> None:
+    path = write_study(tmp_path, **changes)
+    with pytest.raises(RecipeError, match=message):
+        list(runs_of(load_study(path), path, overrides, quick=False))
+    alone = load_study(path).model_copy(update={"seeds": (1,)})
+    assert len(list(runs_of(alone, path, overrides, quick=False))) == 2
+    if "systems" in changes:
+        both = load_study(path).model_copy(update={"systems": ("ours", "mixed")})
+        assert len(list(runs_of(both, path, overrides, quick=False))) == 4
+
+
+def test_systems_that_are_only_merged_run_with_each_seed_of_a_recipe(tmp_path: Path) -> None:
+    path = ROOT / "recipes" / "smollm2_korean" / "chat_vector.yaml"
+    recipe = yaml_file.load_recipe(path, ["seeds=[1, 2]", f"runs_root={tmp_path}"])
+    study = study_of_seeds(recipe, path)
+    assert study.systems == ("chat_then_korean", "korean", "vector", "half_vector")
+    for run in runs_of(study, path, [], quick=False):
+        assert run.recipe.seed_of("korean") == run.seed and "half_vector" in run.recipe.systems
 
 
 def test_a_folder_holds_its_studies_in_the_order_of_their_files(tmp_path: Path) -> None:
@@ -229,8 +277,9 @@ def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Pa
     settings = [f"runs_root={tmp_path}", "systems.ours.phases.0.num_epochs=null", "systems.ours.phases.0.num_steps=3"]
     settings += ["systems_at_once=1"]  # what works side by side loads all libraries first
     # The first run begins from the quick miniature, as a second one does from the first.
-    shutil.copytree(quick_run[0], tmp_path / "grid" / "paper_seed_1", ignore=shutil.ignore_patterns(".lock"))
-    runs = list(runs_of(load_study(path), path, settings, quick=True))
+    shutil.copytree(quick_run[0], tmp_path / "grid_quick" / "paper_seed_1", ignore=shutil.ignore_patterns(".lock"))
+    study = load_study(path).model_copy(update={"name": "grid_quick"})
+    runs = list(runs_of(study, path, settings, quick=True))
     run_all([runs[0], runs[2]], "crosstune study")
     first, second = (folder_of(run) for run in (runs[0], runs[2]))
     weights = "systems/llama/model/model.safetensors"
@@ -244,7 +293,7 @@ def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Pa
     assert done.returncode == 0, done.stderr[-2000:]
     assert (second.root / weights).stat().st_mtime_ns == before
     assert "study.md" in done.stdout and "change against the cell paper" in done.stdout
-    with (tmp_path / "grid" / "study.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "grid_quick" / "study.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     ours = [row for row in rows if row["system"] == "ours" and row["task"] == "copa" and row["metric"] == "acc"]
     assert [(row["cell"], row["num_seeds"], row["n"]) for row in ours] == [("paper", "2", "10"), ("faster", "2", "10")]
@@ -252,9 +301,9 @@ def test_a_study_shares_what_is_equal_and_compares_the_cells(quick_run: tuple[Pa
     assert all(float(row["to_base_low"]) <= float(row["to_base"]) <= float(row["to_base_high"]) for row in ours)
     # Two seeds say too little of how seeds vary: nothing is tested, nothing is marked.
     assert not any(row[name] for row in rows for name in ("p", "p_holm", "to_base_p", "to_base_p_holm"))
-    report = (tmp_path / "grid" / "study.md").read_text(encoding="utf-8")
+    report = (tmp_path / "grid_quick" / "study.md").read_text(encoding="utf-8")
     assert "Nothing is marked below three seeds" in report and not set("†") & set(report) and " ▲" not in report
-    drawn = ElementTree.parse(tmp_path / "grid" / "gain_1.svg").getroot()
+    drawn = ElementTree.parse(tmp_path / "grid_quick" / "gain_1.svg").getroot()
     labels = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "point"}
     assert labels == {"LLaMA", "paper", "faster"} and "(gain_1.svg)" in report
     assert "LLaMA, which all start from" in report and "systems.ours.phases.0.learning_rate=0.001" in report

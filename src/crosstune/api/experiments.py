@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crosstune.api.arguments import several
+from crosstune.api.arguments import several, within
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import console, results
@@ -114,6 +114,8 @@ def plan_training(recipe: "Recipe", gpu: str = "here", num_gpus: int = 1, *, mfu
     Returns:
         What ``crosstune plan --json`` prints.
     """
+    within(1, num_gpus=num_gpus)
+    within(0.01, 1, mfu=mfu)
     from crosstune.errors import BadInputError
     from crosstune.plan.here import this_machine
     from crosstune.plan.machines import GPUS, Machine

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from crosstune.api.arguments import several
+from crosstune.api.arguments import several, within
 from crosstune.terminal import console, results
 from crosstune.terminal import quiet as silent
 
@@ -62,6 +62,8 @@ def score(
         A row for each score: system, task, metric, value, interval, number of items.
     """
     tasks, language = several("tasks", tasks), several("language", language)
+    within(1, limit=limit, max_new_tokens=max_new_tokens)
+    within(0, num_fewshot=num_fewshot)
     from crosstune.evaluate.find_benchmarks import Choice
     from crosstune.evaluate.score import Asked, language_suite
     from crosstune.evaluate.score import score as score_model
@@ -111,6 +113,7 @@ def translate(
         max_new_tokens: where a translation is cut.
     """
     several("lines", lines)
+    within(1, max_new_tokens=max_new_tokens)
     from crosstune.serve.decoding import Decoding
     from crosstune.serve.translate import TranslationRequest, translate_lines
 

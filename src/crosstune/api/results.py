@@ -31,13 +31,15 @@ def read_report(run: RunFolder | str | Path) -> Report:
     """Read the report of a finished run.
 
     Raises:
-        CrosstuneError: when the folder holds none.
+        CrosstuneError: when the folder holds none, or one of what was there before.
     """
     from crosstune.recipe import yaml_file
     from crosstune.report.scores import to_rows
     from crosstune.runs.files import read_json
+    from crosstune.runs.notes import refuse_outdated_report
 
     folder = _folder(run)
+    refuse_outdated_report(folder)
     rows = to_rows(yaml_file.load_recipe(folder.recipe), folder)
     page, markdown = folder.report / "report.html", folder.report / "report.md"
     return Report(rows, read_json(folder.report / "forgetting.json"), markdown.read_text(encoding="utf-8"), page)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crosstune.api.arguments import several
+from crosstune.api.arguments import several, within
 from crosstune.runs import pipeline
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ def sweep(recipe: "Recipe", sizes: Sequence[int] = ()) -> list["Point"]:
 
     Makes the mixtures and tokenizers if they are not there. Without ``sizes``, 0.5 to 2 times the recipe's number.
     """
+    for size in sizes:
+        within(1, sizes=size)
     from crosstune.tokenizer.sweep import sweep as measure
 
     with pipeline.stages_run(recipe, ("data", "tokenizer"), "crosstune.sweep(recipe)", False) as folder:

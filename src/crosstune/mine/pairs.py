@@ -77,10 +77,11 @@ def make_pairs(
     judged: Sequence[JudgedAnswer], settings: Mine, template: Template, known: EvaluationTexts, drops: Drops
 ) -> list[PreferencePair]:
     """Return a pair for each answer with one of the wanted failures; ``drops`` gets those that give none."""
-    better = _better_answers(judged) if settings.chosen == "own" else {}
+    clean = _clean(judged, known, drops)
+    better = _better_answers(clean) if settings.chosen == "own" else {}
     counts: Counter[str] = Counter()
     pairs = []
-    for one in _clean(judged, known, drops):
+    for one in clean:
         wanted = [name for name in settings.failures if name in one.failures]
         if not wanted:
             continue

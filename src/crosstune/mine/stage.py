@@ -77,6 +77,8 @@ def mine(recipe: Recipe, run: RunFolder, name: str) -> None:
 def _fingerprint(recipe: Recipe, run: RunFolder, name: str, system: TrainedSystem, template: Template) -> str:
     settings = recipe.mine[name]
     evaluation = [fingerprint_of(folder) for folder in _evaluation_folders(recipe, run)]
+    # Before, own answers were chosen that hold an evaluation item; pairs with references are as they were.
+    changed = ["own answers without evaluation items"] if settings.chosen == "own" else []
     return fingerprint(
         "pairs",
         settings,
@@ -85,6 +87,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, name: str, system: TrainedSyste
         evaluation,
         template.with_first_wordings(),
         [recipe.evaluate.precision, recipe.data.quality.overlap_ngram, recipe.languages, recipe.seed],
+        *changed,
     )
 
 

@@ -175,5 +175,9 @@ def _with_fewer_pieces(case: Case, machine: Machine) -> Iterator[Proposal]:
 def _changes(before: Case, after: Case) -> str:
     """Return the overrides that make one case the other."""
     old, new = before.settings.model_dump(mode="json"), after.settings.model_dump(mode="json")
-    method = ["method: lora"] if after.phase.method != before.phase.method else []
+    method = []
+    if after.phase.lora and after.phase.method != before.phase.method:
+        # As it was counted: without their rows, new pieces would stay where they began.
+        rows = "train_new_rows: true" if after.phase.lora.train_new_rows else ""
+        method = [f"method: lora, lora: {{{rows}}}"]
     return " ".join(method + [f"train.{name}={str(new[name]).lower()}" for name in _SPARING if new[name] != old[name]])

@@ -101,6 +101,22 @@ def refuse_outdated(recipe: "Recipe", run: RunFolder, stages: Sequence[str]) -> 
             )
 
 
+def refuse_outdated_report(run: RunFolder) -> None:
+    """Refuse to read a report beside which something was made again since: its words would be of other numbers.
+
+    Raises:
+        RunFolderError: which names the stage that ran since.
+    """
+    path = run.root / "run.json"
+    written = (read_json(path)["stages"] if path.exists() else {}).get("report", {})
+    since = [name for name, digest in written.get("inputs", {}).items() if digest_of(run, name) != digest]
+    if since:
+        raise RunFolderError(
+            f"{run.report} tells of what `crosstune {since[0]}` made before, and another is there since: run "
+            f"`crosstune report RECIPE`, or `crosstune run RECIPE`"
+        )
+
+
 def _problem(recipe: "Recipe", run: RunFolder, name: str, note: dict[str, Any]) -> str:
     if note.get("unfinished"):
         return "that was begun again and has not ended."
@@ -166,6 +182,8 @@ def _recipe_of(run: RunFolder, stage: str) -> Path:
 
 def _files(run: RunFolder, stage: str) -> list[Path]:
     found = sorted(path for pattern in _OUTPUTS[stage] for path in run.root.glob(pattern))
+    # Hidden folders are those that a killed process was about to write or to remove.
+    found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(run.root).parts)]
     # Pairs lie beside the mixtures, and belong to the systems that learn from them, whose fingerprints tell of them.
     return [path for path in found if stage != "data" or not MINED.items() <= read_json(path).items()]
 

@@ -29,7 +29,8 @@ def run(path: Path, overrides: list[str], quick: bool, dry_run: bool, command: s
         RecipeError: when a study or one of its cells has mistakes; all are checked before the first is run.
         BadInputError: when a cell starts from what cannot be used.
     """
-    grids = [(study, list(runs_of(study, file, overrides, quick))) for file, study in load_studies(path).items()]
+    studies = {file: _apart(study, quick) for file, study in load_studies(path).items()}
+    grids = [(study, list(runs_of(study, file, overrides, quick))) for file, study in studies.items()]
     _check_inputs([one for _, runs in grids for one in runs])
     if dry_run:
         _list_runs(grids)
@@ -38,6 +39,11 @@ def run(path: Path, overrides: list[str], quick: bool, dry_run: bool, command: s
         if len(grids) > 1:
             heading(f"study [{number}/{len(grids)}]: {study.name}")
         _run(study, runs, command)
+
+
+def _apart(study: Study, quick: bool) -> Study:
+    """Return a quick study under a name, and so in a folder, of its own: it would replace what took hours."""
+    return study.model_copy(update={"name": f"{study.name}_quick"}) if quick else study
 
 
 def run_seeds(recipe: Recipe, path: Path, overrides: list[str], quick: bool, command: str) -> None:

@@ -1,7 +1,7 @@
 """What a study file holds, and the recipe of each of its runs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -23,7 +23,8 @@ class Study(Section):
     description: str = ""
     recipe: Path = Field(description="the recipe that every cell changes, relative to this file")
     systems: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
-        description="the systems that are compared; others are made only where these start from them"
+        description="the systems that are compared; others are made only where these start from them or are merged "
+        "with them, once for all seeds"
     )
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = Field(
         (1,), description="of the compared systems' training: order of examples, new rows, adapters, dropout"
@@ -93,7 +94,8 @@ def study_of_seeds(recipe: Recipe, path: Path) -> Study:
         RecipeError: when it has none.
     """
     reference = recipe.evaluate.reference_system
-    adapted = tuple(name for name, system in recipe.systems.items() if system.phases and name != reference)
+    others = [name for name in recipe.systems if name != reference]
+    adapted = tuple(name for name in others if _varies(recipe, name, others))
     if not adapted:
         raise RecipeError(
             f"{path}: `seeds` {list(recipe.seeds)} are for systems that are trained and compared with {reference}, and "
@@ -130,7 +132,45 @@ def runs_of(study: Study, path: Path, overrides: list[str], quick: bool) -> Iter
                 recipe = yaml_file.load_recipe(path.parent / study.recipe, settings, quick=quick)
             except RecipeError as error:
                 raise RecipeError(f"{path}: cells.{cell}: {error}") from None
+            _refuse_one_model_as_several(recipe, study, cell, seed)
             yield StudyRun(cell, seed, _only_what_is_compared(recipe, study, cell, seed))
+
+
+def _varies(recipe: Recipe, name: str, compared: Sequence[str]) -> bool:
+    """Return whether a system is another with another seed: by its own training, or by what it is made from."""
+    own, start = recipe.systems[name], recipe.systems.get(recipe.systems[name].start)
+    has_new_rows = own.tokenizer == "extended" and not (start and start.tokenizer == "extended")
+    draws_rows = has_new_rows and (own.new_rows.noise > 0 or own.new_rows.method == "random")
+    return (name in compared and (bool(own.phases) or draws_rows)) or any(
+        _varies(recipe, other, compared)
+        for other in recipe.needed_by(name)
+        if other != recipe.evaluate.reference_system
+    )
+
+
+def _refuse_one_model_as_several(recipe: Recipe, study: Study, cell: str, seed: int) -> None:
+    """Refuse what would make the same model with each seed, and count it as several that agree.
+
+    Raises:
+        RecipeError: with the system, and what to do.
+    """
+    if len(study.seeds) == 1:
+        return
+    for name in study.systems:
+        if name not in recipe.systems or name == recipe.evaluate.reference_system:
+            continue
+        if recipe.seed_of(name) != seed:
+            raise RecipeError(
+                f"cells.{cell}: systems.{name}.seed is set to {recipe.seed_of(name)} for all runs, which would be the "
+                f"same one {len(study.seeds)} times: leave it out; the study's own `seeds` are {list(study.seeds)}"
+            )
+        if not _varies(recipe, name, study.systems):
+            made_from = ", ".join(recipe.needed_by(name)) or "nothing else"
+            raise RecipeError(
+                f"cells.{cell}: {name!r} would be the same model with each of the {len(study.seeds)} `seeds`: it is "
+                f"not trained itself, and what it is made from ({made_from}) is made once. Add the trained ones of "
+                f"them to `systems`, or give one seed"
+            )
 
 
 def _only_what_is_compared(recipe: Recipe, study: Study, cell: str, seed: int) -> Recipe:
