@@ -1,7 +1,7 @@
 import pytest
 
 from crosstune.errors import BadInputError
-from crosstune.languages import registry
+from crosstune.languages import bleu
 from crosstune.languages.registry import canonical, is_in, language, language_name, split_direction
 from crosstune.languages.writing_systems import are_exchanged, script_share, target_script_ratio
 
@@ -87,10 +87,10 @@ def test_bleu_is_counted_by_the_tokenizer_that_sees_the_languages_words() -> Non
 
 
 def test_what_bleu_lacks_is_said_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    monkeypatch.setattr(bleu, "find_spec", lambda name: None)
     with pytest.raises(BadInputError, match=r'pip install "sacrebleu\[ja\]"'):
-        registry.refuse_missing_bleu(["ja", "de"])
-    registry.refuse_missing_bleu(["ko", "zh", "de"])
+        bleu.refuse_missing_bleu(["ja", "de"])
+    bleu.refuse_missing_bleu(["ko", "zh", "de"])
 
 
 def test_names_come_in_english_in_the_language_itself_and_in_others() -> None:
@@ -105,6 +105,16 @@ def test_names_come_in_english_in_the_language_itself_and_in_others() -> None:
     assert language_name("qaa-Latn", "en") == "qaa-Latn"
     # FLORES-200's ace_Arab: named by CLDR, which describes nothing in it.
     assert [language_name("ace-Arab", asked) for asked in ("en", "ko")] == ["Acehnese (Arabic)", "아체어 (아랍 문자)"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "asked_in"),
+    [("zh zh-Hant zh-TW no nb nn pt pt-PT pt-BR en en-GB ar ars de gsw", "ko"), ("en en-GB", "de")],
+)
+def test_languages_of_one_name_are_told_apart_by_what_stands_behind_it(codes: str, asked_in: str) -> None:
+    """Two directions with one instruction and other answers cannot be learnt."""
+    names = [language_name(code, asked_in) for code in codes.split()]
+    assert len({*names}) == len(names)
 
 
 @pytest.mark.parametrize(

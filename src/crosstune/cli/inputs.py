@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from crosstune.errors import BadInputError
-from crosstune.languages.registry import refuse_missing_bleu, split_direction
+from crosstune.languages.bleu import refuse_missing_bleu
+from crosstune.languages.registry import split_direction
 from crosstune.recipe import Recipe
 
 

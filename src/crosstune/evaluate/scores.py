@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstune.evaluate.intervals import SEED, draws, interval, resample, wilson
-from crosstune.languages.registry import language, refuse_missing_bleu
+from crosstune.languages.bleu import refuse_missing_bleu
+from crosstune.languages.registry import language
 from crosstune.runs.records import Array, OutputRow, Score, hash_of_items
 from crosstune.tokens.bits_per_byte import bits_per_byte
 

@@ -5,11 +5,10 @@ Unicode Character Database (through regex) which characters a script has.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal
 
 import regex
@@ -215,37 +214,6 @@ def shares_letters(first: str, second: str) -> bool:
     return set(language(first).own_scripts) <= set(language(second).scripts)
 
 
-def bleu_problem(code: str) -> str | None:
-    """Return what is missing for BLEU of translations into a language, and how to get it; None if nothing is."""
-    tokenizer = language(code).bleu_tokenizer
-    if tokenizer == "ja-mecab" and not (find_spec("MeCab") and find_spec("ipadic")):
-        return 'BLEU into Japanese cuts words with MeCab, which is not installed: pip install "sacrebleu[ja]"'
-    if tokenizer == "flores200" and not _flores_model().is_file():
-        return (
-            f"BLEU into {language_name(code, 'en')} cuts text by FLORES-200's SentencePiece model, which sacreBLEU "
-            "downloads when it first needs it. Run this once with a network, or put the file to "
-            f"{_flores_model()}: python -c \"import sacrebleu; sacrebleu.BLEU(tokenize='flores200')\""
-        )
-    return None
-
-
-def refuse_missing_bleu(targets: Iterable[str]) -> None:
-    """Check that BLEU can be computed of translations into some languages.
-
-    Raises:
-        BadInputError: with what is missing.
-    """
-    problems = [problem for code in sorted({*targets}) if (problem := bleu_problem(code))]
-    if problems:
-        raise BadInputError("evaluate.tasks: translations cannot be scored: " + "; ".join(problems))
-
-
-def _flores_model() -> Path:
-    from sacrebleu.utils import SACREBLEU_DIR
-
-    return Path(SACREBLEU_DIR) / "models" / "flores200sacrebleuspm"
-
-
 def language_name(code: str, asked_in: str) -> str:
     """Return a language's name in another: as CLDR has it, else its English name, else its code."""
     return language_names(asked_in).get(code) or language_names("en").get(code) or code
@@ -258,7 +226,10 @@ def language_names(asked_in: str) -> Mapping[str, str]:
 
 
 class _Names(Mapping[str, str]):
-    """CLDR's names in one language, without remarks in brackets but those that tell regions and scripts apart."""
+    """CLDR's names in one language, without remarks in brackets but those that tell two languages apart.
+
+    As Chinese in two scripts, regions of Portuguese, or Bokmål and Nynorsk, which in Korean have one name before them.
+    """
 
     def __init__(self, asked_in: str) -> None:
         try:
@@ -267,6 +238,7 @@ class _Names(Mapping[str, str]):
             self._locale = None
         listed = self._locale.languages if self._locale else {}
         self._codes = [code for code in listed if len(code) == 2]
+        self._num_named = Counter(map(_without_remark, listed.values()))
 
     def __getitem__(self, code: str) -> str:
         if self._locale is None:
@@ -278,7 +250,8 @@ class _Names(Mapping[str, str]):
         # CLDR may keep an old code's name (tl) and not the new one's, or the other way round.
         plain = self._locale.languages.get(tag) or self._locale.languages.get(code)
         if plain is not None:
-            return str(plain).partition("(")[0].strip()
+            short = _without_remark(str(plain))
+            return short if "_" not in tag and self._num_named[short] < 2 else str(plain)
         if "_" not in tag or tag.split("_")[0] not in self._locale.languages:
             raise KeyError(code)
         try:
@@ -297,3 +270,7 @@ class _Names(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._codes)
+
+
+def _without_remark(name: str) -> str:
+    return name.partition("(")[0].strip()
