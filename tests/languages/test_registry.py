@@ -76,6 +76,14 @@ def test_korean_and_japanese_have_several_scripts_and_korean_borrows_one() -> No
     assert target_script_ratio("漢字 한국", "ko") == 0.5 and script_share("漢字 한국", "ko") == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("コーヒーのサーバー", "ja"), ("کتـــاب", "fa"), ("Oʼzbek", "uz"), ("пʼять", "uk"), ("한국어", "ko")],
+)
+def test_letters_that_several_scripts_share_are_of_each_of_them(text: str, code: str) -> None:
+    assert script_share(text, code) == target_script_ratio(text, code) == 1
+
+
 def test_words_are_counted_where_spaces_are_and_characters_elsewhere() -> None:
     units = {code: language(code).ngram_unit for code in ("ko", "en", "hi", "ja", "zh", "th", "lo", "km", "my", "bo")}
     assert {code for code, unit in units.items() if unit == "word"} == {"ko", "en", "hi"}

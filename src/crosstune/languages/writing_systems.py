@@ -53,6 +53,7 @@ def _share(text: str, scripts: tuple[str, ...]) -> float:
 
 @lru_cache
 def _of_scripts(scripts: tuple[str, ...]) -> "regex.Pattern[str]":
-    names = "".join(rf"\p{{{script}}}" for script in scripts)
+    # Extensions: the ー of スーパー stands in words of two scripts, and is of neither.
+    names = "".join(rf"\p{{scx={script}}}" for script in scripts)
     # Scripts hold digits and signs, too: letters only.
     return regex.compile(rf"[[{names}]&&\p{{L}}]+", flags=regex.V1)

@@ -171,7 +171,8 @@ def _is_partial(output: str, asked: Expectation) -> bool:
         return any(word in known for word in _LOWERCASE_WORD.findall(output))
     if script_share("a", asked.source_language) == 0 and script_share("a", asked.target_language) == 1:
         foreign = {letter for letter in _LETTERS.findall(output) if script_share(letter, asked.source_language) == 1}
-        return bool(foreign - set(asked.reference))
+        own = {letter for letter in foreign if script_share(letter, asked.target_language) == 1}  # ʼ is of both.
+        return bool(foreign - own - set(asked.reference))
     return False
 
 
