@@ -1,4 +1,5 @@
 from rich.console import Console
+from tokenizers import Tokenizer
 
 from crosstune.recipe import Languages
 from crosstune.tokenizer import fertility
@@ -11,6 +12,14 @@ def test_tokens_are_counted_per_white_space_word_and_bytes_per_token(small_base:
     assert (row.lines, row.words, row.tokens, row.bytes) == (2, 4, 8, 15)
     assert row.tokens_per_word == 2.0
     assert row.bytes_per_token == 1.875
+
+
+def test_padding_and_truncation_that_a_file_was_saved_with_count_nothing(small_base: BpeTokenizer) -> None:
+    lines = ["책 the", "the  the"]
+    for part in ("padding", "truncation"):
+        saved = Tokenizer.from_str(small_base.tokenizer.to_str())
+        saved.enable_padding(length=40) if part == "padding" else saved.enable_truncation(2)
+        assert fertility.measure("news", "ko", lines, "base", Tokenizer.from_str(saved.to_str())).tokens == 8
 
 
 def test_no_lines_give_zero_and_no_division_by_it(small_base: BpeTokenizer) -> None:

@@ -31,6 +31,9 @@ class Fertility:
 
 def measure(text: str, language: str, lines: list[str], name: str, tokenizer: Tokenizer) -> Fertility:
     """Measure one text in one language, cut by the tokenizer of a name."""
+    # Files that were saved behind a training hold its padding and its longest row.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
     tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(lines, add_special_tokens=False))
     words = sum(len(line.split()) for line in lines)
     num_bytes = sum(len(line.encode("utf-8")) for line in lines)
