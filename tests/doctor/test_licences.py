@@ -43,6 +43,24 @@ def test_a_licence_is_known_by_its_text(tmp_path: Path, text: str, name: str) ->
     assert looked_at(tmp_path, LICENSE=text).values["license"] == name
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("TII Falcon LLM License\n1. This license is, in part, based on the Apache License Version 2.0", "of its own"),
+        ("Research License Agreement\nNo commercial use. Parts of it are under the MIT License.", "of its own"),
+        (f"Research License Agreement\n{'No commercial use. ' * 20}\nThird parties: MIT License", "of its own"),
+        ("Attribution-ShareAlike 3.0 Unported", "of its own"),
+        ("Attribution-NonCommercial-NoDerivatives 4.0 International", "of its own"),
+        ("Copyright 2024\nRedistribution and use in source and binary forms ...", "bsd-2-clause"),
+        ("Copyright 2024\nRedistribution and use ...\n3. Neither the name of the holder nor", "bsd-3-clause"),
+    ],
+)
+def test_a_licence_that_names_another_is_not_taken_for_it(tmp_path: Path, text: str, name: str) -> None:
+    finding = looked_at(tmp_path, LICENSE=text)
+    assert finding.values["license"] == name
+    assert finding.verdict == ("attention" if name == "of its own" else "ok")
+
+
 def test_a_licence_of_its_own_is_named_and_to_be_read(tmp_path: Path) -> None:
     finding = looked_at(tmp_path, README_md="---\nlicense: other\nlicense_name: exaone\n---\n")
     assert (finding.values["license"], finding.verdict) == ("exaone", "attention")

@@ -56,3 +56,17 @@ def test_a_recipe_that_is_not_utf_8_is_named_with_the_line(tmp_path: Path) -> No
     recipe.write_bytes(f"base: {MINIATURE.resolve()}\ndescription: 한국어 실험\n".encode("cp949"))
     with pytest.raises(RecipeError, match=r"recipe.yaml: line 2 is not UTF-8: save the file as UTF-8"):
         load_recipe(recipe)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("systems.ours.phases.0.mixture=[paper, bilingual]", r"systems\.ours\.phases\.0\.mixture: Input should be a"),
+        ("evaluate.reference_system=[llama]", r"evaluate\.reference_system: Input should be a valid string"),
+        ("train.validation={a: 1}", r"train\.validation: Input should be a valid string"),
+        ("data.mixtures.bilingual.0.directions.0.0=x", "'en-ko' is one value, with no '0' in it"),
+    ],
+)
+def test_a_list_or_a_mapping_where_a_name_belongs_is_named(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(Path("miniature"), [override])

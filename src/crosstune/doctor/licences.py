@@ -32,6 +32,7 @@ _KNOWN = {
     "apache-2.0": _License(f"{_NAMED}; give a NOTICE file along where there is one", True),
     "mit": _License("keep its copyright and license text", True),
     "bsd-3-clause": _License(f"{_NAMED}; do not advertise with its authors' names", True),
+    "bsd-2-clause": _License(_NAMED, True),
     "cc0-1.0": _License("nothing", True),
     "cc-by-4.0": _License("name its authors, link the license, say what was changed", True),
     "cc-by-sa-4.0": _License("name its authors, say what was changed, and release under the same license", False),

@@ -11,16 +11,19 @@ from crosstune.models.gguf.model import facts_of
 
 _FRONT_MATTER = re.compile(r"\A﻿?---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 _FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "USE_POLICY.md")
+# A license says in its first lines which one it is; further down it may name others, of what it holds or is based on.
+_TITLE_CHARACTERS = 300
+_NO_TITLE = r"(?<!based on )(?<!based on the )(?<!under )(?<!under the )(?<!under an )"
 # Words by which a license's text is known, by the hub's names.
 _SIGNS = {
     "apache-2.0": "apache license",
     "mit": "mit license",
-    "bsd-3-clause": "redistribution and use",
+    "bsd-3-clause": "bsd 3-clause",
     "cc0-1.0": "cc0 1.0",
     "cc-by-4.0": "attribution 4.0",
-    "cc-by-sa-4.0": "attribution-sharealike",
+    "cc-by-sa-4.0": "attribution-sharealike 4.0",
     "cc-by-nc-4.0": "noncommercial 4.0",
-    "cc-by-nc-sa-4.0": "noncommercial-sharealike",
+    "cc-by-nc-sa-4.0": "noncommercial-sharealike 4.0",
     "llama2": "llama 2 community license",
     "llama3": "llama 3 community license",
     "llama3.1": "llama 3.1 community license",
@@ -73,9 +76,18 @@ def _known_by_text(folder: Path) -> tuple[str, str]:
         if not (folder / file).is_file():
             continue
         text = " ".join((folder / file).read_text(encoding="utf-8", errors="replace")[:3000].lower().split())
+        # A policy names the license that it belongs to anywhere.
+        text = text if file == "USE_POLICY.md" else text[:_TITLE_CHARACTERS]
+        if "redistribution and use" in text:
+            return "bsd-3-clause" if _has_third_clause(folder / file) else "bsd-2-clause", file
         # The longest sign first: "attribution-noncommercial-sharealike" holds others.
         for name, sign in sorted(_SIGNS.items(), key=lambda item: -len(item[1])):
-            if sign in text:
+            if re.search(_NO_TITLE + re.escape(sign), text):
                 return name, file
         return "of its own", file
     return "", ""
+
+
+def _has_third_clause(file: Path) -> bool:
+    """Return whether a BSD license's text, whose title many copies leave out, forbids to advertise with its authors."""
+    return "neither the name" in " ".join(file.read_text(encoding="utf-8", errors="replace").lower().split())

@@ -76,12 +76,18 @@ def validate(content: Mapping[str, Any], where: str) -> Recipe:
         RecipeError: with every mistake and its path in the file.
     """
     content = defaults.fill(dict(content))
-    problems = checks.problems(content)
+    problems: list[str] = []
     try:
         # Through JSON, because strict validation then still turns text into paths and lists into tuples.
         recipe = Recipe.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        problems = [*(describe(problem) for problem in error.errors()), *problems]
+        problems = [describe(problem) for problem in error.errors()]
+    try:
+        problems += checks.problems(content)
+    except TypeError:
+        # A list or a mapping stands where a name should, which cannot be looked up; the mistake is among those above.
+        if not problems:
+            raise
     if problems:
         raise RecipeError("\n".join([f"{where}: {_mistakes(len(problems))}", *(f"  {line}" for line in problems)]))
     return recipe
@@ -273,6 +279,10 @@ def _leave_out(content: dict[str, Any], key: str, where: str) -> None:
 def _indices(content: Any, key: str, where: str) -> list[Any]:
     if isinstance(content, dict):
         return list(content) if key == "*" else [key]
+    if not isinstance(content, list):
+        raise RecipeError(
+            f"{where}: {content!r} is one value, with no {key!r} in it: leave out what is behind its place"
+        )
     positions = range(len(content))
     if key == "*":
         return list(positions)
