@@ -175,6 +175,19 @@ def test_all_text_in_the_target_language_is_read_however_little_there_is_beside_
     assert alone[2].num_rows == pytest.approx(0.25 * sum(one.num_rows for one in alone), rel=0.02)
 
 
+def test_a_mixture_is_said_to_hold_what_it_holds() -> None:
+    chosen = Sources({"ko": {"kind": "instructions"}}, {"ko": FoundFile("ko", "instructions", "ko", 100)})
+    mixture = mix(chosen, KOREAN, counter().base)
+    assert mixture is not None and mixture.why == (
+        "instructions in the target language: there are no translations in both directions and no instructions in the "
+        "source language"
+    )
+    chosen.settings |= {"en": {"kind": "instructions"}, "pairs": {"kind": "parallel"}}
+    chosen.files |= {"en": FoundFile("en", "instructions", "en", 9), "pairs": FoundFile("pairs", "parallel", "", 9)}
+    mixture = mix(chosen, KOREAN, counter().base)
+    assert mixture is not None and mixture.why.endswith("in the source language: most gain, least forgetting")
+
+
 def test_where_not_all_rows_were_counted_training_is_told_in_steps() -> None:
     counted = length_of(replace(drawn(3_000), has_more=True), budget(100.0))
     assert (counted.setting, counted.num_steps) == ({"num_steps": 281}, 281)

@@ -59,6 +59,20 @@ def test_a_recipe_that_is_not_utf_8_is_named_with_the_line(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("languages", "message"),
+    [
+        ("[fr]", "no completion of mixture 'paper' is in fr, only in en, ko: leave out what acts on nothing"),
+        ("[en, ja, fr]", "is in ja, fr, only in"),
+    ],
+)
+def test_a_pull_that_acts_on_no_row_is_refused(languages: str, message: str) -> None:
+    pull = "systems.ours.phases.0.kl_to_start={weight: 0.1, languages: %s}"
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(Path("miniature"), [pull % languages])
+    assert load_recipe(Path("miniature"), [pull % "[en, ko]"]).systems["ours"].phases[0].kl_to_start
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("systems.ours.phases.0.mixture=[paper, bilingual]", r"systems\.ours\.phases\.0\.mixture: Input should be a"),

@@ -43,7 +43,7 @@ def mix(chosen: Sources, languages: Languages, base: BpeTokenizer) -> Mixture | 
     if parallel or own:
         known = chosen.of("instructions", languages.source)
         parts = _balanced(chosen, parallel, own, known, languages)
-        why = "translations in both directions and instructions in both languages: most gain, least forgetting"
+        why = _what(parallel, own, known)
     else:
         text = chosen.of("text", languages.target)
         if not text:
@@ -52,6 +52,18 @@ def mix(chosen: Sources, languages: Languages, base: BpeTokenizer) -> Mixture | 
     rows = _rows(chosen, parts)
     total = sum(rows.values())
     return Mixture(tuple(parts), total, {name: number / max(1, total) for name, number in rows.items()}, why)
+
+
+def _what(parallel: Sequence[str], own: Sequence[str], known: Sequence[str]) -> str:
+    """Say what the mixture holds of what learns most and forgets least, and what it lacks."""
+    wanted = {
+        "translations in both directions": parallel,
+        "instructions in the target language": own,
+        "instructions in the source language": known,
+    }
+    there, lacks = ([what for what, names in wanted.items() if bool(names) == has] for has in (True, False))
+    gain = "most gain, least forgetting" if not lacks else f"there are no {' and no '.join(lacks)}"
+    return f"{', '.join(there)}: {gain}"
 
 
 def _balanced(

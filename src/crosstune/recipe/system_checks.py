@@ -1,9 +1,12 @@
 """How the systems of a recipe fit together: what each starts from, and what it is merged with."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from crosstune.recipe.content import get, listed, mapping
+from crosstune.errors import BadInputError
+from crosstune.languages.registry import split_direction, usual_code
+from crosstune.recipe.content import dicts, get, kind_of, listed, mapping
 
 
 def problems_of_systems(content: Mapping[str, Any]) -> Iterator[str]:
@@ -20,12 +23,40 @@ def problems_of_systems(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"systems.{name}.start: leads back to {name!r} itself; begin with `scratch`, a folder or a hub id"
             continue
         yield from _merged_with(systems, name)
+        yield from _pulls_on_nothing(content, name, system)
         other = mapping(system, "merge").get("system")
         if other is not None and other not in (ancestors := list(comes_from(systems, name))):
             yield (
                 f"systems.{name}.merge.system: {other!r} is not one of the systems that {name!r} comes from "
                 f"({', '.join(ancestors) or 'none'})"
             )
+
+
+def _pulls_on_nothing(content: Mapping[str, Any], name: str, system: Any) -> Iterator[str]:
+    """Yield which languages of ``kl_to_start`` no completion is in: it would do nothing, and nobody would notice."""
+    for index, phase in enumerate(dicts(get(system, "phases"))):
+        pulled = mapping(phase, "kl_to_start").get("languages")
+        learnt = [str(mixture) for mixture in (phase.get("mixture"), mapping(phase, "replay").get("prompts"))]
+        answered = {code for mixture in learnt for code in _languages_of_answers(content, mixture)}
+        unknown = [code for code in pulled if usual_code(str(code)) not in answered] if isinstance(pulled, list) else []
+        if answered and unknown:
+            yield (
+                f"systems.{name}.phases.{index}.kl_to_start.languages: no completion of mixture {learnt[0]!r} is in "
+                f"{', '.join(map(str, unknown))}, only in {', '.join(sorted(answered))}: leave out what acts on nothing"
+            )
+
+
+def _languages_of_answers(content: Mapping[str, Any], mixture: str) -> Iterator[str]:
+    for part in dicts(mapping(content, "data", "mixtures").get(mixture)):
+        source = mapping(content, "data", "sources").get(str(part.get("source")))
+        if part.get("as_text"):
+            yield usual_code(str(part["as_text"]))
+        elif kind_of(source) != "parallel":
+            yield usual_code(str(get(source, "language")))
+        elif isinstance(part.get("directions"), list):
+            for direction in part["directions"]:
+                with suppress(BadInputError):
+                    yield split_direction(str(direction))[1]
 
 
 def _merged_with(systems: Mapping[str, Any], name: str) -> Iterator[str]:
