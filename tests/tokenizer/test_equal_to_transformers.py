@@ -93,6 +93,21 @@ def test_a_configuration_that_cannot_be_read_is_told_as_that(tmp_path: Path, sma
         given.load(tmp_path, "x")
 
 
+@pytest.mark.parametrize("kind", ["LlamaTokenizer", "GemmaTokenizer", "Qwen2Tokenizer"])
+def test_a_folder_is_cut_as_its_tokenizer_json_says_whatever_its_class_makes_of_it(
+    kind: str, tmp_path: Path, any_base: BpeTokenizer
+) -> None:
+    """transformers 5 takes pieces and merges from the file; a run took all of it, and `crosstune score` did not."""
+    roles = ROLES if any_base.style == "sentencepiece" else {"bos_token": "<|begin|>", "eos_token": "<|end|>"}
+    write_folder(tmp_path, any_base.content, configuration_of(roles))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**roles, "tokenizer_class": kind}))
+    loaded = load_tokenizer(str(tmp_path))
+    for line in ("the book", " the", "  the book", "the     book  12345\n\n  the", "don't 책", "the<s>the"):
+        found = loaded.encode(line, add_special_tokens=False)
+        assert [found] == any_base.encode_lines([line])
+        assert [loaded.decode(found)] == any_base.decode_lines([found])
+
+
 def test_transformers_loads_the_tokenizer_of_a_folder_once(
     chat_folder: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

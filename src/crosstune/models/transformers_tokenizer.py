@@ -1,16 +1,22 @@
 """A folder's tokenizer as transformers loads it, once in a process: with a large vocabulary that takes seconds."""
 
+import json
 import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from crosstune.runs.files import read_json
 
 _OF_PROCESSOR = "chat_template.json"
+_FILE = "tokenizer.json"
+_PARTS = ("normalizer", "pre_tokenizer", "decoder")
+_SWITCHES = ("unk_token", "fuse_unk", "byte_fallback", "ignore_merges")
 
 
 def of_folder(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -23,7 +29,38 @@ def _of_folder(path: str, revision: str | None, _: tuple[Any, ...]) -> PreTraine
     loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         path, revision=revision, use_fast=True, trust_remote_code=False
     )
+    backend = getattr(loaded, "backend_tokenizer", None)
+    # Other classes take the file as it is; of Unigram and WordPiece the class knows more than its parts.
+    if backend is not None and "__init__" in vars(type(loaded)) and isinstance(backend.model, BPE):
+        file = cached_file(path, _FILE, revision=revision, _raise_exceptions_for_missing_entries=False)
+        if file is not None:
+            _cut_as_written(backend, read_json(Path(file)))
     return loaded
+
+
+def _cut_as_written(backend: Tokenizer, content: dict[str, Any]) -> None:
+    """Let a tokenizer cut text as its file says, which its model has learnt and runs are trained with.
+
+    transformers 5 takes pieces and merges from the file, and builds the rest as its class thinks: LLaMA's drops a space
+    before a text, and joins runs of spaces otherwise.
+    """
+    model = content["model"]
+    if model.get("type", "BPE") != "BPE":
+        return
+    parts = {name: content.get(name) for name in _PARTS}
+    written = Tokenizer.from_str(json.dumps({"model": {"type": "BPE", "vocab": {}, "merges": []}, **parts}))
+    for name in _PARTS:
+        if _state(getattr(backend, name)) != _state(getattr(written, name)):
+            setattr(backend, name, getattr(written, name))
+    built: Any = backend.model
+    for name in _SWITCHES:
+        value = model.get(name)
+        if (getattr(built, name) or None) != (value or None):
+            setattr(built, name, value)
+
+
+def _state(part: Any) -> Any:
+    return None if part is None else json.loads(part.__getstate__())
 
 
 def chat_template_of_processor(path: str, revision: str | None = None) -> str | None:
