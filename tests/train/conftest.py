@@ -127,8 +127,14 @@ def a_run(
         "data_root": str(root),
         "languages": {"source": "en", "target": "ko"},
         "data": {
-            "sources": {"korean": {"kind": "text", "language": "ko", "paths": ["korean.txt"]}},
-            "mixtures": {name: [{"source": "korean"}] for name in ("paper", "korean", "pairs")},
+            "sources": {
+                name: {"kind": "text", "language": language, "paths": [f"{name}.txt"]}
+                for name, language in (("korean", "ko"), ("english", "en"))
+            },
+            "mixtures": {
+                "korean": [{"source": "korean"}],
+                **{name: [{"source": "korean"}, {"source": "english"}] for name in ("paper", "pairs")},
+            },
         },
         "tokenizer": {
             "base": {"kind": "given", "path": "tokenizer"},
