@@ -1,10 +1,12 @@
 """A given tokenizer is the one that transformers loads from the same folder, or it is refused."""
 
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer
 
 from crosstune.errors import BadInputError
@@ -66,6 +68,25 @@ def test_tokens_beside_a_model_file_are_found_wherever_a_template_writes_them(
     for text in (turns, "the <|im_start|>the", "the<|im_end|>the<|im_end|> [PAD][PAD]", "the book the"):
         assert ours(text).input_ids == theirs(text).input_ids, text
     assert ours(turns).input_ids.count(size) == 2
+
+
+def test_tokens_beside_a_model_file_leave_the_order_of_its_merges_as_it_is(
+    tmp_path: Path, train_sentencepiece: Callable[..., Path], english: list[str]
+) -> None:
+    """By scores: LLaMA-2's runs of spaces have the first ids and the lowest scores, transformers goes by ids."""
+    model = train_sentencepiece(tmp_path / "tokenizer.model", english)
+    size = len(given.load(model, "x")[0]["model"]["vocab"])
+    # A further piece: text, the highest score, of the normal kind.
+    piece = b"\x0a\x02sr" + b"\x15" + struct.pack("<f", 1.0) + b"\x18\x01"
+    model.write_bytes(model.read_bytes() + bytes([0x0A, len(piece)]) + piece)
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<|im_start|>": size + 1}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", **ROLES}))
+    content, _ = given.load(tmp_path, "x")
+    assert content["model"]["merges"][0] == ["s", "r"]
+    text = "the books read the teachers r"
+    slow = SentencePieceProcessor(model_file=str(model))
+    for line in (text, text.replace(" r", "r")):
+        assert BpeTokenizer(content).encode_lines([line]) == [slow.encode(line)]
 
 
 def test_a_change_of_the_added_tokens_is_another_tokenizer(chat_folder: tuple[Path, int]) -> None:

@@ -19,9 +19,9 @@ _REMEDY = "Load it once with AutoTokenizer and save it with `save_pretrained`, t
 def with_added_tokens(folder: Path, content: dict[str, Any], setting: str) -> dict[str, Any]:
     """Return a converted .model file with the tokens that its folder's other files add, as transformers has them.
 
-    Where some are added, it is transformers' own conversion: how text is cut around such a token differs from one
-    conversion to another (a space that is put before it, a token that is found at the start of a text only), and chat
-    templates are full of them.
+    Where some are added, it is transformers' own conversion but for the order of merges: how text is cut around such a
+    token differs from one conversion to another (a space that is put before it, a token that is found at the start of a
+    text only), and chat templates are full of them.
 
     Raises:
         BadInputError: when transformers cannot load the folder.
@@ -36,7 +36,10 @@ def with_added_tokens(folder: Path, content: dict[str, Any], setting: str) -> di
             f"{setting}: the tokens that {folder} adds to tokenizer.model are known to transformers alone. {_REMEDY}"
         )
     converted: dict[str, Any] = json.loads(backend.to_str())
-    return converted
+    # Their merges stand in the order of ids: LLaMA-2's runs of spaces come first there, and last in SentencePiece, so
+    # that the word behind a line's indentation would lose its ▁.
+    merges = content["model"]["merges"]
+    return converted | {"model": converted["model"] | {"merges": merges}}
 
 
 def roles_of(folder: Path, setting: str) -> dict[str, str]:
