@@ -127,6 +127,13 @@ def test_adapters_are_proposed_with_the_new_rows_that_were_counted(old_size: int
 
 
 @pytest.mark.slow
+def test_the_librarys_own_kernels_save_more() -> None:
+    lean, plain = (case(kernels=kernels).memory() for kernels in ("auto", "plain"))
+    assert plain.activations > 1.15 * lean.activations
+    assert replace(plain, activations=lean.activations, other=lean.other) == lean
+
+
+@pytest.mark.slow
 def test_small_micro_batches_come_before_layers_that_are_computed_again_and_are_no_shorter_than_a_row() -> None:
     phase, settings = phase_on_text(method="full"), Train(precision="bf16", micro_batch_tokens=4096)
     whole = Case(config(), None, phase, settings, tokens_of_text(512 * 640, 4096, 1), 1)

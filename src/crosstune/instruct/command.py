@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from crosstune.data.rows import BadRow
@@ -181,7 +182,7 @@ def _write(rows: Sequence[TranslatedRow], wanted: InstructionSet, folder: Path) 
         "rows": len(rows),
         "kept": len(kept),
         "dropped": dict(Counter(row["reason"] for row in dropped).most_common()),
-        "median_round_trip_chrf": sorted(scores)[len(scores) // 2] if scores else None,
+        "median_round_trip_chrf": round(median(scores), 1) if scores else None,
         "fields": list(FIELDS),
     }
 

@@ -18,8 +18,8 @@ from crosstune.models.kernels.low_memory_layers import lean_layers
 from crosstune.models.layers import Kind, kinds_of_layers, layers_of
 
 COUNTED_ATTENTION = "crosstune_counted"
-Known = dict[tuple[int, str, bool], int]
-"""Bytes that a forward pass saves, by its tokens, its precision, and whether layers are computed again."""
+Known = dict[tuple[int, str, bool, bool], int]
+"""Bytes that a forward pass saves, by its tokens, its precision, whether layers are computed again, and by whose code."""
 
 # State-space layers go from token to token in Python: thousands take many minutes, and what each saves is the same.
 _FEW_TOKENS = (32, 64)
@@ -46,18 +46,24 @@ class _FewCalls(TorchFunctionMode):
 
 
 def saved_bytes(
-    model: nn.Module, num_tokens: int, precision: str, known: Known | None = None, recomputes: bool = False
+    model: nn.Module,
+    num_tokens: int,
+    precision: str,
+    known: Known | None = None,
+    recomputes: bool = False,
+    lean: bool = True,
 ) -> int:
     """Return the bytes that a forward pass over so many tokens saves for the backward one, weights not counted.
 
-    ``recomputes`` says whether the model computes its layers again, ``known`` what was counted before.
+    ``recomputes`` says whether the model computes its layers again, ``lean`` whether by our kernels, which save less
+    than the library's code, ``known`` what was counted before.
     """
     known = {} if known is None else known
 
     def of(tokens: int) -> int:
-        if (tokens, precision, recomputes) not in known:
-            known[tokens, precision, recomputes] = _saved(model, tokens, precision)
-        return known[tokens, precision, recomputes]
+        if (tokens, precision, recomputes, lean) not in known:
+            known[tokens, precision, recomputes, lean] = _saved(model, tokens, precision, lean)
+        return known[tokens, precision, recomputes, lean]
 
     # Autocast saves its copies of the weights, too: what a pass over one token saves is those, near enough.
     one = of(1)
@@ -66,35 +72,35 @@ def saved_bytes(
     except _GoesTokenByTokenError:
         few, more = _FEW_TOKENS
         saved = of(few) - one + (of(more) - of(few)) * (num_tokens - few) // (more - few)
-        known[num_tokens, precision, recomputes] = one + saved
+        known[num_tokens, precision, recomputes, lean] = one + saved
         return saved
 
 
-def _saved(model: nn.Module, num_tokens: int, precision: str) -> int:
+def _saved(model: nn.Module, num_tokens: int, precision: str, lean: bool) -> int:
     kinds = kinds_of_layers(model)
     if 2 * len(set(kinds)) <= len(kinds):
         # An architecture may ask for its layers by their numbers: then all of them are counted.
         try:
-            return _saved_by_kinds(model, kinds, num_tokens, precision)
+            return _saved_by_kinds(model, kinds, num_tokens, precision, lean)
         except _GoesTokenByTokenError:
             raise
         except Exception:
-            return saved_by_all(model, num_tokens, precision)
-    return saved_by_all(model, num_tokens, precision)
+            return saved_by_all(model, num_tokens, precision, lean)
+    return saved_by_all(model, num_tokens, precision, lean)
 
 
-def _saved_by_kinds(model: nn.Module, kinds: Sequence[Kind], num_tokens: int, precision: str) -> int:
+def _saved_by_kinds(model: nn.Module, kinds: Sequence[Kind], num_tokens: int, precision: str, lean: bool) -> int:
     """Return the bytes of a pass, from passes through the first layers, up to one of each kind behind the first.
 
     A layer saves as much as another of its kind, so that 80 layers take as long to count as two.
     """
     with _first_layers(model, 1):
-        total = saved_by_all(model, num_tokens, precision)
+        total = saved_by_all(model, num_tokens, precision, lean)
     of_kind: dict[Kind, int] = {}
     for index, kind in enumerate(kinds[1:], start=1):
         if kind not in of_kind:
             with _first_layers(model, index + 1):
-                of_kind[kind] = saved_by_all(model, num_tokens, precision) - total
+                of_kind[kind] = saved_by_all(model, num_tokens, precision, lean) - total
         total += of_kind[kind]
     return total
 
@@ -111,7 +117,7 @@ def _first_layers(model: nn.Module, number: int) -> Iterator[None]:
         layers._modules = whole
 
 
-def saved_by_all(model: nn.Module, num_tokens: int, precision: str) -> int:
+def saved_by_all(model: nn.Module, num_tokens: int, precision: str, lean: bool = True) -> int:
     """Return the bytes that the backward pass of a whole model keeps, each tensor once."""
     own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
     saved: dict[int, Tensor] = {}
@@ -125,7 +131,7 @@ def saved_by_all(model: nn.Module, num_tokens: int, precision: str) -> int:
     few = num_tokens <= _FEW_TOKENS[-1]
     with (
         nullcontext() if few else _FewCalls(MOST_CALLS * sum(1 for _ in model.modules())),
-        lean_layers(model, ask=False),
+        lean_layers(model, ask=False) if lean else nullcontext(),
         _counted_experts(),
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"),

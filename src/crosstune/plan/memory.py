@@ -36,8 +36,8 @@ class Memory:
 
     Attributes:
         gradients: what of them is there at the peak. In the backward pass of a step's only micro-batch they come as
-            activations go, so that the larger of both counts; where several add up, and where ranks average whole ones,
-            all are there beside the activations.
+            activations go, so that the larger of both counts; where several add up, all are there beside the activations;
+            where ranks average whole ones, twice, with the copies that are sent.
         working_weights: copies of weights in the precision of the products, gathered layers where weights are sharded.
         activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
         logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32.
@@ -99,7 +99,10 @@ def estimate_memory(
     logits = float(all_logits + chunk)
     of_moving = 2 if settings.weights == "bf16" else _FLOAT
     gradients = num_trained * of_moving / num_shards
-    if tokens.most_micro_batches == 1 and num_shards == num_gpus:
+    if num_shards < num_gpus:
+        # DDP averages copies of them: its buckets.
+        gradients *= 2
+    elif tokens.most_micro_batches == 1:
         gradients = max(0.0, gradients - activations - logits)
     parts = {
         "weights": _bytes_of_weights(trained, settings) / num_shards,
@@ -187,11 +190,12 @@ def _activations(trained: nn.Module, num_tokens: int, settings: Train, known: Kn
     model = inner_model(trained)
     model.set_attn_implementation(COUNTED_ATTENTION)
     trained.train()
-    whole = saved_bytes(trained, num_tokens, settings.precision, known)
+    lean = settings.kernels != "plain"
+    whole = saved_bytes(trained, num_tokens, settings.precision, known, lean=lean)
     if not settings.gradient_checkpointing:
         return whole
     recompute_layers(model)
-    kept = saved_bytes(trained, num_tokens, settings.precision, known, recomputes=True)
+    kept = saved_bytes(trained, num_tokens, settings.precision, known, recomputes=True, lean=lean)
     recompute_layers(model, wanted=False)
     # One layer is computed again at a time: the whole, less what all layers but one keep.
     return kept + (whole - kept) // int(model.config.get_text_config(decoder=True).num_hidden_layers)
