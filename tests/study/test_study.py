@@ -22,6 +22,7 @@ from crosstune.study.comparison import SystemScore, corrected
 from crosstune.study.differences import SystemDifference
 from crosstune.study.run import folder_of, nearest_finished, run_all
 from crosstune.study.settings import load_studies, load_study, runs_of, study_of_seeds
+from crosstune.study.tables import tables_of
 from tests.command_line import crosstune
 from tests.conftest import QUICK
 
@@ -215,6 +216,30 @@ def test_a_score_that_a_seed_lacks_is_kept_and_not_compared(tmp_path: Path, monk
     assert len(found["faster", "acc_answered"].values) == 1 and found["faster", "acc_answered"].to_reference is None
     assert len(found["faster", "acc"].values) == 2 and found["faster", "acc"].to_reference == SystemDifference(0.0)
     assert found["paper", "acc_answered"].to_base == SystemDifference(0.0)
+
+
+def test_a_task_that_only_one_cell_has_is_in_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = {"task": "copa_2011_test", "paths": ["copa.xml"]}
+    path = write_study(tmp_path, seeds=[1], cells={"paper": {}, "more": {"evaluate.tasks.second_copa": task}})
+    study = load_study(path)
+    runs = list(runs_of(study, path, [f"runs_root={tmp_path}"], quick=False))
+
+    def scores(recipe: Recipe, _run: RunFolder) -> Scores:
+        value = 0.5 if recipe.name == "paper_seed_1" else 0.75
+        return {
+            (system, label, "acc"): Score(label, "acc", value, None, None, 10, "")
+            for system in ("llama", "ours")
+            for label in recipe.evaluate.tasks
+            if label.endswith("copa")
+        }
+
+    monkeypatch.setattr(comparison, "read_scores", scores)
+    monkeypatch.setattr(comparison, "read_resamples", lambda _recipe, _run: {})
+    recipe, found = comparison.of_all_runs(runs)
+    assert [*recipe.evaluate.tasks] == [*runs[0].recipe.evaluate.tasks, "second_copa"]
+    assert (found["ours", "copa", "acc"].value, found["ours", "second_copa", "acc"].value) == (0.5, 0.75)
+    accuracy, *_ = tables_of(study, recipe, found, comparison.compare(study, runs))
+    assert [column.task for column in accuracy.columns if column.task.endswith("copa")][-1] == "second_copa"
 
 
 def test_p_values_are_corrected_over_the_cells_of_a_task_and_metric() -> None:

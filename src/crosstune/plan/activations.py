@@ -19,7 +19,7 @@ from crosstune.models.layers import Kind, kinds_of_layers, layers_of
 
 COUNTED_ATTENTION = "crosstune_counted"
 Known = dict[tuple[int, str, bool, bool], int]
-"""Bytes that a forward pass saves, by its tokens, its precision, whether layers are computed again, and by whose code."""
+"""Bytes that a forward pass saves, by its tokens, its precision, whether layers are computed again, whose code runs."""
 
 # State-space layers go from token to token in Python: thousands take many minutes, and what each saves is the same.
 _FEW_TOKENS = (32, 64)

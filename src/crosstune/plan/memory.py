@@ -36,8 +36,8 @@ class Memory:
 
     Attributes:
         gradients: what of them is there at the peak. In the backward pass of a step's only micro-batch they come as
-            activations go, so that the larger of both counts; where several add up, all are there beside the activations;
-            where ranks average whole ones, twice, with the copies that are sent.
+            activations go, so that the larger of both counts; where several add up, all are there beside them; where
+            ranks average whole ones, twice, with the copies that are sent.
         working_weights: copies of weights in the precision of the products, gathered layers where weights are sharded.
         activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
         logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32.

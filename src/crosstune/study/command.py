@@ -11,7 +11,7 @@ from crosstune.runs.files import write_text
 from crosstune.runs.lock import only_process_in
 from crosstune.runs.pipeline import check_inputs
 from crosstune.runs.provenance import commit
-from crosstune.study.comparison import compare, to_csv
+from crosstune.study.comparison import compare, of_all_runs, to_csv
 from crosstune.study.figure import figures
 from crosstune.study.run import folder_of, run_all
 from crosstune.study.settings import Study, StudyRun, load_studies, runs_of, study_of_seeds
@@ -88,12 +88,13 @@ def _run(study: Study, runs: Sequence[StudyRun], command: str) -> None:
 
 
 def _report(study: Study, runs: Sequence[StudyRun], command: str) -> None:
-    recipe = runs[0].recipe
     findings = compare(study, runs)
-    scores = read_scores(recipe, folder_of(runs[0]))
+    recipe, scores = of_all_runs(runs)
     tables = tables_of(study, recipe, scores, findings)
     drawn = {}
-    for number, (title, svg) in enumerate(figures(study, recipe, scores, findings).items(), start=1):
+    # A point is the mean over all tasks of a kind: one that not all cells have would leave the others out.
+    shared = runs[0].recipe, read_scores(runs[0].recipe, folder_of(runs[0]))
+    for number, (title, svg) in enumerate(figures(study, *shared, findings).items(), start=1):
         drawn[title] = f"gain_{number}.svg"
         write_text(recipe.runs_root / drawn[title], svg)
     write_text(recipe.runs_root / "study.csv", to_csv(findings))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from crosstune.recipe import EvaluationTask, Recipe
 from crosstune.report.scores import Resamples, Scores, read_resamples, read_scores
 from crosstune.report.tables.significance import holm
 from crosstune.study.differences import Side, SystemDifference, difference
@@ -98,6 +99,16 @@ def compare(study: Study, runs: Sequence[StudyRun]) -> list[SystemScore]:
             to_base = None if is_base else _difference(content, key, content, (base, *key[1:]), base)
             findings.append(SystemScore(cell, *key, values, found_scores[0].n, to_reference, to_base))
     return corrected(findings)
+
+
+def of_all_runs(runs: Sequence[StudyRun]) -> tuple[Recipe, Scores]:
+    """Return the first run's recipe and scores, with the tasks that only other cells have: a table shows them, too."""
+    recipe, tasks, scores = runs[0].recipe, dict[str, EvaluationTask](), Scores()
+    for run in runs:
+        tasks = {**run.recipe.evaluate.tasks, **tasks}
+        scores = {**read_scores(run.recipe, folder_of(run)), **scores}
+    tasks = {label: tasks[label] for label in (*recipe.evaluate.tasks, *tasks)}
+    return recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"tasks": tasks})}), scores
 
 
 def _difference(ours: _Found, key: Key, theirs: _Found, their_key: Key, base: str) -> SystemDifference | None:
