@@ -87,6 +87,7 @@ def test_tokens_beside_a_model_file_leave_the_order_of_its_merges_as_it_is(
     slow = SentencePieceProcessor(model_file=str(model))
     for line in (text, text.replace(" r", "r")):
         assert BpeTokenizer(content).encode_lines([line]) == [slow.encode(line)]
+        assert load_tokenizer(str(tmp_path)).encode(line, add_special_tokens=False) == slow.encode(line)
 
 
 def test_a_change_of_the_added_tokens_is_another_tokenizer(chat_folder: tuple[Path, int]) -> None:

@@ -6,15 +6,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils.hub import cached_file
 
 from crosstune.runs.files import read_json
 
 _OF_PROCESSOR = "chat_template.json"
-_FILE = "tokenizer.json"
+_FILE, _SENTENCEPIECE = "tokenizer.json", "tokenizer.model"
 _PARTS = ("normalizer", "pre_tokenizer", "decoder")
 _SWITCHES = ("unk_token", "fuse_unk", "byte_fallback", "ignore_merges")
 
@@ -30,11 +31,17 @@ def _of_folder(path: str, revision: str | None, _: tuple[Any, ...]) -> PreTraine
         path, revision=revision, use_fast=True, trust_remote_code=False
     )
     backend = getattr(loaded, "backend_tokenizer", None)
-    # Other classes take the file as it is; of Unigram and WordPiece the class knows more than its parts.
-    if backend is not None and "__init__" in vars(type(loaded)) and isinstance(backend.model, BPE):
-        file = cached_file(path, _FILE, revision=revision, _raise_exceptions_for_missing_entries=False)
-        if file is not None:
-            _cut_as_written(backend, read_json(Path(file)))
+    if backend is None or not isinstance(backend.model, BPE):
+        return loaded
+    file, slow = (
+        cached_file(path, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+        for name in (_FILE, _SENTENCEPIECE)
+    )
+    # Classes that build nothing themselves take the file as it is.
+    if file is not None and type(loaded) is not PreTrainedTokenizerFast and "__init__" in vars(type(loaded)):
+        _cut_as_written(backend, read_json(Path(file)))
+    elif file is None and slow is not None:
+        _order_merges(backend, slow)
     return loaded
 
 
@@ -57,6 +64,26 @@ def _cut_as_written(backend: Tokenizer, content: dict[str, Any]) -> None:
         value = model.get(name)
         if (getattr(built, name) or None) != (value or None):
             setattr(built, name, value)
+
+
+def _order_merges(backend: Tokenizer, slow: str) -> None:
+    """Put merges in the order of a SentencePiece model's scores; transformers 5 takes that of its ids.
+
+    Of LLaMA-2's pieces, runs of spaces have the first ids and the lowest scores.
+    """
+    try:
+        pieces = SentencePieceProcessor(model_file=slow)
+    except RuntimeError:  # Llama 3's file of this name is one of tiktoken's, whose ids are ranks.
+        return
+    model = json.loads(backend.to_str())["model"]
+
+    def rank(merge: list[str]) -> tuple[float, int, list[str]]:
+        index = pieces.piece_to_id("".join(merge))
+        return -pieces.get_score(index), index, merge
+
+    merges = [(left, right) for left, right in sorted(model["merges"], key=rank)]
+    switches = {name: model[name] for name in _SWITCHES}
+    backend.model = BPE(vocab=model["vocab"], merges=merges, **switches)
 
 
 def _state(part: Any) -> Any:
