@@ -2,7 +2,8 @@
 
 `python docs/update_results.py runs/miniature_world_8 second_world` takes the second world's there,
 `python docs/update_results.py runs/smollm2_korean_budget real_model` the real model's to docs/real_model.md and README,
-and `... runs/smollm2_korean_chat chat` and `... runs/smollm2_korean_cure chat_cure` those of the chat model.
+`... runs/smollm2_korean_chat chat` and `... runs/smollm2_korean_cure chat_cure` those of the chat model, and
+`... runs/gemma3_chat_vector chat_vector` those of the chat vector.
 """
 
 import csv
@@ -150,12 +151,39 @@ CHAT_CURE = Results(
     {"docs/results.md": KEPT},
     {"korean": "Korean", "nll": "then the references alone", "cpo": "then CPO", "dpo": "then DPO"},
 )
+VECTOR = Results(
+    "chat/vector.md",
+    "chat/vector.csv",
+    "the chat vector",
+    {
+        "docs/results.md": Table(
+            (
+                ("English instructions passed", "instructions_en", "pass_rate", ".3f"),
+                ("answered in English", "instructions_en", "answered_in_language", ".3f"),
+                ("Korean instructions passed", "instructions_ko", "pass_rate", ".3f"),
+                ("answered in Korean", "instructions_ko", "answered_in_language", ".3f"),
+                ("English news", "english_news", "bits_per_byte", ".3f"),
+                ("Korean news", "korean_news", "bits_per_byte", ".3f"),
+            ),
+            has_intervals=True,
+        )
+    },
+    {
+        "gemma3": "Gemma 3 270M",
+        "chat": "English chat",
+        "chat_then_korean": "English chat, then Korean",
+        "korean": "Korean",
+        "half_vector": "Korean + half the chat vector",
+        "vector": "Korean + the chat vector",
+    },
+)
 RESULTS = {
     "report": MINIATURE,
     "second_world": SECOND_WORLD,
     "real_model": REAL_MODEL,
     "chat": CHAT,
     "chat_cure": CHAT_CURE,
+    "chat_vector": VECTOR,
 }
 KOREAN = {
     "system": "시스템",

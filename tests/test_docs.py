@@ -196,7 +196,7 @@ def test_what_is_said_of_the_collapse_is_what_the_tables_say() -> None:
     assert f"({said[0]} BLEU; over [three longer runs](#what-each-part-of-the-mixture-does) {said[1]})" in text
 
 
-@pytest.mark.parametrize("name", ["report", "second_world", "real_model", "chat", "chat_cure"])
+@pytest.mark.parametrize("name", ["report", "second_world", "real_model", "chat", "chat_cure", "chat_vector"])
 def test_the_table_of_results_on_a_page_is_that_of_its_run(name: str) -> None:
     made = runpy.run_path(str(ROOT / "docs" / "update_results.py"))
     results = made["RESULTS"][name]
