@@ -1,7 +1,7 @@
 """A system's ``merge``: what other models' weights do to its own once it is trained."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -18,39 +18,19 @@ class ChatVector(Section):
     )
 
 
-class CopyBack(Section):
-    """Weights that a system takes over as they are, last of all (ElChat, Yamaguchi et al. 2024)."""
-
-    system: Name | None = Field(None, description="the system that they are copied from [its start]")
-    rows: Literal["special_tokens"] | None = Field(
-        None,
-        description="special_tokens: the embedding rows of all control tokens, of BOS, EOS and the turns of a chat",
-    )
-    weights: tuple[str, ...] = Field(
-        (), description="names of weights, with * for any part: model.norm.weight, model.layers.0.*"
-    )
-
-    @model_validator(mode="after")
-    def _copies_something(self) -> Self:
-        if self.rows is None and not self.weights:
-            raise ValueError("`copy_back` needs `rows: special_tokens`, `weights`, or both")
-        return self
-
-
 class Merge(Section):
-    """What other models' weights do to those of the trained system: interpolation, then addition, then copies."""
+    """What other models' weights do to those of the trained system: interpolation, then addition."""
 
     system: Name | None = Field(None, description="with weight: an ancestor of the system [its start]")
     weight: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="interpolation: share of the ancestor's weights; rows of new pieces are not merged"
     )
     add: ChatVector | None = Field(None, description="a chat vector: the difference of two models, added")
-    copy_back: CopyBack | None = Field(None, description="weights that are taken over as they are")
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
-        if self.weight is None and self.add is None and self.copy_back is None:
-            raise ValueError("`merge` needs `weight`, `add` or `copy_back`")
+        if self.weight is None and self.add is None:
+            raise ValueError("`merge` needs `weight`, `add` or both")
         if self.system is not None and self.weight is None:
             raise ValueError("`merge.system` is what is interpolated with: give its `weight`")
         if self.add and self.add.system == self.add.minus:
@@ -65,6 +45,5 @@ class Merge(Section):
             "system": self.system,
             "add.system": self.add.system if self.add else None,
             "add.minus": self.add.minus if self.add else None,
-            "copy_back.system": self.copy_back.system if self.copy_back else None,
         }
         return {setting: name for setting, name in named.items() if name is not None}

@@ -60,7 +60,7 @@ def _languages_of_answers(content: Mapping[str, Any], mixture: str) -> Iterator[
 
 
 def _merged_with(systems: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Yield what is wrong with the systems whose weights are added to one's own, or copied."""
+    """Yield what is wrong with the systems whose weights are added to one's own."""
     for setting, other in _others_of(systems.get(name)).items():
         if other not in systems:
             yield (
@@ -76,8 +76,7 @@ def _merged_with(systems: Mapping[str, Any], name: str) -> Iterator[str]:
 
 def _others_of(system: Any) -> dict[str, str]:
     """Return the systems that a ``merge`` names besides an ancestor, by the setting that does."""
-    settings = (("add", "system"), ("add", "minus"), ("copy_back", "system"))
-    named = {f"{part}.{key}": mapping(system, "merge", part).get(key) for part, key in settings}
+    named = {f"add.{key}": mapping(system, "merge", "add").get(key) for key in ("system", "minus")}
     return {setting: other for setting, other in named.items() if isinstance(other, str)}
 
 

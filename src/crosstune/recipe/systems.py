@@ -258,8 +258,6 @@ class System(Section):
                     f"phases.{index} trains the rows of new pieces, but this system's tokenizer is `base`, which has "
                     "none: set `tokenizer: extended`, or train other parts"
                 )
-        back = self.merge and self.merge.copy_back
-        of_start = self.merge and ((self.merge.weight is not None) or (back and back.system is None))
-        if of_start and self.start == "scratch":
+        if self.merge and self.merge.weight is not None and self.start == "scratch":
             raise ValueError("`merge` needs a system to merge with, and this system starts from scratch")
         return self

@@ -85,7 +85,7 @@ def train_system(task: TrainingTask) -> None:
     if accelerator.is_main_process:
         merged: dict[str, Any] = {}
         if task.system.merge:
-            merged = merge_with_others(model, tokenizer, task.recipe, task.run, task.name, task.start)
+            merged = merge_with_others(model, task.recipe, task.run, task.name, task.start)
         num_parameters = sum(parameter.numel() for parameter in model.parameters())
         instructions = template.instructions_by_direction(task.recipe.languages.directions)
         save_model(model, tokenizer, task.folder / "model", instructions)

@@ -1,4 +1,4 @@
-"""A chat vector is added, weights are copied back, and what cannot be merged is told before anything is trained."""
+"""A chat vector is added, and what cannot be merged is told before anything is trained."""
 
 from pathlib import Path
 from typing import Any
@@ -57,23 +57,6 @@ def test_a_merged_system_is_made_again_when_one_that_it_was_merged_with_is_anoth
     assert not torch.equal(before["model.norm.weight"], after["model.norm.weight"])
 
 
-@pytest.mark.whole
-def test_special_tokens_and_chosen_weights_are_copied_back_from_the_start(make_run: MakeRun) -> None:
-    back = {"rows": "special_tokens", "weights": ["model.norm.*", "model.layers.1.mlp.up_proj.weight"]}
-    content = systems({"copy_back": back}, phases=[phase(num_steps=1)])
-    recipe, run = make_run(content)
-    train_stage.run(recipe, run)
-    ours, merged = (weights(run, name) for name in ("ours", "merged"))
-    same = {name for name, weight in merged.items() if torch.equal(weight, ours[name])}
-    assert same == {"model.norm.weight", "model.layers.1.mlp.up_proj.weight"}
-    for name in ROWS:
-        # Its bytes are special tokens, too. Others stay as they were trained.
-        assert torch.equal(merged[name][:259], ours[name][:259])
-        assert not torch.equal(merged[name][259:], ours[name][259:])
-    facts = read_json(run.system("merged") / "system.json")["merge"]["copy_back"]
-    assert (facts["system"], facts["special_tokens"], len(facts["weights"])) == ("ours", 259, 2)
-
-
 def saved(folder: Path, tokenizer: PreTrainedTokenizerFast | None, num_rows: int, seed: int, **shape: Any) -> str:
     torch.manual_seed(seed)
     sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, **shape}
@@ -128,13 +111,8 @@ def test_of_models_with_other_vocabularies_only_the_rows_of_shared_pieces_move(
         ),
         (
             {"tie_word_embeddings": True},
-            {"copy_back": {"system": "chat", "rows": "special_tokens"}},
-            r"merge\.copy_back\.system: .* chat has no lm_head\.weight",
-        ),
-        (
-            {},
-            {"copy_back": {"weights": ["model.layer.0.*"]}},
-            r"copy_back\.weights: no weight is called 'model\.layer\.0\.\*'; the first are model\.embed_tokens\.weight",
+            {"add": {"system": "chat", "minus": "base"}},
+            r"merge\.add\.system: .* chat has no lm_head\.weight",
         ),
     ],
 )
@@ -152,12 +130,11 @@ def test_what_does_not_fit_is_told_before_anything_is_trained(
     [
         ({"add": {"system": "chatt", "minus": "base"}}, r"merge\.add\.system: 'chatt' is not a system; there are base"),
         ({"add": {"system": "later", "minus": "base"}}, r"merge\.add\.system: 'later' needs 'merged' itself"),
-        ({"copy_back": {"system": "merged", "rows": "special_tokens"}}, r"copy_back\.system: 'merged' needs 'merged'"),
+        ({"add": {"system": "merged", "minus": "base"}}, r"merge\.add\.system: 'merged' needs 'merged' itself"),
         ({"add": {"system": "base", "minus": "base"}}, "'base' minus itself is nothing"),
         ({"add": {**CHAT, "weight": float("inf")}}, r"merge\.add\.weight: Input should be a finite number"),
         ({"add": {**CHAT, "weight": 0}}, r"merge\.add\.weight: Input should be greater than 0"),
-        ({"copy_back": {}}, "`copy_back` needs `rows: special_tokens`, `weights`, or both"),
-        ({}, "`merge` needs `weight`, `add` or `copy_back`"),
+        ({}, "`merge` needs `weight`, `add` or both"),
         ({"system": "base", "add": CHAT}, r"`merge\.system` is what is interpolated with: give its `weight`"),
     ],
 )

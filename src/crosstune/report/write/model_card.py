@@ -198,10 +198,6 @@ def _merge_lines(recipe: Recipe, system: str) -> Iterator[str]:
     if merge.add:
         difference = f"{named(merge.add.system)} - {named(merge.add.minus)}"
         yield f"- then {merge.add.weight:g} x ({difference}) was added to its weights (chat vector)"
-    if merge.copy_back:
-        rows = ["the rows of special tokens"] if merge.copy_back.rows else []
-        copied = ", ".join([*rows, *(f"`{name}`" for name in merge.copy_back.weights)])
-        yield f"- then {copied} were copied from {named(merge.copy_back.system or start)}"
 
 
 def _data_lines(recipe: Recipe, run: RunFolder, system: str) -> Iterator[str]:

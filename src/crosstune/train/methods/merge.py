@@ -1,26 +1,23 @@
-"""What other models' weights do to a trained model's: interpolation, a chat vector added, weights copied back.
+"""What other models' weights do to a trained model's: interpolation, a chat vector added.
 
 Interpolation: model soups and WiSE-FT (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903): what was forgotten
 comes back, what was won stays. Chat vector: what a chat model learnt since its base (Huang et al. 2024,
-https://arxiv.org/abs/2310.04799). Copies: special tokens and chosen weights as they were (ElChat, Yamaguchi et al.
-2024, https://arxiv.org/abs/2412.11704). Embedding rows move where the models know the same piece.
+https://arxiv.org/abs/2310.04799). Embedding rows move where the models know the same piece.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from crosstune.errors import BadInputError
-from crosstune.models.chat_template import control_tokens
 from crosstune.models.finite import is_finite
 from crosstune.models.load import load_model
 from crosstune.recipe import Recipe
-from crosstune.recipe.merge import ChatVector, CopyBack
+from crosstune.recipe.merge import ChatVector
 from crosstune.runs.folder import RunFolder
 from crosstune.terminal import note
 from crosstune.train.methods.shared_pieces import Other, find_other, pieces_here
@@ -47,18 +44,11 @@ class Partner:
 
 
 @torch.no_grad()
-def merge_with_others(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    recipe: Recipe,
-    run: RunFolder,
-    name: str,
-    start: Start,
-) -> Facts:
+def merge_with_others(model: PreTrainedModel, recipe: Recipe, run: RunFolder, name: str, start: Start) -> Facts:
     """Do to a system's trained model what its ``merge`` says; return what ``system.json`` says of it.
 
     Raises:
-        BadInputError: when the models are of different shapes, or a weight that is to be copied is in none.
+        BadInputError: when the models are of different shapes.
     """
     system = recipe.systems[name]
     assert system.merge is not None
@@ -75,9 +65,6 @@ def merge_with_others(
         note(f"{name}: merged with {ancestor.name}, weight {settings.weight:g}")
     if settings.add is not None:
         facts["add"] = _add(model, partner(settings.add.system), partner(settings.add.minus), settings.add, name)
-    if settings.copy_back is not None:
-        back = partner(settings.copy_back.system or system.start)
-        facts["copy_back"] = _copy_back(model, tokenizer, back, settings.copy_back, name)
     return facts
 
 
@@ -156,55 +143,6 @@ def add_difference(model: PreTrainedModel, plus: Partner, minus: Partner, weight
                 "give a smaller weight"
             )
     return len(both)
-
-
-def _copy_back(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, back: Partner, settings: CopyBack, name: str
-) -> Facts:
-    special = set(control_tokens(tokenizer).values()) if settings.rows else set()
-    places = [place for place, row in enumerate(back.rows) if int(row) in special]
-    copied = copy_weights(model, back, settings.weights, places, name)
-    note(f"{name}: copied {len(copied)} weights and the rows of {len(places)} special tokens from {back.name}")
-    return {"system": back.name, "weights": copied, "special_tokens": len(places)}
-
-
-def copy_weights(
-    model: PreTrainedModel, back: Partner, patterns: Sequence[str], places: Sequence[int], name: str
-) -> list[str]:
-    """Take weights over as they are in another model: those of these names, and rows at places of the shared ones.
-
-    Raises:
-        BadInputError: when no weight has such a name.
-    """
-    refuse_unknown_weights([weight_name for weight_name, _, _ in weights_of(model)], patterns, name)
-    copied, chosen = [], torch.tensor(places, dtype=torch.long)
-    for weight_name, own, is_rows in weights_of(model):
-        whole = any(fnmatchcase(weight_name, pattern) for pattern in patterns)
-        if not whole and not is_rows:
-            continue
-        theirs = _named(back, weight_name).to(own.device)
-        rows, others = (back.rows, back.others) if whole else (back.rows[chosen], back.others[chosen])
-        if is_rows:
-            own[rows] = theirs[others].to(own.dtype)
-        else:
-            own.copy_(theirs.to(own.dtype))
-        if whole:
-            copied.append(weight_name)
-    return copied
-
-
-def refuse_unknown_weights(known: Sequence[str], patterns: Sequence[str], name: str) -> None:
-    """Stop where a pattern is the name of no weight.
-
-    Raises:
-        BadInputError: with the pattern, and names that there are.
-    """
-    for pattern in patterns:
-        if not any(fnmatchcase(one, pattern) for one in known):
-            raise BadInputError(
-                f"systems.{name}.merge.copy_back.weights: no weight is called {pattern!r}; the first are "
-                f"{', '.join(known[:3])}, the last are {', '.join(known[-3:])}. A * stands for any part of a name"
-            )
 
 
 def weights_of(model: PreTrainedModel) -> list[tuple[str, Tensor, bool]]:

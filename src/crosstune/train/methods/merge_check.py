@@ -6,7 +6,7 @@ from crosstune.errors import BadInputError
 from crosstune.models.load import check_model
 from crosstune.models.shapes import shapes_only
 from crosstune.recipe import Recipe
-from crosstune.train.methods.merge import Partner, refuse_other_shapes, refuse_unknown_weights, weights_of
+from crosstune.train.methods.merge import Partner, refuse_other_shapes
 from crosstune.train.start import first_of, locate_start, scratch_config
 
 # Of a model from scratch: how many pieces its tokenizer will have does not matter here.
@@ -17,14 +17,12 @@ def check_merge(recipe: Recipe, name: str) -> None:
     """Check that the models that a system is merged with have its shape; the hub is not asked before training.
 
     Raises:
-        BadInputError: when they have not, or a weight that is to be copied is in none.
+        BadInputError: when they have not.
     """
     settings = recipe.systems[name].merge
     model = _skeleton(recipe, name) if settings else None
     if settings is None or model is None:
         return
-    if settings.copy_back:
-        refuse_unknown_weights([one for one, _, _ in weights_of(model)], settings.copy_back.weights, name)
     for setting, other in settings.others().items():
         theirs = _skeleton(recipe, other)
         if theirs is not None:
