@@ -7,12 +7,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from ruamel.yaml import YAML
 
-from crosstune.errors import BadInputError, RecipeError, RunFolderError
+from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.report.scores import Scores
-from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.records import Score
@@ -21,28 +19,11 @@ from crosstune.study.command import run as run_study
 from crosstune.study.comparison import SystemScore, corrected
 from crosstune.study.differences import SystemDifference
 from crosstune.study.run import folder_of, nearest_finished, run_all
-from crosstune.study.settings import load_studies, load_study, runs_of, study_of_seeds
+from crosstune.study.settings import load_studies, load_study, runs_of
 from crosstune.study.tables import tables_of
 from tests.command_line import crosstune
 from tests.conftest import QUICK
-
-ROOT = Path(__file__).parent.parent.parent
-
-
-def write_study(folder: Path, **changes: Any) -> Path:
-    content = {
-        "name": "grid",
-        "recipe": str(ROOT / "recipes" / "miniature.yaml"),
-        "systems": ["ours"],
-        "seeds": [1, 2],
-        "reference": "paper",
-        "cells": {"paper": {}, "faster": {"systems.ours.phases.0.learning_rate": 1e-3}},
-        **changes,
-    }
-    path = folder / "study.yaml"
-    with path.open("w", encoding="utf-8") as file:
-        YAML().dump({key: value for key, value in content.items() if value is not None}, file)
-    return path
+from tests.study.conftest import ROOT, write_study
 
 
 def test_every_cell_runs_with_every_seed_and_with_what_its_systems_start_from(tmp_path: Path) -> None:
@@ -112,43 +93,6 @@ def test_mistakes_of_a_cell_are_named_with_it(tmp_path: Path, changes: dict[str,
     path = write_study(tmp_path, **changes)
     with pytest.raises(RecipeError, match=message):
         list(runs_of(load_study(path), path, [], quick=False))
-
-
-MERGED = {"systems.mixed": {"start": "ours", "tokenizer": "extended", "merge": {"weight": 0.5}}}
-
-
-@pytest.mark.parametrize(
-    ("changes", "overrides", "message"),
-    [
-        ({}, ["systems.ours.seed=7"], r"systems\.ours\.seed is set to 7 for all runs.*the same one 2 times"),
-        ({}, ["systems.*.seed=7"], "leave it out; the study's own `seeds` are"),
-        (
-            {"systems": ["mixed"], "common": MERGED},
-            [],
-            r"'mixed' would be the same model with each of the 2 `seeds`.*\(ours\) is made once\. Add the trained",
-        ),
-    ],
-)
-def test_one_model_does_not_count_as_several_seeds(
-    tmp_path: Path, changes: dict[str, Any], overrides: list[str], message: str
-) -> None:
-    path = write_study(tmp_path, **changes)
-    with pytest.raises(RecipeError, match=message):
-        list(runs_of(load_study(path), path, overrides, quick=False))
-    alone = load_study(path).model_copy(update={"seeds": (1,)})
-    assert len(list(runs_of(alone, path, overrides, quick=False))) == 2
-    if "systems" in changes:
-        both = load_study(path).model_copy(update={"systems": ("ours", "mixed")})
-        assert len(list(runs_of(both, path, overrides, quick=False))) == 4
-
-
-def test_systems_that_are_only_merged_run_with_each_seed_of_a_recipe(tmp_path: Path) -> None:
-    path = ROOT / "recipes" / "smollm2_korean" / "chat_vector.yaml"
-    recipe = yaml_file.load_recipe(path, ["seeds=[1, 2]", f"runs_root={tmp_path}"])
-    study = study_of_seeds(recipe, path)
-    assert study.systems == ("chat_then_korean", "korean", "vector", "half_vector")
-    for run in runs_of(study, path, [], quick=False):
-        assert run.recipe.seed_of("korean") == run.seed and "half_vector" in run.recipe.systems
 
 
 def test_a_folder_holds_its_studies_in_the_order_of_their_files(tmp_path: Path) -> None:
@@ -250,28 +194,6 @@ def test_p_values_are_corrected_over_the_cells_of_a_task_and_metric() -> None:
     found = corrected([finding("acc", None), finding("acc", 0.02), finding("acc_norm", 0.03), finding("acc", 0.01)])
     assert [one.to_reference and one.to_reference.p_holm for one in found] == [None, 0.02, 0.03, 0.02]
     assert {one.to_base and one.to_base.p_holm for one in found} == {None}
-
-
-@pytest.mark.slow
-def test_a_recipe_with_seeds_is_a_study_of_its_adapted_systems(tmp_path: Path) -> None:
-    path = ROOT / "recipes" / "miniature.yaml"
-    overrides = ["seeds=[4, 5]", f"runs_root={tmp_path}"]
-    recipe = yaml_file.load_recipe(path, overrides)
-    study = study_of_seeds(recipe, path)
-    runs = list(runs_of(study, path, overrides, quick=False))
-    assert study.systems == ("lora", "continued", "ours", "bilingual")
-    assert [(run.cell, run.seed, run.recipe.seeds) for run in runs] == [("miniature", 4, ()), ("miniature", 5, ())]
-    assert {run.recipe.seed_of("llama") for run in runs} == {1}
-    assert [run.recipe.seed_of("bilingual") for run in runs] == [4, 5]
-    with pytest.raises(RecipeError, match="has a duplicate"):
-        yaml_file.load_recipe(path, ["seeds=[4, 4]"])
-    alone = yaml_file.load_recipe(path, ["seeds=[4, 5]", *(f"systems.{name}=null" for name in study.systems)])
-    with pytest.raises(RecipeError, match=r"`seeds` \[4, 5\] are for systems that are trained and compared with llama"):
-        study_of_seeds(alone, path)
-    with pytest.raises(RecipeError, match="remove `seed` of ours"):
-        yaml_file.load_recipe(path, ["seeds=[4, 5]", "systems.ours.seed=3"])
-    with pytest.raises(RunFolderError, match=r"has seeds \[4, 5\].*add seeds=\[\]"):
-        pipeline.run_stages(recipe, ("data",), "crosstune data", update=False)
 
 
 @pytest.mark.slow

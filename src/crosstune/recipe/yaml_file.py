@@ -18,14 +18,11 @@ from ruamel.yaml.error import YAMLError
 
 from crosstune.errors import RecipeError
 from crosstune.recipe import Recipe, Section, checks, defaults, shipped
+from crosstune.recipe.mistakes import describe, number_of
 from crosstune.recipe.nulls import off_by_null, put_back
 from crosstune.terminal import note
 
 SectionType = TypeVar("SectionType", bound=Section)
-# What pydantic writes into a path to say which of several kinds a setting was taken for.
-_TAGS = re.compile(
-    r"(^tokenizer\.(?:base|extension))\.(?:learned|given)\b|((?:^|\.)num_new_pieces)\.(?:number|by_language)\b"
-)
 _NOT_SET = "not set"
 _STAGES = re.compile(r"^(systems\.[^.]+)\.stages\b")
 
@@ -89,7 +86,7 @@ def validate(content: Mapping[str, Any], where: str) -> Recipe:
         if not problems:
             raise
     if problems:
-        raise RecipeError("\n".join([f"{where}: {_mistakes(len(problems))}", *(f"  {line}" for line in problems)]))
+        raise RecipeError("\n".join([f"{where}: {number_of(len(problems))}", *(f"  {line}" for line in problems)]))
     return recipe
 
 
@@ -103,7 +100,7 @@ def load_section(path: Path, kind: type[SectionType]) -> SectionType:
         return kind.model_validate_json(json.dumps(_read(path)))
     except ValidationError as error:
         lines = [f"  {describe(problem)}" for problem in error.errors()]
-        raise RecipeError("\n".join([f"{path}: {_mistakes(len(lines))}", *lines])) from None
+        raise RecipeError("\n".join([f"{path}: {number_of(len(lines))}", *lines])) from None
 
 
 def dump(recipe: Recipe) -> str:
@@ -291,20 +288,3 @@ def _indices(content: Any, key: str, where: str) -> list[Any]:
     raise RecipeError(
         f"{where}: {key!r} is not a position in a list of {len(content)}; give 0 to {len(content) - 1} or *"
     )
-
-
-def _mistakes(number: int) -> str:
-    return f"{number} mistake" if number == 1 else f"{number} mistakes"
-
-
-def describe(problem: Any) -> str:
-    """Return a mistake that pydantic found: the path of the setting, what is wrong, and what was found."""
-    path = _TAGS.sub(r"\1\2", ".".join(str(part) for part in problem["loc"])) or "recipe"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: unknown setting; remove it or correct its name"
-    if problem["type"] == "missing":
-        return f"{path}: missing; it has no default"
-    found = problem.get("input")
-    shown = "" if isinstance(found, dict) else f" (found {found!r})"
-    return f"{path}: {message}{shown}"

@@ -188,5 +188,7 @@ def _only_what_is_compared(recipe: Recipe, study: Study, cell: str, seed: int) -
         if name in needed:
             needed |= {*recipe.needed_by(name)}
     systems = {name: system for name, system in recipe.systems.items() if name in needed}
-    root = recipe.runs_root / study.name
-    return recipe.model_copy(update={"name": f"{cell}_seed_{seed}", "runs_root": root, "systems": systems})
+    # Without the pairs of systems that are not made, which would make the run folder's recipe no valid one.
+    mine = {name: pairs for name, pairs in recipe.mine.items() if pairs.system in systems}
+    of_run = {"name": f"{cell}_seed_{seed}", "runs_root": recipe.runs_root / study.name}
+    return recipe.model_copy(update={**of_run, "systems": systems, "mine": mine})

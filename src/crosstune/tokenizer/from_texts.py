@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import shares_letters
 from crosstune.recipe import Languages, LearnedExtension
-from crosstune.recipe.yaml_file import describe
+from crosstune.recipe.mistakes import describe
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import whole_folder
 from crosstune.tokenizer import given, verify
