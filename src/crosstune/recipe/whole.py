@@ -144,6 +144,17 @@ class Recipe(Section):
         return [name for name in dict.fromkeys((settings.start, *others)) if name in self.systems]
 
     @property
+    def adapted_systems(self) -> list[str]:
+        """Return the systems that gain or forget against the reference: all but it and those that it was made from."""
+        others, waiting = dict.fromkeys(self.systems), [self.evaluate.reference_system]
+        while waiting:
+            name = waiting.pop()
+            if name in others:
+                del others[name]
+                waiting += self.needed_by(name)
+        return [*others]
+
+    @property
     def systems_in_order(self) -> list[str]:
         """Return the names of the systems, each after those it needs."""
         ordered: list[str] = []

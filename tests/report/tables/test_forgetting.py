@@ -51,6 +51,20 @@ def test_without_a_limit_there_is_no_verdict(recipe: Recipe, run: RunFolder) -> 
     assert read_json(run.report / "forgetting.json") == []
 
 
+def test_what_the_reference_was_made_from_is_no_adapted_system(recipe: Recipe) -> None:
+    limited = gated(recipe, {"arc": {"task": "harness", "name": "arc_easy", "language": "en"}})
+    limited = make_recipe(
+        recipe.runs_root, evaluate={**limited.model_dump(mode="json")["evaluate"], "reference_system": "ours"}
+    )
+    assert limited.systems["ours"].start == "llama" and "llama" in recipe.systems
+    assert limited.adapted_systems == [name for name in limited.systems if name not in ("llama", "ours")]
+    run = RunFolder(limited.runs_root / limited.name)
+    for system in limited.systems:
+        write_answers(run, system, "arc", 20 if system == "llama" else 80)
+    assert gate(limited, run) == ""
+    assert "Significant loss" not in (run.report / "report.md").read_text(encoding="utf-8")
+
+
 def gated(recipe: Recipe, tasks: dict[str, Any], limit: float = 0.03) -> Recipe:
     evaluate = recipe.model_dump(mode="json", exclude_none=True)["evaluate"]
     return make_recipe(recipe.runs_root, evaluate={**evaluate, "tasks": tasks, "max_forgetting": limit})

@@ -104,11 +104,15 @@ def _lost(recipe: Recipe, scores: Scores, changes: Table, target: str) -> Iterat
     measures = {(column.task, column.metric) for column in measures_of(recipe, scores, target)}
     lost = [
         f"{row.label} ({'; '.join(worse)})"
-        for row in changes.rows
+        for row in _adapted(recipe, changes)
         if (worse := [_told(c, cell) for c, cell in _worse(changes, row) if (c.task, c.metric) in measures])
     ]
     if lost:
         yield f"Significant loss: {'; '.join(lost)}."
+
+
+def _adapted(recipe: Recipe, changes: Table) -> list[TableRow]:
+    return [row for row in changes.rows if row.system in recipe.adapted_systems]
 
 
 def _worse(changes: Table, row: TableRow) -> list[tuple[Column, TableCell]]:
@@ -124,7 +128,7 @@ def _forgotten(recipe: Recipe, scores: Scores, changes: Table) -> Iterator[str]:
     """Say which adapted systems are worse than the reference on a source-language task, by the test."""
     known = {column.task for column in known_columns(recipe, scores)}
     lost, kept, unknown = [], [], []
-    for row in changes.rows:
+    for row in _adapted(recipe, changes):
         cells = [(c, cell) for c, cell in zip(changes.columns, row.cells, strict=True) if c.task in known]
         worse = [_told(c, cell) for c, cell in _worse(changes, row) if c.task in known]
         missing = [c.heading for c, cell in cells if c.loss(cell) is None]

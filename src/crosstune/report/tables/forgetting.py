@@ -48,8 +48,7 @@ def verdicts(recipe: Recipe, scores: Scores, changes: Table | None) -> list[Forg
 
     return [
         _forgetting(recipe, system, column, cell(system, column.task), limit * column.top)
-        for system in recipe.systems
-        if system != recipe.evaluate.reference_system
+        for system in recipe.adapted_systems
         for column in known_columns(recipe, scores)
     ]
 

@@ -53,7 +53,7 @@ def _of_target(
     if place is None:
         return ()
     rows = {row.system: value for row in place[0].rows if (value := row.cells[place[1]].value) is not None}
-    adapted = [row for row in place[0].rows if row.system in rows and row.system != recipe.evaluate.reference_system]
+    adapted = [row for row in place[0].rows if row.system in rows and row.system in recipe.adapted_systems]
     if not adapted:
         return ()
     best = max(adapted, key=lambda row: rows[row.system])
