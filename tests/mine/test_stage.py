@@ -49,7 +49,7 @@ ITEM = {"id": "1", "en": "my friend is very old", "ko": "아무도 모른다", "
 def small(make_run: MakeRun, tmp_path: Path) -> tuple[Recipe, RunFolder]:  # noqa: F811
     found, run = make_run({"base": SYSTEMS["base"]})
     content = json.loads(found.model_dump_json(exclude_none=True))
-    content["data"]["sources"] = SOURCES
+    content["data"]["sources"] |= SOURCES
     content["data"]["mixtures"]["pairs"] = [
         {"source": "pairs", "directions": ["en-ko"], "instruction_languages": ["en"]}
     ]

@@ -132,8 +132,9 @@ def a_run(
                 for name, language in (("korean", "ko"), ("english", "en"))
             },
             "mixtures": {
+                "paper": [{"source": "korean"}, {"source": "english"}],
                 "korean": [{"source": "korean"}],
-                **{name: [{"source": "korean"}, {"source": "english"}] for name in ("paper", "pairs")},
+                "pairs": [{"source": "korean"}, {"source": "english"}],
             },
         },
         "tokenizer": {
