@@ -214,6 +214,16 @@ def test_drawn_lines_are_different_bounded_and_the_same_for_the_same_seed() -> N
     assert sample_lines(["b\na", "b"], 50, seed=7) == ["a", "b"]
 
 
+def test_lines_that_stand_there_often_take_no_place_of_others() -> None:
+    """A mixture begins with the same instruction, again and again: a thousand of its lines were drawn as one."""
+    texts = ["Translate this.\n" * 1000, *(f"line {number}\n### Response:" for number in range(1000))]
+    drawn = sample_lines(texts, 50, seed=7)
+    assert len(drawn) == 50
+    numbers = [int(line.split()[1]) for line in drawn if line.startswith("line")]
+    assert len(numbers) >= 48 and min(numbers) < 100 and max(numbers) > 900
+    assert len(sample_lines(texts, 5000, seed=7)) == 1002
+
+
 @pytest.mark.slow
 def test_a_sentencepiece_model_is_written_when_asked_and_agrees(
     make_run: MakeRun, tmp_path: Path, train_sentencepiece: Callable[..., Path], english: list[str]

@@ -1,9 +1,9 @@
 """What the tokenizer stage reads: the text of mixtures, and the two sides of translation sets."""
 
-import random
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from itertools import islice
+from hashlib import blake2b
+from heapq import heappush, heappushpop
 from pathlib import Path
 from zlib import crc32
 
@@ -102,15 +102,23 @@ def translation_sets(recipe: Recipe) -> list[str]:
 
 
 def sample_lines(texts: Iterable[str], num_lines: int, seed: int) -> list[str]:
-    """Draw different non-empty lines, in one pass and in bounded memory; equal texts and seed, equal lines."""
-    draw = random.Random(seed)
-    lines = (line for text in texts for line in text.split("\n") if line.strip())
-    kept = list(dict.fromkeys(islice(lines, num_lines)))
-    seen = num_lines
-    for line in lines:
-        # Reservoir sampling: the n-th line replaces one of the kept with probability num_lines / n.
-        seen += 1
-        place = draw.randrange(seen)
-        if place < len(kept):
-            kept[place] = line
-    return sorted(set(kept))
+    """Draw different non-empty lines, in one pass and in bounded memory; equal texts and seed, equal lines.
+
+    Those with the smallest hashes: a line that stands there a thousand times, as those of a prompt do, counts once.
+    """
+    hash_with_seed = blake2b(str(seed).encode(), digest_size=8)
+    kept: dict[bytes, str] = {}
+    largest: list[tuple[int, bytes]] = []
+    for line in (line for text in texts for line in text.split("\n") if line.strip()):
+        hashing = hash_with_seed.copy()
+        hashing.update(line.encode("utf-8", "surrogatepass"))
+        drawn = hashing.digest()
+        place = (-int.from_bytes(drawn), drawn)
+        if drawn in kept or (len(kept) == num_lines and place < largest[0]):
+            continue
+        if len(kept) == num_lines:
+            del kept[heappushpop(largest, place)[1]]
+        else:
+            heappush(largest, place)
+        kept[drawn] = line
+    return sorted(kept.values())
