@@ -46,11 +46,11 @@ def test_a_licence_is_known_by_its_text(tmp_path: Path, text: str, name: str) ->
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("TII Falcon LLM License\n1. This license is, in part, based on the Apache License Version 2.0", "of its own"),
-        ("Research License Agreement\nNo commercial use. Parts of it are under the MIT License.", "of its own"),
-        (f"Research License Agreement\n{'No commercial use. ' * 20}\nThird parties: MIT License", "of its own"),
-        ("Attribution-ShareAlike 3.0 Unported", "of its own"),
-        ("Attribution-NonCommercial-NoDerivatives 4.0 International", "of its own"),
+        ("TII Falcon LLM License\n1. This license is, in part, based on the Apache License Version 2.0", "other"),
+        ("Research License Agreement\nNo commercial use. Parts of it are under the MIT License.", "other"),
+        (f"Research License Agreement\n{'No commercial use. ' * 20}\nThird parties: MIT License", "other"),
+        ("Attribution-ShareAlike 3.0 Unported", "other"),
+        ("Attribution-NonCommercial-NoDerivatives 4.0 International", "other"),
         ("Copyright 2024\nRedistribution and use in source and binary forms ...", "bsd-2-clause"),
         ("Copyright 2024\nRedistribution and use ...\n3. Neither the name of the holder nor", "bsd-3-clause"),
     ],
@@ -58,7 +58,7 @@ def test_a_licence_is_known_by_its_text(tmp_path: Path, text: str, name: str) ->
 def test_a_licence_that_names_another_is_not_taken_for_it(tmp_path: Path, text: str, name: str) -> None:
     finding = looked_at(tmp_path, LICENSE=text)
     assert finding.values["license"] == name
-    assert finding.verdict == ("attention" if name == "of its own" else "ok")
+    assert finding.verdict == ("attention" if name == "other" else "ok")
 
 
 def test_a_licence_of_its_own_is_named_and_to_be_read(tmp_path: Path) -> None:
@@ -68,7 +68,10 @@ def test_a_licence_of_its_own_is_named_and_to_be_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_text_is_no_licence_that_is_known(tmp_path: Path) -> None:
-    assert looked_at(tmp_path, LICENSE="You may look at this on Sundays.").values["license"] == "of its own"
+    finding = looked_at(tmp_path, LICENSE="You may look at this on Sundays.")
+    assert finding.says.startswith("other (in LICENSE), which crosstune knows nothing of")
+    # By the name that the hub has for it.
+    assert finding.setting == "report: {model_license: other}"
 
 
 @pytest.mark.parametrize("readme", ["# no front matter", "---\n: : broken\n---\n", "---\n- a list\n---\n"])

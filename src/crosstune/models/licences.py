@@ -84,7 +84,8 @@ def _known_by_text(folder: Path) -> tuple[str, str]:
         for name, sign in sorted(_SIGNS.items(), key=lambda item: -len(item[1])):
             if re.search(_NO_TITLE + re.escape(sign), text):
                 return name, file
-        return "of its own", file
+        # By the hub's name for licenses that it has no name for, which a model card may say.
+        return "other", file
     return "", ""
 
 
