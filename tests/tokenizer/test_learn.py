@@ -116,11 +116,12 @@ def test_pieces_beside_a_denied_string_are_learnt_as_if_it_stood_nowhere(
     assert all(extend(any_base, new, 160).produces(new.pieces))
 
 
-def test_a_denied_string_is_meant_as_the_normalizer_spells_it() -> None:
+def test_allowed_words_and_denied_strings_are_meant_as_the_normalizer_spells_them() -> None:
     base = byte_level_base(["nothing"], 256, normalizers.Lowercase())
-    new = learn_new_pieces(base, ["Кот котик. Дом домик."] * 3, LearnRequest("ru", 60, "seen", deny=("Кот",)))
+    request = LearnRequest("ru", 60, "seen", allow=("Лес",), deny=("Кот",))
+    new = learn_new_pieces(base, ["Кот котик. Дом домик."] * 3, request)
     surfaces = [base.surface(piece) or "" for piece in new.pieces]
-    assert " домик" in surfaces and not any("кот" in surface for surface in surfaces)
+    assert {" домик", " лес"} <= {*surfaces} and not any("кот" in surface for surface in surfaces)
 
 
 def test_allowed_words_in_other_letters_or_without_place_are_refused(

@@ -155,9 +155,10 @@ def allowed_words(words: Counter[str], request: LearnRequest) -> Counter[str]:
 
 def _refuse_missing(base: BpeTokenizer, new: NewPieces, request: LearnRequest) -> None:
     pieces = {*base.pieces, *new.pieces}
-    missing = [word for word in request.allow if base.internal(f" {word}") not in pieces]
     pre_tokens = PreTokens(base)
-    torn = {word: parts for word in missing if len(parts := pre_tokens.of(f" {word}")) > 1}
+    spelt = {word: pre_tokens.of(f" {word}") for word in request.allow}
+    missing = [word for word, parts in spelt.items() if "".join(parts) not in pieces]
+    torn = {word: spelt[word] for word in missing if len(spelt[word]) > 1}
     if torn:
         word, parts = next(iter(torn.items()))
         raise BadInputError(
