@@ -2,8 +2,9 @@
 
 `python docs/update_results.py runs/miniature_world_8 second_world` takes the second world's there,
 `python docs/update_results.py runs/smollm2_korean_budget real_model` the real model's to docs/real_model.md and README,
-`... runs/smollm2_korean_chat chat` and `... runs/smollm2_korean_cure chat_cure` those of the chat model, and
-`... runs/gemma3_chat_vector chat_vector` those of the chat vector.
+`... runs/smollm2_korean_chat chat` and `... runs/smollm2_korean_cure chat_cure` those of the chat model,
+`... runs/gemma3_chat_vector chat_vector` those of the chat vector,
+and `... runs/smollm2_korean_paper_cure paper_cure` those of the real model's cure.
 """
 
 import csv
@@ -177,6 +178,27 @@ VECTOR = Results(
         "vector": "Korean + the chat vector",
     },
 )
+PAPER_CURE = Results(
+    "real_model/cure.md",
+    "real_model/cure.csv",
+    "the real model's cure",
+    {
+        "docs/results.md": Table(
+            (
+                ("En→Ko, asked in English, BLEU", "translate_en_ko_en", "bleu", ".1f"),
+                ("asked in Korean", "translate_en_ko_ko", "bleu", ".1f"),
+                ("Ko→En, asked in English, chrF++", "translate_ko_en_en", "chrf++", ".1f"),
+                ("asked in Korean", "translate_ko_en_ko", "chrf++", ".1f"),
+                ("HellaSwag", "hellaswag", "acc", ".3f"),
+                ("COPA", "copa", "acc", ".3f"),
+                ("English news", "english_news", "bits_per_byte", ".3f"),
+                ("Korean news", "korean_news", "bits_per_byte", ".3f"),
+            ),
+            has_intervals=True,
+        )
+    },
+    {"paper": "the paper's mixture", "nll": "then the references alone", "cpo": "then CPO", "dpo": "then DPO"},
+)
 RESULTS = {
     "report": MINIATURE,
     "second_world": SECOND_WORLD,
@@ -184,6 +206,7 @@ RESULTS = {
     "chat": CHAT,
     "chat_cure": CHAT_CURE,
     "chat_vector": VECTOR,
+    "paper_cure": PAPER_CURE,
 }
 KOREAN = {
     "system": "시스템",
