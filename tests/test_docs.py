@@ -196,7 +196,9 @@ def test_what_is_said_of_the_collapse_is_what_the_tables_say() -> None:
     assert f"({said[0]} BLEU; over [three longer runs](#what-each-part-of-the-mixture-does) {said[1]})" in text
 
 
-@pytest.mark.parametrize("name", ["report", "second_world", "real_model", "chat", "chat_cure", "chat_vector", "paper_cure"])
+@pytest.mark.parametrize(
+    "name", ["report", "second_world", "real_model", "chat", "chat_cure", "chat_vector", "paper_cure"]
+)
 def test_the_table_of_results_on_a_page_is_that_of_its_run(name: str) -> None:
     made = runpy.run_path(str(ROOT / "docs" / "update_results.py"))
     results = made["RESULTS"][name]
@@ -222,7 +224,9 @@ def test_every_interval_of_the_studies_that_a_page_gives_stands_in_a_file_of_the
         if all(row.get(column) for column in columns)
     ]
     # The cures' stand in their reports and tables of failures, the two worlds' and the chat model's in their reports.
-    reports = sorted(path for name in ("cure", "miniature", "chat", "real_model") for path in (ROOT / "docs" / name).glob("*.md"))
+    reports = sorted(
+        path for name in ("cure", "miniature", "chat", "real_model") for path in (ROOT / "docs" / name).glob("*.md")
+    )
     written = [path.read_text(encoding="utf-8") for path in reports]
     known += [
         tuple(float(row[column]) for column in ("value", "low", "high"))
