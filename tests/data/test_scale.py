@@ -112,7 +112,7 @@ def test_two_do_not_write_into_one_folder_at_a_time(content: dict[str, Any], tmp
 def test_what_cannot_be_filtered_is_refused(
     content: dict[str, Any], tmp_path: Path, source: str, options: tuple[str, ...], message: str
 ) -> None:
-    hub = {"format": "hugging_face", "paths": ["someone/korean"], "split": "train", "revision": "abc"}
+    hub = {"format": "hugging_face", "paths": ["someone/korean"], "split": "train", "revision": "abc1234"}
     content["data"]["sources"]["hub"] = {"kind": "text", "language": "ko", **hub}
     done = crosstune("filter", write(content, tmp_path), source, str(tmp_path / "out"), *options)
     assert done.returncode == 2 and message in " ".join(done.stderr.split())

@@ -55,6 +55,7 @@ def test_a_whole_recipe_is_accepted_and_survives_dump_and_load(recipe_content: d
             "data.sources.pairs.columns: 'de' is not one of the recipe's",
         ),
         ("data.sources.pairs.format", "hugging_face", "`format: hugging_face` needs `split`"),
+        ("systems.base.revision", "main", "systems.base.revision: a revision is a commit of the hub"),
         ("data.sources.pairs.split", "train", "`split`, `config` and `revision` are only for `format: hugging_face`"),
         ("data.sources.pairs.chat_turns", "first", "`chat_turns` is only for `kind: instructions`"),
         ("data.sources.pairs.encoding", "utf-16", "encoding that Python knows and that contains ASCII"),

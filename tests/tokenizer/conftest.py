@@ -87,7 +87,7 @@ def a_recipe(root: Path, base: dict[str, Any], extension: dict[str, Any] | None,
             "mixtures": {"english": [{"source": "text"}], "korean": [{"source": "text"}]},
         },
         "tokenizer": {"base": base, "extension": extension},
-        "systems": {"base": {"start": "some/model", "revision": "main", "tokenizer": "base"}},
+        "systems": {"base": {"start": "some/model", "revision": "abc1234", "tokenizer": "base"}},
         "evaluate": {"reference_system": "base", "tasks": {"news": news} if translation else {}},
     }
     return validate(content, "test recipe")

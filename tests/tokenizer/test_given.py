@@ -63,8 +63,8 @@ def test_nothing_there_and_no_revision_names_both_places(tmp_path: Path) -> None
 def test_the_hub_offline_says_so_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    found = given.find(wanted("meta/none", "main"), tmp_path, "tokenizer.base.path")
-    with pytest.raises(BadInputError, match=r"'meta/none' is not a path here.* at revision 'main': .*give the folder"):
+    found = given.find(wanted("meta/none", "abc1234"), tmp_path, "tokenizer.base.path")
+    with pytest.raises(BadInputError, match=r"'meta/none' is not a path here.* at revision 'abc1234': .*give the folder"):
         found.fetch()
 
 

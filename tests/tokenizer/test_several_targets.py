@@ -52,7 +52,7 @@ def made(root: Path, targets: list[str], **settings: Any) -> tuple[Recipe, RunFo
             "base": BASE,
             "extension": {"kind": "learned", "mixture": "new", "required_syllables": "seen", **settings},
         },
-        "systems": {"base": {"start": "some/model", "revision": "main", "tokenizer": "base"}},
+        "systems": {"base": {"start": "some/model", "revision": "abc1234", "tokenizer": "base"}},
         "evaluate": {"reference_system": "base", "tasks": {"news": {"task": "translation", "paths": ["x"], **both}}},
     }
     recipe, run = yaml_file.validate(content, "recipe"), RunFolder(root / "test")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from crosstune.languages.registry import usual_code
 from crosstune.prompts.wordings import Wordings
-from crosstune.recipe.section import Count, DirectionSet, Language, LanguageSet, Name, Paths, Section, Share
+from crosstune.recipe.section import Commit, Count, DirectionSet, Language, LanguageSet, Name, Paths, Section, Share
 
 # What Llama-3.1's template writes where it is given no clock.
 TEMPLATE_DATE = date(2024, 7, 26)
@@ -98,7 +98,7 @@ class Source(Section):
     )
     split: str | None = Field(None, description="hugging_face: the split, such as train")
     config: str | None = Field(None, description="hugging_face: the configuration, if the data set has several")
-    revision: str | None = Field(None, description="hugging_face: the commit, for data sets of the hub")
+    revision: Commit | None = Field(None, description="hugging_face: the commit, for data sets of the hub")
 
     @model_validator(mode="after")
     def _settings_fit_format_and_kind(self) -> Self:

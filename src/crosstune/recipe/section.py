@@ -42,6 +42,16 @@ def _each_once(codes: tuple[str, ...]) -> tuple[str, ...]:
     return codes
 
 
+def _commit(text: str) -> str:
+    if not regex.fullmatch("[0-9a-f]{7,40}", text):
+        raise ValueError(
+            "a revision is a commit of the hub, 7 to 40 of 0-9 and a-f, so that the run is repeatable: what a branch "
+            "or tag names may change. The commit stands in the hub's list of a repository's files"
+        )
+    return text
+
+
+Commit = Annotated[str, AfterValidator(_commit)]
 LanguageSet = Annotated[tuple[Language, ...], AfterValidator(_each_once)]
 DirectionSet = Annotated[tuple[Direction, ...], AfterValidator(_each_once)]
 Share = Annotated[float, Field(ge=0, le=1)]

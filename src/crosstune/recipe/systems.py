@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from crosstune.recipe.merge import Merge
 from crosstune.recipe.preference import Preference, Replay
-from crosstune.recipe.section import Count, Language, Name, Section, Share
+from crosstune.recipe.section import Commit, Count, Language, Name, Section, Share
 
 
 class Architecture(Section):
@@ -226,7 +226,7 @@ class System(Section):
     )
     tokenizer: Literal["base", "extended"] = Field(description="base or extended tokenizer")
     label: str = Field("", description="name in tables [the system's name]")
-    revision: str | None = Field(None, description="commit of a hub id")
+    revision: Commit | None = Field(None, description="commit of a hub id")
     architecture: Architecture | None = Field(None, description="with `start: scratch`: the model's shape")
     new_rows: NewRows = Field(NewRows(), description="initialization of the rows of new pieces")
     phases: tuple[Phase, ...] = Field((), description="training phases, in order; none: not trained")

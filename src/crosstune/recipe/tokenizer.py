@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from crosstune.recipe.section import Count, Language, Name, Section, Share
+from crosstune.recipe.section import Commit, Count, Language, Name, Section, Share
 
 
 class LearnedTokenizer(Section):
@@ -23,7 +23,7 @@ class GivenTokenizer(Section):
 
     kind: Literal["given"] = Field(description="made elsewhere")
     path: str = Field(description="a folder, .model or .gguf file, below data_root or here; or a hub id")
-    revision: str | None = Field(None, description="commit of a hub id")
+    revision: Commit | None = Field(None, description="commit of a hub id")
 
 
 # One number, or one for each language; told apart by what stands there, so that a mistake is told once.

@@ -71,7 +71,10 @@ def test_columns_and_nested_rows_mean_what_they_mean_in_json(tmp_path: Path) -> 
     [
         ({"split": "validation"}, "split 'validation', revision None. could not be read.*Correct the name, `config`"),
         ({"config": "none"}, "config 'none'.*could not be read"),
-        ({"paths": ("someone/nothing",), "revision": "abc"}, "'someone/nothing'.*revision 'abc'. could not be read"),
+        (
+            {"paths": ("someone/nothing",), "revision": "abc1234"},
+            "'someone/nothing'.*revision 'abc1234'. could not be read",
+        ),
         ({"paths": ("someone/nothing",)}, "may change: set `revision` to its commit"),
     ],
 )
