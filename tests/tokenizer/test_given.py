@@ -64,7 +64,9 @@ def test_the_hub_offline_says_so_and_what_to_do(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     found = given.find(wanted("meta/none", "abc1234"), tmp_path, "tokenizer.base.path")
-    with pytest.raises(BadInputError, match=r"'meta/none' is not a path here.* at revision 'abc1234': .*give the folder"):
+    with pytest.raises(
+        BadInputError, match=r"'meta/none' is not a path here.* at revision 'abc1234': .*give the folder"
+    ):
         found.fetch()
 
 
