@@ -164,6 +164,13 @@ def test_no_model_is_told_with_what_is_there(tmp_path: Path) -> None:
         find_subject("nobody/nothing", None)
 
 
+def test_a_branch_of_the_hub_becomes_the_commit_that_it_names_today(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("crosstune.doctor.subject.snapshot_download", lambda *_, **__: str(tmp_path / "0123abc"))
+    assert find_subject("somebody/model", "main").revision == "0123abc"
+
+
 def test_a_language_is_needed_for_a_model_and_a_model_for_a_language(make_model: MakeModel) -> None:
     assert "--to ko" in str(CliRunner().invoke(app.app, ["doctor", "somewhere"]).exception)
     assert "crosstune doctor MODEL" in str(CliRunner().invoke(app.app, ["doctor", "--to", "ko"]).exception)

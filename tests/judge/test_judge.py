@@ -41,7 +41,8 @@ def endpoint(
             refuses = len(asked) > fail_after
             known = limit in body
             message = {"role": "assistant", "content": reply(*answers)}
-            content: dict[str, Any] = {"choices": [{"message": message, "finish_reason": finish_reason}]}
+            choices = [{"message": message, "finish_reason": finish_reason}] if finish_reason else []
+            content: dict[str, Any] = {"choices": choices}
             if refuses:
                 content = {"error": {"message": "no such model"}}
             elif not known:
@@ -200,6 +201,12 @@ def test_replies_with_a_line_separator_of_unicode_are_read_again(tmp_path: Path)
 def test_a_model_that_knows_only_the_newer_name_of_the_limit_is_asked_by_it() -> None:
     with endpoint(lambda *_: "Yes.", limit="max_completion_tokens") as (stub, asked):
         assert stub.reply(stub.client(), "Is it?").answer == "Yes." and asked == ["Is it?"] * 2
+
+
+def test_a_reply_without_a_choice_is_an_error_and_is_not_kept(tmp_path: Path) -> None:
+    with endpoint(longest, finish_reason="") as (model, _), pytest.raises(BadInputError, match="without a choice"):
+        judge(pairs([(8, 5)]), model, tmp_path / "replies.jsonl", 1)
+    assert not (tmp_path / "replies.jsonl").read_text("utf-8")
 
 
 def test_a_closed_door_is_named() -> None:

@@ -183,8 +183,11 @@ def test_a_line_without_text_is_not_asked_about(assistant: Assistant) -> None:
     assert translate_lines(assistant, request, ["\ufeff", "\a", " \x1f "]) == [("", True)] * 3
 
 
-def test_lines_are_translated_from_python_as_by_the_command(assistant: Assistant) -> None:
+def test_lines_are_translated_from_python_as_by_the_command(
+    assistant: Assistant, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = ["It rained.", "", "The man broke his toe."]
     request = TranslationRequest("en-ko", "en", Decoding(8))
     expected = [text for text, _ in translate_lines(assistant, request, lines)]
     assert crosstune.translate(assistant, lines, max_new_tokens=8) == expected and expected[1] == ""
+    assert "of 3 translations did not end within 8 tokens" in capsys.readouterr().err

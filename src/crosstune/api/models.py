@@ -102,7 +102,7 @@ def translate(
     instruction_language: str = "en",
     max_new_tokens: int = 256,
 ) -> list[str]:
-    """Translate lines, each by itself.
+    """Translate lines, each by itself; says how many translations were cut off, and how many lines came back unchanged.
 
     Args:
         model: a model folder, a hub id, or what `load_assistant` returned.
@@ -115,8 +115,12 @@ def translate(
     several("lines", lines)
     within(1, max_new_tokens=max_new_tokens)
     from crosstune.serve.decoding import Decoding
-    from crosstune.serve.translate import TranslationRequest, translate_lines
+    from crosstune.serve.translate import TranslationRequest, is_copy, tell_failures, translate_lines
 
     assistant = load_assistant(model) if isinstance(model, str | Path) else model
     request = TranslationRequest(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
-    return [text for text, _ in translate_lines(assistant, request, lines)]
+    found = translate_lines(assistant, request, lines)
+    num_cut = sum(not finished for _, finished in found)
+    num_copies = sum(is_copy(line, text) for line, (text, _) in zip(lines, found, strict=True))
+    tell_failures(len(lines), num_cut, num_copies, request)
+    return [text for text, _ in found]

@@ -47,7 +47,7 @@ def doctor(
         Path | None,
         typer.Option("--sample", metavar="FILE", help="translations to use instead of the bundled sentences"),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="commit of a hub id")] = None,
+    revision: Annotated[str | None, typer.Option(help="commit, branch or tag of a hub id; the commit is kept")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Check a model, a language and a GPU in a minute, before training; without MODEL, check this machine.

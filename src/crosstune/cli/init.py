@@ -42,7 +42,7 @@ def init(
             help="a data set of the hub, instead of DIR or with it; repeatable",
         ),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="commit of a hub id")] = None,
+    revision: Annotated[str | None, typer.Option(help="commit, branch or tag of a hub id; the commit is kept")] = None,
 ) -> None:
     """Write a recipe for a model and a folder of files: sources, mixture, new pieces, training, evaluation.
 

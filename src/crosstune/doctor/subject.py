@@ -138,8 +138,8 @@ def find_subject(name: str, revision: str | None) -> Subject:
             f"{name!r} is not a model folder or a .gguf file here, so it is taken for a hub id: "
             f"{why_not(error, 'model', name)}"
         ) from None
-    found_revision = revision or Path(fetched).name
-    return Subject(name, Path(fetched), found_revision)
+    # The commit, also where a branch was named: what a recipe gets from here is repeatable.
+    return Subject(name, Path(fetched), Path(fetched).name)
 
 
 def named_sizes(config: Any) -> Iterator[tuple[str, Any]]:

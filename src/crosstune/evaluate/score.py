@@ -199,6 +199,7 @@ def _recipe(asked: Asked, choice: Choice, evaluate: dict[str, Any], out: Path | 
     what = f"benchmarks in {', '.join(in_suite)}" if in_suite else choice.what
     # The tables have a column group for the source language and one for the target language.
     target = next((code for code in in_suite if code != choice.source), choice.target)
+    of_model = None if is_gguf(start) else asked.revision  # Beside a .gguf file it is the tokenizer's.
     files = f" on files of {public_path(str(root))}" if choice.data_root else ""
     return yaml_file.validate(
         {
@@ -215,9 +216,7 @@ def _recipe(asked: Asked, choice: Choice, evaluate: dict[str, Any], out: Path | 
                 "mixtures": {},
             },
             "tokenizer": {"base": {"kind": "given", "path": _place(asked.tokenizer), "revision": asked.revision}},
-            "systems": {
-                SYSTEM: {"start": start, "tokenizer": "base", "label": asked.label, "revision": asked.revision}
-            },
+            "systems": {SYSTEM: {"start": start, "tokenizer": "base", "label": asked.label, "revision": of_model}},
             "evaluate": {"reference_system": SYSTEM, **evaluate, "precision": asked.precision},
             "report": {"title": f"Scores of {asked.label}"},
         },

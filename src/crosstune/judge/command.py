@@ -59,12 +59,12 @@ def _print(
 ) -> None:
     for task in dict.fromkeys(one.task for one in wins):
         table = new_table(shown(task))
-        for title in ("system", "against", "won", "lost", "tied", "by order", "win rate", "p"):
+        for title in ("system", "against", "won", "lost", "tied", "by order", "win rate", "p, Holm"):
             table.add_column(title, justify="left" if title in ("system", "against") else "right", overflow="fold")
         for one in wins:
             if one.task == task:
                 counts = map(str, (one.wins, one.losses, one.ties, one.undecided))
-                table.add_row(shown(one.first), shown(one.second), *counts, _rate(one), f"{one.p:.2g}")
+                table.add_row(shown(one.first), shown(one.second), *counts, _rate(one), f"{one.p_holm:.2g}")
         results.print(table)
         results.print()
     same, unread = sum(not one.is_asked for one in judged), sum(one.unread for one in wins)

@@ -86,7 +86,11 @@ class Endpoint:
                 f"{self.url} refuses to be asked for model {self.model!r} (status {error.status_code}): "
                 f"{error.message}. What was replied so far is kept: the same command goes on"
             ) from None
+        # What a proxy sends when the model behind it failed: kept as a reply, it would never be asked for again.
         if not reply.choices:
-            return Reply("", finished=True)
+            why = getattr(reply, "error", None) or "no error is named"
+            raise BadInputError(
+                f"{self.url} replied without a choice ({why}). What was replied so far is kept: the same command goes on"
+            )
         first = reply.choices[0]
         return Reply(str(first.message.content or ""), first.finish_reason != "length")

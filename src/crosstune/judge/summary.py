@@ -1,12 +1,12 @@
 """What a judge's verdicts say: wins with intervals, how much hangs on the order, and whether people agree."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crosstune.evaluate.intervals import wilson
 from crosstune.judge.ask import Judged
-from crosstune.report.tables.significance import ALPHA, mcnemar
+from crosstune.report.tables.significance import ALPHA, holm, mcnemar
 
 # Of fewer, a judge that always names the same place has p > 0.05.
 _FEWEST_PAIRS = 6
@@ -26,6 +26,7 @@ class Wins:
         low: lower end of the 95 % interval of ``rate``, by Wilson's formula.
         high: its upper end.
         p: of the exact sign test on wins and losses, two-sided.
+        p_holm: the same, corrected by Holm's method for all pairs of systems and tasks that are judged.
     """
 
     task: str
@@ -40,6 +41,7 @@ class Wins:
     low: float | None
     high: float | None
     p: float
+    p_holm: float
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def wins_of(judged: Iterable[Judged]) -> list[Wins]:
     groups: dict[tuple[str, str, str], list[Judged]] = {}
     for one in judged:
         groups.setdefault((one.pair.task, one.pair.first, one.pair.second), []).append(one)
-    return [_wins(*names, several) for names, several in groups.items()]
+    found = [_wins(*names, several) for names, several in groups.items()]
+    return [replace(one, p_holm=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
 
 
 def _wins(task: str, first: str, second: str, judged: Sequence[Judged]) -> Wins:
@@ -121,7 +124,8 @@ def _wins(task: str, first: str, second: str, judged: Sequence[Judged]) -> Wins:
     rate, (low, high) = (points / len(read), wilson(points, len(read))) if read else (None, (None, None))
     undecided = len(read) - won - lost - equal
     unread = len(judged) - len(read)
-    return Wins(task, first, second, won, lost, equal, undecided, unread, rate, low, high, mcnemar(won, lost))
+    p = mcnemar(won, lost)
+    return Wins(task, first, second, won, lost, equal, undecided, unread, rate, low, high, p, p)
 
 
 def order_of(judged: Iterable[Judged]) -> Order:

@@ -177,6 +177,8 @@ def _validation(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _scored_tasks(content: Mapping[str, Any]) -> Iterator[str]:
     tasks, chosen = mapping(content, "evaluate", "tasks"), mapping(content, "train").get("score_tasks")
+    if chosen and mapping(content, "train").get("score_every_steps") is None:
+        yield "train.score_tasks: nothing is scored during training without `train.score_every_steps`: set it, too"
     for label in chosen if isinstance(chosen, list | tuple) else ():
         if label not in tasks:
             yield f"train.score_tasks: {label!r} is no label of evaluate.tasks; there are {listed(tasks)}"

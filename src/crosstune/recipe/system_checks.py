@@ -23,6 +23,7 @@ def problems_of_systems(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"systems.{name}.start: leads back to {name!r} itself; begin with `scratch`, a folder or a hub id"
             continue
         yield from _merged_with(systems, name)
+        yield from _of_no_use(systems, name)
         yield from _pulls_on_nothing(content, name, system)
         other = mapping(system, "merge").get("system")
         if other is not None and other not in (ancestors := list(comes_from(systems, name))):
@@ -30,6 +31,23 @@ def problems_of_systems(content: Mapping[str, Any]) -> Iterator[str]:
                 f"systems.{name}.merge.system: {other!r} is not one of the systems that {name!r} comes from "
                 f"({', '.join(ancestors) or 'none'})"
             )
+
+
+def _of_no_use(systems: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield the settings of a system that would change nothing."""
+    system = systems[name]
+    start, written = get(system, "start"), mapping(system, "new_rows")
+    # A run folder's recipe has every setting, so those that say what goes without saying are no mistake.
+    says_something = written.get("method", "mean_of_subwords") != "mean_of_subwords" or written.get("noise", 1.0) != 1.0
+    if says_something and get(system, "tokenizer") == "base":
+        yield f"systems.{name}.new_rows: its tokenizer is `base`, which has no new pieces: leave `new_rows` out"
+    elif says_something and get(systems.get(start) if isinstance(start, str) else None, "tokenizer") == "extended":
+        yield f"systems.{name}.new_rows: its start, {start!r}, has the rows of the new pieces: leave `new_rows` out"
+    if get(system, "revision") is None or not isinstance(start, str):
+        return
+    if start in systems or start == "scratch" or start.endswith(".gguf"):
+        what = "a system of this recipe" if start in systems else "no hub id"
+        yield f"systems.{name}.revision: it is the commit of a hub id, and `start: {start}` is {what}: leave it out"
 
 
 def _pulls_on_nothing(content: Mapping[str, Any], name: str, system: Any) -> Iterator[str]:

@@ -67,8 +67,7 @@ def translate_pipe(assistant: Assistant, request: TranslationRequest) -> None:
             num_copies += is_copy(line, written)
     except UnicodeDecodeError as error:
         raise BadInputError(f"standard input is not UTF-8 (byte {error.start}): convert it with iconv") from None
-    _say_cut(num_cut, num_lines, request)
-    _say_copies(num_copies)
+    tell_failures(num_lines, num_cut, num_copies, request)
 
 
 def translate_file(assistant: Assistant, request: TranslationRequest, source: Path, target: Path, model: str) -> None:
@@ -103,8 +102,7 @@ def _translate_file(assistant: Assistant, request: TranslationRequest, source: P
             output.flush()
             advance(len(window))
     journal.unlink()
-    _say_cut(num_cut, len(lines) - num_done, request)
-    _say_copies(num_copies)
+    tell_failures(len(lines) - num_done, num_cut, num_copies, request)
 
 
 def is_copy(line: str, translation: str) -> bool:
@@ -112,19 +110,17 @@ def is_copy(line: str, translation: str) -> bool:
     return clean(line) == clean(translation) and any(map(str.isalpha, line))
 
 
-def _say_cut(number: int, num_lines: int, request: TranslationRequest) -> None:
-    if number:
+def tell_failures(num_lines: int, num_cut: int, num_copies: int, request: TranslationRequest) -> None:
+    """Say how many translations were cut off, and how many lines came back unchanged, if any."""
+    if num_cut:
         note(
-            f"{number:,} of {num_lines:,} translations did not end within {request.decoding.max_new_tokens} tokens "
+            f"{num_cut:,} of {num_lines:,} translations did not end within {request.decoding.max_new_tokens} tokens "
             "(--max-new-tokens), or within the model's context, and stand there cut off"
         )
-
-
-def _say_copies(number: int) -> None:
-    if number:
+    if num_copies:
         note(
-            f"{number:,} line{'s' * (number > 1)} came back unchanged: models copy what they cannot translate, or was "
-            "it in the target language already (--from, --to)?"
+            f"{num_copies:,} line{'s' * (num_copies > 1)} came back unchanged: models copy what they cannot translate, "
+            "or was it in the target language already (--from, --to)?"
         )
 
 

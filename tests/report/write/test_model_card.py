@@ -88,6 +88,12 @@ def test_a_base_from_the_hub_and_a_licence_are_named(tmp_path: Path) -> None:
     assert found["base_model"] == "meta-llama/Llama-2-7b-hf" and found["license"] == "llama2"
 
 
+def test_a_licence_that_the_hub_has_no_name_for_is_another_one_with_its_name(tmp_path: Path) -> None:
+    recipe = make_recipe(tmp_path, report={"model_license": "exaone"})
+    found = metadata(written(recipe, write_run(recipe)))
+    assert (found["license"], found["license_name"]) == ("other", "exaone")
+
+
 @pytest.mark.slow
 def test_a_card_names_no_folder_of_this_machine(tmp_path: Path) -> None:
     systems = make_recipe(tmp_path).model_dump(mode="json", exclude_none=True)["systems"]

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from crosstune.models.chat_template import template_of
+from crosstune.models.licences import on_a_card
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import bos_of
 from crosstune.report.run_facts import RunFacts, gguf_sentence
@@ -66,7 +67,7 @@ def _metadata(recipe: Recipe, system: str, scores: Scores) -> dict[str, Any]:
         if of_system == system
     ]
     return {
-        **({"license": recipe.report.model_license} if recipe.report.model_license else {}),
+        **(on_a_card(recipe.report.model_license) if recipe.report.model_license else {}),
         "language": [*recipe.languages.codes],
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
