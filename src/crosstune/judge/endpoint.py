@@ -88,9 +88,10 @@ class Endpoint:
             ) from None
         # What a proxy sends when the model behind it failed: kept as a reply, it would never be asked for again.
         if not reply.choices:
-            why = getattr(reply, "error", None) or "no error is named"
+            said = getattr(reply, "error", None) or "no error is named"
             raise BadInputError(
-                f"{self.url} replied without a choice ({why}). What was replied so far is kept: the same command goes on"
+                f"{self.url} replied without a choice ({said}). What was replied so far is kept: the same command "
+                "goes on"
             )
         first = reply.choices[0]
         return Reply(str(first.message.content or ""), first.finish_reason != "length")
