@@ -135,6 +135,12 @@ def test_other_models_are_refused_with_reason_and_advice(
         refuse_unextendable(BpeTokenizer(json.loads(tokenizer.to_str())), "tokenizer.base")
 
 
+def test_a_normalizer_that_drops_line_breaks_is_refused(small_base: BpeTokenizer) -> None:
+    strip = {"type": "Strip", "strip_left": True, "strip_right": True}
+    with pytest.raises(BadInputError, match="its normalizer drops or rewrites a line break at the start of a text"):
+        refuse_unextendable(BpeTokenizer(small_base.content | {"normalizer": strip}), "tokenizer.base")
+
+
 def test_ids_with_holes_are_refused(small_base: BpeTokenizer) -> None:
     added = [
         *small_base.content["added_tokens"],

@@ -3,7 +3,7 @@
 import re
 
 from crosstune.errors import BadInputError
-from crosstune.tokenizer.bpe import BpeTokenizer
+from crosstune.tokenizer.bpe import BORDER, BpeTokenizer
 from crosstune.tokenizer.learn import NewPieces
 
 _PADDING = re.compile(r"<crosstune_pad_\d+>")
@@ -68,6 +68,14 @@ def refuse_unextendable(tokenizer: BpeTokenizer, setting: str) -> None:
             f"{setting} cannot be extended: {reason}. Extension needs a BPE tokenizer: SentencePiece-style with "
             "byte fallback (LLaMA-2, Mistral) or byte-level (GPT-2, LLaMA-3, Qwen). Start from a model with such a "
             "tokenizer, or remove `tokenizer.extension` and let all systems use `tokenizer: base`."
+        )
+    normalizer = tokenizer.tokenizer.normalizer
+    if normalizer and BORDER not in normalizer.normalize_str(f"{BORDER}a"):
+        raise BadInputError(
+            f"{setting} cannot be extended: its normalizer drops or rewrites a line break at the start of a text, and "
+            "what stands behind one is how pieces inside a text are learnt and proved. Take `Strip` and the like out "
+            "of the normalizer in tokenizer.json, or remove `tokenizer.extension` and let all systems use "
+            "`tokenizer: base`."
         )
     num_pieces = len(set(tokenizer.pieces.values()))
     if num_pieces != tokenizer.size:
