@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen3Config
 
 from crosstune.models import packing
 from crosstune.models.kernels.skip_unused_positions import last_layer, skip_unread_positions, unread_modules
+from crosstune.models.paths import path_of
 from crosstune.models.recompute import recompute_layers
 from tests.models.test_packing import CONFIGS, SHAPE, random_rows
 
@@ -71,6 +72,19 @@ def test_a_context_within_a_context_of_the_same_model_changes_nothing() -> None:
         found, _ = results(model)
     expected, _ = results(model)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_a_copy_made_within_skips_once() -> None:
+    model = make_model(FAMILY["llama"])
+    with skip_unread_positions(model):
+        copied = copy.deepcopy(model)
+        assert_equal_within(skip_unread_positions, copied)
+
+
+def test_a_small_model_that_is_trained_is_scored_packed() -> None:
+    model = make_model(FAMILY["llama"])
+    with skip_unread_positions(model):
+        assert [path_of(model, use).way for use in ("scoring", "generation")] == ["packed", "packed"]
 
 
 def test_layers_that_are_computed_again_for_the_backward_pass_skip_the_same() -> None:

@@ -19,7 +19,8 @@ from crosstune.models.layers import inner_model
 # Families whose last layer is followed by the final norm and the head alone, with the names of the modules concerned.
 _MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 _MODULES = ("self_attn.q_proj", "self_attn.o_proj", "mlp")
-_skipping: set[nn.Module] = set()
+# Set on a layer that skips: with its hooks, it is in every copy of the layer.
+_SKIPS = "_crosstune_skips_unread_positions"
 
 
 @contextmanager
@@ -27,10 +28,11 @@ def skip_unread_positions(trained: nn.Module) -> Iterator[None]:
     """Let a model compute only what `packing.logits_at` reads, while in this context; others than LLaMA's stay as is.
 
     ``trained`` is the model as it is trained, adapters included, wrapped for several ranks or not. Within such a
-    context of the same model, as where it is scored while it is trained, another changes nothing.
+    context of the same model or of what it was copied from, as where it is scored while it is trained, another changes
+    nothing.
     """
     layer = last_layer(trained)
-    if layer is None or layer in _skipping or not skipping_is_proven(layer):
+    if layer is None or hasattr(layer, _SKIPS) or not skipping_is_proven(layer):
         yield
         return
     with _skipping_in(layer):
@@ -43,11 +45,11 @@ def _skipping_in(layer: nn.Module) -> Iterator[None]:
     handles = [layer.register_forward_pre_hook(skip.remember, with_kwargs=True)]
     for part in unread_modules(layer):
         handles += [part.register_forward_pre_hook(skip.take), part.register_forward_hook(skip.put)]
-    _skipping.add(layer)
+    setattr(layer, _SKIPS, True)
     try:
         yield
     finally:
-        _skipping.remove(layer)
+        delattr(layer, _SKIPS)
         for handle in handles:
             handle.remove()
 
