@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from statistics import median
+from textwrap import shorten
 
 from huggingface_hub import HfApi
 
@@ -30,6 +31,12 @@ _SAMPLE = 200
 _GOOD_SHARE = 0.9
 # As the library `datasets` says which configurations there are: where none was named, or none of them.
 _CONFIGS = re.compile(r"(?:available configs|not found\. Available): \[(.*?)\]")
+# As readers say which columns or keys there are, where none has a name that they read.
+_OTHER_NAMES = re.compile(
+    r"no key '[^']+'; needed: [^;]+; there are (.+)|has no column 'text': ['\"](.+?)(?:\\r)?['\"]\. "
+)
+# So that what to do about them is not cut off.
+_LONGEST_NAMES = 40
 # What machines write for machines, and what people write beside data.
 _NOT_DATA = {
     *(".py", ".ipynb", ".md", ".rst", ".html", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log", ".sh", ".css", ".js"),
@@ -145,7 +152,7 @@ def _first_kind(
         if read.kind:
             return _with_language(read, languages)
         reasons[kind] = read.reason
-    return file.unused(_shortest(reasons))
+    return file.unused(_renaming(reasons, languages) or _shortest(reasons))
 
 
 def _read(file: FoundFile, path: Path, root: Path, languages: Languages) -> FoundFile:
@@ -224,6 +231,20 @@ def _with_right_sides(file: FoundFile, languages: Languages) -> FoundFile:
             name = language_name(seen, "en") if seen else "no language"
             return file.unused(f"two columns, but what should be {side} is {name}")
     return file
+
+
+def _renaming(reasons: dict[str, str], languages: Languages) -> str:
+    """Return what to do about a file whose columns have names that no reader knows; empty for any other."""
+    found = next(filter(None, map(_OTHER_NAMES.search, reasons.values())), None)
+    if not found:
+        return ""
+    names = shorten(found[1] or found[2], _LONGEST_NAMES, placeholder=" …")
+    sign = next((sign for sign in ";|" if found[2] and sign in found[2] and "," not in found[2]), "")
+    parted = f", parted by {sign!r} (export it with commas)" if sign else ""
+    return (
+        f"its columns are called {names}{parted}; rename them to {languages.source} and {languages.target}, to "
+        "instruction and output, or to text"
+    )
 
 
 def _shortest(reasons: dict[str, str]) -> str:
