@@ -45,6 +45,13 @@ def test_the_steps_of_a_second_phase_count_on(recipe: Recipe, run: RunFolder) ->
 
 
 @pytest.mark.slow
+def test_a_phase_shorter_than_the_steps_between_rows_counts_too(recipe: Recipe, run: RunFolder) -> None:
+    curves = curves_of(recipe, run, [row(2), row(5, phase=1), row(8, phase=1)])
+    assert [step for step, _ in curves.loss] == [2, 7, 10]
+    assert curves.phase_starts == [2]
+
+
+@pytest.mark.slow
 def test_a_diverged_step_does_not_hide_its_neighbours(recipe: Recipe, run: RunFolder) -> None:
     curves = curves_of(recipe, run, [row(1, 3.0), row(2, math.nan), row(3, 2.0)])
     assert curves.loss == [(1, 3.0), (3, 2.0)]
@@ -100,6 +107,14 @@ def test_held_out_text_is_followed_over_the_phases(recipe: Recipe, run: RunFolde
     found = curves_of(recipe, run, [row(1), row(8)]).validation
     assert found["ko"] == [(0, 3.0), (8, 2.0), (8, 2.0), (12, 1.5)]
     assert found["en"] == [(0, 1.0), (8, 1.1), (8, 1.1)]
+
+
+@pytest.mark.slow
+def test_what_is_scored_from_the_second_phase_on_stands_at_its_steps(recipe: Recipe, run: RunFolder) -> None:
+    rows = [{"phase": 1, "step": step, "bits_per_byte": {"ko": 2.0}} for step in (0, 4)]
+    write_jsonl(run.system("ours") / "validation.jsonl", rows)
+    assert curves_of(recipe, run, [row(1), row(8), row(4, phase=1)]).validation["ko"] == [(8, 2.0), (12, 2.0)]
+    assert curves_of(recipe, run, [row(1), row(8)]).validation["ko"] == [(8, 2.0), (12, 2.0)]
 
 
 @pytest.mark.slow

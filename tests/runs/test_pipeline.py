@@ -55,8 +55,11 @@ def test_what_a_killed_process_wrote_half_is_removed(recipe: Recipe, tmp_path: P
     left = tmp_path / recipe.name / "report" / ".failures.csv.27911.tmp"
     left.parent.mkdir(parents=True)
     left.touch()
+    scored = tmp_path / recipe.name / f"{files.SCORING}k3f_"
+    scored.mkdir()
+    (scored / "copa.jsonl").touch()
     pipeline.run_stages(recipe, (), "crosstune run", update=False)
-    assert not left.exists()
+    assert not left.exists() and not scored.exists()
 
 
 def test_what_cannot_be_written_leaves_no_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from crosstune.errors import BadInputError, RecipeError
-from crosstune.recipe import Recipe, yaml_file
+from crosstune.recipe import Phase, Recipe, yaml_file
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
@@ -73,6 +73,22 @@ def test_a_run_that_breaks_off_has_every_score_once(make_run: MakeRun, tmp_path:
     train_stage.run(recipe, broken, make_score=again.made)
     assert scores(broken) == scores(whole)
     assert len(again.vocabularies) == 2  # steps 6 and 8; 0 and 3 were scored before
+
+
+@pytest.mark.slow
+def test_a_training_without_scores_leaves_none_of_an_earlier_one(make_run: MakeRun, tmp_path: Path) -> None:
+    recipe, run = make_run({"base": scratch()}, root=tmp_path / "run", **SCORED)
+    train_stage.run(recipe, run, make_score=Suite().made)
+    changed = recipe.systems["base"].model_copy(update={"phases": (at_another_rate(recipe),)})
+    settings = recipe.train.model_copy(update={"score_every_steps": None})
+    train_stage.run(recipe.model_copy(update={"systems": {"base": changed}, "train": settings}), run)
+    assert not (run.system("base") / "scores_during_training.jsonl").exists()
+
+
+def at_another_rate(recipe: Recipe) -> Phase:
+    """Return the phase with another learning rate."""
+    only = recipe.systems["base"].phases[0]
+    return only.model_copy(update={"learning_rate": 2 * only.learning_rate})
 
 
 def test_several_processes_are_told_what_to_do_instead(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:

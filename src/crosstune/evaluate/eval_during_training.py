@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.suite import Suite
 from crosstune.recipe import Recipe
+from crosstune.runs.files import SCORING
 from crosstune.runs.folder import RunFolder
 
 
@@ -20,7 +21,7 @@ def scorer(
     It leaves the model as it was: its mode, its attention.
     """
     settings = recipe.train
-    folder = tempfile.TemporaryDirectory(prefix=".scoring_", dir=run.root)
+    folder = tempfile.TemporaryDirectory(prefix=SCORING, dir=run.root)
     suite = Suite.of(recipe, run).smaller(settings.score_tasks, settings.score_max_items, Path(folder.name))
 
     def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, float]]:

@@ -54,24 +54,25 @@ def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
     paths = {system: run.system(system) / "metrics.jsonl" for system in recipe.systems}
     curves = [_curves(path, system, label_of(recipe, system)) for system, path in paths.items() if path.exists()]
     for curve in curves:
-        for step, row in _steps(run.system(curve.system) / "validation.jsonl", "bits_per_byte"):
+        for step, row in _steps(run.system(curve.system) / "validation.jsonl", "bits_per_byte", curve):
             for language, bits in row.items():
                 _add(curve.validation, language, (step, bits))
-        for step, row in _steps(run.system(curve.system) / "scores_during_training.jsonl", "scores"):
+        for step, row in _steps(run.system(curve.system) / "scores_during_training.jsonl", "scores", curve):
             for task, metrics in row.items():
                 for metric, value in metrics.items():
                     _add(curve.scores, (task, metric), (step, value))
     return [curve for curve in curves if curve.loss]
 
 
-def _steps(path: Path, key: str) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Yield step and content of each row under a key, if the file is there; steps count on over the phases."""
-    offset, last_step, phase = 0.0, 0.0, 0
+def _steps(path: Path, key: str, curves: Curves) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Yield step and content of each row under a key, if the file is there; steps count on over the phases.
+
+    Where a phase begins is told by the losses: nothing may have been scored in the phases before it.
+    """
+    # A phase that is scored before its first step is logged begins where the losses end.
+    starts = [0.0, *curves.phase_starts, *(step for step, _ in curves.loss[-1:])]
     for row in _rows(path, key) if path.exists() else ():
-        if row["phase"] != phase:
-            offset += last_step
-        phase, last_step = row["phase"], float(row["step"])
-        yield offset + last_step, row[key]
+        yield starts[min(row["phase"], len(starts) - 1)] + row["step"], row[key]
 
 
 def _add(points: dict[Any, Points], key: Any, point: tuple[float, float]) -> None:
@@ -88,8 +89,8 @@ def _curves(path: Path, system: str, label: str) -> Curves:
     offset, last_step, phase = 0.0, 0.0, None
     for index, row in enumerate(_rows(path, "loss"), start=1):
         if phase is not None and row["phase"] != phase:
-            curves.phase_starts.append(offset + last_step)
-            offset += last_step if row["step"] <= last_step else 0.0
+            offset += last_step
+            curves.phase_starts.append(offset)
         phase, last_step = row["phase"], float(row["step"])
         sums.add(row)
         if index % rows_per_bin == 0 or index == curves.num_rows:

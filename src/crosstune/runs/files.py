@@ -10,6 +10,8 @@ from typing import Any
 
 from crosstune.errors import RunFolderError
 
+SCORING = ".scoring_"
+"""Begins the name of the temporary folder, in a run's own, of the items that are scored while a system trains."""
 # As `write_text` names what it writes to: by the process, so that several do not write into one.
 _UNFINISHED = re.compile(r"\..+\.[0-9]+\.tmp")
 
@@ -30,7 +32,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove the parts of files that killed processes left; for whoever holds the folder's lock."""
+    """Remove the parts of files, and temporary folders, that killed processes left; for who holds the folder's lock."""
+    for left in folder.glob(f"{SCORING}*"):
+        shutil.rmtree(left, ignore_errors=True)
     for path in folder.rglob(".*.tmp"):
         if _UNFINISHED.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)

@@ -74,6 +74,9 @@ def train_system(task: TrainingTask) -> None:
         (task.folder / "system.json").unlink(missing_ok=True)
         if resume_from.folder is None:
             shutil.rmtree(task.folder / "adapter", ignore_errors=True)
+            # Of an earlier training: this one may not be asked to score anything.
+            for outdated in ("validation.jsonl", "scores_during_training.jsonl"):
+                (task.folder / outdated).unlink(missing_ok=True)
     if resume_from.folder:
         note(f"{task.name}: resumes from phase {resume_from.position.phase + 1}, step {resume_from.position.step}")
     task = replace(task, sources=_sources(task, accelerator))
