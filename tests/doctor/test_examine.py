@@ -98,6 +98,7 @@ def test_weights_of_another_shape_stop(make_model: MakeModel) -> None:
 def test_the_chat_template_is_used_where_it_can_be(make_model: MakeModel) -> None:
     found = by_name(look_at_chat(subject(make_model("a", False, TEMPLATE))))
     assert found["template"].setting == "data: {prompt: chat}"
+    assert found["template"].says.endswith("an answer starts after '<|end|><|assistant|>'")
     assert found["stop tokens"].values["tokens"] == ["<|end|>"]
     assert by_name(look_at_chat(subject(make_model("b", False))))["template"].setting == "data: {prompt: alpaca}"
 

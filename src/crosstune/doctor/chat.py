@@ -58,7 +58,9 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[ChatTemplate | None, 
 
 def _facts(template: ChatTemplate, options: dict[str, Any], thinks: bool) -> Iterator[Finding]:
     asked = template.without_input
-    says = f"the model's own, {len(asked)} characters around a question; an answer starts after {asked[-24:]!r}"
+    # All that stands between a question and its answer: a count of characters cut a marker in half.
+    before = asked.rpartition("{instruction}")[2]
+    says = f"the model's own, {len(asked)} characters around a question; an answer starts after {before!r}"
     yield Finding(_SECTION, "template", "ok", says, settings(data={"prompt": "chat"}), {"around": asked})
     if thinks:
         setting = settings(data={"template_options": {_THINKING: False}}) if options else ""
