@@ -146,7 +146,7 @@ def test_languages_are_drawn_beside_the_sources(recipe: Recipe, run: RunFolder) 
 def test_scores_during_training_become_one_chart_a_kind_of_task(recipe: Recipe, run: RunFolder) -> None:
     def scored(step: int, hella: float, bleu: float) -> dict[str, Any]:
         scores = {"hella": {"acc": hella, "acc_norm": 0.9}, "choice": {"acc": 0.5}, "pairs_en_ko_en": {"bleu": bleu}}
-        return {"phase": 0, "step": step, "scores": scores}
+        return {"phase": 0, "step": step, "max_items": 100 - step, "scores": scores}
 
     write_jsonl(run.system("ours") / "scores_during_training.jsonl", [scored(0, 0.7, 0.0), scored(5, 0.6, math.nan)])
     write_jsonl(run.system("lora") / "scores_during_training.jsonl", [{"phase": 0, "step": 0, "scores": {}}])
@@ -159,6 +159,8 @@ def test_scores_during_training_become_one_chart_a_kind_of_task(recipe: Recipe, 
     stage.run(recipe.model_copy(update={"train": recipe.train.model_copy(update={"score_every_steps": 5})}), run)
     html = (run.report / "report.html").read_text(encoding="utf-8")
     assert "Scores during training" in html and "every 5 steps" in html
+    assert "at most 95 or 100 items" in html and "That number was changed" in html
+    assert "Not scored while they trained: " in html
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ def test_the_suite_is_scored_at_begin_and_end_and_every_so_many_steps(make_run: 
     assert [(row["phase"], row["step"]) for row in scores(run)] == [(0, 0), (0, 3), (0, 6), (0, 8), (1, 0), (1, 3)]
     assert len({row["scores"]["sum"]["acc"] for row in scores(run)}) == 5  # the second phase begins as the first ended
     assert set(suite.vocabularies) == {400}
+    assert {row["max_items"] for row in scores(run)} == {recipe.train.score_max_items}
 
 
 def test_it_changes_nothing_of_what_is_learnt(make_run: MakeRun, tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def render(recipe: Recipe, page: Page) -> str:
         overview=overview_figure(recipe, page.curves),
         validation_figures=validation_figures(recipe, page.curves),
         score_figures=score_figures(recipe, page.curves),
+        scored_items=sorted({number for curve in page.curves for number in curve.scored_items}),
+        unscored=[curve.label for curve in page.curves if not curve.scores],
         system_figures=system_figures(page.curves),
         failure_figures=failures.figures(page.failures),
         failure_names=FAILURES,

@@ -31,6 +31,7 @@ class Curves:
         num_rows: how many logged steps the curves come from.
         validation: step and bits per byte of held-out text by language.
         scores: step and score of the suite, by task and metric.
+        scored_items: the largest numbers of items of a task that these scores are of; several, where that was changed.
     """
 
     system: str
@@ -43,6 +44,7 @@ class Curves:
     num_rows: int = 0
     validation: dict[str, Points] = field(default_factory=dict)
     scores: dict[tuple[str, str], Points] = field(default_factory=dict)
+    scored_items: set[int] = field(default_factory=set)
 
 
 def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
@@ -55,24 +57,25 @@ def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
     curves = [_curves(path, system, label_of(recipe, system)) for system, path in paths.items() if path.exists()]
     for curve in curves:
         for step, row in _steps(run.system(curve.system) / "validation.jsonl", "bits_per_byte", curve):
-            for language, bits in row.items():
+            for language, bits in row["bits_per_byte"].items():
                 _add(curve.validation, language, (step, bits))
         for step, row in _steps(run.system(curve.system) / "scores_during_training.jsonl", "scores", curve):
-            for task, metrics in row.items():
+            curve.scored_items.add(row.get("max_items", recipe.train.score_max_items))
+            for task, metrics in row["scores"].items():
                 for metric, value in metrics.items():
                     _add(curve.scores, (task, metric), (step, value))
     return [curve for curve in curves if curve.loss]
 
 
 def _steps(path: Path, key: str, curves: Curves) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Yield step and content of each row under a key, if the file is there; steps count on over the phases.
+    """Yield step and content of each row, which has a key, if the file is there; steps count on over the phases.
 
     Where a phase begins is told by the losses: nothing may have been scored in the phases before it.
     """
     # A phase that is scored before its first step is logged begins where the losses end.
     starts = [0.0, *curves.phase_starts, *(step for step, _ in curves.loss[-1:])]
     for row in _rows(path, key) if path.exists() else ():
-        yield starts[min(row["phase"], len(starts) - 1)] + row["step"], row[key]
+        yield starts[min(row["phase"], len(starts) - 1)] + row["step"], row
 
 
 def _add(points: dict[Any, Points], key: Any, point: tuple[float, float]) -> None:

@@ -1,7 +1,7 @@
 """What is scored while a phase trains: held-out text, and the suite."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from accelerate import Accelerator
@@ -23,6 +23,7 @@ class PeriodicEval:
         key: of its result, in a row of the file.
         evaluate: returns the result; its last argument is the number of tokens of a forward pass.
         file: where the rows go.
+        facts: what each row says of how it was evaluated: settings may change before a training goes on.
     """
 
     name: str
@@ -30,6 +31,7 @@ class PeriodicEval:
     evaluate: Callable[[Accelerator, Any, int], dict[str, Any]]
     every_steps: int
     file: MetricsFile
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def is_due(self, position: Position, num_steps: int) -> bool:
         """Return whether it is due here, and was not done before an interruption."""
@@ -40,5 +42,5 @@ class PeriodicEval:
         """Evaluate, write the row, and return what trackers show of it."""
         result = self.evaluate(accelerator, model, budget)
         if accelerator.is_main_process:
-            self.file.append({"phase": position.phase, "step": position.step, self.key: result})
+            self.file.append({"phase": position.phase, "step": position.step, **self.facts, self.key: result})
         return {"step": position.step, self.name: result}

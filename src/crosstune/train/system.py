@@ -261,8 +261,10 @@ def _checks(task: TrainingTask, phase: Phase, accelerator: Accelerator) -> list[
                 "gain and forgetting on several, and `crosstune evaluate` scores the result"
             )
         file = MetricsFile(task.folder / "scores_during_training.jsonl")
-        every_steps = settings.score_every_steps
-        checks.append(PeriodicEval("suite", "scores", lambda _, model, __: score(model, tokenizer), every_steps, file))
+        every_steps, facts = settings.score_every_steps, {"max_items": settings.score_max_items}
+        checks.append(
+            PeriodicEval("suite", "scores", lambda _, model, __: score(model, tokenizer), every_steps, file, facts)
+        )
     return checks
 
 
