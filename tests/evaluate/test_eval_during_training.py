@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from crosstune.evaluate import stage
 from crosstune.evaluate.eval_during_training import scorer
@@ -37,6 +38,18 @@ def test_the_scores_are_those_of_the_evaluate_stage(recipe: Recipe, run: RunFold
         for parameter in model.parameters():
             parameter.zero_()
     assert score(model, tokenizer) != expected
+
+
+@pytest.mark.slow
+def test_a_model_that_is_trained_in_bf16_is_scored_as_afterwards(
+    recipe: Recipe, run: RunFolder, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, tokenizer = load_model(str(model_folder)), load_tokenizer(str(model_folder))
+    expected = scorer(recipe, run)(model, tokenizer)
+    prepared = Accelerator(cpu=True, mixed_precision="bf16").prepare_model(load_model(str(model_folder)))
+    called = prepared.forward
+    assert scorer(recipe, run)(prepared, tokenizer) == expected
+    assert prepared.forward is called and "rows one by one" not in capsys.readouterr().err
 
 
 @pytest.mark.slow

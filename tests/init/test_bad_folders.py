@@ -6,8 +6,6 @@ import pytest
 
 from crosstune.errors import BadInputError
 from crosstune.init import plan_hours
-from crosstune.init.found import look_into
-from crosstune.recipe import Languages
 from tests.doctor.conftest import MakeModel
 from tests.init.conftest import init, lines, write_pairs, write_text, written
 
@@ -32,30 +30,6 @@ def test_what_is_not_used_is_listed_with_the_reason(make_model: MakeModel, folde
         "marathi.txt": "in Marathi",
     }.items():
         assert reason in told.partition(name)[2][:200], name
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "told"),
-    [
-        (
-            "faq.csv",
-            "Title,질문,답변\nA,왜 그런가요?,그래서 그렇습니다.\n",
-            "called Title,질문,답변; rename them to en and ko",
-        ),
-        ("bot.jsonl", '{"question": "왜?", "answer": "그래서.", "id": 7}\n', "called question, answer, id; rename"),
-        ("bot.json", '[{"question": "왜?", "answer": "그래서."}]', "called question, answer; rename them"),
-        ("ours.csv", "No;Original\n1;Why?\n", "called No;Original, parted by ';' (export it with commas); rename"),
-    ],
-)
-def test_columns_of_other_names_are_told_with_the_names_to_give_them(
-    folder: Path, name: str, content: str, told: str
-) -> None:
-    (folder / name).write_text(content, "utf-8")
-    (file,) = look_into(folder, [folder / name], Languages(source="en", target="ko"))
-    assert not file.kind
-    assert told in file.reason
-    assert file.reason.endswith("to instruction and output, or to text")
-    assert len(f"not used: {file.reason}") <= 160
 
 
 @pytest.mark.slow

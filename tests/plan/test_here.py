@@ -31,6 +31,7 @@ def test_a_plan_for_this_machine_is_measured_on_the_phases_own_rows(
     print_plan(plans, machine)
     printed = " ".join(capsys.readouterr().out.split())
     assert "measured here on its own rows (layers: 2)" in printed and "% of the peak rate" not in printed
+    assert ("Memory per GPU" in printed) is ("CUDA context" in printed) is not machine.gpu.is_processor
     assert to_json(plans, machine)["phases"][0]["measured"]["num_layers"] == 2
 
 

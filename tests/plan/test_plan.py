@@ -30,7 +30,7 @@ from crosstune.plan.case import Case
 from crosstune.plan.machines import GPUS, Machine
 from crosstune.plan.memory import Memory, estimate_memory, fake_model
 from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
-from crosstune.plan.print_plan import print_plan, to_json
+from crosstune.plan.print_plan import print_not_counted, print_plan, to_json
 from crosstune.plan.proposals import proposals_for
 from crosstune.recipe import Phase, Train
 from crosstune.tokens.store import mixture_tokens
@@ -351,6 +351,11 @@ def test_a_plan_covers_every_phase_of_every_system(make_run: MakeRun, capsys: py
     assert "What is computed, on 1 x H100 SXM" in printed and printed.count("fits") == 4
     largest = max(plan.num_weights for plan in plans)
     assert f"into the host's memory first, in float32: {4 * largest / 1e9:.2g} GB" in " ".join(printed.split())
+    # Of eight steps each: at the start, after three and six, and at the end.
+    print_not_counted(plans, recipe.train.model_copy(update={"score_every_steps": 3, "validation": None}))
+    assert "the scores at the end, 16 times those of tasks while training (train.score_every_steps)." in " ".join(
+        capsys.readouterr().out.split()
+    )
     found = to_json(plans, MACHINE)["phases"]
     assert [entry["num_steps"] for entry in found] == [8, 8, 8, 8]
     assert found[0]["memory_bytes"]["total"] == pytest.approx(plans[0].memory.total)

@@ -39,10 +39,23 @@ def test_a_run_writes_its_recipe_and_refuses_another(recipe: Recipe, recipe_cont
     assert yaml_file.load_recipe(run.recipe) == recipe
     recipe_content["seed"] = 2
     other = yaml_file.validate(recipe_content, "r")
+    run.system("base").mkdir(parents=True)
+    (run.system("base") / "metrics.jsonl").touch()
     with pytest.raises(RunFolderError, match=r"(?s)seed: 1 -> 2.*--update"):
         pipeline.run_stages(other, (), "crosstune run", update=False)
     pipeline.run_stages(other, (), "crosstune run", update=True)
     assert yaml_file.load_recipe(run.recipe) == other
+
+
+def test_a_folder_in_which_nothing_was_trained_is_taken_over_with_a_word(
+    recipe: Recipe, recipe_content: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = pipeline.run_stages(recipe, (), "crosstune plan", update=False)
+    recipe_content["seed"] = 2
+    other = yaml_file.validate(recipe_content, "r")
+    pipeline.run_stages(other, (), "crosstune run", update=False)
+    assert yaml_file.load_recipe(run.recipe) == other
+    assert "was prepared for another recipe, and nothing was trained there" in capsys.readouterr().err
 
 
 def test_two_processes_never_work_in_one_folder(recipe: Recipe, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def plan(
         # Imported here: the command line answers --help without loading torch.
         from crosstune.plan.here import this_machine
         from crosstune.plan.plan import make_plan, refuse_what_does_not_fit
-        from crosstune.plan.print_plan import print_plan, to_json
+        from crosstune.plan.print_plan import print_not_counted, print_plan, to_json
 
         machine = Machine(GPUS[gpu.value], num_gpus or 1, mfu or _MFU) if gpu else this_machine(num_gpus or 1)
         plans = make_plan(settings, run_folder, machine)
@@ -151,6 +151,7 @@ def plan(
         write_json(json.dumps(to_json(plans, machine), indent=2) + "\n")
     else:
         print_plan(plans, machine)
+        print_not_counted(plans, settings.train)
     refuse_what_does_not_fit(plans, machine)
 
 

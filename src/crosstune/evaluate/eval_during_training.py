@@ -1,7 +1,8 @@
 """The suite, scored while a system trains: what training calls every so many steps."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -18,7 +19,8 @@ def scorer(
 ) -> Callable[[PreTrainedModel, PreTrainedTokenizerBase], dict[str, dict[str, float]]]:
     """Return a function that scores a model on a draw of the recipe's suite, as {task: {metric: value}}.
 
-    It leaves the model as it was: its mode, its attention.
+    It computes in the precision of the weights, as `crosstune evaluate` does by default, whatever ``train.precision``
+    is, and leaves the model as it was: its mode, its attention.
     """
     settings = recipe.train
     folder = tempfile.TemporaryDirectory(prefix=SCORING, dir=run.root)
@@ -28,7 +30,7 @@ def scorer(
         attention, was_training = model.config._attn_implementation, model.training
         tokenizer.chat_template = suite.template.chat_template()
         model.eval()  # type: ignore[no-untyped-call]
-        with OutputLog(Path(folder.name) / "answers.jsonl", "") as log:
+        with _without_autocast(model), OutputLog(Path(folder.name) / "answers.jsonl", "") as log:
             results = suite.score(model, tokenizer, log)
         log.remove()
         model.set_attn_implementation(attention)
@@ -40,3 +42,18 @@ def scorer(
         return found
 
     return score
+
+
+@contextmanager
+def _without_autocast(model: PreTrainedModel) -> Iterator[None]:
+    """Let a model that accelerate prepared for bf16 compute by its own `forward`, while in this context.
+
+    Only a call of the whole model goes by what accelerate puts in its place. Scoring also calls its parts, and would
+    compute in two precisions.
+    """
+    prepared = vars(model).pop("forward", None)
+    try:
+        yield
+    finally:
+        if prepared is not None:
+            vars(model)["forward"] = prepared

@@ -180,6 +180,8 @@ def _use(file: FoundFile, chosen: Sources, mixture: Mixture | None, languages: L
         use = "not used: nothing in the target language stands beside it"
     elif use == "training" and mixture and not {*labels} & {*mixture.shares}:
         use = _use_beside_training(file, chosen, languages)
+    if file.columns:
+        use += f", its {' and '.join(f'{name!r} as {what}' for what, name in file.columns)}"
     return f"{use}; {file.bad_rows:,} bad rows are dropped" if file.bad_rows else use
 
 

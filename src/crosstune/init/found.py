@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from statistics import median
-from textwrap import shorten
 
 from huggingface_hub import HfApi
 
@@ -14,6 +13,7 @@ from crosstune.data.files import place
 from crosstune.data.rows import BadRow, Row
 from crosstune.data.sources import read_source
 from crosstune.errors import BadInputError
+from crosstune.init.columns import advice, guesses, names_in
 from crosstune.init.language_of import language_of
 from crosstune.init.media import media_of
 from crosstune.languages.registry import language_name
@@ -31,12 +31,6 @@ _SAMPLE = 200
 _GOOD_SHARE = 0.9
 # As the library `datasets` says which configurations there are: where none was named, or none of them.
 _CONFIGS = re.compile(r"(?:available configs|not found\. Available): \[(.*?)\]")
-# As readers say which columns or keys there are, where none has a name that they read.
-_OTHER_NAMES = re.compile(
-    r"no key '[^']+'; needed: [^;]+; there are (.+)|has no column 'text': ['\"](.+?)(?:\\r)?['\"]\. "
-)
-# So that what to do about them is not cut off.
-_LONGEST_NAMES = 40
 # What machines write for machines, and what people write beside data.
 _NOT_DATA = {
     *(".py", ".ipynb", ".md", ".rst", ".html", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log", ".sh", ".css", ".js"),
@@ -67,6 +61,7 @@ class FoundFile:
         sample: the texts of some rows, spread over the file: what stands first may be short, or long.
         reason: why it is not used, or for what it is kept.
         encoding: of a text file that is not in UTF-8.
+        columns: what its columns or keys of other names are, as a recipe says it.
         of_hub: what else a recipe says of a data set of the hub, as its split and revision.
     """
 
@@ -80,6 +75,7 @@ class FoundFile:
     sample: tuple[dict[str, str], ...] = ()
     reason: str = ""
     encoding: str = "utf-8"
+    columns: tuple[tuple[str, str], ...] = ()
     of_hub: tuple[tuple[str, str], ...] = ()
 
     def unused(self, reason: str) -> "FoundFile":
@@ -152,7 +148,22 @@ def _first_kind(
         if read.kind:
             return _with_language(read, languages)
         reasons[kind] = read.reason
-    return file.unused(_renaming(reasons, languages) or _shortest(reasons))
+    if not (names := names_in(reasons.values())):
+        return file.unused(_shortest(reasons))
+
+    def texts_of(name: str) -> list[str]:
+        one = replace(file, kind="text", columns=(("text", name),))
+        try:
+            rows = islice(_rows(one, path, root, languages), _LOOKED_AT)
+            return [row.texts["text"] for row in rows if isinstance(row, Row)]
+        except BadInputError:  # A column of numbers, or of lists.
+            return []
+
+    for kind, columns in guesses(names, texts_of, languages):
+        read = _read(replace(file, kind=kind, columns=tuple(columns.items())), path, root, languages)
+        if read.kind and (known := _with_language(read, languages)).kind:
+            return known
+    return file.unused(advice(names, languages))
 
 
 def _read(file: FoundFile, path: Path, root: Path, languages: Languages) -> FoundFile:
@@ -202,6 +213,7 @@ class _Spread:
 
 def _rows(file: FoundFile, path: Path, root: Path, languages: Languages) -> Iterator[Row | BadRow]:
     content = {"kind": file.kind, "paths": [file.name], "encoding": file.encoding, **dict(file.of_hub)}
+    content |= {"columns": dict(file.columns)} if file.columns else {}
     # Which language it is in is seen afterwards; a reader needs one to be named.
     content |= {} if file.kind == "parallel" else {"language": languages.target}
     return iter(read_source(Source.model_validate(content, strict=False), [path], root, languages))
@@ -231,20 +243,6 @@ def _with_right_sides(file: FoundFile, languages: Languages) -> FoundFile:
             name = language_name(seen, "en") if seen else "no language"
             return file.unused(f"two columns, but what should be {side} is {name}")
     return file
-
-
-def _renaming(reasons: dict[str, str], languages: Languages) -> str:
-    """Return what to do about a file whose columns have names that no reader knows; empty for any other."""
-    found = next(filter(None, map(_OTHER_NAMES.search, reasons.values())), None)
-    if not found:
-        return ""
-    names = shorten(found[1] or found[2], _LONGEST_NAMES, placeholder=" …")
-    sign = next((sign for sign in ";|" if found[2] and sign in found[2] and "," not in found[2]), "")
-    parted = f", parted by {sign!r} (export it with commas)" if sign else ""
-    return (
-        f"its columns are called {names}{parted}; rename them to {languages.source} and {languages.target}, to "
-        "instruction and output, or to text"
-    )
 
 
 def _shortest(reasons: dict[str, str]) -> str:

@@ -1,8 +1,9 @@
 """Which of the found files a recipe uses, and for what: training, new pieces, evaluation."""
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from crosstune.init.aligned import Aligned, aligned_files
@@ -77,6 +78,8 @@ def _take(chosen: Sources, file: FoundFile, languages: Languages) -> None:
         settings["language"] = file.language
     if file.encoding != "utf-8":
         settings["encoding"] = file.encoding
+    if file.columns:
+        settings["columns"] = dict(file.columns)
     chosen.settings[label] = {**settings, **dict(file.of_hub), "paths": [file.name]}
     chosen.files[label] = file
     chosen.uses[file.name] = "training"
@@ -91,22 +94,30 @@ def _keep_for_scoring(chosen: Sources, file: FoundFile, languages: Languages) ->
     label = _new_task(chosen, file.name)
     if file.encoding != "utf-8":
         return f"not used: by its name a test set, and it is in {file.encoding}: convert it to UTF-8"
+    columns = {"columns": dict(file.columns)} if file.columns else {}
     if file.kind == "parallel":
-        if not _score_translations(chosen, label, [file.name], languages):
+        if not _score_translations(chosen, label, [file.name], languages, columns):
             return "not used: no instruction asks for translations in either language"
         return "evaluation: translations"
     if file.kind == "text":
         settings = {"task": "bits_per_byte", "language": file.language, "paths": [file.name], "max_items": 100}
-        chosen.tasks[label] = settings
+        chosen.tasks[label] = settings | columns
         return "evaluation: bits per byte"
     return "not used: by its name a test set, and no task scores instructions"
 
 
-def _score_translations(chosen: Sources, label: str, names: list[str], languages: Languages) -> bool:
+def _score_translations(
+    chosen: Sources,
+    label: str,
+    names: list[str],
+    languages: Languages,
+    of_file: Mapping[str, Any] = MappingProxyType({}),
+) -> bool:
     cells = translation_cells(languages)
     if not cells["instruction_languages"]:
         return False
-    chosen.tasks[label] = {"task": "translation", "paths": names, **cells, "max_items": 200, "max_new_tokens": 128}
+    of_task = {"task": "translation", "paths": names, **of_file, **cells, "max_items": 200, "max_new_tokens": 128}
+    chosen.tasks[label] = of_task
     return True
 
 

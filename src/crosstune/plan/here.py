@@ -89,7 +89,7 @@ def this_device() -> Gpu:
     rate = matrix_rate(device, torch.float32) / 1e12
     found = hardware()
     name = f"this machine ({found['processor']}, {found['cores']} cores)"
-    return Gpu(name, free_memory() / 1e9, rate * gain_of_bf16(), rate)
+    return Gpu(name, free_memory() / 1e9, rate * gain_of_bf16(), rate, is_processor=True)
 
 
 def this_machine(num_gpus: int = 1) -> Machine:

@@ -14,12 +14,17 @@ _LEAST_GAIN = 1.2
 
 @dataclass(frozen=True)
 class Gpu:
-    """A kind of GPU by its data sheet: memory in GB, dense tensor-core bf16 and plain float32 rates in TFLOP/s."""
+    """A kind of GPU by its data sheet: memory in GB, dense tensor-core bf16 and plain float32 rates in TFLOP/s.
+
+    Attributes:
+        is_processor: whether it is none, but a processor, whose memory is the machine's.
+    """
 
     name: str
     memory_gb: float
     bf16_tflops: float
     float32_tflops: float
+    is_processor: bool = False
 
     @property
     def gain_of_bf16(self) -> float:
@@ -53,7 +58,7 @@ GPUS = {
     # It multiplies float16 by tensor cores, and bf16 not: products are as fast as in float32.
     "t4": Gpu("T4", 16, 8.1, 8.1),
     # An assumption of sixteen cores with AVX-512, of 100 GFLOP/s each in float32.
-    "cpu": Gpu("CPU of 16 cores", 64, 3.4, 1.6),
+    "cpu": Gpu("CPU of 16 cores", 64, 3.4, 1.6, is_processor=True),
 }
 # A card of 24, of 48 and of 80 GB.
 CARDS = ("rtx4090", "l40s", "h100")

@@ -22,7 +22,8 @@ from crosstune.train.cost import Tokens
 from crosstune.train.methods.optimizer import bytes_of_moments
 from crosstune.train.methods.regularizers import Regularizer
 
-# The CUDA context and libraries, and what the allocator cannot use: assumptions, not measurements.
+# The CUDA context and libraries (of a processor: the process and its libraries), and what the allocator cannot use:
+# assumptions, not measurements.
 _CONTEXT_BYTES = 1.5e9
 _FRAGMENTATION = 0.05
 # Gradients and weights are in float32, where nothing else is asked for.
@@ -42,7 +43,7 @@ class Memory:
         activations: what the forward pass keeps for the backward one; with checkpointing, and one layer computed again.
         logits: of the supervised positions, which their gradient takes the place of, and a chunk in float32.
         regularizers: copies of weights, and of logits at most, that regularizers and frozen rows need.
-        other: CUDA context and fragmentation, assumed.
+        other: CUDA context, or the process and its libraries, and fragmentation, assumed.
         checkpoint: of the host: the copy of whole weights and moments that is written while training goes on. Where the
             host has no room for it, training waits instead.
     """

@@ -81,7 +81,8 @@ def refuse_what_does_not_fit(plans: Sequence[PhasePlan], machine: Machine) -> No
         RecipeError: with what each such phase needs, and what would make it fit.
     """
     lines = [
-        f"systems.{plan.system}.phases.{plan.index} needs {plan.memory.total / 1e9:.0f} GB per GPU, and "
+        f"systems.{plan.system}.phases.{plan.index} needs {plan.memory.total / 1e9:.0f} GB"
+        f"{'' if machine.gpu.is_processor else ' per GPU'}, and "
         f"{machine.gpu.name} has {machine.gpu.memory_gb:g}. "
         + (
             f"It would fit with: {'; or '.join(proposal.changes for proposal in plan.proposals)}"

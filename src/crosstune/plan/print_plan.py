@@ -9,6 +9,7 @@ from rich.table import Table
 from crosstune.plan.known_models import OnCard, WayOnCards
 from crosstune.plan.machines import Machine
 from crosstune.plan.plan import PhasePlan
+from crosstune.recipe import Train
 from crosstune.terminal import new_table, results
 
 _HEADERS = {
@@ -47,10 +48,38 @@ def print_plan(plans: Sequence[PhasePlan], machine: Machine) -> None:
         results.print(line, style="dim")
     rate = "" if machine.is_here else f"{machine.mfu:.0%} of the peak rate of {machine.num_gpus} x {machine.gpu.name}; "
     results.print(
-        f"Assumed, not measured: {rate}a CUDA context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share "
-        f"weights and optimizer state (FSDP2), except for phases with kl_to_start or new rows alone, and for "
-        "train.base_weights and train.weights other than float32, which need them whole.",
+        f"Assumed, not measured: {rate}{_assumed_memory(machine)}",
         style="dim",
+    )
+
+
+def print_not_counted(plans: Sequence[PhasePlan], settings: Train) -> None:
+    """Say what comes on top of the hours: scores, at the end and while phases train."""
+    of_tasks = sum(_num_due(plan, settings.score_every_steps) for plan in plans)
+    of_text = sum(_num_due(plan, settings.validate_every_steps) for plan in plans) if settings.validation else 0
+    parts = [
+        "the scores at the end",
+        *([f"{of_tasks:,} times those of tasks while training (train.score_every_steps)"] if of_tasks else []),
+        *([f"{of_text:,} times those of held-out text (train.validation)"] if of_text else []),
+    ]
+    results.print(f"Not counted in the hours: {', '.join(parts)}.", style="dim")
+
+
+def _num_due(plan: PhasePlan, every_steps: int | None) -> int:
+    """Return how often a phase is scored: at its start, every so many steps, and at its end."""
+    if every_steps is None:
+        return 0
+    whole, rest = divmod(plan.tokens.num_steps, every_steps)
+    return 1 + whole + (rest > 0)
+
+
+def _assumed_memory(machine: Machine) -> str:
+    if machine.gpu.is_processor:
+        return "1.5 GB for the process and its libraries, and 5 % lost to fragmentation."
+    return (
+        "a CUDA context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimizer state "
+        "(FSDP2), except for phases with kl_to_start or new rows alone, and for train.base_weights and train.weights "
+        "other than float32, which need them whole."
     )
 
 
@@ -177,7 +206,8 @@ def _cost_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
 
 
 def _memory_table(plans: Sequence[PhasePlan], machine: Machine) -> Table:
-    table = new_table("Memory per GPU at the peak of a step, GB", gap=1)
+    per_gpu = "" if machine.gpu.is_processor else " per GPU"
+    table = new_table(f"Memory{per_gpu} at the peak of a step, GB", gap=1)
     table.add_column("phase", overflow="fold")
     # A narrow terminal has no room for what no phase needs.
     shown = [part for part in _PARTS if any(getattr(plan.memory, part) for plan in plans)]

@@ -11,7 +11,7 @@ from crosstune.runs import notes, ranks
 from crosstune.runs.files import remove_unfinished, write_text
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
-from crosstune.terminal import console, heading, quiet
+from crosstune.terminal import console, heading, note, quiet
 
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe
@@ -133,7 +133,7 @@ def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str, togethe
 
 
 def _resolved(recipe: "Recipe", run: RunFolder, update: bool) -> str:
-    """Return the resolved recipe, unless the run folder holds a different one."""
+    """Return the resolved recipe, unless the run folder holds systems of a different one."""
     # Imported here: the command line answers --help without loading pydantic's models.
     from crosstune.recipe import yaml_file
 
@@ -141,7 +141,12 @@ def _resolved(recipe: "Recipe", run: RunFolder, update: bool) -> str:
     if run.recipe.exists() and not update:
         found = yaml_file.differences(run.recipe, recipe)
         differences = [line for line in found if line.partition(":")[0] not in _PLACES]
-        if differences:
+        # What `crosstune plan` and the first stages leave is made again where the change affects it: no result is lost.
+        if differences and not any((run.root / "systems").glob("*/*")):
+            note(
+                f"{run.root} was prepared for another recipe, and nothing was trained there: what it affects is redone"
+            )
+        elif differences:
             raise RunFolderError(
                 f"{run.root} holds a run of another recipe. It differs in:\n"
                 + "\n".join(f"  {line}" for line in differences)
