@@ -48,8 +48,14 @@ def test_two_columns_in_the_two_languages_are_translations(folder: Path) -> None
 def test_labels_in_the_other_language_are_no_translations(folder: Path) -> None:
     file = looked_at(table(folder / "reviews.csv", review=KO, label=LABELS))
     assert (file.kind, file.language, dict(file.columns)) == ("text", "ko", {"text": "review"})
+    # Sentences, but of another length than translations have.
     file = looked_at(table(folder / "longer.csv", review=[" ".join(KO)] * 40, label=EN))
-    assert (file.kind, dict(file.columns)) == ("text", {"text": "review"})
+    assert not file.kind and "called review,label; rename" in file.reason
+
+
+def test_of_several_columns_in_one_language_none_is_the_text(folder: Path) -> None:
+    file = looked_at(table(folder / "copa.csv", premise=KO, choice_1=KO[::-1], choice_2=KO[1:] + KO[:1]))
+    assert not file.kind and "called premise,choice_1,choice_2; rename" in file.reason
 
 
 @pytest.mark.parametrize(

@@ -44,14 +44,17 @@ def guesses(said: str, texts_of: Callable[[str], Sequence[str]], languages: Lang
     if len(asked) == len(answered) == 1:
         yield "instructions", {"instruction": asked[0], "output": answered[0]}
     longest: dict[str, tuple[int, str]] = {}
+    num_sentences = 0
     for name in names:
         texts = texts_of(name)
         code, _ = language_of("\n".join(texts), languages)
         if texts and code and _are_sentences(texts):
+            num_sentences += 1
             longest[code] = max(longest.get(code, (0, "")), (sum(map(len, texts)), name))
     if len(longest) == len(languages.codes) and _are_alike([length for length, _ in longest.values()]):
         yield "parallel", {code: name for code, (_, name) in longest.items()}
-    elif longest:
+    # Of several, as a benchmark's question and choices, none is the text.
+    elif num_sentences == 1:
         yield "text", {"text": max(longest.values())[1]}
 
 

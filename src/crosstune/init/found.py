@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from huggingface_hub import HfApi
 
@@ -212,7 +213,7 @@ class _Spread:
 
 
 def _rows(file: FoundFile, path: Path, root: Path, languages: Languages) -> Iterator[Row | BadRow]:
-    content = {"kind": file.kind, "paths": [file.name], "encoding": file.encoding, **dict(file.of_hub)}
+    content: dict[str, Any] = {"kind": file.kind, "paths": [file.name], "encoding": file.encoding, **dict(file.of_hub)}
     content |= {"columns": dict(file.columns)} if file.columns else {}
     # Which language it is in is seen afterwards; a reader needs one to be named.
     content |= {} if file.kind == "parallel" else {"language": languages.target}

@@ -84,8 +84,8 @@ def this_device() -> Gpu:
     device = launch_here().device
     if device.type == "cuda":
         facts = torch.cuda.get_device_properties(device)
-        rates = [matrix_rate(device, dtype) / 1e12 for dtype in (torch.bfloat16, torch.float32)]
-        return Gpu(facts.name, facts.total_memory / 1e9, *rates)
+        half, whole = (matrix_rate(device, dtype) / 1e12 for dtype in (torch.bfloat16, torch.float32))
+        return Gpu(facts.name, facts.total_memory / 1e9, half, whole)
     rate = matrix_rate(device, torch.float32) / 1e12
     found = hardware()
     name = f"this machine ({found['processor']}, {found['cores']} cores)"
