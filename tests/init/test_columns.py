@@ -58,6 +58,46 @@ def test_of_several_columns_in_one_language_none_is_the_text(folder: Path) -> No
     assert not file.kind and "called premise,choice_1,choice_2; rename" in file.reason
 
 
+def test_what_a_question_is_about_is_its_input(folder: Path) -> None:
+    file = looked_at(table(folder / "exam.csv", 지문=KO[2:] + KO[:2], 질문=KO, 답변=KO[::-1]))
+    assert dict(file.columns) == {"instruction": "질문", "output": "답변", "input": "지문"}
+    # An id is none, and what has a name of its own may be needed to answer.
+    file = looked_at(table(folder / "ids.csv", document=LABELS, question=KO, answer=KO[::-1]))
+    assert not file.kind
+    file = looked_at(table(folder / "own.csv", 보기=KO[2:] + KO[:2], 질문=KO, 답변=KO[::-1]))
+    assert not file.kind and "called 보기,질문,답변; rename" in file.reason
+
+
+def test_of_several_columns_in_a_language_none_is_a_side_of_translations(folder: Path) -> None:
+    longer = [f"{line} {line[:20]}" for line in KO]
+    file = looked_at(table(folder / "title.csv", Title=EN, 제목=KO, 설명=longer))
+    assert not file.kind and "called Title,제목,설명; rename" in file.reason
+    # The longest of each language are a question and the answer to it.
+    both = {"question": [f"{line} {line}" for line in EN], "answer": EN[::-1], "질문": KO, "답변": longer[::-1]}
+    assert not looked_at(table(folder / "both.csv", **both)).kind
+
+
+def test_columns_of_other_names_are_read_in_cp949_too(folder: Path) -> None:
+    (folder / "faq.csv").write_text("질문,답변\n" + "".join(map("{},{}\n".format, KO, KO[::-1])), "cp949")
+    file = looked_at(folder / "faq.csv")
+    assert (file.kind, file.encoding, dict(file.columns)) == (
+        "instructions",
+        "cp949",
+        {"instruction": "질문", "output": "답변"},
+    )
+    rows = [{"질문": asked, "답변": answer} for asked, answer in zip(KO, KO[::-1], strict=True)]
+    (folder / "faq.json").write_text(json.dumps(rows, ensure_ascii=False), "cp949")
+    assert (looked_at(folder / "faq.json").kind, looked_at(folder / "faq.json").encoding) == ("instructions", "cp949")
+
+
+def test_columns_behind_a_long_header_are_seen(folder: Path) -> None:
+    numbers = {f"a column with a rather long name {index}": LABELS for index in range(4)}
+    file = looked_at(table(folder / "long.csv", **numbers, 질문=KO, 답변=KO[::-1]))
+    assert dict(file.columns) == {"instruction": "질문", "output": "답변"}
+    file = looked_at(table(folder / "longer.csv", **{"x" * 400: LABELS}, 질문=KO, 답변=KO[::-1]))
+    assert not file.kind and "no column 'text'" in file.reason
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [

@@ -51,6 +51,8 @@ _TITLE = re.compile(r'"?[\w.-]{1,40}"?')
 _NAME = re.compile(r'"?[A-Za-z_][A-Za-z0-9_.-]{0,39}"?')
 _OBJECT = re.compile(r'\{\s*["}]')
 _ARRAY = re.compile(r"\[\s*[{\]]")
+# Shown whole, so that all columns can be seen: twenty with names of two words.
+_LONGEST_HEADER = 400
 _CATALOGUE = re.compile(r'^msgid\s+"', re.MULTILINE)
 
 
@@ -72,6 +74,7 @@ def choose(kind: str, asked: str, file: TextFile, columns: Columns) -> str:
             f"{file.path} is empty: a source of kind {kind!r} needs rows. Check the file, or leave it out"
         )
     if found not in allowed:
+        file.refuse_undecodable_header()
         layouts = "; ".join(f"{name} ({_LAYOUTS[name]})" for name in allowed)
         raise BadInputError(
             f"{file.path}: the format of this {kind} file was not recognized. It starts with {file.start[:80]!r}. "
@@ -136,9 +139,11 @@ def _detect_table_of_texts(header: str, file: TextFile, columns: Columns) -> str
     if not named:
         _refuse_an_unnamed_table(file, columns)
     if named:
+        file.refuse_undecodable_header()
+        shown = header if len(header) <= _LONGEST_HEADER else f"{header[:_LONGEST_HEADER]}…"
         raise BadInputError(
             f"{file.path} is named as a table (.{named}), but its first row has no column {columns.required[0]!r}: "
-            f"{header[:80]!r}. Name the column of the texts in `columns` ({{text: NAME}}, or {{text: '2'}} with "
+            f"{shown!r}. Name the column of the texts in `columns` ({{text: NAME}}, or {{text: '2'}} with "
             f"`format: {named}` where there is no header), or set `format: text` if each line is a document"
             f"{_other_signs(header)}"
         )

@@ -145,7 +145,8 @@ def _first_kind(
     for kind, encoding in tried:
         if encoding != "utf-8" and "cp949" not in reasons.get(kind, ""):
             continue
-        read = _read(replace(file, kind=kind, encoding=encoding), path, root, languages)
+        file = replace(file, encoding=encoding)
+        read = _read(replace(file, kind=kind), path, root, languages)
         if read.kind:
             return _with_language(read, languages)
         reasons[kind] = read.reason

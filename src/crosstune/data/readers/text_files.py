@@ -66,6 +66,19 @@ class TextFile:
         # A character may be cut at the end; one that is wrong is found when its line is read.
         return self._first_bytes.decode(self._codec, "replace")
 
+    def refuse_undecodable_header(self) -> None:
+        """Stop where the first line has another encoding: what it names would not be found in it.
+
+        Raises:
+            BadInputError: when it cannot be decoded.
+        """
+        first_line = self._first_bytes.partition(b"\n")[0]
+        try:
+            # It may be cut, within a character.
+            getincrementaldecoder(self._codec)().decode(first_line)
+        except UnicodeDecodeError as error:
+            raise BadInputError(self._wrong_encoding(first_line, error, 1)) from None
+
     @property
     def is_blank(self) -> bool:
         """Whether the file holds nothing but white space."""
