@@ -39,7 +39,7 @@ $(MODEL): | $(READY)
 real: $(READY) $(MODEL)  ## a real English model learns Korean, on the corpora in DATA=DIR: recipes/smollm2_korean
 	$(BIN)/crosstune run recipes/smollm2_korean/recipe.yaml data_root="$(DATA)" $(SET)
 
-real-budget: $(READY) $(MODEL)  ## a twelfth of it, for an afternoon on two cores
+real-budget: $(READY) $(MODEL)  ## a sixth of it, for an afternoon on two cores
 	$(BIN)/crosstune run recipes/smollm2_korean/budget.yaml data_root="$(DATA)" $(SET)
 
 results: $(READY)  ## take the tables of `make miniature` into docs/results.md
