@@ -12,7 +12,13 @@ from crosstune.errors import BadInputError
 from crosstune.serve import translate
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.decoding import Decoding
-from crosstune.serve.translate import TranslationRequest, translate_file, translate_lines, translate_pipe
+from crosstune.serve.translate import (
+    TranslationRequest,
+    request_of,
+    translate_file,
+    translate_lines,
+    translate_pipe,
+)
 
 REQUEST = TranslationRequest("en-ko", "en", Decoding(8))
 LINES = ["The man opened the window.", "", "The woman dropped a hammer.", "  ", "He broke his toe."] * 3
@@ -191,3 +197,34 @@ def test_lines_are_translated_from_python_as_by_the_command(
     expected = [text for text, _ in translate_lines(assistant, request, lines)]
     assert crosstune.translate(assistant, lines, max_new_tokens=8) == expected and expected[1] == ""
     assert "of 3 translations did not end within 8 tokens" in capsys.readouterr().err
+
+
+def test_a_model_is_asked_in_its_own_words_by_any_code_of_a_language() -> None:
+    trained = {"en-ko": {"en": "Say it in Korean."}, "ko-en": {"en": "Say it in English."}}
+    for to, source, asked in (("kor_Hang", "eng", "Korean"), ("eng", "", "English"), ("kor", "", "Korean")):
+        request = request_of(to, source, "eng", Decoding(8))
+        assert request.instruction(trained) == f"Say it in {asked}."
+    with pytest.raises(BadInputError, match="from ko into ko was asked for: name two"):
+        request_of("ko", "kor", "en", Decoding(8))
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "message"),
+    [
+        ("missing.txt", "out.ko", "missing.txt cannot be read"),
+        ("book.txt", "nowhere/out.ko", "nowhere is no folder. Make it, or give --output"),
+        ("book.txt", "book.txt", "already exists, and is not overwritten"),
+        ("", "out.ko", "--output is for FILE"),
+    ],
+)
+def test_files_are_looked_at_before_a_model_is_loaded(
+    source: str, output: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "book.txt").write_text("One.\n", encoding="utf-8")
+
+    def load(*_: object) -> None:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr("crosstune.serve.assistant.Assistant", load)
+    with pytest.raises(BadInputError, match=message):
+        commands.translate("a model", tmp_path / source if source else None, tmp_path / output)

@@ -98,7 +98,7 @@ def translate(
     lines: Sequence[str],
     to: str = "ko",
     *,
-    source: str = "en",
+    source: str = "",
     instruction_language: str = "en",
     max_new_tokens: int = 256,
 ) -> list[str]:
@@ -108,17 +108,17 @@ def translate(
         model: a model folder, a hub id, or what `load_assistant` returned.
         lines: one text each; blank ones stay blank.
         to: the language of the translations.
-        source: the language of the lines.
+        source: the language of the lines; English without one, and Korean into English.
         instruction_language: of the instruction that asks for the translation.
         max_new_tokens: where a translation is cut.
     """
     several("lines", lines)
     within(1, max_new_tokens=max_new_tokens)
     from crosstune.serve.decoding import Decoding
-    from crosstune.serve.translate import TranslationRequest, is_copy, tell_failures, translate_lines
+    from crosstune.serve.translate import is_copy, request_of, tell_failures, translate_lines
 
+    request = request_of(to, source, instruction_language, Decoding(max_new_tokens))
     assistant = load_assistant(model) if isinstance(model, str | Path) else model
-    request = TranslationRequest(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
     found = translate_lines(assistant, request, lines)
     num_cut = sum(not finished for _, finished in found)
     num_copies = sum(is_copy(line, text) for line, (text, _) in zip(lines, found, strict=True))

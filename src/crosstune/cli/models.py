@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from crosstune.cli.options import MaxNewTokens, PrecisionOption, TemplateOptions, template_options
+from crosstune.errors import BadInputError
+from crosstune.languages.registry import split_direction
 from crosstune.terminal import kept_when_stopped
 
 if TYPE_CHECKING:
@@ -83,17 +85,19 @@ def translate(
     """
     from crosstune.serve.assistant import Assistant, instructions_of
     from crosstune.serve.decoding import Decoding
-    from crosstune.serve.translate import TranslationRequest, translate_file, translate_pipe
+    from crosstune.serve.translate import check_files, request_of, translate_file, translate_pipe
 
-    source = source or ("ko" if to == "en" else "en")
-    request = TranslationRequest(f"{source}-{to}", instruction_language, Decoding(max_new_tokens))
-    # Asked before the model is loaded: a wrong language is found at once.
+    request = request_of(to, source, instruction_language, Decoding(max_new_tokens))
+    # Asked before the model is loaded: a wrong language or file is found at once.
     request.instruction(instructions_of(model))
-    assistant = Assistant(model, prompt, template_options(template_option), precision)
     if file is None:
-        translate_pipe(assistant, request)
+        if output is not None:
+            raise BadInputError("--output is for FILE; of standard input, translations go to standard output")
+        translate_pipe(Assistant(model, prompt, template_options(template_option), precision), request)
         return
-    target = output or file.with_name(f"{file.name}.{to}")
+    target = output or file.with_name(f"{file.name}.{split_direction(request.direction)[1]}")
+    check_files(file, target)
+    assistant = Assistant(model, prompt, template_options(template_option), precision)
     with kept_when_stopped():
         translate_file(assistant, request, file, target, model)
     sys.stdout.write(f"{target}\n")
@@ -169,20 +173,33 @@ def export(
     model: Model,
     target: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder; with --gguf, a new file")],
     dtype: Dtype = "bf16",
-    max_shard_size: Annotated[str, typer.Option(help="size limit of one safetensors file")] = "5GB",
+    max_shard_size: Annotated[
+        str | None, typer.Option(help="size limit of one safetensors file", show_default="5GB")
+    ] = None,
     gguf: Annotated[bool, typer.Option("--gguf", help="write GGUF with llama.cpp's converter")] = False,
-    converter: Annotated[Path | None, typer.Option(help="path of convert_hf_to_gguf.py, if not on PATH")] = None,
-    prompt: Prompt = None,
-    template_option: TemplateOptions = None,
+    converter: Annotated[
+        Path | None, typer.Option(help="with --gguf: path of convert_hf_to_gguf.py, if not on PATH")
+    ] = None,
+    prompt: Annotated[
+        Literal["paper-v1", "alpaca", "kullm"] | None,
+        typer.Option("--prompt", help="prompt template to write as chat template, in place of the model's own"),
+    ] = None,
 ) -> None:
     """Write a model as safetensors in a chosen precision with adapters merged, or as GGUF."""
     from crosstune.serve.export import export as run
     from crosstune.serve.export import export_gguf
 
+    if not gguf and converter:
+        raise BadInputError("--converter writes GGUF: add --gguf, or leave --converter out")
+    if gguf and (prompt or max_shard_size):
+        raise BadInputError(
+            "--gguf writes one file with the model's own chat template: leave out --prompt and --max-shard-size; for "
+            "another template, export the folder with --prompt first, and that one with --gguf"
+        )
     if gguf:
         export_gguf(Path(model), target, dtype, converter)
     else:
-        run(model, target, dtype, max_shard_size, prompt)
+        run(model, target, dtype, max_shard_size or "5GB", prompt)
 
 
 def push(

@@ -1,6 +1,7 @@
 """`crosstune export`: a model as plain safetensors in a chosen precision, adapters merged; or as GGUF."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -33,8 +34,13 @@ from crosstune.tokenizer.sentencepiece import file as sentencepiece_file
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "float16": torch.float16}
 Dtype = Literal["float32", "bf16", "float16"]
+_SIZE = re.compile(r"(?!0+(?:\.0*)?\D)[0-9]+(?:\.[0-9]+)? ?[KMGT]B", re.IGNORECASE)
 _CONVERTER = "convert_hf_to_gguf.py"
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "chat_template.jinja")
+# Beside these, those that a tokenizer's class names: vocab.json and merges.txt, or a model of SentencePiece.
+_TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "chat_template.jinja"),
+    *("special_tokens_map.json", "added_tokens.json", "tekken.json"),
+)
 _OTHER_FILES = (MODEL_CARD, TRANSLATION_INSTRUCTIONS)
 
 
@@ -46,8 +52,10 @@ def export(model: str, target: Path, dtype: Dtype, max_shard_size: str, prompt: 
     template to write as chat template in place of the model's own.
 
     Raises:
-        BadInputError: when the model cannot be loaded, or the target is there already.
+        BadInputError: when the model cannot be loaded, the target is there already, or the size is none.
     """
+    if not _SIZE.fullmatch(max_shard_size):
+        raise BadInputError(f"--max-shard-size {max_shard_size!r} is no size: write a number and MB or GB, as 5GB")
     with _written_aside(target) as temporary:
         _write_folder(model, temporary, dtype, max_shard_size, prompt)
         put_in_place(temporary, target)
@@ -67,7 +75,7 @@ def _write_folder(model: str, folder: Path, dtype: Dtype, max_shard_size: str, p
     source = Path(model)
     if source.is_dir():
         # Copied, not saved anew: transformers 5 would write a tokenizer class that transformers 4 does not know.
-        for name in (*_TOKENIZER_FILES, *_OTHER_FILES):
+        for name in {*_TOKENIZER_FILES, *tokenizer.vocab_files_names.values(), *_OTHER_FILES}:
             if (source / name).exists():
                 shutil.copyfile(source / name, folder / name)
     else:

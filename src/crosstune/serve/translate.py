@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crosstune.errors import BadInputError
+from crosstune.languages.registry import canonical
 from crosstune.prompts.cleaning import clean
 from crosstune.prompts.templates import translation_instructions
 from crosstune.runs.files import read_json, write_json
@@ -50,6 +51,22 @@ class TranslationRequest:
             raise BadInputError(f"{error}. Give --from and --to, and --instruction-language") from None
 
 
+def request_of(to: str, source: str, instruction_language: str, decoding: Decoding) -> TranslationRequest:
+    """Return a request, its languages by their usual codes; without a source that is English, and into English Korean.
+
+    Raises:
+        BadInputError: for a code that names no language, or the same language twice.
+    """
+    target = canonical(to)
+    origin = canonical(source) if source else "ko" if target == "en" else "en"
+    if origin == target:
+        raise BadInputError(
+            f"a translation from {origin} into {target} was asked for: name two languages by --from and --to (in "
+            "Python, `source` and `to`)"
+        )
+    return TranslationRequest(f"{origin}-{target}", canonical(instruction_language), decoding)
+
+
 def translate_pipe(assistant: Assistant, request: TranslationRequest) -> None:
     """Translate standard input to standard output, each line as soon as it is there.
 
@@ -80,12 +97,25 @@ def translate_file(assistant: Assistant, request: TranslationRequest, source: Pa
         _translate_file(assistant, request, source, target, model)
 
 
+def check_files(source: Path, target: Path) -> None:
+    """Look at the files of a translation before a model is loaded.
+
+    Raises:
+        BadInputError: when the source cannot be read, or the target cannot be written or is no translation.
+    """
+    _read_lines(source)
+    if not target.parent.is_dir():
+        raise BadInputError(f"{target} cannot be written: {target.parent} is no folder. Make it, or give --output")
+    if target.exists() and not _journal_of(target).exists():
+        raise _other(target, "already exists")
+
+
 def _translate_file(assistant: Assistant, request: TranslationRequest, source: Path, target: Path, model: str) -> None:
     lines = _read_lines(source)
     identity = hash_model(Path(model)) if Path(model).exists() else model
     how = [asdict(request), assistant.chat_template, assistant.precision]
     wanted = fingerprint("translation", identity, hash_file(source), *how)
-    journal = target.with_name(f".{target.name}.progress.json")
+    journal = _journal_of(target)
     num_done = _resume(target, journal, wanted)
     if num_done:
         note(f"{target}: resumes after line {num_done} of {len(lines)}")
@@ -161,9 +191,16 @@ def _resume(target: Path, journal: Path, wanted: str) -> int:
     if not target.exists():
         return 0
     if not journal.exists() or read_json(journal).get("fingerprint") != wanted:
-        what = "holds a translation of something else" if journal.exists() else "already exists"
-        raise BadInputError(f"{target} {what}, and is not overwritten: remove it, or give another --output")
+        raise _other(target, "holds a translation of something else" if journal.exists() else "already exists")
     content = target.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     target.write_bytes(whole)
     return whole.count(b"\n")
+
+
+def _journal_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.progress.json")
+
+
+def _other(target: Path, what: str) -> BadInputError:
+    return BadInputError(f"{target} {what}, and is not overwritten: remove it, or give another --output")
