@@ -174,7 +174,10 @@ def test_a_branch_of_the_hub_becomes_the_commit_that_it_names_today(
 
 def test_a_language_is_needed_for_a_model_and_a_model_for_a_language(make_model: MakeModel) -> None:
     assert "--to ko" in str(CliRunner().invoke(app.app, ["doctor", "somewhere"]).exception)
-    assert "crosstune doctor MODEL" in str(CliRunner().invoke(app.app, ["doctor", "--to", "ko"]).exception)
+    options = [["--to", "ko"], ["--gpu", "l4"], ["--gpus", "2"], ["--source-text", "f"], ["--revision", "main"]]
+    for option in options:
+        told = str(CliRunner().invoke(app.app, ["doctor", *option]).exception)
+        assert f"{option[0]}: only with a model: crosstune doctor MODEL" in told
 
 
 def test_every_setting_is_yaml_that_a_recipe_takes(make_model: MakeModel) -> None:

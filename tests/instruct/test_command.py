@@ -181,6 +181,11 @@ def test_what_is_asked_of_nobody_or_into_the_same_language_is_refused(wanted: In
     wanted.file.write_text("[]")
     with pytest.raises(BadInputError, match=r"alpaca\.json"):
         instruct(wanted.file, tmp_path / "out", model="nowhere")
+    for idle in ({"prompt": "alpaca"}, {"precision": "bf16"}, {"instruction_language": "ko"}):
+        with pytest.raises(BadInputError, match="not with --url, where the endpoint decides"):
+            instruct(wanted.file, tmp_path / "out", model="m", url="http://127.0.0.1:9/v1", **idle)  # type: ignore[arg-type]
+    with pytest.raises(BadInputError, match="--parallel: only with --url"):
+        instruct(wanted.file, tmp_path / "out", model="m", parallel=8)
 
 
 @pytest.mark.slow

@@ -211,6 +211,7 @@ def test_a_model_without_a_recipe_is_planned_on_cards_of_three_sizes(
         (("miniature", "--model", "qwen3-8b"), "and not both"),
         (("miniature", "--mfu", "0.3"), "name it with --gpu, or leave out --mfu"),
         (("miniature", "--here", "--gpu", "l4"), "leave out --gpu, which names another one"),
+        (("miniature", "--new-pieces", "20"), "a recipe says its own number"),
         (("--model", "qwen3-8b", "--gpus", "2"), "leave out --gpus and --here, or give a recipe"),
         (("--model", "qwen3-8b", "--here"), "leave out --gpus and --here, or give a recipe"),
         (("--model", "gpt-5"), "neither a folder here nor one of the models"),

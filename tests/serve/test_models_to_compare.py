@@ -37,3 +37,18 @@ def test_a_system_that_cannot_be_loaded_says_why_in_its_own_box(monkeypatch: pyt
     monkeypatch.setattr(pool, "load", damaged)
     told = "(not asked: model.safetensors has 5 bytes instead of 9)"
     assert list(pool.stream(0, ("Hi", ""), Decoding(4))) == [CandidateAnswer(told, 0, False, was_asked=False)]
+
+
+def test_systems_of_the_same_label_are_told_apart_in_votes(chat_folder: Path, tmp_path: Path) -> None:
+    start = "start: chat_model, tokenizer: base"
+    recipe = RECIPE.replace("{{" + start + "}}", "{{" + start + ", label: Ours}}, own: {{" + start + ", label: Ours}}")
+    runs = [tmp_path / "first/run", tmp_path / "second/run"]
+    for run, text in zip(runs, (recipe, RECIPE), strict=True):
+        for system in ("ours", "own"):
+            (run / "systems" / system).mkdir(parents=True)
+            (run / "systems" / system / "system.json").write_text("{}")
+        (run / "recipe.yaml").write_text(text.format(root=chat_folder.parent))
+    told_apart = [f"{runs[0]}: ours", f"{runs[0]}: own"]
+    assert [one.label for one in candidates_of(runs[:1])] == told_apart
+    assert [one.label for one in candidates_of([runs[1], runs[1]])] == ["ours"]
+    assert [one.label for one in candidates_of(runs)] == [*told_apart, "run: ours"]

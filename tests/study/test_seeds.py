@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from crosstune.errors import RecipeError, RunFolderError
+from crosstune.cli import app
+from crosstune.errors import BadInputError, RecipeError, RunFolderError
 from crosstune.recipe import yaml_file
 from crosstune.runs import pipeline
 from crosstune.study.settings import load_study, runs_of, study_of_seeds
@@ -55,6 +57,12 @@ def test_systems_that_are_only_merged_run_with_each_seed_of_a_recipe(tmp_path: P
     assert study.systems == ("chat_then_korean", "korean", "vector", "half_vector")
     for run in runs_of(study, path, [], quick=False):
         assert run.recipe.seed_of("korean") == run.seed and "half_vector" in run.recipe.systems
+
+
+def test_scores_as_json_are_those_of_one_run() -> None:
+    done = CliRunner().invoke(app.app, ["run", "miniature", "--quick", "--json", "seeds=[1, 2]"])
+    assert isinstance(done.exception, BadInputError)
+    assert "leave out --json and read study.csv, or set seeds=[]" in str(done.exception)
 
 
 @pytest.mark.slow

@@ -62,8 +62,10 @@ def doctor(
 
     asked: dict[str, object] = {}
     if not model:
-        if target or text or sample:
-            raise BadInputError("--to, --text and --sample need a model: crosstune doctor MODEL --to ko")
+        given = {"--to": target, "--text": text, "--source-text": source_text, "--sample": sample, "--gpu": gpu}
+        given |= {"--gpus": num_gpus > 1, "--revision": revision, "--from": source != "en"}
+        if idle := [option for option, value in given.items() if value]:
+            raise BadInputError(f"{', '.join(idle)}: only with a model: crosstune doctor MODEL --to ko")
         from crosstune.doctor.environment import environment
 
         title, findings = "crosstune on this machine", environment()

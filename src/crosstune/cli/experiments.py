@@ -129,6 +129,10 @@ def plan(
         raise BadInputError(
             "--mfu is for a GPU by its data sheet: name it with --gpu, or leave out --mfu to measure here"
         )
+    if recipe and new_pieces:
+        raise BadInputError(
+            "--new-pieces is for --model; a recipe says its own number: tokenizer.extension.num_new_pieces=N"
+        )
     if here and gpu:
         raise BadInputError("--here measures this machine: leave out --gpu, which names another one")
     if model and (num_gpus or here):

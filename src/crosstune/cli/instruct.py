@@ -37,8 +37,14 @@ def instruct(
         ),
     ] = None,
     instruction_language: Annotated[
-        str, typer.Option("--instruction-language", metavar="CODE", help="language of the instruction to translate")
-    ] = "en",
+        str | None,
+        typer.Option(
+            "--instruction-language",
+            metavar="CODE",
+            help="language of the instruction to translate",
+            show_default="en",
+        ),
+    ] = None,
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
@@ -49,7 +55,10 @@ def instruct(
         ),
     ] = None,
     precision: PrecisionOption = None,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="with --url: number of requests at a time")] = 4,
+    parallel: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="with --url: number of requests at a time", show_default="4"),
+    ] = None,
 ) -> None:
     """Translate an instruction set, and keep the rows whose translation passes the checks.
 
@@ -65,6 +74,14 @@ def instruct(
             "--model says who translates: a model folder, as runs/miniature/systems/ours/model, or, with --url, a "
             "model's name at the endpoint"
         )
+    of_folder = {"--prompt": prompt, "--instruction-language": instruction_language, "--precision": precision}
+    idle = of_folder if url else {"--parallel": parallel}
+    if given := [option for option, value in idle.items() if value is not None]:
+        raise BadInputError(
+            f"{', '.join(given)}: not with --url, where the endpoint decides. Leave one or the other out"
+            if url
+            else "--parallel: only with --url; a model folder translates in batches. Leave it out"
+        )
     from crosstune.instruct.command import ROWS, InstructionSet, make, rows_of
     from crosstune.instruct.translators import EndpointTranslator, ModelTranslator, Translator
     from crosstune.judge.endpoint import Endpoint
@@ -73,9 +90,10 @@ def instruct(
     rows_of(wanted, out)  # or says what is wrong, before a model is loaded
     translator: Translator
     if url:
-        translator = EndpointTranslator(Endpoint(url, model, max_new_tokens or 1024), parallel)
+        translator = EndpointTranslator(Endpoint(url, model, max_new_tokens or 1024), parallel or 4)
     else:
-        translator = ModelTranslator(model, prompt, instruction_language, max_new_tokens or 256, languages, precision)
+        asked_in = canonical(instruction_language or "en")
+        translator = ModelTranslator(model, prompt, asked_in, max_new_tokens or 256, languages, precision)
     with kept_when_stopped():
         make(wanted, translator, out)
     sys.stdout.write(f"{out / ROWS}\n")

@@ -39,7 +39,12 @@ def _start(
 
         sys.stdout.write(yaml_file.dump(recipe))
         return
-    if recipe.seeds and tuple(stages) == pipeline.STAGE_NAMES and not as_json:
+    if recipe.seeds and tuple(stages) == pipeline.STAGE_NAMES:
+        if as_json:
+            raise BadInputError(
+                f"--json prints the scores of one run, and `seeds` {list(recipe.seeds)} of the recipe ask for several: "
+                "leave out --json and read study.csv, or set seeds=[] to run `seed` alone"
+            )
         api.check(recipe, stages)
         from crosstune.study.command import run_seeds
 

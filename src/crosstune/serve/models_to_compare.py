@@ -1,7 +1,7 @@
 """The systems of finished runs, asked the same question in the words of their training."""
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -74,12 +74,13 @@ class Question:
 
 
 def candidates_of(folders: Sequence[Path]) -> list[Candidate]:
-    """Return the trained systems of some runs; labels name the run where there are several.
+    """Return the trained systems of some runs; labels name the run where there are several, and differ.
 
     Raises:
         BadInputError: when a folder holds no run, none of its systems is trained, or their prompt cannot be rendered.
     """
     found: list[Candidate] = []
+    folders = [*dict.fromkeys(folders)]
     for folder in folders:
         run = RunFolder(folder)
         if not run.recipe.is_file():
@@ -95,7 +96,9 @@ def candidates_of(folders: Sequence[Path]) -> list[Candidate]:
         found += [Candidate(before + (recipe.systems[name].label or name), recipe, run, name) for name in trained]
         # Before the page opens: a chat template that fails would be told there, to who cannot mend it.
         template_of(recipe)
-    return found
+    # Votes name systems by their labels: those of two that are called the same would count for either.
+    times = Counter(one.label for one in found)
+    return [one if times[one.label] == 1 else replace(one, label=f"{one.run.root}: {one.system}") for one in found]
 
 
 def questions_of(candidate: Candidate) -> dict[str, list[Question]]:
