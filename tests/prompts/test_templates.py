@@ -118,6 +118,8 @@ def test_wordings_that_name_no_target_or_are_trained_on_and_held_out_are_refused
         Wordings(train=("Auf {target}?",), held_out=("Auf {target}?",))
     with pytest.raises(ValueError, match=r"data\.translation_instructions\.de\.held_out"):
         translation_instructions("en-de", "de", "held_out", {"de": Wordings(train=("Auf {target}?",))})
+    with pytest.raises(ValidationError, match=r"holds \{text\}: only \{source\} and \{target\} are replaced"):
+        Wordings(train=("Translate {text} into {target}.",))
 
 
 def test_the_first_line_of_what_is_asked_is_the_instruction_and_the_rest_its_input() -> None:

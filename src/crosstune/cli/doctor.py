@@ -62,8 +62,8 @@ def doctor(
 
     asked: dict[str, object] = {}
     if not model:
-        given = {"--to": target, "--text": text, "--source-text": source_text, "--sample": sample, "--gpu": gpu}
-        given |= {"--gpus": num_gpus > 1, "--revision": revision, "--from": source != "en"}
+        given: dict[str, object] = {"--to": target, "--from": source != "en", "--gpu": gpu, "--gpus": num_gpus > 1}
+        given |= {"--text": text, "--source-text": source_text, "--sample": sample, "--revision": revision}
         if idle := [option for option, value in given.items() if value]:
             raise BadInputError(f"{', '.join(idle)}: only with a model: crosstune doctor MODEL --to ko")
         from crosstune.doctor.environment import environment

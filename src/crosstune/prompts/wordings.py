@@ -1,13 +1,19 @@
 """How one language asks for a translation: the wordings that are trained on, and those that are held out."""
 
+import re
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+_PLACE = re.compile(r"\{\w*\}")
 
 
 def _names_target(wording: str) -> str:
     if "{target}" not in wording or "\n" in wording:
         raise ValueError("a translation instruction is one line that contains {target} (and, optionally, {source})")
+    # What nothing is put in for would be learnt as it stands.
+    if unknown := sorted({*_PLACE.findall(wording)} - {"{source}", "{target}"}):
+        raise ValueError(f"{wording!r} holds {' and '.join(unknown)}: only {{source}} and {{target}} are replaced")
     return wording
 
 

@@ -116,6 +116,8 @@ rules:
   bullets: ["Fais une liste."]
   majuscules: ["En majuscules."]
   begin: ["Commence par {phrase}."]
+  sentences: ["En {number} phrases, {nombre} !"]
+  language: ["En allemand."]
 more: 1
 """
     with pytest.raises(BadInputError) as caught:
@@ -126,6 +128,8 @@ more: 1
         "`language` is 'fr', and 'de' is asked for",
         "request 1 has no text `ask` and two different `words`",
         "`rules.bullets`: 'Fais une liste.' does not say {number}",
+        "`rules.sentences`: 'En {number} phrases, {nombre} !' says {nombre}; there is {number}",
+        "`rules.language` takes no wordings",
         "`rules.majuscules` is no rule; there are words_at_least",
         "`rules.begin` needs `openings`",
         "`more` is no part of it",

@@ -1,5 +1,6 @@
 """The wordings that instructions are made of, in a file for each language: requests, rules, second requests."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ PLACES = {
     "no_keyword": ("{word}",),
     "json": ("{keys}",),
 }
+_PLACE = re.compile(r"\{\w+\}")
 # What a rule draws from besides its wordings.
 _NEEDS = {
     "begin": "openings",
@@ -87,7 +89,7 @@ def read_wordings(path: Path, code: str) -> RequestWordings:
     return RequestWordings(
         code,
         tuple(WrittenRequest(one["ask"], tuple(one["words"])) for one in content["requests"]),
-        {kind: tuple(texts) for kind, texts in content["rules"].items()},
+        {kind: tuple(texts or ()) for kind, texts in content["rules"].items()},
         tuple(content.get("openings", ())),
         tuple(content.get("endings", ())),
         tuple(map(tuple, content.get("json_keys", ()))),
@@ -156,6 +158,12 @@ def _problems_of_rule(kind: str, texts: Any, content: Mapping[str, Any]) -> Iter
             missing = [place for place in PLACES.get(kind, ()) if place not in text]
             if missing:
                 yield f"`rules.{kind}`: {text!r} does not say {' and '.join(missing)}"
+            # What nothing is put in for would be asked as it stands.
+            if unknown := sorted({*_PLACE.findall(text)} - {*PLACES.get(kind, ())}):
+                allowed = " and ".join(PLACES.get(kind, ())) or "none"
+                yield f"`rules.{kind}`: {text!r} says {' and '.join(unknown)}; there is {allowed}"
+    elif texts:
+        yield "`rules.language` takes no wordings, which stand in `answer_in`: write `language: []`"
     needed = _NEEDS.get(kind)
     if needed and not content.get(needed):
         yield f"`rules.{kind}` needs `{needed}`"
