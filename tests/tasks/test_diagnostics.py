@@ -167,6 +167,22 @@ def test_right_translations_have_no_failure() -> None:
         assert failures(asked.reference, asked, finished=True) == (), asked.reference
 
 
+@pytest.mark.parametrize(
+    ("source", "reference"),
+    [
+        ("정말 정말 정말 정말 좋아요.", "I really really really really like it."),
+        ("똑딱똑딱똑딱, 시계가 간다.", "Tick tock tick tock tick tock, the clock goes."),
+        ("노를 저어라.", "Row row row row row row your boat."),
+        ("……", "..."),
+        ("아래는 명령입니다.", "Below is an instruction that you follow."),
+    ],
+)
+def test_no_rule_flags_what_the_reference_also_does(source: str, reference: str) -> None:
+    asked = Expectation(source, reference, "Translate this.", "ko", "en")
+    assert failures(reference, asked, finished=True) == ()
+    assert failures(f"{reference} very good very good very good", asked, finished=True)[0] == LOOP
+
+
 def test_other_tasks_are_judged_by_what_knows_no_language() -> None:
     asked = Expectation("재미있는 영화였다.", "긍정", "다음 문장은 긍정일까요 부정일까요?")
     assert failures("긍정입니다.", asked, finished=True) == ()

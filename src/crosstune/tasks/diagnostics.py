@@ -91,7 +91,9 @@ def failures(output: str, asked: Expectation, finished: bool) -> tuple[str, ...]
 def _failures(output: str, asked: Expectation, finished: bool) -> Iterable[str]:
     has_words = bool(_LETTER_OR_DIGIT.search(output))
     if not has_words:
-        yield EMPTY
+        # Dots are a right translation of dots.
+        if not asked.reference.strip() or _LETTER_OR_DIGIT.search(asked.reference):
+            yield EMPTY
     elif asked.language:
         yield from _failures_of_language(output, asked)
     if _is_loop(output, asked):
@@ -177,21 +179,24 @@ def _is_partial(output: str, asked: Expectation) -> bool:
 
 
 def _is_loop(output: str, asked: Expectation) -> bool:
-    """Return whether something is said over and over without a break, and not on purpose."""
-    text, source = f"{_plain(output)} ", f"{_plain(asked.source)} "
+    """Return whether something is said over and over without a break, not on purpose, nor in source or reference."""
+    text = f"{_plain(output)} "
+    given = [f"{_plain(right)} " for right in (asked.source, asked.reference)]
     for match in _LOOP_UNITS.finditer(text):
         unit, whole = match.group(1) or match.group(2), match.group()
-        if len(whole) >= _LOOP_CHARACTERS and not _MEANT.fullmatch(unit) and whole not in source:
+        is_given = any(whole in right for right in given)
+        if len(whole) >= _LOOP_CHARACTERS and not _MEANT.fullmatch(unit) and not is_given:
             return True
     words = output.split()
     # A single word may be short: "것 것 것 것 것 것".
     runs = (words[first : first + 6] for first in range(len(words) - 5))
-    if any(len({*run}) == 1 and not _MEANT.fullmatch(run[0]) for run in runs):
+    same = (run for run in runs if len({*run}) == 1 and not _MEANT.fullmatch(run[0]))
+    if any(not any(_plain(" ".join(run)) in right for right in given) for run in same):
         return True
     # Sentences that come back in turn: "A. B. A. C. B. A."
-    given = max(_repeated_trigrams(_plain(right)) for right in (asked.source, asked.reference))
+    share = max(map(_repeated_trigrams, given))
     is_long = len(text.split()) >= _REPEATED_WORDS and not all(map(_MEANT.fullmatch, words))
-    return is_long and _repeated_trigrams(text) > max(_REPEATED_TRIGRAMS, given)
+    return is_long and _repeated_trigrams(text) > max(_REPEATED_TRIGRAMS, share)
 
 
 def _repeated_trigrams(text: str) -> float:
@@ -201,7 +206,7 @@ def _repeated_trigrams(text: str) -> float:
 
 
 def _is_echo(output: str, asked: Expectation) -> bool:
-    if _MARKERS.search(output) and not _MARKERS.search(asked.source):
+    if _MARKERS.search(output) and not (_MARKERS.search(asked.source) or _MARKERS.search(asked.reference)):
         return True
     return _has_run_of(output, asked.instruction, (asked.source, asked.reference), _ECHO_SHARE, _ECHO_CHARACTERS)
 
