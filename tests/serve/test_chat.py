@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from unittest.mock import Mock
 
 import pytest
+from typer.testing import CliRunner
 
+from crosstune.cli import app
 from crosstune.errors import BadInputError
 from crosstune.prompts.conversation import Turn
 from crosstune.serve.assistant import Assistant
@@ -154,3 +156,9 @@ def test_several_lines_may_be_typed_while_the_model_is_read(
 
     chat(load, Decoding(4))
     assert questions == ["do this\nwith that", "and then", "last"]
+
+
+@pytest.mark.parametrize("option", [["--top-p", "0.9"], ["--seed", "2"]])
+def test_settings_of_sampling_need_a_temperature(option: list[str]) -> None:
+    done = CliRunner().invoke(app.app, ["chat", "nowhere", *option])
+    assert isinstance(done.exception, BadInputError) and "add --temperature 0.7" in str(done.exception)

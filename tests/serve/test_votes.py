@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
+from crosstune.errors import BadInputError
 from crosstune.runs.files import read_jsonl
 from crosstune.serve.decoding import Decoding
+from crosstune.serve.playground import compare
 from crosstune.serve.votes import Shown, save_vote
 
 SHOWN = Shown("Translate.", "I go.", ("간다", "가", "간다"), Decoding(8), is_blind=True)
@@ -24,3 +28,9 @@ def test_each_answer_that_was_passed_over_is_a_row_and_equal_ones_are_none(tmp_p
         ("paper", "ours"),
     ]
     assert all(row["blind"] and row["decoding"]["max_new_tokens"] == 8 for row in rows)
+
+
+def test_votes_that_cannot_be_written_are_told_before_the_page_opens(tmp_path: Path) -> None:
+    for file in (tmp_path / "nowhere" / "votes.jsonl", tmp_path):
+        with pytest.raises(BadInputError, match="make its folder, or name another"):
+            compare([tmp_path], 7860, 1, file)

@@ -33,9 +33,9 @@ def chat(
     max_new_tokens: MaxNewTokens = 256,
     temperature: Annotated[float, typer.Option(min=0, help="0: greedy")] = 0.0,
     top_p: Annotated[
-        float, typer.Option(min=0, max=1, help="nucleus sampling: sample from this much probability mass")
+        float, typer.Option(min=0, max=1, help="with --temperature: sample from this much probability mass")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="seed for sampling")] = 0,
+    seed: Annotated[int, typer.Option(help="with --temperature: seed of the samples")] = 0,
     system: Annotated[str, typer.Option(metavar="TEXT", help="system message")] = "",
     history: Annotated[bool, typer.Option("--history", help="include earlier questions and answers")] = False,
     prompt: Prompt = None,
@@ -49,6 +49,11 @@ def chat(
     from crosstune.serve.chat import chat as run
     from crosstune.serve.decoding import Decoding
 
+    if not temperature and (top_p < 1 or seed):
+        raise BadInputError(
+            "--top-p and --seed are of sampling, and --temperature 0 takes the likeliest token each time: add "
+            "--temperature 0.7, or leave them out"
+        )
     options = template_options(template_option)
 
     def load() -> "Assistant":

@@ -48,8 +48,10 @@ def compare(folders: Sequence[Path], port: int, models_in_memory: int, votes: Pa
     ``votes`` is the file that preferences are appended to: without one, preferences.jsonl in the first run's folder.
 
     Raises:
-        BadInputError: when gradio is not installed, or a folder holds no trained run.
+        BadInputError: when gradio is not installed, a folder holds no trained run, or votes cannot be written.
     """
+    if votes and (votes.is_dir() or not votes.parent.is_dir()):
+        raise BadInputError(f"--votes {votes} is no file in a folder that is there: make its folder, or name another")
     if importlib.util.find_spec("gradio") is None:
         raise BadInputError("the comparison page needs gradio, which is not installed: pip install 'crosstune[web]'")
     candidates = candidates_of(folders)
