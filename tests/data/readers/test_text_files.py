@@ -64,6 +64,15 @@ def test_the_encoding_is_a_setting(tmp_path: Path) -> None:
     assert found.text() == "첫 줄\r\n둘째"
 
 
+def test_a_header_in_another_encoding_is_told_so(tmp_path: Path) -> None:
+    header = "질문,답변\n".encode("cp949")
+    with pytest.raises(BadInputError, match=r"line 1\. It can be read as cp949"):
+        file(tmp_path, header + b"a,b\n").refuse_undecodable_header()
+    file(tmp_path, header, encoding="cp949").refuse_undecodable_header()
+    # A start that is cut within a character is no fault of it.
+    file(tmp_path, "질문".encode()[:-1]).refuse_undecodable_header()
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
