@@ -64,11 +64,12 @@ def test_a_recipe_that_is_not_utf_8_is_named_with_the_line(tmp_path: Path) -> No
         ("train.score_tasks=[copa]", "train.score_tasks: nothing is scored during training without"),
         ("systems.lora.new_rows={method: random}", "systems.lora.new_rows: its tokenizer is `base`"),
         ("systems.two={start: ours, tokenizer: extended, new_rows: {method: random}}", "'ours', has the rows of the"),
+        ("systems.lora.label=LLaMA", "systems: llama, lora have one `label`, 'LLaMA'"),
         ("systems.lora.revision=0123abc", "`start: llama` is a system of this recipe: leave it out"),
         ("systems.llama.revision=0123abc", "`start: scratch` is no hub id: leave it out"),
     ],
 )
-def test_a_setting_that_would_change_nothing_is_refused(override: str, expected: str) -> None:
+def test_a_setting_that_would_change_nothing_or_hide_another_is_refused(override: str, expected: str) -> None:
     with pytest.raises(RecipeError, match=expected):
         load_recipe(MINIATURE, [override])
 

@@ -1,5 +1,6 @@
 """How the systems of a recipe fit together: what each starts from, and what it is merged with."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,7 @@ def problems_of_systems(content: Mapping[str, Any]) -> Iterator[str]:
     reference = mapping(content, "evaluate").get("reference_system")
     if reference is not None and reference not in systems:
         yield f"evaluate.reference_system: {reference!r} is not a system; there are {listed(systems)}"
+    yield from _labels_of_several(systems)
     extended = mapping(content, "tokenizer").get("extension") is not None
     for name, system in systems.items():
         if get(system, "tokenizer") == "extended" and not extended:
@@ -31,6 +33,15 @@ def problems_of_systems(content: Mapping[str, Any]) -> Iterator[str]:
                 f"systems.{name}.merge.system: {other!r} is not one of the systems that {name!r} comes from "
                 f"({', '.join(ancestors) or 'none'})"
             )
+
+
+def _labels_of_several(systems: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what tables would call two systems: nobody could tell their rows apart."""
+    labels = {name: get(system, "label") or name for name, system in systems.items()}
+    for label, number in Counter(map(str, labels.values())).items():
+        if number > 1:
+            names = ", ".join(name for name, own in labels.items() if own == label)
+            yield f"systems: {names} have one `label`, {label!r}: tables could not tell them apart; give each its own"
 
 
 def _of_no_use(systems: Mapping[str, Any], name: str) -> Iterator[str]:
