@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from crosstune.evaluate import stage
 from crosstune.evaluate.eval_during_training import scorer
@@ -46,7 +47,9 @@ def test_a_model_that_is_trained_in_bf16_is_scored_as_afterwards(
 ) -> None:
     model, tokenizer = load_model(str(model_folder)), load_tokenizer(str(model_folder))
     expected = scorer(recipe, run)(model, tokenizer)
+    AcceleratorState._reset_state(reset_partial_state=True)  # it keeps the precision of the first
     prepared = Accelerator(cpu=True, mixed_precision="bf16").prepare_model(load_model(str(model_folder)))
+    AcceleratorState._reset_state(reset_partial_state=True)
     called = prepared.forward
     assert scorer(recipe, run)(prepared, tokenizer) == expected
     assert prepared.forward is called and "rows one by one" not in capsys.readouterr().err
