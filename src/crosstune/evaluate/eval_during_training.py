@@ -19,8 +19,8 @@ def scorer(
 ) -> Callable[[PreTrainedModel, PreTrainedTokenizerBase], dict[str, dict[str, float]]]:
     """Return a function that scores a model on a draw of the recipe's suite, as {task: {metric: value}}.
 
-    It computes in the precision of the weights, as `crosstune evaluate` does by default, whatever ``train.precision``
-    is, and leaves the model as it was: its mode, its attention.
+    It computes in the precision of the weights, as `crosstune evaluate` does by default, also where ``train.precision``
+    is bf16 (layers that multiply in fp8 stay so), and leaves the model as it was: its mode, its attention.
     """
     settings = recipe.train
     folder = tempfile.TemporaryDirectory(prefix=SCORING, dir=run.root)

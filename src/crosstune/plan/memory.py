@@ -24,8 +24,8 @@ from crosstune.train.methods.regularizers import Regularizer
 
 # The CUDA context and libraries (of a processor: the process and its libraries), and what the allocator cannot use:
 # assumptions, not measurements.
-_CONTEXT_BYTES = 1.5e9
-_FRAGMENTATION = 0.05
+CONTEXT_BYTES = 1.5e9
+FRAGMENTATION = 0.05
 # Gradients and weights are in float32, where nothing else is asked for.
 _FLOAT = 4
 _CHUNK_ROWS = 1024
@@ -119,7 +119,7 @@ def estimate_memory(
             )
         ),
     }
-    other = _CONTEXT_BYTES + _FRAGMENTATION * sum(parts.values())
+    other = CONTEXT_BYTES + FRAGMENTATION * sum(parts.values())
     # Split weights are written by all ranks together, while training waits.
     copied = _bytes_in_checkpoint(trained, settings) + parts["optimizer"] if num_shards == 1 else 0.0
     return Memory(**parts, other=other, checkpoint=copied)

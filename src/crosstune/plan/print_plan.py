@@ -8,6 +8,7 @@ from rich.table import Table
 
 from crosstune.plan.known_models import OnCard, WayOnCards
 from crosstune.plan.machines import Machine
+from crosstune.plan.memory import CONTEXT_BYTES, FRAGMENTATION
 from crosstune.plan.plan import PhasePlan
 from crosstune.recipe import Train
 from crosstune.terminal import new_table, results
@@ -74,12 +75,13 @@ def _num_due(plan: PhasePlan, every_steps: int | None) -> int:
 
 
 def _assumed_memory(machine: Machine) -> str:
+    context = "the process and its libraries" if machine.gpu.is_processor else "a CUDA context"
+    assumed = f"{context} of {CONTEXT_BYTES / 1e9:g} GB and {FRAGMENTATION:.0%} lost to fragmentation."
     if machine.gpu.is_processor:
-        return "1.5 GB for the process and its libraries, and 5 % lost to fragmentation."
+        return assumed
     return (
-        "a CUDA context of 1.5 GB and 5 % lost to fragmentation. Several GPUs share weights and optimizer state "
-        "(FSDP2), except for phases with kl_to_start or new rows alone, and for train.base_weights and train.weights "
-        "other than float32, which need them whole."
+        f"{assumed} Several GPUs share weights and optimizer state (FSDP2), except for phases with kl_to_start or new "
+        "rows alone, and for train.base_weights and train.weights other than float32, which need them whole."
     )
 
 

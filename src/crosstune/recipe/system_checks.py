@@ -8,6 +8,7 @@ from typing import Any
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import split_direction, usual_code
 from crosstune.recipe.content import dicts, get, kind_of, listed, mapping
+from crosstune.recipe.systems import NewRows
 
 
 def problems_of_systems(content: Mapping[str, Any]) -> Iterator[str]:
@@ -49,7 +50,8 @@ def _of_no_use(systems: Mapping[str, Any], name: str) -> Iterator[str]:
     system = systems[name]
     start, written = get(system, "start"), mapping(system, "new_rows")
     # A run folder's recipe has every setting, so those that say what goes without saying are no mistake.
-    says_something = written.get("method", "mean_of_subwords") != "mean_of_subwords" or written.get("noise", 1.0) != 1.0
+    usual = {key: field.default for key, field in NewRows.model_fields.items()}
+    says_something = {**usual, **written} != usual
     if says_something and get(system, "tokenizer") == "base":
         yield f"systems.{name}.new_rows: its tokenizer is `base`, which has no new pieces: leave `new_rows` out"
     elif says_something and get(systems.get(start) if isinstance(start, str) else None, "tokenizer") == "extended":
