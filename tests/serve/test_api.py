@@ -104,6 +104,7 @@ def test_a_line_break_as_stop_text_ends_the_first_line_and_not_the_answer_before
         ({"temperature": -1}, "'temperature' is a number from 0 to 2"),
         ({"temperature": 1e308}, "'temperature'"),
         ({"top_p": 0}, "'top_p' must be above 0"),
+        ({"top_p": 0.9}, "'top_p' draws tokens only with a 'temperature' above 0, which is 0 here if not sent"),
         ({"n": 2}, "a request gets one answer"),
         ({"stream": "yes"}, "'stream' is true or false"),
         ({"stop": [""]}, "'stop' is a text"),

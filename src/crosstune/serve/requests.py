@@ -90,6 +90,8 @@ def _decoding(given: Mapping[str, Any]) -> Decoding:
     top_p = _number(given, "top_p", 1.0, (0.0, 1.0))
     if top_p == 0:
         raise BadInputError("'top_p' must be above 0")
+    if top_p < 1 and "temperature" not in given:
+        raise BadInputError("'top_p' draws tokens only with a 'temperature' above 0, which is 0 here if not sent")
     return Decoding(asked, temperature, seed, top_p)
 
 
