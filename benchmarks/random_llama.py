@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from crosstune.runs.provenance import commit, hardware, versions
-from crosstune.terminal import console
+from crosstune.terminal.output import console
 
 VOCABULARY = 46_336  # pieces, as LLaMA-2 has with the paper's Korean ones
 SHAPES = {  # hidden size, layers, heads, size between; named by the parameters of the layers and the output head

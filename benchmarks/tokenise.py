@@ -43,7 +43,7 @@ from crosstune.prompts.examples import Example, write_examples
 from crosstune.prompts.templates import TEMPLATES
 from crosstune.runs.provenance import hardware, versions
 from crosstune.runs.workers import num_cores
-from crosstune.terminal import console
+from crosstune.terminal.output import console
 from crosstune.tokenizer import given
 from crosstune.tokenizer.folder import write_folder
 from crosstune.tokens import store

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 
-from crosstune import terminal
 from crosstune.runs.folder import RunFolder
+from crosstune.terminal import bars, output, stopping
 from tests.command_line import ENVIRONMENT, crosstune
 from tests.report.conftest import make_recipe, write_run
 
@@ -28,7 +28,7 @@ def test_a_traceback_drives_no_terminal_with_what_a_corpus_holds(tmp_path: Path)
 
 def test_json_on_a_terminal_drives_it_neither(capsys: pytest.CaptureFixture[str]) -> None:
     text = {"label": "\x1b[2J \x9b2J \u202e \x7f"}
-    terminal.write_json(json.dumps(text, ensure_ascii=False))
+    output.write_json(json.dumps(text, ensure_ascii=False))
     written = capsys.readouterr().out
     assert written.isascii() and written.isprintable() and json.loads(written) == text
 
@@ -91,22 +91,34 @@ def _read(reader: int) -> bytes:
 
 
 def test_what_stands_in_brackets_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal.console, "quiet", False)
-    terminal.heading("runs/[old]")
-    terminal.note("[bold]")
+    monkeypatch.setattr(output.console, "quiet", False)
+    output.heading("runs/[old]")
+    output.note("[bold]")
     assert capsys.readouterr().err == "runs/[old]\n  [bold]\n"
 
 
 def test_progress_leaves_one_line_in_a_pipe(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal.console, "quiet", False)
-    with terminal.progress("translate book", 3) as advance, terminal.progress("inside", 2) as inner:
+    monkeypatch.setattr(output.console, "quiet", False)
+    with bars.progress("translate book", 3) as advance, bars.progress("inside", 2) as inner:
         for _ in range(3):
             advance()
             inner()
     shown = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
     assert len(shown) == 1 and "translate book" in shown[0] and "3/3" in shown[0]
+
+
+def test_work_inside_a_long_step_is_told_behind_its_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bars, "console", output.SafeConsole(stderr=True, width=120))
+    monkeypatch.setattr(bars, "SECONDS_BETWEEN_LINES", -1)
+    with bars.progress("bilingual: full", 800), bars.progress("translate ko-en", 100) as inner:
+        inner(40)
+    shown = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert "0/800" in shown[0] and shown[0].rstrip().endswith("translate ko-en 40/100")
+    assert all(line.rstrip().endswith("left -:--:--") for line in shown[1:])
 
 
 @pytest.mark.parametrize(
@@ -115,8 +127,8 @@ def test_progress_leaves_one_line_in_a_pipe(
 def test_a_long_name_gives_way_to_the_numbers_of_a_bar(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(terminal, "console", terminal.SafeConsole(stderr=True, width=80))
-    with terminal.progress(name, total=2400) as advance:
+    monkeypatch.setattr(bars, "console", output.SafeConsole(stderr=True, width=80))
+    with bars.progress(name, total=2400) as advance:
         advance(2400, "loss 2.61")
     (line,) = capsys.readouterr().err.splitlines()
     assert "2400/2400 0:00:00 left 0:00:00" in line and f"{name[:5]}" in line and "…" in line
@@ -125,14 +137,14 @@ def test_a_long_name_gives_way_to_the_numbers_of_a_bar(
 def test_in_a_pipe_a_long_step_says_now_and_then_how_far_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal.console, "quiet", False)
-    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", -1)
-    with terminal.progress("translate book", 2) as advance:
+    monkeypatch.setattr(output.console, "quiet", False)
+    monkeypatch.setattr(bars, "SECONDS_BETWEEN_LINES", -1)
+    with bars.progress("translate book", 2) as advance:
         advance()
-    with terminal.bars_of_others() as show:
-        show("base", terminal.BarMoved("read page", 2, 1, "", is_over=False))
-        monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", 60)
-        show("base", terminal.BarMoved("read page", 2, 1, "", is_over=True))
+    with bars.bars_of_others() as show:
+        show("base", bars.BarMoved("read page", 2, 1, "", is_over=False))
+        monkeypatch.setattr(bars, "SECONDS_BETWEEN_LINES", 60)
+        show("base", bars.BarMoved("read page", 2, 1, "", is_over=True))
     shown = capsys.readouterr().err
     assert shown.count("translate book") == 2 and "1/2" in shown
     assert shown.count("read page") == 2 and "2/2" in shown
@@ -141,8 +153,8 @@ def test_in_a_pipe_a_long_step_says_now_and_then_how_far_it_is(
 def test_who_stops_a_command_is_told_at_once_that_it_stops(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal.console, "quiet", False)
-    with terminal.stop_requests() as stop_requested:
+    monkeypatch.setattr(output.console, "quiet", False)
+    with stopping.stop_requests() as stop_requested:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGTERM)
         assert stop_requested()
@@ -154,26 +166,26 @@ def test_who_stops_a_command_is_told_at_once_that_it_stops(
 def test_where_no_total_was_known_the_line_says_how_much_was_done(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal.console, "quiet", False)
-    with terminal.progress("read book", None) as advance:
+    monkeypatch.setattr(output.console, "quiet", False)
+    with bars.progress("read book", None) as advance:
         advance(7)
-    with terminal.bars_of_others() as show:
-        show("base", terminal.BarMoved("read page", None, 3, "", is_over=False))
-        show("base", terminal.BarMoved("read page", None, 2, "", is_over=True))
+    with bars.bars_of_others() as show:
+        show("base", bars.BarMoved("read page", None, 3, "", is_over=False))
+        show("base", bars.BarMoved("read page", None, 2, "", is_over=True))
     shown = capsys.readouterr().err
     assert "7/7" in shown and "5/5" in shown and "?" not in shown
 
 
 def test_a_note_behind_a_bar_is_shortened_by_whole_parts() -> None:
-    assert terminal.as_much_as_fits("loss 1.0  bits 2.0  rate 3", 20) == "loss 1.0  bits 2.0"
-    assert terminal.as_much_as_fits("loss 1.0", 4) == ""
+    assert bars.as_much_as_fits("loss 1.0  bits 2.0  rate 3", 20) == "loss 1.0  bits 2.0"
+    assert bars.as_much_as_fits("loss 1.0", 4) == ""
 
 
 def test_what_corpora_and_models_hold_cannot_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "\x1b]0;pwned\x07\x1b[2J\u202eabc\ttab\n줄"
     table = Table(hostile)
     table.add_row(hostile)
-    for console in (terminal.console, terminal.results):
+    for console in (output.console, output.results):
         console.print(hostile, markup=False)
         console.print(table)
     written = "".join(capsys.readouterr())

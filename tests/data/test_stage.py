@@ -18,7 +18,7 @@ from crosstune.prompts.templates import translation_instructions
 from crosstune.recipe import yaml_file
 from crosstune.runs.files import read_json, read_jsonl
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import console, quiet
+from crosstune.terminal.output import console, quiet
 
 HELLASWAG = {"ind": 1, "activity_label": "Roof", "ctx_a": "A man sits on a roof.", "ctx_b": "he", "label": 0}
 PAIRS = [

@@ -8,7 +8,6 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from crosstune import terminal
 from crosstune.cli import app
 from crosstune.doctor.architecture import look_at_architecture
 from crosstune.doctor.benchmarks import look_at_benchmarks
@@ -20,6 +19,7 @@ from crosstune.doctor.subject import Subject, find_subject
 from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Languages
 from crosstune.recipe.yaml_file import validate
+from crosstune.terminal.output import results
 from tests.doctor.conftest import TEMPLATE, MakeModel
 
 
@@ -214,8 +214,8 @@ def test_settings_that_exclude_each_other_say_so_and_a_machine_without_gpu_is_na
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     found = by_name(look_at_cost(subject(make_model(weights=False)), "", 1))
     assert "no GPU that torch can use" in found["this machine"].says
-    with terminal.results.capture() as printed:
-        print_findings("a model", [*found.values()], terminal.results)
+    with results.capture() as printed:
+        print_findings("a model", [*found.values()], results)
     # No GPU is taken for one that is a processor.
     assert all("cpu" not in found[name].values["fits_on"] for name in ("QLoRA", "LoRA", "full"))
     assert [name for name in ("QLoRA", "LoRA", "full") if f" {name} (choose one)" in printed.get()] == [

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from crosstune.recipe import Evaluate
-from crosstune.terminal import console, quiet
+from crosstune.terminal.output import console, quiet
 from tests.learnt_tokenizers import sentencepiece_style
 
 SENTENCES = [

@@ -11,7 +11,6 @@ import pytest
 from transformers import LlamaForCausalLM
 
 import crosstune
-from crosstune import terminal
 from crosstune.cli import experiments as commands
 from crosstune.cli import score as command
 from crosstune.errors import BadInputError, RecipeError, RunFolderError
@@ -26,6 +25,7 @@ from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.tasks.haerae import PARTS
 from crosstune.tasks.kmmlu import SUBJECTS
+from crosstune.terminal.output import console
 from tests.evaluate.conftest import llama, model_folder, tokenizer
 from tests.models.gguf.files import llama_config, write_gguf
 
@@ -73,7 +73,7 @@ def test_a_folder_is_scored_and_the_papers_tables_are_printed(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(terminal.console, "quiet", False)
+    monkeypatch.setattr(console, "quiet", False)
     before = sorted((path.name, path.read_bytes()) for path in model_folder.iterdir())
     out = run(model_folder, data_root, tmp_path / "scores")
     printed, told = capsys.readouterr()

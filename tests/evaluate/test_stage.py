@@ -22,7 +22,7 @@ from crosstune.recipe import Recipe
 from crosstune.runs import workers as side_by_side
 from crosstune.runs.files import read_json, read_jsonl, write_json, write_jsonl
 from crosstune.runs.folder import RESAMPLES, RunFolder, whole_folder
-from crosstune.terminal import console
+from crosstune.terminal.output import console
 
 ITEMS: dict[str, list[dict[str, Any]]] = {
     "story": [

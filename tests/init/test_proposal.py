@@ -17,7 +17,7 @@ from crosstune.init.plan_hours import HoursPlan
 from crosstune.plan.here import Measured, Stopwatch
 from crosstune.plan.machines import Gpu
 from crosstune.recipe.yaml_file import load_recipe
-from crosstune.terminal import SafeConsole
+from crosstune.terminal.output import SafeConsole
 from tests.doctor.conftest import MakeModel
 from tests.init.conftest import init, write_instructions, write_pairs, written
 

@@ -11,7 +11,7 @@ import pytest
 from crosstune.recipe import Recipe, yaml_file
 from crosstune.runs.files import write_json, write_jsonl, write_text
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import console
+from crosstune.terminal.output import console
 
 # name: label, the paper's system, HellaSwag, COPA, NSMC, BLEU in the four cells of Table 4.
 SYSTEMS: dict[str, tuple[str, str | None, float, float, float, tuple[float, float, float, float]]] = {

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from crosstune import terminal
 from crosstune.errors import BadInputError, CrosstuneError
 from crosstune.runs import workers as side_by_side
 from crosstune.runs.workers import at_once, run_side_by_side
+from crosstune.terminal import bars
+from crosstune.terminal.bars import SECONDS_BETWEEN_MOVES, progress
+from crosstune.terminal.output import console, note
 from tests.command_line import ENVIRONMENT
 from tests.launched import launched
 
@@ -30,8 +32,11 @@ def note_threads(folder: Path, name: str) -> None:
 
 
 def say(description: str) -> None:
-    terminal.note("as it were")
-    with terminal.progress(description, total=30) as advance, terminal.progress("inside it", total=1):
+    note("as it were")
+    with progress(description, total=30) as advance:
+        with progress("inside it", total=1) as inner:
+            time.sleep(2 * SECONDS_BETWEEN_MOVES)
+            inner()
         for _ in range(30):
             advance(1, "loss 1.5")
 
@@ -106,13 +111,24 @@ def test_what_is_done_already_holds_nothing_up(tmp_path: Path) -> None:
 
 
 def test_text_and_bars_of_all_are_shown(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(terminal.console, "width", 120)
+    monkeypatch.setattr(console, "width", 120)
     run_side_by_side(["a", "b"], {}, lambda name: partial(say, "a: train" if name == "a" else "score"), 2)
     shown = capfd.readouterr().err
     assert shown.count("as it were") == 2 and "inside it" not in shown
     for bar in ("a: train", "b: score"):
         (line,) = (line for line in shown.splitlines() if bar in line)
         assert "30/30" in line and "loss 1.5" in line
+
+
+def test_work_inside_a_step_of_another_process_is_told_behind_its_bar(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "width", 120)
+    monkeypatch.setattr(bars, "SECONDS_BETWEEN_LINES", -1)
+    run_side_by_side(["a", "b"], {}, lambda _: partial(say, "train"), 2)
+    lines = [line.rstrip() for line in capfd.readouterr().err.splitlines()]
+    for bar in ("a: train", "b: train"):
+        assert any(bar in line and "0/30" in line and line.endswith("inside it 1/1") for line in lines)
 
 
 @pytest.mark.parametrize(("error", "expected"), [(BadInputError, CrosstuneError), (KeyError, RuntimeError)])

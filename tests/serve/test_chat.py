@@ -15,7 +15,7 @@ from crosstune.prompts.conversation import Turn
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.chat import chat
 from crosstune.serve.decoding import Decoding
-from crosstune.terminal import console
+from crosstune.terminal.output import console
 
 
 def asked(assistant: Assistant, monkeypatch: pytest.MonkeyPatch, typed: str) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from crosstune.prompts.examples import Example, write_examples
 from crosstune.recipe import Recipe, RecipeLanguages
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder, whole_folder
-from crosstune.terminal import console
+from crosstune.terminal.output import console
 from crosstune.tokenizer import stage
 from crosstune.tokenizer.folder import configuration_of, write_folder
 from crosstune.tokenizer.line_kinds import part_lines

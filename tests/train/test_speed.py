@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from transformers import AutoModelForCausalLM
 
 from crosstune.recipe import Train
-from crosstune.terminal import as_much_as_fits
+from crosstune.terminal.bars import as_much_as_fits
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train import stage as train_stage
 from crosstune.train.batches import make_schedule

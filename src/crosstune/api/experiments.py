@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from crosstune.api.arguments import several, within
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import console, results
-from crosstune.terminal import quiet as silent
+from crosstune.terminal.output import console, results
+from crosstune.terminal.output import quiet as silent
 
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe

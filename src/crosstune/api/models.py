@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from crosstune.api.arguments import several, within
-from crosstune.terminal import console, results
-from crosstune.terminal import quiet as silent
+from crosstune.terminal.output import console, results
+from crosstune.terminal.output import quiet as silent
 
 if TYPE_CHECKING:
     from crosstune.precision import Precision

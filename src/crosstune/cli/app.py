@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from crosstune import __version__, terminal
+from crosstune import __version__
 from crosstune.cli import doctor, experiments, init, instruct, mine, models, recipes, stages
 from crosstune.cli.options import in_paragraphs
 from crosstune.errors import CrosstuneError, advice_on
-from crosstune.terminal import console, print_traceback
+from crosstune.terminal.output import console, print_traceback
+from crosstune.terminal.output import quiet as silenced
+from crosstune.terminal.stopping import is_kept
 
 _SECONDS_UNTIL_ASKED_AGAIN = 0.05
 
@@ -100,7 +102,7 @@ def _options(
     ] = False,
 ) -> None:
     # As long as this command: notebooks and tests run several in one process.
-    context.with_resource(terminal.quiet(console, quiet))
+    context.with_resource(silenced(console, quiet))
     context.obj = debug
 
 
@@ -112,7 +114,7 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            if terminal.is_kept():
+            if is_kept():
                 signal.signal(signal.SIGALRM, _interrupt)
                 signal.setitimer(signal.ITIMER_REAL, _SECONDS_UNTIL_ASKED_AGAIN)
                 return

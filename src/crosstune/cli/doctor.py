@@ -9,7 +9,7 @@ import typer
 
 from crosstune.cli.options import GpuName
 from crosstune.errors import BadInputError
-from crosstune.terminal import results, write_json
+from crosstune.terminal.output import results, write_json
 
 
 def doctor(

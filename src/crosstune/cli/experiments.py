@@ -19,7 +19,8 @@ from crosstune.plan.machines import CARDS, GPUS, MODELS, Machine
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
-from crosstune.terminal import kept_when_stopped, note, results, write_json
+from crosstune.terminal.output import note, results, write_json
+from crosstune.terminal.stopping import kept_when_stopped
 
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe

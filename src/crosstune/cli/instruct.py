@@ -10,7 +10,7 @@ import typer
 from crosstune.cli.options import PrecisionOption
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import canonical
-from crosstune.terminal import kept_when_stopped
+from crosstune.terminal.stopping import kept_when_stopped
 
 
 def instruct(

@@ -11,7 +11,8 @@ from crosstune.errors import BadInputError
 from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
-from crosstune.terminal import kept_when_stopped, note
+from crosstune.terminal.output import note
+from crosstune.terminal.stopping import kept_when_stopped
 
 
 def mine(

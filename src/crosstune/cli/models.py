@@ -10,7 +10,7 @@ import typer
 from crosstune.cli.options import MaxNewTokens, PrecisionOption, TemplateOptions, template_options
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import split_direction
-from crosstune.terminal import kept_when_stopped
+from crosstune.terminal.stopping import kept_when_stopped
 
 if TYPE_CHECKING:
     from crosstune.serve.assistant import Assistant

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crosstune.terminal import new_table, results
+from crosstune.terminal.output import new_table, results
 
 app = typer.Typer()
 

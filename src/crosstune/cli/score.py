@@ -7,7 +7,8 @@ import typer
 
 from crosstune.cli.options import MaxNewTokens, TemplateOptions, template_options
 from crosstune.precision import Precision
-from crosstune.terminal import kept_when_stopped, quiet, results, write_json
+from crosstune.terminal.output import quiet, results, write_json
+from crosstune.terminal.stopping import kept_when_stopped
 
 
 def score(

@@ -14,7 +14,8 @@ from crosstune.errors import BadInputError
 from crosstune.runs import pipeline
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import SafeConsole, kept_when_stopped, quiet, results, write_json
+from crosstune.terminal.output import SafeConsole, quiet, results, write_json
+from crosstune.terminal.stopping import kept_when_stopped
 
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe

@@ -24,7 +24,8 @@ from crosstune.recipe import Languages, MixturePart, Recipe, Source
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.runs.in_order import InOrder
-from crosstune.terminal import console, new_table, note, progress
+from crosstune.terminal.bars import progress
+from crosstune.terminal.output import console, new_table, note
 
 _ROWS_PER_NOTE = 8192
 _LENDING_INSTRUCTIONS = 20_000

@@ -28,7 +28,7 @@ from crosstune.recipe import Languages, Quality, Recipe, Source
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
-from crosstune.terminal import console, new_table, note
+from crosstune.terminal.output import console, new_table, note
 
 ExecutorName = Literal["local", "slurm", "ray"]
 

@@ -11,7 +11,7 @@ from crosstune.recipe import EvaluationTask, Recipe, World
 from crosstune.runs.files import write_jsonl
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, is_current, whole_folder
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 # The parts of an item that say where it stands, and are no texts.
 _PLACES = ("id", "origin")

@@ -13,7 +13,7 @@ from crosstune.doctor.reading import look_at_reading
 from crosstune.doctor.subject import Subject
 from crosstune.models.process import prepare_libraries
 from crosstune.recipe import Languages
-from crosstune.terminal import console, quiet
+from crosstune.terminal.output import console, quiet
 
 
 def examine(subject: Subject, languages: Languages, texts: Texts, gpu: str = "", num_gpus: int = 1) -> list[Finding]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crosstune.recipe.one_line import on_one_line
-from crosstune.terminal import new_table
+from crosstune.terminal.output import new_table
 
 Verdict = Literal["ok", "attention", "stop"]
 _STYLES: Mapping[str, str] = {"ok": "green", "attention": "yellow", "stop": "bold red"}

@@ -14,7 +14,7 @@ from crosstune.models.process import prepare_libraries
 from crosstune.models.references import Use
 from crosstune.models.small_copy import BYTES_PER_WEIGHT, NoSmallCopyError, most_weights, small_copy
 from crosstune.runs.provenance import free_memory
-from crosstune.terminal import console, quiet
+from crosstune.terminal.output import console, quiet
 
 _SECTION = "reading rows"
 _USES: tuple[Use, ...] = ("training", "scoring", "generation")

@@ -18,7 +18,7 @@ from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import BASELINES, MANIFEST, RunFolder, fingerprint_of
 from crosstune.runs.records import Score
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 MEMORY = "translation memory"
 BAYES = "naive Bayes"

@@ -16,7 +16,7 @@ from crosstune.runs.named_files import Tree
 from crosstune.tasks.published import Published, Split, Suite, Way
 from crosstune.tasks.registry import all_tasks
 from crosstune.tasks.task import Task
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 
 @dataclass(frozen=True)

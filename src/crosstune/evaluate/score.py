@@ -23,7 +23,7 @@ from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.hashes import hash_model
 from crosstune.runs.provenance import public_path
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 # What the scored model is called in its run.
 SYSTEM = "model"

@@ -23,7 +23,7 @@ from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RESAMPLES, RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.runs.records import Score
 from crosstune.runs.workers import at_once, run_side_by_side
-from crosstune.terminal import console, note, quiet
+from crosstune.terminal.output import console, note, quiet
 
 Call = Callable[[], None]
 

@@ -32,7 +32,7 @@ from crosstune.models.process import prepare_libraries
 from crosstune.recipe import Languages, Recipe
 from crosstune.recipe.yaml_file import load_recipe
 from crosstune.runs.files import write_text
-from crosstune.terminal import console, new_table, note, quiet, results
+from crosstune.terminal.output import console, new_table, note, quiet, results
 from crosstune.tokenizer import given
 from crosstune.tokenizer.bpe import BpeTokenizer
 

@@ -20,7 +20,7 @@ from crosstune.init.media import media_of
 from crosstune.languages.registry import language_name
 from crosstune.recipe import Languages, Source
 from crosstune.runs.hub import why_not
-from crosstune.terminal import progress
+from crosstune.terminal.bars import progress
 
 # Instructions before pairs and text: a file that has their keys is one of them, whatever else it could be read as.
 _KINDS = ("instructions", "parallel", "text")

@@ -13,7 +13,7 @@ from crosstune.data.stage import write_evaluation_sets
 from crosstune.models.chat_template import template_of
 from crosstune.recipe import Recipe
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import console, quiet
+from crosstune.terminal.output import console, quiet
 
 NUM_ROWS = 200
 

@@ -16,7 +16,7 @@ from crosstune.init.sources import Sources
 from crosstune.init.speed import Pace, speed_of
 from crosstune.languages.registry import language_name
 from crosstune.prompts.templates import Template
-from crosstune.terminal import console, quiet
+from crosstune.terminal.output import console, quiet
 from crosstune.tokenizer.bpe import BpeTokenizer
 
 

@@ -20,7 +20,8 @@ from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MANIFEST, whole_folder
 from crosstune.runs.hashes import describe_files, hash_file
 from crosstune.runs.lock import only_writer_of
-from crosstune.terminal import note, progress
+from crosstune.terminal.bars import progress
+from crosstune.terminal.output import note
 
 ROWS, DROPPED = "instructions.jsonl", "dropped.jsonl"
 # Translated together, and lost by a kill.

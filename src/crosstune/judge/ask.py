@@ -16,7 +16,7 @@ from typing import Any, Literal
 from crosstune.judge.endpoint import Endpoint, Reply
 from crosstune.judge.pairs import Pair
 from crosstune.runs.files import read_whole_rows, write_jsonl
-from crosstune.terminal import progress
+from crosstune.terminal.bars import progress
 
 Place = Literal["A", "B", "C"]
 _VERDICT = re.compile(r"\[\[([ABC])\]\]")

@@ -11,7 +11,7 @@ from crosstune.judge.pairs import pairs_of_run, pairs_of_votes
 from crosstune.judge.summary import Agreement, Order, Wins, agreement_of, as_json, order_of, wins_of
 from crosstune.runs.files import write_json
 from crosstune.runs.lock import only_process_in
-from crosstune.terminal import new_table, note, results, shown
+from crosstune.terminal.output import new_table, note, results, shown
 
 
 @dataclass(frozen=True)

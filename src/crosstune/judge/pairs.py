@@ -11,7 +11,7 @@ from crosstune.recipe import Recipe, yaml_file
 from crosstune.report.outputs import read_rows
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.records import OutputRow
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 
 @dataclass(frozen=True)

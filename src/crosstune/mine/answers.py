@@ -15,7 +15,7 @@ from crosstune.models.finite import NotFiniteError, not_finite_message
 from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.templates import Template
 from crosstune.recipe import Evaluate
-from crosstune.terminal import progress
+from crosstune.terminal.bars import progress
 from crosstune.tokens.encode import encode_prompts
 
 

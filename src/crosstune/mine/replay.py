@@ -28,7 +28,7 @@ from crosstune.recipe import Recipe, Replay
 from crosstune.runs import ranks
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MINED, RunFolder, fingerprint_of, is_current, whole_folder
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.tokens.encode import encode_examples
 from crosstune.tokens.store import rendered_with_controls
 

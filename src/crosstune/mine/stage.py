@@ -29,7 +29,7 @@ from crosstune.runs import ranks
 from crosstune.runs.files import write_jsonl
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MINED, RunFolder, fingerprint_of, is_current, whole_folder
-from crosstune.terminal import console, new_table, note
+from crosstune.terminal.output import console, new_table, note
 from crosstune.tokens.encode import encode_examples
 from crosstune.tokens.store import rendered_with_controls
 

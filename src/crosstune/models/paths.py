@@ -34,7 +34,7 @@ from crosstune.models.plain import (
 from crosstune.models.references import References, Trial, Use, asleep, digit_of, inference_kernels
 from crosstune.models.self_test import Difference, Read
 from crosstune.models.shortened import shortened
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 _KEPT = "_crosstune_paths"
 _ALONE: Way = "one by one"

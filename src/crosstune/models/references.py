@@ -21,7 +21,7 @@ from crosstune.models.plain import set_attention
 from crosstune.models.self_test import Difference, Kernels, Read, Reference, amplified
 from crosstune.models.shortened import shortened
 from crosstune.models.small_copy import NoSmallCopyError, copy_at_hand, most_weights, small_copy
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 Use = Literal["training", "scoring", "generation"]
 _READABLE: set[str] = set()

@@ -13,7 +13,7 @@ from crosstune.plan.memory import Memory
 from crosstune.plan.proposals import Proposal, proposals_for
 from crosstune.recipe import Phase, Recipe
 from crosstune.runs.folder import MANIFEST, RunFolder
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.cost import Tokens, count_tokens, with_start_measured

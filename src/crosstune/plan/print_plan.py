@@ -11,7 +11,7 @@ from crosstune.plan.machines import Machine
 from crosstune.plan.memory import CONTEXT_BYTES, FRAGMENTATION
 from crosstune.plan.plan import PhasePlan
 from crosstune.recipe import Train
-from crosstune.terminal import new_table, results
+from crosstune.terminal.output import new_table, results
 
 _HEADERS = {
     "gradients": "gradi-\nents",

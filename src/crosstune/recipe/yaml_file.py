@@ -20,7 +20,7 @@ from crosstune.errors import RecipeError
 from crosstune.recipe import Recipe, Section, checks, defaults, shipped
 from crosstune.recipe.mistakes import describe, number_of
 from crosstune.recipe.nulls import off_by_null, put_back
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 SectionType = TypeVar("SectionType", bound=Section)
 _NOT_SET = "not set"

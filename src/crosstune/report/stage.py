@@ -26,7 +26,7 @@ from crosstune.report.write.provenance import with_provenance
 from crosstune.report.write.terminal import print_tables
 from crosstune.runs.files import write_json, write_text
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 
 def run(recipe: Recipe, run: RunFolder) -> None:

@@ -11,7 +11,7 @@ from crosstune.errors import RunFolderError
 from crosstune.runs.files import put_in_place, read_json, write_json
 from crosstune.runs.hashes import damage_to, describe_files
 from crosstune.runs.provenance import versions
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 MANIFEST = "manifest.json"
 # In a model folder: how it was trained to be asked for translations.

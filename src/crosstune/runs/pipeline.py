@@ -11,7 +11,7 @@ from crosstune.runs import notes, ranks
 from crosstune.runs.files import remove_unfinished, write_text
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
-from crosstune.terminal import console, heading, note, quiet
+from crosstune.terminal.output import console, heading, note, quiet
 
 if TYPE_CHECKING:
     from crosstune.recipe import Recipe

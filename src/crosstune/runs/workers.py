@@ -18,10 +18,12 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from crosstune import terminal
 from crosstune.errors import CrosstuneError, advice_on
 from crosstune.runs import ranks
 from crosstune.runs.processes import context_of, end_with_parent, num_cores
+from crosstune.terminal.bars import BarUpdate, bars_of_others, show_elsewhere
+from crosstune.terminal.output import console
+from crosstune.terminal.stopping import stop_requests
 
 Call = Callable[[], None]
 
@@ -91,7 +93,7 @@ def run_side_by_side(
             call()
         return
     waiting, spare, running = list(names), list(fillers), dict[str, _Running]()
-    with terminal.bars_of_others() as show, terminal.stop_requests() as stop_requested:
+    with bars_of_others() as show, stop_requests() as stop_requested:
         try:
             while waiting or running:
                 _start_what_can(waiting, running, after, call_of, limit)
@@ -159,7 +161,7 @@ def _started(name: str, call: Call, num_threads: int) -> _Running:
     work = call.func if isinstance(call, partial) else call
     context = context_of(work.__module__)
     told, tell = context.Pipe(duplex=False)
-    quiet, width = terminal.console.quiet, terminal.console.width
+    quiet, width = console.quiet, console.width
     process = context.Process(target=_work, args=(call, tell, num_threads, quiet, width), name=name)
     process.start()
     tell.close()
@@ -171,7 +173,7 @@ def _work(call: Call, tell: Connection, num_threads: int, quiet: bool, width: in
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the process that started this one passes it on
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    terminal.show_elsewhere(tell.send, quiet, width)
+    show_elsewhere(tell.send, quiet, width)
     torch.set_num_threads(num_threads)
     try:
         call()
@@ -189,7 +191,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _listen(running: Mapping[str, _Running], show: Callable[[str, terminal.BarUpdate], None]) -> None:
+def _listen(running: Mapping[str, _Running], show: Callable[[str, BarUpdate], None]) -> None:
     """Wait a moment for what the processes have to tell, and show it."""
     if not running:
         return
@@ -207,7 +209,7 @@ def _listen(running: Mapping[str, _Running], show: Callable[[str, terminal.BarUp
             time.sleep(_SECONDS_BETWEEN_LOOKS / 10)
 
 
-def _end(name: str, ended: _Running, show: Callable[[str, terminal.BarUpdate], None], is_needed: bool) -> None:
+def _end(name: str, ended: _Running, show: Callable[[str, BarUpdate], None], is_needed: bool) -> None:
     """Show what a process told last, and complain where its end was not a good one."""
     _listen({name: ended}, show)
     ended.process.join()
@@ -225,7 +227,7 @@ def _error(failure: _Failure) -> Exception:
     return CrosstuneError(failure.message) if failure.is_foreseen else RuntimeError(failure.message)
 
 
-def _stop(running: Mapping[str, _Running], show: Callable[[str, terminal.BarUpdate], None]) -> None:
+def _stop(running: Mapping[str, _Running], show: Callable[[str, BarUpdate], None]) -> None:
     """Ask all processes to save and end, and wait until they have."""
     for one in running.values():
         one.process.terminate()

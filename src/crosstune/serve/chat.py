@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from crosstune.errors import BadInputError
 from crosstune.prompts.conversation import Turn
-from crosstune.terminal import console, note
-from crosstune.terminal import shown as as_shown
+from crosstune.terminal.output import console, note
+from crosstune.terminal.output import shown as as_shown
 
 if TYPE_CHECKING:  # torch takes seconds to import: the prompt comes first
     from crosstune.serve.assistant import Assistant

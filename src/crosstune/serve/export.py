@@ -28,7 +28,7 @@ from crosstune.runs.folder import TRANSLATION_INSTRUCTIONS
 from crosstune.runs.hashes import MODEL_CARD
 from crosstune.runs.lock import only_writer_of
 from crosstune.serve import adapters, run_converter
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.tokenizer.llama_cpp import BRANCH, NO_ORDER, reason_against, write_base
 from crosstune.tokenizer.sentencepiece import file as sentencepiece_file
 

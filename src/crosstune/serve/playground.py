@@ -15,7 +15,7 @@ from crosstune.serve.decoding import Decoding
 from crosstune.serve.guard import Guard
 from crosstune.serve.models_to_compare import CandidateAnswer, ModelPool, Question, candidates_of, questions_of
 from crosstune.serve.votes import NO_CONVERSATION, Conversation, Shown, save_vote
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 _OWN_QUESTION = "your own"
 # What stands under a box: while a system writes, and after Stop.

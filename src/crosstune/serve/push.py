@@ -6,7 +6,7 @@ from huggingface_hub import HfApi
 
 from crosstune.errors import BadInputError
 from crosstune.models.folder import refuse_changed
-from crosstune.terminal import console, heading, new_table, note
+from crosstune.terminal.output import console, heading, new_table, note
 
 
 def push(model: Path, repository: str, public: bool, dry_run: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from crosstune.errors import BadInputError
 from crosstune.models.gguf.header import is_gguf, refuse_in_vllm
 from crosstune.precision import Precision
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 Engine = Literal["auto", "crosstune", "vllm"]
 _VLLM = "vllm.entrypoints.cli.main"

@@ -15,7 +15,8 @@ from crosstune.runs.hashes import hash_file, hash_model
 from crosstune.runs.lock import only_writer_of
 from crosstune.serve.assistant import Assistant
 from crosstune.serve.decoding import Decoding
-from crosstune.terminal import note, progress, shown
+from crosstune.terminal.bars import progress
+from crosstune.terminal.output import note, shown
 
 # Lines are sorted by length within a window and written when it is done: what a kill can lose.
 WINDOW_LINES = 128

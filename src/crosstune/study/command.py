@@ -16,7 +16,7 @@ from crosstune.study.figure import figures
 from crosstune.study.run import folder_of, run_all
 from crosstune.study.settings import Study, StudyRun, load_studies, runs_of, study_of_seeds
 from crosstune.study.tables import tables_of, to_markdown
-from crosstune.terminal import heading, note
+from crosstune.terminal.output import heading, note
 
 Grid = tuple[Study, Sequence[StudyRun]]
 """A study and its runs."""

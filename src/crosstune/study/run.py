@@ -10,7 +10,7 @@ from crosstune.runs import pipeline
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.lock import only_process_in
 from crosstune.study.settings import StudyRun
-from crosstune.terminal import heading, note, quiet, results
+from crosstune.terminal.output import heading, note, quiet, results
 
 # Written once and replaced as a whole, never changed: a second name costs nothing.
 _LINKED = (".safetensors", ".parquet", ".npz")

@@ -8,7 +8,7 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from crosstune.recipe import Languages
-from crosstune.terminal import new_table
+from crosstune.terminal.output import new_table
 
 # Words are what stands between white space: no tool's version changes them, and Korean is written with spaces.
 WORD_SPLITTER = "whitespace"

@@ -8,7 +8,7 @@ from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of, is_current, whole_folder
-from crosstune.terminal import console, note
+from crosstune.terminal.output import console, note
 from crosstune.tokenizer import base, extension, fertility, samples, texts, verify
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.folder import TOKENIZER, read_configuration, write_folder

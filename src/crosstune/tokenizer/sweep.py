@@ -9,7 +9,7 @@ from crosstune.languages.registry import language_name
 from crosstune.recipe import Languages, LearnedExtension, Recipe
 from crosstune.runs.files import read_json, write_json, write_text
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import new_table
+from crosstune.terminal.output import new_table
 from crosstune.tokenizer import fertility
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.extension import by_target, learn_from, learnt_texts, prepared

@@ -13,7 +13,7 @@ from crosstune.errors import RunFolderError
 from crosstune.recipe import LearnedExtension, LearnedTokenizer, Recipe
 from crosstune.runs.files import read_jsonl
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import progress
+from crosstune.terminal.bars import progress
 
 _ROWS_PER_BATCH = 4096
 _HELD_OUT = 10

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from crosstune.errors import BadInputError
 from crosstune.languages.registry import language_name
 from crosstune.runs.files import write_json
-from crosstune.terminal import new_table
+from crosstune.terminal.output import new_table
 from crosstune.tokenizer.bpe import BYTE_PIECES, BpeTokenizer
 from crosstune.tokenizer.extend import padding_ids
 from crosstune.tokenizer.unused import Unused

@@ -12,7 +12,7 @@ import regex
 
 from crosstune.errors import BadInputError
 from crosstune.languages import characters
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.tokenizer.bpe import BpeTokenizer
 from crosstune.tokenizer.pre_tokens import PreTokens
 

@@ -19,7 +19,7 @@ from crosstune.models.load import load_tokenizer
 from crosstune.recipe import Recipe
 from crosstune.runs.files import write_json
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import new_table
+from crosstune.terminal.output import new_table
 from crosstune.tokens.encode import encode_prompts
 from crosstune.tokens.store import mixture_tokens, rendered_with_controls
 

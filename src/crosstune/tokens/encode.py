@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from crosstune.errors import BadInputError
 from crosstune.models.chat_template import control_tokens
 from crosstune.prompts.controls import TEXT
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.tokens.added_tokens import AddedTokens, CutPairs
 from crosstune.tokens.backends import encode_marked, plain
 from crosstune.tokens.word_borders import SPACE, borders_of

@@ -23,7 +23,8 @@ from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MANIFEST, RunFolder, fingerprint_of, is_current, whole_folder
 from crosstune.runs.processes import none_ends_alone, num_cores, pool_of
-from crosstune.terminal import console, new_table, progress
+from crosstune.terminal.bars import progress
+from crosstune.terminal.output import console, new_table
 from crosstune.tokens.encode import ENCODED, encode_examples
 from crosstune.tokens.shard_files import (
     facts_of_shards,

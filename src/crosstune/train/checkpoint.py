@@ -17,7 +17,7 @@ from torch.distributed import ProcessGroup, barrier, new_group
 from crosstune.errors import CrosstuneError, RunFolderError
 from crosstune.runs.files import put_in_place, read_json, write_json
 from crosstune.runs.hashes import damage_to, describe_files
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.train.error_messages import disk_advice
 from crosstune.train.position import Position, Totals
 

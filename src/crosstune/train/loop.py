@@ -16,7 +16,8 @@ from crosstune.models.kernels.inplace_gradients import fast_paths, prove_trainin
 from crosstune.models.paths import way_of
 from crosstune.models.process import seed_draws
 from crosstune.recipe import Phase, Train
-from crosstune.terminal import progress, stop_requests
+from crosstune.terminal.bars import progress
+from crosstune.terminal.stopping import stop_requests
 from crosstune.train.batches import Batch, Schedule, Share
 from crosstune.train.checkpoint import Checkpoint, Checkpoints
 from crosstune.train.error_messages import memory_advice

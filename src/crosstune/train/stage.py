@@ -15,7 +15,7 @@ from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import MANIFEST, RunFolder
 from crosstune.runs.hashes import MODEL_CARD, damage_to, describe_files
 from crosstune.runs.workers import at_once, run_side_by_side
-from crosstune.terminal import console, note, quiet
+from crosstune.terminal.output import console, note, quiet
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.periodic_eval import ScoreSuite
 from crosstune.train.start import Start, check_untrained, find_start, inputs_of, mixtures_of

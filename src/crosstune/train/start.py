@@ -28,7 +28,7 @@ from crosstune.runs.files import read_json
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RunFolder, fingerprint_of
 from crosstune.runs.hashes import hash_model
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.train.new_rows.rows import (
     RowSource,
     extend_embeddings,

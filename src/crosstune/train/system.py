@@ -25,7 +25,7 @@ from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.hashes import MODEL_CARD, describe_files
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.tokens.store import mixture_tokens, watch_tokens
 from crosstune.train.batches import make_schedule
 from crosstune.train.checkpoint import Checkpoint, Checkpoints

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crosstune.recipe import Phase
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.train.row_index import SegmentIndex
 
 

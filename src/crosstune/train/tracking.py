@@ -14,7 +14,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.recipe import Recipe
 from crosstune.runs import ranks
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.train.methods.deepspeed import load_models_whole
 
 

@@ -45,7 +45,8 @@ from crosstune.recipe import Evaluate, EvaluationTask
 from crosstune.runs.records import FIRST_TURN, OutputRow, Score
 from crosstune.tasks.diagnostics import Expectation, failures
 from crosstune.tasks.task import Item
-from crosstune.terminal import note, progress
+from crosstune.terminal.bars import progress
+from crosstune.terminal.output import note
 from crosstune.tokens.encode import encode_prompts
 
 

@@ -32,7 +32,7 @@ from crosstune.models.process import prepare_libraries
 from crosstune.models.stop_tokens import stop_tokens
 from crosstune.prompts.controls import as_text, without_marks
 from crosstune.recipe.data import TEMPLATE_DATE
-from crosstune.terminal import progress
+from crosstune.terminal.bars import progress
 from crosstune.tokens.backends import encode_marked, plain
 from crosstune.tokens.bits_per_byte import token_before_text, windows
 from crosstune.tokens.encode import encode_behind, encode_prompt

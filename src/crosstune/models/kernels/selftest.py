@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from crosstune.models.frozen import FrozenWeights, frozen_kinds
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 Computation = Callable[[Tensor], Tensor]
 _NUM_STATES = 8

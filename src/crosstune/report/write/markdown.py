@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from crosstune.report.run_facts import RunFacts
 from crosstune.report.tables.cells import MISSING, Column, Table, TableCell, TableRow
 from crosstune.report.tables.findings import FindingGroup
-from crosstune.terminal import shown
+from crosstune.terminal.output import shown
 
 
 def to_markdown(

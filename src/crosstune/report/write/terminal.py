@@ -10,7 +10,7 @@ from rich.text import Text
 
 from crosstune.report.tables.cells import Column, Table, TableCell
 from crosstune.report.tables.significance import BEATS_ALL, DIFFERS
-from crosstune.terminal import results
+from crosstune.terminal.output import results
 
 
 def print_tables(tables: Sequence[Table], page: Path) -> None:

@@ -16,7 +16,7 @@ from crosstune.models.half_weights import halve_weights
 from crosstune.models.layers import inner_model
 from crosstune.models.pack_weights import pack, pack_frozen_weights
 from crosstune.recipe import Train
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.train.methods.trainable import Trainable, log_probabilities
 
 # What a normal distribution comes back by, in its norm, is 9 % in four bits and 0.7 % in eight.

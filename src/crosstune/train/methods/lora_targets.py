@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from crosstune.errors import BadInputError
 from crosstune.models.experts import is_one_of_experts, num_expert_weights
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 
 _ALL = "all-linear"
 # GPT-2 has the other kind of linear layer.

@@ -19,7 +19,7 @@ from crosstune.models.load import load_model
 from crosstune.recipe import Recipe
 from crosstune.recipe.merge import ChatVector
 from crosstune.runs.folder import RunFolder
-from crosstune.terminal import note
+from crosstune.terminal.output import note
 from crosstune.train.methods.shared_pieces import Other, find_other, pieces_here
 from crosstune.train.new_rows.rows import matrices, output_bias
 from crosstune.train.start import Start

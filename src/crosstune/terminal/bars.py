@@ -1,15 +1,9 @@
-"""One look for everything that crosstune prints: headings, notes, tables, and progress with the time left."""
+"""Progress bars with the time left, also of work in other processes; in a pipe or log, a line now and then."""
 
-import os
-import re
-import signal
-import sys
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Protocol, TextIO, cast
 
 from rich.console import Console
@@ -25,56 +19,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
-# What corpora and models hold may drive a terminal (set its title, clear it, worse); shown, it is what it is.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def shown(text: str) -> str:
-    """Return a text whose control characters stand there as they are written in code; tab and line feed stay."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
-def write_json(text: str) -> None:
-    """Write JSON to stdout; its texts spell out control characters, those too that JSON lets stand."""
-    sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
-
-
-def print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the traceback of an error, whose message may quote a corpus, to stderr (a `sys.excepthook`)."""
-    sys.stderr.write(shown("".join(traceback.format_exception(kind, error, trace))))
-
-
-class SafeConsole(Console):
-    """A console that prints no control character but its own."""
-
-    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
-        return super()._render_buffer(
-            one if one.control else Segment(shown(one.text), one.style, one.control) for one in buffer
-        )
-
-
-# Everything for people goes to stderr; stdout carries results (tables, JSON, translations) and can be piped.
-console = SafeConsole(stderr=True, highlight=False)
-results = SafeConsole(highlight=False)
-# Wide enough for Table 4 with intervals; a pipe has no width of its own.
-_PIPE_WIDTH = 120
-if not results.is_terminal:
-    results = SafeConsole(highlight=False, width=_PIPE_WIDTH)
-
-
-@contextmanager
-def quiet(what: Console, wanted: bool = True) -> Iterator[None]:
-    """Let a console print nothing where that is wanted, while in this context."""
-    before = what.quiet
-    what.quiet = before or wanted
-    try:
-        yield
-    finally:
-        what.quiet = before
+from crosstune.terminal.output import console
 
 
 class Advance(Protocol):
@@ -101,13 +48,11 @@ BarUpdate = BarMoved | str
 _BAR_WIDTH = 20
 # What stands around a bar and its note: the spinner, the bar, two times, spaces.
 _AROUND = _BAR_WIDTH + 34
-_SECONDS_BETWEEN_MOVES = 0.2
+SECONDS_BETWEEN_MOVES = 0.2
 # In a pipe or log a bar is a line now and then, so that nobody has to wonder whether anything goes on.
 SECONDS_BETWEEN_LINES = 60.0
-_STOPPING = b"\n  stopping: what is under way is finished and saved first. Ctrl-C again stops at once.\n"
-_bars_shown: list[object] = []
+_steps_shown: list[Advance | None] = []
 _send: Callable[[BarUpdate], None] | None = None
-_is_kept = False
 
 
 class _Description(ProgressColumn):
@@ -149,6 +94,27 @@ class _Bar:
             self.bars.update(self.task, total=task.completed)
 
 
+@dataclass
+class _InnerWork:
+    """Work inside a longer step: a note behind the bar of that step, where one is shown."""
+
+    step: Advance | None
+    description: str
+    total: float | None
+    done: float = 0.0
+
+    def __call__(self, amount: float = 1, note: str = "") -> None:
+        self.done += amount
+        of_total = "" if self.total is None else f"/{self.total:.0f}"
+        if self.step is not None:
+            self.step(0, f"{self.description} {self.done:.0f}{of_total}")
+
+    def finish(self) -> None:
+        """Take the note away."""
+        if self.step is not None:
+            self.step(0)
+
+
 def as_much_as_fits(note: str, room: int) -> str:
     """Return the first parts of a note, which two spaces set apart, as far as there is room for whole ones."""
     while len(note) > room:
@@ -158,91 +124,45 @@ def as_much_as_fits(note: str, room: int) -> str:
     return note
 
 
-def heading(text: str) -> None:
-    """Announce a stage."""
-    console.print(text, style="bold", markup=False, soft_wrap=True)
-
-
-def note(text: str) -> None:
-    """Say what was done or skipped, under the stage's heading."""
-    console.print(f"  {text}", markup=False, soft_wrap=True)
-
-
-def new_table(title: str = "", gap: int = 2) -> Table:
-    """Return an empty table in the one style of all tables; ``gap``: spaces between columns."""
-    return Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, gap, 0, 0))
-
-
-@contextmanager
-def kept_when_stopped() -> Iterator[None]:
-    """End a command that is stopped from the keyboard with a word on how it goes on, and status 130."""
-    global _is_kept
-    before, _is_kept = _is_kept, True
-    try:
-        yield
-    except KeyboardInterrupt:
-        console.quiet = False
-        console.print("stopped; finished work is kept. Run the same command again to resume.")
-        raise SystemExit(130) from None
-    finally:
-        _is_kept = before
-
-
-def is_kept() -> bool:
-    """Return whether the command is inside `kept_when_stopped`."""
-    return _is_kept
-
-
-@contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a question, to be asked where it is good to stop; a second Ctrl-C stops at once."""
-    asked: list[int] = []
-
-    def remember(number: int, _: object) -> None:
-        if asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if not asked and _send is None and not console.quiet:
-            # Not by the console: it may be in the middle of a line, and its lock is taken.
-            os.write(2, _STOPPING)
-        asked.append(number)
-
-    earlier = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-
-
 @contextmanager
 def progress(description: str, total: float | None) -> Iterator[Advance]:
-    """Show a bar with the time left, where a total is known; in a pipe or log, only the line at its end.
+    """Show a bar with the time left, where a total is known; in a pipe or log, a line a minute and one at its end.
 
-    One bar at a time: what is done inside a longer step shows none of its own.
+    One bar at a time: work inside a longer step is told behind the bar of that step.
     """
-    if _bars_shown:
-        yield lambda amount=1, note="": None
-        return
-    if _send is not None:
+    if _steps_shown:
+        inner = _InnerWork(_steps_shown[-1], description, total)
+        yield inner
+        inner.finish()
+    elif _send is not None:
         distant = _DistantBar(_send, description, total)
-        _bars_shown.append(distant)
         distant(0)
         try:
-            yield distant
+            with _shown(distant):
+                yield distant
         finally:
-            _bars_shown.pop()
             distant.send(is_over=True)
-        return
-    with _new_bars() as bars:
-        bar = _Bar(bars, bars.add_task(description, total=total, note=""))
-        yield bar
-        bar.finish()
+    else:
+        with _new_bars() as bars:
+            bar = _Bar(bars, bars.add_task(description, total=total, note=""))
+            with _shown(bar):
+                yield bar
+            bar.finish()
+
+
+@contextmanager
+def _shown(step: Advance | None) -> Iterator[None]:
+    _steps_shown.append(step)
+    try:
+        yield
+    finally:
+        _steps_shown.pop()
 
 
 @contextmanager
 def bars_of_others() -> Iterator[Callable[[str, BarUpdate], None]]:
     """Show what other processes tell, each by its name: bars that move, and above them text and bars that are over."""
-    with _new_bars() as bars:
+    with _new_bars() as bars, _shown(None):
         shown_bars: dict[str, _Bar] = {}
 
         def show(name: str, update: BarUpdate) -> None:
@@ -271,6 +191,11 @@ def show_elsewhere(send: Callable[[BarUpdate], None], quiet: bool, width: int) -
     console.file = cast(TextIO, _DistantText(send))
 
 
+def is_shown_elsewhere() -> bool:
+    """Return whether another process shows what this one prints."""
+    return _send is not None
+
+
 @dataclass
 class _DistantText:
     """A file whose text another process prints."""
@@ -294,7 +219,7 @@ class _DistantBar:
 
     def __call__(self, amount: float = 1, note: str = "") -> None:
         self._waiting, self._note = self._waiting + amount, note
-        if time.monotonic() - self._told_at > _SECONDS_BETWEEN_MOVES:
+        if time.monotonic() - self._told_at > SECONDS_BETWEEN_MOVES:
             self.send()
 
     def send(self, is_over: bool = False) -> None:
@@ -303,8 +228,7 @@ class _DistantBar:
         self._waiting, self._told_at = 0.0, time.monotonic()
 
 
-@contextmanager
-def _new_bars() -> Iterator[Progress]:
+def _new_bars() -> Progress:
     columns = (
         SpinnerColumn(),
         _Description(console),
@@ -315,9 +239,4 @@ def _new_bars() -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console) as bars:
-        _bars_shown.append(bars)
-        try:
-            yield bars
-        finally:
-            _bars_shown.pop()
+    return Progress(*columns, console=console)
