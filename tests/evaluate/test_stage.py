@@ -232,7 +232,7 @@ def test_another_option_or_date_of_the_base_s_template_scores_it_again(
 
     def note(*given: Any) -> None:
         evaluated.append(given[3].name)
-        with whole_folder(run.system(given[3].name) / "evaluation", given[4], {}):
+        with whole_folder(run.system(given[3].name) / "evaluation", given[4].scores, {}):
             pass
 
     monkeypatch.setattr(stage, "evaluate_system", note)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosstune.evaluate.cells import Cell, cells_of
+from crosstune.evaluate.judging import judging_of
 from crosstune.evaluate.scores import Scored, keyword_label, keyword_scores, translation_scores
 from crosstune.evaluate.suite import Suite
 from crosstune.prompts.examples import read_examples
@@ -61,6 +62,7 @@ def write(recipe: Recipe, run: RunFolder, suite: Suite) -> None:
         [fingerprint_of(run.mixture(name)) for name in mixtures],
         [(label, suite.tasks[label], fingerprint_of(run.evaluation_set(label))) for label in labels],
         recipe.evaluate.num_bootstrap,
+        judging_of({label: suite.tasks[label] for label in labels}, None),
     )
     path = run.root / BASELINES
     if path.is_file() and read_json(path)["fingerprint"] == made_from:

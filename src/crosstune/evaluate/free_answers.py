@@ -13,11 +13,6 @@ from crosstune.tasks.answers.fidelity import fidelity
 from crosstune.tasks.answers.rules import Answer, Rule
 from crosstune.tasks.task import Item
 
-# How free answers are judged, by what judges them. Raised when the same answers are judged otherwise: scores in run
-# folders are then made again. Rules 2: a right answer is also in the language. Language 1.1: `wrong language` of short
-# answers in letters that are neither the language's nor Latin.
-VERSIONS = {"rules": "2.0", "language": "1.1"}
-
 
 @dataclass(frozen=True)
 class AskedInstructions:

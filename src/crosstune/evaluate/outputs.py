@@ -1,6 +1,7 @@
 """Generated answers are written as they come, so that an interrupted evaluation goes on where it stopped."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,14 +15,14 @@ Row = dict[str, Any]
 class OutputLog:
     """A file of answers that grows, one per process; its first line says from which model and settings they came."""
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
-        """Open the log; answers under another fingerprint are discarded."""
+    def __init__(self, path: Path, fingerprint: str, known: Iterable[Row] = ()) -> None:
+        """Open the log; answers under another fingerprint are discarded, ``known`` ones are found in it, too."""
         self.path = path
         # Of all processes, however many there were when the evaluation was interrupted.
         rows = [row for found in self._paths() for row in _read(found, fingerprint)]
         self.num_found = len(rows)
         self._rows: dict[str, dict[str, Row]] = {}
-        for row in rows:
+        for row in (*known, *rows):
             self._rows.setdefault(row["task"], {})[row["id"]] = row
         ranks.wait()
         if ranks.rank() == 0:

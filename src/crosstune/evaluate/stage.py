@@ -1,6 +1,7 @@
 """The evaluate stage: every system answers every task; answers, scores and intervals are written beside it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -10,14 +11,14 @@ import numpy as np
 
 from crosstune.evaluate import baselines, ranks
 from crosstune.evaluate.comet import Comet
-from crosstune.evaluate.free_answers import VERSIONS
 from crosstune.evaluate.generate.vllm_engine import writer
+from crosstune.evaluate.judging import answered_before, judging_of
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import Result
 from crosstune.evaluate.suite import Suite
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
 from crosstune.models.paths import paths_of
-from crosstune.recipe import EvaluationTask, Recipe
+from crosstune.recipe import Recipe
 from crosstune.runs.files import write_json, write_jsonl
 from crosstune.runs.fingerprint import fingerprint
 from crosstune.runs.folder import RESAMPLES, RunFolder, fingerprint_of, is_current, whole_folder
@@ -26,6 +27,14 @@ from crosstune.runs.workers import at_once, run_side_by_side
 from crosstune.terminal.output import console, note, quiet
 
 Call = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The fingerprints of how answers come about, and of that and how they are judged."""
+
+    answers: str
+    scores: str
 
 
 def run(recipe: Recipe, run: RunFolder) -> None:
@@ -60,15 +69,16 @@ def _call(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem) -
     """Return the work of scoring a system, None where it is scored."""
     settings = recipe.evaluate
     comet = Comet(settings.comet_checkpoint, settings.comet_command) if settings.comet_checkpoint else None
-    wanted = _fingerprint(recipe, run, suite, system, comet)
-    is_scored = is_current(run.system(system.name) / "evaluation", wanted)
+    answers = _fingerprint(recipe, run, suite, system)
+    wanted = Wanted(answers, fingerprint("scores", answers, judging_of(suite.tasks, comet)))
+    is_scored = is_current(run.system(system.name) / "evaluation", wanted.scores)
     # Before the main process may write this folder.
     ranks.wait()
     return None if is_scored else partial(evaluate_system, recipe, run, suite, system, wanted, comet)
 
 
-def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, comet: Comet | None) -> str:
-    """Return the hash of all that decides the scores. How many rows run side by side is not part of it."""
+def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem) -> str:
+    """Return the hash of all that decides the answers. How many rows run side by side is not part of it."""
     settings = recipe.evaluate
     instructions = [
         suite.template.translation_instructions(direction, language, task.wordings_in(language))
@@ -77,9 +87,9 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
         for language in task.instruction_languages
     ]
     return fingerprint(
-        "scores",
+        "answers",
         instructions,
-        {label: _settings_of(task) for label, task in settings.tasks.items()},
+        settings.tasks,
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks_with_files},
         {label: task.file_hashes() for label, task in suite.harness_tasks.items()},
         [settings.precision, settings.engine, settings.num_bootstrap, recipe.data.prompt, recipe.languages],
@@ -89,33 +99,31 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
             suite.template.prompt("{instruction}", "{input}"),
             suite.template.completion(""),
         ],
-        comet.fingerprint if comet else "",
         system.fingerprint,
     )
 
 
-def _settings_of(task: EvaluationTask) -> dict[str, Any]:
-    version = VERSIONS.get(task.spec.judge)
-    return task.model_dump(mode="json") | ({"judged": version} if version else {})
-
-
 def evaluate_system(
-    recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, wanted: str, comet: Comet | None
+    recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, wanted: Wanted, comet: Comet | None
 ) -> None:
-    """Let one system answer all tasks, and write answers and scores."""
-    note(f"{system.name}: {len(suite.tasks)} evaluation sets")
+    """Let one system answer all tasks, and write answers and scores; answers that are there are only judged again."""
+    folder = run.system(system.name) / "evaluation"
+    before = answered_before(folder, wanted.answers, suite.harness_tasks)
+    what = f"judges {len(before.written):,} answers again" if before.written else f"{len(suite.tasks)} evaluation sets"
+    note(f"{system.name}: {what}")
     facts: dict[str, Any] = {"system": system.name, "items": {label: len(rows) for label, rows in suite.items.items()}}
+    facts |= {"answers": wanted.answers, "judged_by": judging_of(suite.tasks, comet)}
     model, tokenizer = load_system(system, recipe.evaluate.precision)
     write = writer(system, recipe.evaluate.precision) if recipe.evaluate.engine == "vllm" else None
-    log = OutputLog(run.system(system.name) / ".evaluation.partial.jsonl", wanted)
+    log = OutputLog(run.system(system.name) / ".evaluation.partial.jsonl", wanted.answers, before.written)
     if log.num_found:
         note(f"{system.name}: resumes after {log.num_found} answers of an interrupted evaluation")
     with log:
-        results = suite.score(model, tokenizer, log, comet if ranks.rank() == 0 else None, write)
+        results = suite.score(model, tokenizer, log, comet if ranks.rank() == 0 else None, write, before.chosen)
         if ranks.rank() == 0:
-            facts["reading"] = [path.facts() for path in paths_of(model)]
-            with whole_folder(run.system(system.name) / "evaluation", wanted, facts) as folder:
-                _write(results, folder)
+            facts["reading"] = before.reading or [path.facts() for path in paths_of(model)]
+            with whole_folder(folder, wanted.scores, facts) as temporary:
+                _write(results, temporary)
     log.remove()
     _summarise(system.name, [score for result in results for score in result.scores])
 

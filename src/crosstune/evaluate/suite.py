@@ -78,13 +78,19 @@ class Suite:
         log: OutputLog,
         comet: Comet | None = None,
         write: Write | None = None,
+        known: Mapping[str, Result] | None = None,
     ) -> list[Result]:
-        """Let a model answer all tasks, in their order; ``log`` keeps answers as they come, ``write`` may give them."""
+        """Let a model answer all tasks, in their order; ``log`` keeps answers as they come, ``write`` may give them.
+
+        ``known`` are results, by label, that are taken as they are.
+        """
         settings = self.settings
         if isinstance(self.template, ChatTemplate):
             # With the recipe's options and date, for untrained systems, too.
             tokenizer.chat_template = self.template.chat_template()
-        results = score_in_harness(model, tokenizer, self.harness_tasks, settings, log)
+        results = dict(known or {})
+        open_tasks = {label: task for label, task in self.harness_tasks.items() if label not in results}
+        results |= score_in_harness(model, tokenizer, open_tasks, settings, log)
         generator = Generator(model, tokenizer, self.template, settings, log, comet, write)
         for label, task in self.tasks.items():
             if label not in results:

@@ -16,7 +16,6 @@ from crosstune.evaluate import ranks
 from crosstune.evaluate.cells import Cell, cells_of
 from crosstune.evaluate.comet import Comet
 from crosstune.evaluate.free_answers import (
-    VERSIONS,
     AskedInstructions,
     fidelity_scores,
     follow_up_cell,
@@ -28,6 +27,7 @@ from crosstune.evaluate.free_answers import (
 )
 from crosstune.evaluate.generate.generation import Limits, Write, generate
 from crosstune.evaluate.generate.rows import Generated
+from crosstune.evaluate.judging import VERSIONS
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.scores import (
     Result,
@@ -108,9 +108,16 @@ class Generator:
         return signature_of(cell, self.template.name, self.settings)
 
     def _answer(self, cell: Cell) -> list[OutputRow]:
-        """Return a row per item; those that the log already has are not generated again."""
-        done = {item: OutputRow.of_row(row) for item, row in self.log.rows_of(cell.name).items()}
+        """Return a row per item; those that the log already has are judged again, and not generated."""
+        known = {item: OutputRow.of_row(row) for item, row in self.log.rows_of(cell.name).items()}
+        done = {
+            item: judged(cell, index, known[item].output, known[item].finished is not False)
+            for index, item in enumerate(cell.ids)
+            if item in known
+        }
         todo = [index for index, item_id in enumerate(cell.ids) if item_id not in done]
+        if not todo:
+            return [done[item_id] for item_id in cell.ids]
         prompts = [cell.prompts[index] for index in todo]
         encoded = encode_prompts(self.tokenizer, prompts, with_controls=bool(self.template.controls))
         limits = Limits(
@@ -144,28 +151,32 @@ class Generator:
         text = self.tokenizer.decode(
             list(generated.tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        output = self.template.output(str(text))
-        references, earlier = cell.references[index], cell.earlier[index] if cell.earlier else ""
-        asked = Expectation(
-            "\n".join(filter(None, (cell.sources[index], earlier))),
-            references[0],
-            cell.instruction,
-            cell.source_language,
-            cell.target_language,
-            cell.answer_languages[index],
-        )
-        return OutputRow(
-            task=cell.name,
-            id=cell.ids[index],
-            prompt=without_marks(cell.prompts[index]),
-            output=output,
-            reference=shown_reference(cell, index),
-            correct=is_right(cell, index, output),
-            references=tuple(references) if len(references) > 1 else None,
-            wordings_of=cell.wordings_of or None,
-            finished=generated.finished,
-            failures=tuple(failures(output, asked, generated.finished)),
-        )
+        return judged(cell, index, self.template.output(str(text)), generated.finished)
+
+
+def judged(cell: Cell, index: int, output: str, finished: bool) -> OutputRow:
+    """Return the row of an answer, with whether it is right and what is wrong with it."""
+    references, earlier = cell.references[index], cell.earlier[index] if cell.earlier else ""
+    asked = Expectation(
+        "\n".join(filter(None, (cell.sources[index], earlier))),
+        references[0],
+        cell.instruction,
+        cell.source_language,
+        cell.target_language,
+        cell.answer_languages[index],
+    )
+    return OutputRow(
+        task=cell.name,
+        id=cell.ids[index],
+        prompt=without_marks(cell.prompts[index]),
+        output=output,
+        reference=shown_reference(cell, index),
+        correct=is_right(cell, index, output),
+        references=tuple(references) if len(references) > 1 else None,
+        wordings_of=cell.wordings_of or None,
+        finished=finished,
+        failures=tuple(failures(output, asked, finished)),
+    )
 
 
 def max_positions(model: PreTrainedModel) -> int:
