@@ -24,7 +24,7 @@ __all__ = ["recipe", "run"]
 
 _PACKAGES = ("crosstune.tasks.", "crosstune.languages.")
 # The versions of the rules, and a hash of the code that they are of.
-KNOWN = ({"failures": "1", "rules": "2.0", "language": "1.1"}, "e9ac2ab596be8670")
+KNOWN = ({"failures": "2", "rules": "2.0", "language": "1.1"}, "3d21a4b33a4270bc")
 
 
 def imported_by(modules: list[ModuleType]) -> dict[str, ModuleType]:
@@ -67,8 +67,9 @@ def test_a_change_of_the_rules_is_not_forgotten() -> None:
     assert {"crosstune.tasks.third_language", "crosstune.languages.identify", "judged"} <= {*names}
     assert (judging.VERSIONS, found) == KNOWN, (
         f"the code that judges answers changed ({', '.join(names)}). If any answer is now judged otherwise, raise its "
-        "number in evaluate/judging.py, and FORMATS of `pairs` and `instructions` in runs/fingerprint.py, which are "
-        f"chosen by the same rules: stored work keeps what the old ones said. Then put the versions and {found!r} here"
+        "number in evaluate/judging.py, and let pairs and instructions, which are chosen by the same rules, be made "
+        "again (FORMATS in runs/fingerprint.py, or the fingerprint in mine/stage.py): stored work keeps what the old "
+        f"ones said. Then put the versions and {found!r} here"
     )
 
 

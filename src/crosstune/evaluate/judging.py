@@ -18,9 +18,10 @@ from crosstune.runs.hashes import damage_to
 from crosstune.runs.records import OutputRow, Score
 
 # By what judges them. Raised when the same answers are judged otherwise; tests/evaluate/test_judging.py fails when the
-# code that judges changes and these stay. Rules 2: a right answer is also in the language. Language 1.1: `wrong
-# language` of short answers in letters that are neither the language's nor Latin.
-VERSIONS = {"failures": "1", "rules": "2.0", "language": "1.1"}
+# code that judges changes and these stay. Failures 2: `wrong language` is heard in all scripts
+# that several languages share. Rules 2: a right answer is also in the language. Language 1.1: short answers in letters
+# that are neither the language's nor Latin.
+VERSIONS = {"failures": "2", "rules": "2.0", "language": "1.1"}
 
 
 def judging_of(tasks: Mapping[str, EvaluationTask], comet: Comet | None) -> dict[str, Any]:

@@ -49,8 +49,12 @@ def is_in_script(text: str, code: str) -> bool:
 
 def is_in_language(text: str, code: str) -> bool:
     """Return whether a text may be in a language: by its script and, where others share that, by the identifier."""
-    is_shared = not _SHARED_SCRIPTS.isdisjoint(language(code).own_scripts)
-    return is_in_script(text, code) and (not is_shared or may_be(text, code))
+    return is_in_script(text, code) and (not has_shared_script(code) or may_be(text, code))
+
+
+def has_shared_script(code: str) -> bool:
+    """Return whether many languages are written in a language's letters, which then do not tell it."""
+    return not _SHARED_SCRIPTS.isdisjoint(language(code).own_scripts)
 
 
 @cache

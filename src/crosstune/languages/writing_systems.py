@@ -31,6 +31,11 @@ def target_script_ratio(text: str, code: str) -> float:
     return _share(text, language(code).own_scripts)
 
 
+def own_letters(text: str, code: str) -> str:
+    """Return a text with a space in the place of each run of letters that are not of a language's own script."""
+    return str(_not_of_scripts(language(code).own_scripts).sub(" ", text))
+
+
 def are_exchanged(first: tuple[str, str], second: tuple[str, str]) -> bool:
     """Return whether neither of two (text, language) has a letter of its language, but each has one of the other's.
 
@@ -57,3 +62,9 @@ def _of_scripts(scripts: tuple[str, ...]) -> "regex.Pattern[str]":
     names = "".join(rf"\p{{scx={script}}}" for script in scripts)
     # Scripts hold digits and signs, too: letters only.
     return regex.compile(rf"[[{names}]&&\p{{L}}]+", flags=regex.V1)
+
+
+@lru_cache
+def _not_of_scripts(scripts: tuple[str, ...]) -> "regex.Pattern[str]":
+    names = "".join(rf"\p{{scx={script}}}" for script in scripts)
+    return regex.compile(rf"[\p{{L}}--[{names}]]+", flags=regex.V1)

@@ -18,6 +18,8 @@ from crosstune.data.rows import Drops
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.outputs import OutputLog
 from crosstune.evaluate.systems import TrainedSystem, find_system, load_system
+from crosstune.languages.identify import has_shared_script
+from crosstune.languages.writing_systems import script_share
 from crosstune.mine.answers import answers_to
 from crosstune.mine.pairs import JudgedAnswer, PreferencePair, judge, make_pairs
 from crosstune.mine.questions import questions_of
@@ -79,6 +81,9 @@ def _fingerprint(recipe: Recipe, run: RunFolder, name: str, system: TrainedSyste
     evaluation = [fingerprint_of(folder) for folder in _evaluation_folders(recipe, run)]
     # Before, own answers were chosen that hold an evaluation item; pairs with references are as they were.
     changed = ["own answers without evaluation items"] if settings.chosen == "own" else []
+    # Before, no answer in another language of such a script was found to be in the wrong one.
+    if any(has_shared_script(code) and script_share("a", code) < 1 for code in recipe.languages.codes):
+        changed.append("languages told apart in all scripts")
     return fingerprint(
         "pairs",
         settings,

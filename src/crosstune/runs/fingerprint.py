@@ -43,7 +43,7 @@ FORMATS: dict[Kind, int] = {
     "system": 1,
     "pairs": 2,
     "replay": 1,
-    "instructions": 2,
+    "instructions": 3,
     "answers": 1,
     "scores": 4,
     "baselines": 1,

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import regex
 
-from crosstune.languages.identify import is_in_script, may_be
-from crosstune.languages.writing_systems import script_share, target_script_ratio
+from crosstune.languages.identify import has_shared_script, is_in_script, may_be
+from crosstune.languages.registry import language
+from crosstune.languages.writing_systems import own_letters, script_share, target_script_ratio
 from crosstune.tasks.answers.fidelity import judged_lines
 from crosstune.tasks.third_language import has_third_language
 
@@ -28,8 +29,8 @@ FAILURES = (EMPTY, COPIED, LANGUAGE, PARTIAL, MIXED, LOOP, NO_STOP, ECHO, EXTRA)
 
 # A run of so much of the source, in characters, is a copy; names and numbers are shorter.
 _COPIED_SHARE, _COPIED_CHARACTERS, _SHORTEST_SOURCE = 0.5, 12, 4
-# The identifier errs on shorter texts.
-_IDENTIFIED_LETTERS = 25
+# The identifier errs on shorter texts. A character of a script without spaces says as much as half a word.
+_IDENTIFIED_LETTERS, _IDENTIFIED_CHARACTERS = 25, 10
 _LOOP_CHARACTERS = 16
 # The share of word trigrams that stood there before (seq-rep-n of Welleck et al. 2020), and the words it takes to tell.
 _REPEATED_TRIGRAMS, _REPEATED_WORDS = 0.35, 10
@@ -51,7 +52,6 @@ _LOOP_UNITS = regex.compile(r"(.{1,5}?)\1{3,}|(.{6,60}?)\2{2,}")
 # Laughter, tears, lines and dots are written so on purpose.
 _MEANT = re.compile(r"[\s\W\d_ㅋㅎㅠㅜ하히호]*|(?:h[ae]h?)+|(?:[ae]h)+|(?:la)+|(?:no )+", re.IGNORECASE)
 _LOWERCASE_WORD = re.compile(r"(?<![A-Za-z0-9_.@/-])[a-z]{3,}(?![A-Za-z0-9_@/]|\.[a-z])")
-_OTHER_SCRIPTS = regex.compile(r"[\p{L}--\p{Latin}]+", regex.V1)
 _LETTERS = regex.compile(r"\p{L}")
 _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 
@@ -145,13 +145,14 @@ def _is_wrong_language(output: str, asked: Expectation) -> bool:
     if not is_in_script(output, asked.language):
         # An answer that is right may be all names, numbers or code.
         return is_in_script(asked.reference, asked.language)
-    # Latin is the script of many languages.
-    if script_share("a", asked.language) < 1 or len(letters) < _IDENTIFIED_LETTERS:
+    # Latin is the script of many languages, and so are Cyrillic, Arabic, Devanagari and Chinese characters.
+    least = _IDENTIFIED_LETTERS if language(asked.language).is_spaced else _IDENTIFIED_CHARACTERS
+    if not has_shared_script(asked.language) or len(letters) < least:
         return False
     # Words of other scripts, names and loanwords mislead the identifier. Where they do so in the reference, too,
     # it is not heard.
     is_known = not asked.reference or may_be(asked.reference, asked.language)
-    return is_known and not may_be(_OTHER_SCRIPTS.sub(" ", output), asked.language)
+    return is_known and not may_be(own_letters(output, asked.language), asked.language)
 
 
 def _may_be_a_name(output: str, letters: str, asked: Expectation) -> bool:
