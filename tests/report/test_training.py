@@ -104,7 +104,7 @@ def test_held_out_text_is_followed_over_the_phases(recipe: Recipe, run: RunFolde
             {"phase": 1, "step": 4, "bits_per_byte": {"en": math.nan, "ko": 1.5}},
         ],
     )
-    found = curves_of(recipe, run, [row(1), row(8)]).validation
+    found = curves_of(recipe, run, [row(1), row(8)]).validation[0]
     assert found["ko"] == [(0, 3.0), (8, 2.0), (8, 2.0), (12, 1.5)]
     assert found["en"] == [(0, 1.0), (8, 1.1), (8, 1.1)]
 
@@ -113,8 +113,8 @@ def test_held_out_text_is_followed_over_the_phases(recipe: Recipe, run: RunFolde
 def test_what_is_scored_from_the_second_phase_on_stands_at_its_steps(recipe: Recipe, run: RunFolder) -> None:
     rows = [{"phase": 1, "step": step, "bits_per_byte": {"ko": 2.0}} for step in (0, 4)]
     write_jsonl(run.system("ours") / "validation.jsonl", rows)
-    assert curves_of(recipe, run, [row(1), row(8), row(4, phase=1)]).validation["ko"] == [(8, 2.0), (12, 2.0)]
-    assert curves_of(recipe, run, [row(1), row(8)]).validation["ko"] == [(8, 2.0), (12, 2.0)]
+    assert curves_of(recipe, run, [row(1), row(8), row(4, phase=1)]).validation[0]["ko"] == [(8, 2.0), (12, 2.0)]
+    assert curves_of(recipe, run, [row(1), row(8)]).validation[0]["ko"] == [(8, 2.0), (12, 2.0)]
 
 
 @pytest.mark.slow
@@ -151,16 +151,41 @@ def test_scores_during_training_become_one_chart_a_kind_of_task(recipe: Recipe, 
     write_jsonl(run.system("ours") / "scores_during_training.jsonl", [scored(0, 0.7, 0.0), scored(5, 0.6, math.nan)])
     write_jsonl(run.system("lora") / "scores_during_training.jsonl", [{"phase": 0, "step": 0, "scores": {}}])
     curves = {curve.system: curve for curve in read_curves(recipe, run)}
-    assert curves["ours"].scores["hella", "acc"] == [(0, 0.7), (5, 0.6)]
-    assert curves["ours"].scores["pairs_en_ko_en", "bleu"] == [(0, 0.0)]
+    # Of an earlier version, which told the number of items only.
+    assert [scores["hella", "acc"] for scores in curves["ours"].scores] == [[(0, 0.7)], [(5, 0.6)]]
+    assert curves["ours"].scores[0]["pairs_en_ko_en", "bleu"] == [(0, 0.0)]
     figures = dict(page.score_figures(recipe, list(curves.values())))
-    assert list(figures) == ["English tasks", "Translation into Korean"]
+    assert list(figures) == ["English tasks"]  # the last row has no finite score of translation
     assert page.means([{0: 0.7, 5: 0.6}, {0: 0.5, 5: 0.5}]) == [(0, 0.6), (5, 0.55)]
     stage.run(recipe.model_copy(update={"train": recipe.train.model_copy(update={"score_every_steps": 5})}), run)
     html = (run.report / "report.html").read_text(encoding="utf-8")
     assert "Scores during training" in html and "every 5 steps" in html
-    assert "at most 95 or 100 items" in html and "That number was changed" in html
+    assert "at most 95 or 100 items" in html and "Tasks, items or how they are asked were changed" in html
     assert "Not scored while they trained: " in html
+
+
+@pytest.mark.slow
+def test_a_line_is_broken_where_tasks_or_held_out_text_were_changed(recipe: Recipe, run: RunFolder) -> None:
+    def scored(step: int, fingerprint: str, **scores: float) -> dict[str, Any]:
+        by_task = {task: {"acc": value} for task, value in scores.items()}
+        return {"phase": 0, "step": step, "max_items": 9, "fingerprint": fingerprint, "scores": by_task}
+
+    folder, html = run.system("ours"), run.report / "report.html"
+    both, one = [scored(step, "a", hella=0.7, copa=0.1) for step in (0, 5)], [scored(9, "b", hella=0.6)]
+    texts = [{"phase": 0, "step": step, "fingerprint": "c", "bits_per_byte": {"ko": 2.0}} for step in (0, 5)]
+    changed = [{**texts[0], "step": 9, "fingerprint": "d"}]
+    for is_changed in (False, True):
+        write_jsonl(folder / "scores_during_training.jsonl", both + one * is_changed)
+        write_jsonl(folder / "validation.jsonl", texts + changed * is_changed)
+        curves = [curve for curve in read_curves(recipe, run) if curve.system == "ours"]
+        (figure,) = dict(page.score_figures(recipe, curves)).values()
+        (text,) = dict(page.validation_figures(recipe, curves)).values()
+        assert figure.count('class="line') == text.count('class="line') == 1 + is_changed
+        stage.run(recipe, run)
+        said = html.read_text(encoding="utf-8").count("lines are broken there")
+        assert said == 2 * is_changed
+    # The tasks of the last rows: a mean of two tasks is not joined with one of one.
+    assert curves[0].scores[1] == {("hella", "acc"): [(9, 0.6)]}
 
 
 @pytest.mark.slow

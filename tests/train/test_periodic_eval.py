@@ -1,6 +1,7 @@
 """The suite scored while training: at the right steps, once, without touching what is learnt."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from crosstune.errors import BadInputError, RecipeError
 from crosstune.recipe import Phase, Recipe, yaml_file
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
+from crosstune.train import system as train_system
 from tests.train.conftest import Interrupted, MakeRun, broken_off_after, phase, scratch
 
 SCORED: dict[str, Any] = {"score_every_steps": 3}
@@ -20,13 +22,16 @@ SCORED: dict[str, Any] = {"score_every_steps": 3}
 class Suite:
     """Stands for the suite: a number that tells one model from the next, and random numbers drawn on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, fingerprint: str = "all tasks", dies_in: int = -1) -> None:
         self.vocabularies: list[int] = []
+        self.fingerprint, self.dies_in = fingerprint, dies_in
 
     def made(self, recipe: Recipe, run: RunFolder) -> "Suite":
         return self
 
     def __call__(self, model: Any, tokenizer: Any) -> dict[str, dict[str, float]]:
+        if len(self.vocabularies) == self.dies_in:
+            raise Interrupted
         torch.rand(3)
         self.vocabularies.append(len(tokenizer))
         return {"sum": {"acc": sum(parameter.sum().item() for parameter in model.parameters())}}
@@ -74,6 +79,64 @@ def test_a_run_that_breaks_off_has_every_score_once(make_run: MakeRun, tmp_path:
     train_stage.run(recipe, broken, make_score=again.made)
     assert scores(broken) == scores(whole)
     assert len(again.vocabularies) == 2  # steps 6 and 8; 0 and 3 were scored before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dies_in", "resumed_at"), [(1, 3), (2, 6), (3, 9)])
+def test_a_kill_in_the_middle_of_scoring_costs_no_step_and_no_score(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], dies_in: int, resumed_at: int
+) -> None:
+    systems = {"base": scratch(phases=[phase(num_steps=9)])}
+    recipe, whole = make_run(systems, root=tmp_path / "whole", **SCORED)
+    train_stage.run(recipe, whole, make_score=Suite().made)
+    recipe, broken = make_run(systems, root=tmp_path / "broken", **SCORED)
+    with pytest.raises(Interrupted):
+        train_stage.run(recipe, broken, make_score=Suite(dies_in=dies_in).made)
+    capsys.readouterr()
+    again = Suite()
+    train_stage.run(recipe, broken, make_score=again.made)
+    assert f"resumes from phase 1, step {resumed_at}\n" in capsys.readouterr().err
+    assert len(again.vocabularies) == 4 - dies_in
+    assert scores(broken) == scores(whole)
+    assert all(torch.equal(weight, weights(broken, "base")[name]) for name, weight in weights(whole, "base").items())
+
+
+@pytest.mark.slow
+def test_who_is_asked_to_stop_saves_at_once_and_scores_when_it_goes_on(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run = make_run({"base": scratch()}, **SCORED, save_every_steps=100)
+    train = train_system.train.__globals__
+    calls = iter(range(9))
+    with monkeypatch.context() as patch:
+        patch.setitem(train, "stop_requests", lambda: nullcontext(lambda: next(calls) == 2))
+        with pytest.raises(KeyboardInterrupt):
+            train_stage.run(recipe, run, make_score=Suite().made)
+    assert [row["step"] for row in scores(run)] == [0]
+    train_stage.run(recipe, run, make_score=Suite().made)
+    assert [row["step"] for row in scores(run)] == [0, 3, 6, 8]
+
+
+@pytest.mark.slow
+def test_each_row_says_what_it_is_of_where_that_changes_in_the_middle(make_run: MakeRun, tmp_path: Path) -> None:
+    systems = {"base": scratch(phases=[phase(), phase(max_length_tokens=100, on_too_long="drop", num_steps=1)])}
+    settings = {"validation": "korean", "validate_every_steps": 4}
+    recipe, run = make_run(systems, root=tmp_path / "run", **SCORED, **settings)
+    with pytest.raises(Interrupted), broken_off_after(5):
+        train_stage.run(recipe, run, make_score=Suite("all tasks").made)
+    train_stage.run(recipe, run, make_score=Suite("one task").made)
+    assert [(row["step"], row["fingerprint"]) for row in scores(run)] == [
+        (0, "all tasks"),
+        (3, "all tasks"),
+        (6, "one task"),
+        (8, "one task"),
+        (0, "one task"),
+        (1, "one task"),
+    ]
+    path = run.system("base") / "validation.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    first, *_, last = found = [row["fingerprint"] for row in rows]
+    assert found == [first] * 3 + [last] * 2 and first != last  # shorter windows in the second phase
 
 
 @pytest.mark.slow

@@ -80,25 +80,15 @@ def _call(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem) -
 def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem) -> str:
     """Return the hash of all that decides the answers. How many rows run side by side is not part of it."""
     settings = recipe.evaluate
-    instructions = [
-        suite.template.translation_instructions(direction, language, task.wordings_in(language))
-        for task in settings.tasks.values()
-        for direction in task.directions
-        for language in task.instruction_languages
-    ]
     return fingerprint(
         "answers",
-        instructions,
+        suite.instructions(),
         settings.tasks,
         {label: fingerprint_of(run.evaluation_set(label)) for label in settings.tasks_with_files},
         {label: task.file_hashes() for label, task in suite.harness_tasks.items()},
         [settings.precision, settings.engine, settings.num_bootstrap, recipe.data.prompt, recipe.languages],
         # Also the options and the date of a model's own template: an untrained system is nothing else that they change.
-        [
-            suite.template.chat_template(),
-            suite.template.prompt("{instruction}", "{input}"),
-            suite.template.completion(""),
-        ],
+        suite.prompts(),
         system.fingerprint,
     )
 

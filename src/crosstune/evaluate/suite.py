@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -70,6 +70,20 @@ class Suite:
                     fewer = min(max_items, task.max_items or max_items)
                     harness_tasks[label] = replace(self.harness_tasks[label], max_items=fewer)
         return replace(self, tasks=tasks, items=items, harness_tasks=harness_tasks)
+
+    def instructions(self) -> list[Any]:
+        """Return all instructions that translations are asked for with."""
+        return [
+            self.template.translation_instructions(direction, language, task.wordings_in(language))
+            for task in self.tasks.values()
+            for direction in task.directions
+            for language in task.instruction_languages
+        ]
+
+    def prompts(self) -> list[Any]:
+        """Return what shows how prompts are made: the template, with its options and date, and a prompt of it."""
+        example = [self.template.prompt("{instruction}", "{input}"), self.template.completion("")]
+        return [self.template.chat_template(), *example]
 
     def score(
         self,

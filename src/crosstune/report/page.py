@@ -28,7 +28,7 @@ from crosstune.report.tables.changes import (
 )
 from crosstune.report.tables.failures import CellFailures
 from crosstune.report.tables.findings import FindingGroup
-from crosstune.report.training import Curves
+from crosstune.report.training import Curves, evaluated_as
 from crosstune.report.write import bars, charts
 from crosstune.report.write.charts import Series
 from crosstune.report.write.provenance import public_recipe
@@ -83,7 +83,8 @@ def render(recipe: Recipe, page: Page) -> str:
         validation_figures=validation_figures(recipe, page.curves),
         score_figures=score_figures(recipe, page.curves),
         scored_items=sorted({number for curve in page.curves for number in curve.scored_items}),
-        unscored=[curve.label for curve in page.curves if not curve.scores],
+        changed=[name for name in ("validation", "scores") if len(evaluated_as(page.curves, name)) > 1],
+        unscored=[curve.label for curve in page.curves if not any(curve.scores)],
         system_figures=system_figures(page.curves),
         failure_figures=failures.figures(page.failures),
         failure_names=FAILURES,
@@ -131,9 +132,10 @@ def validation_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[s
     figures = []
     for language in recipe.languages.codes:
         series = [
-            Series(curve.label, curve.validation[language], styles[curve.system])
+            Series(curve.label, points[language], styles[curve.system])
             for curve in curves
-            if language in curve.validation
+            for points in curve.validation
+            if language in points
         ]
         if series:
             name = language_name(language, "en")
@@ -147,7 +149,9 @@ def score_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[str, M
     The groups are those of the figures of gain and forgetting: tasks in the known language, tasks in each new one,
     translation into it.
     """
-    scored = {(curve.system, *key): points for curve in curves for key, points in curve.scores.items()}
+    # The tasks that are scored now: others may have been before.
+    last = {curve.system: curve.scores[-1] for curve in curves if curve.scores}
+    scored = {(system, *key): points for system, scores in last.items() for key, points in scores.items()}
     found: Scores = {key: Score(*key[1:], points[-1][1], None, None, 0, "") for key, points in scored.items()}
     name = language_names("en").get
     groups = [(f"{name(recipe.languages.source)} tasks", "accuracy", source_columns(recipe, found))]
@@ -160,9 +164,10 @@ def score_figures(recipe: Recipe, curves: Sequence[Curves]) -> list[tuple[str, M
     for title, y_label, columns in groups:
         keys = [key for column in columns if (key := (column.task, column.metric)) in {key[1:] for key in scored}]
         series = [
-            Series(curve.label, means([dict(curve.scores[key]) for key in keys]), styles[curve.system])
+            Series(curve.label, means([dict(scores[key]) for key in keys]), styles[curve.system])
             for curve in curves
-            if keys and all(key in curve.scores for key in keys)
+            for scores in curve.scores
+            if keys and all(key in scores for key in keys)
         ]
         if series:
             figures.append((title, charts.line_chart(series, (520, 300), ("optimizer step", y_label))))

@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,12 @@ class Curves:
         languages: the loss by language of the completions.
         phase_starts: the steps at which a further phase began.
         num_rows: how many logged steps the curves come from.
-        validation: step and bits per byte of held-out text by language.
-        scores: step and score of the suite, by task and metric.
+        validation: step and bits per byte of held-out text by language: once more from where the text, or how much of
+            it is read at a time, was changed.
+        scores: step and score of the suite, by task and metric: once more from where the tasks, their items or how they
+            are asked were changed.
         scored_items: the largest numbers of items of a task that these scores are of; several, where that was changed.
+        fingerprints: of what the points of `validation` and of `scores` are of; what is unknown is None.
     """
 
     system: str
@@ -42,9 +46,10 @@ class Curves:
     languages: dict[str, Points] = field(default_factory=dict)
     phase_starts: list[float] = field(default_factory=list)
     num_rows: int = 0
-    validation: dict[str, Points] = field(default_factory=dict)
-    scores: dict[tuple[str, str], Points] = field(default_factory=dict)
+    validation: list[dict[str, Points]] = field(default_factory=list)
+    scores: list[dict[tuple[str, str], Points]] = field(default_factory=list)
     scored_items: set[int] = field(default_factory=set)
+    fingerprints: dict[str, set[Any]] = field(default_factory=lambda: {"validation": set(), "scores": set()})
 
 
 def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
@@ -56,15 +61,36 @@ def read_curves(recipe: Recipe, run: RunFolder) -> list[Curves]:
     paths = {system: run.system(system) / "metrics.jsonl" for system in recipe.systems}
     curves = [_curves(path, system, label_of(recipe, system)) for system, path in paths.items() if path.exists()]
     for curve in curves:
-        for step, row in _steps(run.system(curve.system) / "validation.jsonl", "bits_per_byte", curve):
+        _add_evaluations(curve, run.system(curve.system), recipe.train.score_max_items)
+    return [curve for curve in curves if curve.loss]
+
+
+def _add_evaluations(curve: Curves, folder: Path, max_items: int) -> None:
+    """Add what was scored while a system trained, apart where points cannot be compared with those before them."""
+    for evaluated_as, rows in groupby(_steps(folder / "validation.jsonl", "bits_per_byte", curve), _evaluated_as):
+        curve.fingerprints["validation"].add(evaluated_as)
+        curve.validation.append({})
+        for step, row in rows:
             for language, bits in row["bits_per_byte"].items():
-                _add(curve.validation, language, (step, bits))
-        for step, row in _steps(run.system(curve.system) / "scores_during_training.jsonl", "scores", curve):
-            curve.scored_items.add(row.get("max_items", recipe.train.score_max_items))
+                _add(curve.validation[-1], language, (step, bits))
+    for evaluated_as, rows in groupby(_steps(folder / "scores_during_training.jsonl", "scores", curve), _evaluated_as):
+        curve.fingerprints["scores"].add(evaluated_as)
+        curve.scores.append({})
+        for step, row in rows:
+            curve.scored_items.add(row.get("max_items", max_items))
             for task, metrics in row["scores"].items():
                 for metric, value in metrics.items():
-                    _add(curve.scores, (task, metric), (step, value))
-    return [curve for curve in curves if curve.loss]
+                    _add(curve.scores[-1], (task, metric), (step, value))
+
+
+def _evaluated_as(point: tuple[float, dict[str, Any]]) -> Any:
+    """Return what tells apart how rows were evaluated; earlier versions told the number of items only."""
+    return point[1].get("fingerprint", point[1].get("max_items"))
+
+
+def evaluated_as(curves: Sequence[Curves], what: str) -> set[Any]:
+    """Return the fingerprints of what all points of some curves are of: one, where all can be compared."""
+    return {fingerprint for curve in curves for fingerprint in curve.fingerprints[what]}
 
 
 def _steps(path: Path, key: str, curves: Curves) -> Iterator[tuple[float, dict[str, Any]]]:

@@ -122,7 +122,7 @@ def run_stage(recipe: "Recipe", run: RunFolder, name: str, command: str, togethe
         # Stages import none of the others: what training needs of them is handed to it.
         needed: dict[str, Any] = {}
         if name == "train" and recipe.train.score_every_steps:
-            needed["make_score"] = import_module("crosstune.evaluate.eval_during_training").scorer
+            needed["make_score"] = import_module("crosstune.evaluate.eval_during_training").SuiteScorer
         if name == "train" and recipe.mine:
             needed["mine"] = import_module("crosstune.mine.stage").mine
         if name == "train" and any(phase.replay for system in recipe.systems.values() for phase in system.phases):

@@ -115,10 +115,8 @@ class _AfterSteps:
     """What is done after steps: write their numbers down, run the checks that are due, save checkpoints.
 
     On a GPU, numbers are read when they are logged, while it computes the step after them. All are read before anything
-    rests on them: no checkpoint and no score is of weights behind a step that was not finite.
-
-    Attributes:
-        totals: of the steps whose numbers were read.
+    rests on them: no checkpoint and no score is of weights behind a step that was not finite. ``totals`` are of the
+    steps whose numbers were read.
     """
 
     def __init__(
@@ -143,20 +141,21 @@ class _AfterSteps:
         self._in_flight.append(step)
         job, done = self._job, step.batch.step + 1
         is_last = done == job.schedule.num_steps
-        is_saved = done % job.settings.save_every_steps == 0 and not is_last
         position = Position(job.index, done)
         has_checks = any(check.is_due(position, job.schedule.num_steps) for check in job.checks)
+        is_saved = done % job.settings.save_every_steps == 0 and (has_checks or not is_last)
         rests_on_all = is_last or is_saved or has_checks or self._stops_alone(step)
         self._read(0 if rests_on_all or step.copied is None else self._num_left(done))
         if self._stopping:
             self._read(0)
-        if has_checks:
-            self.run_checks()
         if is_saved or self._stopping:
             self._save()
         if self._stopping:
             self._context.checkpoints.wait()
             raise KeyboardInterrupt
+        # Behind the checkpoint: a kill in the middle of them costs no step. Resumed there, a run makes those it lacks.
+        if has_checks:
+            self.run_checks()
         if not self._in_flight:
             self._since = time.monotonic()
 

@@ -1,8 +1,8 @@
 """What is scored while a phase trains: held-out text, and the suite."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,8 +10,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from crosstune.train.metrics import MetricsFile
 from crosstune.train.position import Position
 
-ScoreSuite = Callable[[PreTrainedModel, PreTrainedTokenizerBase], dict[str, dict[str, float]]]
-"""Scores a model on the suite, as {task: {metric: value}}, and leaves it as it was."""
+
+class ScoreSuite(Protocol):
+    """Scores a model on the suite, as {task: {metric: value}}, and leaves it as it was.
+
+    Attributes:
+        fingerprint: of what is asked and how it is judged: scores with the same one can be compared.
+    """
+
+    fingerprint: str
+
+    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, float]]:
+        """Score a model as it is now."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,8 @@ class PeriodicEval:
         key: of its result, in a row of the file.
         evaluate: returns the result; its last argument is the number of tokens of a forward pass.
         file: where the rows go.
-        facts: what each row says of how it was evaluated: settings may change before a training goes on.
+        facts: what each row says of how it was evaluated, with a fingerprint of all that decides the result but the
+            model: settings and files may change before a training goes on.
     """
 
     name: str
@@ -31,7 +42,7 @@ class PeriodicEval:
     evaluate: Callable[[Accelerator, Any, int], dict[str, Any]]
     every_steps: int
     file: MetricsFile
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any]
 
     def is_due(self, position: Position, num_steps: int) -> bool:
         """Return whether it is due here, and was not done before an interruption."""

@@ -23,7 +23,8 @@ from crosstune.models.pieces import num_rows
 from crosstune.recipe import Phase
 from crosstune.runs import ranks
 from crosstune.runs.files import write_json, write_jsonl
-from crosstune.runs.folder import RunFolder
+from crosstune.runs.fingerprint import fingerprint
+from crosstune.runs.folder import RunFolder, fingerprint_of
 from crosstune.runs.hashes import MODEL_CARD, describe_files
 from crosstune.terminal.output import note
 from crosstune.tokens.store import mixture_tokens, watch_tokens
@@ -245,13 +246,14 @@ def _checks(task: TrainingTask, phase: Phase, accelerator: Accelerator) -> list[
     """Return what the recipe wants to have scored while the phase trains: held-out text, the suite."""
     settings = task.recipe.train
     checks = []
+    facts: dict[str, Any]
     if settings.validation is not None:
         tokens = _tokens(task, settings.validation, accelerator)
         texts = held_out_text(tokens, load_tokenizer(str(task.start.tokenizer)), phase.max_length_tokens)
-        file = MetricsFile(task.folder / "validation.jsonl")
-        checks.append(
-            PeriodicEval("validation", "bits_per_byte", partial(score_text, texts), settings.validate_every_steps, file)
-        )
+        file, every_steps = MetricsFile(task.folder / "validation.jsonl"), settings.validate_every_steps
+        of_text = fingerprint_of(task.run.mixture(settings.validation))
+        facts = {"fingerprint": fingerprint("held-out text", of_text, phase.max_length_tokens)}
+        checks.append(PeriodicEval("validation", "bits_per_byte", partial(score_text, texts), every_steps, file, facts))
     if settings.score_every_steps is not None and task.score is not None:
         score, tokenizer = task.score, load_tokenizer(str(task.start.tokenizer))
         if accelerator.num_processes > 1:
@@ -261,7 +263,8 @@ def _checks(task: TrainingTask, phase: Phase, accelerator: Accelerator) -> list[
                 "gain and forgetting on several, and `crosstune evaluate` scores the result"
             )
         file = MetricsFile(task.folder / "scores_during_training.jsonl")
-        every_steps, facts = settings.score_every_steps, {"max_items": settings.score_max_items}
+        every_steps = settings.score_every_steps
+        facts = {"fingerprint": score.fingerprint, "max_items": settings.score_max_items}
         checks.append(
             PeriodicEval("suite", "scores", lambda _, model, __: score(model, tokenizer), every_steps, file, facts)
         )
