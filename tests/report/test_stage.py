@@ -241,6 +241,6 @@ def test_all_four_cells_can_be_explored(recipe: Recipe, run: RunFolder) -> None:
 @pytest.mark.slow
 def test_scores_as_json_are_the_rows_of_the_csv(recipe: Recipe, run: RunFolder) -> None:
     stage.run(recipe, run)
-    found = json.loads(to_json(read_scores(recipe, run), recipe.seed))
+    found = json.loads(to_json(recipe, read_scores(recipe, run)))
     with (run.report / "tables.csv").open(encoding="utf-8", newline="") as file:
         assert [{name: str(value) for name, value in row.items()} for row in found] == list(csv.DictReader(file))

@@ -95,4 +95,4 @@ def score(
         in_languages = language_suite(choice, language, num_fewshot, chat_template, copies)
         recipe, folder = run(asked, choice, out, in_languages)
     if as_json:
-        write_json(to_json(read_scores(recipe, folder), recipe.seed))
+        write_json(to_json(recipe, read_scores(recipe, folder)))

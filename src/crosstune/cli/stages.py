@@ -63,7 +63,7 @@ def _start(
         # Imported here: the command line answers --help without loading NumPy.
         from crosstune.report.scores import read_scores, to_json
 
-        write_json(to_json(read_scores(recipe, run_folder), recipe.seed))
+        write_json(to_json(recipe, read_scores(recipe, run_folder)))
 
 
 def run(

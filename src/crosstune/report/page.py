@@ -75,6 +75,7 @@ def render(recipe: Recipe, page: Page) -> str:
         facts=page.facts,
         reference=label_of(recipe, recipe.evaluate.reference_system),
         recipe_text=public_recipe(recipe),
+        seeds=seeds(recipe),
         styles=Markup(charts.styles() + (_TEMPLATES / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -93,6 +94,12 @@ def render(recipe: Recipe, page: Page) -> str:
         tasks_with_items=page.outputs.num_items,
         items_per_task=ITEMS_PER_TASK,
     )
+
+
+def seeds(recipe: Recipe) -> str:
+    """Return the recipe's seed, and those of systems that were trained with another."""
+    others = {name: seed for name in recipe.systems if (seed := recipe.seed_of(name)) != recipe.seed}
+    return "; ".join([str(recipe.seed), *(f"{label_of(recipe, name)}: {seed}" for name, seed in others.items())])
 
 
 def gain_figures(recipe: Recipe, changes: Sequence[Change]) -> list[tuple[str, Markup]]:
@@ -248,8 +255,11 @@ def task_labels(tables: Sequence[Table], outputs: Outputs) -> dict[str, str]:
 
 
 def bar(column: Column, cell: TableCell) -> Markup:
-    """Draw a cell's value and interval on the column's scale, with a tick at the chance level; nothing for a change."""
-    if cell.value is None or column.signed:
+    """Draw a cell's value and interval on the column's scale, with a tick at the chance level.
+
+    Nothing for a change, nor where the scale has no end: 1.5 and 3 bits per byte would both fill it.
+    """
+    if cell.value is None or column.signed or not column.is_bounded:
         return Markup("")
 
     def place(value: float) -> float:

@@ -69,29 +69,29 @@ def paired_interval(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> t
     return float(low), float(high)
 
 
-def to_csv(scores: Scores, seed: int) -> str:
-    """Return every score as CSV, at full precision; an empty field where there is no interval."""
+def to_csv(recipe: Recipe, scores: Scores) -> str:
+    """Return every score as CSV, at full precision, with its system's seed; an empty field without an interval."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    writer.writerows(_csv_rows(scores, seed))
+    writer.writerows(_csv_rows(recipe, scores))
     return stream.getvalue()
 
 
-def to_json(scores: Scores, seed: int) -> str:
+def to_json(recipe: Recipe, scores: Scores) -> str:
     """Return the rows of the CSV as a JSON list; null where there is no interval."""
-    return json.dumps(_rows(scores, seed), ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(_rows(recipe, scores), ensure_ascii=False, indent=2) + "\n"
 
 
 def to_rows(recipe: Recipe, run: RunFolder) -> list[dict[str, Any]]:
     """Return every score of a run as the rows of the CSV."""
-    return _rows(read_scores(recipe, run), recipe.seed)
+    return _rows(recipe, read_scores(recipe, run))
 
 
-def _rows(scores: Scores, seed: int) -> list[dict[str, Any]]:
-    return [dict(zip(CSV_COLUMNS, row, strict=True)) for row in _csv_rows(scores, seed)]
+def _rows(recipe: Recipe, scores: Scores) -> list[dict[str, Any]]:
+    return [dict(zip(CSV_COLUMNS, row, strict=True)) for row in _csv_rows(recipe, scores)]
 
 
-def _csv_rows(scores: Scores, seed: int) -> Iterator[tuple[Any, ...]]:
+def _csv_rows(recipe: Recipe, scores: Scores) -> Iterator[tuple[Any, ...]]:
     for (system, *_), score in scores.items():
-        yield system, score.task, score.metric, score.value, score.low, score.high, score.n, seed
+        yield system, score.task, score.metric, score.value, score.low, score.high, score.n, recipe.seed_of(system)

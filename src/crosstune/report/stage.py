@@ -12,10 +12,11 @@ from crosstune.report.tables import failures, forgetting
 from crosstune.report.tables import significance as comparisons
 from crosstune.report.tables.build import further_tables, paper_tables
 from crosstune.report.tables.cells import Table
-from crosstune.report.tables.changes import change_table, figure_points
+from crosstune.report.tables.changes import change_table, figure_points, of_adapted
 from crosstune.report.tables.few_resamples import few_resamples
 from crosstune.report.tables.findings import best_per_column, findings
 from crosstune.report.tables.one_answer import one_answer
+from crosstune.report.tables.scored_alike import scored_otherwise
 from crosstune.report.tables.summary import summary
 from crosstune.report.tables.unequal_tokens import unequal_tokens
 from crosstune.report.training import read_curves
@@ -50,6 +51,7 @@ def run(recipe: Recipe, run: RunFolder) -> None:
     main = [replace(table, sentence=best_per_column(table, p_values)) for table in main]
     change = change_table(recipe, evidence)
     changes = with_provenance(recipe, [comparisons.judged(recipe, change, p_values)])[0] if change else None
+    shown_changes = of_adapted(recipe, changes)
     labels = task_labels([*further, *main], outputs)
     failed = failures.read_failures(recipe, outputs, labels)
     forgot = forgetting.verdicts(recipe, scores, change)
@@ -60,11 +62,12 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         findings=[
             *findings(recipe, evidence, main, changes, forgetting.sentence(forgot)),
             *one_answer(recipe, outputs, labels),
+            *scored_otherwise(recipe, scores, labels),
             *few_resamples(compared, evidence.resamples, labels),
             *unequal_tokens(facts.systems),
         ],
         main_tables=main,
-        changes=changes,
+        changes=shown_changes,
         further_tables=further,
         figure=figure_points(recipe, scores),
         curves=read_curves(recipe, run),
@@ -73,8 +76,8 @@ def run(recipe: Recipe, run: RunFolder) -> None:
         facts=facts,
         signatures=sorted({(score.task, score.metric, score.signature) for score in scores.values()}),
     )
-    every_table = [*main, *([changes] if changes else []), *further]
-    write_text(run.report / "tables.csv", to_csv(scores, recipe.seed))
+    every_table = [*main, *([shown_changes] if shown_changes else []), *further]
+    write_text(run.report / "tables.csv", to_csv(recipe, scores))
     write_text(run.report / "comparisons.csv", comparisons.to_csv(compared))
     write_json(run.report / "levels.json", levels.to_json(found_levels))
     write_json(run.report / "forgetting.json", forgetting.to_json(forgot))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from crosstune.recipe import Recipe
 from crosstune.report.scores import Scores
-from crosstune.report.tables.build import label_of
+from crosstune.report.tables.build import is_share_of_nothing, label_of
 from crosstune.report.tables.cells import Column, Table, TableCell, TableRow, mark_best
 from crosstune.report.tables.changes import source_columns, target_columns
 from crosstune.report.tables.columns import text_columns, translation_columns
@@ -39,7 +39,8 @@ def tables_of(study: Study, recipe: Recipe, scores: Scores, findings: Sequence[S
     ``scores`` are those of one run, for the tasks that there are.
     """
     tables = []
-    for title, columns in _groups(recipe, scores):
+    for title, of_one_run in _groups(recipe, scores):
+        columns = [_over_cells(findings, column) for column in of_one_run]
         rows = [
             TableRow(
                 system, _label(study, recipe, cell, system), tuple(_mean(findings, cell, system, c) for c in columns)
@@ -108,9 +109,18 @@ def _find(findings: Sequence[SystemScore], cell: str, system: str, column: Colum
     return next((one for one in findings if (one.cell, one.system, one.task, one.metric) == wanted), None)
 
 
+def _over_cells(findings: Sequence[SystemScore], column: Column) -> Column:
+    """Return a column of one run's scores for those of all cells, which may ask other items."""
+    sizes = {one.n for one in findings if (one.task, one.metric) == (column.task, column.metric)}
+    return replace(column, is_of_same_items=column.is_of_same_items and len(sizes) < 2)
+
+
 def _mean(findings: Sequence[SystemScore], cell: str, system: str, column: Column) -> TableCell:
     finding = _find(findings, cell, system, column)
-    return TableCell() if finding is None else TableCell(finding.mean, spread=finding.sd)
+    best = _find(findings, cell, system, replace(column, metric="bleu_best"))
+    if finding is None or (best is not None and is_share_of_nothing(column.metric, best.mean)):
+        return TableCell()
+    return TableCell(finding.mean, spread=finding.sd)
 
 
 def _change_table(

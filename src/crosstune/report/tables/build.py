@@ -75,7 +75,7 @@ def build_table(recipe: Recipe, scores: Scores, name: str, title: str, columns: 
     """Fill a table with every system of the recipe; a missing score stays empty."""
     rows = []
     for system, settings in recipe.systems.items():
-        cells = tuple(_cell(scores.get((system, column.task, column.metric))) for column in columns)
+        cells = tuple(_cell(_shown_score(scores, (system, column.task, column.metric))) for column in columns)
         figures: tuple[float | None, ...] = tuple(column.paper(settings.paper_system) for column in columns)
         has_figures = recipe.report.paper_figures and any(figure is not None for figure in figures)
         rows.append(
@@ -101,6 +101,16 @@ def _notes(columns: Sequence[Column], rows: Sequence[TableRow]) -> tuple[str, ..
         scale = "; it prints BLEU from 0 to 1, shown here times 100" if columns[0].top == 100 else ""
         notes.append(f"Below a system: the paper's result for LLaMA-2-7B on its own test sets{scale}.")
     return tuple(notes)
+
+
+def is_share_of_nothing(metric: str, best: float) -> bool:
+    """Return whether a metric is the worst wording as a share of the best, and by that one nothing is translated."""
+    return metric == "bleu_worst_to_best" and best < 1
+
+
+def _shown_score(scores: Scores, key: tuple[str, str, str]) -> Score | None:
+    best = scores.get((*key[:2], "bleu_best"))
+    return None if best is not None and is_share_of_nothing(key[2], best.value) else scores.get(key)
 
 
 def _cell(score: Score | None) -> TableCell:

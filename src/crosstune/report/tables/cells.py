@@ -22,6 +22,8 @@ class Column:
         majority: what the most frequent answer gives.
         baseline: what the training rows give without a model, by which method.
         is_scale_known: its scores lie between 0 and `top`, or are bits per byte; False of other numbers beyond 1.
+        is_of_same_items: every system's score is of the same items; others are no rank, as the accuracy among the items
+            that each answered.
         less_is_better: less of it is better; of a difference, below zero is.
         signed: the cells are differences.
         paper_decimals: of the paper's figures.
@@ -38,6 +40,7 @@ class Column:
     majority: float | None = None
     baseline: tuple[str, float] | None = None
     is_scale_known: bool = True
+    is_of_same_items: bool = True
     less_is_better: bool = False
     signed: bool = False
     paper_decimals: int = 2
@@ -80,10 +83,20 @@ class Column:
         method, reached = self.baseline or ("", None)
         floors = {
             "levels": levels,
-            "nothing": 1.0 if self.metric == "bleu" and self.top == 100 else None,
+            "nothing": 1.0 if self.metric.startswith("bleu") and self.top == 100 else None,
             f"{method} without a model": reached,
         }
         return {name: floor for name, floor in floors.items() if floor is not None}
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether its scores lie between 0 and `top`."""
+        return self.is_scale_known and self.metric != "bits_per_byte"
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether one of its scores may be the best."""
+        return self.metric not in UNRANKED and self.is_of_same_items
 
     @property
     def measure(self) -> str:
@@ -197,7 +210,7 @@ def mark_best(table: Table) -> Table:
     best: list[str | None] = []
     for index, column in enumerate(table.columns):
         values = [value for row in table.rows if (value := row.cells[index].value) is not None]
-        is_ranked = column.metric not in UNRANKED and len(values) > 1 and max(values) > min(values)
+        is_ranked = column.is_ranked and len(values) > 1 and max(values) > min(values)
         choose = min if column.less_is_better else max
         is_above = column.floor is None or not values or choose(values) > column.floor
         best.append(column.text(choose(values)) if is_ranked and is_above else None)

@@ -97,13 +97,19 @@ def change_of(changes: Table | None, system: str) -> dict[tuple[str, str], tuple
     return {(c.task, c.metric): (c, cell) for c, cell in zip(changes.columns, row.cells, strict=True)}
 
 
+def of_adapted(recipe: Recipe, changes: Table | None) -> Table | None:
+    """Return the changes of the adapted systems: what the reference was made from gained and lost nothing by it."""
+    rows = tuple(row for row in changes.rows if row.system in recipe.adapted_systems) if changes else ()
+    return replace(changes, rows=rows) if changes and rows else None
+
+
 def says_nothing(column: Column, value: float) -> bool:
     """Return whether a score is of answers that translate nothing."""
     return column.metric == "bleu" and value < 1
 
 
 def change_table(recipe: Recipe, evidence: Evidence) -> Table | None:
-    """Return every adapted system minus the reference system, with paired intervals; None without a reference.
+    """Return every system minus the reference system, with paired intervals; None without a reference.
 
     Below 1 BLEU nothing is translated: a difference of two such scores has no interval, and is marked as nothing.
     """
@@ -185,12 +191,11 @@ def figure_points(recipe: Recipe, scores: Scores) -> list[Change]:
         for columns in (into_target_columns, target_columns)
     ]
     points = []
-    for system in recipe.systems:
-        if system != reference:
-            source = _mean_change(scores, system, reference, source_columns(recipe, scores))
-            gains = tuple(_mean_change(scores, system, reference, group) for group in groups)
-            if source is not None:
-                points.append(Change(system, label_of(recipe, system), source, gains))
+    for system in recipe.adapted_systems:
+        source = _mean_change(scores, system, reference, source_columns(recipe, scores))
+        gains = tuple(_mean_change(scores, system, reference, group) for group in groups)
+        if source is not None:
+            points.append(Change(system, label_of(recipe, system), source, gains))
     return points
 
 

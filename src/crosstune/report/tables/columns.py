@@ -131,6 +131,7 @@ def column_of(recipe: Recipe, scores: Scores, task: str, metric: str) -> Column:
         heading=title,
         detail=_detail(metric, found),
         is_scale_known=metric in METRIC_TITLES or all(0 <= score.value <= 1 for score in found),
+        is_of_same_items=_are_of_same_items(found),
         less_is_better=_less_is_better(metric, found),
         top=_top(metric),
         chance=chance if metric in ("acc", "acc_norm") else None,
@@ -166,6 +167,7 @@ def _translation_column(scores: Scores, label: str, metric: str, direction: str,
         heading=f"{source.capitalize()}→{target.capitalize()}",
         group=f"{language_name(instruction, 'en')} instruction",
         detail=_detail(metric, found),
+        is_of_same_items=_are_of_same_items(found),
         less_is_better=_less_is_better(metric, found),
         top=_top(metric),
         paper_decimals=1,
@@ -198,6 +200,11 @@ def _less_is_better(metric: str, scores: Sequence[Score]) -> bool:
     return any(score.less_is_better for score in scores) if scores else is_less_better(metric)
 
 
+def _are_of_same_items(scores: Sequence[Score]) -> bool:
+    """Return whether no two scores are known to be of other items."""
+    return len({score.n for score in scores}) < 2 and len({score.items for score in scores if score.items}) < 2
+
+
 def _detail(metric: str, scores: Sequence[Score]) -> str:
     title = METRIC_TITLES.get(metric, metric)
     if _less_is_better(metric, scores) and metric not in UNRANKED:
@@ -207,4 +214,5 @@ def _detail(metric: str, scores: Sequence[Score]) -> str:
         return title
     count = f"{items[0]:,}" if len(items) == 1 else f"{items[0]:,} to {items[-1]:,}"
     # No-break spaces keep "n = 500" on one line of a narrow heading.
-    return f"{title}, n\u00a0=\u00a0{count}"
+    detail = f"{title}, n\u00a0=\u00a0{count}"
+    return detail if _are_of_same_items(scores) else f"{detail}, of each system's own items: no best"

@@ -203,9 +203,11 @@ def p_values_of(table: Table, row: TableRow, index: int, by_pair: SignedP) -> di
     """Return a cell's p-values against the others of its column, by system; infinite where nothing was tested."""
     column, cell = table.columns[index], row.cells[index]
     # Below 1 BLEU nothing is translated: two such systems differ in nothing that a reader wants to know.
+    if cell.value is None:
+        return {}
     return {
         other.system: by_pair.get((column.task, column.metric, row.system, other.system), math.inf)
-        if column.top == 1 or max(cell.value or 0, other.cells[index].value or 0) >= 1
+        if column.top == 1 or max(cell.value, other.cells[index].value or 0) >= 1
         else math.inf
         for other in table.rows
         if other is not row and other.cells[index].value is not None

@@ -45,7 +45,7 @@ def model_card(
         f"---\n{_yaml(_metadata(recipe, system, scores))}---",
         f"# {escape(label_of(recipe, system))}",
         _summary(recipe, system),
-        _how_to_ask(recipe, bos_of(run)),
+        _how_to_ask(recipe, bos_of(run), _learnt_prompts(recipe, system)),
         *_results(recipe, system, tables),
         *_provenance(recipe, run, system, facts),
         _limits(recipe),
@@ -112,7 +112,18 @@ def _summary(recipe: Recipe, system: str) -> str:
     return escape(f"A causal language model for {languages} that {came}.{about}").replace("\\`", "`")
 
 
-def _how_to_ask(recipe: Recipe, bos: str) -> str:
+def _learnt_prompts(recipe: Recipe, system: str) -> bool:
+    """Return whether a system, or one that it starts from, was trained on anything but plain text."""
+    settings, sources = recipe.systems[system], recipe.data.sources
+    for phase in settings.phases:
+        parts = recipe.data.mixtures.get(phase.mixture, ())
+        # Pairs of answers, which are mined, have prompts.
+        if phase.replay or not parts or any(sources[part.source].kind != "text" for part in parts):
+            return True
+    return any(_learnt_prompts(recipe, other) for other in recipe.needed_by(system))
+
+
+def _how_to_ask(recipe: Recipe, bos: str, is_learnt: bool) -> str:
     template = template_of(recipe)
     direction = recipe.languages.directions[0]
     try:
@@ -121,8 +132,13 @@ def _how_to_ask(recipe: Recipe, bos: str) -> str:
         instruction = "Your instruction"
     prompt = template.prompt(instruction, "Your text")
     start = f". The first token, `{bos}`, is the BOS; leave it out where your tokenizer adds it" if bos else ""
+    about = (
+        "It was trained on prompts of this form, which"
+        if is_learnt
+        else "It was trained on plain text alone, and learnt no form of question here. It was scored with prompts that"
+    )
     return (
-        "# How to ask it\n\nIt was trained on prompts of this form, which its chat template writes "
+        f"# How to ask it\n\n{about} its chat template writes "
         f"(`tokenizer.apply_chat_template`, or any engine's chat endpoint); the answer follows{start}:"
         f"\n\n```\n{bos}{prompt}\n```"
     )
