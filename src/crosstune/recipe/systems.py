@@ -1,6 +1,6 @@
 """The section ``systems``: the models of the comparison, what each starts from, and how it is trained."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -39,20 +39,11 @@ class NewRows(Section):
         "its translations, or random [`aligned` if the first phases translate into the target language]",
     )
     noise: Annotated[float, Field(ge=0)] = Field(
-        1.0,
-        description="standard deviation of added Gaussian noise, relative to that of the old rows [1 for "
-        "`mean_of_subwords`, 0 for the others]",
+        0.0, description="standard deviation of added Gaussian noise, relative to that of the old rows"
     )
     mixture: Name | None = Field(
         None, description="what `focus` learns its word vectors from, or `aligned` its dictionary (translations)"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _noise_of_its_method(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "noise" not in content:
-            return {**content, "noise": 1.0 if content.get("method", "mean_of_subwords") == "mean_of_subwords" else 0.0}
-        return content
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
