@@ -96,7 +96,7 @@ def test_scores_are_the_share_of_items_by_turns_and_the_share_of_each_rule_with_
         "pass_rate_one_turn": (0.5, 2),
         "pass_rate_two_turns": (0.0, 2),
         "answered_in_language": (1.0, 4),
-        "kept": (0.4, 5),
+        "kept": (0.4, 4),
         "kept_again_in_capitals": (0.0, 2),
         "kept_lowercase": (1.0, 2),
         "kept_no_commas": (0.0, 1),

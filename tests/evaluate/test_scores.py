@@ -20,6 +20,7 @@ from crosstune.evaluate.scores import (
     mean_of_tasks_score,
     mean_score,
     over_wordings,
+    share_of_parts_score,
     translation_scores,
 )
 
@@ -282,3 +283,19 @@ def test_one_item_has_no_bootstrap() -> None:
     [mean] = [score for score in over_wordings("task", [[bleu], [bleu]]) if score.metric == "bleu_mean"]
     assert mean.value == bleu.value and mean.low is None
     assert mean_score(scored(1), "acc", [1.0]).low == pytest.approx(0.2065, abs=1e-4)
+
+
+def test_the_interval_of_rules_that_are_kept_is_over_answers_since_those_of_one_go_together() -> None:
+    generator = np.random.default_rng(0)
+    inside = 0
+    for _ in range(300):
+        # Of a hundred answers each keeps both of its rules or neither, as an empty one does.
+        parts = [(2.0 * (share < 0.6), 2) for share in generator.random(100)]
+        found = share_of_parts_score(scored(100, num_bootstrap=10), "kept", parts)
+        assert found.n == 100 and found.low is not None and found.high is not None
+        inside += found.low <= 0.6 <= found.high
+    assert inside >= 0.93 * 300
+    uneven = share_of_parts_score(scored(3), "kept", [(2.0, 2), (1.0, 1), (0.0, 1)])
+    assert uneven.value == 0.75 and uneven.resamples is not None and {*np.round(uneven.resamples, 2)} >= {0.0, 1.0}
+    whole = share_of_parts_score(scored(3), "kept", [(2.0, 2), (1.0, 1), (1.0, 1)])
+    assert (whole.value, whole.high) == (1.0, 1.0) and whole.low == wilson(3, 3)[0]

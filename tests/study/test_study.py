@@ -196,6 +196,31 @@ def test_p_values_are_corrected_over_the_cells_of_a_task_and_metric() -> None:
     assert {one.to_base and one.to_base.p_holm for one in found} == {None}
 
 
+def test_the_base_is_one_model_without_a_spread_and_named_by_what_starts_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scores(recipe: Recipe, _run: RunFolder) -> Scores:
+        value = 0.4 + 0.1 * recipe.seed_of("ours")
+        return {
+            (system, "copa", "acc"): Score("copa", "acc", 0.4 if system != "ours" else value, None, None, 10, "")
+            for system in recipe.systems
+        }
+
+    monkeypatch.setattr(comparison, "read_scores", scores)
+    monkeypatch.setattr(comparison, "read_resamples", lambda _recipe, _run: {})
+    for base, label in (("llama", "LLaMA, which all start from"), ("lora", "LLaMA (Ko), the reference")):
+        path = write_study(tmp_path, common={"evaluate.reference_system": base})
+        study = load_study(path)
+        runs = list(runs_of(study, path, [f"runs_root={tmp_path}"], quick=False))
+        found = comparison.compare(study, runs)
+        [one] = [finding for finding in found if finding.system == base]
+        assert (one.values, one.sd) == ((0.4,), None)
+        assert all(finding.sd == pytest.approx(0.0707, abs=1e-4) for finding in found if finding.system == "ours")
+        recipe, of_runs = comparison.of_all_runs(runs)
+        rows = tables_of(study, recipe, of_runs, found)[0].rows
+        assert [row.label for row in rows if row.system == base] == [label]
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("quick_run")
 def test_a_recipe_with_seeds_shows_means_and_spreads(quick_run: tuple[Path, str], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from crosstune.evaluate.cells import Cell
-from crosstune.evaluate.scores import Scored, keyword_label, mean_score
+from crosstune.evaluate.scores import Scored, keyword_label, mean_score, share_of_parts_score
 from crosstune.prompts.conversation import Turn
 from crosstune.prompts.templates import Template
 from crosstune.recipe import EvaluationTask
@@ -129,10 +129,14 @@ def instruction_scores(scored: Scored, asked: AskedInstructions) -> list[Score]:
         places = [place for place, turn in enumerate(turns) if turn == number]
         scores += [mean_score(scored.of_items(places), name, [passes[place] for place in places])] if places else []
     scores.append(mean_score(scored, "answered_in_language", in_language))
-    for kind in ("", *dict.fromkeys(sorted(kind for _, kind, _ in kept))):
-        chosen = [(item, value) for item, of_kind, value in kept if kind in ("", of_kind)]
+    by_item: dict[str, list[float]] = {}
+    for item, _, value in kept:
+        by_item.setdefault(item, []).append(value)
+    scores.append(share_of_parts_score(scored, "kept", [(sum(found), len(found)) for found in by_item.values()]))
+    for kind in dict.fromkeys(sorted(kind for _, kind, _ in kept)):
+        chosen = [(item, value) for item, of_kind, value in kept if kind == of_kind]
         of_rule = replace(scored, items=tuple(f"{item} {kind}" for item, _ in chosen))
-        scores.append(mean_score(of_rule, f"kept_{kind}" if kind else "kept", [value for _, value in chosen]))
+        scores.append(mean_score(of_rule, f"kept_{kind}", [value for _, value in chosen]))
     return scores
 
 

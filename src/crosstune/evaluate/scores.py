@@ -68,6 +68,19 @@ def mean_score(scored: Scored, metric: str, values: Sequence[float]) -> Score:
     return replace(score, low=low, high=high, interval="wilson", signature=signature)
 
 
+def share_of_parts_score(scored: Scored, metric: str, parts: Sequence[tuple[float, int]]) -> Score:
+    """Score a share of all parts of items, each item's (parts that count, parts) given, as the rules that are kept.
+
+    The parts of an item go together: items are resampled, and Wilson's interval is that of as many items.
+    """
+    sums = np.asarray(parts, np.float64)
+    resamples = resample(sums, lambda drawn: drawn[:, 0] / drawn[:, 1], scored.num_bootstrap)
+    score, n = scored.make(metric, float(sums[:, 0].sum() / sums[:, 1].sum()), resamples), len(parts)
+    low, high = wilson(score.value * n, n)
+    signature = "|".join(part for part in (scored.signature, "ci:wilson of items") if part)
+    return replace(score, low=low, high=high, interval="wilson", signature=signature)
+
+
 def bits_per_byte_score(scored: Scored, values: Sequence[tuple[float, int]]) -> Score:
     """Score texts from their (log-probability in nats, bytes of UTF-8): all bits over all bytes; less is better."""
     sums = np.asarray(values, np.float64)

@@ -28,9 +28,14 @@ _LESS_IS_BETTER = (
 )
 
 
+def over_wordings_of(metric: str) -> str:
+    """Return the metric whose best, mean or worst over wordings a metric is; another is its own."""
+    return metric.removesuffix("_best").removesuffix("_mean").removesuffix("_worst")
+
+
 def is_less_better(metric: str) -> bool:
     """Say whether less of a metric is better, by its name."""
-    return metric.removesuffix("_best").removesuffix("_mean").removesuffix("_worst") in _LESS_IS_BETTER
+    return over_wordings_of(metric) in _LESS_IS_BETTER
 
 
 @dataclass(frozen=True)

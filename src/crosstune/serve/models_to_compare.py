@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -110,7 +110,7 @@ def questions_of(candidate: Candidate) -> dict[str, list[Question]]:
         items = read_jsonl(path) if path.is_file() else []
         spec = task.spec
         if spec.judge == "keywords":
-            found[spec.title] = [
+            found[_not_yet(spec.title, label, found)] = [
                 Question(
                     spec.instruction,
                     item[spec.asked],
@@ -121,7 +121,7 @@ def questions_of(candidate: Candidate) -> dict[str, list[Question]]:
             ]
         elif spec.judge == "language":
             code = task.language or ""
-            name = f"{spec.title}, {language_name(code, 'en')}"
+            name = _not_yet(f"{spec.title}, {language_name(code, 'en')}", label, found)
             found[name] = [Question(item["question"], "", "", answer_language=code) for item in items]
         elif spec.judge == "translation":
             for direction in task.directions:
@@ -129,6 +129,11 @@ def questions_of(candidate: Candidate) -> dict[str, list[Question]]:
                     name = _cell_name(direction, asked) + (f" ({label})" if several else "")
                     found[name] = list(_translations(candidate.template, items, direction, asked))
     return {name: questions for name, questions in found.items() if questions}
+
+
+def _not_yet(name: str, label: str, taken: Container[str]) -> str:
+    """Return a name, with the task's label where another task is called alike: neither may hide the other."""
+    return f"{name} ({label})" if name in taken else name
 
 
 def _cell_name(direction: str, asked: str) -> str:

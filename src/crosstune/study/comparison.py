@@ -46,6 +46,7 @@ class SystemScore:
     Attributes:
         values: by seed, of those that have this score.
         n: items.
+        is_trained: whether each seed is a training run; the base model is one model, and has one score.
         to_reference: difference to the same system in the reference cell; None there.
         to_base: difference to the model that all start from; None for itself.
     """
@@ -58,6 +59,7 @@ class SystemScore:
     n: int
     to_reference: SystemDifference | None = None
     to_base: SystemDifference | None = None
+    is_trained: bool = True
 
     @property
     def mean(self) -> float:
@@ -66,8 +68,8 @@ class SystemScore:
 
     @property
     def sd(self) -> float | None:
-        """Return the standard deviation over the seeds; None with one."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+        """Return the standard deviation over the seeds; None with one, and of what was not trained with each."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 and self.is_trained else None
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,11 @@ def compare(study: Study, runs: Sequence[StudyRun]) -> list[SystemScore]:
                 continue
             # A score may be missing with some seeds: there is no accuracy among answers where none was given.
             found_scores = [scores[key] for scores in content.scores if key in scores]
-            values = tuple(score.value for score in found_scores)
+            values = tuple(score.value for score in (found_scores[:1] if is_base else found_scores))
             reference = found[study.reference]
             to_reference = None if cell == study.reference else _difference(content, key, reference, key, base)
             to_base = None if is_base else _difference(content, key, content, (base, *key[1:]), base)
-            findings.append(SystemScore(cell, *key, values, found_scores[0].n, to_reference, to_base))
+            findings.append(SystemScore(cell, *key, values, found_scores[0].n, to_reference, to_base, not is_base))
     return corrected(findings)
 
 

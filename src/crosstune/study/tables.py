@@ -100,8 +100,15 @@ def _label(study: Study, recipe: Recipe, cell: str, system: str) -> str:
     if len(study.cells) == 1:
         return label_of(recipe, system)
     if system not in study.systems:
-        return f"{label_of(recipe, system)}, which all start from"
+        starts_all = all(_goes_back_to(recipe, other, system) for other in study.systems)
+        return label_of(recipe, system) + (", which all start from" if starts_all else ", the reference")
     return cell if len(study.systems) == 1 else f"{cell}: {label_of(recipe, system)}"
+
+
+def _goes_back_to(recipe: Recipe, system: str, base: str) -> bool:
+    """Return whether a system starts from another, at once or through those in between."""
+    start = recipe.systems[system].start
+    return start == base or (start in recipe.systems and _goes_back_to(recipe, start, base))
 
 
 def _find(findings: Sequence[SystemScore], cell: str, system: str, column: Column) -> SystemScore | None:

@@ -10,11 +10,12 @@ from crosstune.report.page import bar, seeds
 from crosstune.report.run_facts import read_run_facts
 from crosstune.report.scores import Scores, to_csv, to_json
 from crosstune.report.tables.build import build_table, further_tables
-from crosstune.report.tables.cells import Column, TableCell
+from crosstune.report.tables.cells import Column, Table, TableCell, TableRow
 from crosstune.report.tables.changes import change_table, figure_points, of_adapted
 from crosstune.report.tables.columns import column_of
 from crosstune.report.tables.scored_alike import scored_otherwise
 from crosstune.report.tables.significance import Comparison, Evidence, marked
+from crosstune.report.write.markdown import table_to_markdown
 from crosstune.report.write.model_card import model_card
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.records import Score
@@ -123,3 +124,18 @@ def test_a_card_says_whether_the_form_of_its_prompts_was_learnt(tmp_path: Path) 
     assert "It was trained on prompts of this form" in cards["ours"]
     assert "trained on prompts" not in cards["continued"]
     assert "It was trained on plain text alone, and learnt no form of question here." in cards["continued"]
+
+
+def test_metrics_of_others_that_begin_like_ours_keep_their_scale() -> None:
+    recipe = make_recipe(Path("runs"))
+    scores = scores_of("truth", "bleu_acc", {"llama": 0.312, "ours": 0.341})
+    column = column_of(recipe, scores, "truth", "bleu_acc")
+    assert (column.top, column.floor, column.text(0.312)) == (1.0, None, "0.312")
+    for metric in ("bleu", "bleu_best", "bleu_mean", "bleu_worst", "chrf++", "chrf++_worst", "bleu_char_best"):
+        assert column_of(recipe, scores, "truth", metric).top == 100
+
+
+def test_a_label_cannot_open_a_column_or_emphasis_in_markdown() -> None:
+    rows = tuple(TableRow(label, label, (TableCell(0.5),)) for label in ("*ours | best*", "| a"))
+    printed = table_to_markdown(Table("", "T", (Column("t", "acc", "T"),), rows)).splitlines()
+    assert "| \\*ours \\| best\\* | 0.500 |" in printed and "| \\| a | 0.500 |" in printed

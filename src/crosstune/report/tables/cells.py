@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
+from crosstune.runs.records import over_wordings_of
+
 MISSING = "–"
 # Neither more nor less of it is better by itself.
 UNRANKED = ("both_keywords",)
@@ -83,7 +85,7 @@ class Column:
         method, reached = self.baseline or ("", None)
         floors = {
             "levels": levels,
-            "nothing": 1.0 if self.metric.startswith("bleu") and self.top == 100 else None,
+            "nothing": 1.0 if over_wordings_of(self.metric) == "bleu" and self.top == 100 else None,
             f"{method} without a model": reached,
         }
         return {name: floor for name, floor in floors.items() if floor is not None}

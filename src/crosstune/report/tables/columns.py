@@ -8,7 +8,7 @@ from crosstune.recipe import Recipe
 from crosstune.report import paper
 from crosstune.report.scores import Scores
 from crosstune.report.tables.cells import UNRANKED, Column
-from crosstune.runs.records import Score, is_less_better
+from crosstune.runs.records import Score, is_less_better, over_wordings_of
 
 METRIC_TITLES = {
     "acc": "accuracy",
@@ -176,8 +176,8 @@ def _translation_column(scores: Scores, label: str, metric: str, direction: str,
 
 
 def _top(metric: str) -> float:
-    is_share = metric.endswith("_worst_to_best")
-    return 100.0 if metric.startswith(("bleu", "chrf++")) and not is_share else 1.0
+    # Not all that begins alike: TruthfulQA's bleu_acc is an accuracy.
+    return 100.0 if over_wordings_of(metric) in ("bleu", "bleu_char", "chrf++") else 1.0
 
 
 def all_translation_columns(recipe: Recipe, scores: Scores, pairs: Iterable[tuple[str, str]]) -> list[Column]:

@@ -29,7 +29,9 @@ def table_to_markdown(table: Table) -> str:
         "|---|" + "---:|" * len(table.columns),
     ]
     for row in table.rows:
-        lines.append(_line(row.label, [_cell(c, cell) for c, cell in zip(table.columns, row.cells, strict=True)]))
+        lines.append(
+            _line(escape(row.label), [_cell(c, cell) for c, cell in zip(table.columns, row.cells, strict=True)])
+        )
         if row.paper:
             lines.append(_paper_line(table.columns, row))
     stamp = [f"**{escape(table.stamp)}**"] if table.stamp else []
@@ -47,7 +49,7 @@ def _paper_line(columns: Sequence[Column], row: TableRow) -> str:
 
 
 def _line(label: str, cells: Sequence[str]) -> str:
-    return f"| {escape(label) if not label.startswith('*') else label} | " + " | ".join(cells) + " |"
+    return f"| {label} | " + " | ".join(cells) + " |"
 
 
 def _cell(column: Column, cell: TableCell) -> str:
