@@ -1,6 +1,7 @@
 """The numbers are what their names say, and their intervals those of a resampling done by hand."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from scipy.stats import binom, binomtest
 from sklearn.metrics import f1_score
 
+from crosstune.evaluate import scores as scores_module
 from crosstune.evaluate.intervals import interval, resample, resampled_sums, wilson
 from crosstune.evaluate.scores import (
     Scored,
@@ -23,6 +25,7 @@ from crosstune.evaluate.scores import (
     share_of_parts_score,
     translation_scores,
 )
+from crosstune.languages.registry import language
 
 WORDS = ("부정", "긍정")
 
@@ -299,3 +302,21 @@ def test_the_interval_of_rules_that_are_kept_is_over_answers_since_those_of_one_
     assert uneven.value == 0.75 and uneven.resamples is not None and {*np.round(uneven.resamples, 2)} >= {0.0, 1.0}
     whole = share_of_parts_score(scored(3), "kept", [(2.0, 2), (1.0, 1), (1.0, 1)])
     assert (whole.value, whole.high) == (1.0, 1.0) and whole.low == wilson(3, 3)[0]
+
+
+def test_the_words_of_ter_are_characters_where_no_spaces_stand_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scores_module, "refuse_missing_bleu", lambda targets: None)
+    monkeypatch.setattr(scores_module, "language", lambda code: replace(language(code), bleu_tokenizer="char"))
+    near = {
+        "zh": ("昨天晚上总统会见了部长并讨论了新预算。", "昨天晚上总统会见了各位部长并讨论了国家的新预算。"),
+        "ja": ("昨夜、大統領はスーパーで会談した。", "昨夜、大統領はデパートで会談した。"),
+        "th": ("ฝนตกวันนี้", "ฝนตกเมื่อวาน"),
+    }
+    found = {
+        code: {score.metric: score for score in translation_scores(scored(1), [output], one([reference]), code)}
+        for code, (output, reference) in near.items()
+    }
+    assert found["zh"]["ter"].value < 30 and found["ja"]["ter"].value < 30
+    assert "asian:yes" in found["zh"]["ter"].signature
+    # Its words cannot be told: no number is better than 100 for all that is not the reference itself.
+    assert [*found["th"]] == ["bleu", "chrf++", "bleu_char"]

@@ -13,6 +13,8 @@ from crosstune.languages.registry import language
 from crosstune.runs.records import Array, OutputRow, Score, hash_of_items
 from crosstune.tokens.bits_per_byte import bits_per_byte
 
+# Scripts whose characters sacreBLEU's TER can count as words.
+_CUT_BY_TER = {"Hani", "Hira", "Kana", "Bopo"}
 # Functions of lm-evaluation-harness that take no longer than a sum.
 QUICK_AGGREGATIONS = ("median", "nanmean", "perplexity", "weighted_perplexity")
 
@@ -193,7 +195,8 @@ def translation_metrics(target_language: str) -> dict[str, Any]:
     """Return sacreBLEU's metrics of translations into a language, by the names of our scores.
 
     BLEU's words are those of sacreBLEU's tokenizer for the language; ``bleu_char`` is BLEU over characters. chrF++ has
-    word order 2. TER is the share of words to be edited, in percent: less is better.
+    word order 2. TER is the share of words to be edited, in percent: less is better. In Chinese and Japanese its words
+    are characters; it is not computed in other languages without spaces, whose sentences would be a word each.
 
     Raises:
         BadInputError: when that tokenizer is not installed.
@@ -202,12 +205,16 @@ def translation_metrics(target_language: str) -> dict[str, Any]:
     from sacrebleu.metrics import BLEU, CHRF, TER
 
     # force: an output that looks tokenized is the model's business; sacreBLEU would only warn.
-    return {
-        "bleu": BLEU(tokenize=language(target_language).bleu_tokenizer, force=True),
+    known = language(target_language)
+    metrics = {
+        "bleu": BLEU(tokenize=known.bleu_tokenizer, force=True),
         "chrf++": CHRF(word_order=2),
         "bleu_char": BLEU(tokenize="char", force=True),
-        "ter": TER(),
     }
+    if known.is_spaced:
+        return {**metrics, "ter": TER()}
+    is_cut = {*known.own_scripts} <= _CUT_BY_TER
+    return {**metrics, "ter": TER(normalized=True, asian_support=True)} if is_cut else metrics
 
 
 def over_wordings(task: str, scores: Sequence[Sequence[Score]]) -> list[Score]:

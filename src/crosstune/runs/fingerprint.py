@@ -47,7 +47,7 @@ FORMATS: dict[Kind, int] = {
     "replay": 1,
     "instructions": 3,
     "answers": 1,
-    "scores": 5,
+    "scores": 6,
     "scores during training": 1,
     "held-out text": 1,
     "baselines": 1,
