@@ -6,10 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BertConfig, BertLMHeadModel, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BertConfig,
+    BertLMHeadModel,
+    PreTrainedModel,
+)
 
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.systems import find_system
+from crosstune.models.load import load_tokenizer
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
@@ -69,6 +76,64 @@ def test_an_untrained_model_of_another_tokenizer_is_refused(
     recipe, run = make_run({"base": {"start": "smaller", "tokenizer": "base"}})
     with pytest.raises(BadInputError, match=r"has 90 embedding rows, but the tokenizer .* has 400 pieces"):
         train_stage.run(recipe, run)
+
+
+def with_pieces_turned_round(folder: Path, copy: Path) -> Path:
+    """Return a copy of a model folder whose tokenizer has the same pieces under other numbers, but for a few."""
+    shutil.copytree(folder, copy)
+    content = read_json(copy / "tokenizer.json")
+    vocabulary = content["model"]["vocab"]
+    ordinary = [piece for piece in vocabulary if vocabulary[piece] >= 300]
+    turned = dict(zip(ordinary, [vocabulary[piece] for piece in reversed(ordinary)], strict=True))
+    content["model"]["vocab"] = vocabulary | turned
+    write_json(copy / "tokenizer.json", content)
+    return copy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phases", [[], [phase(num_steps=1)]])
+@pytest.mark.parametrize("tokenizer", ["base", "extended"])
+def test_a_model_whose_own_tokenizer_numbers_pieces_otherwise_is_refused(
+    make_run: MakeRun, foreign_model: Path, tmp_path: Path, tokenizer: str, phases: list[dict[str, Any]]
+) -> None:
+    other = with_pieces_turned_round(foreign_model, tmp_path / "other")
+    recipe, run = make_run({"ours": {"start": str(other), "tokenizer": tokenizer, "phases": phases}})
+    message = r"100 of 400 pieces of the tokenizer .* have other numbers in that of .*other"
+    with pytest.raises(BadInputError, match=message):
+        train_stage.run(recipe, run)
+    with pytest.raises(BadInputError, match=message):
+        check_start(recipe, "ours", load_tokenizer(str(run.tokenizer("base"))))
+    assert not (run.system("ours") / "system.json").exists()
+
+
+@pytest.mark.slow
+def test_a_model_that_was_extended_by_other_pieces_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    systems = {"base": scratch(phases=[phase(num_steps=1)]), "ours": {"start": "base", "tokenizer": "extended"}}
+    recipe, run = make_run(systems, root=tmp_path / "before")
+    train_stage.run(recipe, run)
+    other = tmp_path / "other"
+    shutil.copytree(run.system("ours") / "model", other)
+    recipe, run = make_run({"more": {"start": str(other), "tokenizer": "extended", "phases": [phase(num_steps=1)]}})
+    train_stage.run(recipe, run)
+    # As many pieces, the last ones for other words.
+    content = read_json(other / "tokenizer.json")
+    last = sorted(content["model"]["vocab"], key=content["model"]["vocab"].__getitem__)[-2:]
+    swapped = dict(zip(last, [content["model"]["vocab"][piece] for piece in reversed(last)], strict=True))
+    content["model"]["vocab"] |= swapped
+    write_json(other / "tokenizer.json", content)
+    with pytest.raises(BadInputError, match=r"2 of 420 pieces .* have other numbers"):
+        train_stage.run(recipe, run)
+
+
+def test_tokens_that_were_added_may_have_other_names(make_run: MakeRun, foreign_model: Path, tmp_path: Path) -> None:
+    renamed = tmp_path / "renamed"
+    shutil.copytree(foreign_model, renamed)
+    tokenizer = AutoTokenizer.from_pretrained(renamed)
+    tokenizer.add_tokens(["<|tool|>"], special_tokens=True)
+    tokenizer.save_pretrained(renamed)
+    recipe, run = make_run({"ours": {"start": str(renamed), "tokenizer": "base"}})
+    train_stage.run(recipe, run)
+    assert facts(run, "ours")["model"] == str(renamed)
 
 
 def test_a_changed_model_folder_is_trained_from_again(make_run: MakeRun, foreign_model: Path, tmp_path: Path) -> None:

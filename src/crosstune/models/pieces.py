@@ -51,6 +51,37 @@ def refuse_missing_rows(
     raise BadInputError(f"{found}; they do not match. Set tokenizer.base to the model's own tokenizer")
 
 
+def refuse_other_pieces(
+    tokenizer: PreTrainedTokenizerBase, own: PreTrainedTokenizerBase, names: tuple[str, str], num_pieces: int
+) -> None:
+    """Check that a model knows the pieces of a tokenizer by the same numbers: else its rows stand for other words.
+
+    Tokens that were added to either vocabulary may differ: chat models give reserved ones other names.
+
+    Args:
+        tokenizer: that of the system.
+        own: the one that lies beside the model.
+        names: of model and tokenizer, for messages.
+        num_pieces: of the tokenizer, those that the model was made for; rows of the others it is to get.
+
+    Raises:
+        BadInputError: with how many pieces have other numbers.
+    """
+    added = {token.content for one in (tokenizer, own) for token in one.added_tokens_decoder.values()}
+    theirs = own.get_vocab()
+    pieces = {piece: index for piece, index in tokenizer.get_vocab().items() if index < num_pieces}
+    others = [piece for piece, index in pieces.items() if theirs.get(piece) != index and piece not in added]
+    if others:
+        first = min(others, key=pieces.__getitem__)
+        there = f"{theirs[first]:,}" if first in theirs else "no piece"
+        raise BadInputError(
+            f"{len(others):,} of {len(pieces):,} pieces of the tokenizer {names[1]} have other numbers in that "
+            f"of {names[0]}, or none: {first!r} is {pieces[first]:,}, and there {there}. The model would read and "
+            "write others. All systems of a recipe share `tokenizer.base` and its extension: set it to the model's own "
+            "tokenizer; score models of other tokenizers in recipes of their own, or by `crosstune score`"
+        )
+
+
 def refuse_pieces_without_row(model: PreTrainedModel, rows: Iterable[Iterable[int]], where: str) -> None:
     """Check that a model has a row for each token; a GPU would stop in the midst of its work, without a reason.
 

@@ -18,7 +18,7 @@ from crosstune.runs.workers import at_once, run_side_by_side
 from crosstune.terminal.output import console, note, quiet
 from crosstune.tokens.store import mixture_tokens
 from crosstune.train.periodic_eval import ScoreSuite
-from crosstune.train.start import Start, check_untrained, find_start, inputs_of, mixtures_of
+from crosstune.train.start import Start, check_untrained, find_start, inputs_of, merge_partners, mixtures_of
 from crosstune.train.system import facts_of, train_system
 from crosstune.train.task import TrainingTask
 
@@ -95,7 +95,7 @@ def _task(recipe: Recipe, run: RunFolder, name: str) -> TrainingTask | None:
     elif recipe.systems[name].phases or recipe.systems[name].merge or start.needs_new_rows:
         return TrainingTask(recipe, run, name, start, wanted)
     elif ranks.is_main_process():
-        _point_at_start(run, name, start, wanted)
+        _point_at_start(run, name, start, wanted, is_merge_partner=name in merge_partners(recipe))
         note(f"{name}: nothing to train, uses {start.model}")
     return None
 
@@ -122,10 +122,10 @@ def _is_trained(run: RunFolder, name: str, wanted: str) -> bool:
     return True
 
 
-def _point_at_start(run: RunFolder, name: str, start: Start, wanted: str) -> None:
+def _point_at_start(run: RunFolder, name: str, start: Start, wanted: str, is_merge_partner: bool) -> None:
     """Write the facts of a system that is its start, and remove what an earlier recipe trained in its place."""
     folder = run.system(name)
-    num_parameters = check_untrained(start)
+    num_parameters = check_untrained(start, is_merge_partner)
     for outdated in ("model", "adapter", "checkpoints"):
         shutil.rmtree(folder / outdated, ignore_errors=True)
     for outdated in ("metrics.jsonl", "validation.jsonl", "scores_during_training.jsonl"):

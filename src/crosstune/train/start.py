@@ -19,7 +19,7 @@ from crosstune.models.gguf import model as gguf_model
 from crosstune.models.gguf.header import is_gguf
 from crosstune.models.licences import license_of
 from crosstune.models.load import check_model, load_config, load_model, load_tokenizer
-from crosstune.models.pieces import num_rows, refuse_missing_rows
+from crosstune.models.pieces import num_rows, refuse_missing_rows, refuse_other_pieces
 from crosstune.models.references import refuse_unreadable_kind
 from crosstune.models.shapes import shapes_only
 from crosstune.models.wrappers import text_config
@@ -88,6 +88,11 @@ def _merged_with(system: System) -> list[str]:
     return sorted({*system.merge.others().values()}) if system.merge else []
 
 
+def merge_partners(recipe: Recipe) -> set[str]:
+    """Return the systems that others are merged with, whose pieces are matched by text: their numbers may be others."""
+    return {other for system in recipe.systems.values() for other in _merged_with(system)}
+
+
 def locate_start(recipe: Recipe, name: str) -> tuple[str, str | None]:
     """Return the folder or GGUF file, or hub id and revision, that a system starts from, if from none of the recipe's.
 
@@ -131,6 +136,8 @@ def check_start(recipe: Recipe, name: str, base: PreTrainedTokenizerBase | None 
     if base is not None:
         names = path, str(base.name_or_path)
         refuse_missing_rows(base, num_rows(model), names, len(base) if system.tokenizer == "extended" else None)
+        if name not in merge_partners(recipe):
+            _refuse_other_pieces(base, (path, revision), names[1], len(base))
 
 
 def _compare_license(recipe: Recipe, name: str, path: Path) -> None:
@@ -191,11 +198,28 @@ def _lacks_new_rows(start: Start, system: System) -> bool:
         return bool(text_config(load_config(start.model, start.revision)).vocab_size < new_size)
 
 
-def check_untrained(start: Start) -> int:
+def own_tokenizer(model: str, revision: str | None) -> PreTrainedTokenizerBase | None:
+    """Return the tokenizer beside a model; None beside weights alone, which were made for the run's."""
+    try:
+        return load_tokenizer(model, revision)
+    except BadInputError:
+        return None
+
+
+def _refuse_other_pieces(
+    tokenizer: PreTrainedTokenizerBase, model: tuple[str, str | None], name: str, num_pieces: int
+) -> None:
+    own = own_tokenizer(*model)
+    if own is not None:
+        refuse_other_pieces(tokenizer, own, (model[0], name), num_pieces)
+
+
+def check_untrained(start: Start, is_merge_partner: bool = False) -> int:
     """Check a model that is used as it is, without loading its weights, and return its number of parameters.
 
     Raises:
-        BadInputError: when it is no model, or has fewer rows than the tokenizer has pieces.
+        BadInputError: when it is no model, has fewer rows than the tokenizer has pieces, or knows them by other numbers
+            and is not there to be merged with.
     """
     if Path(start.model).exists():
         model = check_model(start.model)
@@ -205,6 +229,12 @@ def check_untrained(start: Start) -> int:
             model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     tokenizer = load_tokenizer(str(start.tokenizer))
     refuse_missing_rows(tokenizer, num_rows(model), (start.model, str(start.tokenizer)))
+    try:
+        _refuse_other_pieces(tokenizer, (start.model, start.revision), str(start.tokenizer), len(tokenizer))
+    except BadInputError as error:
+        if not is_merge_partner:
+            raise
+        note(f"what others are merged with is matched by text, but its own scores mean nothing: {error}")
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -227,17 +257,18 @@ def build_model(
     ``sources`` says what the rows of new pieces start from, where the start lacks them.
 
     Raises:
-        BadInputError: when the model has fewer rows than the base tokenizer has pieces.
+        BadInputError: when the model has fewer rows than the base tokenizer has pieces, or knows them by other numbers.
     """
     tokenizer = load_tokenizer(str(start.tokenizer))
     if not start.model:
         return _from_scratch(system, tokenizer, seed), tokenizer
-    model = load_model(start.model, start.revision)
     names = start.model, str(start.tokenizer)
+    num_known = len(tokenizer) - len(sources) if start.needs_new_rows else len(tokenizer)
+    _refuse_other_pieces(tokenizer, (start.model, start.revision), names[1], num_known)
+    model = load_model(start.model, start.revision)
     if start.needs_new_rows:
-        num_old = len(tokenizer) - len(sources)
-        refuse_missing_rows(tokenizer, num_rows(model), names, num_old)
-        extend_embeddings(model, num_old, sources, system.new_rows, seed)
+        refuse_missing_rows(tokenizer, num_rows(model), names, num_known)
+        extend_embeddings(model, num_known, sources, system.new_rows, seed)
     refuse_missing_rows(tokenizer, num_rows(model), names)
     return model, tokenizer
 

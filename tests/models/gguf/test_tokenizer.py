@@ -82,6 +82,7 @@ def test_the_tokenizer_folder_of_a_file_is_the_tokenizer_that_the_model_loads(tm
         ({"pre": None}, r"text is cut as None \(tokenizer.ggml.pre\)"),
         ({"model": "bert"}, r"of kind 'bert' \(tokenizer.ggml.model\); read from GGUF is 'gpt2'"),
         ({"eos": None}, "has no EOS token"),
+        ({"pieces": [f"piece{number}" for number in range(len(PIECES))]}, r"cannot be used: .*out of vocabulary"),
         ({"pieces": [*PIECES, "th"]}, r"lists 264 pieces, and 1 of them would get another number"),
     ],
 )

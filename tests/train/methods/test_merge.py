@@ -73,7 +73,7 @@ def folders(starts: dict[str, str], merge: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_of_models_with_other_vocabularies_only_the_rows_of_shared_pieces_move(
-    make_run: MakeRun, tmp_path: Path, base_tokenizer: PreTrainedTokenizerFast
+    make_run: MakeRun, tmp_path: Path, base_tokenizer: PreTrainedTokenizerFast, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # It has other pieces under the numbers of the base's, and some of the same under other numbers.
     other = sentencepiece_style([example.completion + example.prompt.lower()[::-1] for example in pairs()], 410)
@@ -84,6 +84,7 @@ def test_of_models_with_other_vocabularies_only_the_rows_of_shared_pieces_move(
     }
     recipe, run = make_run(folders(starts, {"add": {"system": "chat", "minus": "old"}}))
     train_stage.run(recipe, run)
+    assert " ".join(capsys.readouterr().err.split()).count("but its own scores mean nothing") == 1
     base, chat, old = (load_file(Path(starts[name]) / "model.safetensors") for name in ("base", "chat", "old"))
     merged = weights(run, "merged")
     mine, theirs = base_tokenizer.get_vocab(), other.get_vocab()

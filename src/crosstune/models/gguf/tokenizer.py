@@ -62,7 +62,7 @@ def load(path: str) -> PreTrainedTokenizerFast:
     _refuse_unknown(path, header)
     cuts = _CUTS[header.settings["tokenizer.ggml.pre"]]
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=_backend(header),
+        tokenizer_object=_backend(path, header),
         **_roles(header),
         add_bos_token=bool(header.settings.get("tokenizer.ggml.add_bos_token", cuts.begins_with_bos)),
         clean_up_tokenization_spaces=False,
@@ -74,12 +74,16 @@ def load(path: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _backend(header: Header) -> Tokenizer:
+def _backend(path: str, header: Header) -> Tokenizer:
     settings, cuts = header.settings, _CUTS[header.settings["tokenizer.ggml.pre"]]
     tokens, kinds = settings["tokenizer.ggml.tokens"], settings.get("tokenizer.ggml.token_type") or []
     merges = [tuple(merge.split(" ", 1)) for merge in settings.get("tokenizer.ggml.merges") or []]
     vocabulary = {token: index for index, token in enumerate(tokens)}
-    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=cuts.whole_words))
+    try:
+        backend = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=cuts.whole_words))
+    # tokenizers raises plain Exception for merges of pieces that are not there.
+    except Exception as error:
+        raise BadInputError(f"the tokenizer of {path} cannot be used: {error}. {_REMEDY}") from None
     if cuts.composed:
         backend.normalizer = normalizers.NFC()
     backend.pre_tokenizer = _pre_tokenizer(cuts)

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosstune.errors import BadInputError
 from crosstune.models.load import load_tokenizer
 from crosstune.recipe import Recipe
 from crosstune.runs.files import read_json
 from crosstune.runs.folder import RunFolder
 from crosstune.train.new_rows.rows import read_subwords
-from crosstune.train.start import Start
+from crosstune.train.start import Start, own_tokenizer
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ def find_other(recipe: Recipe, run: RunFolder, name: str, other: str, start: Sta
         model, revision = run.locate(facts["model"]), facts["revision"]
         differs = recipe.systems[other].tokenizer != recipe.systems[name].tokenizer
         is_untrained = Path(model) != run.system(other) / "model"
-    if is_untrained and (own := _own_pieces(model, revision)) is not None:
-        return Other(other, model, revision, own)
+    if is_untrained and (own := own_tokenizer(model, revision)) is not None:
+        return Other(other, model, revision, own.get_vocab())
     num_common = read_subwords(run.tokenizer("extended")).old_size if differs else None
     pieces = load_tokenizer(str(start.tokenizer)).get_vocab()
     return Other(other, model, revision, _first(pieces, num_common), num_common)
@@ -57,10 +56,3 @@ def pieces_here(start: Start, other: Other) -> Mapping[str, int]:
 def _first(pieces: Mapping[str, int], number: int | None) -> Mapping[str, int]:
     """Return the pieces before the extension: their numbers are the same with and without it."""
     return pieces if number is None else {piece: index for piece, index in pieces.items() if index < number}
-
-
-def _own_pieces(model: str, revision: str | None) -> Mapping[str, int] | None:
-    try:
-        return load_tokenizer(model, revision).get_vocab()
-    except BadInputError:
-        return None  # A folder of weights alone: made for the run's tokenizer.
