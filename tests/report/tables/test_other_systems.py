@@ -4,6 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
 from crosstune.report.page import bar, seeds
@@ -15,6 +18,7 @@ from crosstune.report.tables.changes import change_table, figure_points, of_adap
 from crosstune.report.tables.columns import column_of
 from crosstune.report.tables.scored_alike import scored_otherwise
 from crosstune.report.tables.significance import Comparison, Evidence, marked
+from crosstune.report.tables.summary import summary
 from crosstune.report.write.markdown import table_to_markdown
 from crosstune.report.write.model_card import model_card
 from crosstune.runs.folder import RunFolder
@@ -139,3 +143,26 @@ def test_a_label_cannot_open_a_column_or_emphasis_in_markdown() -> None:
     rows = tuple(TableRow(label, label, (TableCell(0.5),)) for label in ("*ours | best*", "| a"))
     printed = table_to_markdown(Table("", "T", (Column("t", "acc", "T"),), rows)).splitlines()
     assert "| \\*ours \\| best\\* | 0.500 |" in printed and "| \\| a | 0.500 |" in printed
+
+
+@pytest.mark.parametrize(
+    ("ours", "told"),
+    [
+        (
+            1.9,
+            "LLaMA (ours, the paper's) has 1.900 [1.900, 1.900] bits per byte (lower is better) at Korean text, where "
+            "LLaMA (base) has 2.900: −1.000 [−1.000, −1.000], significant.",
+        ),
+        (3.0, "No adapted system is below LLaMA (base) at Korean text (bits per byte, lower is better)."),
+    ],
+)
+def test_a_suite_of_texts_alone_has_its_gain_in_the_summary_as_well_as_its_loss(
+    tmp_path: Path, ours: float, told: str
+) -> None:
+    tasks = {code: {"task": "bits_per_byte", "language": code, "paths": [code]} for code in ("en", "ko")}
+    recipe = make_recipe(tmp_path, evaluate={"reference_system": "llama", "tasks": tasks})
+    scores = scores_of("en", "bits_per_byte", {"llama": 1.4, "ours": 1.6, "lora": 1.6})
+    scores |= scores_of("ko", "bits_per_byte", {"llama": 2.9, "ours": ours, "lora": 3.1})
+    resamples = {key: np.full(100, score.value) for key, score in scores.items()}
+    changes = change_table(recipe, Evidence(scores, Outputs(), resamples))
+    assert summary(recipe, scores, further_tables(recipe, scores), changes, [])[0] == told

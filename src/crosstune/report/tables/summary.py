@@ -15,6 +15,7 @@ from crosstune.report.tables.changes import (
     says_nothing,
     target_columns,
 )
+from crosstune.report.tables.columns import language_columns
 from crosstune.report.tables.failures import CellFailures
 
 _MOST_NAMED = 3
@@ -29,9 +30,9 @@ def summary(
     """Return sentences on the leading system: its main number, its gains and losses, what it forgot, how it fails.
 
     The leading system has the best number in the first column of translation into the target language or, without one,
-    of the first task in it. A gain or a loss is what the test finds, and a gain is above what needs no model. Each
-    sentence stands only where its numbers are there. Of several targets, each has its sentences; what a system forgot
-    is said once.
+    of the first task in it: accuracies come before held-out text. A gain or a loss is what the test finds, and a gain
+    is above what needs no model. Each sentence stands only where its numbers are there. Of several targets, each has
+    its sentences; what a system forgot is said once.
     """
     told: dict[str, None] = {}
     for target in recipe.languages.targets:
@@ -47,7 +48,8 @@ def _of_target(
     failed: Sequence[CellFailures],
     target: str,
 ) -> tuple[str, ...]:
-    wanted = [*into_target_columns(recipe, scores, target), *target_columns(recipe, scores, target)]
+    accuracies = target_columns(recipe, scores, target)
+    wanted = [*into_target_columns(recipe, scores, target), *accuracies, *language_columns(recipe, scores, target)]
     places = {(c.task, c.metric): (table, index) for table in tables for index, c in enumerate(table.columns)}
     place = next((places[c.task, c.metric] for c in wanted if (c.task, c.metric) in places), None)
     if place is None:
@@ -56,7 +58,8 @@ def _of_target(
     adapted = [row for row in place[0].rows if row.system in rows and row.system in recipe.adapted_systems]
     if not adapted:
         return ()
-    best = max(adapted, key=lambda row: rows[row.system])
+    sign = -1 if place[0].columns[place[1]].less_is_better else 1
+    best = max(adapted, key=lambda row: sign * rows[row.system])
     change = change_of(changes, best.system)
     keys = [(column.task, column.metric) for column in measures_of(recipe, scores, target)]
     measures = {key: places[key] for key in keys if key in places}
@@ -75,7 +78,11 @@ def _headline(recipe: Recipe, place: _Place, best: TableRow, change: _Changed) -
     column, cell = table.columns[index], best.cells[index]
     reference = _row(table, recipe.evaluate.reference_system)
     theirs = reference.cells[index].value if reference else None
-    if reference and theirs is not None and theirs >= (cell.value or 0):
+    if reference and theirs is not None and not _is_better(column, cell.value or 0, theirs):
+        if column.less_is_better:
+            return (
+                f"No adapted system is below {reference.label} at {column.name} ({column.measure}{column.direction})."
+            )
         return f"No adapted system is above {reference.label} at {column.name}."
     at = f", where {reference.label} has {column.text(theirs)}" if reference else ""
     difference = change.get((column.task, column.metric))
@@ -91,7 +98,14 @@ def _headline(recipe: Recipe, place: _Place, best: TableRow, change: _Changed) -
         said.append(f", {meaning[judgement]}")
     if not _is_above_floor(column, cell):
         said.append(f"{' but' if judgement == 'better' else ','} no better than {column.floor_text}")
-    return f"{best.label} has {column.measure} {_with_interval(column, cell)} at {column.name}{at}{''.join(said)}."
+    value = f"{column.measure} {_with_interval(column, cell)}"
+    if column.less_is_better:
+        value = f"{_with_interval(column, cell)} {column.measure} (lower is better)"
+    return f"{best.label} has {value} at {column.name}{at}{''.join(said)}."
+
+
+def _is_better(column: Column, ours: float, theirs: float) -> bool:
+    return ours < theirs if column.less_is_better else ours > theirs
 
 
 def _gains_and_losses(
