@@ -1,6 +1,7 @@
 """The optimizer of a phase: AdamW, with moments in float32 or in one byte each."""
 
 import math
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +21,9 @@ _SMALLEST = 4096
 _LOOKUP_BYTES = 256 * 4
 _FLOAT = 4
 _OF_PEFT = "trainable_tokens_"
+# Stored in two dimensions or three: biases of experts (gpt-oss) and of gates, logarithms of Mamba's rates of decay, which
+# its authors spare, too, and RWKV's shares of the token before.
+_NO_MATRIX = re.compile(r"(bias|\bA_log|\btime_mix_\w+)$")
 
 
 def check_optimizer(settings: Train, accelerator: Any) -> None:
@@ -56,10 +60,11 @@ def check_optimizer(settings: Train, accelerator: Any) -> None:
 
 
 def make_optimizer(model: nn.Module, phase: Phase, settings: Train) -> torch.optim.Optimizer:
-    """Return AdamW over what is trained; weight decay is for matrices, not for norms and biases."""
-    trained = _trained(model)
-    matrices = [weight for weight in trained if weight.ndim >= 2]
-    others: dict[str, Any] = {"params": [weight for weight in trained if weight.ndim < 2], "weight_decay": 0.0}
+    """Return AdamW over what is trained; weight decay is for matrices, not for norms, biases and rates of decay."""
+    trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    matrices = [weight for name, weight in trained if _decays(name, weight)]
+    spared = [weight for name, weight in trained if not _decays(name, weight)]
+    others: dict[str, Any] = {"params": spared, "weight_decay": 0.0}
     usual: dict[str, Any] = {"lr": phase.learning_rate, "betas": phase.adam_betas}
     if settings.optimizer == "adamw" and settings.weights == "float32":
         groups = [{"params": matrices, "weight_decay": phase.weight_decay}, others]
@@ -79,6 +84,10 @@ def make_optimizer(model: nn.Module, phase: Phase, settings: Train) -> torch.opt
     others["in_float32"] = settings.weights == "bf16"
     chosen = [group for group in (*groups, others) if group["params"]]
     return EightBitAdamW(chosen, **usual, bf16_stochastic_round=settings.weights == "bf16")
+
+
+def _decays(name: str, weight: Tensor) -> bool:
+    return weight.ndim >= 2 and not _NO_MATRIX.search(name)
 
 
 def _with_moments_in_float32(model: nn.Module, settings: Train) -> frozenset[int]:
