@@ -21,8 +21,8 @@ _SMALLEST = 4096
 _LOOKUP_BYTES = 256 * 4
 _FLOAT = 4
 _OF_PEFT = "trainable_tokens_"
-# Stored in two dimensions or three: biases of experts (gpt-oss) and of gates, logarithms of Mamba's rates of decay, which
-# its authors spare, too, and RWKV's shares of the token before.
+# Stored in two dimensions or three: biases of experts (gpt-oss) and of gates, logarithms of Mamba's rates of decay,
+# which its authors spare, too, and RWKV's shares of the token before.
 _NO_MATRIX = re.compile(r"(bias|\bA_log|\btime_mix_\w+)$")
 
 
