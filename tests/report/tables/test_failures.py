@@ -3,7 +3,7 @@ import pytest
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import read_outputs
 from crosstune.report.tables.failures import CellFailures, figures, read_failures, to_csv, to_markdown
-from crosstune.report.write.bars import pattern_definitions, stacked_bars
+from crosstune.report.write.bars import fitted, pattern_definitions, stacked_bars
 from crosstune.report.write.charts import NUM_STYLES
 from crosstune.runs.files import read_jsonl, write_jsonl
 from crosstune.runs.folder import RunFolder
@@ -54,3 +54,17 @@ def test_every_fill_has_its_own_pattern() -> None:
     patterns = pattern_definitions().split("<pattern ")[1:]
     assert len({pattern.partition("<path")[2] for pattern in patterns}) == len(patterns) == NUM_STYLES
     assert len(FAILURES) <= NUM_STYLES
+
+
+def test_bars_of_systems_whose_names_begin_alike_are_told_apart() -> None:
+    labels = [
+        "continued pretraining on Korean",
+        "continued pretraining on English",
+        "한국어 지시문으로 학습한 모델",
+        "ours",
+    ]
+    shown = [fitted(label, 158) for label in labels]
+    assert shown == ["continued p…g on Korean", "continued p… on English", "한국어 지시문…학습한 모델", "ours"]
+    drawn = stacked_bars([(label, [share]) for label, share in zip(labels, (0.0, 0.001, 0.999, 1.0), strict=True)])
+    assert "<title>continued pretraining on English</title>" in drawn
+    assert [text in drawn for text in (">0 %<", ">&lt; 1 %<", ">&gt; 99 %<", ">100 %<")] == [True] * 4

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from crosstune.report.write.charts import NUM_STYLES
+from crosstune.report.write.charts import NUM_STYLES, text_width
 
 _HATCHES = (
     "",
@@ -25,8 +25,8 @@ def stacked_bars(rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
     parts = []
     for index, (label, shares) in enumerate(rows):
         top = index * height + 4
-        shown = label if len(label) <= 24 else f"{label[:23]}…"
-        parts.append(f'<text class="tick" x="{left - 8}" y="{top + 11}" text-anchor="end">{escape(shown)}</text>')
+        shown = f"{escape(fitted(label, left - 12))}<title>{escape(label)}</title>"
+        parts.append(f'<text class="tick" x="{left - 8}" y="{top + 11}" text-anchor="end">{shown}</text>')
         parts.append(f'<rect class="track" x="{left}" y="{top}" width="{width - left - right}" height="14"/>')
         x = float(left)
         for place, share in enumerate(shares):
@@ -37,13 +37,37 @@ def stacked_bars(rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
                     f'y="{top}" width="{length:.1f}" height="14"/>'
                 )
             x += length
-        parts.append(f'<text class="tick" x="{width - right + 8}" y="{top + 11}">{100 * sum(shares):.0f} %</text>')
-    name = "; ".join(f"{label}: {100 * sum(shares):.0f} % of answers failed" for label, shares in rows)
+        parts.append(
+            f'<text class="tick" x="{width - right + 8}" y="{top + 11}">{escape(_percent(sum(shares)))}</text>'
+        )
+    name = "; ".join(f"{label}: {_percent(sum(shares))} of answers failed" for label, shares in rows)
     size = len(rows) * height + 4
     return Markup(
         f'<svg class="chart bars" viewBox="0 0 {width} {size}" role="img" aria-label="{escape(name)}">'
         f"{''.join(parts)}</svg>"
     )
+
+
+def fitted(label: str, room: float) -> str:
+    """Return a label that is as wide as there is room, cut in its middle: systems' names often begin alike."""
+    widths = [text_width(character) for character in label]
+    if sum(widths) <= room:
+        return label
+    first, last, used = 0, len(label), text_width("…")
+    while first < last:
+        place = first if first <= len(label) - last else last - 1
+        used += widths[place]
+        if used > room:
+            break
+        first, last = (first + 1, last) if place == first else (first, last - 1)
+    return f"{label[:first]}…{label[last:]}"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent that is 0 and 100 for none and all alone."""
+    if 0 < share < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= share < 1 - 1e-9 else f"{100 * share:.0f} %"
 
 
 def pattern_definitions() -> Markup:

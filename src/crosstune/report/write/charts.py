@@ -221,13 +221,17 @@ def _marker(style: int, x: float, y: float, radius: float) -> str:
     return f'<path class="marker s{style % NUM_COLOURS}" d="{shape}" transform="{place}"/>'
 
 
+def text_width(text: str) -> float:
+    """Return a width that is enough for a text in a proportional font of 12 px; Korean syllables are twice as wide."""
+    return sum(12 if ord(character) > 0x1100 else 6.4 for character in text)
+
+
 def _point_label(
     series: Series, place: tuple[float, float], frame: Frame, taken: list[tuple[float, float, float, float]]
 ) -> str:
     """Put a label beside its marker where it covers nothing; the last resort is right of it."""
     x, y = place
-    # Wide enough for a proportional font at 12 px; Korean syllables are twice as wide.
-    width = sum(12 if ord(character) > 0x1100 else 6.4 for character in series.label)
+    width = text_width(series.label)
     options = [
         ("start", x + 10, y + 4),
         ("end", x - 10, y + 4),
