@@ -30,7 +30,7 @@ Call = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedScores:
     """The fingerprints of how answers come about, and of that and how they are judged."""
 
     answers: str
@@ -70,7 +70,7 @@ def _call(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem) -
     settings = recipe.evaluate
     comet = Comet(settings.comet_checkpoint, settings.comet_command) if settings.comet_checkpoint else None
     answers = _fingerprint(recipe, run, suite, system)
-    wanted = Wanted(answers, fingerprint("scores", answers, judging_of(suite.tasks, comet)))
+    wanted = WantedScores(answers, fingerprint("scores", answers, judging_of(suite.tasks, comet)))
     is_scored = is_current(run.system(system.name) / "evaluation", wanted.scores)
     # Before the main process may write this folder.
     ranks.wait()
@@ -94,7 +94,7 @@ def _fingerprint(recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSy
 
 
 def evaluate_system(
-    recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, wanted: Wanted, comet: Comet | None
+    recipe: Recipe, run: RunFolder, suite: Suite, system: TrainedSystem, wanted: WantedScores, comet: Comet | None
 ) -> None:
     """Let one system answer all tasks, and write answers and scores; answers that are there are only judged again."""
     folder = run.system(system.name) / "evaluation"
