@@ -127,3 +127,17 @@ def test_answers_to_other_questions_or_from_damaged_files_are_not_judged_again(
     tasks = {**recipe.evaluate.tasks, "nsmc": task}
     stage.run(recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"tasks": tasks})}), run)
     assert sum(asked) == 3 * 11
+
+
+def test_another_version_of_a_library_that_judges_is_another_judging(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = judging.judging_of(recipe.evaluate.tasks, None)
+    assert [*before["tasks"]] == ["translate", "nsmc"]  # Nobody judges what is chosen by likelihood.
+    for library, concerned in (("sacrebleu", ["translate"]), ("py3langid", ["translate", "nsmc"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(judging, "version", lambda name, new=library: "99" if name == new else "1")
+            others = judging.judging_of(recipe.evaluate.tasks, None)
+            patch.setattr(judging, "version", lambda name: "1")
+            same = judging.judging_of(recipe.evaluate.tasks, None)
+        assert [task for task in same["tasks"] if same["tasks"][task] != others["tasks"][task]] == concerned

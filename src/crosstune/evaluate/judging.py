@@ -32,6 +32,7 @@ def judging_of(tasks: Mapping[str, EvaluationTask], comet: Comet | None) -> dict
 
 def _judged_by(task: EvaluationTask) -> dict[str, Any]:
     judges: dict[str, Any] = {name: VERSIONS[name] for name in ("failures", task.spec.judge) if name in VERSIONS}
+    judges["py3langid"] = version("py3langid")
     if task.spec.judge == "translation":
         targets = sorted({split_direction(direction)[1] for direction in task.directions})
         judges["sacrebleu"] = [version("sacrebleu"), *(language(code).bleu_tokenizer for code in targets)]
