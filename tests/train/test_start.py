@@ -1,6 +1,7 @@
 """What systems start from: other systems, folders, and models whose matrices do or do not fit the tokenizer."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers import (
 from crosstune.errors import BadInputError, RunFolderError
 from crosstune.evaluate.systems import find_system
 from crosstune.models.load import load_tokenizer
+from crosstune.recipe import NewRows
 from crosstune.runs.files import read_json, write_json
 from crosstune.runs.folder import RunFolder
 from crosstune.train import stage as train_stage
@@ -136,7 +138,9 @@ def test_tokens_that_were_added_may_have_other_names(make_run: MakeRun, foreign_
     assert facts(run, "ours")["model"] == str(renamed)
 
 
-def test_a_changed_model_folder_is_trained_from_again(make_run: MakeRun, foreign_model: Path, tmp_path: Path) -> None:
+def test_a_changed_model_folder_is_trained_from_again(
+    make_run: MakeRun, foreign_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     # Inside its run it would be refused: it is not what training left there.
     changed = tmp_path / "changed"
     shutil.copytree(foreign_model, changed)
@@ -150,8 +154,10 @@ def test_a_changed_model_folder_is_trained_from_again(make_run: MakeRun, foreign
     with torch.no_grad():
         model.lm_head.weight[3] += 1
     model.save_pretrained(changed)
+    assert "anew" not in capsys.readouterr().err
     train_stage.run(recipe, run)
     assert facts(run, "ours")["fingerprint"] != before
+    assert "ours: is made anew" in capsys.readouterr().err
 
 
 def test_a_system_is_another_when_its_mixture_or_the_seed_is(make_run: MakeRun) -> None:
@@ -162,6 +168,17 @@ def test_a_system_is_another_when_its_mixture_or_the_seed_is(make_run: MakeRun) 
     manifest = run.mixture("paper") / "manifest.json"
     write_json(manifest, {**read_json(manifest), "fingerprint": "of other rows"})
     assert inputs_of(recipe, run, "base", start) != before
+
+
+def test_a_system_without_new_pieces_stays_trained_whatever_new_rows_would_start_from(make_run: MakeRun) -> None:
+    recipe, run = make_run({"base": scratch()})
+    start = find_start(recipe, run, "base")
+    before = inputs_of(recipe, run, "base", start)
+    noisy = recipe.systems["base"].model_copy(update={"new_rows": NewRows(noise=0.25)})
+    other = recipe.model_copy(update={"systems": {"base": noisy}})
+    assert inputs_of(other, run, "base", start) == before
+    extended = replace(start, needs_new_rows=True)
+    assert inputs_of(other, run, "base", extended) != inputs_of(recipe, run, "base", extended)
 
 
 def test_a_matrix_padded_beyond_the_new_pieces_is_still_extended(

@@ -93,6 +93,8 @@ def _task(recipe: Recipe, run: RunFolder, name: str) -> TrainingTask | None:
     if _is_trained(run, name, wanted):
         note(f"{name}: trained already")
     elif recipe.systems[name].phases or recipe.systems[name].merge or start.needs_new_rows:
+        if (run.system(name) / "system.json").exists():
+            note(f"{name}: is made anew: its settings or what it is made from have changed since it was trained")
         return TrainingTask(recipe, run, name, start, wanted)
     elif ranks.is_main_process():
         _point_at_start(run, name, start, wanted, is_merge_partner=name in merge_partners(recipe))

@@ -166,6 +166,9 @@ def inputs_of(recipe: Recipe, run: RunFolder, name: str, start: Start) -> dict[s
         for setting in ("preference", "replay"):
             if phase[setting] is None:
                 del phase[setting]
+    if not start.needs_new_rows:
+        # Nothing hangs on them: a system stays trained when their default changes. So they stood here before it did.
+        settings["new_rows"] = {"method": "mean_of_subwords", "noise": 1.0, "mixture": None}
     return {
         "system": settings,
         "seed": recipe.seed_of(name),
