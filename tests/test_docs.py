@@ -118,8 +118,8 @@ def test_the_figures_of_the_results_are_those_of_the_files_that_they_show(tmp_pa
     drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     committed = {path.name: path.read_bytes() for path in (ROOT / "docs" / "results").iterdir()}
     assert drawn == {name: committed[name] for name in drawn}
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"\(results/(.*?)\)", page)) == set(committed)
+    shown = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("results.md", "real_model.md"))
+    assert set(re.findall(r"\(results/(.*?)\)", shown)) == set(committed)
 
 
 def test_the_docs_hold_commands_and_the_recipes_that_they_name_are_there() -> None:
