@@ -31,7 +31,7 @@ from crosstune.report.tables.findings import FindingGroup
 from crosstune.report.training import Curves, evaluated_as
 from crosstune.report.write import bars, charts
 from crosstune.report.write.charts import Series
-from crosstune.report.write.provenance import public_recipe
+from crosstune.report.write.provenance import public_recipe, seeds
 from crosstune.runs.records import FIRST_TURN, Score
 from crosstune.tasks.diagnostics import FAILURES
 
@@ -94,12 +94,6 @@ def render(recipe: Recipe, page: Page) -> str:
         tasks_with_items=page.outputs.num_items,
         items_per_task=ITEMS_PER_TASK,
     )
-
-
-def seeds(recipe: Recipe) -> str:
-    """Return the recipe's seed, and those of systems that were trained with another."""
-    others = {name: seed for name in recipe.systems if (seed := recipe.seed_of(name)) != recipe.seed}
-    return "; ".join([str(recipe.seed), *(f"{label_of(recipe, name)}: {seed}" for name, seed in others.items())])
 
 
 def gain_figures(recipe: Recipe, changes: Sequence[Change]) -> list[tuple[str, Markup]]:

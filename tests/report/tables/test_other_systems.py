@@ -9,7 +9,7 @@ import pytest
 
 from crosstune.recipe import Recipe
 from crosstune.report.outputs import Outputs
-from crosstune.report.page import bar, seeds
+from crosstune.report.page import bar
 from crosstune.report.run_facts import read_run_facts
 from crosstune.report.scores import Scores, to_csv, to_json
 from crosstune.report.tables.build import build_table, further_tables
@@ -21,6 +21,7 @@ from crosstune.report.tables.significance import Comparison, Evidence, marked
 from crosstune.report.tables.summary import summary
 from crosstune.report.write.markdown import table_to_markdown
 from crosstune.report.write.model_card import model_card
+from crosstune.report.write.provenance import seeds
 from crosstune.runs.folder import RunFolder
 from crosstune.runs.records import Score
 from tests.report.conftest import STAGE, make_recipe, recipe_content

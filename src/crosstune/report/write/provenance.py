@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from crosstune.recipe import Recipe, yaml_file
+from crosstune.report.tables.build import label_of
 from crosstune.report.tables.cells import Table
 from crosstune.runs.provenance import public_path
 
@@ -30,6 +31,12 @@ def _public(content: Any, is_path: bool = False) -> Any:
     if isinstance(content, list):
         return [_public(value, is_path) for value in content]
     return public_path(content) if is_path and isinstance(content, str) else content
+
+
+def seeds(recipe: Recipe) -> str:
+    """Return the recipe's seed, and those of systems that were trained with another."""
+    others = {name: seed for name in recipe.systems if (seed := recipe.seed_of(name)) != recipe.seed}
+    return "; ".join([str(recipe.seed), *(f"{label_of(recipe, name)}: {seed}" for name, seed in others.items())])
 
 
 def with_provenance(recipe: Recipe, tables: Iterable[Table]) -> list[Table]:
