@@ -2,7 +2,6 @@
 
 `python docs/update_results.py runs/miniature_world_8 second_world` takes the second world's there,
 `python docs/update_results.py runs/smollm2_korean_budget real_model` the real model's to docs/real_model.md and README,
-`... runs/smollm2_korean real_model_longer` those of its longer run, with the scores along training,
 `... runs/smollm2_korean_chat chat` and `... runs/smollm2_korean_cure chat_cure` those of the chat model,
 `... runs/gemma3_chat_vector chat_vector` those of the chat vector,
 and `... runs/smollm2_korean_paper_cure paper_cure` those of the real model's cure.
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from crosstune.runs.files import read_json, read_jsonl, write_json
+from crosstune.runs.files import read_json, write_json
 from crosstune.runs.provenance import public
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +41,6 @@ class Results(NamedTuple):
         report: in docs, the report; its tables stand beside it.
         pages: the table that each page has between BEGIN and END.
         systems: how the tables call them, in their order.
-        curves: in docs, the scores along training, where they are kept; docs/draw_results.py draws them.
     """
 
     report: str
@@ -50,7 +48,6 @@ class Results(NamedTuple):
     of: str
     pages: Mapping[str, Table]
     systems: Mapping[str, str]
-    curves: str = ""
 
     @property
     def begin(self) -> str:
@@ -121,13 +118,6 @@ REAL_MODEL = Results(
         "without_translation": "without translation",
         "bilingual": "bilingual mixture",
     },
-)
-REAL_MODEL_LONGER = REAL_MODEL._replace(
-    report="real_model/longer.md",
-    tables="real_model/longer.csv",
-    of="the longer run",
-    pages={"docs/real_model.md": WHOLE},
-    curves="real_model/curves.csv",
 )
 KEPT = Table(
     (
@@ -213,7 +203,6 @@ RESULTS = {
     "report": MINIATURE,
     "second_world": SECOND_WORLD,
     "real_model": REAL_MODEL,
-    "real_model_longer": REAL_MODEL_LONGER,
     "chat": CHAT,
     "chat_cure": CHAT_CURE,
     "chat_vector": VECTOR,
@@ -243,27 +232,17 @@ def main() -> None:
     shutil.copyfile(run / "report" / "tables.csv", tables)
     if report.name == "report.md":
         write_json(report.with_name("run.json"), public(read_json(run / "run.json")))
-    if results.curves:
-        write_curves(run, list(results.systems), ROOT / "docs" / results.curves)
     for page, shown in results.pages.items():
-        before, rest = (ROOT / page).read_text(encoding="utf-8").split(results.begin)
-        _, _, after = rest.partition(END)
-        table = "\n".join(table_of(tables, results.systems, shown, KOREAN if page.endswith(".ko.md") else {}))
-        text = f"{before}{results.begin}\n\n{table}\n\n{END}{after}"
-        (ROOT / page).write_text(text, encoding="utf-8")
+        words = KOREAN if page.endswith(".ko.md") else {}
+        put(ROOT / page, results.begin, table_of(tables, results.systems, shown, words))
 
 
-def write_curves(run: Path, systems: Sequence[str], path: Path) -> None:
-    """Write what was scored while systems trained: a row for each system, step, task and metric."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("system", "step", "task", "metric", "value"))
-        for system in systems:
-            scored = run / "systems" / system / "scores_during_training.jsonl"
-            for row in read_jsonl(scored) if scored.exists() else ():
-                for task, metrics in row["scores"].items():
-                    for metric, value in metrics.items():
-                        writer.writerow((system, row["step"], task, metric, f"{value:.6g}"))
+def put(page: Path, begin: str, table: Sequence[str]) -> None:
+    """Put a table into a page, between a line and END."""
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    _, _, after = rest.partition(END)
+    text = "\n".join(table)
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 def table_of(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,13 @@ def test_the_figures_of_the_results_are_those_of_the_files_that_they_show(tmp_pa
     assert drawn == {name: committed[name] for name in drawn}
     shown = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("results.md", "real_model.md"))
     assert set(re.findall(r"\(results/(.*?)\)", shown)) == set(committed)
+
+
+def test_the_scores_along_training_are_those_of_their_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    page = (ROOT / "docs" / "real_model.md").read_text(encoding="utf-8")
+    table = import_module("scores_along_training").curves_table("bilingual")
+    assert len(table) == 7 and "\n".join(table) in page
 
 
 def test_the_docs_hold_commands_and_the_recipes_that_they_name_are_there() -> None:
